@@ -1,0 +1,41 @@
+# Two commands are the whole set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+OUT    ?= runs/demo
+SEED   ?= 1
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test test-minimal lint clean
+
+help:  ## List the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "eiplatform needs Python 3.11 or newer; set PYTHON=... (found: $$($(PYTHON) --version))"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed  ## Install, then train, record, simulate, compare, lesion, draw, report
+	$(BIN)/eiplatform demo --out $(OUT) --seed $(SEED) --overwrite
+
+test: $(VENV)/installed lint test-minimal  ## Install, lint, type-check, run every test
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The core alone, without torch and brian2, must open and analyse recordings.
+$(VENV)-minimal/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)-minimal
+	$(VENV)-minimal/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . pytest
+	@touch $@
+
+test-minimal: $(VENV)-minimal/installed
+	$(VENV)-minimal/bin/python -m pytest tests/minimal -q
+
+clean:  ## Remove environments, caches and runs
+	rm -rf $(VENV) $(VENV)-minimal build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

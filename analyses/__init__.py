@@ -1,0 +1,62 @@
+"""Analyses: one module per scientific question; each reads recordings and gives a Dataset.
+
+An analysis module has ``run(...) -> xarray.Dataset``.  The result carries ``attrs["analysis"]``
+(the module's name), what it was made from, and every number with its interval, its n and what
+was excluded.  Nothing here runs a network or a circuit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import xarray as xr
+
+from eiplatform.errors import StoreError
+
+__all__ = ["ANALYSES", "load_result", "save_result"]
+
+ANALYSES: dict[str, str] = {
+    "balance": "How balanced is every layer, and is it more than initialisation gives?",
+    "comparison": "How close is every layer to a cortical circuit, where the two can be compared?",
+    "distributions": "How are excitatory, inhibitory and net currents and gain distributed?",
+    "learning": "How did training go, and how well does the network do on unseen images?",
+    "lesions": "What does removing an inhibition pathway do to accuracy, firing and balance?",
+    "reference_check": "Does a simulated circuit do what its closed form says?",
+    "traces": "How do excitation and inhibition of single neurons move in time?",
+}
+"""Every analysis and the question that it answers."""
+
+
+def save_result(result: xr.Dataset, path: str | Path) -> Path:
+    """Write the result of an analysis as netCDF, atomically.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+    path : str or Path
+    """
+    from eiplatform.files import atomic_write
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, lambda temporary: result.to_netcdf(temporary, engine="h5netcdf"))
+    return path
+
+
+def load_result(path: str | Path) -> xr.Dataset:
+    """Read the result of an analysis.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or is not such a result.
+    """
+    try:
+        result = xr.load_dataset(path, engine="h5netcdf")
+    except (OSError, ValueError):
+        raise StoreError(
+            "not the result of an analysis", where=str(path), remedy="make one with 'eiplatform analyse'"
+        ) from None
+    if result.attrs.get("analysis") not in ANALYSES:
+        raise StoreError("not the result of an analysis of eiplatform", where=str(path), valid=ANALYSES)
+    return result

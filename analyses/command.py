@@ -1,0 +1,56 @@
+"""Running an analysis by its name, with the inputs that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import xarray as xr
+
+from analyses import ANALYSES, balance, comparison, distributions, learning, lesions, reference_check, traces
+from eiplatform.errors import ConfigError, choose
+from eiplatform.store.reader import recordings_below
+
+__all__ = ["run_by_name"]
+
+
+def run_by_name(
+    name: str, inputs: Sequence[Path], nulls: Sequence[Path] = (), *, n_bootstrap: int = 1000, seed: int = 0
+) -> xr.Dataset:
+    """Run the analysis `name`.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`analyses.ANALYSES`.
+    inputs : sequence of Path
+        Recordings or directories of recordings; for ``learning`` one training directory.
+    nulls : sequence of Path
+        For ``balance``: recordings of untrained networks.
+    n_bootstrap, seed : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such analysis.
+    ConfigError
+        If the inputs do not fit it.
+    """
+    choose(name, ANALYSES, "analysis")
+    if nulls and name != "balance":
+        raise ConfigError(f"the analysis '{name}' takes no null", valid="--null goes with balance")
+    if name in ("learning", "balance") and len(inputs) != 1:
+        raise ConfigError(f"the analysis '{name}' takes one input, {len(inputs)} were given")
+    if name == "learning":
+        return learning.run(inputs[0])
+    recordings = [recording for path in inputs for recording in recordings_below(path)]
+    if name == "balance":
+        return balance.run(inputs[0], nulls, n_bootstrap=n_bootstrap, seed=seed)
+    if name == "comparison":
+        if len(recordings) < 2:
+            raise ConfigError("the analysis 'comparison' takes a network and at least one circuit")
+        return comparison.run(recordings[0], recordings[1:], n_bootstrap=n_bootstrap, seed=seed)
+    if name == "lesions":
+        return lesions.run(recordings, n_bootstrap=n_bootstrap, seed=seed)
+    return {"distributions": distributions, "reference_check": reference_check, "traces": traces}[name].run(recordings)

@@ -1,0 +1,63 @@
+"""What the analyses share: opening recordings and naming where a result came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+import eiplatform
+from eiplatform.errors import ConfigError
+from eiplatform.statistics import populations_of
+
+__all__ = ["describe_inputs", "excitatory", "label_of", "open_kind", "spiking"]
+
+
+def open_kind(paths: Sequence[str | Path], kind: str, *, purpose: str) -> list[xr.DataTree]:
+    """Open recordings that must all be of one kind.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+    kind : {"network", "circuit"}
+    purpose : str
+        What they are for, in the message.
+
+    Raises
+    ------
+    ConfigError
+        If one is of the other kind.
+    """
+    trees = [eiplatform.open(path) for path in paths]
+    for tree in trees:
+        found = tree.attrs["source"]["kind"]
+        if found != kind:
+            raise ConfigError(f"{purpose} must be of a {kind}, this is of a {found}", where=tree.attrs["path"])
+    return trees
+
+
+def label_of(tree: xr.DataTree) -> str:
+    """Return the name of a recording in tables and figures."""
+    source = tree.attrs["source"]
+    return str(source.get("label") or source["name"])
+
+
+def excitatory(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return the excitatory populations of a recording, in the order of the network."""
+    return {name: data for name, data in populations_of(tree).items() if data.attrs["role"] == "E"}
+
+
+def spiking(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return the excitatory populations that fire (a readout does not)."""
+    return {name: data for name, data in excitatory(tree).items() if "spikes" in data or "spike_time" in data}
+
+
+def describe_inputs(trees: Iterable[xr.DataTree]) -> dict[str, Any]:
+    """Return attributes that identify the recordings a result was made from."""
+    trees = list(trees)
+    return {
+        "recordings": [label_of(tree) for tree in trees],
+        "recording_ids": [tree.attrs["id"] for tree in trees],
+    }

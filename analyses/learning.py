@@ -1,0 +1,75 @@
+"""How did training go, and how well does the network do on unseen images?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from scipy.stats import binomtest
+
+from eiplatform.errors import StoreError
+from eiplatform.files import read_json
+
+__all__ = ["run"]
+
+
+def run(training: str | Path, *, level: float = 0.95) -> xr.Dataset:
+    """Read the metrics of a training run.
+
+    Parameters
+    ----------
+    training : str or Path
+        Directory made by ``eiplatform train``.
+    level : float
+        Nominal coverage of the interval of the test accuracy (Wilson, over samples).
+
+    Returns
+    -------
+    xarray.Dataset
+        ``loss``, ``train_accuracy``, ``validation_loss``, ``validation_accuracy`` (epoch), of
+        which epoch 0 is the untrained network; ``rate`` and ``silent`` (epoch, layer);
+        ``test_accuracy``, ``test_low``, ``test_high`` and ``best_epoch``.
+
+    Raises
+    ------
+    StoreError
+        If there is no finished training run.
+    """
+    training = Path(training)
+    result = read_json(training / "result.json")
+    try:
+        text = (training / "metrics.jsonl").read_text(encoding="utf-8")
+        lines = [json.loads(line) for line in text.splitlines()]
+        layers = list(lines[0]["rates"])
+        epochs = [line["epoch"] for line in lines]
+    except (OSError, json.JSONDecodeError, IndexError, KeyError) as error:
+        raise StoreError(f"metrics.jsonl cannot be read ({error})", where=str(training)) from None
+
+    def column(key: str) -> np.ndarray:
+        return np.array([np.nan if line[key] is None else line[key] for line in lines], dtype=np.float64)
+
+    names = ("loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    n_test, correct = int(result["n_test"]), round(result["test_accuracy"] * result["n_test"])
+    interval = binomtest(correct, n_test).proportion_ci(level, method="wilson")
+    return xr.Dataset(
+        {
+            **{name: ("epoch", column(name)) for name in names},
+            "rate": (("epoch", "layer"), [[line["rates"][layer] for layer in layers] for line in lines]),
+            "silent": (("epoch", "layer"), [[line["silent"][layer] for layer in layers] for line in lines]),
+            "test_accuracy": result["test_accuracy"],
+            "test_low": interval.low,
+            "test_high": interval.high,
+            "n_test": n_test,
+            "best_epoch": result["best_epoch"],
+        },
+        coords={"epoch": epochs, "layer": layers},
+        attrs={
+            "analysis": "learning",
+            "level": level,
+            "dataset": result["dataset"]["title"],
+            "warnings": "; ".join(map(str, result["warnings"])),
+            "config_hash": result["config_hash"],
+        },
+    )

@@ -1,0 +1,98 @@
+"""What does removing an inhibition pathway do to accuracy, firing and balance?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from scipy.stats import binomtest
+
+from analyses.inputs import describe_inputs, open_kind, spiking
+from eiplatform.errors import StatisticError
+from eiplatform.statistics import summarise
+
+__all__ = ["STATISTICS", "accuracy", "run"]
+
+STATISTICS = ("rate", "ei_ratio", "balance_index", "gain")
+
+
+def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, float]:
+    """Return the fraction of samples classified correctly, with its Wilson interval.
+
+    Parameters
+    ----------
+    readout : xarray.Dataset
+        The readout's E population; the class is the neuron with the largest mean net current.
+    level : float
+
+    Returns
+    -------
+    value, low, high : float
+    """
+    if readout.sizes["neuron"] != readout.attrs["n_neurons"]:
+        raise StatisticError("accuracy needs every neuron of the readout", where="readout/E")
+    predicted = readout["current_net"].mean("time").argmax("neuron").values
+    correct = int((predicted == readout["label"].values).sum())
+    test = binomtest(correct, len(predicted)).proportion_ci(level, method="wilson")
+    return correct / len(predicted), float(test.low), float(test.high)
+
+
+def run(recordings: Sequence[str | Path], *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
+    """Compare recordings of one network under rising doses of one lesion.
+
+    Parameters
+    ----------
+    recordings : sequence of str or Path
+        As made by ``eiplatform lesion``; the intact network (dose 0) among them.
+    n_bootstrap, seed : int
+        Of the intervals.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``accuracy``, ``accuracy_low``, ``accuracy_high`` (dose), with Wilson intervals over
+        samples; ``value``, ``low``, ``high``, ``n_excluded`` (dose, population, statistic),
+        with bootstrap intervals over samples and neurons.
+
+    Raises
+    ------
+    StatisticError
+        If the recordings are not one dose-response of one network on the same samples.
+    """
+    trees = open_kind(recordings, "network", purpose="recordings of a lesion")
+    lesions = [tree.attrs["source"]["lesions"] for tree in trees]
+    if any(len(found) != 1 for found in lesions):
+        raise StatisticError(
+            "a recording was not made under exactly one lesion", where="lesions", remedy="use 'eiplatform lesion'"
+        )
+    kinds = {(found[0]["pathway"], found[0]["layers"]) for found in lesions}
+    if len(kinds) != 1:
+        raise StatisticError(f"the recordings are of different lesions: {sorted(kinds)}", where="lesions")
+    order = np.argsort([found[0]["dose"] for found in lesions])
+    trees = [trees[index] for index in order]
+    doses = [float(lesions[index][0]["dose"]) for index in order]
+    samples = [tree["readout/E"]["sample"].values for tree in trees]
+    if any(not np.array_equal(found, samples[0]) for found in samples):
+        raise StatisticError("the recordings hold different samples", where="lesions")
+
+    summaries, correct = [], []
+    for tree in trees:
+        summary = summarise(tree, STATISTICS, populations=spiking(tree), n_bootstrap=n_bootstrap, seed=seed)
+        summaries.append(summary[["value", "low", "high", "n_excluded"]])
+        correct.append(accuracy(tree["readout/E"].to_dataset()))
+    result = xr.concat(summaries, dim=xr.Variable("dose", doses), join="exact")
+    for index, name in enumerate(("accuracy", "accuracy_low", "accuracy_high")):
+        result[name] = ("dose", [row[index] for row in correct])
+    (pathway, layers) = kinds.pop()
+    result.attrs = {
+        "analysis": "lesions",
+        "pathway": pathway,
+        "layers": layers,
+        "n_samples": len(samples[0]),
+        "n_bootstrap": n_bootstrap,
+        "seed": seed,
+        **describe_inputs(trees),
+    }
+    return result

@@ -1,0 +1,107 @@
+"""How do excitation and inhibition of single neurons move in time?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import eiplatform
+from analyses.inputs import describe_inputs, label_of, spiking
+from eiplatform.errors import StatisticError
+
+__all__ = ["run"]
+
+SIGNALS = ("current_exc", "current_inh", "current_net")
+
+
+def run(
+    recordings: Sequence[str | Path], *, points: int = 200, raster_neurons: int = 60, sample: int = 0
+) -> xr.Dataset:
+    """Cut out the currents of one neuron per excitatory population, and a raster.
+
+    The neuron is the recorded one whose mean net current is the median, so that it is chosen
+    by a rule and not by its looks.
+
+    Parameters
+    ----------
+    recordings : sequence of str or Path
+        Networks or circuits.
+    points : int
+        Number of intervals shown, from the start of the recording.
+    raster_neurons : int
+        Neurons in the raster (the first ones of the population).
+    sample : int
+        Position of the sample (image, trial) shown.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``current`` (panel, signal, point), ``time`` (panel, point) in ``time_units`` (panel),
+        NaN beyond the recording's end; ``neuron``, ``recording``, ``population``, ``units``
+        per panel; ``spike_panel``, ``spike_time``, ``spike_neuron`` (spike).
+
+    Raises
+    ------
+    StatisticError
+        If a recording has no such sample.
+    """
+    trees = [eiplatform.open(path) for path in recordings]
+    panels = []
+    rasters = []
+    for tree in trees:
+        for name, data in spiking(tree).items():
+            if sample >= data.sizes["sample"]:
+                raise StatisticError(
+                    f"there is no sample {sample}", where=tree.attrs["path"], valid=f"0 to {data.sizes['sample'] - 1}"
+                )
+            shown = data.isel(sample=sample, time=slice(points)).drop_dims("spike", errors="ignore").load()
+            net = shown["current_net"].mean("time").values
+            neuron = int(np.argsort(net, kind="stable")[len(net) // 2])
+            current = np.full((len(SIGNALS), points), np.nan)
+            time = np.full(points, np.nan)
+            time[: shown.sizes["time"]] = shown["time"].values
+            for s, signal in enumerate(SIGNALS):
+                current[s, : shown.sizes["time"]] = shown[signal].values[:, neuron]
+            rasters.append(_raster(data, sample, len(panels), shown, raster_neurons))
+            panels.append(
+                {
+                    "recording": label_of(tree),
+                    "population": name,
+                    "neuron": int(shown["neuron"].values[neuron]),
+                    "sample": str(shown["sample"].item()),
+                    "time_units": str(shown["time"].attrs["units"]),
+                    "units": str(shown["current_exc"].attrs["units"]),
+                    "current": current,
+                    "time": time,
+                }
+            )
+    if not panels:
+        raise StatisticError("no spiking excitatory population in these recordings", where="traces")
+    spikes = np.concatenate(rasters, axis=1)
+    described = ("recording", "population", "neuron", "sample", "time_units", "units")
+    return xr.Dataset(
+        {
+            "current": (("panel", "signal", "point"), np.stack([panel["current"] for panel in panels])),
+            "time": (("panel", "point"), np.stack([panel["time"] for panel in panels])),
+            "spike_panel": ("spike", spikes[0].astype(np.int64)),
+            "spike_time": ("spike", spikes[1]),
+            "spike_neuron": ("spike", spikes[2].astype(np.int64)),
+            **{key: ("panel", [panel[key] for panel in panels]) for key in described},
+        },
+        coords={"signal": list(SIGNALS)},
+        attrs={"analysis": "traces", **describe_inputs(trees)},
+    )
+
+
+def _raster(data: xr.Dataset, sample: int, panel: int, shown: xr.Dataset, neurons: int) -> np.ndarray:
+    """Return (panel, time, neuron) of the spikes in the window, shape (3, spike)."""
+    if "spikes" in data:
+        step, neuron = np.nonzero(shown["spikes"].values[:, :neurons])
+        return np.stack([np.full(step.size, panel), shown["time"].values[step], neuron]).astype(np.float64)
+    end = float(shown["time"].values[-1]) + float(data.attrs["dt"])
+    time, index = data["spike_time"].values, data["spike_neuron"].values
+    inside = (data["spike_sample"].values == data["sample"].values[sample]) & (time < end) & (index < neurons)
+    return np.stack([np.full(int(inside.sum()), panel), time[inside], index[inside]]).astype(np.float64)

@@ -1,0 +1,25 @@
+"""eiplatform: excitation and inhibition in trained spiking networks, measured against cortex.
+
+Importing the package is cheap; :func:`open` and the accessors load xarray when first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eiplatform.errors import EIPlatformError
+
+if TYPE_CHECKING:
+    from eiplatform.store.reader import open_recording as open  # noqa: A004
+
+__version__ = "0.1.0"
+__all__ = ["EIPlatformError", "__version__", "open"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "open":
+        import eiplatform.statistics  # noqa: F401  (registers the .ei accessor)
+        from eiplatform.store.reader import open_recording
+
+        return open_recording
+    raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")

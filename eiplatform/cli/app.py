@@ -1,0 +1,68 @@
+"""The ``eiplatform`` command: its subcommands and its exit status.
+
+0: done; 2: a mistake the user can mend (one line, no traceback); 3: a partial result was kept;
+130: interrupted; anything else is our fault and shows a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+import eiplatform
+from eiplatform.cli import inspect, networks, results
+from eiplatform.errors import EIPlatformError
+
+__all__ = ["app", "main"]
+
+app = App(
+    name="eiplatform",
+    help="Probe trained spiking networks for excitation-inhibition balance, and compare them with cortex.",
+    version=eiplatform.__version__,
+)
+for command in (
+    results.demo,
+    networks.train,
+    networks.record,
+    networks.simulate,
+    results.analyse,
+    results.compare,
+    networks.lesion,
+    results.figures,
+    results.report,
+    inspect.info,
+    inspect.validate,
+    inspect.doctor,
+):
+    app.command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+    """
+    try:
+        status = app(arguments, exit_on_error=False, result_action="return_value")
+        return status if isinstance(status, int) else 0
+    except CycloptsError:
+        return 2  # cyclopts has said what is wrong, with the nearest valid name
+    except EIPlatformError as error:
+        print(f"eiplatform: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"eiplatform: {place}{error.strerror or error}.", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        print("eiplatform: interrupted.", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

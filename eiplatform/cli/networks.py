@@ -1,0 +1,278 @@
+"""Commands that run something: ``train``, ``record``, ``simulate``, ``lesion``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+__all__ = ["lesion", "record", "simulate", "train"]
+
+Many = Parameter(consume_multiple=True, negative=())
+Flag = Parameter(negative=())
+
+
+def train(
+    config: Path | None = None,
+    *,
+    out: Path,
+    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())] = None,
+    resume: Annotated[bool, Flag] = False,
+    overwrite: Annotated[bool, Flag] = False,
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Train a network from a configuration; the test images are read once, at the end.
+
+    Parameters
+    ----------
+    config : Path
+        YAML file, e.g. analyses/configs/digits-mlp.yml; without it the defaults.
+    out : Path
+        Directory for checkpoints and metrics.
+    set_ : list[str]
+        Changes to the configuration, e.g. --set training.epochs=5 network.hidden=[128,128].
+    resume : bool
+        Continue an interrupted run in that directory, to the same final weights.
+    overwrite : bool
+        Delete an earlier result of eiplatform in that directory.
+    json : bool
+        Print JSON.
+    """
+    from eiplatform.cli.output import print_json, say
+    from eiplatform.config import load_config
+    from eiplatform.progress import stage
+    from eiplatform.training import fit
+
+    settings = load_config(config, set_ or ())
+    with stage("training", quiet=json) as update:
+        result = fit(settings, out, resume=resume, overwrite=overwrite, progress=update)
+    if json:
+        print_json({"out": str(out), "test_accuracy": result.test_accuracy, "best_epoch": result.best_epoch})
+    else:
+        say(f"test accuracy {100 * result.test_accuracy:.2f} % (epoch {result.best_epoch} was best on validation)")
+        say(f"checkpoints and metrics: {out}")
+    return 0
+
+
+def record(
+    checkpoint: Path,
+    *,
+    out: Path,
+    spec: Path | None = None,
+    populations: Annotated[list[str] | None, Many] = None,
+    signals: Annotated[list[str] | None, Many] = None,
+    neurons: int | None = None,
+    samples: int | None = None,
+    split: Literal["train", "validation", "test"] | None = None,
+    steps: int | None = None,
+    warmup: int | None = None,
+    every: int | None = None,
+    label: str = "network",
+    overwrite: Annotated[bool, Flag] = False,
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Record the currents, gain and spikes of a trained network.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        A .safetensors file, or the directory of a training run.
+    out : Path
+        Recording directory.
+    spec : Path
+        YAML file with what to record; the options below override it.
+    populations : list[str]
+        Names or wildcards, e.g. --populations 'fc*/E' readout/E.
+    signals : list[str]
+        Names or wildcards, e.g. --signals 'current_*' gain spikes.
+    neurons : int
+        That many neurons at random per population (default: all).
+    samples : int
+        That many samples at random (default: all).
+    split : str
+        train, validation or test (default).
+    steps : int
+        Number of time steps; may be longer than in training.
+    warmup : int
+        Steps that are run first and not kept.
+    every : int
+        Keep every k-th step.
+    label : str
+        Name of the recording in tables and figures.
+    overwrite : bool
+        Delete an earlier recording there.
+    json : bool
+        Print JSON.
+    """
+    from eiplatform.cli.output import print_json, say
+    from eiplatform.progress import stage
+    from eiplatform.recording.checkpoint import open_checkpoint
+    from eiplatform.recording.network import estimate, record_network
+    from eiplatform.recording.spec import load_spec
+
+    chosen = load_spec(
+        spec,
+        populations=populations,
+        signals=signals,
+        neurons=neurons,
+        samples=samples,
+        split=split,
+        steps=steps,
+        warmup=warmup,
+        every=every,
+    )
+    network, config, data = open_checkpoint(checkpoint, chosen.split)
+    expected = estimate(network, len(data), chosen)
+    if not json:
+        say(f"recording {expected}")
+    with stage("recording", quiet=json) as update:
+        record_network(
+            network,
+            data,
+            out,
+            chosen,
+            config=config.model_dump(mode="json"),
+            label=label,
+            overwrite=overwrite,
+            progress=update,
+        )
+    if json:
+        print_json({"out": str(out), "samples": expected.samples, "bytes": expected.bytes})
+    else:
+        say(f"recording: {out}")
+    return 0
+
+
+def simulate(
+    circuit: str,
+    *,
+    out: Path,
+    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())] = None,
+    seeds: Annotated[list[int] | None, Many] = None,
+    duration_ms: float = 1000.0,
+    warmup_ms: float = 200.0,
+    record_dt_ms: float = 1.0,
+    neurons: int = 100,
+    device: str = "cpp_standalone",
+    jobs: int = 1,
+    overwrite: Annotated[bool, Flag] = False,
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Simulate a published cortical circuit in Brian2 into the same kind of recording.
+
+    Parameters
+    ----------
+    circuit : str
+        Name of the circuit, e.g. brunel-2000.
+    out : Path
+        Recording directory.
+    set_ : list[str]
+        Parameters, e.g. --set state=C J_mV=0.1.
+    seeds : list[int]
+        One realisation each, e.g. --seeds 1 2 3.
+    duration_ms : float
+        Recorded time per realisation.
+    warmup_ms : float
+        Time that is simulated first and discarded.
+    record_dt_ms : float
+        Interval over which currents are averaged.
+    neurons : int
+        Neurons per population whose currents are recorded (spikes: all).
+    device : str
+        cpp_standalone, cython (both need a C++ compiler) or numpy.
+    jobs : int
+        Realisations simulated at the same time.
+    overwrite : bool
+        Delete an earlier recording there.
+    json : bool
+        Print JSON.
+    """
+    from eiplatform.cli.output import print_json, say
+    from eiplatform.progress import stage
+    from eiplatform.recording.circuit import record_circuit
+
+    with stage(f"simulating {circuit}", quiet=json) as update:
+        record_circuit(
+            circuit,
+            out,
+            parameters=_assignments(set_ or []),
+            seeds=seeds or [1],
+            overwrite=overwrite,
+            progress=lambda fraction, message: update(round(1000 * fraction), 1000, message),
+            duration_ms=duration_ms,
+            warmup_ms=warmup_ms,
+            record_dt_ms=record_dt_ms,
+            n_recorded=neurons,
+            device=device,
+            jobs=jobs,
+        )
+    if json:
+        print_json({"out": str(out), "seeds": seeds or [1]})
+    else:
+        say(f"recording: {out}")
+    return 0
+
+
+def lesion(
+    checkpoint: Path,
+    *,
+    out: Path,
+    pathway: str = "I->E subtractive",
+    layers: str = "*",
+    doses: Annotated[list[float] | None, Many] = None,
+    neurons: int = 64,
+    samples: int | None = None,
+    overwrite: Annotated[bool, Flag] = False,
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Record a network under rising doses of a lesion of one pathway.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        A .safetensors file, or the directory of a training run.
+    out : Path
+        Directory; one recording per dose is made in it.
+    pathway : str
+        'input->E', 'input->I', 'I->E subtractive' or 'I->E divisive'.
+    layers : str
+        Layer name or wildcard, e.g. fc2 or 'fc*'.
+    doses : list[float]
+        Fractions removed, 0 (intact) among them (default: 0 0.25 0.5 0.75 1).
+    neurons : int
+        Neurons recorded per population.
+    samples : int
+        Test samples, at random (default: all).
+    overwrite : bool
+        Delete an earlier result there.
+    json : bool
+        Print JSON.
+    """
+    from eiplatform.cli.output import print_json, say
+    from eiplatform.lesions.design import dose_response
+    from eiplatform.lesions.spec import make_lesions
+    from eiplatform.progress import stage
+    from eiplatform.recording.checkpoint import open_checkpoint
+    from eiplatform.recording.spec import load_spec
+
+    lesions = make_lesions(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
+    spec = load_spec(None, neurons=neurons, samples=samples)
+    network, config, data = open_checkpoint(checkpoint, spec.split)
+    with stage(f"lesioning {pathway}", quiet=json) as update:
+        made = dose_response(
+            network, data, out, lesions, spec, config=config.model_dump(mode="json"), overwrite=overwrite, progress=update
+        )
+    if json:
+        print_json({"out": str(out), "recordings": [str(path) for path in made]})
+    else:
+        say(f"{len(made)} recordings: {out}")
+        say(f"next: eiplatform analyse lesions {out} --out lesions.nc")
+    return 0
+
+
+def _assignments(texts: list[str]) -> dict[str, Any]:
+    """Read ``name=value`` pairs; values are YAML scalars."""
+    from eiplatform.config import parse_assignment
+
+    return dict(parse_assignment(text, where="--set") for text in texts)

@@ -1,0 +1,45 @@
+"""What the commands print: tables for people, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["print_json", "print_table", "say"]
+
+
+def say(message: str) -> None:
+    """Print one line on standard output."""
+    print(message)  # noqa: T201
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print a JSON object; NaN becomes null, since JSON has none."""
+    say(json.dumps(_finite(value), indent=2))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; all but the first column are right-aligned."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*map(str, row))
+    console = Console()
+    # Piped output has no width of its own: do not cut what another program will read.
+    console.print(table, width=None if console.is_terminal else 160)

@@ -1,0 +1,243 @@
+"""Commands that turn recordings into answers: ``demo``, ``analyse``, ``compare``, ``figures``, ``report``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from eiplatform.report.tables import Table
+
+__all__ = ["analyse", "compare", "demo", "figures", "report"]
+
+Many = Parameter(consume_multiple=True, negative=())
+Flag = Parameter(negative=())
+
+
+def demo(
+    *,
+    out: Path = Path("runs/demo"),
+    seed: int = 1,
+    size: str = "full",
+    device: str = "cpp_standalone",
+    jobs: int = 2,
+    overwrite: Annotated[bool, Flag] = False,
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Go the whole road once: train, record, simulate, analyse, compare, lesion, draw, report.
+
+    Parameters
+    ----------
+    out : Path
+        Output directory.
+    seed : int
+        Decides every random choice; the same seed gives the same numbers.
+    size : str
+        full, or small (a quick check, too small for conclusions).
+    device : str
+        Of the Brian2 simulation: cpp_standalone, cython (both need a C++ compiler) or numpy.
+    jobs : int
+        Realisations of the circuit that are simulated at the same time.
+    overwrite : bool
+        Delete an earlier result of eiplatform there.
+    json : bool
+        Print the scorecard as JSON.
+    """
+    from eiplatform.cli.output import print_json, print_table, say
+    from eiplatform.demo import run_demo
+
+    made = run_demo(out, seed=seed, size=size, device=device, jobs=jobs, overwrite=overwrite, quiet=json)
+    if json:
+        print_json(
+            {
+                "report": str(made.report),
+                "tables": [asdict(table) for table in made.tables],
+                "places": {name: str(path) for name, path in made.places.items()},
+            }
+        )
+        return 0
+    _print_tables(made.tables)
+    print_table("Where everything lies", ["what", "path"], [[name, path] for name, path in made.places.items()])
+    say(f"\nOpen {made.report} in a browser.")
+    return 0
+
+
+def analyse(
+    name: str,
+    inputs: list[Path],
+    *,
+    out: Path,
+    null: Annotated[list[Path] | None, Many] = None,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Answer one question from recordings, and store the answer as netCDF.
+
+    Parameters
+    ----------
+    name : str
+        balance, distributions, learning, lesions, reference_check or traces.
+    inputs : list[Path]
+        Recordings (or a directory of recordings); for learning the training directory.
+    out : Path
+        Result file, e.g. balance.nc.
+    null : list[Path]
+        For balance: recordings of untrained networks, e.g. --null rec/untrained-*.
+    bootstrap : int
+        Bootstrap draws.
+    seed : int
+        Of the bootstrap.
+    json : bool
+        Print the result's tables as JSON.
+    """
+    from analyses.command import run_by_name
+
+    return _finish(run_by_name(name, inputs, null or [], n_bootstrap=bootstrap, seed=seed), out, json)
+
+
+def compare(
+    recording: Path,
+    *,
+    to: Annotated[list[Path], Many],
+    out: Path,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Set every layer of a network beside cortical circuits.
+
+    Parameters
+    ----------
+    recording : Path
+        Of a network that ran for some hundred steps (eiplatform record --steps 240).
+    to : list[Path]
+        Recordings of circuits.
+    out : Path
+        Result file, e.g. comparison.nc.
+    bootstrap : int
+        Bootstrap draws.
+    seed : int
+        Of the bootstrap.
+    json : bool
+        Print the result's tables as JSON.
+    """
+    from analyses import comparison
+
+    return _finish(comparison.run(recording, to, n_bootstrap=bootstrap, seed=seed), out, json)
+
+
+def figures(
+    results: list[Path],
+    *,
+    out: Path,
+    only: Annotated[list[str] | None, Many] = None,
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Draw figures from results: PNG, PDF, and the numbers drawn as CSV.
+
+    Parameters
+    ----------
+    results : list[Path]
+        Result files made by analyse or compare.
+    out : Path
+        Directory for the figures.
+    only : list[str]
+        Names of figures (default: all that these results allow).
+    json : bool
+        Print JSON.
+    """
+    from analyses import load_result
+    from eiplatform.cli.output import print_json, say
+    from eiplatform.errors import ConfigError, choose
+    from figures import FIGURES, figures_of, save
+
+    loaded = [load_result(path) for path in results]
+    possible = {name: result for result in loaded for name in figures_of(result)}
+    wanted = [choose(name, FIGURES, "figure") for name in only] if only else list(possible)
+    for name in wanted:
+        if name not in possible:
+            raise ConfigError(
+                f"figure '{name}' draws the analysis '{FIGURES[name]}', which is not among these results",
+                valid=possible,
+            )
+    saved = [save(name, possible[name], out) for name in wanted]
+    if json:
+        print_json({figure.name: {"png": str(figure.png), "caption": figure.caption} for figure in saved})
+    else:
+        for figure in saved:
+            say(f"{figure.png}\n  {figure.caption}")
+    return 0
+
+
+def report(
+    results: list[Path],
+    *,
+    out: Path,
+    title: str = "Excitation and inhibition",
+    json: Annotated[bool, Flag] = False,
+) -> int:
+    """Write results, figures and provenance into one self-contained HTML file.
+
+    Parameters
+    ----------
+    results : list[Path]
+        Result files made by analyse or compare.
+    out : Path
+        HTML file; figures are drawn into a directory beside it.
+    title : str
+        Heading.
+    json : bool
+        Print JSON.
+    """
+    from analyses import ANALYSES, load_result
+    from eiplatform.cli.output import print_json, say
+    from eiplatform.errors import ConfigError
+    from eiplatform.report.study import draw_all, write_study_report
+
+    loaded: dict[str, Any] = {}
+    for path in results:
+        result = load_result(path)
+        if result.attrs["analysis"] in loaded:
+            raise ConfigError(f"two results of the analysis '{result.attrs['analysis']}'", where=str(path))
+        loaded[result.attrs["analysis"]] = result
+    question = " ".join(ANALYSES[name] for name in loaded)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    drawn = draw_all(loaded, out.parent / "figures")
+    write_study_report(out, title=title, question=question, results=loaded, figures=drawn, facts={})
+    if json:
+        print_json({"report": str(out), "figures": [figure.name for figure in drawn]})
+    else:
+        say(f"report: {out}")
+    return 0
+
+
+def _finish(result: xr.Dataset, out: Path, json: bool) -> int:
+    """Store a result and print its tables."""
+    from analyses import save_result
+    from eiplatform.cli.output import print_json, say
+    from eiplatform.report.tables import scorecard
+
+    save_result(result, out)
+    tables = scorecard({result.attrs["analysis"]: result})
+    if json:
+        print_json({"out": str(out), "tables": [asdict(table) for table in tables]})
+    else:
+        _print_tables(tables)
+        say(f"result: {out}")
+    return 0
+
+
+def _print_tables(tables: list[Table]) -> None:
+    from eiplatform.cli.output import print_table, say
+
+    for table in tables:
+        print_table(table.title, table.columns, table.rows)
+        if table.note:
+            say(table.note)
+        say("")

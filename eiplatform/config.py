@@ -1,0 +1,316 @@
+"""The configuration of a training run: read strictly, frozen, and hashed.
+
+Nothing is guessed: an unknown key, a value of the wrong type or an impossible number is one
+clear message.  This module needs neither torch nor any data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from eiplatform.errors import ConfigError, suggest
+
+__all__ = [
+    "Config",
+    "DatasetConfig",
+    "NetworkConfig",
+    "NeuronConfig",
+    "PropConfig",
+    "TrainingConfig",
+    "config_hash",
+    "load_config",
+    "parse_assignment",
+    "parse_config",
+    "parse_model",
+    "read_yaml",
+]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+SurrogateName = Literal["sigmoid", "atan", "fast-sigmoid", "triangle", "rectangle"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DatasetConfig(_Frozen):
+    """Which images, and how many of the training images validate."""
+
+    name: str = "digits"
+    validation: float = Field(0.1, gt=0, lt=1, description="part of the training split kept for validation")
+    root: str | None = Field(None, description="folder with the data sets' files")
+
+
+class NeuronConfig(_Frozen):
+    """Leaky integrate-and-fire neurons; defaults of arXiv 2509.23253."""
+
+    tau: float = Field(2.0, ge=1, description="membrane constant in steps")
+    threshold: float = Field(1.0, gt=0)
+    reset: Literal["soft", "hard"] = "soft"
+    detach_reset: bool = True
+    surrogate: SurrogateName = "sigmoid"
+    alpha: float | None = Field(None, gt=0, description="steepness; by default the surrogate's own")
+
+
+class PropConfig(_Frozen):
+    """Parts of E-I Prop, each of which can be switched off."""
+
+    stabilise: bool = True
+    straight_through: bool = True
+    scale_gradient: bool = True
+
+
+class NetworkConfig(_Frozen):
+    """Architecture and circuit."""
+
+    architecture: Literal["mlp"] = "mlp"
+    circuit: Literal["ei"] = "ei"
+    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((500, 500, 300), min_length=1)
+    ei_ratio: int = Field(4, ge=1, description="E neurons per I neuron")
+    steps: int = Field(4, ge=1, description="time steps T")
+    neuron: NeuronConfig = NeuronConfig()
+    prop: PropConfig = PropConfig()
+
+
+class TrainingConfig(_Frozen):
+    """Optimisation; defaults of arXiv 2509.23253."""
+
+    epochs: int = Field(300, ge=1)
+    batch_size: int = Field(128, ge=2)
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = Field(2e-3, gt=0)
+    warmup_epochs: int = Field(10, ge=0, description="epochs of linear rise of the learning rate")
+    warmup_from: float = Field(1e-7, ge=0, description="learning rate at the start of the rise")
+    schedule: Literal["cosine", "constant"] = "cosine"
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(5e-4, ge=0, description="L2 on all parameters (sgd), decoupled (adamw)")
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> TrainingConfig:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+        return self
+
+
+class Config(_Frozen):
+    """Everything that decides the outcome of a training run.
+
+    Examples
+    --------
+    >>> Config().network.steps
+    4
+    """
+
+    seed: int = Field(1, ge=0)
+    dataset: DatasetConfig = DatasetConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration.
+
+    Parameters
+    ----------
+    path : path, optional
+        YAML file; without it the defaults.
+    overrides : sequence of str
+        ``dotted.key=value``, the value in YAML; the last one wins.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        For a file that cannot be read, a key that does not exist (with the valid keys and the
+        nearest), or a value that is not possible.
+
+    Examples
+    --------
+    >>> load_config(None, ["network.hidden=[64, 32]", "training.learning_rate=1e-2"]).network.hidden
+    (64, 32)
+    """
+    where = "configuration" if path is None else str(path)
+    data = {} if path is None else read_yaml(path)
+    for override in overrides:
+        key, value = parse_assignment(override, where=where)
+        parts = key.split(".")
+        branch: Any = data
+        for part in parts[:-1]:
+            branch = branch.setdefault(part, {})
+            if not isinstance(branch, dict):
+                raise ConfigError(f"'{part}' has no keys of its own", where=f"{where}: {key}")
+        branch[parts[-1]] = value
+    return parse_config(data, where=where)
+
+
+def parse_config(data: Any, *, where: str = "configuration") -> Config:
+    """Check a configuration given as nested dictionaries, e.g. from a checkpoint.
+
+    Parameters
+    ----------
+    data : dict
+    where : str
+        Named in errors.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+    """
+    return parse_model(Config, data, where=where)
+
+
+def parse_model(model: type[Model], data: Any, *, where: str) -> Model:
+    """Check nested dictionaries against any pydantic model of the platform.
+
+    Parameters
+    ----------
+    model : type of pydantic.BaseModel
+        E.g. :class:`Config` or :class:`~eiplatform.recording.spec.RecordingSpec`.
+    data : dict
+    where : str
+        Named in errors.
+
+    Raises
+    ------
+    ConfigError
+        One line: the dotted key, what is wrong, what is valid.
+    """
+    try:
+        # Through JSON: a list is a tuple there, while "3", 3.0 and true remain what they are.
+        return model.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        raise _translate(error, model, where) from None
+
+
+def parse_assignment(text: str, *, where: str) -> tuple[str, Any]:
+    """Split ``key=value`` and read the value as YAML.
+
+    Examples
+    --------
+    >>> parse_assignment("scale=0.1", where="--set")
+    ('scale', 0.1)
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.strip().split(".")):
+        raise ConfigError(f"'{text}' is not an override", where=where, valid="key=value")
+    return key.strip(), _yaml(value, f"{where}: {key.strip()}")
+
+
+def config_hash(config: Config) -> str:
+    """Return the SHA-256 of everything that decides the outcome; where files lie does not.
+
+    Examples
+    --------
+    >>> config_hash(Config()) == config_hash(Config(dataset=DatasetConfig(root="/elsewhere")))
+    True
+    """
+    data = config.model_dump(mode="json", exclude={"dataset": {"root"}})
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without duplicate keys, in which ``1e-3`` is a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)  # type: ignore[no-untyped-call]
+            if not isinstance(name, str):
+                raise yaml.YAMLError(f"the key {name!r} is not text")
+            if name in seen:
+                raise yaml.YAMLError(f"the key '{name}' occurs twice")
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def _yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise ConfigError(f"this is not YAML: {' '.join(str(error).split())}", where=where) from None
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """Read a YAML file of keys, strictly: no key twice, no key that is not text.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or holds something else.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError("there is no such file", where=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the file cannot be read ({error})", where=str(path)) from None
+    data = _yaml(text, str(path))
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError("the file holds no keys", where=str(path), valid="key: value")
+    return data
+
+
+def _translate(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
+    """Say in one line what pydantic found first, and how much more there is."""
+    found = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
+    first = found[0]
+    location = first["loc"]
+    at = f"{where}: {'.'.join(map(str, location))}" if location else where
+    remedy = f"{len(found) - 1} more mistakes follow" if len(found) > 1 else None
+    if first["type"] == "extra_forbidden":
+        keys = list(_model_at(model, location[:-1]).model_fields)
+        return ConfigError(
+            f"unknown key '{location[-1]}'{suggest(str(location[-1]), keys)}", where=at, valid=keys, remedy=remedy
+        )
+    value = first["input"]
+    if first["type"] == "literal_error":
+        options = [str(option) for option in _options_at(model, location)]
+        return ConfigError(
+            f"'{value}' is not possible{suggest(str(value), options)}", where=at, valid=options, remedy=remedy
+        )
+    if first["type"] in ("model_type", "model_attributes_type"):
+        return ConfigError(
+            f"{value!r} stands where keys are needed", where=at, valid=list(_model_at(model, location).model_fields)
+        )
+    if first["type"] == "value_error":
+        return ConfigError(first["msg"].removeprefix("Value error, "), where=at, remedy=remedy)
+    message = first["msg"].removeprefix("Input ").replace("should be", "must be")
+    return ConfigError(f"{value!r} is not possible, it {message}", where=at, remedy=remedy)
+
+
+def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
+    for key in location:
+        annotation = model.model_fields[str(key)].annotation
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        model = annotation
+    return model
+
+
+def _options_at(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[Any, ...]:
+    return get_args(_model_at(model, location[:-1]).model_fields[str(location[-1])].annotation)

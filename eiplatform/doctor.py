@@ -1,0 +1,71 @@
+"""What works on this machine, and what to install for what does not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+
+__all__ = ["Finding", "examine"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part of the platform and its state.
+
+    Attributes
+    ----------
+    name, found, remedy : str
+    ok : bool
+    optional : bool
+        Whether the rest works without it.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+    optional: bool = False
+
+
+def _package(distribution: str, module: str, extra: str) -> Finding:
+    if importlib.util.find_spec(module) is None:
+        return Finding(distribution, False, "not installed", f"pip install 'eiplatform[{extra}]'", optional=True)
+    return Finding(distribution, True, importlib.metadata.version(distribution), optional=True)
+
+
+def examine() -> list[Finding]:
+    """Look at Python, packages, the compiler and the machine; change nothing."""
+    compiler = next((found for name in ("c++", "g++", "clang++") if (found := shutil.which(name))), None)
+    findings = [
+        Finding("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer"),
+        *(
+            Finding(name, True, importlib.metadata.version(name))
+            for name in ("numpy", "scipy", "xarray", "h5netcdf", "matplotlib")
+        ),
+        _package("torch", "torch", "train"),
+        _package("safetensors", "safetensors", "train"),
+        _package("scikit-learn", "sklearn", "train"),
+        _package("brian2", "brian2", "simulate"),
+        Finding(
+            "C++ compiler",
+            compiler is not None,
+            compiler or "none",
+            "install g++ or clang++, or simulate with --device numpy",
+            optional=True,
+        ),
+    ]
+    numpy_version = tuple(map(int, importlib.metadata.version("numpy").split(".")[:2]))
+    if importlib.util.find_spec("brian2"):
+        brian_version = tuple(map(int, importlib.metadata.version("brian2").split(".")[:2]))
+        works = not (numpy_version >= (2, 4) and brian_version < (2, 10))
+        findings.append(
+            Finding("brian2 with numpy", works, "compatible" if works else "incompatible", "pip install 'numpy<2.4'")
+        )
+    cores = os.cpu_count() or 1
+    findings.append(Finding("machine", True, f"{cores} cores, {platform.system()} {platform.machine()}"))
+    return findings

@@ -1,0 +1,175 @@
+"""Errors that say what happened, where, what would be valid, and the remedy.
+
+Every error a user can cause derives from :class:`EIPlatformError`; the command line prints
+it as one line and exits with its ``exit_code`` (2: the user can mend it), never a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+__all__ = [
+    "ConfigError",
+    "DeviceError",
+    "EIPlatformError",
+    "MissingDependencyError",
+    "OutputExistsError",
+    "StatisticError",
+    "StoreError",
+    "SumRuleError",
+    "TooShortError",
+    "TrainingError",
+    "UnknownNameError",
+    "choose",
+    "match_names",
+    "suggest",
+]
+
+
+class EIPlatformError(ValueError):
+    """Base of all errors that a user can cause and mend.
+
+    Parameters
+    ----------
+    what : str
+        What happened, as a sentence without its full stop.
+    where : str, optional
+        The file, key, population or argument concerned.
+    valid : str or iterable of str, optional
+        What would have been valid.
+    remedy : str, optional
+        What to do now.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        valid: str | Iterable[str] | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = where
+        self.valid = valid if valid is None or isinstance(valid, str) else ", ".join(map(str, valid))
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        parts = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.valid:
+            parts.append(f"valid: {self.valid}")
+        if self.remedy:
+            parts.append(self.remedy)
+        return ". ".join(part.rstrip(".") for part in parts) + "."
+
+
+class ConfigError(EIPlatformError):
+    """A configuration has an unknown key or an impossible value."""
+
+
+class UnknownNameError(EIPlatformError):
+    """A circuit, data set, population, signal, statistic or figure of that name does not exist."""
+
+
+class StoreError(EIPlatformError):
+    """A recording is missing, damaged, incomplete or of another schema version."""
+
+
+class SumRuleError(StoreError):
+    """Recorded parts do not rebuild the whole; nothing is stored."""
+
+
+class OutputExistsError(EIPlatformError):
+    """The output place is not empty and overwriting was not asked for."""
+
+
+class DeviceError(EIPlatformError):
+    """A simulation or training device cannot be used here."""
+
+
+class MissingDependencyError(EIPlatformError):
+    """An optional part of the package is not installed."""
+
+
+class StatisticError(EIPlatformError):
+    """A statistic cannot be computed from these data (wrong axis, missing signal)."""
+
+
+class TooShortError(StatisticError):
+    """A recording is too short for a temporal statistic."""
+
+
+class TrainingError(EIPlatformError):
+    """Training cannot start or has become meaningless (dead layer, non-finite loss)."""
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """Return ``' – did you mean X?'`` for the nearest valid name, or an empty string."""
+    options = {str(option).lower(): str(option) for option in valid}
+    near = get_close_matches(str(name).lower(), list(options), n=1, cutoff=0.5)
+    return f" – did you mean '{options[near[0]]}'?" if near else ""
+
+
+def choose(name: str, valid: Iterable[str], kind: str, *, where: str | None = None) -> str:
+    """Return `name` if it is one of `valid`, else raise with the nearest valid name.
+
+    Parameters
+    ----------
+    name : str
+        What the user wrote.
+    valid : iterable of str
+        All valid names.
+    kind : str
+        What is being named, e.g. ``"circuit"``.
+    where : str, optional
+        Where the name stood.
+
+    Raises
+    ------
+    UnknownNameError
+        If `name` is not valid; the message lists the valid names and suggests the nearest.
+
+    Examples
+    --------
+    >>> choose("E", ["E", "I"], "population")
+    'E'
+    """
+    options = list(valid)
+    if name in options:
+        return name
+    raise UnknownNameError(f"unknown {kind} '{name}'{suggest(name, options)}", where=where, valid=options)
+
+
+def match_names(patterns: Iterable[str], names: Iterable[str], kind: str) -> list[str]:
+    """Return the names that match any wildcard pattern, in the order of `names`.
+
+    Parameters
+    ----------
+    patterns : iterable of str
+        Names or shell wildcards (``*`` also crosses ``/``).
+    names : iterable of str
+        What exists.
+    kind : str
+        What is being named, for the message.
+
+    Raises
+    ------
+    UnknownNameError
+        If some pattern matches nothing: a misspelt name never gives an empty result.
+
+    Examples
+    --------
+    >>> match_names(["fc*/E"], ["fc1/E", "fc1/I", "readout/E"], "population")
+    ['fc1/E']
+    """
+    names = list(names)
+    patterns = list(patterns)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UnknownNameError(f"no {kind} matches '{pattern}'{suggest(pattern, names)}", valid=names)
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]

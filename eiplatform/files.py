@@ -1,0 +1,120 @@
+"""Writing to disk so that a crash leaves the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from eiplatform.errors import OutputExistsError, StoreError
+
+__all__ = ["atomic_write", "claim_directory", "content_hash", "read_json", "sha256_of", "write_json"]
+
+OWNED = ".eiplatform"
+"""Marker of directories that eiplatform made, and hence may empty when told to overwrite."""
+
+
+def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` on a temporary name beside `path`, flush it to the disk, then rename.
+
+    Parameters
+    ----------
+    path : Path
+        Final name.
+    write : callable
+        Receives the temporary path and must leave a complete, closed file there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # the rename itself must survive a power cut
+    finally:
+        os.close(directory)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value` as indented JSON, atomically."""
+    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
+    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError("file not found", where=str(path)) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise StoreError(f"not readable as JSON ({error})", where=str(path)) from None
+    if not isinstance(value, dict):
+        raise StoreError("not a JSON object", where=str(path))
+    return value
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def content_hash(value: Any) -> str:
+    """Return a short hash of JSON-like data, independent of the order of keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def claim_directory(path: Path, *, overwrite: bool) -> Path:
+    """Make `path` an empty directory that is ours.
+
+    Parameters
+    ----------
+    path : Path
+        Directory to create, or to empty.
+    overwrite : bool
+        Whether an earlier result of eiplatform there may be deleted.  A directory that
+        eiplatform did not make is never deleted.
+
+    Raises
+    ------
+    OutputExistsError
+        If the place is taken.
+    """
+    if path.is_file():
+        raise OutputExistsError("is a file, a directory is needed", where=str(path), remedy="choose another --out")
+    if path.is_dir() and any(path.iterdir()):
+        if not overwrite:
+            raise OutputExistsError(
+                "output directory is not empty", where=str(path), remedy="choose another --out, or pass --overwrite"
+            )
+        if not (path / OWNED).is_file():
+            raise OutputExistsError(
+                "will not overwrite a directory that eiplatform did not make",
+                where=str(path),
+                remedy="choose another --out, or delete it yourself",
+            )
+        shutil.rmtree(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / OWNED).write_text("made by eiplatform; --overwrite may delete this directory\n")
+    except OSError as error:
+        raise OutputExistsError(
+            f"cannot create the output directory ({error.strerror})", where=str(path), remedy="choose another --out"
+        ) from None
+    return path

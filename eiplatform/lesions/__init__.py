@@ -1,0 +1,1 @@
+"""Lesions of inhibition pathways: specs, their application, dose-response designs."""

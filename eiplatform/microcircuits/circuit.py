@@ -1,0 +1,250 @@
+"""What a reference circuit has to offer the runner, and the small types it does so with.
+
+A circuit is one module with one subclass of :class:`Circuit`, bound to the module-level name
+``CIRCUIT``.  The base class separates what is *compiled* (:meth:`Circuit.structure` and
+:meth:`Circuit.build`) from what a run *reads* (:meth:`Circuit.scalars`, :meth:`Circuit.initial`,
+:meth:`Circuit.connectivity`), so that another seed, duration or parameter value needs no rebuild:
+`build` sees the structure only and cannot compile a parameter value in by mistake.
+"""
+
+from __future__ import annotations
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eiplatform.errors import ConfigError, choose
+
+__all__ = ["Circuit", "Edges", "Model", "Parameters", "Population", "Recorded", "generator"]
+
+Structure = Mapping[str, int | float]
+
+
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """Return the random generator of one purpose (connectivity, initial state, ...) of one seed.
+
+    Each purpose has a stream of its own, so that drawing more for one leaves the others as they were.
+
+    Examples
+    --------
+    >>> bool(generator(1, "initial").random() == generator(1, "initial").random())
+    True
+    >>> bool(generator(1, "initial").random() == generator(1, "recorded").random())
+    False
+    """
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Base of the parameters of a circuit: a frozen dataclass of ints and floats, units in the names."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            whole = field.type in (int, "int")
+            if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+                raise ConfigError(
+                    f"{value!r} is not a number", where=field.name, valid="an integer" if whole else "a number"
+                )
+            if not np.isfinite(value) or (whole and value != int(value)):
+                raise ConfigError(
+                    f"{value!r} is not possible", where=field.name, valid="an integer" if whole else "a finite number"
+                )
+            object.__setattr__(self, field.name, int(value) if whole else float(value))
+        self.check()
+
+    def check(self) -> None:
+        """Raise :class:`~eiplatform.errors.ConfigError` if the values do not go together."""
+
+    def require(self, condition: bool, name: str, valid: str) -> None:
+        """Raise a :class:`~eiplatform.errors.ConfigError` about the field `name` unless `condition` holds."""
+        if not condition:
+            raise ConfigError(f"{getattr(self, name)} is not possible", where=name, valid=valid)
+
+
+@dataclass(frozen=True)
+class Population:
+    """Neurons ``start`` to ``start + size - 1`` of a Brian2 group.
+
+    Attributes
+    ----------
+    name : str
+        Name in the recording, e.g. ``"E"``.
+    role : {"E", "I"}
+    size : int
+        Number of neurons.
+    start : int
+        Index of the first neuron in its group.
+    attrs : mapping
+        Attributes for the recording, e.g. threshold and reset in the circuit's unit.
+    group : str
+        Name of the Brian2 group.
+    """
+
+    name: str
+    role: Literal["E", "I"]
+    size: int
+    start: int
+    attrs: Mapping[str, Any]
+    group: str = "neurons"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One signal and the state variable it is recorded from.
+
+    Attributes
+    ----------
+    signal : str
+        Name in :data:`eiplatform.store.schema.SIGNALS`.
+    variable : str
+        State variable or subexpression of the group.
+    kind : {"integral", "start"}
+        ``"integral"``: the variable is the time integral of the signal; its increment over an interval,
+        divided by the length of the interval, is the exact mean.  ``"start"``: the value at the start.
+    scale : float
+        From the SI unit to the recording's unit.
+    """
+
+    signal: str
+    variable: str
+    kind: Literal["integral", "start"]
+    scale: float
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Synapses of one Brian2 ``Synapses`` object, sorted by source (twice as fast as unsorted).
+
+    Attributes
+    ----------
+    degree : array of int32, shape (source,)
+        Number of synapses of each source.
+    post : array of int32, shape (synapse,)
+        Target of each synapse; the first ``degree[0]`` belong to source 0, and so on.
+    """
+
+    degree: NDArray[np.int32]
+    post: NDArray[np.int32]
+
+    def pre(self) -> NDArray[np.int32]:
+        """Return the source of each synapse."""
+        return np.repeat(np.arange(len(self.degree), dtype=np.int32), self.degree)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Brian2 objects of a circuit, not yet connected.
+
+    Attributes
+    ----------
+    groups : mapping of str to brian2.NeuronGroup
+    synapses : mapping of str to brian2.Synapses
+        Keys as in :meth:`Circuit.connectivity`; the Brian2 objects carry the same names.
+    """
+
+    groups: Mapping[str, Any]
+    synapses: Mapping[str, Any]
+
+    def variable(self, key: str) -> Any:
+        """Return the Brian2 variable ``"owner.variable"``; an owner is a group, a Synapses or one of its pathways."""
+        owner, name = key.split(".")
+        pathways = {p.name: p for synapses in self.synapses.values() for p in synapses._pathways}
+        return {**self.groups, **self.synapses, **pathways}[owner].variables[name]
+
+
+class Circuit(ABC):
+    """A published circuit with one set of parameters.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The circuit's own dataclass.
+    """
+
+    name: ClassVar[str]
+    """Name on the command line, e.g. ``"brunel-2000"``."""
+    reference: ClassVar[str]
+    """The paper."""
+    current_units: ClassVar[str]
+    """Unit of the recorded currents and potentials."""
+    shortcuts: ClassVar[tuple[str, ...]] = ()
+    """Keys that :meth:`from_parameters` accepts beside the fields of the parameters."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+
+    @classmethod
+    @abstractmethod
+    def from_parameters(cls, values: Mapping[str, Any]) -> Circuit:
+        """Return the circuit with the published parameters, overridden by `values`."""
+
+    @property
+    @abstractmethod
+    def dt_ms(self) -> float:
+        """Time step of the simulation in ms."""
+
+    @property
+    @abstractmethod
+    def populations(self) -> tuple[Population, ...]:
+        """All populations, in the order of their neurons."""
+
+    @property
+    @abstractmethod
+    def signals(self) -> tuple[Recorded, ...]:
+        """Signals recorded from each population."""
+
+    @property
+    @abstractmethod
+    def n_synapses(self) -> int:
+        """Number of synapses, for the estimate of memory."""
+
+    @abstractmethod
+    def structure(self) -> Structure:
+        """Return everything that is compiled in: sizes and the time step."""
+
+    @staticmethod
+    @abstractmethod
+    def build(structure: Structure) -> Model:
+        """Return the Brian2 objects for a structure; the only place that imports brian2."""
+
+    @abstractmethod
+    def scalars(self) -> dict[str, float]:
+        """Return the values (SI units) of the shared variables, ``{"owner.variable": value}``."""
+
+    @abstractmethod
+    def initial(self, seed: int) -> dict[str, NDArray[np.float64]]:
+        """Return initial values (SI units) per neuron, ``{"owner.variable": values}``."""
+
+    @abstractmethod
+    def connectivity(self, seed: int) -> Iterator[tuple[str, Edges]]:
+        """Yield the synapses one object at a time, so that only one needs to be in memory."""
+
+    @abstractmethod
+    def theory(self) -> dict[str, float]:
+        """Return closed-form values for these parameters: ``rate`` in Hz, mean currents, and what else is known."""
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return sum(population.size for population in self.populations)
+
+    def values(self, seed: int) -> dict[str, NDArray[np.float64]]:
+        """Return the values of all variables that a run sets: :meth:`scalars` and :meth:`initial`."""
+        return {**{name: np.array([value]) for name, value in self.scalars().items()}, **self.initial(seed)}
+
+    def to_mapping(self) -> dict[str, int | float]:
+        """Return all parameters by name, as :meth:`from_parameters` takes them."""
+        return asdict(self.parameters)
+
+    @classmethod
+    def checked_names(cls, values: Mapping[str, Any], parameters: type[Parameters]) -> dict[str, Any]:
+        """Return `values` as a dict, or raise for a name that is neither a field nor a shortcut."""
+        valid = [*cls.shortcuts, *(field.name for field in fields(parameters))]
+        return {choose(name, valid, "parameter", where=cls.name): value for name, value in values.items()}

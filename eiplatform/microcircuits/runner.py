@@ -1,0 +1,375 @@
+"""Simulate a circuit for one or several seeds and return its recordings in the common schema."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from eiplatform import errors
+from eiplatform.errors import ConfigError, DeviceError, EIPlatformError, MissingDependencyError, choose
+from eiplatform.microcircuits.circuit import Circuit
+from eiplatform.microcircuits.compiled import find_tools
+from eiplatform.microcircuits.registry import load
+from eiplatform.store.schema import population_dataset
+
+__all__ = ["DEVICES", "estimate_memory", "simulate"]
+
+DEVICES = ("cpp_standalone", "cython", "numpy")
+"""Brian2 devices, fastest first.  The same seed gives the same spikes on each."""
+
+Progress = Callable[[float, str], None]
+
+# Bytes per synapse, measured: indices, Brian2's queue (grown by doubling) and scratch of construction.
+_BYTES_PER_SYNAPSE = {"cpp_standalone": 24, "cython": 44, "numpy": 44}
+_BYTES_OF_PROCESS = {"cpp_standalone": 120e6, "cython": 250e6, "numpy": 200e6}
+
+
+def estimate_memory(
+    circuit: Circuit, *, duration_ms: float, record_dt_ms: float = 1.0, n_recorded: int = 100, device: str = DEVICES[0]
+) -> int:
+    """Estimate the memory of one simulation, from above.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    duration_ms : float
+        Including the warm-up.
+    record_dt_ms : float
+    n_recorded : int
+        Neurons per population.
+    device : str
+
+    Returns
+    -------
+    int
+        Bytes.  Spikes are counted at the rate of theory, at least 20 Hz.
+
+    Examples
+    --------
+    >>> from eiplatform.microcircuits import load
+    >>> 0.3e9 < estimate_memory(load("brunel-2000"), duration_ms=1200) < 1e9
+    True
+    """
+    recorded = sum(min(n_recorded, population.size) for population in circuit.populations)
+    signals = 3 * 8 * recorded * len(circuit.signals) * duration_ms / record_dt_ms
+    rate = max(20.0, circuit.theory().get("rate", 20.0))
+    spikes = 5 * 12 * circuit.n_neurons * rate * duration_ms * 1e-3
+    return int(
+        _BYTES_OF_PROCESS[device]
+        + _BYTES_PER_SYNAPSE[device] * circuit.n_synapses
+        + 400 * circuit.n_neurons
+        + signals
+        + spikes
+    )
+
+
+def _available_memory() -> int:
+    """Return bytes that can be used without swapping."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        for line in meminfo.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def simulate(
+    circuit: str | Circuit,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] = (0,),
+    duration_ms: float = 1000.0,
+    warmup_ms: float = 200.0,
+    record_dt_ms: float = 1.0,
+    n_recorded: int = 100,
+    device: str = DEVICES[0],
+    jobs: int = 1,
+    memory_budget: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
+    """Simulate a circuit, once per seed.
+
+    Everything is checked before anything runs.  Each seed runs in a process of its own; a
+    stand-alone program is built at the first use and reused afterwards.
+
+    Parameters
+    ----------
+    circuit : str or Circuit
+        Name, or a circuit defined in an importable module.
+    parameters : mapping, optional
+        Overrides of the published parameters; only with a name.
+    seeds : sequence of int
+        Different numbers of at least 0; a seed decides connectivity, initial state and
+        external input; the recorded neurons are the same for every seed.
+    duration_ms : float
+        Recorded time, a multiple of `record_dt_ms`.
+    warmup_ms : float
+        Time simulated before the recording starts, a multiple of `record_dt_ms`.
+    record_dt_ms : float
+        Recording interval, a multiple of the circuit's time step.  Currents are exact means over
+        each interval; the voltage is its value at the start of the interval.
+    n_recorded : int
+        Neurons per population whose currents and voltage are recorded, drawn at random; spikes
+        are recorded of all.
+    device : {"cpp_standalone", "cython", "numpy"}
+    jobs : int
+        Simulations at the same time, each on one thread.
+    memory_budget : int, optional
+        Bytes that all simulations together may take; default: what the machine has available.
+    progress : callable, optional
+        Takes the completed fraction of everything (0 to 1) and a message.  It is called from
+        worker threads, one call at a time.
+
+    Yields
+    ------
+    seed : int
+        In the order of `seeds`.
+    populations : dict of str to xarray.Dataset
+        One dataset of the recording schema per population, with one sample whose id is the seed
+        and whose time starts at 0 after the warm-up.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown circuit, parameter or device.
+    ConfigError
+        For an impossible value, or if the estimated memory exceeds the budget.
+    DeviceError
+        If the device needs a compiler and there is none, or compiling fails.
+    MissingDependencyError
+        If Brian2 is not installed.
+
+    Examples
+    --------
+    >>> runs = simulate("brunel-2000", parameters={"scale": 0.02}, duration_ms=20, warmup_ms=0, device="numpy")
+    >>> seed, populations = next(runs)
+    >>> dict(populations["E"].sizes)["time"], sorted(populations)
+    (20, ['E', 'I'])
+    """
+    chosen = _circuit(circuit, parameters)
+    seeds = _checked_seeds(seeds)
+    choose(device, DEVICES, "device")
+    _check_times(chosen.dt_ms, duration_ms, warmup_ms, record_dt_ms)
+    for name, value in (("n_recorded", n_recorded), ("jobs", jobs)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{value!r} is not possible", where=name, valid="a positive integer")
+    _check_brian2()
+    if device != "numpy":
+        find_tools(device)
+    jobs = min(jobs, len(seeds))
+    needed = jobs * estimate_memory(
+        chosen,
+        duration_ms=duration_ms + warmup_ms,
+        record_dt_ms=record_dt_ms,
+        n_recorded=n_recorded,
+        device=device,
+    )
+    allowed = _available_memory() if memory_budget is None else memory_budget
+    if needed > allowed:
+        raise ConfigError(
+            f"the simulation needs about {needed / 2**30:.1f} GiB, and {allowed / 2**30:.1f} GiB may be used",
+            where=chosen.name,
+            remedy="run fewer jobs at once, a smaller circuit, a shorter time or a longer recording interval",
+        )
+    job = {
+        "module": type(chosen).__module__,
+        "class": type(chosen).__qualname__,
+        "parameters": chosen.to_mapping(),
+        "duration_ms": float(duration_ms),
+        "warmup_ms": float(warmup_ms),
+        "record_dt_ms": float(record_dt_ms),
+        "n_recorded": n_recorded,
+        "device": device,
+    }
+    return _run_all(chosen, job, seeds, jobs, progress)
+
+
+def _circuit(circuit: str | Circuit, parameters: Mapping[str, Any] | None) -> Circuit:
+    if isinstance(circuit, str):
+        return load(circuit, parameters)
+    if parameters is not None:
+        raise ConfigError("a circuit object already has its parameters", where="parameters")
+    if type(circuit).__module__ == "__main__" or "<locals>" in type(circuit).__qualname__:
+        raise ConfigError(
+            "simulations run in processes of their own and cannot find this class",
+            where=type(circuit).__qualname__,
+            remedy="define it at the top level of an importable module",
+        )
+    return circuit
+
+
+def _checked_seeds(seeds: Sequence[int]) -> list[int]:
+    checked = list(seeds)
+    if any(isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0 for seed in checked):
+        raise ConfigError(f"{checked} are not all possible", where="seeds", valid="integers of at least 0")
+    if not checked or len(set(checked)) != len(checked):
+        raise ConfigError(f"{checked} are empty or repeat a seed", where="seeds", valid="different integers")
+    return [int(seed) for seed in checked]
+
+
+def _check_times(dt_ms: float, duration_ms: float, warmup_ms: float, record_dt_ms: float) -> None:
+    for name, value, unit, least in (
+        ("record_dt_ms", record_dt_ms, dt_ms, 1),
+        ("duration_ms", duration_ms, record_dt_ms, 1),
+        ("warmup_ms", warmup_ms, record_dt_ms, 0),
+    ):
+        what = "the circuit's time step" if name == "record_dt_ms" else "record_dt_ms"
+        if not isinstance(value, int | float) or not np.isfinite(value):
+            raise ConfigError(f"{value!r} is not possible", where=name, valid="a number of milliseconds")
+        multiple = round(value / unit)
+        if multiple < least or abs(value / unit - multiple) > 1e-6:
+            raise ConfigError(
+                f"{value} ms is not possible", where=name, valid=f"{least} or more times {what}, which is {unit:g} ms"
+            )
+
+
+def _check_brian2() -> None:
+    if find_spec("brian2") is None:
+        raise MissingDependencyError(
+            "simulating a circuit needs Brian2, which is not installed", remedy="pip install 'eiplatform[simulate]'"
+        )
+    old = tuple(int(part) for part in version("brian2").split(".")[:2]) < (2, 10)
+    if old and tuple(int(part) for part in version("numpy").split(".")[:2]) >= (2, 4):
+        raise MissingDependencyError(
+            f"Brian2 {version('brian2')} does not work with numpy {version('numpy')}",
+            remedy="pip install 'numpy<2.4'",
+        )
+
+
+def _run_all(
+    circuit: Circuit, job: Mapping[str, Any], seeds: Sequence[int], jobs: int, progress: Progress | None
+) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
+    """Run all seeds, `jobs` at a time, and yield them in order; stop everything when abandoned."""
+    done = dict.fromkeys(seeds, 0.0)
+    lock = threading.Lock()
+    running: set[subprocess.Popen[str]] = set()
+    stopped = threading.Event()
+
+    def report(seed: int, fraction: float, stage: str) -> None:
+        with lock:
+            done[seed] = fraction
+            if progress is not None:
+                progress(sum(done.values()) / len(done), f"{circuit.name}, seed {seed}: {stage}")
+
+    with tempfile.TemporaryDirectory(prefix="eiplatform-") as base:
+
+        def run(seed: int) -> Path:
+            folder = Path(base) / str(seed)
+            if not stopped.is_set():
+                folder.mkdir()
+                (folder / "job.json").write_text(json.dumps({**job, "seed": seed}))
+                _run_worker(folder, running, lambda fraction, stage: report(seed, fraction, stage))
+            return folder
+
+        pool = ThreadPoolExecutor(jobs)
+        try:
+            futures = {seed: pool.submit(run, seed) for seed in seeds}
+            for seed, future in futures.items():
+                folder = future.result()
+                datasets = _datasets(circuit, job, seed, folder / "result.npz")
+                shutil.rmtree(folder)
+                yield seed, datasets
+        finally:
+            stopped.set()
+            for process in list(running):
+                _stop(process)
+            pool.shutdown(cancel_futures=True)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End a worker and the program that it started; they form a process group of their own."""
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+
+
+def _run_worker(folder: Path, running: set[subprocess.Popen[str]], report: Progress) -> None:
+    """Run one job to its end, passing on its progress, and raise its error."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, "-m", "eiplatform.microcircuits.worker", str(folder)]
+    failure: dict[str, Any] | None = None
+    with (folder / "stderr.txt").open("w") as stderr:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, start_new_session=True
+        )
+    running.add(process)
+    try:
+        with process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                message = json.loads(line)
+                if "error" in message:
+                    failure = message
+                else:
+                    # Building and drawing connectivity have no known length; the simulation is nearly all.
+                    fraction = {"simulate": 0.98 * message["fraction"], "collect": 0.99}.get(message["stage"], 0.0)
+                    report(fraction, message["stage"])
+    finally:
+        running.discard(process)
+    if failure is not None and failure["error"]:
+        kind: type[EIPlatformError] = getattr(errors, failure.pop("error"))
+        raise kind(**failure)
+    if failure is not None or process.returncode:
+        text = failure["what"] if failure else (folder / "stderr.txt").read_text()[-2000:]
+        if process.returncode == -signal.SIGKILL:
+            raise DeviceError("the simulation was killed, most likely for lack of memory", remedy="run fewer jobs")
+        raise RuntimeError(f"the simulation failed (status {process.returncode}):\n{text}")
+    report(1.0, "done")
+
+
+def _datasets(circuit: Circuit, job: Mapping[str, Any], seed: int, path: Path) -> dict[str, xr.Dataset]:
+    """Label the result of one run."""
+    record_dt, duration = job["record_dt_ms"], job["duration_ms"]
+    common = {
+        "circuit": circuit.name,
+        "reference": circuit.reference,
+        "device": job["device"],
+        "parameters": json.dumps(circuit.to_mapping()),
+        "brian2": version("brian2"),
+        "duration": duration,
+        "warmup": job["warmup_ms"],
+        "sampling": "currents: mean over each interval; voltage: value at its start",
+    }
+    datasets: dict[str, xr.Dataset] = {}
+    with np.load(path) as result:
+        for population in circuit.populations:
+            signals = {entry.signal: result[f"{population.name}/{entry.signal}"][None] for entry in circuit.signals}
+            parts = [signals[name] for name in signals if name.startswith("current_exc_")]
+            signals["current_exc"] = sum(parts[1:], start=parts[0])
+            signals["current_net"] = signals["current_exc"] - signals["current_inh"]
+            times = result[f"{population.name}/spike_time"]
+            datasets[population.name] = population_dataset(
+                signals,
+                sample=np.array([seed]),
+                time=np.arange(round(duration / record_dt)) * record_dt,
+                neuron=result[f"{population.name}/neuron"],
+                dt=record_dt,
+                time_units="ms",
+                current_units=circuit.current_units,
+                n_neurons=population.size,
+                role=population.role,
+                events={
+                    "spike_time": times,
+                    "spike_neuron": result[f"{population.name}/spike_neuron"],
+                    "spike_sample": np.full(len(times), seed, np.int64),
+                },
+                attrs={**common, **population.attrs},
+            )
+    return datasets

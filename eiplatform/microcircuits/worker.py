@@ -1,0 +1,123 @@
+"""One simulation in a process of its own: ``python -m eiplatform.microcircuits.worker <folder>``.
+
+Brian2 keeps its device in global state, and a process gives its memory back when it ends.  The
+folder holds ``job.json``; progress and errors go to standard output, one JSON object per line;
+the result is ``result.npz`` in the same folder.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eiplatform.errors import DeviceError, EIPlatformError
+from eiplatform.microcircuits.circuit import Circuit, generator
+from eiplatform.microcircuits.compiled import COMPILE_FLAGS, cache_directory, program, run_program
+from eiplatform.microcircuits.monitors import attach, extract, recorded_neurons
+
+__all__ = ["main"]
+
+
+def _send(**message: Any) -> None:
+    sys.__stdout__.write(json.dumps(message) + "\n")  # type: ignore[union-attr]
+    sys.__stdout__.flush()  # type: ignore[union-attr]
+
+
+def _report(stage: str, fraction: float) -> None:
+    _send(stage=stage, fraction=fraction)
+
+
+def main(folder: Path) -> int:
+    """Run the job in `folder`; return the exit status."""
+    try:
+        job = json.loads((folder / "job.json").read_text())
+        circuit: Circuit = getattr(import_module(job["module"]), job["class"]).from_parameters(job["parameters"])
+        timing = {key: job[key] for key in ("warmup_ms", "duration_ms", "record_dt_ms")}
+        recorded = recorded_neurons(circuit.populations, job["n_recorded"])
+        simulate = _run_compiled if job["device"] == "cpp_standalone" else _run_in_process
+        raw = simulate(circuit, job, _group_indices(circuit, recorded), folder)
+        _report("collect", 0.0)
+        result = extract(circuit, raw, recorded, **timing)
+        np.savez(folder / "result.npz", **{f"{name}/neuron": index for name, index in recorded.items()}, **result)  # type: ignore[arg-type]
+    except EIPlatformError as error:
+        parts = {key: getattr(error, key) for key in ("what", "where", "valid", "remedy")}
+        _send(error=type(error).__name__, **parts)
+        return error.exit_code
+    except Exception:
+        _send(error="", what=traceback.format_exc())
+        return 1
+    return 0
+
+
+def _group_indices(circuit: Circuit, recorded: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.int32]]:
+    """Return the recorded neurons as indices into the Brian2 groups."""
+    groups: dict[str, list[NDArray[np.int32]]] = {}
+    for population in circuit.populations:
+        groups.setdefault(population.group, []).append(recorded[population.name] + np.int32(population.start))
+    return {group: np.concatenate(parts) for group, parts in groups.items()}
+
+
+def _total_s(circuit: Circuit, job: Mapping[str, Any]) -> float:
+    # One step more than asked for, so that the last boundary is recorded.
+    return float(job["warmup_ms"] + job["duration_ms"] + circuit.dt_ms) * 1e-3
+
+
+def _drive_seed(seed: int) -> int:
+    return int(generator(seed, "drive").integers(2**32))
+
+
+def _run_compiled(
+    circuit: Circuit, job: Mapping[str, Any], indices: Mapping[str, NDArray[np.int32]], folder: Path
+) -> dict[str, NDArray[Any]]:
+    built = program(circuit, {group: len(index) for group, index in indices.items()}, _report)
+    (folder / "inputs").mkdir()
+    _report("connectivity", 0.0)
+    for name, edges in circuit.connectivity(job["seed"]):
+        edges.degree.tofile(folder / "inputs" / f"{name}.degree")
+        edges.post.tofile(folder / "inputs" / f"{name}.post")
+        del edges
+    inputs: dict[str, NDArray[Any]] = {
+        "settings": np.array([_total_s(circuit, job), job["record_dt_ms"] * 1e-3]),
+        "seed": np.array([_drive_seed(job["seed"])], np.uint32),
+        **{f"{group}.recorded": index for group, index in indices.items()},
+        **circuit.values(job["seed"]),
+    }
+    return run_program(built, folder, inputs=inputs, report=_report)
+
+
+def _run_in_process(
+    circuit: Circuit, job: Mapping[str, Any], indices: Mapping[str, NDArray[np.int32]], folder: Path
+) -> dict[str, NDArray[Any]]:
+    import brian2
+    from brian2 import second
+
+    brian2.prefs.reset_to_defaults()
+    brian2.prefs["codegen.target"] = job["device"]
+    brian2.prefs["codegen.cpp.extra_compile_args_gcc"] = list(COMPILE_FLAGS)
+    if job["device"] == "cython":
+        brian2.prefs["codegen.runtime.cython.cache_dir"] = str(cache_directory() / "cython")
+    model = circuit.build(circuit.structure())
+    _report("connectivity", 0.0)
+    for name, edges in circuit.connectivity(job["seed"]):
+        model.synapses[name].connect(i=edges.pre(), j=edges.post)
+        del edges
+    for name, values in circuit.values(job["seed"]).items():
+        model.variable(name).set_value(values)
+    monitors = attach(model, circuit.signals, indices, record_dt_ms=job["record_dt_ms"])
+    brian2.seed(_drive_seed(job["seed"]))
+    network = brian2.Network(*model.groups.values(), *model.synapses.values(), *monitors.all())
+    report: Callable[..., None] = lambda elapsed, completed, start, duration: _report("simulate", float(completed))  # noqa: E731
+    network.run(_total_s(circuit, job) * second, report=report, report_period=0.5 * second, namespace={})
+    return {key: np.array(variable.get_value()) for key, variable in monitors.variables().items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

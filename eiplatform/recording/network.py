@@ -1,0 +1,194 @@
+"""Recording a trained network into the store, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from eiplatform.datasets import Split
+from eiplatform.errors import ConfigError
+from eiplatform.recording.spec import RecordingSpec
+from eiplatform.snn.network import Network, PopulationInfo
+from eiplatform.store.schema import population_dataset
+from eiplatform.store.writer import RecordingWriter
+
+__all__ = ["Estimate", "estimate", "record_network"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a recording will take, from the very spec.
+
+    Attributes
+    ----------
+    samples, steps, bytes : int
+        Number of samples, recorded steps per sample, and bytes of the signals before
+        compression of the spikes.
+    populations : dict of str to int
+        Recorded neurons per population.
+    """
+
+    samples: int
+    steps: int
+    bytes: int
+    populations: dict[str, int]
+
+    def __str__(self) -> str:
+        neurons = sum(self.populations.values())
+        return (
+            f"{self.samples} samples x {self.steps} steps x {neurons} neurons in "
+            f"{len(self.populations)} populations, at most {self.bytes / 1e6:.1f} MB"
+        )
+
+
+def estimate(network: Network, n_samples: int, spec: RecordingSpec) -> Estimate:
+    """Count samples, neurons and bytes of a recording before it is made.
+
+    Raises
+    ------
+    UnknownNameError
+        If the spec names a population or signal that does not exist.
+    """
+    populations = network.populations()
+    wanted = spec.resolve({name: info.signals for name, info in populations.items()})
+    samples = len(spec.choose_samples(n_samples))
+    steps = len(range(spec.warmup, spec.steps or network.steps, spec.every))
+    neurons = {name: len(spec.choose_neurons(name, populations[name].n_neurons)) for name in wanted}
+    size = sum(
+        neurons[name] * sum(1 if signal == "spikes" else 4 for signal in signals) for name, signals in wanted.items()
+    )
+    return Estimate(samples, steps, samples * steps * size, neurons)
+
+
+def record_network(
+    network: Network,
+    data: Split,
+    path: str | Path,
+    spec: RecordingSpec | None = None,
+    *,
+    config: Mapping[str, Any],
+    label: str,
+    lesions: Sequence[Mapping[str, Any]] = (),
+    overwrite: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Path:
+    """Show samples to a network and store its currents, gain and spikes.
+
+    Recording is a declared output of the network's forward pass: spikes and logits are, bit
+    for bit, those of the unrecorded pass.
+
+    Parameters
+    ----------
+    network : Network
+        Run in evaluation mode.
+    data : Split
+        The split named by the spec.
+    path : str or Path
+        Recording directory.
+    spec : RecordingSpec, optional
+        Default: everything.
+    config : mapping
+        The network's configuration, for the manifest.
+    label : str
+        Name of the recording in tables and figures, e.g. ``"trained"``.
+    lesions : sequence of mapping
+        Lesions under which the network runs (already applied), for the manifest.
+    overwrite : bool
+        Whether an earlier recording at `path` may be deleted.
+    progress : callable, optional
+        Called with (samples done, samples in all, message).
+
+    Returns
+    -------
+    Path
+        The recording directory.
+
+    Raises
+    ------
+    UnknownNameError
+        If the spec names what does not exist.
+    SumRuleError
+        If recorded parts do not rebuild the whole.
+    """
+    spec = spec or RecordingSpec()
+    infos = network.populations()
+    wanted = spec.resolve({name: info.signals for name, info in infos.items()})
+    neurons = {name: spec.choose_neurons(name, infos[name].n_neurons) for name in wanted}
+    chosen = spec.choose_samples(len(data))
+    if not len(chosen):
+        raise ConfigError(f"the {spec.split} split has no samples", where="recording")
+    steps = spec.steps or network.steps
+    if spec.warmup >= steps:
+        raise ConfigError(f"a warm-up of {spec.warmup} leaves nothing of {steps} steps", where="recording")
+    source = {
+        "kind": "network",
+        "label": label,
+        "name": type(network).__name__,
+        "steps": steps,
+        "split": spec.split,
+        "spec": spec.model_dump(mode="json"),
+        "lesions": [dict(lesion) for lesion in lesions],
+    }
+    parameter = next(network.parameters())
+    device, dtype = parameter.device, parameter.dtype
+    training = network.training
+    network.eval()
+    try:
+        with RecordingWriter(path, source=source, config=config, overwrite=overwrite) as writer, torch.inference_mode():
+            for start in range(0, len(chosen), spec.shard_samples):
+                batch = data.take(chosen[start : start + spec.shard_samples])
+                images = torch.from_numpy(batch.images).to(device, dtype)
+                output = network.run(images, steps=steps, record=wanted)
+                coords = {"sample": batch.ids, "label": batch.labels}
+                writer.append(
+                    {
+                        name: _label(signals, infos[name], neurons[name], coords, spec)
+                        for name, signals in output.signals.items()
+                    }
+                )
+                if progress:
+                    progress(min(start + spec.shard_samples, len(chosen)), len(chosen), f"recording {label}")
+    finally:
+        network.train(training)
+    return Path(path)
+
+
+def _label(
+    signals: Mapping[str, torch.Tensor],
+    info: PopulationInfo,
+    neurons: np.ndarray,
+    coords: Mapping[str, np.ndarray],
+    spec: RecordingSpec,
+) -> xr.Dataset:
+    """Turn (time, sample, neuron) tensors of one population into its labelled Dataset."""
+    index = torch.as_tensor(neurons)
+    arrays = {
+        name: values[spec.warmup :: spec.every, :, index.to(values.device)].transpose(0, 1).cpu().numpy()
+        for name, values in signals.items()
+    }
+    if "spikes" in arrays:
+        arrays["spikes"] = arrays["spikes"].astype(bool)
+    time = np.arange(spec.warmup, len(next(iter(signals.values()))), spec.every)
+    attrs: dict[str, Any] = {}
+    if info.threshold is not None:
+        attrs = {"threshold": info.threshold, "membrane_decay": info.decay, "reset": info.reset}
+    return population_dataset(
+        arrays,
+        sample=coords["sample"],
+        time=time,
+        neuron=neurons,
+        dt=float(spec.every),
+        time_units="step",
+        current_units="1",
+        n_neurons=info.n_neurons,
+        role=info.role,
+        parameters={name: values[neurons] for name, values in info.parameters.items()},
+        sample_coords={"label": coords["label"]},
+        attrs=attrs,
+    )

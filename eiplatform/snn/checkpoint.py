@@ -1,0 +1,180 @@
+"""Checkpoints: one safetensors file with its configuration as JSON inside; never pickle.
+
+The file is written under a temporary name, flushed to the disk and renamed, so that a killed
+run leaves the old file or the new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from eiplatform.config import Config, config_hash, parse_config
+from eiplatform.errors import EIPlatformError
+from eiplatform.snn import dale
+from eiplatform.snn.network import Network, build_network
+
+__all__ = ["FORMAT_VERSION", "CheckpointError", "load", "read_tensors", "save", "write_atomic", "write_tensors"]
+
+FORMAT_VERSION = 1
+# A single metadata key: several would be written in an order that changes from run to run.
+_KEY = "eiplatform"
+
+
+class CheckpointError(EIPlatformError):
+    """A checkpoint is missing, damaged, or does not fit its network."""
+
+
+def save(path: Path | str, network: Network, config: Config, **info: Any) -> Path:
+    """Write a checkpoint atomically.
+
+    Parameters
+    ----------
+    path : path
+        File name, usually ``*.safetensors``.
+    network : Network
+    config : Config
+        What `network` was built from.
+    **info
+        Further facts, kept as JSON (e.g. ``epoch``).
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    CheckpointError
+        If a weight is negative where Dale's law forbids it, or not finite.
+    """
+    path = Path(path)
+    _check_signs(network, path)
+    readout = list(network.circuits().values())[-1]
+    meta = {
+        "format": FORMAT_VERSION,
+        "kind": "network",
+        "config": config.model_dump(mode="json"),
+        "config_hash": config_hash(config),
+        "input_shape": list(network.input_shape),
+        "n_classes": readout.n_exc,
+        "info": info,
+    }
+    write_tensors(path, network.state_dict(), meta)
+    return path
+
+
+def load(path: Path | str) -> tuple[Network, Config]:
+    """Read a checkpoint and check everything in it.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    network : Network
+        On the CPU, ready to run.
+    config : Config
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing or damaged, a tensor is missing, unknown, of another shape or
+        dtype, or a weight has the wrong sign.
+    ConfigError
+        If its configuration is not one of this version.
+    """
+    path = Path(path)
+    tensors, meta = read_tensors(path, "network")
+    try:
+        config = parse_config(meta["config"], where=str(path))
+        input_shape = tuple(int(size) for size in meta["input_shape"])
+        network = build_network(config, input_shape, int(meta["n_classes"]))
+        stored_hash = meta["config_hash"]
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"the description inside lacks or garbles {error}", where=str(path)) from None
+    if config_hash(config) != stored_hash:
+        raise CheckpointError("the configuration inside does not match its hash", where=str(path))
+    expected = network.state_dict()
+    for name in sorted(set(expected) ^ set(tensors)):
+        what = "is missing" if name in expected else "does not belong to this network"
+        raise CheckpointError(f"tensor '{name}' {what}", where=str(path))
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape or not tensor.dtype.is_floating_point:
+            raise CheckpointError(
+                f"tensor '{name}' is {tensor.dtype} of shape {tuple(tensor.shape)}",
+                where=str(path),
+                valid=f"floating point of shape {tuple(expected[name].shape)}",
+            )
+    dtypes = {tensor.dtype for tensor in tensors.values()}
+    if len(dtypes) > 1:
+        raise CheckpointError("the tensors have several dtypes", where=str(path), valid="one dtype")
+    network.to(dtypes.pop())
+    network.load_state_dict(tensors)
+    _check_signs(network, path)
+    return network, config
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write tensors and their description to one safetensors file, atomically."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, to_bytes(plain, {_KEY: json.dumps(meta, sort_keys=True)}))
+
+
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`write_tensors` wrote; `kind` must be the one in its description.
+
+    Raises
+    ------
+    CheckpointError
+    """
+    if not path.is_file():
+        raise CheckpointError("there is no such checkpoint", where=str(path))
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        meta = json.loads(text) if text is not None else None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"the file is damaged or no checkpoint ({error})", where=str(path)) from None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT_VERSION or meta.get("kind") != kind:
+        found = (meta.get("format"), meta.get("kind")) if isinstance(meta, dict) else "nothing"
+        raise CheckpointError(
+            f"the file describes itself as {found}", where=str(path), valid=f"format {FORMAT_VERSION}, kind {kind}"
+        )
+    return tensors, meta
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary name, flush it to the disk, and rename it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _check_signs(network: Network, path: Path) -> None:
+    bad = dale.violations(network)
+    bad += [f"{name}.bias" for name, layer in network.circuits().items() if _bias_not_finite(layer)]
+    if bad:
+        raise CheckpointError(
+            f"'{bad[0]}' has values that are negative or not finite",
+            where=str(path),
+            valid="weights and gains >= 0 (Dale's law), everything finite",
+        )
+
+
+def _bias_not_finite(layer: torch.nn.Module) -> bool:
+    bias = dict(layer.named_parameters(recurse=False)).get("bias")
+    return bias is not None and not bool(bias.isfinite().all())

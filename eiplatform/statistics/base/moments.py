@@ -1,0 +1,150 @@
+"""Weighted moments of excitation and inhibition along the sample axis, by matrix products."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["RELATIVE_TOLERANCE", "CurrentPair", "FloatArray", "Moments", "weighted_mean", "weighted_nanmean"]
+
+FloatArray = npt.NDArray[np.float64]
+
+RELATIVE_TOLERANCE = 1e-5
+"""A signal whose standard deviation is below this part of its root mean square is constant:
+recorded signals are float32 sums, whose rounding alone makes 1e-7 to 1e-6."""
+
+
+def _normalised(weights: npt.NDArray[Any]) -> FloatArray:
+    weights = np.asarray(weights, dtype=np.float64)
+    normalised: FloatArray = weights / weights.sum(axis=1, keepdims=True)
+    return normalised
+
+
+def weighted_mean(weights: npt.NDArray[Any], data: FloatArray) -> FloatArray:
+    """Average over samples under several weightings.
+
+    Parameters
+    ----------
+    weights : array, shape (draw, sample)
+        Non-negative, e.g. how often the bootstrap drew each sample; rows need not sum to one.
+    data : array, shape (sample, neuron)
+
+    Returns
+    -------
+    array, shape (draw, neuron)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weighted_mean(np.array([[1, 1], [2, 0]]), np.array([[1.0], [3.0]]))
+    array([[2.],
+           [1.]])
+    """
+    return _normalised(weights) @ data
+
+
+def weighted_nanmean(weights: npt.NDArray[Any], data: FloatArray) -> FloatArray:
+    """Average over the samples in which a value is defined; NaN where there is none.
+
+    Parameters
+    ----------
+    weights : array, shape (draw, sample)
+    data : array, shape (sample, neuron)
+        May hold NaN.
+
+    Returns
+    -------
+    array, shape (draw, neuron)
+    """
+    defined = np.isfinite(data)
+    weights = np.asarray(weights, dtype=np.float64)
+    total = weights @ np.where(defined, data, 0.0)
+    count = weights @ defined.astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: FloatArray = total / count
+    return mean
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Means, population variances (ddof 0) and covariance, each of shape (draw, neuron).
+
+    Variances of constant signals are set to NaN, so that whatever divides by them is NaN.
+    """
+
+    mean_exc: FloatArray
+    mean_inh: FloatArray
+    var_exc: FloatArray
+    var_inh: FloatArray
+    cov: FloatArray
+
+
+class CurrentPair:
+    """Excitation and inhibition of one population, ready for moments under many weightings.
+
+    The data are centred once; moments of centred data under bootstrap weights lose no digits,
+    because a resampled mean is close to the mean.
+
+    Parameters
+    ----------
+    exc, inh : array, shape (sample, neuron)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pair = CurrentPair(np.array([[1.0], [2.0], [3.0]]), np.array([[2.0], [4.0], [6.0]]))
+    >>> moments = pair.moments(np.ones((1, 3)))
+    >>> float(moments.mean_inh[0, 0]), round(float(moments.cov[0, 0]), 6)
+    (4.0, 1.333333)
+    """
+
+    def __init__(self, exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> None:
+        exc, inh = np.asarray(exc, dtype=np.float64), np.asarray(inh, dtype=np.float64)
+        self.n_samples, self.n_neurons = exc.shape
+        self._centre_exc, self._centre_inh = exc.mean(axis=0), inh.mean(axis=0)
+        self.exc: FloatArray = exc - self._centre_exc
+        self.inh: FloatArray = inh - self._centre_inh
+        self._floor_exc = RELATIVE_TOLERANCE**2 * (exc**2).mean(axis=0)
+        self._floor_inh = RELATIVE_TOLERANCE**2 * (inh**2).mean(axis=0)
+
+    @cached_property
+    def _products(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return self.exc**2, self.inh**2, self.exc * self.inh
+
+    @cached_property
+    def varying(self) -> npt.NDArray[np.bool_]:
+        """Whether both signals of a neuron vary over the samples, shape (neuron,)."""
+        exc_squared, inh_squared, _ = self._products
+        above: npt.NDArray[np.bool_] = (exc_squared.mean(axis=0) > self._floor_exc) & (
+            inh_squared.mean(axis=0) > self._floor_inh
+        )
+        return above
+
+    def means(self, weights: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+        """Return the mean excitation and inhibition, each of shape (draw, neuron)."""
+        w = _normalised(weights)
+        return w @ self.exc + self._centre_exc, w @ self.inh + self._centre_inh
+
+    def moments(self, weights: npt.NDArray[Any]) -> Moments:
+        """Return all first and second moments under each weighting.
+
+        Parameters
+        ----------
+        weights : array, shape (draw, sample)
+        """
+        w = _normalised(weights)
+        exc_squared, inh_squared, product = self._products
+        mean_exc, mean_inh = w @ self.exc, w @ self.inh
+        var_exc = w @ exc_squared - mean_exc**2
+        var_inh = w @ inh_squared - mean_inh**2
+        return Moments(
+            mean_exc=mean_exc + self._centre_exc,
+            mean_inh=mean_inh + self._centre_inh,
+            var_exc=np.where(var_exc > self._floor_exc, var_exc, np.nan),
+            var_inh=np.where(var_inh > self._floor_inh, var_inh, np.nan),
+            cov=w @ product - mean_exc * mean_inh,
+        )

@@ -1,0 +1,301 @@
+"""Spike trains of many neurons as sorted events, and irregularity kernels without loops.
+
+Sums are kept per (sample, neuron); a statistic is then a function of sample weights, so that
+resampling samples never touches the events again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from eiplatform.errors import StatisticError
+from eiplatform.statistics.base.moments import FloatArray, weighted_mean
+
+__all__ = ["SpikeTrains", "cv_isi", "fano_factor", "lv", "rate"]
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SpikeTrains:
+    """Spikes of a population, sorted by neuron, sample and time.
+
+    Attributes
+    ----------
+    time : array, shape (spike,)
+        In [0, duration), in `units`, counted from the start of the sample.
+    neuron, sample : array of int, shape (spike,)
+        Positions 0 .. n - 1.
+    n_neurons, n_samples : int
+        Silent neurons and samples included.
+    duration : float
+        Length of every sample.
+    units : str
+        ``"step"`` or ``"ms"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> trains = SpikeTrains.from_events(
+    ...     np.array([30.0, 10.0, 20.0]), np.array([1, 1, 1]), np.zeros(3, int),
+    ...     n_neurons=2, n_samples=1, duration=100.0, units="ms")
+    >>> trains.counts.tolist()
+    [[0.0, 3.0]]
+    >>> cv_isi(trains, np.ones((1, 1)), min_spikes=3)
+    array([[nan,  0.]])
+    """
+
+    time: FloatArray
+    neuron: IntArray
+    sample: IntArray
+    n_neurons: int
+    n_samples: int
+    duration: float
+    units: str
+    _windows: dict[float, tuple[int, FloatArray]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def from_events(
+        cls,
+        time: npt.NDArray[Any],
+        neuron: npt.NDArray[Any],
+        sample: npt.NDArray[Any],
+        *,
+        n_neurons: int,
+        n_samples: int,
+        duration: float,
+        units: str,
+    ) -> Self:
+        """Sort events of any order.
+
+        Raises
+        ------
+        StatisticError
+            If an event lies outside the recording, or its time is not finite.
+        """
+        time = np.asarray(time, dtype=np.float64)
+        neuron, sample = np.asarray(neuron, dtype=np.int64), np.asarray(sample, dtype=np.int64)
+        if not duration > 0:
+            raise StatisticError(f"the recording lasts {duration} {units}", where="spikes", valid="a positive duration")
+        # The last comparison is also false for NaN.
+        for name, values, stop in (("spike_neuron", neuron, n_neurons), ("spike_sample", sample, n_samples)):
+            if values.size and not (values.min() >= 0 and values.max() < stop):
+                raise StatisticError(f"{name} runs from {values.min()} to {values.max()}", valid=f"0 to {stop - 1}")
+        if time.size and not (np.isfinite(time).all() and time.min() >= 0 and time.max() < duration):
+            raise StatisticError(
+                f"spike_time runs from {time.min()} to {time.max()}", valid=f"0 (included) to {duration} {units}"
+            )
+        order = np.lexsort((time, neuron * n_samples + sample))
+        return cls(time[order], neuron[order], sample[order], n_neurons, n_samples, float(duration), units)
+
+    @classmethod
+    def from_dense(cls, spikes: npt.NDArray[Any], *, dt: float, units: str) -> Self:
+        """Turn spike counts per interval into events at the starts of the intervals.
+
+        Parameters
+        ----------
+        spikes : array, shape (sample, time, neuron)
+            Non-negative whole numbers (or bool).
+        dt : float
+            Length of one interval, in `units`.
+        units : str
+
+        Raises
+        ------
+        StatisticError
+            For anything but non-negative whole numbers.
+        """
+        spikes = np.asarray(spikes)
+        sample, step, neuron = np.nonzero(spikes)
+        count = spikes[sample, step, neuron]
+        if count.dtype != bool:
+            # NaN counts as non-zero and fails the comparison.
+            if not (np.all(count > 0) and np.all(count == np.floor(count))):
+                raise StatisticError("spike counts are negative, fractional or not finite", where="spikes")
+            repeats = count.astype(np.int64)
+            sample, step, neuron = (np.repeat(index, repeats) for index in (sample, step, neuron))
+        n_samples, n_steps, n_neurons = spikes.shape
+        return cls.from_events(
+            step * float(dt),
+            neuron,
+            sample,
+            n_neurons=n_neurons,
+            n_samples=n_samples,
+            duration=n_steps * dt,
+            units=units,
+        )
+
+    def _table(self, events: npt.NDArray[np.intp] | slice, values: FloatArray | None = None) -> FloatArray:
+        """Sum `values` (or count) at some events per (sample, neuron)."""
+        cell = self.sample[events] * self.n_neurons + self.neuron[events]
+        summed = np.bincount(cell, weights=values, minlength=self.n_samples * self.n_neurons)
+        return summed.astype(np.float64).reshape(self.n_samples, self.n_neurons)
+
+    @cached_property
+    def counts(self) -> FloatArray:
+        """Spikes per (sample, neuron)."""
+        return self._table(slice(None))
+
+    @cached_property
+    def _intervals(self) -> tuple[npt.NDArray[np.intp], FloatArray]:
+        """Events that have a predecessor in the same sample and neuron, and the intervals before them."""
+        same = (np.diff(self.neuron) == 0) & (np.diff(self.sample) == 0)
+        later = np.flatnonzero(same) + 1
+        return later, self.time[later] - self.time[later - 1]
+
+    @cached_property
+    def interval_sums(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Number, sum and squares of the intervals per (sample, neuron), about the neuron's centre.
+
+        Returns number, sum and sum of squares of (interval - centre), each of shape
+        (sample, neuron), and the centre, shape (neuron,): a regular train then gives exactly 0.
+        """
+        later, isi = self._intervals
+        owner = self.neuron[later]
+        n = np.bincount(owner, minlength=self.n_neurons)
+        centre = np.bincount(owner, weights=isi, minlength=self.n_neurons) / np.maximum(n, 1)
+        deviation = isi - centre[owner]
+        return self._table(later), self._table(later, deviation), self._table(later, deviation**2), centre
+
+    @cached_property
+    def local_sums(self) -> tuple[FloatArray, FloatArray]:
+        """Number of adjacent interval pairs, and the sum of ((a - b) / (a + b))^2, per (sample, neuron)."""
+        later, isi = self._intervals
+        adjacent = np.flatnonzero(np.diff(later) == 1) + 1
+        before, after = isi[adjacent - 1], isi[adjacent]
+        total = before + after
+        # Two spikes in the same interval of a count array: no local variation is defined.
+        positive = total > 0
+        term = ((after - before)[positive] / total[positive]) ** 2
+        events = later[adjacent[positive]]
+        return self._table(events), self._table(events, term)
+
+    def window_sums(self, window: float) -> tuple[int, FloatArray]:
+        """Whole windows per sample, and the sum of squares of the counts about each sample's mean.
+
+        A part of a window at the end of a sample is left out.
+
+        Returns
+        -------
+        int
+        array, shape (2, sample, neuron)
+            Sum of the counts, and sum of squared deviations from the sample's own mean.
+        """
+        if window not in self._windows:
+            # The small number keeps a time on a window's edge in its window despite rounding.
+            n_windows = int(self.duration / window + 1e-9)
+            index = np.floor(self.time / window + 1e-9).astype(np.int64)
+            inside = index < n_windows
+            cell = (self.neuron[inside] * self.n_samples + self.sample[inside]) * n_windows + index[inside]
+            # Events are sorted by neuron, sample and time, so equal cells are neighbours: only
+            # windows with spikes are ever held.
+            starts = np.flatnonzero(np.diff(cell, prepend=-1))
+            count = np.diff(starts, append=cell.size).astype(np.float64)
+            owner = cell[starts] // n_windows if n_windows else cell[starts]
+            flat = (owner % self.n_samples) * self.n_neurons + owner // self.n_samples
+            size = self.n_samples * self.n_neurons
+            total, squares = (np.bincount(flat, weights=count**power, minlength=size) for power in (1, 2))
+            about = squares - total**2 / max(n_windows, 1)
+            self._windows[window] = n_windows, np.stack([total, about]).reshape(2, self.n_samples, self.n_neurons)
+        return self._windows[window]
+
+
+def rate(trains: SpikeTrains, weights: npt.NDArray[Any]) -> FloatArray:
+    """Spikes per unit of time, shape (draw, neuron); silent neurons have rate 0."""
+    return weighted_mean(weights, trains.counts / trains.duration)
+
+
+def _enough(trains: SpikeTrains, min_spikes: int) -> npt.NDArray[np.bool_]:
+    """Whether a neuron fires at least `min_spikes` spikes per sample on average, shape (neuron,)."""
+    enough: npt.NDArray[np.bool_] = trains.counts.mean(axis=0) >= min_spikes
+    return enough
+
+
+def cv_isi(trains: SpikeTrains, weights: npt.NDArray[Any], *, min_spikes: int = 10) -> FloatArray:
+    """Coefficient of variation of the inter-spike intervals, sd (ddof 0) / mean.
+
+    Intervals are pooled over samples and never cross from one sample to the next.
+
+    Parameters
+    ----------
+    trains : SpikeTrains
+    weights : array, shape (draw, sample)
+    min_spikes : int
+        Fewest spikes per sample, on average over samples; neurons with fewer are NaN.  The rule
+        is per sample because pooling short samples mends neither bias of the CV: few intervals,
+        and long intervals that do not fit.
+
+    Returns
+    -------
+    array, shape (draw, neuron)
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    number, total, squares, centre = trains.interval_sums
+    n = weights @ number
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shift = (weights @ total) / n
+        variance = np.maximum((weights @ squares) / n - shift**2, 0.0)
+        cv = np.sqrt(variance) / (centre + shift)
+    return np.where(_enough(trains, min_spikes) & (n >= 2), cv, np.nan)
+
+
+def lv(trains: SpikeTrains, weights: npt.NDArray[Any], *, min_spikes: int = 10) -> FloatArray:
+    """Local variation 3 <((a - b) / (a + b))^2> over adjacent intervals a, b (Shinomoto et al. 2003).
+
+    Parameters and result are those of :func:`cv_isi`.  Poisson: 1; gamma intervals of shape k:
+    3 / (2k + 1).
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    number, total = trains.local_sums
+    n = weights @ number
+    with np.errstate(invalid="ignore", divide="ignore"):
+        local = 3.0 * (weights @ total) / n
+    return np.where(_enough(trains, min_spikes) & (n >= 1), local, np.nan)
+
+
+def fano_factor(
+    trains: SpikeTrains, weights: npt.NDArray[Any], *, over: str = "time", window: float | None = None
+) -> FloatArray:
+    """Variance over mean (variance with ddof 1) of spike counts.
+
+    Parameters
+    ----------
+    trains : SpikeTrains
+    weights : array, shape (draw, sample)
+    over : {"time", "sample"}
+        ``"time"``: over the windows of a sample, about that sample's own mean, pooled over
+        samples, so that differences between samples (stimuli, realisations) do not count.
+        ``"sample"``: over samples, of the count in the whole sample.
+    window : float, optional
+        Length of a window, in the trains' unit; needed for ``over="time"``.
+
+    Returns
+    -------
+    array, shape (draw, neuron)
+        NaN for silent neurons, and for fewer than two windows or samples.  With
+        ddof 1 the expectation for a Poisson train is exactly 1 at any rate.
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    size = weights.sum(axis=1, keepdims=True)
+    if over == "time":
+        if window is None:
+            raise StatisticError("the Fano factor over time needs a window", remedy="give window=")
+        n_windows, (total, about) = trains.window_sums(window)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            variance = (weights @ about) / (size * (n_windows - 1))
+            mean = (weights @ total) / (size * n_windows)
+        defined = n_windows > 1
+    else:
+        centre = trains.counts.mean(axis=0)
+        deviation = trains.counts - centre
+        shift = (weights @ deviation) / size
+        variance = ((weights @ deviation**2) / size - shift**2) * size / np.maximum(size - 1, 1)
+        mean = centre + shift
+        defined = trains.n_samples > 1
+    fano: FloatArray = np.divide(variance, mean, out=np.full_like(mean, np.nan), where=(mean > 0) & defined)
+    return fano

@@ -1,0 +1,245 @@
+"""Several seeds of one thing: a mean with its interval, and z of a value against a null."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from eiplatform.errors import StatisticError, choose
+from eiplatform.statistics.base.bootstrap import combine_seeds, percentile_interval
+from eiplatform.statistics.summary import SUMMARY_SCHEMA, summarise
+
+__all__ = ["against_null", "summarise_seeds"]
+
+_DIMS = ("population", "statistic")
+_KEPT = ("role", "label", "over", "comparable")
+_ROUNDING = 1e-6  # a spread below this part of the values is rounding, not variation
+_INTERVALS = {
+    "t": "Student t over seeds, given the samples",
+    "bootstrap": "percentile bootstrap of seeds, samples and neurons",
+}
+
+
+def summarise_seeds(
+    seeds: Sequence[xr.Dataset | xr.DataTree],
+    statistics: Iterable[str] | None = None,
+    *,
+    interval: str = "t",
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    populations: Iterable[str] | None = None,
+) -> xr.Dataset:
+    """Combine several seeds: networks initialised (or circuits realised) anew.
+
+    Parameters
+    ----------
+    seeds : sequence
+        Recordings (one per seed), or their summaries by :func:`summarise`.
+    statistics, n_bootstrap, level, populations
+        As for :func:`summarise`.
+    interval : {"t", "bootstrap"}
+        ``"t"``: Student's t over the seeds' values, honest for few seeds, given these samples.
+        ``"bootstrap"``: seed > sample > neuron; too narrow below about ten seeds.  Summaries
+        then need ``keep_draws=True``.
+    seed : int
+        Of the resampling.
+
+    Returns
+    -------
+    xarray.Dataset, dims (population, statistic)
+        ``value`` (mean over seeds), ``low``, ``high``, ``sd`` (ddof 1), ``minimum``,
+        ``maximum``, ``n_seeds`` (seeds with a value), ``units``, ``note``, and ``seed_value``
+        with the further dimension ``seed``.
+
+    Raises
+    ------
+    StatisticError
+        If there is no seed, seeds differ in their populations or statistics, or draws are
+        missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from eiplatform.store.schema import population_dataset
+    >>> def network(ratio):
+    ...     exc = np.random.default_rng(0).exponential(size=(40, 4, 9))
+    ...     return population_dataset(
+    ...         {"current_exc": exc, "current_inh": exc / ratio}, sample=np.arange(40), time=np.arange(4),
+    ...         neuron=np.arange(9), dt=1.0, time_units="step", current_units="1", n_neurons=9, role="E")
+    >>> null = summarise_seeds([network(r) for r in (1.0, 2.0, 3.0)], ["ei_ratio"], n_bootstrap=10)
+    >>> round(float(null["value"].item()), 6), int(null["n_seeds"].item())
+    (2.0, 3)
+    """
+    choose(interval, _INTERVALS, "interval")
+    if not len(seeds):
+        raise StatisticError("no seed was given", valid="at least one recording or summary")
+    keys = None if statistics is None else list(statistics)
+    names = None if populations is None else list(populations)
+    tables = [
+        _selected(item, keys, names)
+        if isinstance(item, xr.Dataset) and item.attrs.get("schema") == SUMMARY_SCHEMA
+        else summarise(
+            item,
+            keys,
+            n_bootstrap=n_bootstrap,
+            seed=seed,
+            level=level,
+            populations=names,
+            keep_draws=interval == "bootstrap",
+        )
+        for item in seeds
+    ]
+    first = tables[0]
+    for dim in _DIMS:
+        for table in tables[1:]:
+            if table[dim].values.tolist() != first[dim].values.tolist():
+                raise StatisticError(
+                    f"the seeds differ in their {dim}s: {table[dim].values.tolist()}", valid=first[dim].values.tolist()
+                )
+    values = np.stack([table["value"].transpose(*_DIMS).values for table in tables])
+    found = np.isfinite(values)
+    n_seeds = found.sum(axis=0)
+    shape = n_seeds.shape
+    result = {name: np.full(shape, np.nan) for name in ("value", "low", "high", "sd", "minimum", "maximum")}
+    notes = np.empty(shape, dtype=object)
+    draws = _draws(tables) if interval == "bootstrap" else None
+    for cell in np.ndindex(shape):
+        here = values[(found[:, *cell], *cell)]
+        note = "" if here.size == len(tables) else _first_note(tables, cell)
+        notes[cell] = note if here.size != 1 else "; ".join(filter(None, [note, "one seed: no interval over seeds"]))
+        if not here.size:
+            continue
+        result["value"][cell], result["minimum"][cell], result["maximum"][cell] = here.mean(), here.min(), here.max()
+        if here.size > 1:
+            result["sd"][cell] = here.std(ddof=1)
+        if draws is not None:
+            kept = draws[found[:, *cell], *cell]
+            result["low"][cell], result["high"][cell] = percentile_interval(combine_seeds(kept, seed), level)
+        elif here.size > 1:
+            half = stats.t.ppf((1 + level) / 2, here.size - 1) * result["sd"][cell] / np.sqrt(here.size)
+            result["low"][cell], result["high"][cell] = here.mean() - half, here.mean() + half
+    variables: dict[str, Any] = {name: (_DIMS, array) for name, array in result.items()}
+    variables["n_seeds"] = (_DIMS, n_seeds.astype(int))
+    variables["units"] = (_DIMS, first["units"].transpose(*_DIMS).values)
+    variables["note"] = (_DIMS, notes.astype(str))
+    variables["seed_value"] = (("seed", *_DIMS), values)
+    coords = {name: first[name] for name in (*_DIMS, *_KEPT)}
+    attrs = {
+        "schema": "eiplatform-seeds 1.0",
+        "interval": _INTERVALS[interval],
+        "n_seeds": len(tables),
+        "level": level,
+        "n_bootstrap": n_bootstrap,
+        "seed": seed,
+    }
+    return xr.Dataset(variables, coords=coords, attrs=attrs)
+
+
+def _selected(table: xr.Dataset, keys: list[str] | None, names: list[str] | None) -> xr.Dataset:
+    for dim, wanted in (("statistic", keys), ("population", names)):
+        if wanted is not None:
+            valid = table[dim].values.tolist()
+            table = table.sel({dim: [choose(name, valid, dim) for name in wanted]})
+    return table
+
+
+def _draws(tables: Sequence[xr.Dataset]) -> np.ndarray:
+    if any("draws" not in table for table in tables):
+        raise StatisticError(
+            "a summary has no bootstrap draws",
+            remedy="make it with summarise(..., keep_draws=True), or use interval='t'",
+        )
+    lengths = {table.sizes["draw"] for table in tables}
+    if len(lengths) > 1:
+        raise StatisticError(f"the summaries differ in their number of draws: {sorted(lengths)}")
+    return np.stack([table["draws"].transpose(*_DIMS, "draw").values for table in tables])
+
+
+def _first_note(tables: Sequence[xr.Dataset], cell: tuple[int, ...]) -> str:
+    """Return why a seed has no value, and how many have none."""
+    missing = [table for table in tables if not np.isfinite(table["value"].transpose(*_DIMS).values[cell])]
+    reason = str(missing[0]["note"].transpose(*_DIMS).values[cell])
+    return reason if len(missing) == len(tables) else f"{len(missing)} of {len(tables)} seeds without a value: {reason}"
+
+
+def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
+    """Set values beside their null: difference and z.
+
+    Parameters
+    ----------
+    summary : xarray.Dataset
+        Of :func:`summarise` (or of :func:`summarise_seeds`), e.g. of a trained network.
+    null : xarray.Dataset
+        Of :func:`summarise_seeds`, e.g. of the same network untrained, several seeds.
+
+    Returns
+    -------
+    xarray.Dataset, dims (population, statistic)
+        ``value``, ``null`` (mean over its seeds), ``null_minimum``, ``null_maximum``,
+        ``difference``, ``z``, ``p`` (two-sided), ``n_seeds``, ``note``.  For k null seeds of
+        standard deviation s, z = difference / (s sqrt(1 + 1/k)), the distance of one more
+        seed; p refers it to Student's t with k - 1 degrees of freedom.
+
+    Raises
+    ------
+    StatisticError
+        If the null lacks a population or statistic of the summary, or is not of several seeds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from eiplatform.store.schema import population_dataset
+    >>> def network(ratio):
+    ...     exc = np.random.default_rng(0).exponential(size=(40, 4, 9))
+    ...     return population_dataset(
+    ...         {"current_exc": exc, "current_inh": exc / ratio}, sample=np.arange(40), time=np.arange(4),
+    ...         neuron=np.arange(9), dt=1.0, time_units="step", current_units="1", n_neurons=9, role="E")
+    >>> null = summarise_seeds([network(r) for r in (1.0, 2.0, 3.0)], ["ei_ratio"], n_bootstrap=10)
+    >>> trained = summarise(network(4.0), ["ei_ratio"], n_bootstrap=10)
+    >>> round(float(against_null(trained, null)["z"].item()), 3)  # (4 - 2) / sqrt(4/3)
+    1.732
+    """
+    if "seed_value" not in null:
+        raise StatisticError("the null is not of several seeds", remedy="make it with summarise_seeds([...])")
+    for dim in _DIMS:
+        absent = [name for name in summary[dim].values.tolist() if name not in null[dim].values.tolist()]
+        if absent:
+            raise StatisticError(f"the null lacks the {dim} {', '.join(absent)}", valid=null[dim].values.tolist())
+    null = null.sel({dim: summary[dim].values for dim in _DIMS})
+    value, mean, sd = (array.transpose(*_DIMS).values for array in (summary["value"], null["value"], null["sd"]))
+    k = null["n_seeds"].transpose(*_DIMS).values
+    difference = value - mean
+    scale = np.fmax(np.abs(value), np.abs(mean))
+    varies = sd > _ROUNDING * scale
+    z, p, notes = np.full(value.shape, np.nan), np.full(value.shape, np.nan), np.empty(value.shape, dtype=object)
+    for cell in np.ndindex(value.shape):
+        notes[cell] = ""
+        if not np.isfinite(difference[cell]):
+            side = summary if not np.isfinite(value[cell]) else null
+            notes[cell] = str(side["note"].transpose(*_DIMS).values[cell])
+        elif k[cell] < 3:
+            notes[cell] = f"no z: {k[cell]} null seeds, at least 3 are needed"
+        elif not varies[cell]:
+            notes[cell] = "no z: the null does not vary over its seeds"
+        else:
+            z[cell] = difference[cell] / (sd[cell] * np.sqrt(1 + 1 / k[cell]))
+            p[cell] = 2 * stats.t.sf(abs(z[cell]), k[cell] - 1)
+    arrays: dict[str, Any] = {
+        "value": value,
+        "null": mean,
+        "null_minimum": null["minimum"].transpose(*_DIMS).values,
+        "null_maximum": null["maximum"].transpose(*_DIMS).values,
+        "difference": difference,
+        "z": z,
+        "p": p,
+        "n_seeds": k,
+        "note": notes.astype(str),
+    }
+    coords = {name: summary[name] for name in (*_DIMS, *_KEPT)}
+    attrs = {"schema": "eiplatform-against-null 1.0", "z": "difference / (sd over null seeds * sqrt(1 + 1/k))"}
+    return xr.Dataset({name: (_DIMS, array) for name, array in arrays.items()}, coords=coords, attrs=attrs)

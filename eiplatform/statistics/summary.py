@@ -1,0 +1,220 @@
+"""All statistics of all populations of a recording in one table, with intervals and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from eiplatform.errors import StatisticError, TooShortError, choose
+from eiplatform.statistics.base.bootstrap import check_bootstrap, hierarchical_bootstrap
+from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import STATISTICS, Statistic
+
+__all__ = ["SUMMARY_SCHEMA", "populations_of", "summarise"]
+
+SUMMARY_SCHEMA = "eiplatform-summary 1.0"
+
+_NUMBERS = {
+    "value": "mean over neurons (geometric for ratios)",
+    "low": "lower end of the bootstrap interval of the value",
+    "high": "upper end of the bootstrap interval of the value",
+}
+_COUNTS = {
+    "n_samples": "samples",
+    "n_neurons": "neurons considered",
+    "n_used": "neurons with a value",
+    "n_excluded": "neurons excluded by the rule",
+}
+_TEXTS = {
+    "units": "unit of the value",
+    "exclusion": "when a neuron is excluded",
+    "note": "why a value or an interval is missing or partial",
+}
+
+
+def populations_of(recording: xr.Dataset | xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return the populations of a tree by their full names, e.g. ``"fc1/E"``, or the one Dataset.
+
+    Raises
+    ------
+    StatisticError
+        If there is none.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from eiplatform.store.schema import population_dataset
+    >>> data = population_dataset(
+    ...     {"gain": np.ones((2, 4, 3))}, sample=np.arange(2), time=np.arange(4), neuron=np.arange(3),
+    ...     dt=1.0, time_units="step", current_units="1", n_neurons=3, role="E")
+    >>> list(populations_of(xr.DataTree.from_dict({"fc1/E": data, "fc2/E": data})))
+    ['fc1/E', 'fc2/E']
+    """
+    found: dict[str, xr.Dataset] = {}
+    if isinstance(recording, xr.Dataset):
+        found = {str(recording.attrs.get("population", recording.attrs.get("role", "population"))): recording}
+    elif isinstance(recording, xr.DataTree):
+        for node in recording.subtree:
+            if "role" in node.attrs and node.has_data:
+                found[node.path.strip("/") or str(node.attrs["role"])] = node.to_dataset()
+    if not found:
+        raise StatisticError(
+            "no population here",
+            valid="what eiplatform.open(path) gives, or one population of it: tree['fc1/E'].ds",
+        )
+    return found
+
+
+def summarise(
+    recording: xr.Dataset | xr.DataTree,
+    statistics: Iterable[str] | None = None,
+    *,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    populations: Iterable[str] | None = None,
+    keep_draws: bool = False,
+) -> xr.Dataset:
+    """Compute statistics of every population, with bootstrap intervals.
+
+    Parameters
+    ----------
+    recording : xarray.DataTree or xarray.Dataset
+        What ``eiplatform.open(path)`` gives, or one population of it.
+    statistics : iterable of str, optional
+        Keys of :data:`STATISTICS`; default: all for which some population has the signals.
+    n_bootstrap : int
+        Draws; samples and neurons are resampled in each.
+    seed : int
+        Of the resampling.  An interval depends on the seed and the data only, not on what else
+        is asked for.
+    level : float
+        Nominal coverage of the intervals.
+    populations : iterable of str, optional
+        Full names, e.g. ``"fc1/E"``; default: all.
+    keep_draws : bool
+        Keep the bootstrap draws (variable ``draws``), which :func:`summarise_seeds` needs for
+        its bootstrap over seeds.
+
+    Returns
+    -------
+    xarray.Dataset, dims (population, statistic)
+        ``value``, ``low``, ``high``; ``n_samples``, ``n_neurons``, ``n_used``, ``n_excluded``;
+        ``units``, ``exclusion`` and ``note``, which says why a value is NaN.  Coordinates
+        ``role``, ``label``, ``over``, ``comparable``.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown statistic or population.
+    StatisticError
+        If a signal has NaN, or there is no population.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from eiplatform.store.schema import population_dataset
+    >>> rng = np.random.default_rng(0)
+    >>> exc = rng.exponential(size=(60, 4, 20))
+    >>> data = population_dataset(
+    ...     {"current_exc": exc, "current_inh": 0.5 * exc}, sample=np.arange(60), time=np.arange(4),
+    ...     neuron=np.arange(20), dt=1.0, time_units="step", current_units="1", n_neurons=20, role="E")
+    >>> table = summarise(data, n_bootstrap=100)
+    >>> round(float(table["value"].sel(population="E", statistic="balance_index")), 6)
+    0.5
+    >>> str(table["note"].sel(population="E", statistic="ei_correlation_time").item())[:38]
+    'the E-I correlation over time: 4 recor'
+    """
+    check_bootstrap(n_bootstrap, level)
+    found = populations_of(recording)
+    if populations is not None:
+        found = {name: found[choose(name, found, "population")] for name in populations}
+    keys = list(STATISTICS) if statistics is None else [choose(key, STATISTICS, "statistic") for key in statistics]
+    supported: set[str] = set()
+    rows: list[list[dict[str, Any]]] = []
+    for name, data in found.items():
+        population = Population(data, name)  # shared by its statistics, so that arrays are read once
+        supported |= {key for key in keys if not population.missing(STATISTICS[key].needs)}
+        rows.append([_cell(population, STATISTICS[key], n_bootstrap, seed, level) for key in keys])
+    columns = [index for index, key in enumerate(keys) if statistics is not None or key in supported]
+    table = _table([[row[index] for index in columns] for row in rows], found, [keys[index] for index in columns])
+    table.attrs = _attrs(recording, n_bootstrap=n_bootstrap, seed=seed, level=level)
+    return table if keep_draws else table.drop_vars("draws")
+
+
+def _cell(population: Population, entry: Statistic, n_bootstrap: int, seed: int, level: float) -> dict[str, Any]:
+    """Compute one statistic of one population, or say why it cannot be computed."""
+    cell: dict[str, Any] = {name: float("nan") for name in _NUMBERS} | dict.fromkeys(_COUNTS, 0)
+    cell |= {"units": entry.units(population.units), "exclusion": "", "note": "", "draws": np.full(n_bootstrap, np.nan)}
+    cell["n_samples"] = population.n_samples
+    missing = population.missing(entry.needs)
+    if missing:
+        return cell | {"note": f"not recorded: {', '.join(missing)}"}
+    try:
+        estimate = entry.estimate(population)
+    except TooShortError as error:
+        return cell | {"note": f"{error.what}; enough: {error.valid}"}
+    interval = hierarchical_bootstrap([estimate.unit], n_bootstrap=n_bootstrap, seed=seed, level=level)
+    used = int(np.isfinite(estimate.unit.per_neuron()).sum())
+    notes = []
+    if used == 0:
+        notes.append(f"no neuron left: {estimate.rule}")
+    elif interval.failed:
+        notes.append(f"no interval: undefined in {interval.failed} of {n_bootstrap} draws")
+    if used and population.n_samples == 1:
+        notes.append("one sample: the interval covers neurons only")
+    return cell | {
+        "value": interval.estimate,
+        "low": interval.low,
+        "high": interval.high,
+        "n_neurons": estimate.unit.n_neurons,
+        "n_used": used,
+        "n_excluded": estimate.unit.n_neurons - used,
+        "exclusion": estimate.rule,
+        "note": "; ".join(notes),
+        "draws": interval.draws,
+    }
+
+
+def _table(rows: list[list[dict[str, Any]]], found: Mapping[str, xr.Dataset], keys: list[str]) -> xr.Dataset:
+    dims = ("population", "statistic")
+    shape = (len(rows), len(keys))
+
+    def column(name: str, dtype: type) -> np.ndarray:
+        return np.array([[cell[name] for cell in row] for row in rows], dtype=dtype).reshape(shape)
+
+    variables: dict[str, Any] = {
+        name: (dims, column(name, float), {"long_name": text}) for name, text in _NUMBERS.items()
+    }
+    variables |= {name: (dims, column(name, int), {"long_name": text}) for name, text in _COUNTS.items()}
+    variables |= {name: (dims, column(name, str), {"long_name": text}) for name, text in _TEXTS.items()}
+    draws = np.array([[cell["draws"] for cell in row] for row in rows], dtype=float).reshape(*shape, -1)
+    variables["draws"] = ((*dims, "draw"), draws, {"long_name": "bootstrap draws of the value"})
+    entries = [STATISTICS[key] for key in keys]
+    return xr.Dataset(
+        variables,
+        coords={
+            "population": ("population", np.array(list(found), dtype=str)),
+            "statistic": ("statistic", np.array(keys, dtype=str)),
+            "role": ("population", np.array([str(data.attrs["role"]) for data in found.values()], dtype=str)),
+            "label": ("statistic", np.array([entry.label for entry in entries], dtype=str)),
+            "over": ("statistic", np.array([entry.over for entry in entries], dtype=str)),
+            "comparable": ("statistic", np.array([entry.comparable for entry in entries], dtype=bool)),
+        },
+    )
+
+
+def _attrs(recording: xr.Dataset | xr.DataTree, **options: Any) -> dict[str, Any]:
+    attrs: dict[str, Any] = {
+        "schema": SUMMARY_SCHEMA,
+        "interval": "percentile bootstrap of samples and neurons, recentred on the value",
+        **options,
+    }
+    if isinstance(recording, xr.DataTree):
+        attrs |= {f"recording_{key}": recording.root.attrs[key] for key in ("id",) if key in recording.root.attrs}
+        if not recording.root.attrs.get("complete", True):
+            attrs["recording_problems"] = str(recording.root.attrs.get("problems", ""))
+    return attrs

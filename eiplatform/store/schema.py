@@ -1,0 +1,183 @@
+"""The one vocabulary of a recording: signals, their units, and how a population is labelled.
+
+A trained network and a Brian2 circuit fill the *same* schema, so that nothing downstream
+asks where a recording came from.  Dimensions are always ``(sample, time, neuron)``:
+
+``sample``
+    an image shown to a network, or a trial (seed) of a circuit;
+``time``
+    steps of a network, milliseconds of a circuit (attribute ``units``);
+``neuron``
+    index within the population (a subset may be recorded; ``n_neurons`` counts all).
+
+Spikes of all neurons of a circuit are kept as events (dimension ``spike``), because a dense
+array of 0.1 ms bins would be empty space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from eiplatform.errors import StoreError, choose
+
+__all__ = ["EVENTS", "PARAMETERS", "SCHEMA_VERSION", "SIGNALS", "Signal", "population_dataset"]
+
+SCHEMA_VERSION = "1.0"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One named quantity of a population.
+
+    Attributes
+    ----------
+    long_name : str
+        Plain description, stored with the variable.
+    dimension : str
+        ``current`` and ``potential`` take the recording's own unit (mV or pA in a circuit, the
+        threshold's scale in a network); the others fix it: ``dimensionless``, ``count``,
+        ``rate``.
+    attrs : dict
+        Further attributes stored with the variable.
+    """
+
+    long_name: str
+    dimension: str
+    attrs: Mapping[str, Any]
+
+
+def _signal(long_name: str, dimension: str, **attrs: Any) -> Signal:
+    return Signal(long_name, dimension, attrs)
+
+
+SIGNALS: dict[str, Signal] = {
+    "current_exc": _signal("excitatory input current", "current", sign=1),
+    "current_exc_recurrent": _signal("recurrent part of the excitatory current", "current", sign=1),
+    "current_exc_external": _signal("external part of the excitatory current", "current", sign=1),
+    "current_exc_constant": _signal("constant part of the excitatory current", "current", sign=1),
+    "current_inh": _signal("magnitude of the subtractive inhibitory current", "current", sign=-1),
+    "current_net": _signal("net current, excitatory minus inhibitory", "current"),
+    "inhibition_div": _signal("divisive (shunting) inhibition", "dimensionless"),
+    "gain": _signal("factor that multiplies the net current", "dimensionless"),
+    "drive": _signal("input to the membrane, gain x net + bias", "current"),
+    "voltage": _signal("membrane potential before reset", "potential"),
+    "spikes": _signal("spikes", "count"),
+    "activity": _signal("output of a graded (non-spiking) population", "rate"),
+}
+"""Signals per (sample, time, neuron)."""
+
+PARAMETERS: dict[str, Signal] = {
+    "bias": _signal("bias added after the gain", "current"),
+    "gain_exc": _signal("excitatory gain g_E, the gain's numerator", "dimensionless"),
+}
+"""Parameters per neuron that the sum rules need."""
+
+EVENTS: dict[str, Signal] = {
+    "spike_time": _signal("spike time since the start of the recording", "time"),
+    "spike_neuron": _signal("index of the neuron that fired", "index"),
+    "spike_sample": _signal("sample (trial) of the spike", "index"),
+}
+"""Spikes of all neurons as a list of events (dimension ``spike``)."""
+
+_FIXED_UNITS = {"dimensionless": "1", "count": "1", "index": "1", "rate": "1"}
+
+
+def population_dataset(
+    signals: Mapping[str, np.ndarray],
+    *,
+    sample: np.ndarray,
+    time: np.ndarray,
+    neuron: np.ndarray,
+    dt: float,
+    time_units: str,
+    current_units: str,
+    n_neurons: int,
+    role: str,
+    parameters: Mapping[str, np.ndarray] | None = None,
+    events: Mapping[str, np.ndarray] | None = None,
+    sample_coords: Mapping[str, np.ndarray] | None = None,
+    attrs: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """Label one population's signals as the store keeps them.
+
+    Parameters
+    ----------
+    signals : mapping of str to array, shape (sample, time, neuron)
+        Names from :data:`SIGNALS`.
+    sample, time, neuron : array
+        Coordinates: ids of the samples, start of each recorded interval, neuron indices.
+    dt : float
+        Length of one recorded interval, in `time_units`.
+    time_units : {"step", "ms"}
+    current_units : str
+        Unit of currents and potentials, e.g. ``"mV"``; ``"1"`` for a network, whose
+        currents are measured in the units of its threshold.
+    n_neurons : int
+        Size of the whole population, recorded or not.
+    role : {"E", "I"}
+    parameters : mapping of str to array, shape (neuron,), optional
+        Names from :data:`PARAMETERS`.
+    events : mapping of str to array, shape (spike,), optional
+        Names from :data:`EVENTS`, all three or none; all neurons of the population.
+    sample_coords : mapping of str to array, shape (sample,), optional
+        Further coordinates of the samples, e.g. ``label``.
+    attrs : mapping, optional
+        Attributes of the population, e.g. ``threshold``.
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Raises
+    ------
+    UnknownNameError
+        For a name outside the schema.
+    StoreError
+        For a shape that does not fit the coordinates, or a negative magnitude.
+    """
+    choose(role, ("E", "I"), "role")
+    choose(time_units, ("step", "ms"), "time unit")
+    units = {**_FIXED_UNITS, "current": current_units, "potential": current_units, "time": time_units}
+    sizes = {"sample": len(sample), "time": len(time), "neuron": len(neuron)}
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, Any]]] = {}
+
+    def add(names: Mapping[str, np.ndarray], table: Mapping[str, Signal], dims: tuple[str, ...], kind: str) -> None:
+        for name, values in names.items():
+            meta = table[choose(name, table, kind)]
+            values = np.asarray(values)
+            expected = tuple(sizes[dim] for dim in dims)
+            if values.shape != expected:
+                raise StoreError(
+                    f"{kind} '{name}' has shape {values.shape}", valid=f"{dict(zip(dims, expected, strict=True))}"
+                )
+            variables[name] = (
+                dims,
+                values,
+                {"long_name": meta.long_name, "units": units[meta.dimension], **meta.attrs},
+            )
+
+    add(signals, SIGNALS, ("sample", "time", "neuron"), "signal")
+    add(parameters or {}, PARAMETERS, ("neuron",), "parameter")
+    if events:
+        if set(events) != set(EVENTS):
+            raise StoreError("incomplete spike events", valid=EVENTS)
+        sizes["spike"] = len(events["spike_time"])
+        add(events, EVENTS, ("spike",), "event")
+
+    coords: dict[str, Any] = {
+        "sample": ("sample", np.asarray(sample), {"long_name": "sample (image or trial)"}),
+        "time": ("time", np.asarray(time), {"long_name": "start of the interval", "units": time_units}),
+        "neuron": ("neuron", np.asarray(neuron), {"long_name": "index within the population"}),
+    }
+    for name, values in (sample_coords or {}).items():
+        coords[name] = ("sample", np.asarray(values), {})
+    return xr.Dataset(
+        variables,
+        coords=coords,
+        attrs={"role": role, "n_neurons": int(n_neurons), "dt": float(dt), "dt_units": time_units, **(attrs or {})},
+    )

@@ -1,0 +1,182 @@
+"""Sum rules: recorded parts must rebuild the whole, or nothing is stored.
+
+Every rule compares a recorded signal with what the other recorded signals say it must be,
+relative to the size of the terms involved (so that cancellation is judged by what was
+cancelled).  A rule applies when all its signals were recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from eiplatform.errors import SumRuleError
+
+__all__ = ["RULES", "TOLERANCE", "Rule", "check_sum_rules", "sum_rule_residuals"]
+
+TOLERANCE = 1e-5
+"""Largest relative residual: a few tens of float32 roundings."""
+
+_NON_NEGATIVE = (
+    "current_exc",
+    "current_exc_recurrent",
+    "current_exc_external",
+    "current_exc_constant",
+    "current_inh",
+    "inhibition_div",
+    "gain",
+    "activity",
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named identity between recorded signals.
+
+    Attributes
+    ----------
+    formula : str
+        The identity in words, shown when it fails.
+    needs : tuple of str
+        Signals, parameters and attributes (``@name``) without which it does not apply.
+    residual : callable
+        Dataset -> (absolute error, scale), two arrays of one shape.
+    """
+
+    formula: str
+    needs: tuple[str, ...]
+    residual: Callable[[xr.Dataset], tuple[np.ndarray, np.ndarray]]
+
+    def applies(self, data: xr.Dataset) -> bool:
+        """Whether all that the rule needs was recorded."""
+        return all(name[1:] in data.attrs if name.startswith("@") else name in data for name in self.needs)
+
+
+def _values(data: xr.Dataset, name: str) -> np.ndarray:
+    return np.asarray(data[name].values, dtype=np.float64)
+
+
+def _net(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    exc, inh = _values(data, "current_exc"), _values(data, "current_inh")
+    return np.abs(_values(data, "current_net") - (exc - inh)), exc + inh
+
+
+def _parts(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    names = [f"current_exc_{part}" for part in ("recurrent", "external", "constant")]
+    whole = np.sum([_values(data, name) for name in names if name in data], axis=0)
+    exc = _values(data, "current_exc")
+    return np.abs(exc - whole), exc + whole
+
+
+def _drive(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    driven = _values(data, "gain") * _values(data, "current_net")
+    bias = _values(data, "bias")
+    # gain x net is formed from two rounded numbers whose own terms cancel: judge by those
+    scale = _values(data, "gain") * np.abs(_values(data, "current_net")) + np.abs(bias)
+    return np.abs(_values(data, "drive") - (driven + bias)), scale
+
+
+def _gain(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    divisive = _values(data, "inhibition_div")
+    product = _values(data, "gain") * divisive
+    expected = np.broadcast_to(_values(data, "gain_exc"), product.shape)
+    inhibited = divisive > 0  # where it is zero, the stabilised divisor is not recorded
+    return np.where(inhibited, np.abs(product - expected), 0.0), expected
+
+
+def _voltage(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    voltage, drive, spikes = (_values(data, name) for name in ("voltage", "drive", "spikes"))
+    threshold, decay = float(data.attrs["threshold"]), float(data.attrs["membrane_decay"])
+    before, fired = voltage[:, :-1], spikes[:, :-1]
+    after_reset = before - threshold * fired if data.attrs["reset"] == "soft" else before * (1 - fired)
+    expected = drive.copy()
+    expected[:, 1:] += decay * after_reset
+    scale = np.abs(drive) + threshold
+    scale[:, 1:] += np.abs(before)
+    whole_record = data.sizes["time"] and np.array_equal(data["time"].values, np.arange(data.sizes["time"]))
+    if not whole_record:  # steps left out: the update cannot be followed
+        return np.zeros_like(voltage), scale
+    return np.abs(voltage - expected), scale
+
+
+def _threshold(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    voltage, spikes = _values(data, "voltage"), _values(data, "spikes")
+    threshold = float(data.attrs["threshold"])
+    wrong = (voltage >= threshold) != (spikes > 0)
+    return np.where(wrong, np.abs(voltage - threshold), 0.0), np.full_like(voltage, threshold)
+
+
+RULES: dict[str, Rule] = {
+    "net": Rule("current_net = current_exc - current_inh", ("current_net", "current_exc", "current_inh"), _net),
+    "excitation": Rule(
+        "current_exc = sum of its parts", ("current_exc", "current_exc_recurrent", "current_exc_external"), _parts
+    ),
+    "drive": Rule("drive = gain x current_net + bias", ("drive", "gain", "current_net", "bias"), _drive),
+    "gain": Rule("gain x inhibition_div = gain_exc", ("gain", "inhibition_div", "gain_exc"), _gain),
+    "voltage": Rule(
+        "voltage[t] = decay x (voltage[t-1] after reset) + drive[t]",
+        ("voltage", "drive", "spikes", "@threshold", "@membrane_decay", "@reset"),
+        _voltage,
+    ),
+    "threshold": Rule("spikes = voltage >= threshold", ("voltage", "spikes", "@threshold"), _threshold),
+}
+
+
+def sum_rule_residuals(data: xr.Dataset) -> dict[str, float]:
+    """Return the largest relative residual of every rule that applies to a population.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        One population, as made by :func:`eiplatform.store.schema.population_dataset`.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    residuals = {}
+    for name, rule in RULES.items():
+        if rule.applies(data):
+            error, scale = rule.residual(data)
+            relative = error / np.maximum(scale, np.finfo(np.float32).tiny)
+            residuals[name] = float(relative.max(initial=0.0))
+    return residuals
+
+
+def check_sum_rules(data: xr.Dataset, population: str) -> dict[str, float]:
+    """Raise unless all signals are finite, magnitudes non-negative and all sum rules hold.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        One population.
+    population : str
+        Its name, for the message.
+
+    Returns
+    -------
+    dict of str to float
+        Largest relative residual per rule.
+
+    Raises
+    ------
+    SumRuleError
+        Naming the population, the rule and the size of the violation.
+    """
+    for name, variable in data.data_vars.items():
+        if variable.dtype.kind == "f" and not np.isfinite(variable.values).all():
+            raise SumRuleError(f"'{name}' has values that are not finite", where=f"population '{population}'")
+        if name in _NON_NEGATIVE and variable.size and variable.values.min() < 0:
+            raise SumRuleError(f"'{name}' is a magnitude but has negative values", where=f"population '{population}'")
+    residuals = sum_rule_residuals(data)
+    for name, residual in residuals.items():
+        if not residual <= TOLERANCE:
+            raise SumRuleError(
+                f"sum rule violated: {RULES[name].formula} (relative residual {residual:.2g}, allowed {TOLERANCE:g})",
+                where=f"population '{population}'",
+                remedy="nothing was stored; the recording or the model is wrong",
+            )
+    return residuals

@@ -1,0 +1,103 @@
+"""Figures: one module per figure; each draws a result and computes nothing.
+
+A figure module has
+
+``ANALYSIS``
+    name of the analysis whose result it draws;
+``caption(result)``
+    what is shown: n, interval, exclusions;
+``table(result)``
+    the numbers drawn, as a tidy :class:`pandas.DataFrame` (stored beside the figure);
+``draw(table)``
+    the :class:`matplotlib.figure.Figure`, from that table alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from eiplatform.errors import ConfigError, choose
+
+__all__ = ["FIGURES", "SavedFigure", "figures_of", "save"]
+
+FIGURES: dict[str, str] = {
+    "learning_curve": "learning",
+    "current_distributions": "distributions",
+    "gain_distributions": "distributions",
+    "balance_across_layers": "balance",
+    "reference_traces": "traces",
+    "comparison_with_cortex": "comparison",
+    "lesion_dose_response": "lesions",
+}
+"""Every figure and the analysis whose result it draws."""
+
+
+@dataclass(frozen=True)
+class SavedFigure:
+    """Files of one figure.
+
+    Attributes
+    ----------
+    name : str
+    png, pdf, csv : Path
+        The picture twice, and the numbers drawn.
+    caption : str
+    """
+
+    name: str
+    png: Path
+    pdf: Path
+    csv: Path
+    caption: str
+
+
+def figures_of(result: xr.Dataset) -> list[str]:
+    """Return the names of the figures that can be drawn from a result."""
+    analysis = result.attrs.get("analysis")
+    return [name for name, wanted in FIGURES.items() if wanted == analysis]
+
+
+def save(name: str, result: xr.Dataset, directory: Path) -> SavedFigure:
+    """Draw one figure and write PNG, PDF and the numbers as CSV.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`FIGURES`.
+    result : xarray.Dataset
+        Result of the analysis that the figure draws.
+    directory : Path
+        Created if needed.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such figure.
+    ConfigError
+        If the result is of another analysis.
+    """
+    from eiplatform.files import atomic_write
+    from figures.style import paper_style
+
+    wanted = FIGURES[choose(name, FIGURES, "figure")]
+    if result.attrs.get("analysis") != wanted:
+        raise ConfigError(
+            f"figure '{name}' draws the analysis '{wanted}', this is '{result.attrs.get('analysis')}'",
+            remedy=f"make it with 'eiplatform analyse {wanted}'",
+        )
+    module: Any = import_module(f"figures.{name}")
+    table = module.table(result)
+    directory.mkdir(parents=True, exist_ok=True)
+    files = {suffix: directory / f"{name}.{suffix}" for suffix in ("png", "pdf", "csv")}
+    with paper_style():
+        drawn = module.draw(table)
+        atomic_write(files["png"], lambda path: drawn.savefig(path, format="png"))
+        # A fixed date keeps the same figure the same file.
+        atomic_write(files["pdf"], lambda path: drawn.savefig(path, format="pdf", metadata={"CreationDate": None}))
+    atomic_write(files["csv"], lambda path: table.to_csv(path, index=False))
+    return SavedFigure(name, **files, caption=module.caption(result))

@@ -1,0 +1,75 @@
+"""E/I ratio, balance index, correlations, rate and gain of every layer, beside the untrained null."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters
+
+ANALYSIS = "balance"
+PANELS = {
+    "ei_ratio": "E/I ratio",
+    "balance_index": "balance index (E - I)/E",
+    "ei_correlation_samples": "E-I correlation\nover samples (own)",
+    "ei_correlation_samples_excess": "E-I correlation\nown minus other neurons",
+    "rate": "spikes per neuron and step",
+    "gain": "mean gain",
+}
+
+
+def caption(result: xr.Dataset) -> str:
+    """Return the caption with n, interval, exclusions and the null."""
+    shown = result.sel(statistic=list(PANELS))
+    excluded = int(shown["n_excluded"].max())
+    null = (
+        f"Grey squares: the same network untrained (E-I Init only) on the same samples, mean and range over "
+        f"{result.attrs['n_nulls']} seeds. "
+        if result.attrs["n_nulls"]
+        else "No null was given. "
+    )
+    return (
+        f"Balance of excitation and inhibition, layer by layer ({result.attrs['label']}, n = "
+        f"{int(shown['n_samples'].max())} samples, up to {int(shown['n_neurons'].max())} neurons a layer; mean over "
+        f"neurons, E/I ratio: geometric mean). Bars: {100 * result.attrs['level']:.0f} % percentile bootstrap over "
+        f"samples and neurons ({result.attrs['n_bootstrap']} draws). {null}"
+        f"Neurons excluded because a statistic is undefined for them: at most {excluded} a layer."
+    )
+
+
+def table(result: xr.Dataset) -> pd.DataFrame:
+    """Return one row per layer and statistic."""
+    names = ["value", "low", "high", "n_samples", "n_neurons", "n_excluded", "note"]
+    names += [name for name in ("null", "null_minimum", "null_maximum", "z", "n_seeds") if name in result]
+    shown = result[names].sel(statistic=list(PANELS))
+    return shown.to_dataframe().reset_index()[["population", "statistic", *names]]
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw one panel per statistic, layers from input to readout."""
+    made, axes = figure(2, 3, height_mm=95)
+    for ax, (statistic, label) in zip(axes, PANELS.items(), strict=True):
+        rows = table[table["statistic"] == statistic].reset_index(drop=True)
+        position = np.arange(len(rows))
+        if "null" in rows:
+            ends = [rows["null"] - rows["null_minimum"], rows["null_maximum"] - rows["null"]]
+            ax.errorbar(
+                position + 0.13, rows["null"], ends, fmt=MARKERS["null"], color=COLOURS["null"], label=LABELS["null"]
+            )
+        ends = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
+        ax.errorbar(
+            position - 0.13, rows["value"], ends, fmt=MARKERS["trained"], color=COLOURS["trained"], label=LABELS["trained"]
+        )
+        ax.set_xticks(position, [layer_name(name) for name in rows["population"]])
+        ax.set_xlim(-0.5, len(rows) - 0.5)
+        ax.set_ylabel(label)
+        ax.margins(y=0.12)
+        if statistic == "ei_ratio":
+            ax.axhline(1, color=COLOURS["net"], linewidth=0.5, linestyle=":")
+            ax.legend(loc="best")
+        elif statistic in ("balance_index", "ei_correlation_samples_excess"):
+            ax.axhline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
+    letters(axes)
+    return made

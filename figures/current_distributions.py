@@ -1,0 +1,64 @@
+"""Distributions of excitatory, inhibitory and net currents, layer by layer, trained and untrained."""
+
+from __future__ import annotations
+
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures.style import COLOURS, figure, layer_name, letters
+
+ANALYSIS = "distributions"
+QUANTITIES = {
+    "current_exc": ("excitatory", COLOURS["exc"]),
+    "current_inh": ("inhibitory", COLOURS["inh"]),
+    "current_net": ("net", COLOURS["net"]),
+}
+
+
+def caption(result: xr.Dataset) -> str:
+    """Return the caption with n and what lies outside the axes."""
+    n = int(result["n"].sel(quantity="current_exc").max())
+    outside = float(result["outside"].sel(quantity=list(QUANTITIES)).max())
+    recordings = " and ".join(map(str, result["recording"].values))
+    return (
+        f"Distributions of the input currents (in units of the threshold) of the excitatory neurons of every layer, "
+        f"over neurons, samples and steps (up to n = {n:,} values a histogram), for {recordings}. "
+        f"Filled: {result['recording'].values[0]}; lines: the others. The axes span the 0.1 to 99.9 percentiles of "
+        f"all recordings together; at most {100 * outside:.1f} % of a recording's values lie outside. No exclusions."
+    )
+
+
+def table(result: xr.Dataset) -> pd.DataFrame:
+    """Return the histograms as rows: recording, population, quantity, left, right, density."""
+    return histogram_rows(result, list(QUANTITIES))
+
+
+def histogram_rows(result: xr.Dataset, quantities: list[str]) -> pd.DataFrame:
+    """Return tidy rows of the chosen quantities' histograms, without undefined ones."""
+    chosen = result[["density", "left", "right"]].sel(quantity=quantities)
+    rows = chosen.to_dataframe().reset_index().dropna(subset=["density"])
+    return rows[["recording", "population", "quantity", "bin", "left", "right", "density"]]
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw one panel per population."""
+    populations = list(dict.fromkeys(table["population"]))
+    made, axes = figure(1, len(populations), height_mm=52)
+    for ax, population in zip(axes, populations, strict=True):
+        for quantity, (name, colour) in QUANTITIES.items():
+            panel = table[(table["population"] == population) & (table["quantity"] == quantity)]
+            for index, (_, rows) in enumerate(panel.groupby("recording", sort=False)):
+                edges = [*rows["left"], rows["right"].iloc[-1]]
+                if index == 0:
+                    ax.stairs(rows["density"], edges, fill=True, color=colour, alpha=0.45, label=name)
+                else:
+                    ax.stairs(rows["density"], edges, color=colour, linewidth=0.9, linestyle=["-", "--", ":"][index % 3])
+        ax.set_title(layer_name(population))
+        ax.set_xlabel("current (threshold = 1)")
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+    axes[0].set_ylabel("density")
+    axes[0].legend(loc="upper right")
+    letters(axes)
+    return made

@@ -1,0 +1,70 @@
+"""Accuracy, firing, balance and gain under rising doses of a lesion."""
+
+from __future__ import annotations
+
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from figures.style import COLOURS, figure, layer_name, letters
+
+ANALYSIS = "lesions"
+PANELS = {
+    "accuracy": "test accuracy",
+    "rate": "spikes per neuron and step",
+    "ei_ratio": "E/I ratio",
+    "gain": "mean gain",
+}
+
+
+def caption(result: xr.Dataset) -> str:
+    """Return the caption with n, intervals and exclusions."""
+    shown = result.sel(statistic=[name for name in PANELS if name != "accuracy"])
+    return (
+        f"Lesion of the pathway {result.attrs['pathway']} in the layers '{result.attrs['layers']}': the fraction on the "
+        f"axis was removed, everything downstream followed. Dose 0 is the intact network on the same n = "
+        f"{result.attrs['n_samples']} test images. a, accuracy with 95 % Wilson intervals over images; b to d, mean over "
+        f"neurons with 95 % percentile bootstrap intervals over images and neurons ({result.attrs['n_bootstrap']} draws). "
+        f"Neurons excluded: at most {int(shown['n_excluded'].max())} a layer. One network; no random lesion of the same "
+        "size stands beside it."
+    )
+
+
+def table(result: xr.Dataset) -> pd.DataFrame:
+    """Return rows: panel, population, dose, value, low, high."""
+    accuracy = pd.DataFrame(
+        {
+            "panel": "accuracy",
+            "population": "readout",
+            "dose": result["dose"].values,
+            "value": result["accuracy"].values,
+            "low": result["accuracy_low"].values,
+            "high": result["accuracy_high"].values,
+        }
+    )
+    shown = result[["value", "low", "high"]].sel(statistic=[name for name in PANELS if name != "accuracy"])
+    rows = shown.to_dataframe().reset_index().rename(columns={"statistic": "panel"})
+    return pd.concat([accuracy, rows[list(accuracy.columns)]], ignore_index=True)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw one panel per measure."""
+    made, axes = figure(1, len(PANELS), height_mm=52)
+    shades = [COLOURS["exc"], COLOURS["accent"], COLOURS["inh"], COLOURS["gain"], COLOURS["net"]]
+    for ax, (panel, label) in zip(axes, PANELS.items(), strict=True):
+        rows = table[table["panel"] == panel]
+        for index, (population, line) in enumerate(rows.groupby("population", sort=False)):
+            colour = COLOURS["trained"] if panel == "accuracy" else shades[index % len(shades)]
+            error = [line["value"] - line["low"], line["high"] - line["value"]]
+            marker = "osD^v<>"[index % 7]
+            ax.errorbar(
+                line["dose"], line["value"], error, marker=marker, color=colour, label=layer_name(str(population))
+            )
+        ax.set_xlabel("fraction removed")
+        ax.set_ylabel(label)
+        if panel == "ei_ratio" and table[table["panel"] == panel]["value"].max() > 20:
+            ax.set_yscale("log")
+    axes[0].set_ylim(0, 1.02)
+    axes[1].legend()
+    letters(axes)
+    return made

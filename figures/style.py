@@ -1,0 +1,78 @@
+"""One look for all figures: colours with fixed meaning, sizes in millimetres, panel letters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "LABELS", "MARKERS", "figure", "layer_name", "letters", "paper_style"]
+
+COLOURS = {
+    "exc": "#D55E00",  # excitation is warm
+    "inh": "#0072B2",  # inhibition is cool
+    "net": "#333333",
+    "gain": "#009E73",
+    "null": "#999999",  # untrained networks
+    "trained": "#CC3311",
+    "reference": "#0072B2",  # cortical circuits
+    "accent": "#E69F00",
+}
+"""Okabe-Ito colours (safe for colour-blind readers); markers and line styles repeat what they say."""
+
+MARKERS = {"trained": "o", "null": "s", "reference": "D"}
+
+LABELS = {"trained": "trained", "null": "untrained (null)", "reference": "cortical circuit"}
+
+_WIDTHS_MM = {"single": 89.0, "double": 183.0}
+
+
+def paper_style() -> AbstractContextManager[None]:
+    """Return a context in which matplotlib uses the paper style."""
+    style = Path(__file__).with_name("ei-paper.mplstyle")
+    context: AbstractContextManager[None] = mpl.style.context(str(style))
+    return context
+
+
+def figure(rows: int, columns: int, *, width: str = "double", height_mm: float = 60.0) -> tuple[Figure, list[Axes]]:
+    """Make a figure of a journal's width with a grid of axes.
+
+    Parameters
+    ----------
+    rows, columns : int
+    width : {"single", "double"}
+        One or two columns of a page (89 or 183 mm).
+    height_mm : float
+
+    Returns
+    -------
+    Figure, list of Axes
+        The axes row by row.
+    """
+    made = Figure(figsize=(_WIDTHS_MM[width] / 25.4, height_mm / 25.4), layout="constrained")
+    return made, list(made.subplots(rows, columns, squeeze=False).flat)
+
+
+def letters(axes: Sequence[Axes]) -> None:
+    """Put bold panel letters a, b, c ... at the upper left of the axes."""
+    for letter, ax in zip("abcdefghijklmnop", axes, strict=False):
+        ax.annotate(
+            letter,
+            (0, 1),
+            xytext=(-22, 8),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=8,
+            fontweight="bold",
+            va="bottom",
+        )
+
+
+def layer_name(population: str) -> str:
+    """Return the short name of a population for an axis, e.g. ``fc1`` for ``fc1/E``."""
+    return population.removesuffix("/E")
