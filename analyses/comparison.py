@@ -116,7 +116,7 @@ def run(
             matched = match_time(data, step)
             rows.append(summarise(matched, list(STATISTICS), **options).isel(population=0, drop=True))
             ceilings.append(_ceiling(matched))
-            names.append(f"{label_of(circuit)} {name}")
+            names.append(f"{label_of(circuit)}: {name}")
             intervals.append(float(matched.attrs["dt"]))
     reference = xr.concat(rows, dim=xr.Variable("reference", names))
     result = own[["value", "low", "high", "n_samples", "n_neurons", "n_excluded"]]

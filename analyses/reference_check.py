@@ -58,7 +58,7 @@ def run(references: Sequence[str | Path], *, level: float = 0.95) -> xr.Dataset:
                 for key, entry in zip(row, entries, strict=True):
                     row[key].append(entry)
             rows.append(row)
-            names.append(f"{label_of(tree)} {name}")
+            names.append(f"{label_of(tree)}: {name}")
             seeds.append(data.sizes["sample"])
     dims = ("reference", "quantity")
     result = xr.Dataset(

@@ -17,6 +17,7 @@ import xarray as xr
 from eiplatform.errors import choose
 from eiplatform.files import claim_directory, write_json
 from eiplatform.progress import stage
+from eiplatform.report.findings import findings_of
 from eiplatform.report.study import draw_all, write_study_report
 from eiplatform.report.tables import Table, scorecard
 
@@ -81,7 +82,7 @@ SIZES = {
         seeds=3,
         duration_ms=1000.0,
         warmup_ms=200.0,
-        doses=(0.0, 0.25, 0.5, 0.75, 1.0),
+        doses=(0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
         n_bootstrap=1000,
     ),
     "small": DemoSize(
@@ -115,6 +116,8 @@ class Demo:
     report : Path
     tables : list of Table
         The scorecard.
+    findings : list of str
+        What came out, in sentences.
     places : dict of str to Path
         Where everything lies.
     """
@@ -122,6 +125,7 @@ class Demo:
     out: Path
     report: Path
     tables: list[Table]
+    findings: list[str]
     places: dict[str, Path]
 
 
@@ -193,6 +197,7 @@ def run_demo(
         neurons=chosen.neurons,
         samples=chosen.long_samples,
         steps=chosen.long_steps,
+        input="bernoulli",  # cortex is driven by noise too; a constant image drives a clockwork
         warmup=chosen.long_warmup,
         seed=seed,
         shard_samples=20,
@@ -201,8 +206,8 @@ def run_demo(
         total = 2 + chosen.nulls
         record_network(network, images, recordings / "trained", standard, config=settings, label="trained")
         update(1, total, "trained")
-        record_network(network, images, recordings / "trained-long", long_spec, config=settings, label="trained, long")
-        update(2, total, "trained, long")
+        record_network(network, images, recordings / "trained-noisy", long_spec, config=settings, label="trained, noisy input")
+        update(2, total, "trained, noisy input")
         for k in range(chosen.nulls):
             # Seeds far from those of training: no null shares a weight with the trained network.
             null = initialise(config, 1000 * (seed + 1) + k)
@@ -240,8 +245,11 @@ def run_demo(
         figures=figures,
         facts={"seed": seed, "size": size, "device of the simulation": device, "configuration": trained.config_hash},
     )
-    tables = scorecard(results)
-    write_json(out / "scorecard.json", {"seed": seed, "size": size, "tables": [asdict(table) for table in tables]})
+    tables, findings = scorecard(results), findings_of(results)
+    write_json(
+        out / "scorecard.json",
+        {"seed": seed, "size": size, "findings": findings, "tables": [asdict(table) for table in tables]},
+    )
     places = {
         "report": report,
         "figures (PNG, PDF, CSV)": out / "figures",
@@ -252,7 +260,7 @@ def run_demo(
         "checkpoints and metrics": out / "training",
         "scorecard as JSON": out / "scorecard.json",
     }
-    return Demo(out, report, tables, places)
+    return Demo(out, report, tables, findings, places)
 
 
 def _analyse(
@@ -264,7 +272,7 @@ def _analyse(
     recordings = out / "recordings"
     nulls = [recordings / f"untrained-{k + 1}" for k in range(chosen.nulls)]
     options = {"n_bootstrap": chosen.n_bootstrap, "seed": seed}
-    long, trained = recordings / "trained-long", recordings / "trained"
+    long, trained = recordings / "trained-noisy", recordings / "trained"
     steps = {
         "learning": lambda: learning.run(out / "training"),
         "balance": lambda: balance.run(trained, nulls, **options),

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters
+from figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters, points_with_intervals
 
 ANALYSIS = "balance"
 PANELS = {
@@ -54,14 +54,11 @@ def draw(table: pd.DataFrame) -> Figure:
         rows = table[table["statistic"] == statistic].reset_index(drop=True)
         position = np.arange(len(rows))
         if "null" in rows:
-            ends = [rows["null"] - rows["null_minimum"], rows["null_maximum"] - rows["null"]]
-            ax.errorbar(
-                position + 0.13, rows["null"], ends, fmt=MARKERS["null"], color=COLOURS["null"], label=LABELS["null"]
-            )
-        ends = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
-        ax.errorbar(
-            position - 0.13, rows["value"], ends, fmt=MARKERS["trained"], color=COLOURS["trained"], label=LABELS["trained"]
-        )
+            null = rows[["null", "null_minimum", "null_maximum"]].set_axis(["value", "low", "high"], axis=1)
+            style = {"marker": MARKERS["null"], "color": COLOURS["null"], "label": LABELS["null"]}
+            points_with_intervals(ax, position + 0.13, null, **style)
+        style = {"marker": MARKERS["trained"], "color": COLOURS["trained"], "label": LABELS["trained"]}
+        points_with_intervals(ax, position - 0.13, rows, **style)
         ax.set_xticks(position, [layer_name(name) for name in rows["population"]])
         ax.set_xlim(-0.5, len(rows) - 0.5)
         ax.set_ylabel(label)

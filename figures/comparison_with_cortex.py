@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters
+from figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters, points_with_intervals
 
 ANALYSIS = "comparison"
 
@@ -65,15 +67,14 @@ def draw(table: pd.DataFrame) -> Figure:
         for kind in ("trained", "reference"):
             chosen = (rows["kind"] == kind).to_numpy()
             part, at = rows[chosen], position[chosen]
-            ends = [part["value"] - part["low"], part["high"] - part["value"]]
-            ax.errorbar(part["value"], at, xerr=ends, fmt=MARKERS[kind], color=COLOURS[kind], label=LABELS[kind])
-            for value, half, y in zip(part["value"], part["ceiling"] / 2, at, strict=True):
+            style = {"marker": MARKERS[kind], "color": COLOURS[kind], "label": LABELS[kind]}
+            points_with_intervals(ax, at, part, horizontal=True, **style)
+            for value, half in zip(part["value"], part["ceiling"] / 2, strict=True):
                 if np.isfinite(half):
                     ax.axvspan(value - half, value + half, color=COLOURS["null"], alpha=0.25, linewidth=0)
-                    ax.axvline(value, color=COLOURS[kind], linewidth=0.5, linestyle=":", ymax=1 + y)
-        ax.set_yticks(position, [layer_name(name) for name in rows["name"]])
+        ax.set_yticks(position, [fill(layer_name(name), 14) for name in rows["name"]])
         ax.set_ylim(position.min() - 0.6, 0.6)
-        ax.set_xlabel(str(rows["label"].iloc[0]))
+        ax.set_xlabel(fill(str(rows["label"].iloc[0]), 26))
         ax.margins(x=0.1)
     for ax in axes[len(statistics) :]:
         ax.set_visible(False)

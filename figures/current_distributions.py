@@ -48,17 +48,20 @@ def draw(table: pd.DataFrame) -> Figure:
     for ax, population in zip(axes, populations, strict=True):
         for quantity, (name, colour) in QUANTITIES.items():
             panel = table[(table["population"] == population) & (table["quantity"] == quantity)]
-            for index, (_, rows) in enumerate(panel.groupby("recording", sort=False)):
+            for index, (recording, rows) in enumerate(panel.groupby("recording", sort=False)):
                 edges = [*rows["left"], rows["right"].iloc[-1]]
                 if index == 0:
-                    ax.stairs(rows["density"], edges, fill=True, color=colour, alpha=0.45, label=name)
+                    ax.stairs(rows["density"], edges, fill=True, color=colour, alpha=0.45, label=f"{name}, {recording}")
                 else:
-                    ax.stairs(rows["density"], edges, color=colour, linewidth=0.9, linestyle=["-", "--", ":"][index % 3])
+                    line = ["-", "--", ":"][index % 3]
+                    label = f"{name}, {recording}"
+                    ax.stairs(rows["density"], edges, color=colour, linewidth=0.9, linestyle=line, label=label)
         ax.set_title(layer_name(population))
         ax.set_xlabel("current (threshold = 1)")
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
     axes[0].set_ylabel("density")
-    axes[0].legend(loc="upper right")
+    handles, labels = axes[0].get_legend_handles_labels()
+    made.legend(handles, labels, loc="outside upper right", ncols=len(labels))
     letters(axes)
     return made

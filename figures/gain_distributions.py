@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from figures.current_distributions import histogram_rows
-from figures.style import COLOURS, figure, layer_name
+from figures.style import COLOURS, figure, layer_name, log_ticks
 
 ANALYSIS = "distributions"
 
@@ -40,11 +40,12 @@ def draw(table: pd.DataFrame) -> Figure:
             edges = 10.0 ** np.append(rows["left"], rows["right"].iloc[-1])
             style = {"fill": True, "color": COLOURS["gain"], "alpha": 0.5} if index == 0 else {"color": COLOURS["null"]}
             ax.stairs(rows["density"], edges, label=str(recording), **style)
-        ax.set_xscale("log")
+        log_ticks(ax)
         ax.set_title(layer_name(population))
         ax.set_xlabel("gain")
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
     axes[0].set_ylabel("density (per decade)")
-    axes[0].legend(loc="upper right")
+    handles, labels = axes[0].get_legend_handles_labels()
+    made.legend(handles, labels, loc="outside upper right", ncols=len(labels))
     return made

@@ -6,7 +6,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, figure, letters
+from figures.style import COLOURS, figure, letters, points_with_intervals
 
 ANALYSIS = "learning"
 
@@ -51,15 +51,15 @@ def draw(table: pd.DataFrame) -> Figure:
         rows = table[table["panel"] == panel]
         for index, (series, line) in enumerate(rows.groupby("series", sort=False)):
             if series == "test":
-                error = [line["value"] - line["low"], line["high"] - line["value"]]
-                ax.errorbar(line["epoch"], line["value"], error, fmt="D", color=COLOURS["trained"], label="test", zorder=3)
+                style = {"marker": "D", "color": COLOURS["trained"], "label": "test", "zorder": 3}
+                points_with_intervals(ax, line["epoch"], line, **style)
             else:
                 colour, style = styles.get(str(series), (COLOURS["exc"], ["-", "--", "-.", ":"][index % 4]))
                 ax.plot(line["epoch"], line["value"], style, color=colour, label=str(series))
         ax.set_xlabel("epoch")
         ax.set_ylabel(label or "spikes per neuron and step")
         ax.legend()
-    axes[0].set_ylim(top=1.0)
+    axes[0].set_ylim(top=1.02)
     axes[2].set_ylim(bottom=0.0)
     letters(axes)
     return made

@@ -6,7 +6,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, figure, layer_name, letters
+from figures.style import COLOURS, figure, layer_name, letters, points_with_intervals
 
 ANALYSIS = "lesions"
 PANELS = {
@@ -25,7 +25,7 @@ def caption(result: xr.Dataset) -> str:
         f"axis was removed, everything downstream followed. Dose 0 is the intact network on the same n = "
         f"{result.attrs['n_samples']} test images. a, accuracy with 95 % Wilson intervals over images; b to d, mean over "
         f"neurons with 95 % percentile bootstrap intervals over images and neurons ({result.attrs['n_bootstrap']} draws). "
-        f"Neurons excluded: at most {int(shown['n_excluded'].max())} a layer. One network; no random lesion of the same "
+        f"The E/I ratio is undefined where no inhibition is left. Neurons excluded: at most {int(shown['n_excluded'].max())} a layer. One network; no random lesion of the same "
         "size stands beside it."
     )
 
@@ -55,15 +55,13 @@ def draw(table: pd.DataFrame) -> Figure:
         rows = table[table["panel"] == panel]
         for index, (population, line) in enumerate(rows.groupby("population", sort=False)):
             colour = COLOURS["trained"] if panel == "accuracy" else shades[index % len(shades)]
-            error = [line["value"] - line["low"], line["high"] - line["value"]]
-            marker = "osD^v<>"[index % 7]
-            ax.errorbar(
-                line["dose"], line["value"], error, marker=marker, color=colour, label=layer_name(str(population))
-            )
+            style = {"marker": "osD^v<>"[index % 7], "color": colour, "label": layer_name(str(population))}
+            points_with_intervals(ax, line["dose"], line, joined=True, **style)
         ax.set_xlabel("fraction removed")
         ax.set_ylabel(label)
-        if panel == "ei_ratio" and table[table["panel"] == panel]["value"].max() > 20:
-            ax.set_yscale("log")
+        if panel == "ei_ratio":
+            ax.axhline(1, color=COLOURS["net"], linewidth=0.5, linestyle=":")
+        ax.set_xlim(-0.05, 1.05)
     axes[0].set_ylim(0, 1.02)
     axes[1].legend()
     letters(axes)

@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.style
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike
 
-__all__ = ["COLOURS", "LABELS", "MARKERS", "figure", "layer_name", "letters", "paper_style"]
+__all__ = [
+    "COLOURS",
+    "LABELS",
+    "MARKERS",
+    "figure",
+    "layer_name",
+    "letters",
+    "log_ticks",
+    "paper_style",
+    "points_with_intervals",
+]
 
 COLOURS = {
     "exc": "#D55E00",  # excitation is warm
@@ -71,6 +86,44 @@ def letters(axes: Sequence[Axes]) -> None:
             fontweight="bold",
             va="bottom",
         )
+
+
+def points_with_intervals(
+    ax: Axes, position: ArrayLike, rows: pd.DataFrame, *, horizontal: bool = False, joined: bool = False, **style: Any
+) -> None:
+    """Draw values with their intervals as the ends say, not as offsets.
+
+    Parameters
+    ----------
+    ax : Axes
+    position : array
+        Where on the other axis.
+    rows : DataFrame
+        Columns ``value``, ``low``, ``high``.
+    horizontal : bool
+        Values on the x axis.
+    joined : bool
+        Join the values by a line.
+    **style
+        ``color``, ``marker``, ``label``, ... of the points.
+    """
+    position = np.asarray(position, dtype=float)
+    # A percentile interval need not contain its estimate, so ends are drawn as they are.
+    ends = np.stack([rows["low"], rows["high"], np.full(len(rows), np.nan)], axis=1).ravel()
+    at = np.repeat(position, 3)
+    bar = {"color": style.get("color"), "zorder": style.get("zorder", 2)}
+    ax.plot(*((ends, at) if horizontal else (at, ends)), **bar)
+    values = rows["value"].to_numpy()
+    points = (values, position) if horizontal else (position, values)
+    ax.plot(*points, **{"linestyle": "-" if joined else "", **style})
+
+
+def log_ticks(ax: Axes) -> None:
+    """Make the x axis logarithmic, with plain numbers at 1, 2 and 5 of each decade."""
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def layer_name(population: str) -> str:

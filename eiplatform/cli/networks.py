@@ -66,6 +66,7 @@ def record(
     samples: int | None = None,
     split: Literal["train", "validation", "test"] | None = None,
     steps: int | None = None,
+    input: Literal["constant", "bernoulli"] | None = None,
     warmup: int | None = None,
     every: int | None = None,
     label: str = "network",
@@ -94,6 +95,8 @@ def record(
         train, validation or test (default).
     steps : int
         Number of time steps; may be longer than in training.
+    input : str
+        constant (default): the same image at every step; bernoulli: each pixel a spike train.
     warmup : int
         Steps that are run first and not kept.
     every : int
@@ -119,6 +122,7 @@ def record(
         samples=samples,
         split=split,
         steps=steps,
+        input=input,
         warmup=warmup,
         every=every,
     )

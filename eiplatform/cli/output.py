@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,11 +36,16 @@ def _finite(value: Any) -> Any:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; all but the first column are right-aligned."""
+    # Piped output has no width of its own: do not cut what another program will read.
+    console = Console() if sys.stdout.isatty() else Console(width=160)
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*map(str, row))
-    console = Console()
-    # Piped output has no width of its own: do not cut what another program will read.
-    console.print(table, width=None if console.is_terminal else 160)
+        table.add_row(*(_folded(str(cell), console.width) for cell in row))
+    console.print(table)
+
+
+def _folded(cell: str, width: int) -> str:
+    """On a narrow terminal put an interval below its value."""
+    return cell.replace(" [", "\n[") if width < 120 else cell

@@ -56,12 +56,17 @@ def demo(
         print_json(
             {
                 "report": str(made.report),
+                "findings": made.findings,
                 "tables": [asdict(table) for table in made.tables],
                 "places": {name: str(path) for name, path in made.places.items()},
             }
         )
         return 0
     _print_tables(made.tables)
+    say("What came out")
+    for finding in made.findings:
+        say(f"- {finding}")
+    say("")
     print_table("Where everything lies", ["what", "path"], [[name, path] for name, path in made.places.items()])
     say(f"\nOpen {made.report} in a browser.")
     return 0

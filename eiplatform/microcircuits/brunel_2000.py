@@ -14,7 +14,7 @@ Three things differ between public codes and are settled here as in the paper: t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,7 @@ from eiplatform.microcircuits.circuit import (
 )
 from eiplatform.microcircuits.connectivity import fixed_in_degree
 from eiplatform.microcircuits.drive import LARGEST_MEAN, poisson_quantile_function
-from eiplatform.microcircuits.theory import (
-    brunel_mean,
-    brunel_std,
-    isi_cv,
-    self_consistent_rates,
-    siegert_rate,
-)
+from eiplatform.microcircuits.theory import brunel_network
 
 __all__ = ["CIRCUIT", "STATES", "Brunel2000", "Brunel2000Parameters", "theory"]
 
@@ -50,10 +44,6 @@ STATES: dict[str, dict[str, float]] = {
     "D": {"g": 4.5, "eta": 0.9},
 }
 """The paper's figure 8: A synchronous regular, B fast oscillation, C asynchronous irregular, D slow oscillation."""
-
-
-def _parameter(default: float, text: str) -> Any:
-    return field(default=default, metadata={"doc": text})
 
 
 @dataclass(frozen=True)
@@ -111,8 +101,8 @@ class Brunel2000Parameters(Parameters):
             self.require(getattr(self, name) > 0, name, "a positive number")
         for name in ("g", "eta"):
             self.require(getattr(self, name) >= 0, name, "a number of at least 0")
-        self.require(self.c_exc < self.n_exc, "c_exc", f"fewer than n_exc = {self.n_exc} (sources differ, none is self)")
-        self.require(self.c_inh < self.n_inh, "c_inh", f"fewer than n_inh = {self.n_inh} (sources differ, none is self)")
+        self.require(self.c_exc < self.n_exc, "c_exc", f"fewer than n_exc = {self.n_exc}")
+        self.require(self.c_inh < self.n_inh, "c_inh", f"fewer than n_inh = {self.n_inh}")
         self.require(0 <= self.reset_mv < self.threshold_mv, "reset_mv", f"from 0 to below {self.threshold_mv} mV")
         for name in ("delay_ms", "refractory_ms"):
             steps = getattr(self, name) / self.dt_ms
@@ -177,7 +167,8 @@ class Brunel2000(Circuit):
         base = Brunel2000Parameters()
         if state is not None:
             cls._refuse_both("state", STATES["A"], given)
-            base = replace(base, **STATES[choose(str(state), STATES, "state", where=cls.name)])
+            chosen = STATES[choose(str(state), STATES, "state", where=cls.name)]
+            base = replace(base, g=chosen["g"], eta=chosen["eta"])
         if scale is not None:
             if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= 1:
                 raise ConfigError(f"{scale!r} is not possible", where="scale", valid="a number above 0, at most 1")
@@ -347,47 +338,20 @@ class Brunel2000(Circuit):
         yield "inh", fixed_in_degree(rng, p.n_inh, p.c_inh, self.n_neurons, first_own=p.n_exc)
 
     def theory(self) -> dict[str, float]:
-        """Return the self-consistent rate and mean currents in the diffusion approximation.
-
-        Returns
-        -------
-        dict
-            ``rate`` (Hz); ``current_exc``, ``current_exc_recurrent``, ``current_exc_external``,
-            ``current_inh``, ``current_net``, ``mu``, ``sigma`` (mV); ``cv`` (not a target: the
-            recurrent input is no white noise); ``n_rates``, the number of self-consistent rates.
-            With several of them the lowest is taken, which a network started at rest approaches.
-        """
+        """Return :func:`~eiplatform.microcircuits.theory.brunel_network` for these parameters."""
         p = self.parameters
-        cell = {
-            "tau_ms": p.tau_ms,
-            "threshold_mv": p.threshold_mv,
-            "reset_mv": p.reset_mv,
-            "refractory_ms": p.refractory_ms,
-        }
-        wiring: dict[str, Any] = {
-            **{name: getattr(p, name) for name in ("j_mv", "g", "c_exc", "c_inh", "c_ext", "tau_ms", "ext_rate_hz")}
-        }
-        rates = self_consistent_rates(
-            lambda rate: siegert_rate(brunel_mean(rate, **wiring), brunel_std(rate, **wiring), **cell),
-            1e3 / p.refractory_ms,
+        return brunel_network(
+            j_mv=p.j_mv,
+            g=p.g,
+            c_exc=p.c_exc,
+            c_inh=p.c_inh,
+            c_ext=p.c_ext,
+            ext_rate_hz=p.ext_rate_hz,
+            tau_ms=p.tau_ms,
+            threshold_mv=p.threshold_mv,
+            reset_mv=p.reset_mv,
+            refractory_ms=p.refractory_ms,
         )
-        rate = rates[0]
-        mu, sigma = brunel_mean(rate, **wiring), brunel_std(rate, **wiring)
-        per_synapse = p.j_mv * p.tau_ms * 1e-3
-        external, recurrent = per_synapse * p.c_ext * p.ext_rate_hz, per_synapse * p.c_exc * rate
-        inhibitory = p.g * per_synapse * p.c_inh * rate
-        return {
-            "rate": rate,
-            "current_exc": external + recurrent,
-            "current_exc_recurrent": recurrent,
-            "current_exc_external": external,
-            "current_inh": inhibitory,
-            "current_net": external + recurrent - inhibitory,
-            "mu": mu,
-            "sigma": sigma,
-            "cv": isi_cv(mu, sigma, **cell) if rate > 0 else float("nan"),
-            "n_rates": float(len(rates)),
-        }
 
 
 CIRCUIT = Brunel2000

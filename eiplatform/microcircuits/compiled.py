@@ -17,6 +17,7 @@ import hashlib
 import inspect
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -92,7 +93,7 @@ def find_tools(device: str) -> dict[str, str]:
     DeviceError
         If one is missing; there is no silent change to another device.
     """
-    wanted = {"compiler": (os.environ.get("CXX") or "g++", "c++", "clang++")}
+    wanted: dict[str, tuple[str, ...]] = {"compiler": (os.environ.get("CXX") or "g++", "c++", "clang++")}
     if device == "cpp_standalone":
         wanted["make"] = ("make", "gmake")
     found = {tool: next(filter(None, map(shutil.which, names)), None) for tool, names in wanted.items()}
@@ -121,7 +122,7 @@ def _content_hash(circuit: Circuit, n_recorded: Mapping[str, int], compiler: str
         "brian2": version("brian2"),
         "flags": [*COMPILE_FLAGS, *LINK_FLAGS],
         "compiler": _output_of(compiler, "--version"),
-        "processor": _output_of(compiler, "-march=native", "-Q", "--help=target"),
+        "processor": [platform.platform(), _output_of(compiler, "-march=native", "-Q", "--help=target")],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
@@ -182,7 +183,7 @@ def _generate(circuit: Circuit, n_recorded: Mapping[str, int], folder: Path) -> 
     brian2.set_device("cpp_standalone", build_on_run=False)
     device = brian2.get_device()
     model = circuit.build(circuit.structure())
-    indices = {group: np.arange(count) for group, count in n_recorded.items()}
+    indices = {group: np.arange(count, dtype=np.int32) for group, count in n_recorded.items()}
     monitors = attach(model, circuit.signals, indices, record_dt_ms=1.0)
     for synapses in model.synapses.values():
         synapses.connect(i=[0], j=[0])  # stands in for the synapses that the program reads
@@ -195,9 +196,7 @@ def _generate(circuit: Circuit, n_recorded: Mapping[str, int], folder: Path) -> 
         v = synapses.variables
         pre, post = array(v["_synaptic_pre"]), array(v["_synaptic_post"])
         offset = int(v["_source_offset"].get_value())
-        lines.append(
-            f'{array(v["N"])}[0] = _read_synapses("{name}", {len(synapses.source)}, {offset}, {pre}, {post});'
-        )
+        lines.append(f'{array(v["N"])}[0] = _read_synapses("{name}", {len(synapses.source)}, {offset}, {pre}, {post});')
         # Indices are inputs; writing them out again with the results would only cost time.
         device.insert_code("before_end", f"brian::{pre}.clear(); brian::{post}.clear();")
     for name, monitor in monitors.signals.items():

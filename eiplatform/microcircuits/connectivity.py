@@ -94,7 +94,7 @@ def fixed_in_degree(
     Raises
     ------
     ConfigError
-        If there are not enough sources.
+        If there are not enough sources, or more than 2^31 synapses.
 
     Examples
     --------
@@ -102,6 +102,8 @@ def fixed_in_degree(
     >>> np.bincount(edges.post)
     array([4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4])
     """
+    if n_targets * in_degree > np.iinfo(np.int32).max:
+        raise ConfigError(f"{n_targets} x {in_degree} synapses do not fit into 32 bits", where="in-degree")
     sources = np.empty((n_targets, in_degree), np.int32)
     block = max(1, _BLOCK_ENTRIES // max(in_degree, 1))
     for start in range(0, n_targets, block):

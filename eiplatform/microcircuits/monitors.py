@@ -39,7 +39,7 @@ class Monitors:
 
 
 def attach(
-    model: Model, signals: Sequence[Recorded], indices: Mapping[str, NDArray[np.int64]], *, record_dt_ms: float
+    model: Model, signals: Sequence[Recorded], indices: Mapping[str, NDArray[np.int32]], *, record_dt_ms: float
 ) -> Monitors:
     """Create the monitors of a model.
 

@@ -12,7 +12,7 @@ from typing import Any
 from eiplatform.errors import choose
 from eiplatform.microcircuits.circuit import Circuit
 
-__all__ = ["load", "names", "theory"]
+__all__ = ["load", "names"]
 
 
 @lru_cache(maxsize=1)
@@ -54,14 +54,3 @@ def load(name: str, parameters: Mapping[str, Any] | None = None) -> Circuit:
     0.9
     """
     return _circuits()[choose(name, names(), "circuit")].from_parameters(parameters or {})
-
-
-def theory(name: str, parameters: Mapping[str, Any] | None = None) -> dict[str, float]:
-    """Return the closed-form values of a circuit: ``rate`` in Hz and mean currents in its unit.
-
-    Parameters
-    ----------
-    name, parameters
-        As in :func:`load`.
-    """
-    return load(name, parameters).theory()

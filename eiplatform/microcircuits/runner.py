@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,72 +12,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from eiplatform import errors
-from eiplatform.errors import ConfigError, DeviceError, EIPlatformError, MissingDependencyError, choose
+from eiplatform.errors import ConfigError, MissingDependencyError, choose
 from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.compiled import find_tools
+from eiplatform.microcircuits.memory import available_memory, estimate_memory
+from eiplatform.microcircuits.processes import Progress, run_all
 from eiplatform.microcircuits.registry import load
 from eiplatform.store.schema import population_dataset
 
-__all__ = ["DEVICES", "estimate_memory", "simulate"]
+__all__ = ["DEVICES", "simulate"]
 
 DEVICES = ("cpp_standalone", "cython", "numpy")
 """Brian2 devices, fastest first.  The same seed gives the same spikes on each."""
-
-Progress = Callable[[float, str], None]
-
-# Bytes per synapse, measured: indices, Brian2's queue (grown by doubling) and scratch of construction.
-_BYTES_PER_SYNAPSE = {"cpp_standalone": 24, "cython": 44, "numpy": 44}
-_BYTES_OF_PROCESS = {"cpp_standalone": 120e6, "cython": 250e6, "numpy": 200e6}
-
-
-def estimate_memory(
-    circuit: Circuit, *, duration_ms: float, record_dt_ms: float = 1.0, n_recorded: int = 100, device: str = DEVICES[0]
-) -> int:
-    """Estimate the memory of one simulation, from above.
-
-    Parameters
-    ----------
-    circuit : Circuit
-    duration_ms : float
-        Including the warm-up.
-    record_dt_ms : float
-    n_recorded : int
-        Neurons per population.
-    device : str
-
-    Returns
-    -------
-    int
-        Bytes.  Spikes are counted at the rate of theory, at least 20 Hz.
-
-    Examples
-    --------
-    >>> from eiplatform.microcircuits import load
-    >>> 0.3e9 < estimate_memory(load("brunel-2000"), duration_ms=1200) < 1e9
-    True
-    """
-    recorded = sum(min(n_recorded, population.size) for population in circuit.populations)
-    signals = 3 * 8 * recorded * len(circuit.signals) * duration_ms / record_dt_ms
-    rate = max(20.0, circuit.theory().get("rate", 20.0))
-    spikes = 5 * 12 * circuit.n_neurons * rate * duration_ms * 1e-3
-    return int(
-        _BYTES_OF_PROCESS[device]
-        + _BYTES_PER_SYNAPSE[device] * circuit.n_synapses
-        + 400 * circuit.n_neurons
-        + signals
-        + spikes
-    )
-
-
-def _available_memory() -> int:
-    """Return bytes that can be used without swapping."""
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def simulate(
@@ -179,7 +117,7 @@ def simulate(
         n_recorded=n_recorded,
         device=device,
     )
-    allowed = _available_memory() if memory_budget is None else memory_budget
+    allowed = available_memory() if memory_budget is None else memory_budget
     if needed > allowed:
         raise ConfigError(
             f"the simulation needs about {needed / 2**30:.1f} GiB, and {allowed / 2**30:.1f} GiB may be used",
@@ -196,7 +134,14 @@ def simulate(
         "n_recorded": n_recorded,
         "device": device,
     }
-    return _run_all(chosen, job, seeds, jobs, progress)
+    return _recordings(chosen, job, seeds, jobs, progress)
+
+
+def _recordings(
+    circuit: Circuit, job: Mapping[str, Any], seeds: Sequence[int], jobs: int, progress: Progress | None
+) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
+    for seed, result in run_all(job, seeds, jobs=jobs, name=circuit.name, progress=progress):
+        yield seed, _datasets(circuit, job, seed, result)
 
 
 def _circuit(circuit: str | Circuit, parameters: Mapping[str, Any] | None) -> Circuit:
@@ -249,89 +194,6 @@ def _check_brian2() -> None:
             f"Brian2 {version('brian2')} does not work with numpy {version('numpy')}",
             remedy="pip install 'numpy<2.4'",
         )
-
-
-def _run_all(
-    circuit: Circuit, job: Mapping[str, Any], seeds: Sequence[int], jobs: int, progress: Progress | None
-) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
-    """Run all seeds, `jobs` at a time, and yield them in order; stop everything when abandoned."""
-    done = dict.fromkeys(seeds, 0.0)
-    lock = threading.Lock()
-    running: set[subprocess.Popen[str]] = set()
-    stopped = threading.Event()
-
-    def report(seed: int, fraction: float, stage: str) -> None:
-        with lock:
-            done[seed] = fraction
-            if progress is not None:
-                progress(sum(done.values()) / len(done), f"{circuit.name}, seed {seed}: {stage}")
-
-    with tempfile.TemporaryDirectory(prefix="eiplatform-") as base:
-
-        def run(seed: int) -> Path:
-            folder = Path(base) / str(seed)
-            if not stopped.is_set():
-                folder.mkdir()
-                (folder / "job.json").write_text(json.dumps({**job, "seed": seed}))
-                _run_worker(folder, running, lambda fraction, stage: report(seed, fraction, stage))
-            return folder
-
-        pool = ThreadPoolExecutor(jobs)
-        try:
-            futures = {seed: pool.submit(run, seed) for seed in seeds}
-            for seed, future in futures.items():
-                folder = future.result()
-                datasets = _datasets(circuit, job, seed, folder / "result.npz")
-                shutil.rmtree(folder)
-                yield seed, datasets
-        finally:
-            stopped.set()
-            for process in list(running):
-                _stop(process)
-            pool.shutdown(cancel_futures=True)
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """End a worker and the program that it started; they form a process group of their own."""
-    try:
-        os.killpg(process.pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return
-
-
-def _run_worker(folder: Path, running: set[subprocess.Popen[str]], report: Progress) -> None:
-    """Run one job to its end, passing on its progress, and raise its error."""
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", "eiplatform.microcircuits.worker", str(folder)]
-    failure: dict[str, Any] | None = None
-    with (folder / "stderr.txt").open("w") as stderr:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, start_new_session=True
-        )
-    running.add(process)
-    try:
-        with process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                message = json.loads(line)
-                if "error" in message:
-                    failure = message
-                else:
-                    # Building and drawing connectivity have no known length; the simulation is nearly all.
-                    fraction = {"simulate": 0.98 * message["fraction"], "collect": 0.99}.get(message["stage"], 0.0)
-                    report(fraction, message["stage"])
-    finally:
-        running.discard(process)
-    if failure is not None and failure["error"]:
-        kind: type[EIPlatformError] = getattr(errors, failure.pop("error"))
-        raise kind(**failure)
-    if failure is not None or process.returncode:
-        text = failure["what"] if failure else (folder / "stderr.txt").read_text()[-2000:]
-        if process.returncode == -signal.SIGKILL:
-            raise DeviceError("the simulation was killed, most likely for lack of memory", remedy="run fewer jobs")
-        raise RuntimeError(f"the simulation failed (status {process.returncode}):\n{text}")
-    report(1.0, "done")
 
 
 def _datasets(circuit: Circuit, job: Mapping[str, Any], seed: int, path: Path) -> dict[str, xr.Dataset]:

@@ -18,7 +18,7 @@ from scipy.special import erfcx
 
 from eiplatform.errors import ConfigError
 
-__all__ = ["brunel_mean", "brunel_std", "isi_cv", "self_consistent_rates", "siegert_rate"]
+__all__ = ["brunel_mean", "brunel_network", "brunel_std", "isi_cv", "self_consistent_rates", "siegert_rate"]
 
 # Beyond this bound exp(u^2) overflows; the rate is then below 1e-280 Hz.
 _U_MAX = 25.5
@@ -27,7 +27,7 @@ _U_MAX = 25.5
 def siegert_rate(
     mean: float, std: float, *, tau_ms: float, threshold_mv: float, reset_mv: float, refractory_ms: float
 ) -> float:
-    """Firing rate of a leaky integrate-and-fire neuron under white-noise input.
+    """Return the firing rate of a leaky integrate-and-fire neuron under white-noise input.
 
     ``1/rate = refractory + tau sqrt(pi) int_a^b exp(u^2) (1 + erf u) du`` with
     ``a = (reset - mean)/std``, ``b = (threshold - mean)/std`` (Brunel 2000, equation 21);
@@ -79,7 +79,7 @@ def siegert_rate(
 def isi_cv(
     mean: float, std: float, *, tau_ms: float, threshold_mv: float, reset_mv: float, refractory_ms: float
 ) -> float:
-    """Coefficient of variation of the inter-spike intervals under white-noise input.
+    """Return the coefficient of variation of the inter-spike intervals under white-noise input.
 
     ``CV^2 = 2 pi rate^2 tau^2 int_a^b exp(x^2) dx int_-inf^x exp(y^2) (1 + erf y)^2 dy``
     (Brunel 2000, appendix A.1).  It holds for white noise: the recurrent input of a real
@@ -118,19 +118,19 @@ def isi_cv(
 def brunel_mean(
     rate_hz: float, *, j_mv: float, g: float, c_exc: int, c_inh: int, c_ext: int, ext_rate_hz: float, tau_ms: float
 ) -> float:
-    """Mean input ``mu = J tau (C_ext rate_ext + C_E rate - g C_I rate)`` in mV (Brunel 2000, equation 4)."""
+    """Return the mean input ``mu = J tau (C_ext rate_ext + C_E rate - g C_I rate)`` in mV (Brunel 2000, equation 4)."""
     return j_mv * tau_ms * 1e-3 * (c_ext * ext_rate_hz + (c_exc - g * c_inh) * rate_hz)
 
 
 def brunel_std(
     rate_hz: float, *, j_mv: float, g: float, c_exc: int, c_inh: int, c_ext: int, ext_rate_hz: float, tau_ms: float
 ) -> float:
-    """Noise amplitude ``sigma = J sqrt(tau (C_ext rate_ext + C_E rate + g^2 C_I rate))`` in mV (equation 5)."""
+    """Return the noise amplitude in mV, ``sigma^2 = J^2 tau (C_ext rate_ext + C_E rate + g^2 C_I rate)`` (eq. 5)."""
     return float(j_mv * np.sqrt(tau_ms * 1e-3 * (c_ext * ext_rate_hz + (c_exc + g * g * c_inh) * rate_hz)))
 
 
 def self_consistent_rates(transfer: Callable[[float], float], maximum_hz: float) -> tuple[float, ...]:
-    """All rates that reproduce themselves, ``transfer(rate) = rate``, in ascending order.
+    """Return all rates that reproduce themselves, ``transfer(rate) = rate``, in ascending order.
 
     The interval from 0 to `maximum_hz` is scanned in 200 logarithmic steps and every change
     of sign refined by Brent's method, so that coexisting states are not overlooked.
@@ -157,8 +157,79 @@ def self_consistent_rates(transfer: Callable[[float], float], maximum_hz: float)
     rates = [
         brentq(lambda rate: transfer(rate) - rate, low, high, xtol=1e-9)
         for low, high, before, after in zip(grid[:-1], grid[1:], excess[:-1], excess[1:], strict=True)
-        if before * after < 0
+        if before != 0 and before * after <= 0
     ]
     if excess[0] == 0:
         rates.insert(0, 0.0)
     return tuple(round(float(rate), 6) for rate in rates)
+
+
+def brunel_network(
+    *,
+    j_mv: float,
+    g: float,
+    c_exc: int,
+    c_inh: int,
+    c_ext: int,
+    ext_rate_hz: float,
+    tau_ms: float,
+    threshold_mv: float,
+    reset_mv: float,
+    refractory_ms: float,
+) -> dict[str, float]:
+    """Return rate and mean currents of Brunel's network in the diffusion approximation.
+
+    A current is given as the mean depolarisation that it causes (resistance times current):
+    ``J C rate tau`` for C synapses.
+
+    Parameters
+    ----------
+    j_mv, g, c_exc, c_inh, c_ext, ext_rate_hz, tau_ms, threshold_mv, reset_mv, refractory_ms
+        As in :class:`~eiplatform.microcircuits.brunel_2000.Brunel2000Parameters`.
+
+    Returns
+    -------
+    dict
+        ``rate`` (Hz); ``current_exc``, ``current_exc_recurrent``, ``current_exc_external``,
+        ``current_inh``, ``current_net``, ``mu``, ``sigma`` (mV); ``cv`` (see :func:`isi_cv`; NaN
+        for a silent network); ``n_rates``, the number of self-consistent rates.  With several of
+        them the lowest is taken, which a network started at rest approaches.
+
+    Examples
+    --------
+    >>> values = brunel_network(j_mv=0.1, g=5, c_exc=1000, c_inh=250, c_ext=1000, ext_rate_hz=20,
+    ...                         tau_ms=20, threshold_mv=20, reset_mv=10, refractory_ms=2)
+    >>> round(values["rate"], 2), round(values["current_inh"], 2)
+    (37.95, 94.87)
+    """
+
+    def mean(rate: float) -> float:
+        return brunel_mean(
+            rate, j_mv=j_mv, g=g, c_exc=c_exc, c_inh=c_inh, c_ext=c_ext, ext_rate_hz=ext_rate_hz, tau_ms=tau_ms
+        )
+
+    def std(rate: float) -> float:
+        return brunel_std(
+            rate, j_mv=j_mv, g=g, c_exc=c_exc, c_inh=c_inh, c_ext=c_ext, ext_rate_hz=ext_rate_hz, tau_ms=tau_ms
+        )
+
+    cell = {"tau_ms": tau_ms, "threshold_mv": threshold_mv, "reset_mv": reset_mv, "refractory_ms": refractory_ms}
+    rates = self_consistent_rates(lambda rate: siegert_rate(mean(rate), std(rate), **cell), 1e3 / refractory_ms)
+    rate, per_synapse = rates[0], j_mv * tau_ms * 1e-3
+    external, recurrent, inhibitory = (
+        per_synapse * c_ext * ext_rate_hz,
+        per_synapse * c_exc * rate,
+        per_synapse * g * c_inh * rate,
+    )
+    return {
+        "rate": rate,
+        "current_exc": external + recurrent,
+        "current_exc_recurrent": recurrent,
+        "current_exc_external": external,
+        "current_inh": inhibitory,
+        "current_net": external + recurrent - inhibitory,
+        "mu": mean(rate),
+        "sigma": std(rate),
+        "cv": isi_cv(mean(rate), std(rate), **cell) if rate > 0 else float("nan"),
+        "n_rates": float(len(rates)),
+    }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eiplatform.errors import DeviceError, EIPlatformError
+from eiplatform.errors import EIPlatformError
 from eiplatform.microcircuits.circuit import Circuit, generator
 from eiplatform.microcircuits.compiled import COMPILE_FLAGS, cache_directory, program, run_program
 from eiplatform.microcircuits.monitors import attach, extract, recorded_neurons
@@ -114,7 +114,10 @@ def _run_in_process(
     monitors = attach(model, circuit.signals, indices, record_dt_ms=job["record_dt_ms"])
     brian2.seed(_drive_seed(job["seed"]))
     network = brian2.Network(*model.groups.values(), *model.synapses.values(), *monitors.all())
-    report: Callable[..., None] = lambda elapsed, completed, start, duration: _report("simulate", float(completed))  # noqa: E731
+
+    def report(elapsed: Any, completed: float, start: Any, duration: Any) -> None:
+        _report("simulate", float(completed))
+
     network.run(_total_s(circuit, job) * second, report=report, report_period=0.5 * second, namespace={})
     return {key: np.array(variable.get_value()) for key, variable in monitors.variables().items()}
 

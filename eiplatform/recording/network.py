@@ -143,8 +143,8 @@ def record_network(
         with RecordingWriter(path, source=source, config=config, overwrite=overwrite) as writer, torch.inference_mode():
             for start in range(0, len(chosen), spec.shard_samples):
                 batch = data.take(chosen[start : start + spec.shard_samples])
-                images = torch.from_numpy(batch.images).to(device, dtype)
-                output = network.run(images, steps=steps, record=wanted)
+                shown = torch.from_numpy(spec.drive(batch.images, batch.ids, steps)).to(device, dtype)
+                output = network.run(shown, steps=steps, record=wanted)
                 coords = {"sample": batch.ids, "label": batch.labels}
                 writer.append(
                     {

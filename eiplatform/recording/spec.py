@@ -33,12 +33,15 @@ class RecordingSpec(BaseModel):
     split : {"train", "validation", "test"}
     steps : int or None
         Number of time steps; None takes the network's own T.
+    input : {"constant", "bernoulli"}
+        How an image drives the network: the same at every step, or as spike trains in which
+        each pixel fires with its intensity as probability per step.
     warmup : int
         Steps that are run first and not kept (the network starts at rest).
     every : int
         Keep every k-th step.
     seed : int
-        Seed of both random choices.
+        Seed of all random choices.
     shard_samples : int
         Samples per shard (and per forward pass).
     """
@@ -51,6 +54,7 @@ class RecordingSpec(BaseModel):
     samples: Positive | None = None
     split: Literal["train", "validation", "test"] = "test"
     steps: Positive | None = None
+    input: Literal["constant", "bernoulli"] = "constant"
     warmup: Annotated[int, Field(ge=0)] = 0
     every: Positive = 1
     seed: Annotated[int, Field(ge=0)] = 0
@@ -88,6 +92,30 @@ class RecordingSpec(BaseModel):
         if self.samples is None or self.samples >= n_samples:
             return np.arange(n_samples)
         return np.sort(np.random.default_rng(self.seed).choice(n_samples, self.samples, replace=False))
+
+    def drive(self, images: np.ndarray, ids: np.ndarray, steps: int) -> np.ndarray:
+        """Return what the network sees of some images.
+
+        Parameters
+        ----------
+        images : array, shape (sample, ...)
+            In [0, 1].
+        ids : array of int, shape (sample,)
+            A sample's spike trains depend on its id, not on the samples beside it.
+        steps : int
+
+        Returns
+        -------
+        array
+            The images themselves (constant), or spikes of shape (steps, sample, ...).
+        """
+        if self.input == "constant":
+            return images
+        spikes = np.empty((steps, *images.shape), dtype=images.dtype)
+        for index, (image, identifier) in enumerate(zip(images, ids.tolist(), strict=True)):
+            rng = np.random.default_rng([self.seed, 1, int(identifier)])
+            spikes[:, index] = rng.random((steps, *image.shape)) < image
+        return spikes
 
 
 def load_spec(path: str | Path | None, **overrides: Any) -> RecordingSpec:

@@ -36,6 +36,7 @@ def write_report(
     *,
     title: str,
     question: str,
+    findings: Sequence[str],
     tables: Sequence[Table],
     figures: Sequence[Figure],
     provenance: Mapping[str, Any],
@@ -48,6 +49,8 @@ def write_report(
         HTML file.
     title, question : str
         Heading and the question that the study answers.
+    findings : sequence of str
+        Sentences, shown first.
     tables : sequence of Table
     figures : sequence
         Saved figures, as given by :func:`figures.save`; embedded as PNG.
@@ -72,7 +75,13 @@ def write_report(
         for figure in figures
     ]
     page = environment.get_template("report.html.j2").render(
-        title=title, question=question, tables=tables, figures=shown, provenance=dict(provenance)
+        title=title,
+        question=question,
+        findings=findings,
+        tables=tables,
+        figures=shown,
+        provenance=dict(provenance),
+
     )
     path = Path(path)
     atomic_write(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))

@@ -8,6 +8,7 @@ from typing import Any
 
 import xarray as xr
 
+from eiplatform.report.findings import findings_of
 from eiplatform.report.html import write_report
 from eiplatform.report.tables import scorecard
 from eiplatform.store.provenance import provenance
@@ -68,5 +69,11 @@ def write_study_report(
         for name, found in ids.items()
     }
     return write_report(
-        path, title=title, question=question, tables=scorecard(results), figures=figures, provenance={**facts, **about}
+        path,
+        title=title,
+        question=question,
+        findings=findings_of(results),
+        tables=scorecard(results),
+        figures=figures,
+        provenance={**facts, **about},
     )

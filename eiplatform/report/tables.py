@@ -42,19 +42,26 @@ class Table:
 
 
 def _number(value: float) -> str:
-    """Three significant digits without an exponent where that is readable."""
+    """Three significant digits, without an exponent where that is readable."""
     if not np.isfinite(value):
         return "–"
-    if value == 0:
+    if abs(value) < 1e-12:  # rounding of an exact zero
         return "0"
+    if not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.1e}"
     digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
-    return f"{value:.{min(digits, 3)}f}" if 1e-3 <= abs(value) < 1e5 else f"{value:.2e}"
+    return f"{value:.{min(digits, 3)}f}"
 
 
 def _interval(value: float, low: float, high: float) -> str:
     if not np.isfinite(value):
         return "–"
     return f"{_number(value)} [{_number(low)}, {_number(high)}]" if np.isfinite(low) else _number(value)
+
+
+def _cell(data: xr.Dataset, prefix: str = "", suffixes: tuple[str, str, str] = ("value", "low", "high")) -> str:
+    """Return value and interval of one cell of a result."""
+    return _interval(*(float(data[prefix + name]) for name in suffixes))
 
 
 def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
@@ -96,72 +103,74 @@ def _learning(result: xr.Dataset) -> Iterable[Table]:
 
 
 def _balance(result: xr.Dataset) -> Iterable[Table]:
+    populations = [str(name) for name in result["population"].values]
     rows = []
     for statistic in TRAINED_STATISTICS:
         if statistic not in result["statistic"].values:
             continue
-        for population in result["population"].values:
-            cell = result.sel(statistic=statistic, population=population)
-            if not np.isfinite(cell["value"]):
-                continue
-            row = [
-                str(cell["label"].item()),
-                str(population),
-                _interval(*(float(cell[name]) for name in ("value", "low", "high"))),
-            ]
-            if "null" in result:
-                ends = f"{_number(float(cell['null_minimum']))} to {_number(float(cell['null_maximum']))}"
-                row += [_number(float(cell["null"])), ends, _number(float(cell["z"]))]
-            row.append(f"{int(cell['n_used'])} ({int(cell['n_excluded'])})")
-            rows.append(tuple(row))
-    columns = ["statistic", "population", "trained [95 % interval]"]
-    if "null" in result:
-        columns += ["untrained mean", "untrained range", "z"]
-    columns.append("neurons (excluded)")
+        one = result.sel(statistic=statistic)
+        row = [str(one["label"].item())]
+        for population in populations:
+            data = one.sel(population=population)
+            text = _cell(data)
+            if "null" in result and np.isfinite(data["value"]):
+                ends = f"{_number(float(data['null_minimum']))} to {_number(float(data['null_maximum']))}"
+                z = float(data["z"])
+                text += f"\nnull {ends}" + (f", z {z:+.1f}" if np.isfinite(z) else "")
+            row.append(text)
+        rows.append(tuple(row))
+    excluded = int(result["n_excluded"].sel(statistic=[name for name in TRAINED_STATISTICS if name in result["statistic"]]).max())
     note = (
-        f"n = {int(result['n_samples'].max())} images. Percentile bootstrap over images and neurons. Untrained: E-I Init "
-        f"only, {result.attrs['n_nulls']} seeds, the same images. z: distance from the untrained networks in units of their "
-        "spread over seeds. High correlation over samples is no evidence of balance by itself: images share their "
-        "brightness, which the rows 'other neurons', 'own minus other' and 'common mode removed' separate."
+        f"Value [95 % interval] of the trained network, n = {int(result['n_samples'].max())} images, mean over neurons; "
+        f"percentile bootstrap over images and neurons; at most {excluded} neurons of a layer excluded as undefined. "
     )
-    yield Table("Trained against untrained", tuple(columns), tuple(rows), note)
+    if "null" in result:
+        note += (
+            f"null: range over {result.attrs['n_nulls']} untrained networks (E-I Init only) on the same images; z: distance "
+            "from them in units of their spread over seeds. "
+        )
+    note += (
+        "A high correlation over samples is no evidence of balance by itself: images share their brightness, and all "
+        "neurons of a layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode removed' "
+        "separate that."
+    )
+    title = f"Balance of '{result.attrs['label']}'" + (" against untrained networks" if "null" in result else "")
+    yield Table(title, ("statistic", *populations), tuple(rows), note)
 
 
 def _comparison(result: xr.Dataset) -> Iterable[Table]:
-    rows = []
-    for statistic in result["statistic"].values:
-        one = result.sel(statistic=statistic)
-        if not bool(one["comparable"]) or not np.isfinite(one["difference"]).any():
-            continue
-        for reference in result["reference"].values:
-            circuit = one.sel(reference=reference)
-            for population in result["population"].values:
-                cell = circuit.sel(population=population)
-                rows.append(
-                    (
-                        str(one["label"].item()),
-                        str(population),
-                        _interval(*(float(cell[name]) for name in ("value", "low", "high"))),
-                        str(reference),
-                        _interval(*(float(cell[f"reference_{name}"]) for name in ("value", "low", "high"))),
-                        _interval(*(float(cell[f"difference{name}"]) for name in ("", "_low", "_high"))),
-                        _number(float(cell["ceiling"])),
-                    )
-                )
-    columns = ("statistic", "layer", "network", "circuit", "value", "difference [95 %]", "seed range")
-    note = (
-        f"Network: n = {int(result['n_samples'].max())} images shown for long. Circuit: "
-        f"n = {int(result['reference_n_samples'].max())} seeds; 'seed range' is how much the circuit differs from itself. "
-        "Currents of the circuit are averaged over one network step. E/I ratio and balance index depend on in-degree "
-        "and on how constant drive is counted: read them beside both, not as a distance."
-    )
-    yield Table("Network against cortical circuit", columns, tuple(rows), note)
+    populations = [str(name) for name in result["population"].values]
+    shown = [s for s in result["statistic"].values if np.isfinite(result["difference"].sel(statistic=s)).any()]
+    for index, reference in enumerate(result["reference"].values):
+        rows = []
+        for statistic in shown:
+            one = result.sel(statistic=statistic, reference=reference)
+            row = [str(one["label"].item())]
+            for population in populations:
+                data = one.sel(population=population)
+                text = _cell(data)
+                if np.isfinite(data["difference"]):
+                    text += f"\n\N{GREEK CAPITAL LETTER DELTA} {_cell(data, 'difference', ('', '_low', '_high'))}"
+                row.append(text)
+            spread = float(one["ceiling"])
+            row.append(_cell(one, "reference_") + (f"\nseed range {_number(spread)}" if np.isfinite(spread) else ""))
+            rows.append(tuple(row))
+        note = (
+            f"Value [95 % interval]; \N{GREEK CAPITAL LETTER DELTA}: network minus circuit. Network: "
+            f"n = {int(result['n_samples'].max())} images. Circuit: n = {int(result['reference_n_samples'].max())} seeds, "
+            "and how far its own seeds differ (seed range). Currents of the circuit are averaged over "
+            f"{float(result['interval_ms'][index]):g} ms, one network step by the assumption that both membranes forget "
+            "equally. E/I ratio and balance index depend on in-degree and on how constant drive is counted: read them "
+            "beside both, not as a distance."
+        )
+        title = f"'{result.attrs['label']}' against {reference}"
+        yield Table(title, ("statistic", *populations, str(reference)), tuple(rows), note)
     left_out = []
     for statistic in result["statistic"].values:
         one = result.sel(statistic=statistic)
         if not bool(one["comparable"]):
             left_out.append((str(one["label"].item()), str(one["reason"].item())))
-        elif not np.isfinite(one["difference"]).any():
+        elif statistic not in shown:
             notes = sorted({str(note) for note in one["note"].values.ravel() if note})
             left_out.append((str(one["label"].item()), "; ".join(notes)))
     if left_out:
@@ -177,7 +186,7 @@ def _reference_check(result: xr.Dataset) -> Iterable[Table]:
                 (
                     str(reference),
                     f"{str(quantity).replace('_', ' ')} ({cell['units'].item()})",
-                    _interval(*(float(cell[name]) for name in ("value", "low", "high"))),
+                    _cell(cell),
                     _number(float(cell["theory"])),
                     f"{100 * float(cell['deviation']):+.1f} %",
                 )

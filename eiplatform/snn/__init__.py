@@ -8,7 +8,7 @@ from eiplatform.snn.initialise import initialise_ei
 from eiplatform.snn.layers import EICircuit, EILayer, EILinear, EILinearReadout, EIReadout
 from eiplatform.snn.network import MLP, Network, Output, Pathway, PopulationInfo, build_network
 from eiplatform.snn.neuron import LIF, Membrane, lif_sequence, lif_step
-from eiplatform.snn.surrogate import SURROGATES, Surrogate, surrogate
+from eiplatform.snn.surrogate import SURROGATES, Surrogate, make_surrogate
 
 __all__ = [
     "LIF",
@@ -38,5 +38,5 @@ __all__ = [
     "lif_step",
     "load",
     "save",
-    "surrogate",
+    "make_surrogate",
 ]

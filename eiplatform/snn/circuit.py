@@ -94,6 +94,8 @@ class EIProp(NamedTuple):
     scale_gradient: bool = True
 
 
+FULL_PROP = EIProp()
+
 Factor = float | Tensor | None
 
 
@@ -138,7 +140,7 @@ def ei_layer(
     transform: Transform,
     neuron: LIF,
     steps: int | None = None,
-    prop: EIProp = EIProp(),
+    prop: EIProp = FULL_PROP,
     lesion: Lesion | None = None,
 ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
     """Run one hidden E-I layer.
@@ -211,7 +213,7 @@ def ei_readout(
     *,
     transform: Transform,
     steps: int | None = None,
-    prop: EIProp = EIProp(),
+    prop: EIProp = FULL_PROP,
     lesion: Lesion | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Run the readout, which has subtractive inhibition only and does not spike.
@@ -244,7 +246,7 @@ def ei_readout(
     return net if steps is None else net.expand(steps, *net.shape[1:]), signals
 
 
-def stabilise(inhibition_div: Tensor, prop: EIProp = EIProp()) -> Tensor:
+def stabilise(inhibition_div: Tensor, prop: EIProp = FULL_PROP) -> Tensor:
     """Replace zeros by the smallest non-zero value of the same (time, sample).
 
     Parameters
@@ -265,7 +267,7 @@ def stabilise(inhibition_div: Tensor, prop: EIProp = EIProp()) -> Tensor:
     [[[2.0, 2.0, 4.0], [inf, inf, inf]]]
     """
     if prop.straight_through:
-        replaced: Tensor = _StraightThrough.apply(_replace_zeros, inhibition_div)
+        replaced: Tensor = _StraightThrough.apply(_replace_zeros, inhibition_div)  # type: ignore[no-untyped-call]
         return replaced
     return _replace_zeros(inhibition_div)
 
@@ -292,18 +294,18 @@ def _currents(
     axis = transform.channel_axis
     n_exc, n_inh = parameters.weight_inh_out.shape
     both = transform.apply(torch.cat((parameters.weight_exc, parameters.weight_inh_in)), x)
-    exc, inh_exc = both.split((n_exc, n_inh), axis)
+    exc, inh_exc = torch.split(both, [n_exc, n_inh], axis)
     exc = _scale(exc, cut.input_exc, transform)
     inh_exc = _scale(inh_exc, cut.input_inh, transform)
     # The input is >= 0 and so are the weights: the paper's rectification changes nothing.
     activity = _scale(inh_exc, cut.mask_inh, transform)
     weight = parameters.weight_inh_out
     if prop.scale_gradient:
-        weight = _ScaleGradient.apply(weight, 1.0 / transform.fan_in)
+        weight = _ScaleGradient.apply(weight, 1.0 / transform.fan_in)  # type: ignore[no-untyped-call]
     if gain_inh is None:
         inh, div = transform.mix(weight, activity), None
     else:
-        inh, div = transform.mix(torch.cat((weight, weight * gain_inh)), activity).split((n_exc, n_exc), axis)
+        inh, div = torch.chunk(transform.mix(torch.cat((weight, weight * gain_inh)), activity), 2, axis)
         div = _scale(div, cut.divisive, transform)
     return _Currents(exc, _scale(inh, cut.subtractive, transform), div, inh_exc, activity)
 

@@ -21,7 +21,7 @@ PATIENCE = 2
 """Epochs in a row without any spike, or with nothing but spikes, after which training stops."""
 
 _REMEDIES = {
-    "dead": "lower network.neuron.threshold or training.learning_rate, lengthen training.warmup_epochs, or use "
+    "silent": "lower network.neuron.threshold or training.learning_rate, lengthen training.warmup_epochs, or use "
     "fewer layers",
     "saturated": "raise network.neuron.threshold, or lower training.learning_rate",
 }
@@ -52,23 +52,27 @@ def check_rates(history: Sequence[tuple[int, Mapping[str, float]]]) -> list[str]
     """
     warnings = []
     for layer, rate in history[-1][1].items():
-        past = [(epoch, rates[layer]) for epoch, rates in reversed(history)]
-        for kind, extreme, beyond, words in (
-            ("dead", 0.0, lambda r: r < DEAD_RATE, ("silent", "nearly silent")),
-            ("saturated", 1.0, lambda r: r > SATURATED_RATE, ("saturated", "nearly saturated")),
-        ):
-            if not beyond(rate):
-                continue
-            since = [epoch for epoch, r in takewhile(lambda item: beyond(item[1]), past)][-1]
-            full = [epoch for epoch, r in takewhile(lambda item: item[1] == extreme, past)]
-            if len(full) >= PATIENCE:
-                raise TrainingError(
-                    f"the layer is {words[0]} on every validation image since epoch {full[-1]}",
-                    where=layer,
-                    remedy=f"try: {_REMEDIES[kind]}",
-                )
-            warnings.append(f"{layer} is {words[1]} since epoch {since} ({rate:.4g} spikes per step)")
+        past = [(epoch, rates[layer]) for epoch, rates in history]
+        if rate < DEAD_RATE:
+            state, near, full = "silent", _since(past, 0.0, DEAD_RATE), _since(past, 0.0, 0.0)
+        elif rate > SATURATED_RATE:
+            state, near, full = "saturated", _since(past, SATURATED_RATE, 1.0), _since(past, 1.0, 1.0)
+        else:
+            continue
+        if len(full) >= PATIENCE:
+            raise TrainingError(
+                f"the layer is {state} on every validation image since epoch {full[0]}",
+                where=layer,
+                remedy=f"try: {_REMEDIES[state]}",
+            )
+        warnings.append(f"{layer} is nearly {state} since epoch {near[0]} ({rate:.4g} spikes per step)")
     return warnings
+
+
+def _since(past: list[tuple[int, float]], low: float, high: float) -> list[int]:
+    """Return the last epochs in a row whose rate lies within these bounds."""
+    inside = takewhile(lambda item: low <= item[1] <= high, reversed(past))
+    return [epoch for epoch, _ in inside][::-1]
 
 
 def first_non_finite(network: Network, x: Tensor) -> str:

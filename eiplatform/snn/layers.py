@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from eiplatform.errors import ConfigError
 from eiplatform.snn.circuit import (
+    FULL_PROP,
     NOTHING,
     EIParameters,
     EIProp,
@@ -15,7 +16,7 @@ from eiplatform.snn.circuit import (
     ei_layer,
     ei_readout,
 )
-from eiplatform.snn.neuron import LIF, Membrane
+from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
 from eiplatform.snn.transform import Linear, Transform
 
 __all__ = ["EICircuit", "EILayer", "EILinear", "EILinearReadout", "EIReadout", "n_inhibitory"]
@@ -48,7 +49,7 @@ class EICircuit(nn.Module):
 
     lesion: Lesion | None
 
-    def __init__(self, transform: Transform, n_exc: int, n_inh: int, prop: EIProp = EIProp()) -> None:
+    def __init__(self, transform: Transform, n_exc: int, n_inh: int, prop: EIProp = FULL_PROP) -> None:
         super().__init__()
         self.transform = transform
         self.n_exc = n_exc
@@ -78,7 +79,7 @@ class EILayer(EICircuit):
     """
 
     def __init__(
-        self, transform: Transform, n_exc: int, n_inh: int, neuron: LIF = LIF(), prop: EIProp = EIProp()
+        self, transform: Transform, n_exc: int, n_inh: int, neuron: LIF = PAPER_LIF, prop: EIProp = FULL_PROP
     ) -> None:
         super().__init__(transform, n_exc, n_inh, prop)
         self.neuron = neuron
@@ -134,7 +135,7 @@ class EILinear(EILayer):
     """
 
     def __init__(
-        self, n_inputs: int, n_exc: int, n_inh: int, neuron: LIF = LIF(), prop: EIProp = EIProp()
+        self, n_inputs: int, n_exc: int, n_inh: int, neuron: LIF = PAPER_LIF, prop: EIProp = FULL_PROP
     ) -> None:
         super().__init__(Linear(n_inputs), n_exc, n_inh, neuron, prop)
 
@@ -142,5 +143,5 @@ class EILinear(EILayer):
 class EILinearReadout(EIReadout):
     """Fully connected readout."""
 
-    def __init__(self, n_inputs: int, n_exc: int, n_inh: int, prop: EIProp = EIProp()) -> None:
+    def __init__(self, n_inputs: int, n_exc: int, n_inh: int, prop: EIProp = FULL_PROP) -> None:
         super().__init__(Linear(n_inputs), n_exc, n_inh, prop)

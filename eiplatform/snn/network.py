@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from eiplatform.config import Config
 from eiplatform.errors import EIPlatformError, choose
-from eiplatform.snn.circuit import EXC_SIGNALS, INH_SIGNALS, NOTHING, READOUT_SIGNALS, EIProp
+from eiplatform.snn.circuit import EXC_SIGNALS, FULL_PROP, INH_SIGNALS, NOTHING, READOUT_SIGNALS, EIProp
 from eiplatform.snn.layers import EICircuit, EILayer, EILinear, EILinearReadout, EIReadout, n_inhibitory
-from eiplatform.snn.neuron import LIF, Membrane
-from eiplatform.snn.surrogate import surrogate
+from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
+from eiplatform.snn.surrogate import make_surrogate
 
 __all__ = ["MLP", "Network", "Output", "Pathway", "PopulationInfo", "build_network"]
 
@@ -273,8 +272,8 @@ class MLP(Network):
         *,
         ei_ratio: int = 4,
         steps: int = 4,
-        neuron: LIF = LIF(),
-        prop: EIProp = EIProp(),
+        neuron: LIF = PAPER_LIF,
+        prop: EIProp = FULL_PROP,
     ) -> None:
         super().__init__(input_shape, steps)
         n_inputs = math.prod(input_shape)
@@ -321,9 +320,7 @@ def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) 
         threshold=part.neuron.threshold,
         reset=part.neuron.reset,
         detach_reset=part.neuron.detach_reset,
-        surrogate=surrogate(part.neuron.surrogate, part.neuron.alpha),
+        surrogate=make_surrogate(part.neuron.surrogate, part.neuron.alpha),
     )
     prop = EIProp(part.prop.stabilise, part.prop.straight_through, part.prop.scale_gradient)
-    return MLP(
-        input_shape, n_classes, part.hidden, ei_ratio=part.ei_ratio, steps=part.steps, neuron=neuron, prop=prop
-    )
+    return MLP(input_shape, n_classes, part.hidden, ei_ratio=part.ei_ratio, steps=part.steps, neuron=neuron, prop=prop)

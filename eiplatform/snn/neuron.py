@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from eiplatform.snn.surrogate import Surrogate, surrogate
+from eiplatform.snn.surrogate import Surrogate, make_surrogate
 
 __all__ = ["LIF", "Membrane", "lif_sequence", "lif_step"]
 
@@ -42,12 +42,16 @@ class LIF(NamedTuple):
     threshold: float = 1.0
     reset: str = "soft"
     detach_reset: bool = True
-    surrogate: Surrogate = surrogate("sigmoid")
+    surrogate: Surrogate = make_surrogate("sigmoid")
 
     @property
     def decay(self) -> float:
         """Part of the membrane that is left after one step, ``1 - 1/tau``."""
         return 1.0 - 1.0 / self.tau
+
+
+PAPER_LIF = LIF()
+"""Defaults of arXiv 2509.23253."""
 
 
 class Membrane(NamedTuple):
@@ -123,7 +127,7 @@ def lif_sequence(
     wants_gradient = drive.requires_grad or (membrane is not None and membrane.requires_grad)
     voltage: Tensor | None
     if torch.is_grad_enabled() and wants_gradient:
-        spikes, voltage, last = _Sequence.apply(drive, membrane, neuron)
+        spikes, voltage, last = _Sequence.apply(drive, membrane, neuron)  # type: ignore[no-untyped-call]
     else:
         spikes, voltage, last = _forward(drive, membrane, neuron, keep_voltage)
     return Membrane(last), spikes, voltage if keep_voltage else None

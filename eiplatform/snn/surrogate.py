@@ -15,7 +15,7 @@ from torch import Tensor
 
 from eiplatform.errors import ConfigError, choose
 
-__all__ = ["SURROGATES", "Surrogate", "surrogate"]
+__all__ = ["SURROGATES", "Surrogate", "make_surrogate"]
 
 
 class _Form(NamedTuple):
@@ -71,20 +71,20 @@ class Surrogate(NamedTuple):
     alpha: float
 
     def primitive(self, x: Tensor) -> Tensor:
-        """Smooth step of the distance `x` to the threshold (up to a constant), same shape."""
+        """Return a smooth step of the distance `x` to the threshold (up to a constant), same shape."""
         return SURROGATES[self.name].primitive(x, self.alpha)
 
     def derivative(self, x: Tensor) -> Tensor:
-        """Derivative of :meth:`primitive`, which stands in for the spike's, same shape."""
+        """Return the derivative of :meth:`primitive`, which stands in for the spike's, same shape."""
         return SURROGATES[self.name].derivative(x, self.alpha)
 
     def spike(self, x: Tensor) -> Tensor:
-        """Step ``x >= 0`` in the dtype of `x`, with the surrogate's derivative."""
-        spikes: Tensor = _Spike.apply(x, self)
+        """Return the step ``x >= 0`` in the dtype of `x`, with the surrogate's derivative."""
+        spikes: Tensor = _Spike.apply(x, self)  # type: ignore[no-untyped-call]
         return spikes
 
 
-def surrogate(name: str, alpha: float | None = None) -> Surrogate:
+def make_surrogate(name: str, alpha: float | None = None) -> Surrogate:
     """Return the surrogate of that name.
 
     Parameters
@@ -104,7 +104,7 @@ def surrogate(name: str, alpha: float | None = None) -> Surrogate:
 
     Examples
     --------
-    >>> surrogate("sigmoid").derivative(torch.zeros(1)).item()
+    >>> make_surrogate("sigmoid").derivative(torch.zeros(1)).item()
     1.0
     """
     form = SURROGATES[choose(name, SURROGATES, "surrogate")]

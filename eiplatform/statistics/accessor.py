@@ -77,7 +77,7 @@ class EIAccessor:
 
     def summary(
         self,
-        statistics: Iterable[str] | None = None,
+        statistics: str | Iterable[str] | None = None,
         *,
         n_bootstrap: int = 1000,
         seed: int = 0,

@@ -140,7 +140,7 @@ def isi(population: Population, kind: str, min_spikes: int) -> Estimate:
     return Estimate(
         _unit(population, trains.n_neurons, values),
         population.spiking_neuron,
-        f"fewer than {min_spikes} spikes per sample on average",
+        f"no sample with at least {min_spikes} spikes",
         "1",
         {"min_spikes": min_spikes},
     )

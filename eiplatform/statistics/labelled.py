@@ -194,7 +194,7 @@ def rate(population: xr.Dataset) -> xr.DataArray:
 def cv_isi(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
     """Coefficient of variation of inter-spike intervals (sd with ddof 0 over mean).
 
-    Intervals never cross samples and are pooled over them.  Biased low for few spikes (Poisson
+    Taken within each sample, then averaged over samples.  Biased low for few spikes (Poisson
     0.73 at 5, 0.86 at 10, 0.97 at 50): read :func:`lv` beside it.
 
     Parameters
@@ -202,7 +202,8 @@ def cv_isi(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
     population : xarray.Dataset
         With ``spikes`` or spike events.
     min_spikes : int
-        Fewest spikes per sample, on average over samples; other neurons are NaN and counted.
+        Samples in which a neuron fires fewer do not count for it; neurons without a sample that
+        counts are NaN and counted.
 
     Returns
     -------
@@ -233,7 +234,7 @@ def lv(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
     population : xarray.Dataset
         With ``spikes`` or spike events.
     min_spikes : int
-        Fewest spikes per sample, on average over samples.
+        Samples in which a neuron fires fewer do not count for it.
 
     Returns
     -------

@@ -11,13 +11,13 @@ from scipy import stats
 
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics.base.bootstrap import combine_seeds, percentile_interval
-from eiplatform.statistics.summary import SUMMARY_SCHEMA, summarise
+from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
 
 __all__ = ["against_null", "summarise_seeds"]
 
 _DIMS = ("population", "statistic")
 _KEPT = ("role", "label", "over", "comparable")
-_ROUNDING = 1e-6  # a spread below this part of the values is rounding, not variation
+_ROUNDING = 1e-5  # a spread below this part of the values is rounding, not variation
 _INTERVALS = {
     "t": "Student t over seeds, given the samples",
     "bootstrap": "percentile bootstrap of seeds, samples and neurons",
@@ -26,13 +26,13 @@ _INTERVALS = {
 
 def summarise_seeds(
     seeds: Sequence[xr.Dataset | xr.DataTree],
-    statistics: Iterable[str] | None = None,
+    statistics: str | Iterable[str] | None = None,
     *,
     interval: str = "t",
     n_bootstrap: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-    populations: Iterable[str] | None = None,
+    populations: str | Iterable[str] | None = None,
 ) -> xr.Dataset:
     """Combine several seeds: networks initialised (or circuits realised) anew.
 
@@ -78,8 +78,8 @@ def summarise_seeds(
     choose(interval, _INTERVALS, "interval")
     if not len(seeds):
         raise StatisticError("no seed was given", valid="at least one recording or summary")
-    keys = None if statistics is None else list(statistics)
-    names = None if populations is None else list(populations)
+    keys = None if statistics is None else as_list(statistics)
+    names = None if populations is None else as_list(populations)
     tables = [
         _selected(item, keys, names)
         if isinstance(item, xr.Dataset) and item.attrs.get("schema") == SUMMARY_SCHEMA

@@ -68,14 +68,19 @@ def populations_of(recording: xr.Dataset | xr.DataTree) -> dict[str, xr.Dataset]
     return found
 
 
+def as_list(names: str | Iterable[str]) -> list[str]:
+    """Return names as a list, each once; one name may stand alone."""
+    return [names] if isinstance(names, str) else list(dict.fromkeys(names))
+
+
 def summarise(
     recording: xr.Dataset | xr.DataTree,
-    statistics: Iterable[str] | None = None,
+    statistics: str | Iterable[str] | None = None,
     *,
     n_bootstrap: int = 1000,
     seed: int = 0,
     level: float = 0.95,
-    populations: Iterable[str] | None = None,
+    populations: str | Iterable[str] | None = None,
     keep_draws: bool = False,
 ) -> xr.Dataset:
     """Compute statistics of every population, with bootstrap intervals.
@@ -131,8 +136,8 @@ def summarise(
     check_bootstrap(n_bootstrap, level)
     found = populations_of(recording)
     if populations is not None:
-        found = {name: found[choose(name, found, "population")] for name in populations}
-    keys = list(STATISTICS) if statistics is None else [choose(key, STATISTICS, "statistic") for key in statistics]
+        found = {name: found[choose(name, found, "population")] for name in as_list(populations)}
+    keys = [choose(key, STATISTICS, "statistic") for key in as_list(STATISTICS if statistics is None else statistics)]
     supported: set[str] = set()
     rows: list[list[dict[str, Any]]] = []
     for name, data in found.items():

@@ -137,7 +137,12 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
     if not shards:
         raise StoreError("no complete shard", where=str(path), remedy="record it again")
     files = [path / "shards" / shard["file"] for shard in shards]
-    tree = xr.DataTree.from_dict({name: _population(files, name) for name in _populations(files[0])})
+    try:
+        tree = xr.DataTree.from_dict({name: _population(files, name) for name in _populations(files[0])})
+    except (OSError, KeyError) as error:
+        raise StoreError(
+            f"a shard is damaged inside ({error})", where=str(path), remedy="see 'eiplatform validate', record it again"
+        ) from None
     tree.attrs = {
         "path": str(path),
         "id": manifest["id"],

@@ -24,7 +24,9 @@ def test_weighted_moments_equal_explicit_resampling():
         np.testing.assert_allclose(moments.mean_inh[b], i.mean(axis=0), rtol=1e-12)
         np.testing.assert_allclose(moments.var_exc[b], e.var(axis=0), rtol=1e-10)
         np.testing.assert_allclose(moments.var_inh[b], i.var(axis=0), rtol=1e-10)
-        np.testing.assert_allclose(moments.cov[b], [np.cov(e[:, n], i[:, n], ddof=0)[0, 1] for n in range(6)], rtol=1e-9)
+        np.testing.assert_allclose(
+            moments.cov[b], [np.cov(e[:, n], i[:, n], ddof=0)[0, 1] for n in range(6)], rtol=1e-9
+        )
 
 
 @pytest.mark.parametrize("pairs", base.PAIRS)
@@ -42,9 +44,7 @@ def explicit_correlation(exc, inh, pairs):
     """Loop over neurons and pairs, with np.corrcoef and least squares."""
     n = exc.shape[1]
     own = np.array([np.corrcoef(exc[:, i], inh[:, i])[0, 1] for i in range(n)])
-    cross = np.array(
-        [np.mean([np.corrcoef(exc[:, i], inh[:, j])[0, 1] for j in range(n) if j != i]) for i in range(n)]
-    )
+    cross = np.array([np.mean([np.corrcoef(exc[:, i], inh[:, j])[0, 1] for j in range(n) if j != i]) for i in range(n)])
     if pairs == "partial":
         partial = []
         for i in range(n):

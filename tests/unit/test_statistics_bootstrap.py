@@ -43,9 +43,7 @@ def correlated(rng):
 def log_ratio(rng):
     """Ratios of geometric mean 1, with brightness shared by all neurons of a sample."""
     bright, neuron = rng.gamma(4, 0.25, size=(60, 1)), np.exp(0.3 * rng.normal(size=50))
-    pair = base.CurrentPair(
-        bright * neuron * rng.gamma(2, size=(60, 50)), bright * rng.gamma(2, size=(60, 50))
-    )
+    pair = base.CurrentPair(bright * neuron * rng.gamma(2, size=(60, 50)), bright * rng.gamma(2, size=(60, 50)))
     return base.Unit(lambda w: base.ei_ratio(*pair.means(w)), 60, 50, geometric=True)
 
 
@@ -69,11 +67,12 @@ def test_few_trials_give_a_wide_interval_rather_than_a_false_one():
     assert coverage(make, 1.0, 400) > 0.88
 
 
-def test_spread_of_draws_is_the_standard_error():
-    data = crossed(np.random.default_rng(0), 100, 80)
+@pytest.mark.parametrize(("n_samples", "n_neurons"), [(100, 80), (4, 50), (50, 3)])
+def test_spread_of_draws_is_the_standard_error(n_samples, n_neurons):
+    data = crossed(np.random.default_rng(0), n_samples, n_neurons)
     rows, columns = data.mean(axis=1), data.mean(axis=0)
     cell = (data - rows[:, None] - columns + data.mean()).var(ddof=1) / data.size
-    expected = rows.var(ddof=1) / 100 + columns.var(ddof=1) / 80 - cell
+    expected = rows.var(ddof=1) / n_samples + columns.var(ddof=1) / n_neurons - cell
     draws = base.hierarchical_bootstrap([mean_unit(data)], n_bootstrap=4000).draws
     assert draws.var() == pytest.approx(expected, rel=0.1)
     assert draws.mean() == pytest.approx(data.mean(), rel=1e-12)

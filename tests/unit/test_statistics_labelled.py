@@ -12,6 +12,7 @@ import xarray as xr
 
 import eiplatform.statistics as ei
 from eiplatform.errors import StatisticError, TooShortError, UnknownNameError
+from eiplatform.statistics.population import Population
 from eiplatform.store.schema import SIGNALS, population_dataset
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics"
@@ -84,6 +85,13 @@ def test_selecting_samples_selects_their_spikes():
     first = data.isel(sample=[1])
     events = data["spike_neuron"].values[data["spike_sample"].values == 8]
     np.testing.assert_allclose(first.ei.rate(), np.bincount(events, minlength=20) / 0.2)
+
+
+def test_events_find_their_sample_whatever_the_order_of_ids():
+    data = circuit(ids=(9, 7, 8))
+    expected = [(data["spike_sample"].values == name).sum() for name in (9, 7, 8)]
+    assert len(set(expected)) == 3
+    np.testing.assert_array_equal(Population(data).trains.counts.sum(axis=1), expected)
 
 
 def test_spikes_of_foreign_samples_are_refused():

@@ -60,10 +60,42 @@ def test_intervals_never_cross_samples():
         np.array([90.0, 95.0, 5.0, 10.0]), np.zeros(4, int), np.array([0, 0, 1, 1]),
         n_neurons=1, n_samples=2, duration=100.0, units="ms",
     )  # fmt: skip
-    number, *_ = trains.interval_sums
+    number, mean, variance = trains.interval_moments
     np.testing.assert_array_equal(number, [[1.0], [1.0]])
-    assert base.cv_isi(trains, one(trains), min_spikes=2)[0, 0] == 0.0
-    assert np.isnan(base.lv(trains, one(trains), min_spikes=2)[0, 0])  # no adjacent pair within a sample
+    np.testing.assert_array_equal(mean, [[5.0], [5.0]])
+    np.testing.assert_array_equal(variance, [[0.0], [0.0]])
+    # No two intervals, and no adjacent pair, within a sample.
+    assert np.isnan(base.cv_isi(trains, one(trains), min_spikes=2)[0, 0])
+    assert np.isnan(base.lv(trains, one(trains), min_spikes=2)[0, 0])
+
+
+def test_rates_that_differ_between_samples_do_not_make_trains_irregular():
+    slow, fast = np.arange(0, 1000, 50.0), np.arange(0, 1000, 5.0)  # two stimuli, each regular
+    trains = base.SpikeTrains.from_events(
+        np.concatenate([slow, fast]), np.zeros(220, int), np.repeat([0, 1], [20, 200]),
+        n_neurons=1, n_samples=2, duration=1000.0, units="ms",
+    )  # fmt: skip
+    assert base.cv_isi(trains, one(trains))[0, 0] == 0.0
+    assert base.lv(trains, one(trains))[0, 0] == 0.0
+    assert base.fano_factor(trains, one(trains), window=50.0)[0, 0] == 0.0
+
+
+def test_samples_with_too_few_spikes_do_not_count():
+    rng = np.random.default_rng(0)
+    many, few = np.sort(rng.uniform(0, 1000, 100)), np.array([1.0, 2.0, 900.0])
+
+    def trains(*samples):
+        return base.SpikeTrains.from_events(
+            np.concatenate(samples), np.zeros(sum(map(len, samples)), int),
+            np.repeat(np.arange(len(samples)), list(map(len, samples))),
+            n_neurons=1, n_samples=len(samples), duration=1000.0, units="ms",
+        )  # fmt: skip
+
+    for kernel in (base.cv_isi, base.lv):
+        both = kernel(trains(many, few), np.ones((1, 2)))
+        np.testing.assert_allclose(both, kernel(trains(many), np.ones((1, 1))), rtol=1e-12)
+        assert np.isnan(kernel(trains(few), np.ones((1, 1)))).all()
+        assert np.isnan(kernel(trains(many, few), np.array([[0, 2]]))).all()
 
 
 def poisson(rate, n_neurons, n_samples, duration, *, seed=0):
@@ -111,11 +143,12 @@ def test_fano_equals_the_explicit_computation():
 
 
 def test_regular_train_on_the_grid_of_windows_has_fano_zero():
-    time = np.arange(0, 100, 0.1)  # multiples of 0.1 are not exact in binary
+    time = np.arange(1000) * 0.1  # multiples of 0.1 are not exact in binary:
+    assert (np.floor(time / 1.1) != np.arange(1000) // 11).any()
     trains = base.SpikeTrains.from_events(
         time, np.zeros(time.size, int), np.zeros(time.size, int), n_neurons=1, n_samples=1, duration=100.0, units="ms"
     )
-    assert base.fano_factor(trains, one(trains), window=2.0)[0, 0] == 0.0
+    assert base.fano_factor(trains, one(trains), window=1.1)[0, 0] == 0.0
 
 
 def test_weights_equal_repeated_samples():
@@ -181,7 +214,9 @@ def test_events_outside_the_recording_are_refused(time, neuron, sample):
         )  # fmt: skip
 
 
-def test_too_few_spikes_per_sample_are_excluded_even_if_many_in_all():
+def test_spikes_are_counted_per_sample_not_in_all():
     trains = poisson(0.04, 50, 10, 100.0, seed=6)  # 4 spikes per sample, 40 in all
-    assert np.isnan(base.cv_isi(trains, one(trains))).all()
-    assert np.isfinite(base.cv_isi(trains, one(trains), min_spikes=3)).any()
+    never = (trains.counts < 10).all(axis=0)
+    assert 40 < never.sum() < 50
+    for kernel in (base.cv_isi, base.lv):
+        np.testing.assert_array_equal(np.isnan(kernel(trains, one(trains))[0]), never)

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
 from eiplatform.errors import StatisticError
@@ -196,8 +195,8 @@ def hierarchical_bootstrap(
 
     Notes
     -----
-    With fewer than about ten seeds, samples or neurons a percentile interval is too narrow
-    (three seeds: about 75 % instead of 95 %).
+    With several seeds, and fewer than about ten of them, the interval is too narrow (three
+    seeds: about 75 % instead of 95 %): Student's t over the seeds' values is then honest.
 
     Examples
     --------
@@ -223,7 +222,7 @@ def hierarchical_bootstrap(
     low, high = percentile_interval(draws, level)
     if len(units) == 1:
         wider = stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2)
-        low, high = estimate - wider * (estimate - low), estimate + wider * (high - estimate)
+        low, high = estimate - float(wider) * (estimate - low), estimate + float(wider) * (high - estimate)
     return Interval(estimate, low, high, draws, int(np.count_nonzero(~np.isfinite(draws))))
 
 

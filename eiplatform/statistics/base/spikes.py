@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base.moments import FloatArray, weighted_mean
+from eiplatform.statistics.base.moments import FloatArray, weighted_mean, weighted_nanmean
 
 __all__ = ["SpikeTrains", "cv_isi", "fano_factor", "lv", "rate"]
 
@@ -149,18 +149,15 @@ class SpikeTrains:
         return later, self.time[later] - self.time[later - 1]
 
     @cached_property
-    def interval_sums(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Number, sum and squares of the intervals per (sample, neuron), about the neuron's centre.
-
-        Returns number, sum and sum of squares of (interval - centre), each of shape
-        (sample, neuron), and the centre, shape (neuron,): a regular train then gives exactly 0.
-        """
+    def interval_moments(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Number, mean and variance (ddof 0) of the intervals per (sample, neuron); NaN without one."""
         later, isi = self._intervals
-        owner = self.neuron[later]
-        n = np.bincount(owner, minlength=self.n_neurons)
-        centre = np.bincount(owner, weights=isi, minlength=self.n_neurons) / np.maximum(n, 1)
-        deviation = isi - centre[owner]
-        return self._table(later), self._table(later, deviation), self._table(later, deviation**2), centre
+        number = self._table(later)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = self._table(later, isi) / number
+            # About the mean itself, so that a regular train has exactly no variance.
+            deviation = isi - mean[self.sample[later], self.neuron[later]]
+            return number, mean, self._table(later, deviation**2) / number
 
     @cached_property
     def local_sums(self) -> tuple[FloatArray, FloatArray]:
@@ -210,52 +207,45 @@ def rate(trains: SpikeTrains, weights: npt.NDArray[Any]) -> FloatArray:
     return weighted_mean(weights, trains.counts / trains.duration)
 
 
-def _enough(trains: SpikeTrains, min_spikes: int) -> npt.NDArray[np.bool_]:
-    """Whether a neuron fires at least `min_spikes` spikes per sample on average, shape (neuron,)."""
-    enough: npt.NDArray[np.bool_] = trains.counts.mean(axis=0) >= min_spikes
-    return enough
-
-
 def cv_isi(trains: SpikeTrains, weights: npt.NDArray[Any], *, min_spikes: int = 10) -> FloatArray:
     """Coefficient of variation of the inter-spike intervals, sd (ddof 0) / mean.
 
-    Intervals are pooled over samples and never cross from one sample to the next.
+    Taken within each sample and averaged over samples: pooling the intervals of samples with
+    different rates (stimuli) would give regular trains a CV near 1.
 
     Parameters
     ----------
     trains : SpikeTrains
     weights : array, shape (draw, sample)
     min_spikes : int
-        Fewest spikes per sample, on average over samples; neurons with fewer are NaN.  The rule
-        is per sample because pooling short samples mends neither bias of the CV: few intervals,
-        and long intervals that do not fit.
+        Samples in which a neuron fires fewer spikes do not count for it.
 
     Returns
     -------
     array, shape (draw, neuron)
+        NaN for neurons without a sample that counts.
     """
-    weights = np.asarray(weights, dtype=np.float64)
-    number, total, squares, centre = trains.interval_sums
-    n = weights @ number
+    number, mean, variance = trains.interval_moments
     with np.errstate(invalid="ignore", divide="ignore"):
-        shift = (weights @ total) / n
-        variance = np.maximum((weights @ squares) / n - shift**2, 0.0)
-        cv = np.sqrt(variance) / (centre + shift)
-    return np.where(_enough(trains, min_spikes) & (n >= 2), cv, np.nan)
+        cv = np.sqrt(variance) / mean
+    counted = (trains.counts >= min_spikes) & (number >= 2)
+    return weighted_nanmean(weights, np.where(counted, cv, np.nan))
 
 
 def lv(trains: SpikeTrains, weights: npt.NDArray[Any], *, min_spikes: int = 10) -> FloatArray:
     """Local variation 3 <((a - b) / (a + b))^2> over adjacent intervals a, b (Shinomoto et al. 2003).
 
-    Parameters and result are those of :func:`cv_isi`.  Poisson: 1; gamma intervals of shape k:
-    3 / (2k + 1).
+    Parameters and result are those of :func:`cv_isi`; pairs of intervals are pooled over the
+    samples that count, since each pair is compared with itself only.  Poisson: 1; gamma
+    intervals of shape k: 3 / (2k + 1).
     """
     weights = np.asarray(weights, dtype=np.float64)
     number, total = trains.local_sums
-    n = weights @ number
+    counted = trains.counts >= min_spikes
+    n = weights @ (number * counted)
     with np.errstate(invalid="ignore", divide="ignore"):
-        local = 3.0 * (weights @ total) / n
-    return np.where(_enough(trains, min_spikes) & (n >= 1), local, np.nan)
+        local = 3.0 * (weights @ (total * counted)) / n
+    return np.where(n >= 1, local, np.nan)
 
 
 def fano_factor(

@@ -1,0 +1,115 @@
+"""What came out, in sentences that the numbers alone decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import xarray as xr
+
+__all__ = ["findings_of"]
+
+GLOBAL_EXCESS = 0.01
+"""Own minus other correlation below which inhibition is called global."""
+
+
+def findings_of(results: Mapping[str, xr.Dataset]) -> list[str]:
+    """Say what the results show, each sentence by a stated rule.
+
+    Parameters
+    ----------
+    results : mapping of str to xarray.Dataset
+        Results by analysis.
+
+    Returns
+    -------
+    list of str
+    """
+    makers: dict[str, Callable[[xr.Dataset], list[str]]] = {
+        "learning": _learning,
+        "balance": _balance,
+        "comparison": _comparison,
+        "reference_check": _reference_check,
+        "lesions": _lesions,
+    }
+    return [sentence for name, make in makers.items() if name in results for sentence in make(results[name])]
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names) if names else "no layer"
+
+
+def _learning(result: xr.Dataset) -> list[str]:
+    accuracy, low, high = (100 * float(result[name]) for name in ("test_accuracy", "test_low", "test_high"))
+    return [
+        f"The network classifies {accuracy:.1f} % of {int(result['n_test'])} unseen images "
+        f"(95 % interval {low:.1f} to {high:.1f} %)."
+    ]
+
+
+def _balance(result: xr.Dataset) -> list[str]:
+    sentences = []
+    ratio = result.sel(statistic="ei_ratio")
+    above = [str(name) for name, low in zip(ratio["population"].values, ratio["low"].values, strict=True) if low > 1]
+    below = [str(name) for name, high in zip(ratio["population"].values, ratio["high"].values, strict=True) if high < 1]
+    sentences.append(
+        f"Excitation exceeds inhibition in {_names(above)}; inhibition exceeds excitation in {_names(below)} "
+        "(the 95 % interval of the E/I ratio excludes 1)."
+    )
+    if "null" in result:
+        for statistic, what in (("ei_ratio", "E/I ratio"), ("ei_correlation_samples", "E-I correlation over samples")):
+            one = result.sel(statistic=statistic)
+            names = one["population"].values.astype(str)
+            up = names[(one["value"] > one["null_maximum"]).values].tolist()
+            down = names[(one["value"] < one["null_minimum"]).values].tolist()
+            sentences.append(
+                f"Training moved the {what} out of the range of {result.attrs['n_nulls']} untrained networks: up in "
+                f"{_names(up)}, down in {_names(down)}."
+            )
+    excess = result["value"].sel(statistic="ei_correlation_samples_excess").values
+    if np.isfinite(excess).any():
+        largest = float(np.nanmax(np.abs(excess)))
+        kind = "global, not detailed" if largest < GLOBAL_EXCESS else "partly detailed"
+        sentences.append(
+            "A neuron's excitation correlates with its own inhibition and with that of other neurons alike (over samples; "
+            f"they differ by at most {largest:.1g}): inhibition is {kind}."
+        )
+    return sentences
+
+
+def _comparison(result: xr.Dataset) -> list[str]:
+    sentences = []
+    for reference in result["reference"].values:
+        parts = []
+        for statistic in ("ei_ratio", "balance_index", "ei_correlation_time", "lv"):
+            one = result.sel(statistic=statistic, reference=reference)
+            if not np.isfinite(one["difference"]).any():
+                continue
+            names = one["population"].values.astype(str)
+            up = names[(one["difference_low"] > 0).values].tolist()
+            down = names[(one["difference_high"] < 0).values].tolist()
+            parts.append(f"{one['label'].item()}: above in {_names(up)}, below in {_names(down)}")
+        sentences.append(f"Against {reference} (interval of the difference excludes 0): {'; '.join(parts)}.")
+    return sentences
+
+
+def _reference_check(result: xr.Dataset) -> list[str]:
+    worst = float(np.abs(result["deviation"]).max())
+    return [
+        f"The simulated circuit keeps within {100 * worst:.1f} % of its closed form "
+        f"(rate {float(result['value'].sel(quantity='rate')[0]):.2f} Hz, "
+        f"closed form {float(result['theory'].sel(quantity='rate')[0]):.2f} Hz)."
+    ]
+
+
+def _lesions(result: xr.Dataset) -> list[str]:
+    intact = float(result["accuracy"].sel(dose=0.0))
+    hurt = [float(dose) for dose, high in zip(result["dose"], result["accuracy_high"], strict=True) if high < intact]
+    where = f"{result.attrs['pathway']} in '{result.attrs['layers']}'"
+    if not hurt:
+        return [f"No dose of the lesion of {where} lowers accuracy below the intact {100 * intact:.1f} %."]
+    after = 100 * float(result["accuracy"].sel(dose=hurt[0]))
+    return [
+        f"Removing {100 * hurt[0]:g} % of {where} is the smallest dose tried that lowers accuracy: "
+        f"{100 * intact:.1f} % to {after:.1f} %."
+    ]

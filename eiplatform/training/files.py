@@ -1,0 +1,152 @@
+"""The files of a run: what they are called, when they may be written, and what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from eiplatform.config import Config, config_hash, load_config
+from eiplatform.errors import ConfigError, OutputExistsError, TrainingError
+from eiplatform.snn import Network
+from eiplatform.snn.checkpoint import FORMAT_VERSION, CheckpointError, read_tensors, write_atomic, write_tensors
+
+__all__ = ["BEST", "CONFIG", "LAST", "METRICS", "RESULT", "STATE", "UNTRAINED", "TrainResult"]
+
+UNTRAINED, BEST, LAST, STATE = "untrained.safetensors", "best.safetensors", "last.safetensors", "state.safetensors"
+METRICS, RESULT, CONFIG = "metrics.jsonl", "result.json", "config.yml"
+
+Metrics = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Outcome of :func:`fit`.
+
+    Attributes
+    ----------
+    out : Path
+    checkpoint : Path
+        Best epoch by validation accuracy (the later of equals): the network to use.
+    last, untrained : Path
+        After the last epoch; after E-I Init alone.
+    epochs, best_epoch : int
+    validation_accuracy, test_accuracy : float
+        Of `checkpoint`.
+    n_test : int
+    config_hash : str
+    warnings : tuple of str
+    seconds : float
+        Wall time of all epochs.
+    """
+
+    out: Path
+    checkpoint: Path
+    last: Path
+    untrained: Path
+    epochs: int
+    best_epoch: int
+    validation_accuracy: float
+    test_accuracy: float
+    n_test: int
+    config_hash: str
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def claim(out: Path, overwrite: bool) -> None:
+    """Make sure that `out` holds no run, or remove the files of the one it holds."""
+    present = [name for name in (STATE, RESULT, BEST, LAST, UNTRAINED, METRICS, CONFIG) if (out / name).exists()]
+    if present and not overwrite:
+        raise OutputExistsError(
+            f"there is a training run already ({present[0]})",
+            where=str(out),
+            remedy="resume it, allow overwriting, or name another folder",
+        )
+    for name in present:
+        (out / name).unlink()
+
+
+def check_resumable(config: Config, out: Path) -> TrainResult | None:
+    """Return the result of a finished run, None for one that can go on, or raise."""
+    if not (out / STATE).is_file() or not (out / CONFIG).is_file():
+        raise TrainingError("there is no run to resume", where=str(out), remedy="start it without resume")
+    before = load_config(out / CONFIG)
+    if config_hash(before) != config_hash(config):
+        old, new = _flat(before.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
+        changed = [f"{key} was {old[key]}, is {new[key]}" for key in old if old[key] != new[key]]
+        raise ConfigError(
+            f"the run to resume has another configuration: {'; '.join(changed)}",
+            where=str(out / CONFIG),
+            remedy="resume with the same configuration or start anew",
+        )
+    if not (out / RESULT).is_file():
+        return None
+    facts = json.loads((out / RESULT).read_text(encoding="utf-8"))
+    found: dict[str, Any] = {field.name: facts.get(field.name) for field in dataclasses.fields(TrainResult)}
+    found |= {"out": out, "checkpoint": out / BEST, "last": out / LAST, "untrained": out / UNTRAINED}
+    return TrainResult(**found | {"warnings": tuple(facts["warnings"])})
+
+
+def write_metrics(out: Path, metrics: Metrics) -> None:
+    """Write one JSON line per epoch."""
+    write_atomic(out / METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
+
+
+def write_result(result: TrainResult, **facts: Any) -> None:
+    """Write the outcome and further facts as JSON; a run is finished when this file is there."""
+    content = {key: value for key, value in dataclasses.asdict(result).items() if not isinstance(value, Path)}
+    write_atomic(result.out / RESULT, (json.dumps(content | facts, indent=2) + "\n").encode())
+
+
+def write_state(
+    out: Path, network: Network, optimiser: Optimizer, config: Config, metrics: Metrics, best_epoch: int
+) -> None:
+    """Write all that a resumed run needs, in one file."""
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for index, values in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{key}": v for key, v in values.items() if isinstance(v, Tensor)}
+    meta = {
+        "format": FORMAT_VERSION,
+        "kind": "training state",
+        "config_hash": config_hash(config),
+        "best_epoch": best_epoch,
+        "metrics": metrics,
+    }
+    write_tensors(out / STATE, tensors, meta)
+
+
+def read_state(out: Path, network: Network, optimiser: Optimizer, config: Config) -> tuple[Metrics, int]:
+    """Fill `network` and `optimiser`; return the metrics so far and the best epoch."""
+    tensors, meta = read_tensors(out / STATE, "training state")
+    weights: dict[str, Tensor] = {}
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        if kind == "network":
+            weights[rest] = tensor
+        else:
+            index, _, key = rest.partition(".")
+            state.setdefault(int(index), {})[key] = tensor
+    try:
+        if meta["config_hash"] != config_hash(config):
+            raise CheckpointError("the state belongs to another configuration", where=str(out / STATE))
+        network.load_state_dict(weights)
+        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+        metrics: Metrics = meta["metrics"]
+        best_epoch: int = meta["best_epoch"]
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"the state does not fit ({error})", where=str(out / STATE)) from None
+    return metrics, best_epoch
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat

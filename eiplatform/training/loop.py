@@ -1,0 +1,269 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+import yaml
+from torch import Tensor
+from torch.nn import functional
+from torch.optim import SGD, AdamW, Optimizer
+
+from eiplatform.config import Config, TrainingConfig, config_hash
+from eiplatform.datasets import DataBundle, load, split_validation
+from eiplatform.errors import DeviceError, TrainingError
+from eiplatform.snn import Network, build_network, dale, initialise_ei
+from eiplatform.snn import load as load_checkpoint
+from eiplatform.snn import save as save_checkpoint
+from eiplatform.snn.checkpoint import write_atomic
+from eiplatform.snn.diagnosis import check_rates, first_non_finite
+from eiplatform.training.evaluation import as_tensors, evaluate
+from eiplatform.training.files import (
+    BEST,
+    CONFIG,
+    LAST,
+    UNTRAINED,
+    Metrics,
+    TrainResult,
+    check_resumable,
+    claim,
+    read_state,
+    write_metrics,
+    write_result,
+    write_state,
+)
+from eiplatform.training.schedule import epoch_order, learning_rate
+
+__all__ = ["Progress", "fit", "initialise"]
+
+Progress = Callable[[int, int, str], None]
+
+
+def initialise(config: Config, seed: int | None = None, *, data: DataBundle | None = None) -> Network:
+    """Build a network and apply E-I Init on the first training batch.
+
+    Parameters
+    ----------
+    config : Config
+    seed : int, optional
+        Of the weights (default ``config.seed``).  The batch stays that of ``config.seed``:
+        other seeds give other null networks for the same inputs.
+    data : DataBundle, optional
+        If it is loaded already.
+
+    Returns
+    -------
+    Network
+    """
+    data = load(config.dataset.name, config.dataset.root) if data is None else data
+    train, _ = split_validation(data.train, config.dataset.validation, config.seed)
+    first = epoch_order(len(train), config.seed, 1)[: config.training.batch_size]
+    network = build_network(config, data.info.input_shape, data.info.n_classes)
+    generator = torch.Generator().manual_seed(config.seed if seed is None else seed)
+    initialise_ei(network, torch.from_numpy(train.images[first]), generator)
+    return network
+
+
+def fit(
+    config: Config,
+    out: Path | str,
+    *,
+    progress: Progress | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> TrainResult:
+    """Train the network that `config` describes.
+
+    Writes into `out`: ``config.yml``, ``metrics.jsonl`` (a line per epoch, epoch 0 untrained),
+    ``untrained``, ``best``, ``last`` and ``state.safetensors`` and, at the end, ``result.json``.
+
+    Parameters
+    ----------
+    config : Config
+    out : path
+    progress : callable, optional
+        Called as ``progress(done, total, message)`` after each iteration.
+    resume : bool
+        Continue the run in `out` after its last complete epoch; a finished run is returned.
+    overwrite : bool
+        Replace the run in `out`.
+
+    Returns
+    -------
+    TrainResult
+
+    Raises
+    ------
+    OutputExistsError
+        If `out` holds a run and neither `resume` nor `overwrite` is given.
+    ConfigError
+        If the run to resume has another configuration.
+    TrainingError
+        If there is nothing to resume, the loss is not finite, or a layer is dead or saturated.
+    DeviceError
+        If the device is not there.
+    """
+    out = Path(out)
+    device = _device(config)
+    data = load(config.dataset.name, config.dataset.root)
+    if resume:
+        finished = check_resumable(config, out)
+        if finished is not None:
+            return finished
+    else:
+        claim(out, overwrite)
+    with _deterministic(device):
+        return _Run(config, out, data, device, progress).go(resume)
+
+
+class _Run:
+    def __init__(
+        self, config: Config, out: Path, data: DataBundle, device: torch.device, progress: Progress | None
+    ) -> None:
+        self.config, self.out, self.data, self.device, self.progress = config, out, data, device, progress
+        self.train, self.validation = split_validation(data.train, config.dataset.validation, config.seed)
+        self.per_epoch = math.ceil(len(self.train) / config.training.batch_size)
+        self.metrics: Metrics = []
+        self.best_epoch = 0
+
+    def go(self, resume: bool) -> TrainResult:
+        if resume:
+            network = build_network(self.config, self.data.info.input_shape, self.data.info.n_classes)
+        else:
+            network = initialise(self.config, data=self.data)
+        self.network = network.to(self.device)
+        self.optimiser = _optimiser(self.config.training, self.network)
+        dale.attach(self.optimiser, self.network)
+        if resume:
+            self.metrics, self.best_epoch = read_state(self.out, self.network, self.optimiser, self.config)
+            write_metrics(self.out, self.metrics)
+        else:
+            plain = self.config.model_dump(mode="json")
+            write_atomic(self.out / CONFIG, yaml.safe_dump(plain, sort_keys=False).encode())
+            save_checkpoint(self.out / UNTRAINED, self.network, self.config, epoch=0)
+            self._close_epoch(0, None, time.perf_counter())
+        for epoch in range(len(self.metrics), self.config.training.epochs + 1):
+            start = time.perf_counter()
+            self._close_epoch(epoch, self._epoch(epoch), start)
+        return self._finish()
+
+    def _epoch(self, epoch: int) -> tuple[float, float]:
+        """Show every training sample once; return mean loss and accuracy on the way."""
+        part, n = self.config.training, len(self.train)
+        order = epoch_order(n, self.config.seed, epoch)
+        summed, correct = 0.0, 0
+        for number in range(self.per_epoch):
+            iteration = (epoch - 1) * self.per_epoch + number
+            for group in self.optimiser.param_groups:
+                group["lr"] = learning_rate(part, iteration, self.per_epoch)
+            index = order[number * part.batch_size : (number + 1) * part.batch_size]
+            x, y = as_tensors(self.train, index, self.device)
+            logits = self.network.run(x).logits
+            loss = functional.cross_entropy(logits, y)
+            value = loss.item()
+            if not math.isfinite(value):
+                self._diverged(f"epoch {epoch}, iteration {number + 1} of {self.per_epoch}", x)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            summed += value * len(index)
+            correct += int((logits.argmax(1) == y).sum())
+            self._report(iteration + 1, f"epoch {epoch}/{part.epochs}, loss {value:.3f}")
+        return summed / n, correct / n
+
+    def _close_epoch(self, epoch: int, trained: tuple[float, float] | None, start: float) -> None:
+        """Validate and write; the state comes after the checkpoints, as it makes the epoch count."""
+        found = evaluate(self.network, self.validation, batch_size=self.config.training.batch_size)
+        if not math.isfinite(found.loss):
+            x, _ = as_tensors(self.validation, slice(self.config.training.batch_size), self.device)
+            self._diverged(f"after epoch {epoch}", x)
+        history = [(line["epoch"], line["rates"]) for line in self.metrics] + [(epoch, found.rates)]
+        self.metrics.append(
+            {
+                "epoch": epoch,
+                "loss": trained[0] if trained else None,
+                "train_accuracy": trained[1] if trained else None,
+                "validation_loss": found.loss,
+                "validation_accuracy": found.accuracy,
+                "learning_rate": self.optimiser.param_groups[0]["lr"] if trained else None,
+                "rates": found.rates,
+                "silent": found.silent,
+                "warnings": check_rates(history),
+                "seconds": time.perf_counter() - start,
+            }
+        )
+        best = self.metrics[self.best_epoch]["validation_accuracy"]
+        if epoch and (self.best_epoch == 0 or found.accuracy >= best):
+            self.best_epoch = epoch
+            save_checkpoint(self.out / BEST, self.network, self.config, epoch=epoch)
+        write_state(self.out, self.network, self.optimiser, self.config, self.metrics, self.best_epoch)
+        write_metrics(self.out, self.metrics)
+
+    def _finish(self) -> TrainResult:
+        """Open the test split, for the first and only time."""
+        part = self.config.training
+        save_checkpoint(self.out / LAST, self.network, self.config, epoch=part.epochs)
+        chosen, _ = load_checkpoint(self.out / BEST)
+        tested = evaluate(chosen.to(self.device), self.data.test, batch_size=part.batch_size)
+        result = TrainResult(
+            out=self.out,
+            checkpoint=self.out / BEST,
+            last=self.out / LAST,
+            untrained=self.out / UNTRAINED,
+            epochs=part.epochs,
+            best_epoch=self.best_epoch,
+            validation_accuracy=self.metrics[self.best_epoch]["validation_accuracy"],
+            test_accuracy=tested.accuracy,
+            n_test=len(self.data.test),
+            config_hash=config_hash(self.config),
+            warnings=tuple(self.metrics[-1]["warnings"]),
+            seconds=sum(line["seconds"] for line in self.metrics),
+        )
+        software = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+        write_result(result, software=software, dataset=dataclasses.asdict(self.data.info))
+        self._report(part.epochs * self.per_epoch, f"test accuracy {tested.accuracy:.2%}")
+        return result
+
+    def _diverged(self, when: str, x: Tensor) -> NoReturn:
+        raise TrainingError(
+            f"the loss is not finite ({when}); first not finite: {first_non_finite(self.network, x)}",
+            where=str(self.out),
+            remedy="try: lower training.learning_rate, lengthen training.warmup_epochs, keep network.prop.stabilise on",
+        )
+
+    def _report(self, done: int, message: str) -> None:
+        if self.progress is not None:
+            self.progress(done, self.config.training.epochs * self.per_epoch, message)
+
+
+def _optimiser(part: TrainingConfig, network: Network) -> Optimizer:
+    if part.optimiser == "adamw":
+        return AdamW(network.parameters(), lr=part.learning_rate, weight_decay=part.weight_decay)
+    return SGD(network.parameters(), lr=part.learning_rate, momentum=part.momentum, weight_decay=part.weight_decay)
+
+
+def _device(config: Config) -> torch.device:
+    if config.training.device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("there is no CUDA device", where="training.device", valid="cpu")
+    return torch.device(config.training.device)
+
+
+@contextmanager
+def _deterministic(device: torch.device) -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled()
+    if device.type == "cuda":
+        # cuBLAS is deterministic only with a fixed workspace.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

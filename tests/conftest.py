@@ -1,0 +1,178 @@
+"""Small recordings that tests share; each is built from formulas, not from a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from eiplatform.store.schema import population_dataset
+from eiplatform.store.writer import RecordingWriter
+
+N_SAMPLES, N_STEPS, N_NEURONS = 40, 4, 6
+
+
+def lif(drive: np.ndarray, *, threshold: float, decay: float) -> tuple[np.ndarray, np.ndarray]:
+    """Integrate and fire, straight from the definition; arrays (sample, time, neuron)."""
+    voltage, spikes = np.zeros_like(drive), np.zeros(drive.shape, dtype=bool)
+    state = np.zeros_like(drive[:, 0])
+    for step in range(drive.shape[1]):
+        voltage[:, step] = state + drive[:, step]
+        spikes[:, step] = voltage[:, step] >= threshold
+        state = decay * (voltage[:, step] - threshold * spikes[:, step])
+    return voltage, spikes
+
+
+def layer(
+    samples: np.ndarray, *, seed: int = 0, steps: int = N_STEPS, neurons: int = N_NEURONS, ratio: float = 1.25
+) -> xr.Dataset:
+    """Return an E population of a network that obeys every sum rule."""
+    rng = np.random.default_rng([seed, 7])
+    shape = (len(samples), steps, neurons)
+    inh = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    exc = (np.float32(ratio) * inh + rng.uniform(0, 0.4, shape)).astype(np.float32)
+    div = rng.uniform(0.2, 0.6, shape).astype(np.float32)
+    gain_exc, bias = np.ones(neurons, np.float32), np.linspace(-0.1, 0.1, neurons, dtype=np.float32)
+    net, gain = exc - inh, gain_exc / div
+    drive = gain * net + bias
+    voltage, spikes = lif(drive, threshold=1.0, decay=0.5)
+    return population_dataset(
+        {
+            "current_exc": exc,
+            "current_inh": inh,
+            "current_net": net,
+            "inhibition_div": div,
+            "gain": gain,
+            "drive": drive,
+            "voltage": voltage,
+            "spikes": spikes,
+        },
+        sample=samples,
+        time=np.arange(steps),
+        neuron=np.arange(neurons),
+        dt=1.0,
+        time_units="step",
+        current_units="1",
+        n_neurons=neurons,
+        role="E",
+        parameters={"bias": bias, "gain_exc": gain_exc},
+        sample_coords={"label": samples % 3},
+        attrs={"threshold": 1.0, "membrane_decay": 0.5, "reset": "soft"},
+    )
+
+
+def readout(samples: np.ndarray, *, correct: float = 1.0) -> xr.Dataset:
+    """Return a readout of 3 neurons that is right for the first part `correct` of the samples."""
+    labels = samples % 3
+    right = np.arange(len(samples)) < round(correct * len(samples))
+    winner = np.where(right, labels, (labels + 1) % 3)
+    exc = np.ones((len(samples), N_STEPS, 3), np.float32)
+    exc[np.arange(len(samples)), :, winner] = 2.0
+    inh = np.full_like(exc, 0.5)
+    return population_dataset(
+        {"current_exc": exc, "current_inh": inh, "current_net": exc - inh},
+        sample=samples,
+        time=np.arange(N_STEPS),
+        neuron=np.arange(3),
+        dt=1.0,
+        time_units="step",
+        current_units="1",
+        n_neurons=3,
+        role="E",
+        sample_coords={"label": labels},
+    )
+
+
+def circuit_population(seed: int, *, neurons: int = 5, n_all: int = 8, duration: float = 700.0) -> xr.Dataset:
+    """Return an E population of a circuit: Poisson spikes at 20 Hz, E and I sharing a fluctuation."""
+    rng = np.random.default_rng([seed, 11])
+    shape = (1, int(duration), neurons)
+    shared = rng.normal(0, 1, shape)
+    external = (10 + rng.normal(0, 0.1, shape)).astype(np.float32)
+    recurrent = (20 + shared + rng.normal(0, 1, shape)).astype(np.float32)
+    inh = (24 + shared + rng.normal(0, 1, shape)).astype(np.float32)
+    counts = rng.poisson(20.0 * duration / 1000.0, n_all)
+    times = rng.uniform(0, duration, counts.sum())
+    exc = recurrent + external
+    return population_dataset(
+        {
+            "current_exc": exc,
+            "current_exc_recurrent": recurrent,
+            "current_exc_external": external,
+            "current_inh": inh,
+            "current_net": exc - inh,
+        },
+        sample=np.array([seed]),
+        time=np.arange(duration),
+        neuron=np.arange(neurons),
+        dt=1.0,
+        time_units="ms",
+        current_units="mV",
+        n_neurons=n_all,
+        role="E",
+        events={
+            "spike_time": times,
+            "spike_neuron": np.repeat(np.arange(n_all), counts),
+            "spike_sample": np.full(len(times), seed),
+        },
+        attrs={"duration": duration, "warmup": 100.0, "threshold": 20.0, "reset": 10.0, "tau_membrane": 20.0},
+    )
+
+
+THEORY = {
+    "rate": 20.0,
+    "current_exc": 30.0,
+    "current_exc_recurrent": 20.0,
+    "current_exc_external": 10.0,
+    "current_inh": 24.0,
+    "current_net": 6.0,
+}
+
+
+def write_network(
+    path: Path,
+    *,
+    seed: int = 0,
+    samples: int = N_SAMPLES,
+    steps: int = N_STEPS,
+    ratio: float = 1.25,
+    correct: float = 1.0,
+    lesions: list[dict[str, object]] | None = None,
+    shards: int = 2,
+) -> Path:
+    """Write a network's recording of two layers and, at T = 4, a readout."""
+    source = {"kind": "network", "label": path.name, "name": "toy", "lesions": lesions or []}
+    with RecordingWriter(path, source=source, config={"seed": seed}) as writer:
+        for part in np.array_split(np.arange(samples), shards):
+            populations = {
+                "fc1/E": layer(part, seed=seed, steps=steps, ratio=ratio),
+                "fc2/E": layer(part, seed=seed + 1, steps=steps, ratio=ratio),
+            }
+            if steps == N_STEPS:
+                populations["readout/E"] = readout(part, correct=correct)
+            writer.append(populations)
+    return path
+
+
+def write_circuit(path: Path, *, seeds: tuple[int, ...] = (1, 2, 3)) -> Path:
+    """Write a circuit's recording, one shard per seed."""
+    source = {"kind": "circuit", "label": path.name, "name": "toy-circuit", "theory": THEORY}
+    with RecordingWriter(path, source=source, config={}) as writer:
+        for seed in seeds:
+            writer.append({"E": circuit_population(seed)})
+    return path
+
+
+@pytest.fixture
+def network_recording(tmp_path: Path) -> Callable[..., Path]:
+    """Return :func:`write_network` with names instead of paths."""
+    return lambda name="network", **options: write_network(tmp_path / name, **options)
+
+
+@pytest.fixture
+def circuit_recording(tmp_path: Path) -> Callable[..., Path]:
+    """Return :func:`write_circuit` with names instead of paths."""
+    return lambda name="circuit", **options: write_circuit(tmp_path / name, **options)

@@ -1,0 +1,117 @@
+"""What no statistic may depend on: units, order of neurons and samples, how data are held."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import eiplatform.statistics as ei
+from eiplatform.statistics import base
+from eiplatform.store.schema import population_dataset
+
+seeds = st.integers(0, 2**32 - 1)
+CURRENTS = [key for key, entry in ei.STATISTICS.items() if "current_exc" in entry.needs]
+
+
+def population(seed, n_samples=31, n_steps=100, n_neurons=5, scale=1.0):
+    rng = np.random.default_rng(seed)
+    shape = (n_samples, n_steps, n_neurons)
+    common = rng.gamma(2.0, size=(n_samples, n_steps, 1))
+    exc, inh = common + rng.gamma(2.0, size=shape), common + rng.gamma(3.0, size=shape)
+    return population_dataset(
+        {
+            "current_exc": scale * exc,
+            "current_inh": scale * inh,
+            "gain": rng.gamma(3.0, size=shape),
+            "spikes": rng.random(shape) < 0.3,
+        },
+        sample=np.arange(n_samples), time=np.arange(n_steps), neuron=np.arange(n_neurons), dt=1.0,
+        time_units="step", current_units="1", n_neurons=n_neurons, role="E",
+    )  # fmt: skip
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds, exponent=st.floats(-6, 6))
+def test_balance_does_not_depend_on_the_unit_of_current(seed, exponent):
+    for key in CURRENTS:
+        np.testing.assert_allclose(
+            ei.per_neuron(population(seed, scale=10.0**exponent), key),
+            ei.per_neuron(population(seed), key),
+            rtol=1e-7, atol=1e-9,
+        )  # fmt: skip
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds)
+def test_order_of_neurons_and_samples_does_not_matter(seed):
+    data = population(seed)
+    rng = np.random.default_rng(seed)
+    neurons, samples = rng.permutation(5), rng.permutation(31)
+    for key in ei.STATISTICS:
+        values = ei.per_neuron(data, key)
+        shuffled = ei.per_neuron(data.isel(neuron=neurons, sample=samples), key)
+        np.testing.assert_allclose(shuffled, values[neurons], rtol=1e-9, atol=1e-11)
+        np.testing.assert_array_equal(shuffled["neuron"], neurons)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds)
+def test_dense_spikes_and_events_are_the_same_recording(seed):
+    dense = population(seed)
+    sample, step, neuron = np.nonzero(dense["spikes"].values)
+    events = population_dataset(
+        {}, sample=np.arange(31), time=np.arange(100), neuron=np.arange(5), dt=1.0, time_units="ms",
+        current_units="mV", n_neurons=5, role="E", attrs={"duration": 100.0},
+        events={"spike_time": step.astype(float), "spike_neuron": neuron, "spike_sample": sample},
+    )  # fmt: skip
+    for call in (lambda d: d.ei.cv_isi(), lambda d: d.ei.lv(), lambda d: d.ei.fano_factor(window=10)):
+        np.testing.assert_allclose(call(events), call(dense), rtol=1e-12)
+    np.testing.assert_allclose(events.ei.rate(), 1000 * dense.ei.rate(), rtol=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds, n=st.integers(2, 40), gain=st.floats(0.1, 10.0))
+def test_correlations_stay_in_their_range_and_flip_with_the_sign(seed, n, gain):
+    rng = np.random.default_rng(seed)
+    exc, inh = rng.normal(size=(40, n)), rng.normal(size=(40, n))
+    one = np.ones((1, 40))
+    for pairs in base.PAIRS:
+        r = base.pair_correlation(one, base.CurrentPair(exc, inh), pairs)
+        assert (np.abs(r) <= (2 if pairs == "excess" else 1) + 1e-12).all()
+        flipped = base.pair_correlation(one, base.CurrentPair(exc, 3.0 - gain * inh), pairs)
+        np.testing.assert_allclose(flipped, -r, rtol=1e-7, atol=1e-10)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds, stretch=st.floats(0.01, 100.0))
+def test_irregularity_does_not_depend_on_the_unit_of_time(seed, stretch):
+    rng = np.random.default_rng(seed)
+    time, neuron, sample = rng.uniform(0, 100, 400), rng.integers(0, 6, 400), rng.integers(0, 2, 400)
+
+    def trains(factor):
+        return base.SpikeTrains.from_events(
+            factor * time, neuron, sample, n_neurons=6, n_samples=2, duration=100.0 * factor, units="ms"
+        )
+
+    one = np.ones((1, 2))
+    for kernel in (base.cv_isi, base.lv):
+        np.testing.assert_allclose(kernel(trains(stretch), one), kernel(trains(1.0), one), rtol=1e-9)
+    np.testing.assert_allclose(base.rate(trains(stretch), one) * stretch, base.rate(trains(1.0), one), rtol=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds, where=st.integers(1, 30))
+def test_merging_two_shards_equals_the_whole(seed, where):
+    """Means of shards, weighted by their samples, are the mean of the whole."""
+    data = population(seed, n_steps=4)
+    parts = [data.isel(sample=slice(where)), data.isel(sample=slice(where, None))]
+    for key in ("rate", "gain"):
+        merged = sum(part.sizes["sample"] * ei.per_neuron(part, key) for part in parts) / 31
+        np.testing.assert_allclose(merged, ei.per_neuron(data, key), rtol=1e-9)
+
+
+@pytest.mark.parametrize("key", list(ei.STATISTICS))
+def test_the_input_matters(key):
+    data = population(1)
+    other = population(2)
+    assert not np.allclose(ei.per_neuron(data, key), ei.per_neuron(other, key), equal_nan=True)

@@ -1,0 +1,213 @@
+"""Analyses give known answers on recordings made from formulas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import eiplatform
+from analyses import (
+    ANALYSES,
+    balance,
+    comparison,
+    distributions,
+    learning,
+    lesions,
+    load_result,
+    reference_check,
+    save_result,
+    traces,
+)
+from analyses.command import run_by_name
+from eiplatform.errors import ConfigError, EIPlatformError, StatisticError, StoreError, UnknownNameError
+from tests.conftest import THEORY, circuit_population
+
+Write = Callable[..., Path]
+FAST = {"n_bootstrap": 50, "seed": 0}
+
+
+def test_balance_stands_beside_its_null(network_recording: Write) -> None:
+    nulls = [network_recording(f"null{k}", seed=100 + k, ratio=1.0) for k in range(3)]
+    result = balance.run(network_recording("trained", ratio=2.0), nulls, **FAST)
+    ratio = result.sel(statistic="ei_ratio", population="fc1/E")
+    data = eiplatform.open(network_recording("again", ratio=2.0))["fc1/E"].ds
+    exc, inh = (data[name].values.astype(float).mean((0, 1)) for name in ("current_exc", "current_inh"))
+    assert float(ratio["value"]) == pytest.approx(np.exp(np.log(exc / inh).mean()), rel=1e-6)
+    assert float(ratio["low"]) < float(ratio["value"]) < float(ratio["high"])
+    assert float(ratio["null_maximum"]) < 1.3 < float(ratio["value"])
+    assert float(ratio["z"]) > 10
+    assert int(ratio["n_seeds"]) == 3 and result.attrs["n_nulls"] == 3
+    assert result["population"].values.tolist() == ["fc1/E", "fc2/E", "readout/E"]
+
+
+def test_a_null_on_other_samples_is_refused(network_recording: Write) -> None:
+    with pytest.raises(StatisticError, match="the null saw other samples"):
+        balance.run(network_recording("trained"), [network_recording("null", samples=36)], **FAST)
+
+
+def test_a_circuit_is_no_network(circuit_recording: Write) -> None:
+    with pytest.raises(ConfigError, match="must be of a network, this is of a circuit"):
+        balance.run(circuit_recording(), **FAST)
+
+
+def test_matching_time_averages_currents_exactly() -> None:
+    data = circuit_population(1)
+    matched = comparison.match_time(data, 13.86)
+    assert matched.attrs["dt"] == 14.0 and matched.sizes["time"] == 50
+    expected = data["current_exc"].values[:, :700].reshape(1, 50, 14, 5).mean(2)
+    np.testing.assert_allclose(matched["current_exc"].values, expected, rtol=1e-5)
+    assert matched["time"].values.tolist() == (14.0 * np.arange(50)).tolist()
+    assert matched.sizes["spike"] == data.sizes["spike"]
+
+
+def test_comparison_compares_what_is_comparable(network_recording: Write, circuit_recording: Write) -> None:
+    network = network_recording("long", samples=6, steps=120, ratio=2.0)
+    result = comparison.run(network, [circuit_recording()], **FAST)
+    assert result["reference"].values.tolist() == ["circuit: E"]
+    assert float(result["interval_ms"][0]) == 14.0
+    ratio = result.sel(statistic="ei_ratio", population="fc1/E", reference="circuit: E")
+    assert float(ratio["reference_value"]) == pytest.approx(30 / 24, rel=0.01)
+    assert float(ratio["difference"]) == pytest.approx(float(ratio["value"]) - float(ratio["reference_value"]))
+    assert float(ratio["difference_low"]) < float(ratio["difference"]) < float(ratio["difference_high"])
+    assert 0 < float(ratio["ceiling"]) < 0.05
+    rate = result.sel(statistic="rate")
+    assert not bool(rate["comparable"]) and str(rate["reason"].item())
+    assert np.isnan(rate["difference"]).all()
+    # what could not be computed says why
+    excluded = result["note"].sel(statistic="ei_correlation_samples", population="fc1/E").values
+    assert all("sample" in str(note) for note in excluded)
+
+
+def test_interval_of_a_difference_is_that_of_the_closed_form(circuit_recording: Write, network_recording: Write) -> None:
+    """For normal intervals (estimate +- h) MOVER gives the half-width sqrt(h1^2 + h2^2)."""
+    result = comparison.run(network_recording("long", samples=6, steps=120), [circuit_recording()], **FAST)
+    cell = result.sel(statistic="balance_index", population="fc2/E", reference="circuit: E")
+    below = np.hypot(cell["value"] - cell["low"], cell["reference_high"] - cell["reference_value"])
+    assert float(cell["difference"] - cell["difference_low"]) == pytest.approx(float(below))
+
+
+def test_distributions_are_densities(network_recording: Write) -> None:
+    result = distributions.run([network_recording("a"), network_recording("b", seed=9)], bins=30)
+    width = result["right"] - result["left"]
+    inside = (result["density"] * width).sum("bin", min_count=1)
+    np.testing.assert_allclose(inside, 1 - result["outside"], atol=1e-12)
+    gain = result.sel(recording="a", population="fc1/E", quantity="gain")
+    data = eiplatform.open(network_recording("c"))["fc1/E"].ds["gain"].values
+    assert float(gain["mean"]) == pytest.approx(np.log10(data.astype(float)).mean(), rel=1e-6)
+    assert int(gain["n"]) == data.size
+    assert int(result["n"].sel(population="readout/E", quantity="gain").max()) == 0
+
+
+def test_traces_choose_the_median_neuron(network_recording: Write, circuit_recording: Write) -> None:
+    result = traces.run([network_recording("long", samples=3, steps=120), circuit_recording()], points=60)
+    assert result["recording"].values.tolist() == ["long", "long", "circuit"]
+    data = eiplatform.open(circuit_recording("again"))["E"].ds.isel(sample=0, time=slice(60))
+    net = data["current_net"].mean("time").values
+    chosen = int(np.argsort(net)[len(net) // 2])
+    assert int(result["neuron"][2]) == chosen
+    shown = result["current"].sel(signal="current_exc").values[2]
+    np.testing.assert_allclose(shown, data["current_exc"].values[:, chosen], rtol=1e-6)
+    spikes = result["spike_time"].values[result["spike_panel"].values == 2]
+    assert len(spikes) and spikes.max() < 60
+
+
+def test_reference_check_measures_rate_and_currents(circuit_recording: Write) -> None:
+    result = reference_check.run([circuit_recording()])
+    row = result.sel(reference="circuit: E")
+    assert float(row["value"].sel(quantity="current_exc_external")) == pytest.approx(10, abs=0.02)
+    assert float(row["theory"].sel(quantity="rate")) == THEORY["rate"]
+    spikes = sum(circuit_population(seed).sizes["spike"] for seed in (1, 2, 3))
+    assert float(row["value"].sel(quantity="rate")) == pytest.approx(spikes / (8 * 0.7 * 3))
+    assert float(row["deviation"].sel(quantity="rate")) == pytest.approx(spikes / (8 * 0.7 * 3) / 20 - 1)
+
+
+def _dose(dose: float, pathway: str = "I->E subtractive") -> list[dict[str, object]]:
+    return [{"pathway": pathway, "layers": "fc*", "dose": dose}]
+
+
+def test_lesions_read_accuracy_from_the_recording(network_recording: Write) -> None:
+    recordings = [
+        network_recording("half", lesions=_dose(0.5), correct=0.4, ratio=2.0),
+        network_recording("intact", lesions=_dose(0.0), correct=0.9),
+    ]
+    result = lesions.run(recordings, **FAST)
+    assert result["dose"].values.tolist() == [0.0, 0.5]
+    assert result["accuracy"].values.tolist() == [0.9, 0.4]
+    # Wilson's interval for 36 of 40, from its formula
+    z, p, n = 1.959964, 0.9, 40
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    assert float(result["accuracy_low"][0]) == pytest.approx(centre - half, abs=1e-6)
+    assert float(result["accuracy_high"][0]) == pytest.approx(centre + half, abs=1e-6)
+    ratio = result["value"].sel(statistic="ei_ratio", population="fc1/E")
+    assert float(ratio.sel(dose=0.5)) > float(ratio.sel(dose=0.0))
+
+
+def test_lesions_refuse_what_is_no_dose_response(network_recording: Write) -> None:
+    intact = network_recording("intact", lesions=_dose(0.0))
+    with pytest.raises(StatisticError, match="exactly one lesion"):
+        lesions.run([intact, network_recording("plain")], **FAST)
+    with pytest.raises(StatisticError, match="different lesions"):
+        lesions.run([intact, network_recording("other", lesions=_dose(0.5, "input->E"))], **FAST)
+    with pytest.raises(StatisticError, match="different samples"):
+        lesions.run([intact, network_recording("fewer", lesions=_dose(0.5), samples=30)], **FAST)
+
+
+def test_learning_reads_metrics(tmp_path: Path) -> None:
+    lines = [
+        {
+            "epoch": epoch,
+            "loss": None if epoch == 0 else 1.0 / epoch,
+            "train_accuracy": None if epoch == 0 else 0.5,
+            "validation_loss": 1.0,
+            "validation_accuracy": 0.1 * epoch,
+            "rates": {"fc1": 0.2},
+            "silent": {"fc1": 0.0},
+        }
+        for epoch in range(4)
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    facts = {
+        "test_accuracy": 0.9,
+        "n_test": 40,
+        "best_epoch": 3,
+        "dataset": {"title": "toy"},
+        "warnings": [],
+        "config_hash": "0",
+    }
+    (tmp_path / "result.json").write_text(json.dumps(facts))
+    result = learning.run(tmp_path)
+    assert np.isnan(result["loss"].values[0]) and float(result["loss"].values[2]) == 0.5
+    assert float(result["test_low"]) < 0.9 < float(result["test_high"])
+    with pytest.raises(StoreError, match="file not found"):
+        learning.run(tmp_path / "nowhere")
+
+
+def test_results_survive_the_disk(network_recording: Write, tmp_path: Path) -> None:
+    result = distributions.run([network_recording("a")])
+    path = save_result(result, tmp_path / "deep" / "distributions.nc")
+    xr.testing.assert_identical(load_result(path).drop_attrs(), result.drop_attrs())
+    assert load_result(path).attrs["analysis"] == "distributions"
+    (tmp_path / "text.nc").write_text("no netCDF")
+    for wrong in (tmp_path / "text.nc", tmp_path / "absent.nc"):
+        with pytest.raises(StoreError, match="not the result of an analysis"):
+            load_result(wrong)
+
+
+@pytest.mark.parametrize("name", sorted(ANALYSES))
+def test_every_analysis_has_a_name_for_the_command_line(name: str, tmp_path: Path) -> None:
+    with pytest.raises(EIPlatformError) as caught:
+        run_by_name(name, [tmp_path])
+    assert not isinstance(caught.value, UnknownNameError)  # the name is known; the empty folder is the mistake
+
+
+def test_unknown_analysis_and_misplaced_null(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'balance'"):
+        run_by_name("balence", [tmp_path])
+    with pytest.raises(ConfigError, match="takes no null"):
+        run_by_name("traces", [tmp_path], [tmp_path])

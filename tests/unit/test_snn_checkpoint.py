@@ -1,0 +1,152 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from eiplatform import snn
+from eiplatform.config import Config, load_config
+from eiplatform.errors import ConfigError
+from eiplatform.snn import CheckpointError, dale
+
+CONFIG = load_config(None, ["network.hidden=[12, 8]", "network.steps=3"])
+
+
+@pytest.fixture
+def network() -> snn.Network:
+    network = snn.build_network(CONFIG, (1, 4, 4), 5)
+    snn.initialise_ei(network, torch.rand(8, 1, 4, 4), torch.Generator().manual_seed(1))
+    return network
+
+
+@pytest.fixture
+def path(network: snn.Network, tmp_path: Path) -> Path:
+    return snn.save(tmp_path / "deep" / "net.safetensors", network, CONFIG, epoch=3)
+
+
+def meta_of(path: Path) -> dict[str, object]:
+    header = path.read_bytes()
+    size = int.from_bytes(header[:8], "little")
+    found: dict[str, object] = json.loads(json.loads(header[8 : 8 + size])["__metadata__"]["eiplatform"])
+    return found
+
+
+def rewrite(path: Path, change_tensors: object = None, **meta: object) -> None:
+    tensors = load_file(path)
+    description = meta_of(path) | meta
+    if callable(change_tensors):
+        change_tensors(tensors)
+    save_file(tensors, path, {"eiplatform": json.dumps(description)})
+
+
+def test_round_trip_is_exact(network: snn.Network, path: Path) -> None:
+    loaded, config = snn.load(path)
+    assert config == CONFIG
+    x = torch.rand(3, 1, 4, 4)
+    assert torch.equal(loaded.run(x).logits, network.run(x).logits)
+    assert loaded.steps == 3
+    assert meta_of(path)["info"] == {"epoch": 3}
+    assert [file.name for file in path.parent.iterdir()] == ["net.safetensors"]
+
+
+def test_same_network_same_bytes(network: snn.Network, path: Path, tmp_path: Path) -> None:
+    again = snn.save(tmp_path / "again.safetensors", network, CONFIG, epoch=3)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_double_precision_is_kept(network: snn.Network, tmp_path: Path) -> None:
+    loaded, _ = snn.load(snn.save(tmp_path / "d.safetensors", network.double(), CONFIG))
+    assert {p.dtype for p in loaded.parameters()} == {torch.float64}
+
+
+def test_a_killed_write_leaves_the_old_file(network: snn.Network, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = path.read_bytes()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eiplatform.snn.checkpoint.os.fsync", killed)
+    with torch.no_grad():
+        network.circuits()["fc1"].weight_exc.mul_(2)
+    with pytest.raises(KeyboardInterrupt):
+        snn.save(path, network, CONFIG)
+    assert path.read_bytes() == before
+
+
+def test_negative_weights_are_neither_saved_nor_loaded(network: snn.Network, path: Path, tmp_path: Path) -> None:
+    rewrite(path, lambda tensors: tensors["layers.fc2.weight_inh_out"][0].fill_(-1e-9))
+    with pytest.raises(CheckpointError, match=r"fc2.weight_inh_out' has values that are negative.*Dale"):
+        snn.load(path)
+    with torch.no_grad():
+        network.circuits()["readout"].weight_exc[0, 0] = -1
+    with pytest.raises(CheckpointError, match="readout.weight_exc"):
+        snn.save(tmp_path / "bad.safetensors", network, CONFIG)
+    assert not (tmp_path / "bad.safetensors").exists()
+
+
+def test_an_uninitialised_network_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="not finite"):
+        snn.save(tmp_path / "x.safetensors", snn.build_network(CONFIG, (1, 4, 4), 5), CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("change", "meta", "message"),
+    [
+        (lambda t: t.pop("layers.fc1.bias"), {}, "'layers.fc1.bias' is missing"),
+        (lambda t: t.update(extra=torch.ones(1)), {}, "'extra' does not belong"),
+        (lambda t: t.update({"layers.fc1.bias": torch.ones(3)}), {}, r"shape \(3,\).*shape \(12,\)"),
+        (lambda t: t.update({"layers.fc1.bias": torch.ones(12, dtype=torch.int32)}), {}, "int32"),
+        (lambda t: t.update({"layers.fc1.bias": torch.ones(12, dtype=torch.float64)}), {}, "several dtypes"),
+        (lambda t: t.update({"layers.fc1.bias": torch.full((12,), torch.nan)}), {}, "fc1.bias' has values.*not finite"),
+        (None, {"format": 99}, r"describes itself as \(99"),
+        (None, {"n_classes": None}, "lacks or garbles"),
+        (None, {"config_hash": "0"}, "does not match its hash"),
+    ],
+)
+def test_damage_is_named(path: Path, change: object, meta: dict[str, object], message: str) -> None:
+    rewrite(path, change, **meta)
+    with pytest.raises(CheckpointError, match=message):
+        snn.load(path)
+
+
+def test_foreign_configurations_and_files(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        snn.load(tmp_path / "none.safetensors")
+    config = Config().model_dump(mode="json") | {"sed": 1}
+    rewrite(path, None, config=config)
+    with pytest.raises(ConfigError, match="did you mean 'seed'"):
+        snn.load(path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(CheckpointError, match="damaged"):
+        snn.load(path)
+    save_file({"a": torch.ones(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(CheckpointError, match="nothing"):
+        snn.load(tmp_path / "foreign.safetensors")
+
+
+@pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.AdamW])
+def test_dale_projection_after_each_step(network: snn.Network, optimiser: type[torch.optim.Optimizer]) -> None:
+    step = optimiser(network.parameters(), lr=1.0)  # type: ignore[call-arg]
+    handle = dale.attach(step, network)
+    target = torch.arange(8) % 5
+    touched = False
+    for _ in range(3):
+        loss = torch.nn.functional.cross_entropy(network.run(torch.rand(8, 1, 4, 4)).logits, target)
+        step.zero_grad()
+        loss.backward()
+        step.step()
+        assert not dale.violations(network)
+        touched |= any(bool((p == 0).any()) for p in dale.signed_parameters(network).values())
+    assert touched, "the case must push weights against the bound"
+    assert any(bool((layer.bias < 0).any()) for layer in network.modules() if isinstance(layer, snn.EILayer))
+    handle.remove()
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, 10.0)
+    step.step()
+    assert dale.violations(network), "without the projection the same step breaks the law"
+
+
+def test_signed_parameters_are_all_but_the_biases(network: snn.Network) -> None:
+    names = set(dict(network.named_parameters()))
+    assert names - set(dale.signed_parameters(network)) == {"layers.fc1.bias", "layers.fc2.bias"}

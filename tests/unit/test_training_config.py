@@ -1,0 +1,133 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from eiplatform.config import Config, config_hash, load_config, parse_config
+from eiplatform.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_defaults_are_the_papers() -> None:
+    part = Config().training
+    assert (part.optimiser, part.momentum, part.weight_decay, part.learning_rate) == ("sgd", 0.9, 5e-4, 2e-3)
+    assert (part.epochs, part.warmup_epochs, part.batch_size, part.warmup_from) == (300, 10, 128, 1e-7)
+    assert (Config().network.steps, Config().network.ei_ratio, Config().network.neuron.tau) == (4, 4, 2.0)
+
+
+def test_shipped_configurations_are_valid() -> None:
+    files = sorted((ROOT / "analyses" / "configs").glob("*.yml"))
+    assert "digits-mlp.yml" in [file.name for file in files]
+    config = load_config(ROOT / "analyses" / "configs" / "digits-mlp.yml", ["seed=7"])
+    assert len(config.network.hidden) >= 3
+    assert (config.seed, config.network.steps, config.dataset.name) == (7, 4, "digits")
+
+
+def test_files_and_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "c.yml"
+    path.write_text("seed: 3\nnetwork:\n  hidden: [8, 4]\ntraining: {learning_rate: 1e-2}\n")
+    config = load_config(path, ["network.neuron.tau=3", "network.hidden=[16]", "seed=4", "seed=5"])
+    assert (config.seed, config.network.hidden, config.network.neuron.tau) == (5, (16,), 3.0)
+    assert config.training.learning_rate == 0.01
+    path.write_text("")
+    assert load_config(path) == Config()
+
+
+def test_a_resolved_configuration_reads_back(tmp_path: Path) -> None:
+    config = load_config(None, ["network.hidden=[8]", "dataset.root=/data"])
+    path = tmp_path / "c.yml"
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    assert load_config(path) == config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "network.hiden=[3]",
+            "network.hiden: unknown key 'hiden' – did you mean 'hidden'.*valid: architecture, circuit",
+        ),
+        ("trainig.epochs=3", "unknown key 'trainig' – did you mean 'training'.*valid: seed, dataset"),
+        ("network.neuron.theshold=3", "network.neuron.theshold: .*did you mean 'threshold'.*valid: tau, threshold"),
+        ("network.circuit=bn", "network.circuit: 'bn' is not possible.*valid: ei"),
+        ("network.neuron.surrogate=sigmod", "did you mean 'sigmoid'.*valid: sigmoid, atan"),
+        ("network.hidden=[0, 3]", "network.hidden.0: 0 is not possible.*greater than or equal to 1"),
+        ("network.hidden=[]", "network.hidden: .*at least 1 item"),
+        ("network.hidden=3", "network.hidden: 3 is not possible.*array"),
+        ("network.hidden=[1, true]", "network.hidden.1: True"),
+        ("network.steps='4'", "network.steps: '4'.*integer"),
+        ("network.steps=4.0", "network.steps: 4.0.*integer"),
+        ("network.prop.stabilise=1", "network.prop.stabilise: 1 .*boolean"),
+        ("training.learning_rate=.nan", "training.learning_rate: nan.*finite"),
+        ("training.learning_rate=-1", "training.learning_rate: -1.*greater than 0"),
+        ("training.epochs=5", r"training: warmup_epochs \(10\) must be less than epochs \(5\)"),
+        ("network=3", "network: 3 stands where keys are needed.*valid: architecture"),
+        ("seed.a=3", "'seed' has no keys of its own|seed: .*integer"),
+        ("seed", "'seed' is not an override.*valid: key=value"),
+        (".seed=3", "not an override"),
+        ("network.hidden=[3", "not YAML"),
+        ("dataset.root=2020-01-01", None),
+    ],
+)
+def test_bad_values_are_one_clear_line(override: str, message: str | None) -> None:
+    if message is None:
+        assert load_config(None, [override]).dataset.root == "2020-01-01"
+        return
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(None, [override])
+    assert "\n" not in str(caught.value)
+    assert "pydantic" not in str(caught.value)
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed: 1\nseed: 2\n", "the key 'seed' occurs twice"),
+        ("1: 2\n", "the key 1 is not text"),
+        ("- 1\n", "holds no keys"),
+        ("a: [\n", "not YAML"),
+        ("seed: !!python/object/apply:os.system ['true']\n", "not YAML"),
+        ("seed: x\ntraining: {epochs: y}\n", "seed: 'x' is not possible.*1 more mistakes follow"),
+    ],
+)
+def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "c.yml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_config(tmp_path / "none.yml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path)
+    (tmp_path / "latin.yml").write_bytes(b"seed: \xff")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "latin.yml")
+
+
+def test_configurations_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        Config().seed = 2  # type: ignore[misc]
+
+
+def test_hash_covers_what_decides_the_outcome() -> None:
+    base = config_hash(Config())
+    assert len(base) == 64
+    assert config_hash(parse_config(Config().model_dump(mode="json"))) == base
+    assert config_hash(load_config(None, ["dataset.root=/elsewhere"])) == base
+    for override in ("seed=2", "network.steps=5", "network.prop.straight_through=false", "dataset.validation=0.2"):
+        assert config_hash(load_config(None, [override])) != base
+
+
+def test_importing_the_configuration_is_cheap() -> None:
+    code = "import sys, eiplatform.config, eiplatform.datasets; print('torch' in sys.modules, 'sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["False", "False"]

@@ -1,0 +1,279 @@
+"""The training loop: it learns, resumes bit for bit, reads the test split once, and says what is wrong."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eiplatform import snn, training
+from eiplatform.config import Config, TrainingConfig, load_config
+from eiplatform.datasets import DataBundle, load
+from eiplatform.errors import ConfigError, DeviceError, OutputExistsError, TrainingError, UnknownNameError
+from eiplatform.snn import CheckpointError
+from eiplatform.snn.diagnosis import check_rates, first_non_finite
+from eiplatform.training import epoch_order, evaluate, fit, initialise, learning_rate, loop
+
+SMALL = [
+    "network.hidden=[48, 32]",
+    "network.steps=3",
+    "training.epochs=4",
+    "training.warmup_epochs=1",
+    "training.batch_size=32",
+    "training.learning_rate=2e-2",
+]
+
+
+def small(*overrides: str) -> Config:
+    return load_config(None, [*SMALL, *overrides])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> training.TrainResult:
+    return fit(small(), tmp_path_factory.mktemp("run") / "a")
+
+
+def test_it_learns_and_leaves_what_it_promises(finished: training.TrainResult) -> None:
+    assert finished.test_accuracy > 0.8
+    assert finished.n_test == 359
+    names = {path.name for path in finished.out.iterdir()}
+    assert names == {
+        "config.yml",
+        "metrics.jsonl",
+        "result.json",
+        *(f"{name}.safetensors" for name in ("untrained", "best", "last", "state")),
+    }
+    lines = metrics(finished.out)
+    assert [line["epoch"] for line in lines] == [0, 1, 2, 3, 4]
+    assert lines[0]["loss"] is None and lines[0]["validation_accuracy"] < 0.3
+    assert lines[-1]["loss"] < lines[1]["loss"]
+    assert set(lines[-1]["rates"]) == {"fc1", "fc2"} and all(0 < rate < 1 for rate in lines[-1]["rates"].values())
+    accuracies = [line["validation_accuracy"] for line in lines]
+    assert finished.validation_accuracy == max(accuracies[1:]) == accuracies[finished.best_epoch]
+    result = json.loads((finished.out / "result.json").read_text())
+    assert result["test_accuracy"] == finished.test_accuracy
+    assert result["dataset"]["sha256"]
+    assert load_config(finished.out / "config.yml") == small()
+
+
+def test_the_reported_accuracy_is_that_of_the_checkpoint(finished: training.TrainResult) -> None:
+    network, _ = snn.load(finished.checkpoint)
+    test = load("digits").test
+    with torch.no_grad():
+        right = network.run(torch.from_numpy(test.images)).logits.argmax(1).numpy() == test.labels
+    assert right.mean() == finished.test_accuracy
+
+
+def test_every_weight_obeys_dale(finished: training.TrainResult) -> None:
+    for path in (finished.checkpoint, finished.last):
+        network, _ = snn.load(path)
+        assert not snn.dale.violations(network)
+        assert any(bool((layer.bias < 0).any()) for layer in network.modules() if isinstance(layer, snn.EILayer))
+
+
+def test_the_untrained_network_is_ei_init_alone(finished: training.TrainResult) -> None:
+    untrained, _ = snn.load(finished.untrained)
+    null = initialise(small())
+    assert all(torch.equal(a, b) for a, b in zip(untrained.parameters(), null.parameters(), strict=True))
+    other = initialise(small(), seed=99)
+    first, second = null.circuits()["fc1"], other.circuits()["fc1"]
+    assert not torch.equal(first.weight_exc, second.weight_exc)
+    # The inputs are the same, so the data-dependent gain of the first layer is too.
+    assert torch.equal(first.get_parameter("gain_inh"), second.get_parameter("gain_inh"))
+
+
+def metrics(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, finished: training.TrainResult, optimiser: str) -> None:
+    config = small() if optimiser == "sgd" else small("training.optimiser=adamw", "training.learning_rate=2e-3")
+    whole = finished if optimiser == "sgd" else fit(config, tmp_path / "whole")
+    out = tmp_path / "killed"
+    stops = iter([60, 150])
+
+    def kill_at(step: int) -> loop.Progress:
+        def progress(done: int, total: int, message: str) -> None:
+            if done == step:
+                raise Killed
+
+        return progress
+
+    with pytest.raises(Killed):
+        fit(config, out, progress=kill_at(next(stops)))
+    with pytest.raises(Killed):
+        fit(config, out, progress=kill_at(next(stops)), resume=True)
+    assert not (out / "result.json").exists()
+    resumed = fit(config, out, resume=True)
+    for name in ("untrained", "best", "last"):
+        assert (out / f"{name}.safetensors").read_bytes() == (whole.out / f"{name}.safetensors").read_bytes(), name
+    a, b = load_file(whole.out / "state.safetensors"), load_file(out / "state.safetensors")
+    assert set(a) == set(b) and any(name.startswith("optimiser.") for name in a)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert resumed.test_accuracy == whole.test_accuracy
+    both = [[{k: v for k, v in line.items() if k != "seconds"} for line in metrics(run)] for run in (whole.out, out)]
+    assert both[0] == both[1]
+    # A finished run is not trained again.
+    again = fit(config, out, resume=True, progress=kill_at(1))
+    assert again == resumed
+
+
+def test_another_seed_is_another_run(tmp_path: Path, finished: training.TrainResult) -> None:
+    other = fit(small("seed=2", "training.epochs=2"), tmp_path / "b")
+    a, b = load_file(finished.untrained), load_file(other.untrained)
+    assert not torch.equal(a["layers.fc1.weight_exc"], b["layers.fc1.weight_exc"])
+
+
+def test_the_test_split_is_read_once_and_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+
+    def watched(name: str, root: str | None = None) -> DataBundle:
+        data = load(name, root)
+        read = data.read_test
+        data.read_test = lambda: events.append("test") or read()  # type: ignore[func-returns-value]
+        return data
+
+    monkeypatch.setattr(loop, "load", watched)
+    fit(
+        small("training.epochs=2"),
+        tmp_path / "c",
+        progress=lambda done, total, message: events.append(f"{done}/{total}"),
+    )
+    assert events.count("test") == 1
+    assert events[-2:] == ["test", "82/82"]
+    assert events[:-2] == [f"{k}/82" for k in range(1, 83)]
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    part = TrainingConfig(epochs=5, warmup_epochs=2, learning_rate=0.1, warmup_from=0.01)
+    rates = [learning_rate(part, i, 10) for i in range(50)]
+    assert rates[0] == 0.01 and rates[20] == 0.1
+    assert rates[10] == pytest.approx(0.055)
+    assert rates[35] == pytest.approx(0.05)
+    assert np.all(np.diff(rates[:21]) > 0) and np.all(np.diff(rates[20:]) < 0)
+    assert rates[-1] == pytest.approx(0.05 * (1 + math.cos(math.pi * 29 / 30)))
+    constant = TrainingConfig(epochs=5, warmup_epochs=0, schedule="constant", learning_rate=0.1)
+    assert {learning_rate(constant, i, 10) for i in range(50)} == {0.1}
+
+
+def test_order_is_a_permutation_that_changes_with_epoch_and_seed() -> None:
+    orders = [epoch_order(50, seed, epoch) for seed, epoch in ((1, 1), (1, 2), (2, 1), (1, 1))]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert np.array_equal(orders[0], orders[3])
+    assert not np.array_equal(orders[0], orders[1]) and not np.array_equal(orders[0], orders[2])
+
+
+def test_evaluation_counts_rightly(finished: training.TrainResult) -> None:
+    network, _ = snn.load(finished.checkpoint)
+    test = load("digits").test
+    a, b = (evaluate(network, test, batch_size=size) for size in (359, 50))
+    assert a.accuracy == b.accuracy and a.rates == pytest.approx(b.rates)
+    assert a.loss == pytest.approx(b.loss, rel=1e-5)
+    spikes = network.run(torch.from_numpy(test.images), record={"fc2/E": frozenset({"spikes"})}).signals
+    rate = spikes["fc2/E"]["spikes"].mean().item()
+    assert a.rates["fc2"] == pytest.approx(rate, rel=1e-5)
+    silent = (spikes["fc2/E"]["spikes"].sum((0, 1)) == 0).float().mean().item()
+    assert a.silent["fc2"] == pytest.approx(silent)
+
+
+def test_places_are_protected(tmp_path: Path, finished: training.TrainResult) -> None:
+    before = finished.checkpoint.read_bytes()
+    with pytest.raises(OutputExistsError, match="a training run already"):
+        fit(small(), finished.out)
+    with pytest.raises(ConfigError, match="network.steps was 3, is 5"):
+        fit(small("network.steps=5"), finished.out, resume=True)
+    assert finished.checkpoint.read_bytes() == before
+    with pytest.raises(TrainingError, match="no run to resume"):
+        fit(small(), tmp_path / "nothing", resume=True)
+    assert not (tmp_path / "nothing").exists()
+    with pytest.raises(UnknownNameError, match="did you mean 'digits'"):
+        fit(small("dataset.name=digitz"), tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_overwriting_replaces_the_run(tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    quick = small("training.epochs=2", "network.hidden=[8]")
+    fit(quick, out)
+    (out / "mine.txt").write_text("kept")
+    fit(small("training.epochs=2", "network.hidden=[9]"), out, overwrite=True)
+    assert snn.load(out / "best.safetensors")[1].network.hidden == (9,)
+    assert (out / "mine.txt").read_text() == "kept"
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    with pytest.raises(Killed):
+        fit(small(), out, progress=lambda *_: (_ for _ in ()).throw(Killed()))
+    state = out / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="damaged"):
+        fit(small(), out, resume=True)
+
+
+def test_divergence_says_when_and_where(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"not finite \(epoch 1, iteration \d+ of 41\).*first not finite: .*lower"):
+        fit(small("training.learning_rate=1e38", "training.warmup_epochs=0"), tmp_path / "n")
+
+
+def test_first_non_finite_looks_in_order() -> None:
+    network = initialise(small())
+    x = torch.from_numpy(load("digits").train.images[:4])
+    assert first_non_finite(network, x) == "only the loss"
+    with torch.no_grad():
+        network.circuits()["fc2"].get_parameter("gain_exc").fill_(3e38)
+    assert first_non_finite(network, x) == "signal gain of fc2/E"
+    with torch.no_grad():
+        network.circuits()["fc2"].weight_exc[0, 0] = torch.nan
+    assert first_non_finite(network, x) == "parameter fc2.weight_exc"
+
+
+def test_dead_and_saturated_layers() -> None:
+    fine = (0, {"fc1": 0.2, "fc2": 0.3})
+    assert check_rates([fine]) == []
+    assert check_rates([fine, (1, {"fc1": 0.2, "fc2": 0.0})]) == [
+        "fc2 is nearly silent since epoch 1 (0 spikes per step)"
+    ]
+    with pytest.raises(
+        TrainingError, match="fc2: the layer is silent .* since epoch 1.*lower network.neuron.threshold"
+    ):
+        check_rates([fine, (1, {"fc1": 0.2, "fc2": 0.0}), (2, {"fc1": 0.2, "fc2": 0.0})])
+    low = [(k, {"fc1": 5e-4}) for k in range(5)]
+    assert check_rates(low) == ["fc1 is nearly silent since epoch 0 (0.0005 spikes per step)"]
+    high = [(0, {"fc1": 0.5}), (1, {"fc1": 0.97}), (2, {"fc1": 1.0})]
+    assert check_rates(high) == ["fc1 is nearly saturated since epoch 1 (1 spikes per step)"]
+    with pytest.raises(TrainingError, match="saturated .* since epoch 2.*raise network.neuron.threshold"):
+        check_rates([*high, (3, {"fc1": 1.0})])
+
+
+def test_a_layer_that_dies_stops_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = initialise
+
+    def killing(config: Config, seed: int | None = None, *, data: DataBundle | None = None) -> snn.Network:
+        network = real(config, seed, data=data)
+        with torch.no_grad():
+            network.circuits()["fc2"].get_parameter("bias").fill_(-1e6)
+        return network
+
+    monkeypatch.setattr(loop, "initialise", killing)
+    with pytest.raises(TrainingError, match="fc2: the layer is silent on every validation image since epoch 0"):
+        fit(small(), tmp_path / "dead")
+
+
+def test_no_hidden_fallback_to_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        fit(small("training.device=cuda"), tmp_path / "g")
+
+
+def test_global_settings_are_restored(tmp_path: Path) -> None:
+    fit(small("training.epochs=2", "network.hidden=[8]"), tmp_path / "r")
+    assert not torch.are_deterministic_algorithms_enabled()
