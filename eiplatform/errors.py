@@ -111,7 +111,9 @@ class TrainingError(EIPlatformError):
 def suggest(name: str, valid: Iterable[str]) -> str:
     """Return ``' – did you mean X?'`` for the nearest valid name, or an empty string."""
     options = {str(option).lower(): str(option) for option in valid}
-    near = get_close_matches(str(name).lower(), list(options), n=1, cutoff=0.5)
+    wanted = str(name).lower()
+    near = get_close_matches(wanted, list(options), n=1, cutoff=0.5)
+    near = near or [option for option in options if len(wanted) > 2 and wanted in option]
     return f" – did you mean '{options[near[0]]}'?" if near else ""
 
 

@@ -17,6 +17,9 @@ from eiplatform.errors import EIPlatformError
 
 __all__ = ["app", "main"]
 
+OPTIONAL = {"torch": "train", "safetensors": "train", "sklearn": "train", "brian2": "simulate"}
+"""Packages that the core does without, and the extra that brings them."""
+
 app = App(
     name="eiplatform",
     help="Probe trained spiking networks for excitation-inhibition balance, and compare them with cortex.",
@@ -55,6 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EIPlatformError as error:
         print(f"eiplatform: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except ModuleNotFoundError as error:
+        extra = OPTIONAL.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(  # noqa: T201
+            f"eiplatform: this needs {error.name}, which is not installed. pip install 'eiplatform[{extra}]'.",
+            file=sys.stderr,
+        )
+        return 2
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         print(f"eiplatform: {place}{error.strerror or error}.", file=sys.stderr)  # noqa: T201

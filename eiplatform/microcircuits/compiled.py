@@ -93,12 +93,13 @@ def find_tools(device: str) -> dict[str, str]:
     DeviceError
         If one is missing; there is no silent change to another device.
     """
-    wanted: dict[str, tuple[str, ...]] = {"compiler": (os.environ.get("CXX") or "g++", "c++", "clang++")}
+    named = os.environ.get("CXX")
+    wanted: dict[str, tuple[str, ...]] = {"compiler": (named,) if named else ("g++", "c++", "clang++")}
     if device == "cpp_standalone":
         wanted["make"] = ("make", "gmake")
     found = {tool: next(filter(None, map(shutil.which, names)), None) for tool, names in wanted.items()}
     if missing := [tool for tool, path in found.items() if path is None]:
-        what = {"compiler": "C++ compiler", "make": "'make'"}
+        what = {"compiler": f"C++ compiler{f' (CXX={named})' if named else ''}", "make": "'make'"}
         raise DeviceError(
             f"device '{device}' needs a {' and '.join(what[tool] for tool in missing)}, and none is on the PATH",
             remedy="install one (Debian: apt install g++ make; conda: cxx-compiler make), or choose the slower "

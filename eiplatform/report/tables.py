@@ -167,14 +167,20 @@ def _comparison(result: xr.Dataset) -> Iterable[Table]:
         yield Table(title, ("statistic", *populations, str(reference)), tuple(rows), note)
     left_out = []
     for statistic in result["statistic"].values:
+        if statistic in shown:
+            continue
         one = result.sel(statistic=statistic)
-        if not bool(one["comparable"]):
-            left_out.append((str(one["label"].item()), str(one["reason"].item())))
-        elif statistic not in shown:
-            notes = sorted({str(note) for note in one["note"].values.ravel() if note})
-            left_out.append((str(one["label"].item()), "; ".join(notes)))
+        notes = sorted({str(note) for note in one["note"].values.ravel() if note})
+        reason = "; ".join(notes) if bool(one["comparable"]) else str(one["reason"].item())
+        network = ", ".join(f"{name}: {_number(float(one['value'].sel(population=name)))}" for name in populations)
+        circuit = ", ".join(
+            f"{name}: {_number(float(value))}"
+            for name, value in zip(result["reference"].values, one["reference_value"].values, strict=True)
+        )
+        left_out.append((str(one["label"].item()), reason, network, circuit))
     if left_out:
-        yield Table("Not compared, and why", ("statistic", "reason"), tuple(left_out))
+        columns = ("statistic", "reason", "network", "circuit")
+        yield Table("Not compared, and why", columns, tuple(left_out), "Raw values, each in its own unit.")
 
 
 def _reference_check(result: xr.Dataset) -> Iterable[Table]:

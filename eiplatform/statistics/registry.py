@@ -75,7 +75,10 @@ _MEANS = (
 )
 _OVER_SAMPLES = "samples are images in a network and trials in a circuit: another axis"
 _OVER_TIME = "over time in both, where the network runs long enough; intervals (steps, ms) differ"
-_IRREGULARITY = "dimensionless, no window; a network's intervals are whole steps"
+_IRREGULARITY = (
+    "a network's intervals are whole steps: a random train of p spikes a step has CV sqrt(1 - p), not 1; "
+    "read it beside its own rate"
+)
 
 _PAIRS = {
     "own": ("", "E-I correlation"),
@@ -154,7 +157,7 @@ _LISTED = [
         label="CV of inter-spike intervals",
         needs=_SPIKES,
         over="time",
-        comparable=True,
+        comparable=False,
         comparable_reason=_IRREGULARITY,
         reference="Softky & Koch 1993, J Neurosci 13:334",
         estimate=partial(estimates.isi, kind="cv", min_spikes=10),
@@ -165,7 +168,7 @@ _LISTED = [
         label="local variation LV",
         needs=_SPIKES,
         over="time",
-        comparable=True,
+        comparable=False,
         comparable_reason=_IRREGULARITY,
         reference="Shinomoto, Shima & Tanji 2003, Neural Comput 15:2823",
         estimate=partial(estimates.isi, kind="lv", min_spikes=10),

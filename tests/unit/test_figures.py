@@ -132,7 +132,7 @@ def test_scorecard_states_the_numbers_of_the_results(results: dict[str, xr.Datas
     value = float(results["balance"]["value"].sel(statistic="ei_ratio", population="fc1/E"))
     assert row[0] == "E/I ratio" and row[1].startswith(f"{value:.2f} [") and "null" in row[1]
     left_out = tables["Not compared, and why"].rows
-    assert all(reason for _, reason in left_out)
+    assert all(reason for _, reason, _, _ in left_out)
     compared = next(table for title, table in tables.items() if title.startswith("'long' against"))
     named = {row[0] for row in compared.rows} | {row[0] for row in left_out}
     assert named == set(map(str, results["comparison"]["label"].values))  # nothing silently dropped

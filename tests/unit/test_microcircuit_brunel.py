@@ -100,6 +100,12 @@ def test_without_a_compiler(device, monkeypatch, tmp_path):
     simulate("brunel-2000", device="numpy")
 
 
+def test_the_compiler_of_the_environment_is_not_replaced_by_another(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(DeviceError, match="CXX=no-such-compiler"):
+        simulate("brunel-2000")
+
+
 def test_without_a_usable_brian2(monkeypatch):
     monkeypatch.setattr(runner, "find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match=r"eiplatform\[simulate\]"):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from eiplatform import snn, training
 from eiplatform.config import Config, TrainingConfig, load_config
-from eiplatform.datasets import DataBundle, load
+from eiplatform.datasets import DataBundle, load, split_validation
 from eiplatform.errors import ConfigError, DeviceError, OutputExistsError, TrainingError, UnknownNameError
 from eiplatform.snn import CheckpointError
 from eiplatform.snn.diagnosis import check_rates, first_non_finite
@@ -87,6 +87,52 @@ def test_the_untrained_network_is_ei_init_alone(finished: training.TrainResult) 
 
 def metrics(out: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_learning_rate_is_applied_per_iteration(finished: training.TrainResult) -> None:
+    used = [line["learning_rate"] for line in metrics(finished.out)]
+    last = [learning_rate(small().training, 41 * epoch - 1, 41) for epoch in (1, 2, 3, 4)]
+    assert used == [None, *last]
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str) -> None:
+    rate, decay, momentum = 1e-2, 0.1, 0.8
+    config = small(
+        f"training.optimiser={optimiser}",
+        f"training.learning_rate={rate}",
+        f"training.weight_decay={decay}",
+        f"training.momentum={momentum}",
+        "training.batch_size=500",
+        "training.epochs=1",
+        "training.warmup_epochs=0",
+        "training.schedule=constant",
+    )
+    network = initialise(config)
+    train, _ = split_validation(load("digits").train, 0.1, config.seed)
+    order = epoch_order(len(train), config.seed, 1)
+    memory = {name: [torch.zeros_like(p), torch.zeros_like(p)] for name, p in network.named_parameters()}
+    for step, index in enumerate((order[:500], order[500:1000], order[1000:]), 1):
+        network.zero_grad()
+        logits = network.run(torch.from_numpy(train.images[index])).logits
+        torch.nn.functional.cross_entropy(logits, torch.from_numpy(train.labels[index])).backward()
+        with torch.no_grad():
+            for name, p in network.named_parameters():
+                assert p.grad is not None
+                first, second = memory[name]
+                if optimiser == "sgd":
+                    first.mul_(momentum).add_(p.grad + decay * p)
+                    p -= rate * first
+                else:
+                    first.mul_(0.9).add_(0.1 * p.grad)
+                    second.mul_(0.999).add_(0.001 * p.grad.square())
+                    p -= rate * decay * p
+                    p -= rate * (first / (1 - 0.9**step)) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
+                if not name.endswith("bias"):
+                    p.clamp_(min=0)
+    trained, _ = snn.load(fit(config, tmp_path / "t").last)
+    for (name, ours), theirs in zip(trained.named_parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5, msg=name)
 
 
 class Killed(Exception):

@@ -1,0 +1,223 @@
+"""The command line: exit status 0, 2 or 3, one line per mistake, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import eiplatform
+from eiplatform.cli import main
+from eiplatform.store import RecordingWriter, validate
+from tests.conftest import layer, write_network
+
+Write = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
+
+
+def run(capsys: Capture, *arguments: object) -> tuple[int, str, str]:
+    """Run a command in this process; return status, standard output and standard error."""
+    status = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def refused(capsys: Capture, *arguments: object, says: str) -> None:
+    """Assert that a command is refused with status 2 and one clear message."""
+    status, out, err = run(capsys, *arguments)
+    assert status == 2, (status, out, err)
+    assert "Traceback" not in err
+    message = " ".join(re.sub(r"[│╭╮╰╯─]", " ", err).split())
+    assert re.search(says, message), message
+
+
+def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
+    program = (
+        "import sys; from eiplatform.cli import main; main(['--help']);"
+        "print('HEAVY', [m for m in ('torch', 'brian2', 'xarray', 'numpy', 'scipy', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    commands = "demo train record simulate analyse compare lesion figures report info validate doctor".split()
+    assert all(re.search(rf"│ {command} ", done.stdout) for command in commands)
+    assert "HEAVY []" in done.stdout
+
+
+def test_version(capsys: Capture) -> None:
+    status, out, _ = run(capsys, "--version")
+    assert status == 0 and out.strip() == eiplatform.__version__
+
+
+def test_unknown_commands_and_options_suggest_the_near_one(capsys: Capture) -> None:
+    refused(capsys, "recrod", says='Did you mean "record"')
+    refused(capsys, "demo", "--sed", "3", says="Did you mean --seed")
+    refused(capsys, "demo", "--seed", "three", says="unable to convert")
+
+
+def test_demo_refuses_before_it_writes(capsys: Capture, tmp_path: Path) -> None:
+    refused(capsys, "demo", "--size", "smal", "--out", tmp_path / "d", says="did you mean 'small'")
+    refused(capsys, "demo", "--device", "nunpy", "--out", tmp_path / "d", says="did you mean 'numpy'")
+    assert not (tmp_path / "d").exists()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("mine")
+    refused(capsys, "demo", "--size", "small", "--device", "numpy", "--out", tmp_path / "taken", says="not empty")
+    refused(
+        capsys, "demo", "--size", "small", "--device", "numpy", "--out", tmp_path / "taken", "--overwrite", says="did not make"
+    )
+    assert [path.name for path in (tmp_path / "taken").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("device", ["cpp_standalone", "cython"])
+def test_no_compiler_is_said_with_the_way_out(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.delenv("CC", raising=False)
+    says = r"--device numpy"
+    refused(capsys, "simulate", "brunel-2000", "--device", device, "--out", tmp_path / "s", says=says)
+    refused(capsys, "demo", "--device", device, "--out", tmp_path / "d", says=says)
+    assert not (tmp_path / "s").exists() and not (tmp_path / "d").exists()
+
+
+def test_train_refuses_bad_configurations(capsys: Capture, tmp_path: Path) -> None:
+    config = tmp_path / "c.yml"
+    config.write_text("training:\n  epoch: 3\n")
+    refused(capsys, "train", config, "--out", tmp_path / "t", says=r"unknown key 'epoch' – did you mean 'epochs'")
+    says = r"unknown data set 'digit' – did you mean 'digits'"
+    refused(capsys, "train", "--set", "dataset.name=digit", "--out", tmp_path / "t", says=says)
+    refused(capsys, "train", "--set", "training.epochs=zero", "--out", tmp_path / "t", says="training.epochs.*integer")
+    refused(capsys, "train", tmp_path / "absent.yml", "--out", tmp_path / "t", says="no such file")
+    assert not (tmp_path / "t").exists()
+
+
+def test_record_refuses_what_is_not_there(capsys: Capture, tmp_path: Path) -> None:
+    refused(capsys, "record", tmp_path / "absent.safetensors", "--out", tmp_path / "r", says="no such checkpoint")
+    (tmp_path / "junk.safetensors").write_bytes(b"not a checkpoint")
+    refused(capsys, "record", tmp_path / "junk.safetensors", "--out", tmp_path / "r", says="damaged or no checkpoint")
+    refused(capsys, "record", tmp_path / "absent", "--out", tmp_path / "r", "--neurons", "0", says="neurons")
+    assert not (tmp_path / "r").exists()
+
+
+def test_simulate_refuses_unknown_names_and_impossible_values(capsys: Capture, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "s", "--device", "numpy")
+    refused(capsys, "simulate", "brunel", *out, says="did you mean 'brunel-2000'")
+    refused(capsys, "simulate", "brunel-2000", "--set", "stat=C", *out, says="did you mean 'state'")
+    refused(capsys, "simulate", "brunel-2000", "--set", "state=E", *out, says="'?E'?.*valid: A, B, C, D")
+    refused(capsys, "simulate", "brunel-2000", "--set", "g=minus", *out, says="g: 'minus' is not a number")
+    refused(capsys, "simulate", "brunel-2000", "--duration-ms", "-5", *out, says="duration_ms")
+    refused(capsys, "simulate", "brunel-2000", "--seeds", "1", "1", *out, says="seeds")
+    assert not (tmp_path / "s").exists()
+
+
+def test_info_and_validate(capsys: Capture, network_recording: Write) -> None:
+    path = network_recording()
+    status, out, _ = run(capsys, "info", path)
+    assert status == 0 and "fc1/E" in out and "complete" in out and "per step" in out
+    status, out, _ = run(capsys, "info", path, "--json")
+    assert status == 0 and json.loads(out)["populations"]["fc2/E"]["n_neurons"] == 6
+    status, out, _ = run(capsys, "validate", path)
+    assert status == 0 and "sound" in out and "voltage" in out
+
+
+def test_damaged_recordings_are_named(capsys: Capture, network_recording: Write, tmp_path: Path) -> None:
+    path = network_recording(shards=3)
+    shard = path / "shards" / "00002.h5"
+    shard.write_bytes(shard.read_bytes()[:1000])
+    refused(capsys, "info", path, says="00002.h5 is truncated")
+    refused(capsys, "analyse", "balance", path, "--out", tmp_path / "b.nc", says="00002.h5 is truncated")
+    status, out, _ = run(capsys, "info", path, "--partial")
+    assert status == 3 and "PARTIAL" in out
+    status, out, _ = run(capsys, "validate", path)
+    assert status == 2 and "truncated" in out
+    shard.unlink()
+    refused(capsys, "info", path, says="00002.h5 is missing")
+    refused(capsys, "info", tmp_path / "nowhere", says="no such recording")
+    assert not (tmp_path / "b.nc").exists()
+
+
+def test_interrupted_recording_can_be_looked_at(capsys: Capture, tmp_path: Path) -> None:
+    import numpy as np
+
+    writer = RecordingWriter(tmp_path / "r", source={"kind": "network", "name": "toy"}, config={})
+    writer.append({"fc1/E": layer(np.arange(5))})
+    refused(capsys, "info", tmp_path / "r", says="interrupted after 1 complete shard")
+    status, out, _ = run(capsys, "info", tmp_path / "r", "--partial", "--json")
+    assert status == 3 and json.loads(out)["n_samples"] == 5
+
+
+def test_from_recordings_to_report(
+    capsys: Capture, network_recording: Write, circuit_recording: Write, tmp_path: Path
+) -> None:
+    trained = network_recording("trained", ratio=2.0)
+    nulls = [network_recording(f"null{k}", seed=70 + k) for k in range(3)]
+    long = network_recording("long", samples=6, steps=120)
+    fast = ("--bootstrap", 30)
+    status, out, _ = run(
+        capsys, "analyse", "balance", trained, "--null", *nulls, "--out", tmp_path / "b.nc", *fast, "--json"
+    )
+    assert status == 0 and json.loads(out)["tables"][0]["rows"][0][0] == "E/I ratio"
+    status, out, _ = run(capsys, "compare", long, "--to", circuit_recording(), "--out", tmp_path / "c.nc", *fast)
+    assert status == 0 and "Not compared, and why" in out
+    status, out, _ = run(capsys, "figures", tmp_path / "b.nc", "--out", tmp_path / "f", "--only", "balance_across_layers")
+    assert status == 0 and (tmp_path / "f" / "balance_across_layers.csv").is_file()
+    status, out, _ = run(capsys, "report", tmp_path / "b.nc", tmp_path / "c.nc", "--out", tmp_path / "report.html")
+    assert status == 0 and (tmp_path / "report.html").read_text().count("<figure>") == 2
+
+
+def test_results_and_figures_refuse_what_does_not_fit(
+    capsys: Capture, network_recording: Write, circuit_recording: Write, tmp_path: Path
+) -> None:
+    network, circuit, out = network_recording(), circuit_recording(), ("--out", tmp_path / "x.nc")
+    refused(capsys, "analyse", "balanse", network, *out, says="did you mean 'balance'")
+    refused(capsys, "analyse", "traces", network, "--null", network, *out, says="takes no null")
+    refused(capsys, "analyse", "balance", circuit, *out, says="must be of a network")
+    refused(capsys, "compare", circuit, "--to", circuit, *out, says="must be of a network")
+    refused(capsys, "compare", network, "--to", network, *out, says="must be of a circuit")
+    refused(capsys, "compare", network, *out, says="--to")
+    refused(capsys, "figures", tmp_path / "absent.nc", "--out", tmp_path / "f", says="not the result of an analysis")
+    assert not (tmp_path / "x.nc").exists() and not (tmp_path / "f").exists()
+    status, _, _ = run(capsys, "analyse", "distributions", network, *out)
+    assert status == 0
+    refused(
+        capsys, "figures", tmp_path / "x.nc", "--out", tmp_path / "f", "--only", "gain", says="did you mean 'gain_distributions'"
+    )
+    refused(
+        capsys, "figures", tmp_path / "x.nc", "--out", tmp_path / "f", "--only", "learning_curve", says="not among these results"
+    )
+    assert not (tmp_path / "f").exists()
+
+
+def test_lesion_refuses_bad_designs(capsys: Capture, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "l")
+    refused(capsys, "lesion", tmp_path / "m", "--pathway", "I->E subtractiv", *out, says="did you mean 'I->E subtractive'")
+    refused(capsys, "lesion", tmp_path / "m", "--pathway", "I->E divisive", *out, says="no denominator")
+    refused(capsys, "lesion", tmp_path / "m", "--doses", "0", "2", *out, says="dose: 2.0 is not possible")
+    assert not (tmp_path / "l").exists()
+
+
+def test_read_only_place_is_said_plainly(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where a directory is needed")
+    refused(
+        capsys, "demo", "--size", "small", "--device", "numpy", "--out", blocked / "demo", says="cannot create the output"
+    )
+
+
+def test_doctor(capsys: Capture) -> None:
+    status, out, _ = run(capsys, "doctor", "--json")
+    findings = json.loads(out)
+    assert status == 0 and findings["numpy"]["ok"] and findings["python"]["ok"]
+
+
+def test_a_recording_survives_being_looked_at(capsys: Capture, tmp_path: Path) -> None:
+    path = write_network(tmp_path / "r")
+    before = {file.name: file.read_bytes() for file in (path / "shards").iterdir()}
+    for command in ("info", "validate"):
+        run(capsys, command, path)
+    assert {file.name: file.read_bytes() for file in (path / "shards").iterdir()} == before
+    assert validate(path).problems == []

@@ -1,0 +1,102 @@
+"""The conda twin asks for what pyproject.toml asks for; the pins satisfy both; the layers keep apart."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
+CONDA_ONLY = {"python", "pip", "cxx-compiler", "make"}
+
+
+def _asked_by_pip() -> dict[str, SpecifierSet]:
+    """Return all requirements of Python 3.11 (core and extras), markers applied."""
+    asked: dict[str, SpecifierSet] = {}
+    extras = PROJECT["optional-dependencies"]
+    for text in [*PROJECT["dependencies"], *(line for lines in extras.values() for line in lines)]:
+        requirement = Requirement(text)
+        if requirement.name == "eiplatform":
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": "3.11"}):
+            name = requirement.name.lower()
+            asked[name] = asked.get(name, SpecifierSet()) & requirement.specifier
+    return asked
+
+
+def test_conda_environment_is_the_twin() -> None:
+    lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    asked = {}
+    for line in lines:
+        name, specifier = re.fullmatch(r"([A-Za-z0-9_-]+)(.*)", line).groups()  # type: ignore[union-attr]
+        if name not in CONDA_ONLY:
+            asked[CONDA_NAMES.get(name, name)] = SpecifierSet(specifier)
+    assert asked == _asked_by_pip()
+
+
+def test_pins_satisfy_every_range() -> None:
+    pins = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, version = line.split("==")
+            pins[name.lower()] = version
+    asked = _asked_by_pip()
+    assert set(asked) <= set(pins)
+    assert {name: spec for name, spec in asked.items() if not spec.contains(pins[name])} == {}
+    assert pins["torch"] == "2.13.0"
+    assert SpecifierSet("<2.4").contains(pins["numpy"])  # Brian2 2.9 needs it on Python 3.11
+
+
+def test_every_config_that_ships_is_valid() -> None:
+    from eiplatform.config import load_config
+
+    shipped = sorted((ROOT / "analyses" / "configs").glob("*.yml"))
+    assert shipped
+    for path in shipped:
+        assert load_config(path).dataset.name
+
+
+def _imports(folder: str) -> set[tuple[str, str]]:
+    """Return (file, imported top package) of every import in a folder, wherever it stands."""
+    found = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {(str(path.relative_to(ROOT)), alias.name) for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add((str(path.relative_to(ROOT)), node.module))
+    return found
+
+
+@pytest.mark.parametrize("folder", ["eiplatform/store", "eiplatform/statistics", "eiplatform/report", "analyses", "figures"])
+def test_nothing_below_the_store_needs_torch_or_brian2(folder: str) -> None:
+    forbidden = ("torch", "brian2", "eiplatform.snn", "eiplatform.training", "eiplatform.microcircuits", "eiplatform.recording")
+    assert {pair for pair in _imports(folder) if pair[1].startswith(forbidden)} == set()
+
+
+def test_figures_compute_nothing() -> None:
+    assert {pair for pair in _imports("figures") if pair[1].startswith(("eiplatform.statistics", "scipy"))} == set()
+
+
+def test_every_statistic_has_its_page() -> None:
+    from eiplatform.statistics import STATISTICS
+
+    assert [entry.page for entry in STATISTICS.values() if not (ROOT / entry.page).is_file()] == []
+
+
+def test_every_figure_and_analysis_is_registered() -> None:
+    from analyses import ANALYSES
+    from figures import FIGURES
+
+    modules = {path.stem for path in (ROOT / "figures").glob("*.py")} - {"__init__", "style"}
+    assert modules == set(FIGURES)
+    modules = {path.stem for path in (ROOT / "analyses").glob("*.py")} - {"__init__", "command", "inputs"}
+    assert modules == set(ANALYSES) and set(FIGURES.values()) <= modules
