@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import describe_inputs, excitatory, label_of, open_kind
+from analyses.inputs import describe_inputs, excitatory, label_of, open_kind, samples_of
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import against_null, summarise, summarise_seeds
 
@@ -57,13 +58,12 @@ def run(
     (tree,) = open_kind([recording], "network", purpose="the recording")
     null_trees = open_kind(nulls, "network", purpose="a null")
     names = list(excitatory(tree))
-    samples = tree[names[0]]["sample"].values
     for null in null_trees:
-        if not np.array_equal(null[names[0]]["sample"].values, samples):
+        if not np.array_equal(samples_of(null), samples_of(tree)):
             raise StatisticError(
                 "the null saw other samples", where=null.attrs["path"], remedy="record it with the same spec"
             )
-    options = {"n_bootstrap": n_bootstrap, "seed": seed, "populations": names}
+    options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "populations": names}
     result = summarise(tree, statistics, **options)
     if null_trees:
         keys = result["statistic"].values.tolist()

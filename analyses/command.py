@@ -53,4 +53,6 @@ def run_by_name(
         return comparison.run(recordings[0], recordings[1:], n_bootstrap=n_bootstrap, seed=seed)
     if name == "lesions":
         return lesions.run(recordings, n_bootstrap=n_bootstrap, seed=seed)
-    return {"distributions": distributions, "reference_check": reference_check, "traces": traces}[name].run(recordings)
+    if name == "distributions":
+        return distributions.run(recordings)
+    return reference_check.run(recordings) if name == "reference_check" else traces.run(recordings)

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 import eiplatform
 from eiplatform.errors import ConfigError
 from eiplatform.statistics import populations_of
 
-__all__ = ["describe_inputs", "excitatory", "label_of", "open_kind", "spiking"]
+__all__ = ["describe_inputs", "excitatory", "label_of", "open_kind", "samples_of", "spiking"]
 
 
 def open_kind(paths: Sequence[str | Path], kind: str, *, purpose: str) -> list[xr.DataTree]:
@@ -52,6 +53,12 @@ def excitatory(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 def spiking(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     """Return the excitatory populations that fire (a readout does not)."""
     return {name: data for name, data in excitatory(tree).items() if "spikes" in data or "spike_time" in data}
+
+
+def samples_of(tree: xr.DataTree) -> np.ndarray:
+    """Return the ids of the samples of a recording, shape (sample,)."""
+    samples: np.ndarray = next(iter(populations_of(tree).values()))["sample"].values
+    return samples
 
 
 def describe_inputs(trees: Iterable[xr.DataTree]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
-from analyses.inputs import describe_inputs, open_kind, spiking
+from analyses.inputs import describe_inputs, open_kind, samples_of, spiking
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import summarise
 
@@ -73,7 +73,7 @@ def run(recordings: Sequence[str | Path], *, n_bootstrap: int = 1000, seed: int 
     order = np.argsort([found[0]["dose"] for found in lesions])
     trees = [trees[index] for index in order]
     doses = [float(lesions[index][0]["dose"]) for index in order]
-    samples = [tree["readout/E"]["sample"].values for tree in trees]
+    samples = [samples_of(tree) for tree in trees]
     if any(not np.array_equal(found, samples[0]) for found in samples):
         raise StatisticError("the recordings hold different samples", where="lesions")
 

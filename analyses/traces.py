@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -49,7 +50,7 @@ def run(
         If a recording has no such sample.
     """
     trees = [eiplatform.open(path) for path in recordings]
-    panels = []
+    panels: list[dict[str, Any]] = []
     rasters = []
     for tree in trees:
         for name, data in spiking(tree).items():

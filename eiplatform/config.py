@@ -94,6 +94,9 @@ class TrainingConfig(_Frozen):
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(5e-4, ge=0, description="L2 on all parameters (sgd), decoupled (adamw)")
     device: Literal["cpu", "cuda"] = "cpu"
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads; a fixed number makes runs equal on machines with more or fewer cores"
+    )
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> TrainingConfig:

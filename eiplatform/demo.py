@@ -6,7 +6,7 @@ with which settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -206,7 +206,9 @@ def run_demo(
         total = 2 + chosen.nulls
         record_network(network, images, recordings / "trained", standard, config=settings, label="trained")
         update(1, total, "trained")
-        record_network(network, images, recordings / "trained-noisy", long_spec, config=settings, label="trained, noisy input")
+        record_network(
+            network, images, recordings / "trained-noisy", long_spec, config=settings, label="trained, noisy input"
+        )
         update(2, total, "trained, noisy input")
         for k in range(chosen.nulls):
             # Seeds far from those of training: no null shares a weight with the trained network.
@@ -228,9 +230,7 @@ def run_demo(
     lesions = make_lesions("I->E subtractive", chosen.doses, "fc*")
     with stage("4/6 lesioning", quiet=quiet) as update:
         spec = standard.model_copy(update={"neurons": chosen.neurons})
-        lesioned = dose_response(
-            network, images, out / "lesions", lesions, spec, config=settings, progress=update
-        )
+        lesioned = dose_response(network, images, out / "lesions", lesions, spec, config=settings, progress=update)
 
     with stage("5/6 analysing", quiet=quiet) as update:
         results = _analyse(out, chosen, lesioned, reference, seed, update)
@@ -271,9 +271,9 @@ def _analyse(
 
     recordings = out / "recordings"
     nulls = [recordings / f"untrained-{k + 1}" for k in range(chosen.nulls)]
-    options = {"n_bootstrap": chosen.n_bootstrap, "seed": seed}
+    options: dict[str, Any] = {"n_bootstrap": chosen.n_bootstrap, "seed": seed}
     long, trained = recordings / "trained-noisy", recordings / "trained"
-    steps = {
+    steps: dict[str, Callable[[], xr.Dataset]] = {
         "learning": lambda: learning.run(out / "training"),
         "balance": lambda: balance.run(trained, nulls, **options),
         "distributions": lambda: distributions.run([trained, nulls[0]]),

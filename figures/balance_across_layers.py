@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -55,7 +57,7 @@ def draw(table: pd.DataFrame) -> Figure:
         position = np.arange(len(rows))
         if "null" in rows:
             null = rows[["null", "null_minimum", "null_maximum"]].set_axis(["value", "low", "high"], axis=1)
-            style = {"marker": MARKERS["null"], "color": COLOURS["null"], "label": LABELS["null"]}
+            style: dict[str, Any] = {"marker": MARKERS["null"], "color": COLOURS["null"], "label": LABELS["null"]}
             points_with_intervals(ax, position + 0.13, null, **style)
         style = {"marker": MARKERS["trained"], "color": COLOURS["trained"], "label": LABELS["trained"]}
         points_with_intervals(ax, position - 0.13, rows, **style)

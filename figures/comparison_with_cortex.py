@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,8 @@ ANALYSIS = "comparison"
 
 def _shown(result: xr.Dataset) -> list[str]:
     """Return the comparable statistics that have a value on both sides somewhere."""
-    found = np.isfinite(result["difference"]).any(["population", "reference"])
-    return [str(name) for name in result["statistic"].values[found.values]]
+    found = np.isfinite(result["difference"].transpose("statistic", ...).values).any(axis=(1, 2))
+    return [str(name) for name in result["statistic"].values[found]]
 
 
 def caption(result: xr.Dataset) -> str:
@@ -30,7 +31,8 @@ def caption(result: xr.Dataset) -> str:
     return (
         f"Layers of the network ({result.attrs['label']}, n = {int(result['n_samples'].max())} samples) and excitatory "
         f"populations of cortical circuits (n = {int(result['reference_n_samples'].max())} seeds), mean over neurons. "
-        f"Bars: {100 * result.attrs['level']:.0f} % percentile bootstrap over samples (seeds) and neurons; with few seeds "
+        f"Bars: {100 * result.attrs['level']:.0f} % percentile bootstrap over samples (seeds) and neurons; with "
+        "few seeds "
         "the circuit's bar is too narrow, the grey band is the range over its seeds. Currents of the circuit are "
         f"averaged over the length of a network step ({matched}), by the stated assumption that the membranes forget "
         f"equally. Not comparable or undefined, hence not shown: {'; '.join(left_out)} (reasons in the table)."
@@ -67,7 +69,7 @@ def draw(table: pd.DataFrame) -> Figure:
         for kind in ("trained", "reference"):
             chosen = (rows["kind"] == kind).to_numpy()
             part, at = rows[chosen], position[chosen]
-            style = {"marker": MARKERS[kind], "color": COLOURS[kind], "label": LABELS[kind]}
+            style: dict[str, Any] = {"marker": MARKERS[kind], "color": COLOURS[kind], "label": LABELS[kind]}
             points_with_intervals(ax, at, part, horizontal=True, **style)
             for value, half in zip(part["value"], part["ceiling"] / 2, strict=True):
                 if np.isfinite(half):

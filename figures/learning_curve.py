@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
@@ -51,8 +53,8 @@ def draw(table: pd.DataFrame) -> Figure:
         rows = table[table["panel"] == panel]
         for index, (series, line) in enumerate(rows.groupby("series", sort=False)):
             if series == "test":
-                style = {"marker": "D", "color": COLOURS["trained"], "label": "test", "zorder": 3}
-                points_with_intervals(ax, line["epoch"], line, **style)
+                point: dict[str, Any] = {"marker": "D", "color": COLOURS["trained"], "label": "test", "zorder": 3}
+                points_with_intervals(ax, line["epoch"], line, **point)
             else:
                 colour, style = styles.get(str(series), (COLOURS["exc"], ["-", "--", "-.", ":"][index % 4]))
                 ax.plot(line["epoch"], line["value"], style, color=colour, label=str(series))

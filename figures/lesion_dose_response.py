@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
@@ -21,11 +23,15 @@ def caption(result: xr.Dataset) -> str:
     """Return the caption with n, intervals and exclusions."""
     shown = result.sel(statistic=[name for name in PANELS if name != "accuracy"])
     return (
-        f"Lesion of the pathway {result.attrs['pathway']} in the layers '{result.attrs['layers']}': the fraction on the "
+        f"Lesion of the pathway {result.attrs['pathway']} in the layers '{result.attrs['layers']}': the fraction "
+        "on the "
         f"axis was removed, everything downstream followed. Dose 0 is the intact network on the same n = "
-        f"{result.attrs['n_samples']} test images. a, accuracy with 95 % Wilson intervals over images; b to d, mean over "
-        f"neurons with 95 % percentile bootstrap intervals over images and neurons ({result.attrs['n_bootstrap']} draws). "
-        f"The E/I ratio is undefined where no inhibition is left. Neurons excluded: at most {int(shown['n_excluded'].max())} a layer. One network; no random lesion of the same "
+        f"{result.attrs['n_samples']} test images. a, accuracy with 95 % Wilson intervals over images; b to d, "
+        "mean over "
+        f"neurons with 95 % percentile bootstrap intervals over images and neurons ({result.attrs['n_bootstrap']} "
+        "draws). "
+        "The E/I ratio is undefined where no inhibition is left. Neurons excluded: at most "
+        f"{int(shown['n_excluded'].max())} a layer. One network; no random lesion of the same "
         "size stands beside it."
     )
 
@@ -55,7 +61,11 @@ def draw(table: pd.DataFrame) -> Figure:
         rows = table[table["panel"] == panel]
         for index, (population, line) in enumerate(rows.groupby("population", sort=False)):
             colour = COLOURS["trained"] if panel == "accuracy" else shades[index % len(shades)]
-            style = {"marker": "osD^v<>"[index % 7], "color": colour, "label": layer_name(str(population))}
+            style: dict[str, Any] = {
+                "marker": "osD^v<>"[index % 7],
+                "color": colour,
+                "label": layer_name(str(population)),
+            }
             points_with_intervals(ax, line["dose"], line, joined=True, **style)
         ax.set_xlabel("fraction removed")
         ax.set_ylabel(label)

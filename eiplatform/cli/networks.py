@@ -265,7 +265,14 @@ def lesion(
     network, config, data = open_checkpoint(checkpoint, spec.split)
     with stage(f"lesioning {pathway}", quiet=json) as update:
         made = dose_response(
-            network, data, out, lesions, spec, config=config.model_dump(mode="json"), overwrite=overwrite, progress=update
+            network,
+            data,
+            out,
+            lesions,
+            spec,
+            config=config.model_dump(mode="json"),
+            overwrite=overwrite,
+            progress=update,
         )
     if json:
         print_json({"out": str(out), "recordings": [str(path) for path in made]})

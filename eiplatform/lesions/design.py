@@ -60,7 +60,9 @@ def dose_response(
     ordered = sorted(lesions, key=lambda lesion: lesion.dose)
     doses = [lesion.dose for lesion in ordered]
     if len(set(doses)) < len(doses) or doses[0] != 0:
-        raise ConfigError(f"doses {doses}", where="lesions", valid="different doses, one of them 0 (the intact control)")
+        raise ConfigError(
+            f"doses {doses}", where="lesions", valid="different doses, one of them 0 (the intact control)"
+        )
     with lesioned(network, ordered):  # every name is checked before anything is written
         pass
     directory = claim_directory(Path(path), overwrite=overwrite)

@@ -71,7 +71,8 @@ def _balance(result: xr.Dataset) -> list[str]:
         largest = float(np.nanmax(np.abs(excess)))
         kind = "global, not detailed" if largest < GLOBAL_EXCESS else "partly detailed"
         sentences.append(
-            "A neuron's excitation correlates with its own inhibition and with that of other neurons alike (over samples; "
+            "A neuron's excitation correlates with its own inhibition and with that of other neurons alike (over "
+            "samples; "
             f"they differ by at most {largest:.1g}): inhibition is {kind}."
         )
     return sentences

@@ -81,7 +81,6 @@ def write_report(
         tables=tables,
         figures=shown,
         provenance=dict(provenance),
-
     )
     path = Path(path)
     atomic_write(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))

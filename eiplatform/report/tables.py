@@ -119,19 +119,24 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
                 text += f"\nnull {ends}" + (f", z {z:+.1f}" if np.isfinite(z) else "")
             row.append(text)
         rows.append(tuple(row))
-    excluded = int(result["n_excluded"].sel(statistic=[name for name in TRAINED_STATISTICS if name in result["statistic"]]).max())
+    excluded = int(
+        result["n_excluded"].sel(statistic=[name for name in TRAINED_STATISTICS if name in result["statistic"]]).max()
+    )
     note = (
-        f"Value [95 % interval] of the trained network, n = {int(result['n_samples'].max())} images, mean over neurons; "
+        f"Value [95 % interval] of the trained network, n = {int(result['n_samples'].max())} images, mean over "
+        "neurons; "
         f"percentile bootstrap over images and neurons; at most {excluded} neurons of a layer excluded as undefined. "
     )
     if "null" in result:
         note += (
-            f"null: range over {result.attrs['n_nulls']} untrained networks (E-I Init only) on the same images; z: distance "
+            f"null: range over {result.attrs['n_nulls']} untrained networks (E-I Init only) on the same images; "
+            "z: distance "
             "from them in units of their spread over seeds. "
         )
     note += (
         "A high correlation over samples is no evidence of balance by itself: images share their brightness, and all "
-        "neurons of a layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode removed' "
+        "neurons of a layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode "
+        "removed' "
         "separate that."
     )
     title = f"Balance of '{result.attrs['label']}'" + (" against untrained networks" if "null" in result else "")
@@ -157,9 +162,11 @@ def _comparison(result: xr.Dataset) -> Iterable[Table]:
             rows.append(tuple(row))
         note = (
             f"Value [95 % interval]; \N{GREEK CAPITAL LETTER DELTA}: network minus circuit. Network: "
-            f"n = {int(result['n_samples'].max())} images. Circuit: n = {int(result['reference_n_samples'].max())} seeds, "
+            f"n = {int(result['n_samples'].max())} images. Circuit: n = "
+            f"{int(result['reference_n_samples'].max())} seeds, "
             "and how far its own seeds differ (seed range). Currents of the circuit are averaged over "
-            f"{float(result['interval_ms'][index]):g} ms, one network step by the assumption that both membranes forget "
+            f"{float(result['interval_ms'][index]):g} ms, one network step by the assumption that both membranes "
+            "forget "
             "equally. E/I ratio and balance index depend on in-degree and on how constant drive is counted: read them "
             "beside both, not as a distance."
         )

@@ -98,9 +98,7 @@ def _labels(name: str, data: xr.Dataset) -> list[str]:
     """Return what is wrong with names, units and axes of one population."""
     problems = []
     for key, variable in data.data_vars.items():
-        expected = (
-            ("sample", "time", "neuron") if key in SIGNALS else ("neuron",) if key in PARAMETERS else ("spike",)
-        )
+        expected = ("sample", "time", "neuron") if key in SIGNALS else ("neuron",) if key in PARAMETERS else ("spike",)
         if key not in {**SIGNALS, **PARAMETERS, **EVENTS}:
             problems.append(f"'{name}': unknown variable '{key}'")
         elif variable.dims != expected:

@@ -106,7 +106,7 @@ class RecordingWriter:
         self._shards: list[dict[str, Any]] = []
         self._samples: set[Any] = set()
         self._populations: dict[str, dict[str, Any]] = {}
-        self._axes: dict[str, tuple[list[Any], ...]] = {}
+        self._axes: dict[str, tuple[list[Any], list[Any]]] = {}
         self._manifest: dict[str, Any] = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,

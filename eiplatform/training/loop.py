@@ -120,7 +120,7 @@ def fit(
             return finished
     else:
         claim(out, overwrite)
-    with _deterministic(device):
+    with _deterministic(device, config.training.threads):
         return _Run(config, out, data, device, progress).go(resume)
 
 
@@ -257,8 +257,10 @@ def _device(config: Config) -> torch.device:
 
 
 @contextmanager
-def _deterministic(device: torch.device) -> Iterator[None]:
-    before = torch.are_deterministic_algorithms_enabled()
+def _deterministic(device: torch.device, threads: int | None) -> Iterator[None]:
+    before, threads_before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
     if device.type == "cuda":
         # cuBLAS is deterministic only with a fixed workspace.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -267,3 +269,4 @@ def _deterministic(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+        torch.set_num_threads(threads_before)

@@ -83,7 +83,9 @@ def test_comparison_compares_what_is_comparable(network_recording: Write, circui
     assert all("sample" in str(note) for note in excluded)
 
 
-def test_interval_of_a_difference_is_that_of_the_closed_form(circuit_recording: Write, network_recording: Write) -> None:
+def test_interval_of_a_difference_is_that_of_the_closed_form(
+    circuit_recording: Write, network_recording: Write
+) -> None:
     """For normal intervals (estimate +- h) MOVER gives the half-width sqrt(h1^2 + h2^2)."""
     result = comparison.run(network_recording("long", samples=6, steps=120), [circuit_recording()], **FAST)
     cell = result.sel(statistic="balance_index", population="fc2/E", reference="circuit: E")

@@ -66,7 +66,16 @@ def test_demo_refuses_before_it_writes(capsys: Capture, tmp_path: Path) -> None:
     (tmp_path / "taken" / "thesis.txt").write_text("mine")
     refused(capsys, "demo", "--size", "small", "--device", "numpy", "--out", tmp_path / "taken", says="not empty")
     refused(
-        capsys, "demo", "--size", "small", "--device", "numpy", "--out", tmp_path / "taken", "--overwrite", says="did not make"
+        capsys,
+        "demo",
+        "--size",
+        "small",
+        "--device",
+        "numpy",
+        "--out",
+        tmp_path / "taken",
+        "--overwrite",
+        says="did not make",
     )
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["thesis.txt"]
 
@@ -163,7 +172,9 @@ def test_from_recordings_to_report(
     assert status == 0 and json.loads(out)["tables"][0]["rows"][0][0] == "E/I ratio"
     status, out, _ = run(capsys, "compare", long, "--to", circuit_recording(), "--out", tmp_path / "c.nc", *fast)
     assert status == 0 and "Not compared, and why" in out
-    status, out, _ = run(capsys, "figures", tmp_path / "b.nc", "--out", tmp_path / "f", "--only", "balance_across_layers")
+    status, out, _ = run(
+        capsys, "figures", tmp_path / "b.nc", "--out", tmp_path / "f", "--only", "balance_across_layers"
+    )
     assert status == 0 and (tmp_path / "f" / "balance_across_layers.csv").is_file()
     status, out, _ = run(capsys, "report", tmp_path / "b.nc", tmp_path / "c.nc", "--out", tmp_path / "report.html")
     assert status == 0 and (tmp_path / "report.html").read_text().count("<figure>") == 2
@@ -184,17 +195,33 @@ def test_results_and_figures_refuse_what_does_not_fit(
     status, _, _ = run(capsys, "analyse", "distributions", network, *out)
     assert status == 0
     refused(
-        capsys, "figures", tmp_path / "x.nc", "--out", tmp_path / "f", "--only", "gain", says="did you mean 'gain_distributions'"
+        capsys,
+        "figures",
+        tmp_path / "x.nc",
+        "--out",
+        tmp_path / "f",
+        "--only",
+        "gain",
+        says="did you mean 'gain_distributions'",
     )
     refused(
-        capsys, "figures", tmp_path / "x.nc", "--out", tmp_path / "f", "--only", "learning_curve", says="not among these results"
+        capsys,
+        "figures",
+        tmp_path / "x.nc",
+        "--out",
+        tmp_path / "f",
+        "--only",
+        "learning_curve",
+        says="not among these results",
     )
     assert not (tmp_path / "f").exists()
 
 
 def test_lesion_refuses_bad_designs(capsys: Capture, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "l")
-    refused(capsys, "lesion", tmp_path / "m", "--pathway", "I->E subtractiv", *out, says="did you mean 'I->E subtractive'")
+    refused(
+        capsys, "lesion", tmp_path / "m", "--pathway", "I->E subtractiv", *out, says="did you mean 'I->E subtractive'"
+    )
     refused(capsys, "lesion", tmp_path / "m", "--pathway", "I->E divisive", *out, says="no denominator")
     refused(capsys, "lesion", tmp_path / "m", "--doses", "0", "2", *out, says="dose: 2.0 is not possible")
     assert not (tmp_path / "l").exists()
@@ -204,7 +231,15 @@ def test_read_only_place_is_said_plainly(capsys: Capture, tmp_path: Path, monkey
     blocked = tmp_path / "file"
     blocked.write_text("a file where a directory is needed")
     refused(
-        capsys, "demo", "--size", "small", "--device", "numpy", "--out", blocked / "demo", says="cannot create the output"
+        capsys,
+        "demo",
+        "--size",
+        "small",
+        "--device",
+        "numpy",
+        "--out",
+        blocked / "demo",
+        says="cannot create the output",
     )
 
 

@@ -29,7 +29,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
     circuit = write_circuit(place / "circuit")
     doses = [
         write_network(
-            place / f"dose{dose}", correct=1 - dose, lesions=[{"pathway": "I->E subtractive", "layers": "fc*", "dose": dose}]
+            place / f"dose{dose}",
+            correct=1 - dose,
+            lesions=[{"pathway": "I->E subtractive", "layers": "fc*", "dose": dose}],
         )
         for dose in (0.0, 0.5)
     ]

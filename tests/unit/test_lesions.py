@@ -98,7 +98,10 @@ def test_wrong_names_and_doses(network: Network) -> None:
         make_lesions("I->E divisive", [0.0, 1.0])
     with pytest.raises(UnknownNameError, match="no layer"), lesioned(network, make_lesions("input->E", [0.5], "fc7")):
         pass
-    with pytest.raises(UnknownNameError, match="no layer"), lesioned(network, make_lesions("I->E divisive", [0.5], "readout")):
+    with (
+        pytest.raises(UnknownNameError, match="no layer"),
+        lesioned(network, make_lesions("I->E divisive", [0.5], "readout")),
+    ):
         pass
 
 

@@ -76,9 +76,18 @@ def _imports(folder: str) -> set[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("folder", ["eiplatform/store", "eiplatform/statistics", "eiplatform/report", "analyses", "figures"])
+@pytest.mark.parametrize(
+    "folder", ["eiplatform/store", "eiplatform/statistics", "eiplatform/report", "analyses", "figures"]
+)
 def test_nothing_below_the_store_needs_torch_or_brian2(folder: str) -> None:
-    forbidden = ("torch", "brian2", "eiplatform.snn", "eiplatform.training", "eiplatform.microcircuits", "eiplatform.recording")
+    forbidden = (
+        "torch",
+        "brian2",
+        "eiplatform.snn",
+        "eiplatform.training",
+        "eiplatform.microcircuits",
+        "eiplatform.recording",
+    )
     assert {pair for pair in _imports(folder) if pair[1].startswith(forbidden)} == set()
 
 

@@ -81,7 +81,14 @@ def test_other_images_give_other_currents(network: Network, images: Split, tmp_p
 def test_subsets_are_those_of_the_whole(network: Network, images: Split, tmp_path: Path) -> None:
     whole = eiplatform.open(_record(network, images, tmp_path / "a", RecordingSpec(steps=9, shard_samples=30)))
     spec = RecordingSpec(
-        populations=("fc*/E",), signals=("spikes", "current_*"), neurons=5, samples=8, steps=9, warmup=2, every=3, seed=3
+        populations=("fc*/E",),
+        signals=("spikes", "current_*"),
+        neurons=5,
+        samples=8,
+        steps=9,
+        warmup=2,
+        every=3,
+        seed=3,
     )
     part = eiplatform.open(_record(network, images, tmp_path / "b", spec))
     assert [node.path for node in part.leaves] == ["/fc1/E", "/fc2/E", "/fc3/E"]

@@ -140,7 +140,10 @@ def test_writer_refuses_repeated_samples_and_changed_shapes(tmp_path: Path) -> N
 
 
 def test_nothing_recorded_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="nothing was recorded"), RecordingWriter(tmp_path / "r", source=SOURCE, config={}):
+    with (
+        pytest.raises(StoreError, match="nothing was recorded"),
+        RecordingWriter(tmp_path / "r", source=SOURCE, config={}),
+    ):
         pass
 
 

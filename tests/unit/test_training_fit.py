@@ -321,5 +321,11 @@ def test_no_hidden_fallback_to_the_cpu(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_global_settings_are_restored(tmp_path: Path) -> None:
-    fit(small("training.epochs=2", "network.hidden=[8]"), tmp_path / "r")
+    before = torch.get_num_threads()
+    seen = []
+    config = small("training.epochs=2", "network.hidden=[8]", f"training.threads={before + 1}")
+    result = fit(config, tmp_path / "r", progress=lambda *_: seen.append(torch.get_num_threads()))
+    assert set(seen) == {before + 1}
+    assert torch.get_num_threads() == before
     assert not torch.are_deterministic_algorithms_enabled()
+    assert json.loads((result.out / "result.json").read_text())["software"]["threads"] == before + 1
