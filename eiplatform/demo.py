@@ -82,7 +82,7 @@ SIZES = {
         seeds=3,
         duration_ms=1000.0,
         warmup_ms=200.0,
-        doses=(0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+        doses=(0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0),
         n_bootstrap=1000,
     ),
     "small": DemoSize(

@@ -30,7 +30,7 @@ FIGURES: dict[str, str] = {
     "current_distributions": "distributions",
     "gain_distributions": "distributions",
     "balance_across_layers": "balance",
-    "reference_traces": "traces",
+    "current_traces": "traces",
     "comparison_with_cortex": "comparison",
     "lesion_dose_response": "lesions",
 }

@@ -47,10 +47,12 @@ def _number(value: float) -> str:
         return "–"
     if abs(value) < 1e-12:  # rounding of an exact zero
         return "0"
-    if not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.1e}"
-    digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
-    return f"{value:.{min(digits, 3)}f}"
+    if 1e-3 <= abs(value) < 1e5:
+        digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
+        text = f"{value:.{min(digits, 3)}f}"
+    else:
+        text = f"{value:.1e}"
+    return text.replace("-", "\N{MINUS SIGN}")  # which no browser breaks a line at
 
 
 def _interval(value: float, low: float, high: float) -> str:
@@ -116,7 +118,7 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
             if "null" in result and np.isfinite(data["value"]):
                 ends = f"{_number(float(data['null_minimum']))} to {_number(float(data['null_maximum']))}"
                 z = float(data["z"])
-                text += f"\nnull {ends}" + (f", z {z:+.1f}" if np.isfinite(z) else "")
+                text += f"\nnull {ends}" + (f"\nz {_number(z)}" if np.isfinite(z) else "")
             row.append(text)
         rows.append(tuple(row))
     excluded = int(

@@ -60,7 +60,7 @@ def draw(table: pd.DataFrame) -> Figure:
         above.axhline(0, color=COLOURS["null"], linewidth=0.5)
         unit = "threshold = 1" if first["units"] == "1" else first["units"]
         above.set_ylabel(f"current ({unit})")
-        above.set_title(f"{first['recording']}: {first['population']}")
+        above.set_title(f"{first['recording']}\n{first['population']}")
         above.tick_params(labelbottom=False)
         spikes = rows[rows["kind"] == "spike"]
         below.plot(spikes["time"], spikes["value"], linestyle="", marker="|", markersize=1.6, color=COLOURS["net"])
