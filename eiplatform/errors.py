@@ -65,7 +65,7 @@ class EIPlatformError(ValueError):
             parts.append(f"valid: {self.valid}")
         if self.remedy:
             parts.append(self.remedy)
-        return ". ".join(part.rstrip(".") for part in parts) + "."
+        return " ".join(part if part.endswith("?") else part.rstrip(".") + "." for part in parts)
 
 
 class ConfigError(EIPlatformError):

@@ -12,7 +12,7 @@ from typing import Any
 
 from eiplatform.errors import OutputExistsError, StoreError
 
-__all__ = ["atomic_write", "claim_directory", "content_hash", "read_json", "sha256_of", "write_json"]
+__all__ = ["atomic_write", "claim_directory", "content_hash", "read_json", "sha256_of", "write_bytes", "write_json"]
 
 OWNED = ".eiplatform"
 """Marker of directories that eiplatform made, and hence may empty when told to overwrite."""
@@ -41,6 +41,12 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
         os.fsync(directory)  # the rename itself must survive a power cut
     finally:
         os.close(directory)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` atomically, making the directory if needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, lambda temporary: temporary.write_bytes(content))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

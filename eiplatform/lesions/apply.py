@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from eiplatform.errors import match_names
 from eiplatform.lesions.spec import Lesion
-from eiplatform.snn.circuit import Lesion as PathwayScale
+from eiplatform.snn.circuit import PathwayScale
 from eiplatform.snn.network import Network
 
 __all__ = ["lesioned"]
@@ -55,7 +55,7 @@ def lesioned(network: Network, lesions: Sequence[Lesion]) -> Iterator[Network]:
     before = {layer: circuits[layer].lesion for layer in scales}
     try:
         for layer, factors in scales.items():
-            circuits[layer].lesion = PathwayScale(**factors)
+            circuits[layer].lesion = PathwayScale(**factors)  # type: ignore[arg-type]  # mask_inh is no pathway
         yield network
     finally:
         for layer, scale in before.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eiplatform.snn.checkpoint import CheckpointError, load, save
-from eiplatform.snn.circuit import EIParameters, EIProp, Lesion, ReadoutParameters, ei_layer, ei_readout
+from eiplatform.snn.circuit import EIParameters, EIProp, PathwayScale, ReadoutParameters, ei_layer, ei_readout
 from eiplatform.snn.initialise import initialise_ei
 from eiplatform.snn.layers import EICircuit, EILayer, EILinear, EILinearReadout, EIReadout
 from eiplatform.snn.network import MLP, Network, Output, Pathway, PopulationInfo, build_network
@@ -22,7 +22,7 @@ __all__ = [
     "EIParameters",
     "EIProp",
     "EIReadout",
-    "Lesion",
+    "PathwayScale",
     "Membrane",
     "Network",
     "Output",

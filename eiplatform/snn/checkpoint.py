@@ -7,7 +7,6 @@ run leaves the old file or the new one, never half of one.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,11 @@ from torch import Tensor
 
 from eiplatform.config import Config, config_hash, parse_config
 from eiplatform.errors import EIPlatformError
+from eiplatform.files import write_bytes
 from eiplatform.snn import dale
 from eiplatform.snn.network import Network, build_network
 
-__all__ = ["FORMAT_VERSION", "CheckpointError", "load", "read_tensors", "save", "write_atomic", "write_tensors"]
+__all__ = ["FORMAT_VERSION", "CheckpointError", "load", "read_tensors", "save", "write_tensors"]
 
 FORMAT_VERSION = 1
 # A single metadata key: several would be written in an order that changes from run to run.
@@ -126,7 +126,7 @@ def load(path: Path | str) -> tuple[Network, Config]:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Write tensors and their description to one safetensors file, atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, to_bytes(plain, {_KEY: json.dumps(meta, sort_keys=True)}))
+    write_bytes(path, to_bytes(plain, {_KEY: json.dumps(meta, sort_keys=True)}))
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -151,17 +151,6 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
             f"the file describes itself as {found}", where=str(path), valid=f"format {FORMAT_VERSION}, kind {kind}"
         )
     return tensors, meta
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary name, flush it to the disk, and rename it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _check_signs(network: Network, path: Path) -> None:

@@ -32,7 +32,7 @@ __all__ = [
     "READOUT_SIGNALS",
     "EIParameters",
     "EIProp",
-    "Lesion",
+    "PathwayScale",
     "ReadoutParameters",
     "ei_layer",
     "ei_readout",
@@ -99,7 +99,7 @@ FULL_PROP = EIProp()
 Factor = float | Tensor | None
 
 
-class Lesion(NamedTuple):
+class PathwayScale(NamedTuple):
     """Factors on the pathways of one layer; None leaves a pathway intact, bit for bit.
 
     A factor is a number or one number per *target* neuron (channel), >= 0.
@@ -141,7 +141,7 @@ def ei_layer(
     neuron: LIF,
     steps: int | None = None,
     prop: EIProp = FULL_PROP,
-    lesion: Lesion | None = None,
+    lesion: PathwayScale | None = None,
 ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
     """Run one hidden E-I layer.
 
@@ -160,7 +160,7 @@ def ei_layer(
     neuron : LIF
     steps : int, optional
     prop : EIProp
-    lesion : Lesion, optional
+    lesion : PathwayScale, optional
 
     Returns
     -------
@@ -214,7 +214,7 @@ def ei_readout(
     transform: Transform,
     steps: int | None = None,
     prop: EIProp = FULL_PROP,
-    lesion: Lesion | None = None,
+    lesion: PathwayScale | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Run the readout, which has subtractive inhibition only and does not spike.
 
@@ -286,11 +286,11 @@ def _currents(
     steps: int | None,
     transform: Transform,
     prop: EIProp,
-    lesion: Lesion | None,
+    lesion: PathwayScale | None,
 ) -> _Currents:
     if steps is not None:
         x = x[None]
-    cut = Lesion() if lesion is None else lesion
+    cut = PathwayScale() if lesion is None else lesion
     axis = transform.channel_axis
     n_exc, n_inh = parameters.weight_inh_out.shape
     both = transform.apply(torch.cat((parameters.weight_exc, parameters.weight_inh_in)), x)

@@ -11,7 +11,7 @@ from eiplatform.snn.circuit import (
     NOTHING,
     EIParameters,
     EIProp,
-    Lesion,
+    PathwayScale,
     ReadoutParameters,
     ei_layer,
     ei_readout,
@@ -43,11 +43,11 @@ class EICircuit(nn.Module):
 
     Attributes
     ----------
-    lesion : Lesion or None
+    lesion : PathwayScale or None
         What every forward pass applies; None: intact.
     """
 
-    lesion: Lesion | None
+    lesion: PathwayScale | None
 
     def __init__(self, transform: Transform, n_exc: int, n_inh: int, prop: EIProp = FULL_PROP) -> None:
         super().__init__()

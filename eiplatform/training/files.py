@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from eiplatform.config import Config, config_hash, load_config
-from eiplatform.errors import ConfigError, OutputExistsError, TrainingError
+from eiplatform.errors import ConfigError, TrainingError
+from eiplatform.files import write_bytes
 from eiplatform.snn import Network
-from eiplatform.snn.checkpoint import FORMAT_VERSION, CheckpointError, read_tensors, write_atomic, write_tensors
+from eiplatform.snn.checkpoint import FORMAT_VERSION, CheckpointError, read_tensors, write_tensors
 
 __all__ = ["BEST", "CONFIG", "LAST", "METRICS", "RESULT", "STATE", "UNTRAINED", "TrainResult"]
 
@@ -59,19 +60,6 @@ class TrainResult:
     seconds: float
 
 
-def claim(out: Path, overwrite: bool) -> None:
-    """Make sure that `out` holds no run, or remove the files of the one it holds."""
-    present = [name for name in (STATE, RESULT, BEST, LAST, UNTRAINED, METRICS, CONFIG) if (out / name).exists()]
-    if present and not overwrite:
-        raise OutputExistsError(
-            f"there is a training run already ({present[0]})",
-            where=str(out),
-            remedy="resume it, allow overwriting, or name another folder",
-        )
-    for name in present:
-        (out / name).unlink()
-
-
 def check_resumable(config: Config, out: Path) -> TrainResult | None:
     """Return the result of a finished run, None for one that can go on, or raise."""
     if not (out / STATE).is_file() or not (out / CONFIG).is_file():
@@ -95,13 +83,13 @@ def check_resumable(config: Config, out: Path) -> TrainResult | None:
 
 def write_metrics(out: Path, metrics: Metrics) -> None:
     """Write one JSON line per epoch."""
-    write_atomic(out / METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
+    write_bytes(out / METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
 
 
 def write_result(result: TrainResult, **facts: Any) -> None:
     """Write the outcome and further facts as JSON; a run is finished when this file is there."""
     content = {key: value for key, value in dataclasses.asdict(result).items() if not isinstance(value, Path)}
-    write_atomic(result.out / RESULT, (json.dumps(content | facts, indent=2) + "\n").encode())
+    write_bytes(result.out / RESULT, (json.dumps(content | facts, indent=2) + "\n").encode())
 
 
 def write_state(

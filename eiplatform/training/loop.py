@@ -20,10 +20,10 @@ from torch.optim import SGD, AdamW, Optimizer
 from eiplatform.config import Config, TrainingConfig, config_hash
 from eiplatform.datasets import DataBundle, load, split_validation
 from eiplatform.errors import DeviceError, TrainingError
+from eiplatform.files import claim_directory, write_bytes
 from eiplatform.snn import Network, build_network, dale, initialise_ei
 from eiplatform.snn import load as load_checkpoint
 from eiplatform.snn import save as save_checkpoint
-from eiplatform.snn.checkpoint import write_atomic
 from eiplatform.snn.diagnosis import check_rates, first_non_finite
 from eiplatform.training.evaluation import as_tensors, evaluate
 from eiplatform.training.files import (
@@ -34,7 +34,6 @@ from eiplatform.training.files import (
     Metrics,
     TrainResult,
     check_resumable,
-    claim,
     read_state,
     write_metrics,
     write_result,
@@ -119,7 +118,7 @@ def fit(
         if finished is not None:
             return finished
     else:
-        claim(out, overwrite)
+        claim_directory(out, overwrite=overwrite)
     with _deterministic(device, config.training.threads):
         return _Run(config, out, data, device, progress).go(resume)
 
@@ -147,7 +146,7 @@ class _Run:
             write_metrics(self.out, self.metrics)
         else:
             plain = self.config.model_dump(mode="json")
-            write_atomic(self.out / CONFIG, yaml.safe_dump(plain, sort_keys=False).encode())
+            write_bytes(self.out / CONFIG, yaml.safe_dump(plain, sort_keys=False).encode())
             save_checkpoint(self.out / UNTRAINED, self.network, self.config, epoch=0)
             self._close_epoch(0, None, time.perf_counter())
         for epoch in range(len(self.metrics), self.config.training.epochs + 1):

@@ -66,7 +66,7 @@ def test_a_killed_write_leaves_the_old_file(network: snn.Network, path: Path, mo
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("eiplatform.snn.checkpoint.os.fsync", killed)
+    monkeypatch.setattr("eiplatform.files.os.fsync", killed)
     with torch.no_grad():
         network.circuits()["fc1"].weight_exc.mul_(2)
     with pytest.raises(KeyboardInterrupt):

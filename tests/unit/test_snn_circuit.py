@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import UnknownNameError
-from eiplatform.snn import EIParameters, EIProp, Lesion, ReadoutParameters, ei_layer, ei_readout
+from eiplatform.snn import EIParameters, EIProp, PathwayScale, ReadoutParameters, ei_layer, ei_readout
 from eiplatform.snn.circuit import EXC_SIGNALS, INH_SIGNALS, READOUT_SIGNALS, stabilise
 from eiplatform.snn.neuron import LIF
 from eiplatform.snn.transform import Linear
@@ -160,7 +160,7 @@ def test_lesions_scale_their_pathway_and_nothing_before_it(factor: float | Tenso
         "divisive": "E/inhibition_div",
     }
     for field, signal in changed.items():
-        cut = run(parameters, x, lesion=Lesion(**{field: factor}))
+        cut = run(parameters, x, lesion=PathwayScale(**{field: factor}))
         torch.testing.assert_close(cut[signal], intact[signal] * factor)
         for other in {"E/current_exc", "E/current_inh", "E/inhibition_div", "I/activity"} - {signal}:
             assert torch.equal(cut[other], intact[other]), (field, other)
@@ -170,9 +170,9 @@ def test_lesions_scale_their_pathway_and_nothing_before_it(factor: float | Tenso
 def test_lesions_of_inhibitory_neurons() -> None:
     parameters, x = make(zeros=0.0)
     intact = run(parameters, x)
-    half = run(parameters, x, lesion=Lesion(input_inh=torch.tensor([0.5, 1.0])))
+    half = run(parameters, x, lesion=PathwayScale(input_inh=torch.tensor([0.5, 1.0])))
     torch.testing.assert_close(half["I/activity"], intact["I/activity"] * torch.tensor([0.5, 1.0]))
-    silenced = run(parameters, x, lesion=Lesion(mask_inh=torch.tensor([0.0, 1.0])))
+    silenced = run(parameters, x, lesion=PathwayScale(mask_inh=torch.tensor([0.0, 1.0])))
     torch.testing.assert_close(silenced["I/current_exc"], intact["I/current_exc"], rtol=0, atol=0)
     assert not silenced["I/activity"][..., 0].any()
     only = parameters.weight_inh_out[:, 1] * intact["I/activity"][..., 1:]
@@ -184,16 +184,16 @@ def test_dividing_less_multiplies_the_gain() -> None:
     parameters, x = make(zeros=0.0)
     x[..., 0] = 1
     torch.testing.assert_close(
-        run(parameters, x, lesion=Lesion(divisive=0.5))["E/gain"], run(parameters, x)["E/gain"] * 2
+        run(parameters, x, lesion=PathwayScale(divisive=0.5))["E/gain"], run(parameters, x)["E/gain"] * 2
     )
     # A total loss follows the rule of E-I Prop for a sample without inhibition.
-    lost = run(parameters, x, lesion=Lesion(divisive=0.0))
+    lost = run(parameters, x, lesion=PathwayScale(divisive=0.0))
     assert torch.equal(lost["E/drive"], parameters.bias.expand(T, B, N_E))
 
 
 def test_an_empty_lesion_is_intact_to_the_last_bit() -> None:
     parameters, x = make()
-    intact, empty = run(parameters, x), run(parameters, x, lesion=Lesion())
+    intact, empty = run(parameters, x), run(parameters, x, lesion=PathwayScale())
     assert all(torch.equal(intact[name], empty[name]) for name in ALL)
 
 
@@ -206,7 +206,7 @@ def test_readout_is_subtractive_only() -> None:
     assert set(signals) == set(ALL_READOUT)
     assert torch.equal(signals["E/current_net"], signals["E/current_exc"] - signals["E/current_inh"])
     with pytest.raises(UnknownNameError, match="no divisive"):
-        ei_readout(three, x, transform=Linear(D), lesion=Lesion(divisive=0.5))
+        ei_readout(three, x, transform=Linear(D), lesion=PathwayScale(divisive=0.5))
     with pytest.raises(UnknownNameError, match="unknown signal 'E/gain'"):
         ei_readout(three, x, frozenset({"E/gain"}), transform=Linear(D))
 

@@ -3,7 +3,7 @@ import torch
 
 from eiplatform.config import Config, load_config
 from eiplatform.errors import ConfigError, EIPlatformError, UnknownNameError
-from eiplatform.snn import Lesion, Network, build_network, initialise_ei
+from eiplatform.snn import Network, PathwayScale, build_network, initialise_ei
 from eiplatform.store.schema import SIGNALS
 
 
@@ -38,7 +38,7 @@ def test_populations_and_pathways(network: Network) -> None:
     ]
     assert [p.source for p in pathways if p.name == "input->E"] == ["input", "fc1/E", "fc2/E"]
     assert {p.mode for p in pathways if p.layer == "readout"} == {"additive", "subtractive"}
-    assert {p.factor for p in pathways} <= set(Lesion._fields)
+    assert {p.factor for p in pathways} <= set(PathwayScale._fields)
 
 
 def test_logits_are_the_mean_net_current_of_the_readout(network: Network, images: torch.Tensor) -> None:
@@ -91,7 +91,7 @@ def test_sequences(network: Network, images: torch.Tensor) -> None:
 
 def test_lesions_are_attributes_of_layers(network: Network, images: torch.Tensor) -> None:
     intact = network.run(images).logits
-    network.circuits()["fc1"].lesion = Lesion(subtractive=0.2)
+    network.circuits()["fc1"].lesion = PathwayScale(subtractive=0.2)
     assert not torch.equal(network.run(images).logits, intact)
     network.circuits()["fc1"].lesion = None
     assert torch.equal(network.run(images).logits, intact)

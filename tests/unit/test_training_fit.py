@@ -41,6 +41,7 @@ def test_it_learns_and_leaves_what_it_promises(finished: training.TrainResult) -
     assert finished.n_test == 359
     names = {path.name for path in finished.out.iterdir()}
     assert names == {
+        ".eiplatform",
         "config.yml",
         "metrics.jsonl",
         "result.json",
@@ -232,7 +233,7 @@ def test_evaluation_counts_rightly(finished: training.TrainResult) -> None:
 
 def test_places_are_protected(tmp_path: Path, finished: training.TrainResult) -> None:
     before = finished.checkpoint.read_bytes()
-    with pytest.raises(OutputExistsError, match="a training run already"):
+    with pytest.raises(OutputExistsError, match="not empty.*--overwrite"):
         fit(small(), finished.out)
     with pytest.raises(ConfigError, match="network.steps was 3, is 5"):
         fit(small("network.steps=5"), finished.out, resume=True)
@@ -249,10 +250,14 @@ def test_overwriting_replaces_the_run(tmp_path: Path) -> None:
     out = tmp_path / "o"
     quick = small("training.epochs=2", "network.hidden=[8]")
     fit(quick, out)
-    (out / "mine.txt").write_text("kept")
     fit(small("training.epochs=2", "network.hidden=[9]"), out, overwrite=True)
     assert snn.load(out / "best.safetensors")[1].network.hidden == (9,)
-    assert (out / "mine.txt").read_text() == "kept"
+    foreign = tmp_path / "thesis"
+    foreign.mkdir()
+    (foreign / "mine.txt").write_text("kept")
+    with pytest.raises(OutputExistsError, match="did not make"):
+        fit(quick, foreign, overwrite=True)
+    assert (foreign / "mine.txt").read_text() == "kept"
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:
