@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from eiplatform.errors import ConfigError, suggest
 
@@ -38,16 +38,46 @@ Model = TypeVar("Model", bound=BaseModel)
 SurrogateName = Literal["sigmoid", "atan", "fast-sigmoid", "triangle", "rectangle"]
 
 
+Architecture = Literal[
+    "mlp",
+    "cnn",
+    "vgg8",
+    "vgg11",
+    "vgg16",
+    "vgg19",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+]
+
+Positive = Annotated[int, Field(ge=1)]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DatasetConfig(_Frozen):
-    """Which images, and how many of the training images validate."""
+    """Which images, how many of the training images validate, and how training varies them."""
 
     name: str = "digits"
     validation: float = Field(0.1, gt=0, lt=1, description="part of the training split kept for validation")
     root: str | None = Field(None, description="folder with the data sets' files")
+    download: bool = Field(False, description="get missing files from their source")
+    augment: tuple[Literal["crop", "flip", "cutout"], ...] = Field((), description="applied in this order")
+    crop_padding: int = Field(4, ge=1, description="pixels of zeros around an image before its random crop")
+    cutout_size: int = Field(8, ge=1, description="side of the square that cutout sets to zero, in pixels")
+    bins: Literal["number", "time"] = Field(
+        "number", description="frames of event data hold equally many events, or last equally long"
+    )
+
+    @model_validator(mode="after")
+    def _augment_once(self) -> DatasetConfig:
+        if len(set(self.augment)) < len(self.augment):
+            raise ValueError(f"augment names something twice: {', '.join(self.augment)}")
+        return self
 
 
 class NeuronConfig(_Frozen):
@@ -70,15 +100,50 @@ class PropConfig(_Frozen):
 
 
 class NetworkConfig(_Frozen):
-    """Architecture and circuit."""
+    """Architecture and circuit.
 
-    architecture: Literal["mlp"] = "mlp"
-    circuit: Literal["ei"] = "ei"
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = Field((500, 500, 300), min_length=1)
-    ei_ratio: int = Field(4, ge=1, description="E neurons per I neuron")
+    A field of another architecture or circuit than the chosen one must keep its default.
+    """
+
+    architecture: Architecture = "mlp"
+    circuit: Literal["ei", "bn", "none"] = Field(
+        "ei", description="E-I circuits; or signed weights with batch normalisation, or with a bias alone"
+    )
+    hidden: tuple[Positive, ...] = Field((500, 500, 300), min_length=1, description="neurons per layer, of mlp")
+    channels: tuple[int | str, ...] = Field(
+        (32, "P", 64, "P", 128, "P"), min_length=1, description="channels and poolings, of cnn"
+    )
+    width: float = Field(1.0, gt=0, description="factor on all channels, of every architecture but mlp")
+    ei_ratio: float = Field(4.0, gt=0, description="E neurons (channels) per I neuron, of circuit ei")
+    initialise: Literal["ei", "fan-in"] = Field(
+        "ei", description="E-I Init from the data, or weights scaled by the number of inputs alone; of circuit ei"
+    )
     steps: int = Field(4, ge=1, description="time steps T")
     neuron: NeuronConfig = NeuronConfig()
-    prop: PropConfig = PropConfig()
+    prop: PropConfig = Field(PropConfig(), description="of circuit ei")
+
+    @field_validator("channels")
+    @classmethod
+    def _channels_or_pooling(cls, channels: tuple[int | str, ...]) -> tuple[int | str, ...]:
+        for entry in channels:
+            if entry != "P" and (isinstance(entry, str) or entry < 1):
+                raise ValueError(f"'{entry}' is neither a number of channels >= 1 nor P for pooling")
+        return channels
+
+    @model_validator(mode="after")
+    def _all_applies(self) -> NetworkConfig:
+        applies = {
+            "hidden": self.architecture == "mlp",
+            "channels": self.architecture == "cnn",
+            "width": self.architecture != "mlp",
+            "ei_ratio": self.circuit == "ei",
+            "initialise": self.circuit == "ei",
+            "prop": self.circuit == "ei",
+        }
+        for name, does in applies.items():
+            if not does and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} does not apply to {self.architecture} with circuit {self.circuit}")
+        return self
 
 
 class TrainingConfig(_Frozen):
@@ -93,6 +158,10 @@ class TrainingConfig(_Frozen):
     schedule: Literal["cosine", "constant"] = "cosine"
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(5e-4, ge=0, description="L2 on all parameters (sgd), decoupled (adamw)")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    accumulate: int = Field(1, ge=1, description="parts in which a batch is worked off, to need less memory")
+    precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast while training")
+    tensorboard: bool = Field(False, description="write the metrics for TensorBoard too")
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int | None = Field(
         None, ge=1, description="CPU threads; a fixed number makes runs equal on machines with more or fewer cores"
@@ -102,6 +171,8 @@ class TrainingConfig(_Frozen):
     def _warmup_ends(self) -> TrainingConfig:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+        if self.accumulate > self.batch_size:
+            raise ValueError(f"accumulate ({self.accumulate}) must not exceed batch_size ({self.batch_size})")
         return self
 
 
@@ -217,14 +288,14 @@ def parse_assignment(text: str, *, where: str) -> tuple[str, Any]:
 
 
 def config_hash(config: Config) -> str:
-    """Return the SHA-256 of everything that decides the outcome; where files lie does not.
+    """Return the SHA-256 of everything that decides the outcome; where files lie and are written does not.
 
     Examples
     --------
     >>> config_hash(Config()) == config_hash(Config(dataset=DatasetConfig(root="/elsewhere")))
     True
     """
-    data = config.model_dump(mode="json", exclude={"dataset": {"root"}})
+    data = config.model_dump(mode="json", exclude={"dataset": {"root", "download"}, "training": {"tensorboard"}})
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -316,4 +387,8 @@ def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[B
 
 
 def _options_at(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[Any, ...]:
-    return get_args(_model_at(model, location[:-1]).model_fields[str(location[-1])].annotation)
+    names = [part for part in location if isinstance(part, str)]
+    annotation = _model_at(model, tuple(names[:-1])).model_fields[names[-1]].annotation
+    if isinstance(location[-1], int):  # an item of a list
+        annotation = get_args(annotation)[0]
+    return get_args(annotation)

@@ -51,6 +51,9 @@ def examine() -> list[Finding]:
         _package("safetensors", "safetensors", "train"),
         _package("scikit-learn", "sklearn", "train"),
         _package("brian2", "brian2", "simulate"),
+        _package("pooch", "pooch", "data"),
+        _package("tonic", "tonic", "events"),
+        _package("tensorboard", "tensorboard", "track"),
         Finding(
             "C++ compiler",
             compiler is not None,

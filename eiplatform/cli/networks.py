@@ -20,6 +20,8 @@ def train(
     set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())] = None,
     resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
+    data_root: Path | None = None,
+    download: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
     """Train a network from a configuration; the test images are read once, at the end.
@@ -36,17 +38,27 @@ def train(
         Continue an interrupted run in that directory, to the same final weights.
     overwrite : bool
         Delete an earlier result of eiplatform in that directory.
+    data_root : Path
+        Folder with the data sets' files.
+    download : bool
+        Get files that are missing there from their source.
     json : bool
         Print JSON.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.config import load_config
     from eiplatform.progress import stage
-    from eiplatform.training import fit
+    from eiplatform.training import describe, fit
+    from eiplatform.training.parallel import is_first
 
-    settings = load_config(config, set_ or ())
-    with stage("training", quiet=json) as update:
+    places = [] if data_root is None else [f"dataset.root={str(data_root)!r}"]
+    settings = load_config(config, [*(set_ or ()), *places, *(["dataset.download=true"] if download else [])])
+    if is_first() and not json:
+        say(f"computing on {describe(settings)}")
+    with stage("training", quiet=json or not is_first()) as update:
         result = fit(settings, out, resume=resume, overwrite=overwrite, progress=update)
+    if not is_first():
+        return 0
     if json:
         print_json({"out": str(out), "test_accuracy": result.test_accuracy, "best_epoch": result.best_epoch})
     else:

@@ -8,34 +8,78 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eiplatform.errors import ConfigError
+from eiplatform.errors import ConfigError, EIPlatformError
 
 __all__ = ["DataBundle", "DataInfo", "Split", "split_validation", "stratified_order"]
 
 
-@dataclass(frozen=True)
 class Split:
-    """Images with labels and stable ids.
+    """Images with labels and stable ids; pixels are kept as they were stored until they are shown.
+
+    Parameters
+    ----------
+    stored : array, shape (n, ...) or, for sequences, (n, T, ...)
+        Whole numbers in [0, scale], or floats in [0, 1] with a scale of 1.
+    labels : array of int, shape (n,)
+    ids : array of int, shape (n,)
+        Ids within the whole data set.
+    scale : int
+        What to divide by.
+    sequence : bool
+        Whether a sample has a time axis.
+    rows : array of int, optional
+        Rows of `stored` that are this split's samples (default: all); several splits share one array.
 
     Attributes
     ----------
-    images : array, float32, shape (n, ...)
-        In [0, 1].
-    labels : array, int64, shape (n,)
-    ids : array, int64, shape (n,)
-        Ids within the whole data set.
+    labels, ids : array, int64, shape (n,)
+    scale : int
+    sequence : bool
+
+    Examples
+    --------
+    >>> split = Split(np.array([[0], [255]], np.uint8), np.array([3, 4]), np.arange(2), 255)
+    >>> split.images.tolist(), split.take(np.array([1])).labels.tolist()
+    ([[0.0], [1.0]], [4])
     """
 
-    images: np.ndarray
-    labels: np.ndarray
-    ids: np.ndarray
+    def __init__(
+        self,
+        stored: np.ndarray,
+        labels: np.ndarray,
+        ids: np.ndarray,
+        scale: int = 1,
+        sequence: bool = False,
+        rows: np.ndarray | None = None,
+    ) -> None:
+        self._stored = stored
+        self._rows = np.arange(len(stored)) if rows is None else rows
+        self.labels = labels.astype(np.int64, copy=False)
+        self.ids = ids.astype(np.int64, copy=False)
+        self.scale = scale
+        self.sequence = sequence
+        if not len(self._rows) == len(labels) == len(ids):
+            raise EIPlatformError(
+                f"{len(self._rows)} images, {len(labels)} labels and {len(ids)} ids", where="data set"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def images(self) -> np.ndarray:
+        """Every image as float32 in [0, 1]; of a large split take a part first."""
+        return self.stored_at(slice(None)).astype(np.float32) / np.float32(self.scale)
+
+    def stored_at(self, index: np.ndarray | slice) -> np.ndarray:
+        """Return a copy of the pixels of these samples as they are stored."""
+        found: np.ndarray = self._stored[self._rows[index]]
+        return found
+
     def take(self, index: np.ndarray) -> Split:
-        """Return the samples at these positions, in this order."""
-        return Split(self.images[index], self.labels[index], self.ids[index])
+        """Return the samples at these positions, in this order; the pixels are shared, not copied."""
+        rows = self._rows[index]
+        return Split(self._stored, self.labels[index], self.ids[index], self.scale, self.sequence, rows)
 
 
 @dataclass(frozen=True)
@@ -46,9 +90,12 @@ class DataInfo:
     ----------
     name, title, source, licence, citation : str
     input_shape : tuple of int
+        Of one image, or of one step of a sequence.
     n_classes : int
     sha256 : dict of str to str
-        Of the uncompressed content that was read and checked.
+        Of the content that has been read so far.
+    verified : list of str
+        What of it agrees with a published checksum.
     """
 
     name: str
@@ -58,7 +105,8 @@ class DataInfo:
     citation: str
     input_shape: tuple[int, ...]
     n_classes: int
-    sha256: dict[str, str]
+    sha256: dict[str, str] = field(default_factory=dict)
+    verified: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eiplatform.config import Config
-from eiplatform.datasets import Split, load, split_validation
+from eiplatform.datasets import Split, open_dataset, split_validation
 from eiplatform.snn import Network
 from eiplatform.snn import load as load_network
 
@@ -17,7 +17,7 @@ def split_of(config: Config, name: str) -> Split:
 
     The validation split is the one that training held out, hence decided by the seed.
     """
-    data = load(config.dataset.name, config.dataset.root)
+    data = open_dataset(config)
     if name == "test":
         return data.test
     train, validation = split_validation(data.train, config.dataset.validation, config.seed)

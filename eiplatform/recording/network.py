@@ -135,6 +135,13 @@ def record_network(
         "spec": spec.model_dump(mode="json"),
         "lesions": [dict(lesion) for lesion in lesions],
     }
+    place = {name: [torch.as_tensor(i) for i in np.unravel_index(neurons[name], infos[name].shape)] for name in wanted}
+
+    def keep(population: str, values: torch.Tensor) -> torch.Tensor:
+        index = [axis.to(values.device) for axis in place[population]]
+        at: tuple[slice | torch.Tensor, ...] = (slice(spec.warmup, None, spec.every), slice(None), *index)
+        return values[at]
+
     parameter = next(network.parameters())
     device, dtype = parameter.device, parameter.dtype
     training = network.training
@@ -143,8 +150,8 @@ def record_network(
         with RecordingWriter(path, source=source, config=config, overwrite=overwrite) as writer, torch.inference_mode():
             for start in range(0, len(chosen), spec.shard_samples):
                 batch = data.take(chosen[start : start + spec.shard_samples])
-                shown = torch.from_numpy(spec.drive(batch.images, batch.ids, steps)).to(device, dtype)
-                output = network.run(shown, steps=steps, record=wanted)
+                shown = torch.from_numpy(_shown(batch, spec, steps)).to(device, dtype)
+                output = network.run(shown, steps=steps, record=wanted, keep=keep)
                 coords = {"sample": batch.ids, "label": batch.labels}
                 writer.append(
                     {
@@ -159,6 +166,20 @@ def record_network(
     return Path(path)
 
 
+def _shown(batch: Split, spec: RecordingSpec, steps: int) -> np.ndarray:
+    """Return images (or their spikes) or, of event data, the frames with time first."""
+    images = batch.images
+    if not batch.sequence:
+        return spec.drive(images, batch.ids, steps)
+    if spec.input != "constant" or steps != images.shape[1]:
+        raise ConfigError(
+            f"event data of {images.shape[1]} frames cannot be shown as '{spec.input}' for {steps} steps",
+            where="recording",
+            valid=f"input constant, steps {images.shape[1]}",
+        )
+    return np.ascontiguousarray(np.moveaxis(images, 0, 1))
+
+
 def _label(
     signals: Mapping[str, torch.Tensor],
     info: PopulationInfo,
@@ -166,15 +187,12 @@ def _label(
     coords: Mapping[str, np.ndarray],
     spec: RecordingSpec,
 ) -> xr.Dataset:
-    """Turn (time, sample, neuron) tensors of one population into its labelled Dataset."""
-    index = torch.as_tensor(neurons)
-    arrays = {
-        name: values[spec.warmup :: spec.every, :, index.to(values.device)].transpose(0, 1).cpu().numpy()
-        for name, values in signals.items()
-    }
+    """Turn the kept (time, sample, neuron) tensors of one population into its labelled Dataset."""
+    place = np.unravel_index(neurons, info.shape)
+    arrays = {name: values.transpose(0, 1).cpu().numpy() for name, values in signals.items()}
     if "spikes" in arrays:
         arrays["spikes"] = arrays["spikes"].astype(bool)
-    time = np.arange(spec.warmup, len(next(iter(signals.values()))), spec.every)
+    time = spec.warmup + spec.every * np.arange(len(next(iter(signals.values()))))
     attrs: dict[str, Any] = {}
     if info.threshold is not None:
         attrs = {"threshold": info.threshold, "membrane_decay": info.decay, "reset": info.reset}
@@ -190,5 +208,6 @@ def _label(
         role=info.role,
         parameters={name: values[neurons] for name, values in info.parameters.items()},
         sample_coords={"label": coords["label"]},
+        neuron_coords=dict(zip(("channel", "row", "col"), place, strict=True)) if len(place) == 3 else None,
         attrs=attrs,
     )

@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+from eiplatform.snn.build import build_network
 from eiplatform.snn.checkpoint import CheckpointError, load, save
 from eiplatform.snn.circuit import EIParameters, EIProp, PathwayScale, ReadoutParameters, ei_layer, ei_readout
-from eiplatform.snn.initialise import initialise_ei
-from eiplatform.snn.layers import EICircuit, EILayer, EILinear, EILinearReadout, EIReadout
-from eiplatform.snn.network import MLP, Network, Output, Pathway, PopulationInfo, build_network
+from eiplatform.snn.convnet import ConvNet
+from eiplatform.snn.description import Pathway, PopulationInfo
+from eiplatform.snn.initialise import initialise_ei, initialise_network
+from eiplatform.snn.layers import Circuit, EICircuit, EIConv2d, EILayer, EILinear, EILinearReadout, EIReadout
+from eiplatform.snn.mlp import MLP
+from eiplatform.snn.network import Network, Output
 from eiplatform.snn.neuron import LIF, Membrane, lif_sequence, lif_step
+from eiplatform.snn.resnet import ResNet
+from eiplatform.snn.signed import BatchNorm, SignedLayer, SignedReadout
 from eiplatform.snn.surrogate import SURROGATES, Surrogate, make_surrogate
 
 __all__ = [
     "LIF",
     "MLP",
     "SURROGATES",
+    "BatchNorm",
     "CheckpointError",
+    "Circuit",
+    "ConvNet",
     "EICircuit",
+    "EIConv2d",
     "EILayer",
     "EILinear",
     "EILinearReadout",
     "EIParameters",
     "EIProp",
     "EIReadout",
-    "PathwayScale",
     "Membrane",
     "Network",
     "Output",
     "Pathway",
+    "PathwayScale",
     "PopulationInfo",
     "ReadoutParameters",
+    "ResNet",
+    "SignedLayer",
+    "SignedReadout",
     "Surrogate",
     "build_network",
     "ei_layer",
     "ei_readout",
     "initialise_ei",
+    "initialise_network",
     "lif_sequence",
     "lif_step",
     "load",
-    "save",
     "make_surrogate",
+    "save",
 ]

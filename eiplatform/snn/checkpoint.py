@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
@@ -20,7 +19,8 @@ from eiplatform.config import Config, config_hash, parse_config
 from eiplatform.errors import EIPlatformError
 from eiplatform.files import write_bytes
 from eiplatform.snn import dale
-from eiplatform.snn.network import Network, build_network
+from eiplatform.snn.build import build_network
+from eiplatform.snn.network import Network
 
 __all__ = ["FORMAT_VERSION", "CheckpointError", "load", "read_tensors", "save", "write_tensors"]
 
@@ -57,14 +57,13 @@ def save(path: Path | str, network: Network, config: Config, **info: Any) -> Pat
     """
     path = Path(path)
     _check_signs(network, path)
-    readout = list(network.circuits().values())[-1]
     meta = {
         "format": FORMAT_VERSION,
         "kind": "network",
         "config": config.model_dump(mode="json"),
         "config_hash": config_hash(config),
         "input_shape": list(network.input_shape),
-        "n_classes": readout.n_exc,
+        "n_classes": network.n_classes,
         "info": info,
     }
     write_tensors(path, network.state_dict(), meta)
@@ -155,15 +154,10 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 
 def _check_signs(network: Network, path: Path) -> None:
     bad = dale.violations(network)
-    bad += [f"{name}.bias" for name, layer in network.circuits().items() if _bias_not_finite(layer)]
+    bad += [name for name, values in network.state_dict().items() if not bool(values.isfinite().all())]
     if bad:
         raise CheckpointError(
             f"'{bad[0]}' has values that are negative or not finite",
             where=str(path),
             valid="weights and gains >= 0 (Dale's law), everything finite",
         )
-
-
-def _bias_not_finite(layer: torch.nn.Module) -> bool:
-    bias = dict(layer.named_parameters(recurse=False)).get("bias")
-    return bias is not None and not bool(bias.isfinite().all())

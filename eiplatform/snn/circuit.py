@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import UnknownNameError, choose
-from eiplatform.snn.neuron import LIF, Membrane, lif_sequence
+from eiplatform.snn.fused import ei_spikes, replace_zeros
+from eiplatform.snn.neuron import LIF, Membrane
 from eiplatform.snn.transform import Transform
 
 __all__ = [
@@ -47,6 +48,14 @@ INH_SIGNALS = ("current_exc", "activity")
 """Signals of the graded I neurons."""
 
 NOTHING: frozenset[str] = frozenset()
+_KEPT = {
+    "inh": "E/current_inh",
+    "net": "E/current_net",
+    "div": "E/inhibition_div",
+    "gain": "E/gain",
+    "drive": "E/drive",
+    "voltage": "E/voltage",
+}
 _LAYER_RECORD = tuple(f"E/{name}" for name in EXC_SIGNALS) + tuple(f"I/{name}" for name in INH_SIGNALS)
 _READOUT_RECORD = tuple(f"E/{name}" for name in READOUT_SIGNALS) + tuple(f"I/{name}" for name in INH_SIGNALS)
 
@@ -124,11 +133,19 @@ class PathwayScale(NamedTuple):
 
 
 class _Currents(NamedTuple):
-    exc: Tensor
-    inh: Tensor
-    div: Tensor | None
-    inh_exc: Tensor
-    activity: Tensor
+    both: Tensor
+    """What the input drives, channels last: excitation (or the net current) of E, then activity of I."""
+    weight_exc: Tensor
+    weight_sub: Tensor
+    weight_div: Tensor | None
+    folded: bool
+    """Whether the subtractive inhibition is in the input's weights already, and `both` has the net current."""
+
+    def parts(self, transform: Transform) -> tuple[Tensor, Tensor]:
+        """Return what reaches E and the activity of I, in the usual order of axes."""
+        axis = transform.channel_axis
+        first, second = torch.split(self.both.movedim(-1, axis), list(self.weight_sub.shape), axis)
+        return first, second
 
 
 def ei_layer(
@@ -185,25 +202,33 @@ def ei_layer(
     >>> signals["E/drive"][0].tolist()  # (3 - 1.5) * 1 / 1.5
     [[1.0, 1.0]]
     """
-    _check_record(record, _LAYER_RECORD)
-    currents = _currents(parameters, parameters.gain_inh, x, steps, transform, prop, lesion)
-    assert currents.div is not None
-    net = currents.exc - currents.inh
-    denominator = stabilise(currents.div, prop) if prop.stabilise else currents.div
-    gain = transform.per_channel(parameters.gain_exc) / denominator
-    drive = gain * net + transform.per_channel(parameters.bias)
+    check_record(record, _LAYER_RECORD)
     if steps is not None:
-        drive = drive.expand(steps, *drive.shape[1:])
-    state, spikes, voltage = lif_sequence(drive, state, neuron, keep_voltage="E/voltage" in record)
-    known = {
-        **_common(currents, net),
-        "E/inhibition_div": currents.div,
-        "E/gain": gain,
-        "E/drive": drive,
-        "E/voltage": voltage,
-        "E/spikes": spikes,
-    }
-    return state, spikes, _recorded(record, known, steps)
+        x = x[None]
+    cut = PathwayScale() if lesion is None else lesion
+    currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
+    assert currents.weight_div is not None
+    axis = transform.channel_axis
+    fused = ei_spikes(
+        currents.both,
+        None if currents.folded else currents.weight_sub,
+        currents.weight_div,
+        parameters.gain_exc,
+        parameters.bias,
+        None if state is None else state.membrane.movedim(axis, -1),
+        neuron=neuron,
+        steps=steps,
+        stabilised=prop.stabilise,
+        straight_through=prop.straight_through,
+        keep=frozenset(field for field, name in _KEPT.items() if name in record),
+    )
+    known = _common(currents, x, transform, cut, record)
+    for field, name in _KEPT.items():
+        values = getattr(fused, field)
+        if values is not None:
+            known[name] = values.movedim(-1, axis)
+    known["E/spikes"] = spikes = fused.spikes.movedim(-1, axis)
+    return Membrane(fused.membrane.movedim(-1, axis)), spikes, recorded(record, known, steps)
 
 
 def ei_readout(
@@ -235,14 +260,22 @@ def ei_readout(
     UnknownNameError
         For a signal that the readout does not have, or a lesion of its divisive inhibition.
     """
-    _check_record(record, _READOUT_RECORD)
+    check_record(record, _READOUT_RECORD)
     if lesion is not None and lesion.divisive is not None:
         raise UnknownNameError(
             "the readout has no divisive inhibition", where="lesion", valid="input_exc, input_inh, subtractive"
         )
-    currents = _currents(parameters, None, x, steps, transform, prop, lesion)
-    net = currents.exc - currents.inh
-    signals = _recorded(record, _common(currents, net), steps)
+    if steps is not None:
+        x = x[None]
+    cut = PathwayScale() if lesion is None else lesion
+    currents = _currents(parameters, None, x, transform, prop, cut)
+    known = _common(currents, x, transform, cut, record)
+    net, activity = currents.parts(transform)
+    if not currents.folded:
+        inh = known["E/current_inh"] = transform.mix(currents.weight_sub, activity)
+        net = net - inh
+    known["E/current_net"] = net
+    signals = recorded(record, known, steps)
     return net if steps is None else net.expand(steps, *net.shape[1:]), signals
 
 
@@ -266,74 +299,74 @@ def stabilise(inhibition_div: Tensor, prop: EIProp = FULL_PROP) -> Tensor:
     >>> stabilise(torch.tensor([[[0.0, 2.0, 4.0], [0.0, 0.0, 0.0]]])).tolist()
     [[[2.0, 2.0, 4.0], [inf, inf, inf]]]
     """
+    rows = inhibition_div.flatten(2).flatten(0, 1) if inhibition_div.ndim > 2 else inhibition_div
     if prop.straight_through:
-        replaced: Tensor = _StraightThrough.apply(_replace_zeros, inhibition_div)  # type: ignore[no-untyped-call]
-        return replaced
-    return _replace_zeros(inhibition_div)
-
-
-def _replace_zeros(values: Tensor) -> Tensor:
-    silent = values == 0
-    axes = tuple(range(2, values.ndim))
-    smallest = values.masked_fill(silent, torch.inf).amin(axes, keepdim=True)
-    return torch.where(silent, smallest, values)
+        replaced: Tensor = _StraightThrough.apply(replace_zeros, rows)  # type: ignore[no-untyped-call]
+        return replaced.view_as(inhibition_div)
+    return replace_zeros(rows).view_as(inhibition_div)
 
 
 def _currents(
     parameters: EIParameters | ReadoutParameters,
     gain_inh: Tensor | None,
     x: Tensor,
-    steps: int | None,
     transform: Transform,
     prop: EIProp,
-    lesion: PathwayScale | None,
+    cut: PathwayScale,
 ) -> _Currents:
-    if steps is not None:
-        x = x[None]
-    cut = PathwayScale() if lesion is None else lesion
-    axis = transform.channel_axis
-    n_exc, n_inh = parameters.weight_inh_out.shape
-    both = transform.apply(torch.cat((parameters.weight_exc, parameters.weight_inh_in)), x)
-    exc, inh_exc = torch.split(both, [n_exc, n_inh], axis)
-    exc = _scale(exc, cut.input_exc, transform)
-    inh_exc = _scale(inh_exc, cut.input_inh, transform)
-    # The input is >= 0 and so are the weights: the paper's rectification changes nothing.
-    activity = _scale(inh_exc, cut.mask_inh, transform)
-    weight = parameters.weight_inh_out
+    weight_exc = _scale_rows(parameters.weight_exc, cut.input_exc)
+    weight_inh_in = _scale_rows(parameters.weight_inh_in, cut.input_inh)
+    weight_inh_out = parameters.weight_inh_out
     if prop.scale_gradient:
-        weight = _ScaleGradient.apply(weight, 1.0 / transform.fan_in)  # type: ignore[no-untyped-call]
-    if gain_inh is None:
-        inh, div = transform.mix(weight, activity), None
-    else:
-        inh, div = torch.chunk(transform.mix(torch.cat((weight, weight * gain_inh)), activity), 2, axis)
-        div = _scale(div, cut.divisive, transform)
-    return _Currents(exc, _scale(inh, cut.subtractive, transform), div, inh_exc, activity)
+        weight_inh_out = _ScaleGradient.apply(weight_inh_out, 1.0 / transform.fan_in)  # type: ignore[no-untyped-call]
+    if cut.mask_inh is not None:
+        weight_inh_out = weight_inh_out * cut.mask_inh.to(weight_inh_out)
+    weight_sub = _scale_rows(weight_inh_out, cut.subtractive)
+    weight_div = None if gain_inh is None else _scale_rows(weight_inh_out * gain_inh, cut.divisive)
+    # Excitation and inhibition nearly cancel: bfloat16 would round them before their difference,
+    # so under autocast the difference is taken between the weights, in their own precision.
+    folded = torch.is_autocast_enabled(x.device.type) and transform.mixes_all
+    first = weight_exc
+    if folded:
+        with torch.autocast(x.device.type, enabled=False):
+            first = weight_exc - (weight_sub @ weight_inh_in.flatten(1)).view_as(weight_exc)
+    # The input is >= 0 and so are the weights: the paper's rectification of I changes nothing.
+    both = transform.apply_pair(first, weight_inh_in, x).movedim(transform.channel_axis, -1)
+    return _Currents(both, weight_exc, weight_sub, weight_div, folded)
 
 
-def _scale(values: Tensor, factor: Factor, transform: Transform) -> Tensor:
+def _scale_rows(weight: Tensor, factor: Factor) -> Tensor:
+    """Scale the synapses onto each neuron."""
     if factor is None:
-        return values
+        return weight
     if isinstance(factor, Tensor) and factor.ndim:
-        factor = transform.per_channel(factor.to(values))
-    return values * factor
+        factor = factor.to(weight).reshape(-1, *(1,) * (weight.ndim - 1))
+    return weight * factor
 
 
-def _common(currents: _Currents, net: Tensor) -> dict[str, Tensor | None]:
-    return {
-        "E/current_exc": currents.exc,
-        "E/current_inh": currents.inh,
-        "E/current_net": net,
-        "I/current_exc": currents.inh_exc,
-        "I/activity": currents.activity,
-    }
+def _common(
+    currents: _Currents, x: Tensor, transform: Transform, cut: PathwayScale, record: frozenset[str]
+) -> dict[str, Tensor | None]:
+    """Return the recorded currents that hidden layer and readout share."""
+    exc, inh_exc = currents.parts(transform)
+    known: dict[str, Tensor | None] = {"E/current_exc": exc, "I/current_exc": inh_exc, "I/activity": inh_exc}
+    if "E/current_exc" in record and currents.folded:
+        known["E/current_exc"] = transform.apply(currents.weight_exc, x)
+    if "E/current_inh" in record and currents.folded:
+        known["E/current_inh"] = transform.mix(currents.weight_sub, inh_exc)
+    if "I/activity" in record and cut.mask_inh is not None:
+        known["I/activity"] = inh_exc * transform.per_channel(cut.mask_inh.to(inh_exc))
+    return known
 
 
-def _check_record(record: frozenset[str], known: tuple[str, ...]) -> None:
+def check_record(record: frozenset[str], known: tuple[str, ...]) -> None:
+    """Raise unless all names are known."""
     for name in sorted(record):
         choose(name, known, "signal")
 
 
-def _recorded(record: frozenset[str], known: dict[str, Tensor | None], steps: int | None) -> dict[str, Tensor]:
+def recorded(record: frozenset[str], known: dict[str, Tensor | None], steps: int | None) -> dict[str, Tensor]:
+    """Return the signals asked for; what is computed once for a static input is held for all steps."""
     signals = {}
     for name in sorted(record):
         values = known[name]

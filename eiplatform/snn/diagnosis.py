@@ -11,7 +11,7 @@ from torch import Tensor
 from eiplatform.errors import TrainingError
 from eiplatform.snn.network import Network
 
-__all__ = ["DEAD_RATE", "PATIENCE", "SATURATED_RATE", "check_rates", "first_non_finite"]
+__all__ = ["DEAD_RATE", "ONLY_LOSS", "PATIENCE", "SATURATED_RATE", "check_rates", "first_non_finite"]
 
 DEAD_RATE = 1e-3
 """Mean spikes per neuron and step below which a layer is reported."""
@@ -19,6 +19,9 @@ SATURATED_RATE = 0.95
 """Mean spikes per neuron and step above which a layer is reported."""
 PATIENCE = 2
 """Epochs in a row without any spike, or with nothing but spikes, after which training stops."""
+
+ONLY_LOSS = "only the loss"
+"""What :func:`first_non_finite` says when every parameter and signal is finite."""
 
 _REMEDIES = {
     "silent": "lower network.neuron.threshold or training.learning_rate, lengthen training.warmup_epochs, or use "
@@ -87,4 +90,4 @@ def first_non_finite(network: Network, x: Tensor) -> str:
         for signal in network.populations()[population].signals:
             if not bool(recorded[signal].isfinite().all()):
                 return f"signal {signal} of {population}"
-    return "only the loss"
+    return ONLY_LOSS

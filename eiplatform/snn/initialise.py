@@ -1,4 +1,8 @@
-"""E-I Init: weights from the moments of each layer's own input (arXiv 2509.23253, Eq. 53, 54)."""
+"""E-I Init: weights from the moments of each layer's own input (arXiv 2509.23253, Eq. 53, 54).
+
+Layers with signed weights are drawn in the manner of He et al. (2015), from their number of inputs
+alone.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,18 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-from eiplatform.errors import TrainingError
+from eiplatform.errors import TrainingError, choose
 from eiplatform.snn.layers import EICircuit
+from eiplatform.snn.signed import BatchNorm, SignedLayer, SignedReadout
 
-__all__ = ["InputMoments", "ei_init_scales", "initialise_ei", "input_moments"]
+__all__ = ["SCHEMES", "InputMoments", "ei_init_scales", "initialise_ei", "initialise_network", "input_moments"]
+
+_SPIKES_PER_STEP = 0.2
+"""About what a neuron fires when its drive has unit variance (tau = 2, threshold 1, a few steps)."""
+SCHEMES = ("ei", "fan-in")
+"""How E-I layers are initialised: from their input's moments, or (an ablation) from its size alone."""
 
 
 class InputMoments(NamedTuple):
@@ -44,8 +54,9 @@ def input_moments(x: Tensor, repeats: int | None = None) -> InputMoments:
     """
     merged = (x if repeats is not None else x.flatten(0, 1)).double()
     showings = merged.shape[0] * (repeats or 1)
-    variance = merged.var(0, correction=0).mean().item() * (showings / (showings - 1) if showings > 1 else math.nan)
-    return InputMoments(merged.mean().item(), variance, merged.square().mean().item())
+    unbiased = showings / (showings - 1) if showings > 1 else math.nan
+    variance, mean = torch.var_mean(merged, 0, correction=0)
+    return InputMoments(mean.mean().item(), variance.mean().item() * unbiased, (variance + mean.square()).mean().item())
 
 
 def ei_init_scales(moments: InputMoments, fan_in: int) -> tuple[float, float]:
@@ -78,7 +89,7 @@ def ei_init_scales(moments: InputMoments, fan_in: int) -> tuple[float, float]:
 
 
 def initialise_ei(network: nn.Module, x: Tensor, generator: torch.Generator, **forward: Any) -> None:
-    """Initialise every E-I layer of `network` from its real input, in one forward pass.
+    """Initialise every E-I layer of `network` from its real input, in one forward pass (E-I Init).
 
     Each layer is filled just before it runs, so that the next one sees its output; any
     topology works.  Random numbers are drawn on the CPU in float64: the same weights result
@@ -133,6 +144,87 @@ def initialise_ei(network: nn.Module, x: Tensor, generator: torch.Generator, **f
         raise TrainingError("the forward pass does not reach this layer", where=missed[0])
 
 
+def initialise_network(
+    network: nn.Module, x: Tensor, generator: torch.Generator, scheme: str = "ei", **forward: Any
+) -> None:
+    """Initialise every layer of a network, of any circuit, alike on all ranks.
+
+    E-I layers follow `scheme`.  Signed weights are normal: of variance ``5 / d`` in hidden layers
+    without normalisation, so that about 0.2 spikes per input and step give a drive of unit
+    variance and the activity neither dies nor explodes with depth; ``2 / d`` with it; ``1 / d`` in
+    the readout.  Batch normalisation starts as the identity, biases are 0.
+    Under :mod:`torch.distributed` rank 0 initialises from its own batch and sends all parameters
+    and buffers to the others; an error is raised on every rank.
+
+    Parameters
+    ----------
+    network : nn.Module
+    x : Tensor
+        One batch of inputs, values >= 0.
+    generator : torch.Generator
+        On the CPU.
+    scheme : {"ei", "fan-in"}
+        E-I Init, see :func:`initialise_ei`; or exponential weights of scale ``1 / sqrt(d)`` and
+        gains of 1, whatever the input.
+    **forward
+        Passed on to ``network(x, ...)``, e.g. ``steps``.
+
+    Raises
+    ------
+    TrainingError
+        As :func:`initialise_ei`.
+    UnknownNameError
+        For another scheme.
+    """
+    choose(scheme, SCHEMES, "initialisation")
+    if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
+        _initialise_here(network, x, generator, scheme, **forward)
+        return
+    failure: TrainingError | None = None
+    if distributed.get_rank() == 0:
+        try:
+            _initialise_here(network, x, generator, scheme, **forward)
+        except TrainingError as error:
+            failure = error
+    message = [None if failure is None else str(failure)]
+    distributed.broadcast_object_list(message, src=0)
+    if failure is not None:
+        raise failure
+    if message[0] is not None:
+        raise TrainingError(message[0], where="rank 0")
+    for values in network.state_dict().values():
+        distributed.broadcast(values, src=0)
+
+
+def _initialise_here(network: nn.Module, x: Tensor, generator: torch.Generator, scheme: str, **forward: Any) -> None:
+    with_data = False
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, SignedLayer | SignedReadout):
+                variance = _signed_variance(module) / module.transform.fan_in
+                drawn = torch.empty(module.weight.shape, dtype=torch.float64).normal_(generator=generator)
+                module.weight.copy_(drawn * math.sqrt(variance))
+                if isinstance(module, SignedLayer) and module.bias is not None:
+                    module.bias.zero_()
+            elif isinstance(module, BatchNorm):
+                module.weight.fill_(1.0)
+                module.bias.zero_()
+                module.running_mean.zero_()
+                module.running_var.fill_(1.0)
+            elif isinstance(module, EICircuit):
+                with_data = scheme == "ei"
+                if not with_data:
+                    _draw(module, 1 / math.sqrt(module.transform.fan_in), 1.0, generator)
+    if with_data:
+        initialise_ei(network, x, generator, **forward)
+
+
+def _signed_variance(layer: SignedLayer | SignedReadout) -> float:
+    if isinstance(layer, SignedReadout):
+        return 1.0
+    return 2.0 if layer.norm is not None else 1.0 / _SPIKES_PER_STEP
+
+
 def _fill(layer: EICircuit, name: str, moments: InputMoments, x: Tensor, generator: torch.Generator) -> None:
     short = name.rsplit(".", 1)[-1]
     if not all(map(math.isfinite, moments)):
@@ -152,6 +244,10 @@ def _fill(layer: EICircuit, name: str, moments: InputMoments, x: Tensor, generat
             remedy="use a larger batch, a lower neuron.threshold or fewer layers",
         )
     scale, gain_inh = ei_init_scales(moments, layer.transform.fan_in)
+    _draw(layer, scale, gain_inh, generator)
+
+
+def _draw(layer: EICircuit, scale: float, gain_inh: float, generator: torch.Generator) -> None:
     for weight in (layer.weight_exc, layer.weight_inh_in):
         drawn = torch.empty(weight.shape, dtype=torch.float64).exponential_(generator=generator)
         weight.copy_(drawn * scale)

@@ -1,25 +1,29 @@
-"""Networks of E-I layers: what runs, what can be recorded, and which pathways exist."""
+"""What all networks share: how they run, what can be recorded, and which pathways exist."""
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
-import numpy as np
 from torch import Tensor, nn
 
-from eiplatform.config import Config
-from eiplatform.errors import EIPlatformError, choose
-from eiplatform.snn.circuit import EXC_SIGNALS, FULL_PROP, INH_SIGNALS, NOTHING, READOUT_SIGNALS, EIProp
-from eiplatform.snn.layers import EICircuit, EILayer, EILinear, EILinearReadout, EIReadout, n_inhibitory
+from eiplatform.errors import ConfigError, EIPlatformError, choose
+from eiplatform.snn.circuit import FULL_PROP, NOTHING, EIProp
+from eiplatform.snn.description import Pathway, PopulationInfo
+from eiplatform.snn.layers import Circuit, EILayer, EIReadout, n_inhibitory
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
-from eiplatform.snn.surrogate import make_surrogate
+from eiplatform.snn.signed import SignedLayer, SignedReadout
+from eiplatform.snn.transform import Linear, Transform
 
-__all__ = ["MLP", "Network", "Output", "Pathway", "PopulationInfo", "build_network"]
+__all__ = ["CIRCUITS", "Call", "Network", "Options", "Output", "Pathway", "PopulationInfo"]
+
+CIRCUITS = ("ei", "bn", "none")
+"""Kinds of circuit, each of which every architecture can be built of."""
 
 Record = Mapping[str, frozenset[str]]
+Call = Callable[[str, Tensor, int | None], Tensor]
+"""Runs a layer by name on a pattern, shown for so many steps (None: a sequence)."""
 
 
 class Output(NamedTuple):
@@ -40,80 +44,75 @@ class Output(NamedTuple):
     state: dict[str, Membrane]
 
 
-class PopulationInfo(NamedTuple):
-    """One population of a network.
+class Options(TypedDict, total=False):
+    """What every architecture can be built with.
 
     Attributes
     ----------
-    role : {"E", "I"}
-    n_neurons : int
-    signals : tuple of str
-        What can be recorded.
-    parameters : dict of str to array, shape (n_neurons,)
-        ``bias`` and ``gain_exc`` of the E neurons of hidden layers.
-    threshold, decay : float or None
-        Of spiking neurons; ``decay`` is ``1 - 1/tau``.
-    reset : {"soft", "hard"} or None
+    circuit : {"ei", "bn", "none"}
+        E-I circuits; signed weights with batch normalisation; signed weights with a bias.
+    ei_ratio : float
+        E neurons (channels) per I neuron, > 0; of E-I circuits.
+    steps : int
+        Time steps of a static input when none are asked for.
+    neuron : LIF
+    prop : EIProp
+        Of E-I circuits.
     """
 
-    role: str
-    n_neurons: int
-    signals: tuple[str, ...]
-    parameters: dict[str, np.ndarray]
-    threshold: float | None
-    decay: float | None
-    reset: str | None
-
-
-class Pathway(NamedTuple):
-    """One pathway of a network.
-
-    Attributes
-    ----------
-    layer : str
-    name : str
-        ``input->E``, ``input->I``, ``I->E subtractive`` or ``I->E divisive``.
-    source, target : str
-        Populations; the source of the first layer is ``input``.
-    sign : {"+", "-", "/"}
-    mode : {"additive", "subtractive", "divisive"}
-    factor : str
-        Field of :class:`~eiplatform.snn.circuit.PathwayScale` that scales it.
-    """
-
-    layer: str
-    name: str
-    source: str
-    target: str
-    sign: str
-    mode: str
-    factor: str
+    circuit: str
+    ei_ratio: float
+    steps: int
+    neuron: LIF
+    prop: EIProp
 
 
 class Network(nn.Module):
-    """Base of all E-I networks; a subclass fills `layers` and says in `_flow` how they connect.
+    """Base of all networks; a subclass adds layers and says in `_flow` how they connect.
 
     Parameters
     ----------
     input_shape : tuple of int
         Shape of one input, without batch and time.
-    steps : int
-        Time steps of a static input when none are asked for.
+    **options
+        See :class:`Options`.
     """
 
-    def __init__(self, input_shape: tuple[int, ...], steps: int) -> None:
+    def __init__(self, input_shape: tuple[int, ...], **options: Unpack[Options]) -> None:
         super().__init__()
         self.input_shape = tuple(input_shape)
-        self.steps = steps
+        self.circuit = choose(options.get("circuit", "ei"), CIRCUITS, "circuit")
+        self.steps = options.get("steps", 4)
+        self.ei_ratio = options.get("ei_ratio", 4)
+        self.neuron = options.get("neuron", PAPER_LIF)
+        self.prop = options.get("prop", FULL_PROP)
         self.layers = nn.ModuleDict()
+        self._inputs: dict[str, str] = {}
+
+    def _add(self, name: str, transform: Transform, n_exc: int, source: str) -> tuple[int, ...]:
+        """Add a hidden layer that sees the populations `source`; return the shape of its spikes."""
+        if self.circuit == "ei":
+            n_inh = n_inhibitory(n_exc, self.ei_ratio)
+            self.layers[name] = EILayer(transform, n_exc, n_inh, self.neuron, self.prop)
+        else:
+            self.layers[name] = SignedLayer(transform, n_exc, self.neuron, batch_norm=self.circuit == "bn")
+        self._inputs[name] = source
+        return transform.output_shape(n_exc)
+
+    def _add_readout(self, n_inputs: int, n_classes: int, source: str) -> None:
+        if n_classes < 1:
+            raise ConfigError(f"a network for {n_classes} classes", valid="at least 1")
+        transform = Linear(n_inputs)
+        if self.circuit == "ei":
+            n_inh = n_inhibitory(n_classes, self.ei_ratio)
+            self.layers["readout"] = EIReadout(transform, n_classes, n_inh, self.prop)
+        else:
+            self.layers["readout"] = SignedReadout(transform, n_classes)
+        self._inputs["readout"] = source
 
     @abstractmethod
-    def _flow(self, x: Tensor, steps: int | None, call: Callable[[str, Tensor, int | None], Tensor]) -> Tensor:
+    def _flow(self, x: Tensor, steps: int | None, call: Call) -> Tensor:
         """Return the readout's net current; ``call(name, x, steps)`` runs a layer."""
-
-    @abstractmethod
-    def _sources(self) -> dict[str, str]:
-        """Return the presynaptic population of every layer."""
 
     def forward(
         self, x: Tensor, steps: int | None = None, record: Record | None = None
@@ -128,6 +127,7 @@ class Network(nn.Module):
         steps: int | None = None,
         record: Record | None = None,
         state: Mapping[str, Membrane] | None = None,
+        keep: Callable[[str, Tensor], Tensor] | None = None,
     ) -> Output:
         """Run the network from rest, or from `state`.
 
@@ -143,6 +143,9 @@ class Network(nn.Module):
             Recording changes no result, not even in the last bit.
         state : mapping of str to Membrane, optional
             ``Output.state`` of an earlier run.
+        keep : callable, optional
+            Called with a population and each of its recorded signals (T, B, neurons...) as soon
+            as the layer has run; what it returns is kept, so that the whole need not be.
 
         Returns
         -------
@@ -159,63 +162,56 @@ class Network(nn.Module):
         wanted = self._check_record(record or {})
         carried = dict(state or {})
         for name in carried:
-            choose(name, self.layers, "layer", where="state")
+            choose(name, self._inputs, "layer", where="state")
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
         final: dict[str, Membrane] = {}
+        layers = self.circuits()
 
         def call(name: str, values: Tensor, steps: int | None) -> Tensor:
-            layer = self.layers[name]
+            layer = layers[name]
             asked = wanted.get(name, NOTHING)
-            if isinstance(layer, EIReadout):
-                result, recorded = layer(values, steps=steps, record=asked)
-            else:
+            if layer.spiking:
                 final[name], result, recorded = layer(values, carried.get(name), steps=steps, record=asked)
+            else:
+                result, recorded = layer(values, steps=steps, record=asked)
             for key, tensor in recorded.items():
                 role, _, signal = key.partition("/")
-                signals[f"{name}/{role}"][signal] = tensor
+                population = f"{name}/{role}"
+                signals[population][signal] = tensor if keep is None else keep(population, tensor)
             assert isinstance(result, Tensor)
             return result
 
         return Output(self._flow(x, repeats, call).mean(0), signals, final)
 
-    def circuits(self) -> dict[str, EICircuit]:
-        """Return the E-I layers by name, in order."""
+    def circuits(self) -> dict[str, Circuit]:
+        """Return the layers by name, in order; the last one is the readout."""
         found = {}
         for name, layer in self.layers.items():
-            assert isinstance(layer, EICircuit)
+            assert isinstance(layer, Circuit)
             found[name] = layer
         return found
 
+    @property
+    def n_classes(self) -> int:
+        """Number of logits."""
+        return self.circuits()["readout"].n_exc
+
     def populations(self) -> dict[str, PopulationInfo]:
         """Return all populations by name (``fc1/E``, ``fc1/I``, ... ``readout/E``), in order."""
-        found = {}
-        for name, layer in self.circuits().items():
-            if isinstance(layer, EILayer):
-                neuron = layer.neuron
-                parameters = {
-                    "bias": layer.bias.detach().cpu().numpy().copy(),
-                    "gain_exc": layer.gain_exc.detach().cpu().numpy().copy(),
-                }
-                found[f"{name}/E"] = PopulationInfo(
-                    "E", layer.n_exc, EXC_SIGNALS, parameters, neuron.threshold, neuron.decay, neuron.reset
-                )
-            else:
-                found[f"{name}/E"] = PopulationInfo("E", layer.n_exc, READOUT_SIGNALS, {}, None, None, None)
-            found[f"{name}/I"] = PopulationInfo("I", layer.n_inh, INH_SIGNALS, {}, None, None, None)
-        return found
+        return {
+            f"{name}/{role}": info
+            for name, layer in self.circuits().items()
+            for role, info in layer.populations().items()
+        }
 
     def pathways(self) -> tuple[Pathway, ...]:
         """Return all pathways, layer by layer."""
         found = []
-        for name, source in self._sources().items():
-            exc, inh = f"{name}/E", f"{name}/I"
-            found += [
-                Pathway(name, "input->E", source, exc, "+", "additive", "input_exc"),
-                Pathway(name, "input->I", source, inh, "+", "additive", "input_inh"),
-                Pathway(name, "I->E subtractive", inh, exc, "-", "subtractive", "subtractive"),
-            ]
-            if isinstance(self.layers[name], EILayer):
-                found.append(Pathway(name, "I->E divisive", inh, exc, "/", "divisive", "divisive"))
+        for name, layer in self.circuits().items():
+            for route in layer.routes:
+                source = self._inputs[name] if route.source == "input" else f"{name}/{route.source}"
+                target = f"{name}/{route.target}"
+                found.append(Pathway(name, route.name, source, target, route.sign, route.mode, route.factor))
         return tuple(found)
 
     def _check_input(self, x: Tensor, steps: int | None) -> int | None:
@@ -237,90 +233,12 @@ class Network(nn.Module):
         return None
 
     def _check_record(self, record: Record) -> dict[str, frozenset[str]]:
-        known = self.populations() if record else {}
+        known = {f"{name}/{role}": s for name, layer in self.circuits().items() for role, s in layer.signals.items()}
         wanted: dict[str, frozenset[str]] = {}
         for population, names in record.items():
-            info = known[choose(population, known, "population", where="record")]
+            signals = known[choose(population, known, "population", where="record")]
             for name in names:
-                choose(name, info.signals, "signal", where=population)
+                choose(name, signals, "signal", where=population)
             layer, _, role = population.rpartition("/")
             wanted[layer] = wanted.get(layer, NOTHING) | {f"{role}/{name}" for name in names}
         return wanted
-
-
-class MLP(Network):
-    """Fully connected E-I layers ``fc1`` .. ``fcN`` and a ``readout``.
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-    n_classes : int
-    hidden : sequence of int
-        E neurons per hidden layer.
-    ei_ratio : int
-        E neurons per I neuron.
-    steps : int
-    neuron : LIF
-    prop : EIProp
-    """
-
-    def __init__(
-        self,
-        input_shape: tuple[int, ...],
-        n_classes: int,
-        hidden: tuple[int, ...],
-        *,
-        ei_ratio: int = 4,
-        steps: int = 4,
-        neuron: LIF = PAPER_LIF,
-        prop: EIProp = FULL_PROP,
-    ) -> None:
-        super().__init__(input_shape, steps)
-        n_inputs = math.prod(input_shape)
-        for number, n_exc in enumerate(hidden, 1):
-            self.layers[f"fc{number}"] = EILinear(n_inputs, n_exc, n_inhibitory(n_exc, ei_ratio), neuron, prop)
-            n_inputs = n_exc
-        self.layers["readout"] = EILinearReadout(n_inputs, n_classes, n_inhibitory(n_classes, ei_ratio), prop)
-
-    def _flow(self, x: Tensor, steps: int | None, call: Callable[[str, Tensor, int | None], Tensor]) -> Tensor:
-        x = x.flatten(-len(self.input_shape))
-        for name in self.layers:
-            x = call(name, x, steps)
-            steps = None
-        return x
-
-    def _sources(self) -> dict[str, str]:
-        names = list(self.layers)
-        return dict(zip(names, ["input", *(f"{name}/E" for name in names[:-1])], strict=True))
-
-
-def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) -> Network:
-    """Build the network that `config` describes; E-I Init or a checkpoint fills its weights.
-
-    Parameters
-    ----------
-    config : Config
-    input_shape : tuple of int
-        Shape of one input, e.g. ``(1, 8, 8)``.
-    n_classes : int
-
-    Returns
-    -------
-    Network
-
-    Examples
-    --------
-    >>> network = build_network(Config(), (1, 8, 8), 10)
-    >>> list(network.populations())[:2]
-    ['fc1/E', 'fc1/I']
-    """
-    part = config.network
-    neuron = LIF(
-        tau=part.neuron.tau,
-        threshold=part.neuron.threshold,
-        reset=part.neuron.reset,
-        detach_reset=part.neuron.detach_reset,
-        surrogate=make_surrogate(part.neuron.surrogate, part.neuron.alpha),
-    )
-    prop = EIProp(part.prop.stabilise, part.prop.straight_through, part.prop.scale_gradient)
-    return MLP(input_shape, n_classes, part.hidden, ei_ratio=part.ei_ratio, steps=part.steps, neuron=neuron, prop=prop)

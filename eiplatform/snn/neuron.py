@@ -11,6 +11,7 @@ threshold, ``m`` the *membrane* that is carried to the next step; at rest ``m = 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -98,89 +99,188 @@ def lif_step(drive: Tensor, state: Membrane | None, neuron: LIF) -> tuple[Membra
 
 
 def lif_sequence(
-    drive: Tensor, state: Membrane | None, neuron: LIF, *, keep_voltage: bool = False
+    drive: Tensor, state: Membrane | None, neuron: LIF, *, steps: int | None = None, keep_voltage: bool = False
 ) -> tuple[Membrane, Tensor, Tensor | None]:
     """Advance by all steps of `drive` in one operation with its own backward pass.
 
+    Only the drive is kept for the backward pass, which computes voltages and spikes again.
+    The work is cut into blocks of samples that stay in a CPU's cache.
+
     Parameters
     ----------
-    drive : Tensor, shape (T, B, ...)
+    drive : Tensor, shape (T, B, ...), or (1, B, ...) if `steps` is given
     state : Membrane or None
         None: at rest.
     neuron : LIF
+    steps : int, optional
+        The one drive is held for so many steps.
     keep_voltage : bool
-        Whether the voltage is wanted.  Without a gradient it is otherwise not stored at all.
+        Whether the voltage is wanted; otherwise it is not stored at all.
 
     Returns
     -------
     state : Membrane
+        In float32 at least, as all that is computed on the way.
     spikes : Tensor, shape (T, B, ...)
     voltage : Tensor of the same shape, or None
 
     Examples
     --------
-    >>> state, spikes, _ = lif_sequence(torch.full((4, 1), 0.75), None, LIF())
+    >>> state, spikes, _ = lif_sequence(torch.full((1, 1), 0.75), None, LIF(), steps=4)
     >>> spikes.flatten().tolist()
     [0.0, 1.0, 0.0, 1.0]
     """
     membrane = None if state is None else state.membrane
-    wants_gradient = drive.requires_grad or (membrane is not None and membrane.requires_grad)
-    voltage: Tensor | None
-    if torch.is_grad_enabled() and wants_gradient:
-        spikes, voltage, last = _Sequence.apply(drive, membrane, neuron)  # type: ignore[no-untyped-call]
-    else:
-        spikes, voltage, last = _forward(drive, membrane, neuron, keep_voltage)
-    return Membrane(last), spikes, voltage if keep_voltage else None
+    spikes, last, voltage = _Sequence.apply(drive, membrane, neuron, steps or len(drive), keep_voltage)  # type: ignore[no-untyped-call]
+    return Membrane(last), spikes, voltage
 
 
-def _forward(
-    drive: Tensor, membrane: Tensor | None, neuron: LIF, keep_voltage: bool
-) -> tuple[Tensor, Tensor | None, Tensor]:
-    spikes = torch.empty_like(drive, memory_format=torch.contiguous_format)
-    voltages = torch.empty_like(spikes) if keep_voltage else None
-    for t in range(drive.shape[0]):
-        voltage = _integrate(drive[t], membrane, neuron)
-        torch.ge(voltage, neuron.threshold, out=spikes[t])
-        if voltages is not None:
-            voltages[t] = voltage
-        membrane = _reset(voltage, spikes[t], neuron)
-    assert membrane is not None
-    return spikes, voltages, membrane
+BLOCK = 65536
+"""Neurons per thread that are advanced together: a few buffers of them fit into the cache of a core."""
+
+
+def sample_blocks(x: Tensor) -> list[slice]:
+    """Cut the samples of `x` (T, B, ...) into blocks to be worked on one after the other; one on a GPU."""
+    n_samples = x.shape[1]
+    if x.device.type != "cpu":
+        return [slice(0, n_samples)]
+    size = max(1, BLOCK * torch.get_num_threads() // max(1, x[0, 0].numel()))
+    return [slice(start, min(start + size, n_samples)) for start in range(0, n_samples, size)]
+
+
+def real_type(x: Tensor) -> torch.dtype:
+    """Return the type to compute in: that of `x`, but float32 at least."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def advance_block(
+    drives: Sequence[Tensor],
+    membrane: Tensor | None,
+    neuron: LIF,
+    voltages: Sequence[Tensor],
+    after: Tensor,
+    spikes: Sequence[Tensor] | None = None,
+) -> None:
+    """Advance by all steps, into the buffers `voltages`, `after` (the membrane) and `spikes`.
+
+    A voltage's buffer may be its drive, and all voltages may share one buffer.
+    """
+    direct = spikes is not None and spikes[0].dtype == after.dtype
+    buffer = torch.empty_like(after)
+    for t, (drive, voltage) in enumerate(zip(drives, voltages, strict=True)):
+        if membrane is not None:
+            torch.add(drive, membrane, alpha=neuron.decay, out=voltage)
+        elif voltage is not drive:
+            voltage.copy_(drive)
+        fired = spikes[t] if spikes is not None and direct else buffer
+        torch.ge(voltage, neuron.threshold, out=fired)
+        if spikes is not None and not direct:
+            spikes[t].copy_(fired)
+        if neuron.reset == "soft":
+            torch.sub(voltage, fired, alpha=neuron.threshold, out=after)
+        else:
+            torch.mul(voltage, 1 - fired, out=after)
+        membrane = after
+
+
+def rewind_block(
+    voltages: Sequence[Tensor],
+    grad_spikes: Sequence[Tensor] | None,
+    grad_voltages: Sequence[Tensor] | None,
+    grad_after: Tensor | None,
+    neuron: LIF,
+) -> None:
+    """Go back through all steps; every voltage is overwritten by its gradient, which is that of the drive."""
+    scratch = torch.empty_like(voltages[0])
+    # The gradient of the membrane after the reset is factor * later.
+    later, factor = grad_after, 1.0
+    for t in range(len(voltages) - 1, -1, -1):
+        voltage = voltages[t]
+        into_spike = None if grad_spikes is None else grad_spikes[t].to(voltage.dtype)
+        if later is not None and not neuron.detach_reset:
+            # d(membrane)/d(spike) is -threshold (soft) or -voltage (hard).
+            drop = later * factor * (neuron.threshold if neuron.reset == "soft" else voltage)
+            into_spike = -drop if into_spike is None else into_spike - drop
+        if later is not None and neuron.reset == "hard":
+            later = later * (voltage < neuron.threshold)
+        if into_spike is not None:
+            neuron.surrogate.chain_(into_spike, torch.sub(voltage, neuron.threshold, out=scratch))
+        if into_spike is None:
+            voltage.zero_() if later is None else torch.mul(later, factor, out=voltage)
+        elif later is None:
+            voltage.copy_(scratch)
+        else:
+            torch.add(scratch, later, alpha=factor, out=voltage)
+        if grad_voltages is not None:
+            voltage += grad_voltages[t]
+        later, factor = voltage, neuron.decay
+
+
+def steps_of(x: Tensor | None, block: slice, dtype: torch.dtype) -> list[Tensor] | None:
+    """Return a block of samples of `x` (T, B, ...) step by step."""
+    return None if x is None else [step[block].to(dtype) for step in x]
 
 
 class _Sequence(torch.autograd.Function):
-    """Keeps the voltage only; spikes and resets follow from it in the backward pass."""
-
     @staticmethod
-    def forward(ctx: Any, drive: Tensor, membrane: Tensor | None, neuron: LIF) -> tuple[Tensor, Tensor | None, Tensor]:
-        spikes, voltages, last = _forward(drive, membrane, neuron, keep_voltage=True)
-        ctx.save_for_backward(voltages)
-        ctx.neuron = neuron
-        ctx.had_state = membrane is not None
+    def forward(
+        ctx: Any, drive: Tensor, membrane: Tensor | None, neuron: LIF, steps: int, keep_voltage: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        ctx.save_for_backward(drive, membrane)
+        ctx.neuron, ctx.steps = neuron, steps
         ctx.set_materialize_grads(False)
-        return spikes, voltages, last
+        real = real_type(drive)
+        last = torch.empty_like(drive[0], dtype=real)
+        spikes = _steps_like(drive, steps, drive.dtype)
+        kept = _steps_like(drive, steps, real) if keep_voltage else None
+        for block in sample_blocks(drive):
+            after = last[block]
+            drives = _drives(drive, block, steps, real)
+            voltages = [torch.empty_like(after)] * steps if kept is None else [v[block] for v in kept]
+            before = None if membrane is None else membrane[block]
+            advance_block(drives, before, neuron, voltages, after, [s[block] for s in spikes])
+        return spikes, last, kept
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, Tensor | None, None]:
-        (voltages,) = ctx.saved_tensors
-        neuron: LIF = ctx.neuron
-        grad_spikes, grad_voltages, grad_membrane = grads
-        grad_drive = torch.empty_like(voltages)
-        for t in range(voltages.shape[0] - 1, -1, -1):
-            distance = voltages[t] - neuron.threshold
-            into_spike = grad_spikes[t] if grad_spikes is not None else None
-            if grad_membrane is not None and not neuron.detach_reset:
-                # d(membrane)/d(spike) is -threshold (soft) or -voltage (hard).
-                drop = grad_membrane * (neuron.threshold if neuron.reset == "soft" else voltages[t])
-                into_spike = -drop if into_spike is None else into_spike - drop
-            total = grad_drive[t]
-            if into_spike is None:
-                total.zero_()
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, Tensor | None, None, None, None]:
+        drive, membrane = ctx.saved_tensors
+        neuron, steps, real = ctx.neuron, ctx.steps, real_type(drive)
+        grad_spikes, grad_last, grad_voltages = grads
+        grad_drive = torch.empty_like(drive)
+        grad_membrane = None if membrane is None else torch.empty_like(membrane)
+        for block in sample_blocks(drive):
+            drives = _drives(drive, block, steps, real)
+            in_place = len(drive) == steps and drive.dtype == real
+            if in_place:
+                voltages = [step[block] for step in grad_drive]
             else:
-                torch.mul(into_spike, neuron.surrogate.derivative(distance), out=total)
-            if grad_voltages is not None:
-                total += grad_voltages[t]
+                voltages = [torch.empty_like(drives[0]) for _ in range(steps)]
+            before = None if membrane is None else membrane[block]
+            advance_block(drives, before, neuron, voltages, torch.empty_like(drives[0]))
+            rewind_block(
+                voltages,
+                steps_of(grad_spikes, block, real),
+                steps_of(grad_voltages, block, real),
+                None if grad_last is None else grad_last[block],
+                neuron,
+            )
             if grad_membrane is not None:
-                total += grad_membrane if neuron.reset == "soft" else grad_membrane * (distance < 0)
-            grad_membrane = neuron.decay * total
-        return grad_drive, grad_membrane if ctx.had_state else None, None
+                torch.mul(voltages[0], neuron.decay, out=grad_membrane[block])
+            if len(drive) < steps:
+                for later in voltages[1:]:
+                    voltages[0] += later
+            if not in_place:
+                for target, values in zip(grad_drive, voltages[: len(drive)], strict=True):
+                    target[block] = values
+        return grad_drive, grad_membrane, None, None, None
+
+
+def _drives(drive: Tensor, block: slice, steps: int, dtype: torch.dtype) -> list[Tensor]:
+    values = [step[block].to(dtype) for step in drive]
+    return values * steps if len(values) < steps else values
+
+
+def _steps_like(x: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
+    """Return an empty tensor for so many steps, each ordered in memory as those of `x`."""
+    order = torch.empty_like(x[0], device="meta").stride()
+    return torch.empty_strided((steps, *x.shape[1:]), (x[0].numel(), *order), dtype=dtype, device=x.device)

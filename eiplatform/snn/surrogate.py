@@ -78,6 +78,14 @@ class Surrogate(NamedTuple):
         """Return the derivative of :meth:`primitive`, which stands in for the spike's, same shape."""
         return SURROGATES[self.name].derivative(x, self.alpha)
 
+    def chain_(self, grad: Tensor, x: Tensor) -> Tensor:
+        """Overwrite the distance `x` by ``grad * derivative(x)`` and return it."""
+        if self.name == "sigmoid":
+            x.mul_(self.alpha).sigmoid_()
+            torch.ops.aten.sigmoid_backward.grad_input(grad, x, grad_input=x)
+            return x.mul_(self.alpha)
+        return torch.mul(self.derivative(x), grad, out=x)
+
     def spike(self, x: Tensor) -> Tensor:
         """Return the step ``x >= 0`` in the dtype of `x`, with the surrogate's derivative."""
         spikes: Tensor = _Spike.apply(x, self)  # type: ignore[no-untyped-call]

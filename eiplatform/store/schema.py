@@ -101,6 +101,7 @@ def population_dataset(
     parameters: Mapping[str, np.ndarray] | None = None,
     events: Mapping[str, np.ndarray] | None = None,
     sample_coords: Mapping[str, np.ndarray] | None = None,
+    neuron_coords: Mapping[str, np.ndarray] | None = None,
     attrs: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """Label one population's signals as the store keeps them.
@@ -126,6 +127,8 @@ def population_dataset(
         Names from :data:`EVENTS`, all three or none; all neurons of the population.
     sample_coords : mapping of str to array, shape (sample,), optional
         Further coordinates of the samples, e.g. ``label``.
+    neuron_coords : mapping of str to array, shape (neuron,), optional
+        Further coordinates of the neurons: ``channel``, ``row``, ``col`` of a convolutional layer.
     attrs : mapping, optional
         Attributes of the population, e.g. ``threshold``.
 
@@ -176,6 +179,8 @@ def population_dataset(
     }
     for name, values in (sample_coords or {}).items():
         coords[name] = ("sample", np.asarray(values), {})
+    for name, values in (neuron_coords or {}).items():
+        coords[name] = ("neuron", np.asarray(values), {"long_name": f"{name} of the neuron"})
     return xr.Dataset(
         variables,
         coords=coords,

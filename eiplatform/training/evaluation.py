@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from eiplatform.datasets import Split
-from eiplatform.snn import EILayer, Network
+from eiplatform.snn import Network
+from eiplatform.training.parallel import World
 
-__all__ = ["Evaluation", "as_tensors", "evaluate"]
+__all__ = ["Evaluation", "as_tensors", "evaluate", "shown"]
 
 
 class Evaluation(NamedTuple):
@@ -34,8 +37,13 @@ class Evaluation(NamedTuple):
     silent: dict[str, float]
 
 
-def evaluate(network: Network, split: Split, *, batch_size: int = 256, steps: int | None = None) -> Evaluation:
+def evaluate(
+    network: Network, split: Split, *, batch_size: int = 256, steps: int | None = None, world: World | None = None
+) -> Evaluation:
     """Measure loss, accuracy and firing rates of a network, lesions included, on a split.
+
+    The network is run in evaluation mode and in the precision of its weights.  Spikes are
+    counted layer by layer, while the network runs; no layer's signals are kept.
 
     Parameters
     ----------
@@ -43,37 +51,80 @@ def evaluate(network: Network, split: Split, *, batch_size: int = 256, steps: in
     split : Split
     batch_size : int
     steps : int, optional
-        Time steps (default: those of training).
+        Time steps of static images (default: those of training).
+    world : World, optional
+        Processes that share the work; all get the whole result.
 
     Returns
     -------
     Evaluation
     """
     device = next(network.parameters()).device
-    hidden = [name for name, layer in network.circuits().items() if isinstance(layer, EILayer)]
-    record = {f"{name}/E": frozenset({"spikes"}) for name in hidden}
-    counts: dict[str, Tensor] = {}
-    loss, correct = 0.0, 0
-    n_steps = 0
-    with torch.no_grad():
-        for start in range(0, len(split), batch_size):
+    world = World(0, 1, device) if world is None else world
+    mode = network.training
+    network.eval()
+    totals = torch.zeros(3, dtype=torch.float64, device=device)  # loss, correct, shown (samples times steps)
+    starts = range(0, len(split), batch_size)[world.rank :: world.size]
+    with torch.no_grad(), _spikes_counted(network) as counts:
+        for start in starts:
             x, y = as_tensors(split, slice(start, start + batch_size), device)
-            logits, signals, _ = network.run(x, steps, record)
-            loss += functional.cross_entropy(logits, y, reduction="sum").item()
-            correct += int((logits.argmax(1) == y).sum())
-            for name in hidden:
-                spikes = signals[f"{name}/E"]["spikes"]
-                n_steps = spikes.shape[0]
-                fired = spikes.double().sum((0, 1)).flatten()
-                counts[name] = counts[name] + fired if name in counts else fired
+            logits = network.run(x, None if split.sequence else steps).logits
+            loss = functional.cross_entropy(logits.float(), y, reduction="sum").double()
+            n_steps = x.shape[0] if split.sequence else (network.steps if steps is None else steps)
+            totals += torch.stack((loss, (logits.argmax(1) == y).sum().double(), loss.new_tensor(n_steps * len(y))))
+        counts = _complete(network, counts, device)
+        world.add_([totals, *counts.values()])
+    network.train(mode)
+    loss_sum, correct, n_shown = totals.tolist()
     return Evaluation(
-        loss / len(split),
-        correct / len(split),
-        {name: counts[name].mean().item() / (n_steps * len(split)) for name in hidden},
-        {name: (counts[name] == 0).double().mean().item() for name in hidden},
+        loss_sum / len(split),
+        round(correct) / len(split),
+        {name: count.mean().item() / n_shown for name, count in counts.items()},
+        {name: (count == 0).double().mean().item() for name, count in counts.items()},
     )
 
 
+@contextmanager
+def _spikes_counted(network: Network) -> Iterator[dict[str, Tensor]]:
+    """Count the spikes of every hidden neuron over time and samples, in the order of the layers."""
+    counts: dict[str, Tensor] = {}
+    handles = []
+    for name, layer in network.circuits().items():
+        if not layer.spiking:
+            continue
+
+        def count(module: torch.nn.Module, args: Any, output: Any, name: str = name) -> None:
+            del module, args
+            spikes: Tensor = output[1]
+            fired = spikes.sum((0, 1), dtype=torch.float32).double().flatten()  # whole numbers: exact
+            counts[name] = counts[name] + fired if name in counts else fired
+
+        handles.append(layer.register_forward_hook(count))
+    try:
+        yield counts
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _complete(network: Network, counts: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """Return the counts in the order of the layers; zeros where a process had no batch of its own."""
+    found = {}
+    for name, layer in network.circuits().items():
+        if layer.spiking:
+            n_neurons = layer.populations()["E"].n_neurons if name not in counts else 0
+            found[name] = counts.get(name, torch.zeros(n_neurons, dtype=torch.float64, device=device))
+    return found
+
+
 def as_tensors(split: Split, index: np.ndarray | slice, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return images and labels of these samples on `device`."""
-    return torch.from_numpy(split.images[index]).to(device), torch.from_numpy(split.labels[index]).to(device)
+    """Return what a network sees of these samples, and their labels, on `device`."""
+    stored = torch.from_numpy(split.stored_at(index)).to(device)
+    return shown(stored, split), torch.from_numpy(split.labels[index]).to(device)
+
+
+def shown(stored: Tensor, split: Split) -> Tensor:
+    """Turn stored pixels (B, ...) into float32 in [0, 1]; of sequences, time comes first."""
+    # A tensor as divisor: a plain number would be multiplied by its reciprocal on a GPU, which rounds otherwise.
+    values = stored.float() / torch.tensor(float(split.scale), device=stored.device)
+    return values.transpose(0, 1) if split.sequence else values

@@ -86,6 +86,22 @@ def write_metrics(out: Path, metrics: Metrics) -> None:
     write_bytes(out / METRICS, "".join(json.dumps(line) + "\n" for line in metrics).encode())
 
 
+def write_tensorboard(out: Path, line: dict[str, Any]) -> None:
+    """Append one epoch's metrics to the event files below ``out/tensorboard``."""
+    from torch.utils import tensorboard
+
+    open_writer: Any = tensorboard.SummaryWriter  # untyped in some versions
+    epoch = line["epoch"]
+    # What a killed run wrote of this epoch and later ones is thereby marked as void.
+    with open_writer(str(out / "tensorboard"), purge_step=epoch) as writer:
+        for key in ("loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
+            if line[key] is not None:
+                writer.add_scalar(key, line[key], epoch)
+        for key in ("rates", "silent"):
+            for layer, value in line[key].items():
+                writer.add_scalar(f"{key}/{layer}", value, epoch)
+
+
 def write_result(result: TrainResult, **facts: Any) -> None:
     """Write the outcome and further facts as JSON; a run is finished when this file is there."""
     content = {key: value for key, value in dataclasses.asdict(result).items() if not isinstance(value, Path)}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import torch
 import yaml
 from torch import Tensor
@@ -18,13 +20,14 @@ from torch.nn import functional
 from torch.optim import SGD, AdamW, Optimizer
 
 from eiplatform.config import Config, TrainingConfig, config_hash
-from eiplatform.datasets import DataBundle, load, split_validation
-from eiplatform.errors import DeviceError, TrainingError
+from eiplatform.datasets import DataBundle, open_dataset, split_validation
+from eiplatform.errors import MissingDependencyError, TrainingError
 from eiplatform.files import claim_directory, write_bytes
-from eiplatform.snn import Network, build_network, dale, initialise_ei
+from eiplatform.snn import Network, build_network, dale, initialise_network
 from eiplatform.snn import load as load_checkpoint
 from eiplatform.snn import save as save_checkpoint
-from eiplatform.snn.diagnosis import check_rates, first_non_finite
+from eiplatform.snn.diagnosis import ONLY_LOSS, check_rates, first_non_finite
+from eiplatform.training.batches import Batches
 from eiplatform.training.evaluation import as_tensors, evaluate
 from eiplatform.training.files import (
     BEST,
@@ -38,16 +41,18 @@ from eiplatform.training.files import (
     write_metrics,
     write_result,
     write_state,
+    write_tensorboard,
 )
+from eiplatform.training.parallel import World, join
 from eiplatform.training.schedule import epoch_order, learning_rate
 
-__all__ = ["Progress", "fit", "initialise"]
+__all__ = ["Progress", "describe", "fit", "initialise"]
 
 Progress = Callable[[int, int, str], None]
 
 
 def initialise(config: Config, seed: int | None = None, *, data: DataBundle | None = None) -> Network:
-    """Build a network and apply E-I Init on the first training batch.
+    """Build a network and initialise it (E-I Init) on the first training batch, alike on all processes.
 
     Parameters
     ----------
@@ -62,13 +67,32 @@ def initialise(config: Config, seed: int | None = None, *, data: DataBundle | No
     -------
     Network
     """
-    data = load(config.dataset.name, config.dataset.root) if data is None else data
+    data = open_dataset(config) if data is None else data
     train, _ = split_validation(data.train, config.dataset.validation, config.seed)
     first = epoch_order(len(train), config.seed, 1)[: config.training.batch_size]
     network = build_network(config, data.info.input_shape, data.info.n_classes)
     generator = torch.Generator().manual_seed(config.seed if seed is None else seed)
-    initialise_ei(network, torch.from_numpy(train.images[first]), generator)
+    x, _ = as_tensors(train, first, torch.device("cpu"))
+    initialise_network(network, x, generator, config.network.initialise)
     return network
+
+
+def describe(config: Config) -> str:
+    """Say on what a training run computes, and how exactly.
+
+    Examples
+    --------
+    >>> describe(Config()).partition(",")[0]
+    'cpu'
+    """
+    part = config.training
+    size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+    device = "cpu"
+    if part.device == "cuda" and torch.cuda.is_available():
+        device = f"cuda ({torch.cuda.get_device_name()})"
+    n_threads = part.threads or torch.get_num_threads()
+    threads = f"{n_threads} thread{'s' if n_threads > 1 else ''}"
+    return f"{device}, {threads}, {part.precision}, {size} process{'es' if size > 1 else ''}"
 
 
 def fit(
@@ -83,6 +107,7 @@ def fit(
 
     Writes into `out`: ``config.yml``, ``metrics.jsonl`` (a line per epoch, epoch 0 untrained),
     ``untrained``, ``best``, ``last`` and ``state.safetensors`` and, at the end, ``result.json``.
+    Under ``torchrun`` the processes share every batch, and the first one alone writes.
 
     Parameters
     ----------
@@ -109,27 +134,33 @@ def fit(
         If there is nothing to resume, the loss is not finite, or a layer is dead or saturated.
     DeviceError
         If the device is not there.
+    MissingDependencyError
+        If TensorBoard is asked for and not installed.
     """
     out = Path(out)
-    device = _device(config)
-    data = load(config.dataset.name, config.dataset.root)
-    if resume:
-        finished = check_resumable(config, out)
-        if finished is not None:
-            return finished
-    else:
-        claim_directory(out, overwrite=overwrite)
-    with _deterministic(device, config.training.threads):
-        return _Run(config, out, data, device, progress).go(resume)
+    if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise MissingDependencyError(
+            "training.tensorboard needs tensorboard, which is not installed", remedy="pip install 'eiplatform[track]'"
+        )
+    with join(config.training.device) as world:
+        # The first process downloads, if asked to; the others then find the files.
+        data = world.on_first(lambda: open_dataset(config)) or open_dataset(config)
+        if resume:
+            finished = check_resumable(config, out)
+            if finished is not None:
+                return finished
+        else:
+            world.on_first(lambda: claim_directory(out, overwrite=overwrite))
+        with _deterministic(world.device, config.training.threads):
+            return _Run(config, out, data, world, progress if world.first else None).go(resume)
 
 
 class _Run:
-    def __init__(
-        self, config: Config, out: Path, data: DataBundle, device: torch.device, progress: Progress | None
-    ) -> None:
-        self.config, self.out, self.data, self.device, self.progress = config, out, data, device, progress
+    def __init__(self, config: Config, out: Path, data: DataBundle, world: World, progress: Progress | None) -> None:
+        self.config, self.out, self.data, self.world, self.progress = config, out, data, world, progress
         self.train, self.validation = split_validation(data.train, config.dataset.validation, config.seed)
-        self.per_epoch = math.ceil(len(self.train) / config.training.batch_size)
+        self.batches = Batches(self.train, config, world)
+        self.per_epoch = len(self.batches)
         self.metrics: Metrics = []
         self.best_epoch = 0
 
@@ -138,16 +169,16 @@ class _Run:
             network = build_network(self.config, self.data.info.input_shape, self.data.info.n_classes)
         else:
             network = initialise(self.config, data=self.data)
-        self.network = network.to(self.device)
+        self.network = network.to(self.world.device)
         self.optimiser = _optimiser(self.config.training, self.network)
         dale.attach(self.optimiser, self.network)
         if resume:
             self.metrics, self.best_epoch = read_state(self.out, self.network, self.optimiser, self.config)
-            write_metrics(self.out, self.metrics)
+            self._write(lambda: write_metrics(self.out, self.metrics))
         else:
             plain = self.config.model_dump(mode="json")
-            write_bytes(self.out / CONFIG, yaml.safe_dump(plain, sort_keys=False).encode())
-            save_checkpoint(self.out / UNTRAINED, self.network, self.config, epoch=0)
+            self._write(lambda: write_bytes(self.out / CONFIG, yaml.safe_dump(plain, sort_keys=False).encode()))
+            self._write(lambda: save_checkpoint(self.out / UNTRAINED, self.network, self.config, epoch=0))
             self._close_epoch(0, None, time.perf_counter())
         for epoch in range(len(self.metrics), self.config.training.epochs + 1):
             start = time.perf_counter()
@@ -156,34 +187,53 @@ class _Run:
 
     def _epoch(self, epoch: int) -> tuple[float, float]:
         """Show every training sample once; return mean loss and accuracy on the way."""
-        part, n = self.config.training, len(self.train)
-        order = epoch_order(n, self.config.seed, epoch)
-        summed, correct = 0.0, 0
-        for number in range(self.per_epoch):
+        part = self.config.training
+        self.network.train()
+        summed, correct, seen = 0.0, 0, 0
+        for number, index in enumerate(self.batches.order(epoch)):
             iteration = (epoch - 1) * self.per_epoch + number
             for group in self.optimiser.param_groups:
                 group["lr"] = learning_rate(part, iteration, self.per_epoch)
-            index = order[number * part.batch_size : (number + 1) * part.batch_size]
-            x, y = as_tensors(self.train, index, self.device)
-            logits = self.network.run(x).logits
-            loss = functional.cross_entropy(logits, y)
-            value = loss.item()
-            if not math.isfinite(value):
-                self._diverged(f"epoch {epoch}, iteration {number + 1} of {self.per_epoch}", x)
-            self.optimiser.zero_grad(set_to_none=True)
+            loss, right = self._step(index, epoch, number)
+            summed, correct, seen = summed + loss * len(index), correct + right, seen + len(index)
+            self._report(
+                iteration + 1,
+                f"epoch {epoch}/{part.epochs}, loss {loss:.3f}, accuracy {correct / seen:.1%}, "
+                f"validation {self.metrics[-1]['validation_accuracy']:.1%}",
+            )
+        return summed / seen, correct / seen
+
+    def _step(self, index: np.ndarray, epoch: int, number: int) -> tuple[float, int]:
+        """Take one step of the optimiser; return the batch's loss and number of right answers."""
+        part, device = self.config.training, self.world.device
+        self.optimiser.zero_grad(set_to_none=True)
+        totals = torch.zeros(2, dtype=torch.float64, device=device)
+        for x, y in self.batches.parts(index, epoch, number):
+            with torch.autocast(device.type, torch.bfloat16, enabled=part.precision == "bf16"):
+                logits = self.network.run(x).logits
+            loss = functional.cross_entropy(
+                logits.float(), y, reduction="sum", label_smoothing=part.label_smoothing
+            ) / len(index)
             loss.backward()  # type: ignore[no-untyped-call]
-            self.optimiser.step()
-            summed += value * len(index)
-            correct += int((logits.argmax(1) == y).sum())
-            self._report(iteration + 1, f"epoch {epoch}/{part.epochs}, loss {value:.3f}")
-        return summed / n, correct / n
+            totals += torch.stack((loss.detach().double(), (logits.argmax(1) == y).sum().double()))
+        self.world.add_([totals])
+        value, right = totals.tolist()
+        if not math.isfinite(value):
+            shown = (x for x, _ in self.batches.parts(index, epoch, number))
+            self._diverged(f"epoch {epoch}, iteration {number + 1} of {self.per_epoch}", shown)
+        self.world.add_gradients(self.network)
+        self.optimiser.step()
+        return value, round(right)
 
     def _close_epoch(self, epoch: int, trained: tuple[float, float] | None, start: float) -> None:
         """Validate and write; the state comes after the checkpoints, as it makes the epoch count."""
-        found = evaluate(self.network, self.validation, batch_size=self.config.training.batch_size)
+        self.world.average_buffers(self.network)
+        self.world.check_equal(self.network)
+        size = self.config.training.batch_size
+        found = evaluate(self.network, self.validation, batch_size=size, world=self.world)
         if not math.isfinite(found.loss):
-            x, _ = as_tensors(self.validation, slice(self.config.training.batch_size), self.device)
-            self._diverged(f"after epoch {epoch}", x)
+            x, _ = as_tensors(self.validation, slice(size), self.world.device)
+            self._diverged(f"after epoch {epoch}", [x])
         history = [(line["epoch"], line["rates"]) for line in self.metrics] + [(epoch, found.rates)]
         self.metrics.append(
             {
@@ -202,16 +252,21 @@ class _Run:
         best = self.metrics[self.best_epoch]["validation_accuracy"]
         if epoch and (self.best_epoch == 0 or found.accuracy >= best):
             self.best_epoch = epoch
-            save_checkpoint(self.out / BEST, self.network, self.config, epoch=epoch)
+            self._write(lambda: save_checkpoint(self.out / BEST, self.network, self.config, epoch=epoch))
+        self._write(self._write_epoch)
+
+    def _write_epoch(self) -> None:
         write_state(self.out, self.network, self.optimiser, self.config, self.metrics, self.best_epoch)
         write_metrics(self.out, self.metrics)
+        if self.config.training.tensorboard:
+            write_tensorboard(self.out, self.metrics[-1])
 
     def _finish(self) -> TrainResult:
         """Open the test split, for the first and only time."""
         part = self.config.training
-        save_checkpoint(self.out / LAST, self.network, self.config, epoch=part.epochs)
+        self._write(lambda: save_checkpoint(self.out / LAST, self.network, self.config, epoch=part.epochs))
         chosen, _ = load_checkpoint(self.out / BEST)
-        tested = evaluate(chosen.to(self.device), self.data.test, batch_size=part.batch_size)
+        tested = evaluate(chosen.to(self.world.device), self.data.test, batch_size=part.batch_size, world=self.world)
         result = TrainResult(
             out=self.out,
             checkpoint=self.out / BEST,
@@ -226,14 +281,26 @@ class _Run:
             warnings=tuple(self.metrics[-1]["warnings"]),
             seconds=sum(line["seconds"] for line in self.metrics),
         )
-        software = {"torch": torch.__version__, "threads": torch.get_num_threads()}
-        write_result(result, software=software, dataset=dataclasses.asdict(self.data.info))
+        software = {
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "processes": self.world.size,
+            "precision": part.precision,
+            "runs_on": describe(self.config),
+        }
+        self._write(lambda: write_result(result, software=software, dataset=dataclasses.asdict(self.data.info)))
         self._report(part.epochs * self.per_epoch, f"test accuracy {tested.accuracy:.2%}")
         return result
 
-    def _diverged(self, when: str, x: Tensor) -> NoReturn:
+    def _write(self, action: Callable[[], object]) -> None:
+        """Let the first process write, and the others wait for it."""
+        self.world.on_first(action)
+
+    def _diverged(self, when: str, shown: Iterable[Tensor]) -> NoReturn:
+        culprits = (first_non_finite(self.network, x) for x in shown)
+        culprit = next((name for name in culprits if name != ONLY_LOSS), ONLY_LOSS)
         raise TrainingError(
-            f"the loss is not finite ({when}); first not finite: {first_non_finite(self.network, x)}",
+            f"the loss is not finite ({when}); first not finite: {culprit}",
             where=str(self.out),
             remedy="try: lower training.learning_rate, lengthen training.warmup_epochs, keep network.prop.stabilise on",
         )
@@ -247,12 +314,6 @@ def _optimiser(part: TrainingConfig, network: Network) -> Optimizer:
     if part.optimiser == "adamw":
         return AdamW(network.parameters(), lr=part.learning_rate, weight_decay=part.weight_decay)
     return SGD(network.parameters(), lr=part.learning_rate, momentum=part.momentum, weight_decay=part.weight_decay)
-
-
-def _device(config: Config) -> torch.device:
-    if config.training.device == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("there is no CUDA device", where="training.device", valid="cpu")
-    return torch.device(config.training.device)
 
 
 @contextmanager

@@ -1,11 +1,10 @@
 """Our network against numbers of the paper's public implementation.
 
 ``deepeisnn_golden.json`` says how its numbers were made.  The weights, images and labels are
-not stored: both sides compute them from the formula below.
+not stored: both sides compute them from the formula in ``formula.py``.
 """
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 
 from eiplatform.snn import LIF, MLP, make_surrogate
 from eiplatform.snn.initialise import ei_init_scales, input_moments
+from tests.reference.formula import fill, numbers
 
 GOLDEN = json.loads((Path(__file__).parent / "deepeisnn_golden.json").read_text(encoding="utf-8"))
 N_IN, HIDDEN, N_CLASSES, BATCH, STEPS = 20, (16, 12, 8), 8, 8, 4
@@ -23,15 +23,6 @@ NEURONS = {
 }
 
 
-def numbers(shape: tuple[int, ...], salt: int) -> np.ndarray:
-    """Numbers in (0, 1), the same on every machine: an integer hash of position and `salt`."""
-    k = np.arange(int(np.prod(shape)), dtype=np.uint64) + np.uint64(1000003 * salt)
-    k = (k ^ (k >> np.uint64(15))) * np.uint64(2246822519) % np.uint64(2**32)
-    k = (k ^ (k >> np.uint64(13))) * np.uint64(3266489917) % np.uint64(2**32)
-    k = k ^ (k >> np.uint64(16))
-    return ((k.astype(np.float64) + 0.5) / 2**32).reshape(shape)
-
-
 def images() -> np.ndarray:
     x = numbers((BATCH, N_IN), 900)
     x = np.where(x < 0.4, 0.0, x)
@@ -39,31 +30,9 @@ def images() -> np.ndarray:
     return x
 
 
-def values(name: str, shape: tuple[int, ...], salt: int, n_inputs: int) -> np.ndarray:
-    u = numbers(shape, salt)
-    if name == "bias":
-        return 0.4 * (u - 0.4)
-    if name == "gain_inh":
-        return (0.5 + u) * 2 / math.sqrt(n_inputs)
-    if name == "gain_exc":
-        return 0.5 + u
-    scale = 1 / (shape[1] * (1 - 0.6)) if name == "weight_inh_out" else math.sqrt(0.5 / n_inputs)
-    return np.where(numbers(shape, salt + 501) < 0.6, 0.0, -np.log(u) * scale)
-
-
 def network(neuron: LIF) -> MLP:
     built = MLP((N_IN,), N_CLASSES, HIDDEN, steps=STEPS, neuron=neuron).double()
-    n_inputs = N_IN
-    with torch.no_grad():
-        for number, layer in enumerate(built.circuits().values()):
-            # Six salts a layer, in this order; the readout lacks the last three.
-            names = ("weight_exc", "weight_inh_in", "weight_inh_out", "gain_inh", "gain_exc", "bias")
-            for position, name in enumerate(names):
-                parameter = dict(layer.named_parameters()).get(name)
-                if parameter is not None:
-                    salt = 6 * number + position + 1
-                    parameter.copy_(torch.tensor(values(name, tuple(parameter.shape), salt, n_inputs)))
-            n_inputs = layer.n_exc
+    fill(built)
     return built
 
 

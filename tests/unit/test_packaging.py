@@ -35,7 +35,8 @@ def _asked_by_pip() -> dict[str, SpecifierSet]:
 def test_conda_environment_is_the_twin() -> None:
     lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     asked = {}
-    for line in lines:
+    *lines, by_pip = sorted(lines, key=lambda line: isinstance(line, dict))  # what conda-forge lacks
+    for line in [*lines, *by_pip["pip"]]:
         name, specifier = re.fullmatch(r"([A-Za-z0-9_-]+)(.*)", line).groups()  # type: ignore[union-attr]
         if name not in CONDA_ONLY:
             asked[CONDA_NAMES.get(name, name)] = SpecifierSet(specifier)

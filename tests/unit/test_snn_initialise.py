@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import TrainingError
-from eiplatform.snn import MLP, EILinear, initialise_ei
+from eiplatform.snn import MLP, EILayer, EILinear, initialise_ei
 from eiplatform.snn.initialise import InputMoments, ei_init_scales, input_moments
 
 
@@ -73,7 +73,7 @@ def test_every_layer_is_scaled_by_its_own_input() -> None:
         both = torch.cat((layer.weight_exc, layer.weight_inh_in))
         assert both.mean().item() == pytest.approx(scale, rel=0.2)
         assert torch.equal(layer.weight_inh_out, torch.full_like(layer.weight_inh_out, 1 / layer.n_inh))
-        if isinstance(layer, EILinear):
+        if isinstance(layer, EILayer):
             torch.testing.assert_close(layer.gain_inh, torch.full_like(layer.gain_inh, gain))
             assert layer.gain_exc.eq(1).all()
             assert not layer.bias.any()
@@ -108,7 +108,7 @@ def test_impossible_inputs_name_the_layer(x: Tensor, message: str) -> None:
 def test_a_layer_behind_a_silent_one_is_named() -> None:
     network = MLP((8,), 3, (12, 12))
     first = network.layers["fc1"]
-    assert isinstance(first, EILinear)
+    assert isinstance(first, EILayer)
     first.neuron = first.neuron._replace(threshold=1e9)
     with pytest.raises(TrainingError, match="fc2: no input reaches this layer"):
         initialise_ei(network, torch.rand(4, 8), generator())

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from eiplatform import snn, training
 from eiplatform.config import Config, TrainingConfig, load_config
-from eiplatform.datasets import DataBundle, load, split_validation
+from eiplatform.datasets import DataBundle, load, open_dataset, split_validation
 from eiplatform.errors import ConfigError, DeviceError, OutputExistsError, TrainingError, UnknownNameError
 from eiplatform.snn import CheckpointError
 from eiplatform.snn.diagnosis import check_rates, first_non_finite
@@ -182,13 +182,13 @@ def test_another_seed_is_another_run(tmp_path: Path, finished: training.TrainRes
 def test_the_test_split_is_read_once_and_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
 
-    def watched(name: str, root: str | None = None) -> DataBundle:
-        data = load(name, root)
+    def watched(config: Config) -> DataBundle:
+        data = open_dataset(config)
         read = data.read_test
         data.read_test = lambda: events.append("test") or read()  # type: ignore[func-returns-value]
         return data
 
-    monkeypatch.setattr(loop, "load", watched)
+    monkeypatch.setattr(loop, "open_dataset", watched)
     fit(
         small("training.epochs=2"),
         tmp_path / "c",

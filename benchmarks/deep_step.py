@@ -1,0 +1,182 @@
+"""One training step and one inference of deep networks: the published computation beside ours.
+
+All variants run in one process, one step each in turn; medians of wall and of processor time.
+The published computation is written anew in ``published.py``; before anything is timed, both
+sides compute the same logits from the same weights in float64.  The peak memory of each
+variant is that of a process of its own after three steps.
+
+Usage: python benchmarks/deep_step.py [--network vgg8|mlp4] [--batch 128] [--repeats 7] [--threads 2] [--no-memory]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from eiplatform.config import load_config
+from eiplatform.snn import build_network, dale, initialise_network
+
+sys.path.insert(0, str(Path(__file__).parent))
+import published
+
+STEPS, CLASSES = 4, 10
+VGG8: tuple[int | str, ...] = (64, "P", 128, "P", 256, "P", 512, "P", 512, "P")
+NETWORKS: dict[str, tuple[tuple[int, ...], tuple[int | str, ...]]] = {
+    "vgg8": ((3, 32, 32), VGG8),
+    "mlp4": ((1, 28, 28), (500, 500, 300)),
+}
+VARIANTS = ("published ei", "published bn", "ours ei", "ours bn", "ours ei bf16", "ours bn bf16")
+
+Run = Callable[[], None]
+
+
+def batch_of(name: str, size: int) -> tuple[Tensor, Tensor]:
+    """Return smooth random images in [0, 1] and labels."""
+    shape = NETWORKS[name][0]
+    generator = torch.Generator().manual_seed(1)
+    coarse = torch.rand(size, shape[0], shape[1] // 4, shape[2] // 4, generator=generator)
+    x = functional.interpolate(coarse, shape[1:], mode="bilinear")
+    return x, torch.randint(CLASSES, (size,), generator=generator)
+
+
+def ours(name: str, circuit: str, x: Tensor) -> nn.Module:
+    """Build and initialise a network of ours."""
+    architecture = {"vgg8": "vgg8", "mlp4": "mlp"}[name]
+    config = load_config(None, [f"network.architecture={architecture}", f"network.circuit={circuit}"])
+    network = build_network(config, NETWORKS[name][0], CLASSES)
+    initialise_network(network, x, torch.Generator().manual_seed(1))
+    return network
+
+
+def theirs(name: str, circuit: str, weights: nn.Module) -> nn.Module:
+    """Build the published network with the weights of one of ours."""
+    shape, plan = NETWORKS[name]
+    poolings = plan.count("P")
+    places = (shape[1] >> poolings) * (shape[2] >> poolings) if poolings else 0
+    n_in = shape[0] if poolings else shape[0] * shape[1] * shape[2]
+    network = published.build(plan, n_in, places, CLASSES, STEPS, circuit)
+    published.copy_weights(network, weights)
+    return network
+
+
+def check(name: str, circuit: str) -> float:
+    """Return the largest difference of logits relative to the largest logit, in float64."""
+    x, _ = batch_of(name, 8)
+    network = ours(name, circuit, x)
+    other = theirs(name, circuit, network).double()
+    network.double()
+    with torch.no_grad():
+        a, b = network(x.double()), other(x.double())
+    return float((a - b).abs().max() / b.abs().max())
+
+
+def variant(name: str, label: str, size: int) -> tuple[Run, Run]:
+    """Return a training step and an inference."""
+    who, circuit, *precision = label.split()
+    x, y = batch_of(name, size)
+    network = ours(name, circuit, x)
+    if who == "published":
+        network = theirs(name, circuit, network)
+        parameters, momenta = list(network.parameters()), {}
+
+        def update() -> None:
+            published.sgd_step(parameters, momenta, 1e-3)
+    else:
+        optimiser = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
+        dale.attach(optimiser, network)
+        update = optimiser.step  # type: ignore[assignment]
+
+    def forward() -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bool(precision)):
+            return network(x)
+
+    def train() -> None:
+        network.train()
+        network.zero_grad()
+        functional.cross_entropy(forward().float(), y).backward()
+        update()
+
+    def infer() -> None:
+        network.eval()
+        with torch.no_grad():
+            forward()
+
+    return train, infer
+
+
+def timed(run: Run) -> tuple[float, float]:
+    """Return wall and processor seconds."""
+    gc.collect()
+    wall, cpu = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def peak_memory(name: str, label: str, size: int, threads: int) -> float:
+    """Return the peak resident GB of a process that trains three steps."""
+    command = [sys.executable, __file__, "--network", name, "--batch", str(size), "--threads", str(threads)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    result = subprocess.run(
+        [*command, "--child", label], capture_output=True, text=True, check=True, env=environment
+    )
+    return float(json.loads(result.stdout)) / 2**20
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=sorted(NETWORKS), default="vgg8")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--child", choices=VARIANTS, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    if asked.child:
+        train, _ = variant(asked.network, asked.child, asked.batch)
+        for _ in range(3):
+            train()
+        print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+        return
+    print(f"{asked.network}, batch {asked.batch}, T = {STEPS}, {asked.threads} threads, torch {torch.__version__}")
+    for circuit in ("ei", "bn"):
+        print(f"logits of the published computation and of ours, {circuit}: differ by {check(asked.network, circuit):.1e}")
+    runs = {label: variant(asked.network, label, asked.batch) for label in asked.variants}
+    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    for repeat in range(asked.repeats + 1):
+        for label, pair in runs.items():
+            for kind, run in enumerate(pair):
+                seconds = timed(run)
+                if repeat:
+                    found.setdefault((label, kind), []).append(seconds)
+    del runs
+    medians = {key: [statistics.median(column) for column in zip(*values, strict=True)] for key, values in found.items()}
+    header = f"{'':14} | {'step, s':>8} {'(cpu)':>8} {'speed-up':>8} | {'infer, s':>8} {'(cpu)':>8} {'speed-up':>8} |"
+    print(header + (" peak, GB" if not asked.no_memory else ""))
+    for label in asked.variants:
+        parts = []
+        for kind in (0, 1):
+            wall, cpu = medians[label, kind]
+            base = medians.get(("published ei", kind), [float("nan")])[0]
+            parts.append(f"{wall:8.3f} {cpu:8.3f} {base / wall:7.2f}x")
+        memory = "" if asked.no_memory else f" {peak_memory(asked.network, label, asked.batch, asked.threads):8.2f}"
+        print(f"{label:14} | {parts[0]} | {parts[1]} |{memory}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

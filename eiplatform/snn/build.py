@@ -1,0 +1,62 @@
+"""From a configuration to a network."""
+
+from __future__ import annotations
+
+from eiplatform.config import Config
+from eiplatform.snn.circuit import EIProp
+from eiplatform.snn.convnet import VGG, ConvNet
+from eiplatform.snn.mlp import MLP
+from eiplatform.snn.network import Network, Options
+from eiplatform.snn.neuron import LIF
+from eiplatform.snn.resnet import RESNET, ResNet
+from eiplatform.snn.surrogate import make_surrogate
+
+__all__ = ["build_network"]
+
+
+def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) -> Network:
+    """Build the network that `config` describes; an initialisation or a checkpoint fills its weights.
+
+    Parameters
+    ----------
+    config : Config
+    input_shape : tuple of int
+        Shape of one input, e.g. ``(1, 8, 8)``.
+    n_classes : int
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ConfigError
+        If the images are too small for the architecture.
+
+    Examples
+    --------
+    >>> network = build_network(Config(), (1, 8, 8), 10)
+    >>> list(network.populations())[:2]
+    ['fc1/E', 'fc1/I']
+    """
+    part = config.network
+    options: Options = {
+        "circuit": part.circuit,
+        "ei_ratio": part.ei_ratio,
+        "steps": part.steps,
+        "neuron": LIF(
+            tau=part.neuron.tau,
+            threshold=part.neuron.threshold,
+            reset=part.neuron.reset,
+            detach_reset=part.neuron.detach_reset,
+            surrogate=make_surrogate(part.neuron.surrogate, part.neuron.alpha),
+        ),
+        "prop": EIProp(part.prop.stabilise, part.prop.straight_through, part.prop.scale_gradient),
+    }
+    if part.architecture == "mlp":
+        return MLP(input_shape, n_classes, part.hidden, **options)
+    if part.architecture == "cnn":
+        return ConvNet(input_shape, n_classes, part.channels, part.width, **options)
+    if part.architecture in VGG:
+        return ConvNet(input_shape, n_classes, VGG[part.architecture], part.width, **options)
+    return ResNet(input_shape, n_classes, RESNET[part.architecture], part.width, **options)

@@ -1,0 +1,116 @@
+"""Convolution by the way that costs least: a library's, or one matrix product where maps are tiny.
+
+On maps that are no larger than the kernel most of the kernel lies on padding.  There every
+output sees every input, and the convolution is a dense layer whose matrix repeats the
+kernel's entries: fewer operations, in one product.  Libraries are at their slowest there.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["convolve"]
+
+Pair = tuple[int, int]
+
+
+def convolve(x: Tensor, weight: Tensor, stride: Pair = (1, 1), padding: Pair = (0, 0), groups: int = 1) -> Tensor:
+    """Convolve maps; the same as :func:`torch.nn.functional.conv2d` up to rounding.
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, channels, rows, columns)
+    weight : Tensor, shape (channels out, channels per group, kernel rows, kernel columns)
+    stride, padding : (int, int)
+        Zeros are padded.
+    groups : int
+
+    Returns
+    -------
+    Tensor, shape (batch, channels out, rows out, columns out)
+        Channels last in memory.
+
+    Examples
+    --------
+    >>> x, weight = torch.rand(2, 3, 2, 2), torch.rand(4, 3, 3, 3)
+    >>> same = torch.nn.functional.conv2d(x, weight, padding=1)
+    >>> torch.allclose(convolve(x, weight, padding=(1, 1)), same, rtol=1e-4)
+    True
+    """
+    x = x.contiguous(memory_format=torch.channels_last)
+    if groups == 1 and math.prod(x.shape[2:]) <= math.prod(weight.shape[2:]):
+        return _dense(x, weight, stride, padding)
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    few_places = groups == 1 and x.device.type == "cpu" and math.prod(x.shape[2:]) <= FEW_PLACES
+    if few_places and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            half = torch.get_autocast_dtype("cpu")
+            result: Tensor = _FewPlaces.apply(x.to(half), weight.to(half), stride, padding)  # type: ignore[no-untyped-call]
+        return result
+    return functional.conv2d(x, weight, None, stride, padding, 1, groups)
+
+
+FEW_PLACES = 16
+"""Maps up to so many places: in bfloat16 on a CPU the weights' gradient is faster as a product of patches."""
+
+
+def _dense(x: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
+    kernel, places = (weight.shape[2], weight.shape[3]), (x.shape[2], x.shape[3])
+    (rows, columns), taps = _taps(places, kernel, stride, padding)
+    # (out, in, tap) x (tap, output place * input place); every entry is one tap or zero: nothing is rounded.
+    spread = torch.matmul(weight.flatten(2), taps.to(weight)).unflatten(2, (rows * columns, -1))
+    matrix = spread.permute(1, 3, 2, 0).transpose(0, 1).flatten(2).flatten(0, 1)
+    y = x.permute(0, 2, 3, 1).flatten(1) @ matrix
+    return y.view(len(x), rows, columns, len(weight)).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=64)
+def _taps(places: Pair, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Pair, Tensor]:
+    """Return the size of the output, and which tap connects input to output: (taps, out places * in places)."""
+    out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(places, kernel, stride, padding, strict=True))
+    taps = torch.zeros(*kernel, *out, *places)
+    for position in product(*map(range, (*out, *places))):
+        y, x = position[:2], position[2:]
+        tap = tuple(i + p - o * s for i, p, o, s in zip(x, padding, y, stride, strict=True))
+        if all(0 <= t < k for t, k in zip(tap, kernel, strict=True)):
+            taps[(*tap, *position)] = 1
+    return (out[0], out[1]), taps.flatten(2).flatten(0, 1)
+
+
+class _FewPlaces(torch.autograd.Function):
+    """A convolution whose weights' gradient is one product of the output's gradient and the patches."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return functional.conv2d(x, weight, None, stride, padding)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        grad = grads[0].contiguous(memory_format=torch.channels_last)
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            grad_x = torch.ops.aten.convolution_backward(
+                grad, x, weight, None, ctx.stride, ctx.padding, (1, 1), False, (0, 0), 1, (True, False, False)
+            )[0]
+        if ctx.needs_input_grad[1]:
+            patches = _patches(x, (weight.shape[2], weight.shape[3]), ctx.stride, ctx.padding)
+            rows = grad.permute(0, 2, 3, 1).flatten(0, 2)
+            grad_weight = (rows.T @ patches).view(len(weight), *weight.shape[2:], -1).permute(0, 3, 1, 2)
+        return grad_x, grad_weight, None, None
+
+
+def _patches(x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:
+    """Return (batch * output places, kernel rows * kernel columns * channels) of maps with channels last."""
+    padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0]))
+    windows = padded.unfold(1, kernel[0], stride[0]).unfold(2, kernel[1], stride[1])
+    return windows.permute(0, 1, 2, 4, 5, 3).flatten(3).flatten(0, 2)

@@ -1,0 +1,251 @@
+"""Layers that obey no Dale's law: signed weights, with batch normalisation or a bias.
+
+They have the architecture of the E-I layers and are recorded in the same words.  With
+``c = sign`` of the normalisation's scale (1 without normalisation), ``W+`` and ``W-`` the
+positive and negative part of ``c W``, and for inputs ``x >= 0``:
+
+    current_exc = W+ x                current_inh = |W-| x
+    current_net = c W x
+    gain        = |gamma| / sqrt(variance + eps)        (1 without normalisation)
+    bias        = beta - c gain mean                    (the learnt one without normalisation)
+    drive       = gain * current_net + bias             -> leaky integrate-and-fire
+
+so that the same sum rules hold.  The parts are computed only when they are recorded.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from eiplatform.errors import EIPlatformError, UnknownNameError
+from eiplatform.snn.circuit import NOTHING, READOUT_SIGNALS, Factor, check_record, recorded
+from eiplatform.snn.description import Route
+from eiplatform.snn.layers import Circuit
+from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane, lif_sequence
+from eiplatform.snn.transform import Transform
+
+__all__ = ["SIGNED_SIGNALS", "BatchNorm", "SignedLayer", "SignedReadout"]
+
+SIGNED_SIGNALS = ("current_exc", "current_inh", "current_net", "gain", "drive", "voltage", "spikes")
+"""Signals of the neurons of a hidden layer with signed weights."""
+
+_ROUTES = (
+    Route("input->E", "input", "E", "+", "additive", "input_exc"),
+    Route("input->E subtractive", "input", "E", "-", "subtractive", "subtractive"),
+)
+
+
+class _Normalised(NamedTuple):
+    values: Tensor
+    scale: Tensor
+    """gamma / sqrt(variance + eps), shape (channels,)."""
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over time, samples and places (Ioffe and Szegedy 2015).
+
+    As :class:`torch.nn.BatchNorm2d` on merged time and batch; in addition it takes a pattern
+    shown several times once, and tells its scale.
+
+    Parameters
+    ----------
+    n_channels : int
+    momentum, eps : float
+
+    Examples
+    --------
+    >>> norm = BatchNorm(1)
+    >>> [round(value, 3) for value in norm(torch.tensor([[[1.0], [3.0]]])).values.flatten().tolist()]
+    [-1.0, 1.0]
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, n_channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(n_channels))
+        self.bias = nn.Parameter(torch.zeros(n_channels))
+        self.register_buffer("running_mean", torch.zeros(n_channels))
+        self.register_buffer("running_var", torch.ones(n_channels))
+
+    def forward(self, x: Tensor, repeats: int = 1) -> _Normalised:
+        """Normalise `x` (T, B, channels, ...), which stands for `repeats` times as many values.
+
+        Raises
+        ------
+        EIPlatformError
+            In training with a single value per channel.
+        """
+        merged = x.flatten(0, 1)
+        if not self.training:
+            values = functional.batch_norm(
+                merged, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+            return _Normalised(values.reshape(x.shape), scale)
+        n = merged.numel() // len(self.weight)
+        if n < 2:
+            raise EIPlatformError(
+                "a single value per channel cannot be normalised", where="batch normalisation", remedy="a larger batch"
+            )
+        # With momentum 1 these receive the mean and the unbiased variance of the batch itself.
+        mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
+        values = functional.batch_norm(merged, mean, variance, self.weight, self.bias, True, 1.0, self.eps)
+        with torch.no_grad():
+            biased = variance * ((n - 1) / n)
+            scale = self.weight * torch.rsqrt(biased + self.eps)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(biased * (n * repeats / (n * repeats - 1)), self.momentum)
+        return _Normalised(values.reshape(x.shape), scale)
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Return scale and shift (channels,) of evaluation, in float64."""
+        scale = self.weight.double() * torch.rsqrt(self.running_var.double() + self.eps)
+        return scale, self.bias.double() - scale * self.running_mean.double()
+
+
+class _SignedCircuit(Circuit):
+    def __init__(self, transform: Transform, n_exc: int) -> None:
+        super().__init__(transform, {"E": n_exc})
+        self.weight = nn.Parameter(torch.full(transform.weight_shape(n_exc), torch.nan))
+
+    def _sign(self) -> Tensor | None:
+        """Return the sign of the normalisation's scale per row of the weights, None if all are positive."""
+        return None
+
+    def _parts(self) -> tuple[Tensor, Tensor]:
+        """Return W+ and |W-| after lesions."""
+        sign = self._sign()
+        weight = self.weight if sign is None else self.weight * sign
+        exc, inh = weight.clamp(min=0), (-weight).clamp(min=0)
+        if self.lesion is not None:
+            if any(
+                factor is not None for factor in (self.lesion.input_inh, self.lesion.divisive, self.lesion.mask_inh)
+            ):
+                raise UnknownNameError(
+                    "a layer with signed weights has no I neurons", where="lesion", valid="input_exc, subtractive"
+                )
+            exc, inh = _scale_rows(exc, self.lesion.input_exc), _scale_rows(inh, self.lesion.subtractive)
+        return exc, inh
+
+    def _effective_weight(self) -> Tensor:
+        if self.lesion is None:
+            return self.weight
+        exc, inh = self._parts()
+        sign = self._sign()
+        return exc - inh if sign is None else (exc - inh) * sign
+
+    def _currents(self, raw: Tensor, x: Tensor, record: frozenset[str]) -> dict[str, Tensor]:
+        """Return those of the three currents that are asked for; `raw` is W x."""
+        known = {}
+        if {"E/current_exc", "E/current_inh"} & record:
+            both = self.transform.apply_pair(*self._parts(), x)
+            known["E/current_exc"], known["E/current_inh"] = both.chunk(2, self.transform.channel_axis)
+        if "E/current_net" in record:
+            sign = self._sign()
+            known["E/current_net"] = raw if sign is None else raw * self.transform.per_channel(sign.flatten())
+        return known
+
+
+class SignedLayer(_SignedCircuit):
+    """Hidden layer with signed weights and leaky integrate-and-fire neurons.
+
+    A new layer has weights of NaN: :func:`eiplatform.snn.initialise_network` or a checkpoint
+    fills them.
+
+    Parameters
+    ----------
+    transform : Transform
+    n_exc : int
+        Number of neurons (channels).
+    neuron : LIF
+    batch_norm : bool
+        Normalise (and have no other bias), or add a bias.
+    """
+
+    spiking = True
+    signals = {"E": SIGNED_SIGNALS}
+    routes = _ROUTES
+    norm: BatchNorm | None
+    bias: nn.Parameter | None
+
+    def __init__(self, transform: Transform, n_exc: int, neuron: LIF = PAPER_LIF, *, batch_norm: bool = False) -> None:
+        super().__init__(transform, n_exc)
+        self.neuron = neuron
+        self.norm = BatchNorm(n_exc) if batch_norm else None
+        self.bias = None if batch_norm else nn.Parameter(torch.zeros(n_exc))
+
+    def _sign(self) -> Tensor | None:
+        if self.norm is None:
+            return None
+        gamma = self.norm.weight.detach()
+        return torch.where(gamma < 0, -1.0, 1.0).to(gamma).reshape(-1, *(1,) * (self.weight.ndim - 1))
+
+    def neuron_parameters(self) -> dict[str, Tensor]:
+        """Return the bias; with normalisation the shift that it has in evaluation."""
+        if self.norm is None:
+            assert self.bias is not None
+            return {"bias": self.bias}
+        return {"bias": self.norm.folded()[1].to(self.norm.bias.dtype)}
+
+    def forward(
+        self, x: Tensor, state: Membrane | None = None, steps: int | None = None, record: frozenset[str] = NOTHING
+    ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
+        """Return the state, the spikes (T, B, ...) and the recorded signals.
+
+        Parameters and results are those of :func:`eiplatform.snn.circuit.ei_layer`, the
+        signals ``E/`` + :data:`SIGNED_SIGNALS`.  `x` is >= 0.
+        """
+        check_record(record, tuple(f"E/{name}" for name in SIGNED_SIGNALS))
+        if steps is not None:
+            x = x[None]
+        raw = self.transform.apply(self._effective_weight(), x)
+        scale: Tensor | None = None
+        if self.norm is None:
+            assert self.bias is not None
+            drive = raw + self.transform.per_channel(self.bias)
+        else:
+            drive, scale = self.norm(raw, steps or 1)
+        known: dict[str, Tensor | None] = dict(self._currents(raw, x, record))
+        if "E/gain" in record:
+            gain = torch.ones_like(raw[:1, :1]) if scale is None else self.transform.per_channel(scale.abs())
+            known["E/gain"] = gain.expand_as(raw)
+        state, spikes, voltage = lif_sequence(
+            drive, state, self.neuron, steps=steps, keep_voltage="E/voltage" in record
+        )
+        known |= {"E/drive": drive, "E/voltage": voltage, "E/spikes": spikes}
+        return state, spikes, recorded(record, known, steps)
+
+
+class SignedReadout(_SignedCircuit):
+    """Readout with signed weights; it neither spikes nor normalises nor adds a bias."""
+
+    spiking = False
+    signals = {"E": READOUT_SIGNALS}
+    routes = _ROUTES
+
+    def forward(
+        self, x: Tensor, steps: int | None = None, record: frozenset[str] = NOTHING
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the net current (T, B, n) and the recorded signals."""
+        check_record(record, tuple(f"E/{name}" for name in READOUT_SIGNALS))
+        if steps is not None:
+            x = x[None]
+        net = self.transform.apply(self._effective_weight(), x)
+        signals = recorded(record, dict(self._currents(net, x, record)), steps)
+        return net if steps is None else net.expand(steps, *net.shape[1:]), signals
+
+
+def _scale_rows(weight: Tensor, factor: Factor) -> Tensor:
+    if factor is None:
+        return weight
+    if isinstance(factor, Tensor) and factor.ndim:
+        factor = factor.to(weight).reshape(-1, *(1,) * (weight.ndim - 1))
+    return weight * factor
