@@ -7,13 +7,14 @@ was excluded.  Nothing here runs a network or a circuit.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import xarray as xr
 
 from eiplatform.errors import StoreError
 
-__all__ = ["ANALYSES", "load_result", "save_result"]
+__all__ = ["ANALYSES", "defined", "load_result", "save_result"]
 
 ANALYSES: dict[str, str] = {
     "balance": "How balanced is every layer, and is it more than initialisation gives?",
@@ -25,6 +26,21 @@ ANALYSES: dict[str, str] = {
     "traces": "How do excitation and inhibition of single neurons move in time?",
 }
 """Every analysis and the question that it answers."""
+
+
+def defined(result: xr.Dataset, statistics: Iterable[str], variable: str = "value") -> list[str]:
+    """Return those of some statistics that a result holds with at least one value.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        With the dimension ``statistic``.
+    statistics : iterable of str
+        Keys, in the order in which they are wanted.
+    variable : str
+    """
+    held = result["statistic"].values.tolist()
+    return [key for key in statistics if key in held and bool(result[variable].sel(statistic=key).notnull().any())]
 
 
 def save_result(result: xr.Dataset, path: str | Path) -> Path:

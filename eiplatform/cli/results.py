@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -205,13 +205,12 @@ def report(
     from eiplatform.errors import ConfigError
     from eiplatform.report.study import draw_all, write_study_report
 
-    loaded: dict[str, Any] = {}
+    loaded: dict[str, xr.Dataset] = {}
     for path in results:
-        result = load_result(path)
-        if result.attrs["analysis"] in loaded:
-            raise ConfigError(f"two results of the analysis '{result.attrs['analysis']}'", where=str(path))
-        loaded[result.attrs["analysis"]] = result
-    question = " ".join(ANALYSES[name] for name in loaded)
+        if path.stem in loaded:
+            raise ConfigError(f"two results are called '{path.stem}'", where=str(path), remedy="rename one")
+        loaded[path.stem] = load_result(path)
+    question = " ".join(dict.fromkeys(ANALYSES[result.attrs["analysis"]] for result in loaded.values()))
     out.parent.mkdir(parents=True, exist_ok=True)
     drawn = draw_all(loaded, out.parent / "figures")
     write_study_report(out, title=title, question=question, results=loaded, figures=drawn, facts={})
