@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
 
 from analyses import defined
+from eiplatform.report.tables import told_in_order
 
 __all__ = ["findings_of"]
 
@@ -27,20 +28,14 @@ def findings_of(results: Mapping[str, xr.Dataset]) -> list[str]:
     -------
     list of str
     """
-    makers: dict[str, Callable[[xr.Dataset], list[str]]] = {
+    makers = {
         "learning": _learning,
         "balance": _balance,
         "comparison": _comparison,
         "reference_check": _reference_check,
         "lesions": _lesions,
     }
-    return [
-        sentence
-        for analysis, make in makers.items()
-        for result in results.values()
-        if result.attrs["analysis"] == analysis
-        for sentence in make(result)
-    ]
+    return told_in_order(results, makers)
 
 
 def _names(names: list[str]) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import xarray as xr
 
 from analyses import defined
 
-__all__ = ["Table", "scorecard"]
+__all__ = ["Table", "scorecard", "told_in_order"]
+
+T = TypeVar("T")
 
 TRAINED_STATISTICS = (
     "ei_ratio",
@@ -91,12 +94,19 @@ def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
         "reference_check": _reference_check,
         "lesions": _lesions,
     }
+    return told_in_order(results, makers)
+
+
+def told_in_order(
+    results: Mapping[str, xr.Dataset], makers: Mapping[str, Callable[[xr.Dataset], Iterable[T]]]
+) -> list[T]:
+    """Return what the makers, in their order, tell of the results of their analyses."""
     return [
-        table
+        told
         for analysis, make in makers.items()
         for result in results.values()
         if result.attrs["analysis"] == analysis
-        for table in make(result)
+        for told in make(result)
     ]
 
 
