@@ -51,11 +51,11 @@ def save_result(result: xr.Dataset, path: str | Path) -> Path:
     result : xarray.Dataset
     path : str or Path
     """
-    from eiplatform.files import atomic_write
+    from eiplatform.files import write_bytes
 
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, lambda temporary: result.to_netcdf(temporary, engine="h5netcdf"))
+    # In memory first: when a disk is full, the HDF5 library crashes the process on closing its file.
+    write_bytes(path, result.to_netcdf(engine="h5netcdf"))
     return path
 
 

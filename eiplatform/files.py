@@ -43,7 +43,7 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
         os.close(directory)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write `content` atomically, making the directory if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, lambda temporary: temporary.write_bytes(content))
