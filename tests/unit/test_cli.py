@@ -219,6 +219,22 @@ def test_results_and_figures_refuse_what_does_not_fit(
     assert not (tmp_path / "f").exists()
 
 
+def test_results_are_not_replaced_unasked(capsys: Capture, network_recording: Write, tmp_path: Path) -> None:
+    network, result = network_recording(), tmp_path / "d.nc"
+    assert run(capsys, "analyse", "distributions", network, "--out", result)[0] == 0
+    before = result.read_bytes()
+    refused(capsys, "analyse", "traces", network, "--out", result, says="exists already.*--overwrite")
+    refused(capsys, "compare", network, "--to", network, "--out", result, says="exists already")
+    refused(capsys, "analyse", "traces", network, "--out", tmp_path, says="is a directory, a file is needed")
+    assert result.read_bytes() == before
+    for command in (("figures", result, "--out", tmp_path / "f"), ("report", result, "--out", tmp_path / "r.html")):
+        assert run(capsys, *command)[0] == 0
+        refused(capsys, *command, says="exists already")
+        assert run(capsys, *command, "--overwrite")[0] == 0
+    assert run(capsys, "analyse", "traces", network, "--out", result, "--overwrite")[0] == 0
+    assert result.read_bytes() != before
+
+
 def test_lesion_refuses_bad_designs(capsys: Capture, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "l")
     refused(
