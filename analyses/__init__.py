@@ -7,13 +7,14 @@ was excluded.  Nothing here runs a network or a circuit.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import xarray as xr
 
 from eiplatform.errors import StoreError
 
-__all__ = ["ANALYSES", "load_result", "save_result"]
+__all__ = ["ANALYSES", "defined", "load_result", "save_result"]
 
 ANALYSES: dict[str, str] = {
     "balance": "How balanced is every layer, and is it more than initialisation gives?",
@@ -27,6 +28,21 @@ ANALYSES: dict[str, str] = {
 """Every analysis and the question that it answers."""
 
 
+def defined(result: xr.Dataset, statistics: Iterable[str], variable: str = "value") -> list[str]:
+    """Return those of some statistics that a result holds with at least one value.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        With the dimension ``statistic``.
+    statistics : iterable of str
+        Keys, in the order in which they are wanted.
+    variable : str
+    """
+    held = result["statistic"].values.tolist()
+    return [key for key in statistics if key in held and bool(result[variable].sel(statistic=key).notnull().any())]
+
+
 def save_result(result: xr.Dataset, path: str | Path) -> Path:
     """Write the result of an analysis as netCDF, atomically.
 
@@ -35,11 +51,11 @@ def save_result(result: xr.Dataset, path: str | Path) -> Path:
     result : xarray.Dataset
     path : str or Path
     """
-    from eiplatform.files import atomic_write
+    from eiplatform.files import write_bytes
 
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, lambda temporary: result.to_netcdf(temporary, engine="h5netcdf"))
+    # In memory first: when a disk is full, the HDF5 library crashes the process on closing its file.
+    write_bytes(path, result.to_netcdf(engine="h5netcdf"))
     return path
 
 

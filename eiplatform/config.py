@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -287,15 +287,22 @@ def parse_assignment(text: str, *, where: str) -> tuple[str, Any]:
     return key.strip(), _yaml(value, f"{where}: {key.strip()}")
 
 
-def config_hash(config: Config) -> str:
+def config_hash(config: Config | Mapping[str, Any]) -> str:
     """Return the SHA-256 of everything that decides the outcome; where files lie and are written does not.
+
+    Parameters
+    ----------
+    config : Config or mapping
+        A mapping is a configuration as it was stored, whose fields may be those of an earlier version.
 
     Examples
     --------
     >>> config_hash(Config()) == config_hash(Config(dataset=DatasetConfig(root="/elsewhere")))
     True
     """
-    data = config.model_dump(mode="json", exclude={"dataset": {"root", "download"}, "training": {"tensorboard"}})
+    data = dict(config) if isinstance(config, Mapping) else config.model_dump(mode="json")
+    for part, left_out in (("dataset", ("root", "download")), ("training", ("tensorboard",))):
+        data[part] = {key: value for key, value in data[part].items() if key not in left_out}
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

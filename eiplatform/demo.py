@@ -203,7 +203,7 @@ def run_demo(
         shard_samples=20,
     )
     with stage("2/6 recording", quiet=quiet) as update:
-        total = 2 + chosen.nulls
+        total = 2 + 2 * chosen.nulls
         record_network(network, images, recordings / "trained", standard, config=settings, label="trained")
         update(1, total, "trained")
         record_network(
@@ -216,7 +216,9 @@ def run_demo(
             label = f"untrained {k + 1}"
             path = recordings / f"untrained-{k + 1}"
             record_network(null, images, path, null_spec, config=settings, label=label)
-            update(3 + k, total, label)
+            path = recordings / f"untrained-noisy-{k + 1}"
+            record_network(null, images, path, long_spec, config=settings, label=f"{label}, noisy input")
+            update(4 + 2 * k, total, label)
 
     with stage("3/6 simulating cortex", quiet=quiet) as update:
         record_circuit(
@@ -270,12 +272,15 @@ def _analyse(
     from analyses import balance, comparison, distributions, learning, lesions, reference_check, save_result, traces
 
     recordings = out / "recordings"
-    nulls = [recordings / f"untrained-{k + 1}" for k in range(chosen.nulls)]
+    nulls, noisy_nulls = (
+        [recordings / f"{name}-{k + 1}" for k in range(chosen.nulls)] for name in ("untrained", "untrained-noisy")
+    )
     options: dict[str, Any] = {"n_bootstrap": chosen.n_bootstrap, "seed": seed}
     long, trained = recordings / "trained-noisy", recordings / "trained"
     steps: dict[str, Callable[[], xr.Dataset]] = {
         "learning": lambda: learning.run(out / "training"),
         "balance": lambda: balance.run(trained, nulls, **options),
+        "balance_noisy": lambda: balance.run(long, noisy_nulls, **options),
         "distributions": lambda: distributions.run([trained, nulls[0]]),
         "traces": lambda: traces.run([long, reference]),
         "reference_check": lambda: reference_check.run([reference]),

@@ -12,7 +12,16 @@ from typing import Any
 
 from eiplatform.errors import OutputExistsError, StoreError
 
-__all__ = ["atomic_write", "claim_directory", "content_hash", "read_json", "sha256_of", "write_bytes", "write_json"]
+__all__ = [
+    "atomic_write",
+    "claim_directory",
+    "claim_file",
+    "content_hash",
+    "read_json",
+    "sha256_of",
+    "write_bytes",
+    "write_json",
+]
 
 OWNED = ".eiplatform"
 """Marker of directories that eiplatform made, and hence may empty when told to overwrite."""
@@ -43,7 +52,7 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
         os.close(directory)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write `content` atomically, making the directory if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, lambda temporary: temporary.write_bytes(content))
@@ -84,6 +93,21 @@ def content_hash(value: Any) -> str:
     """Return a short hash of JSON-like data, independent of the order of keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def claim_file(path: Path, *, overwrite: bool) -> Path:
+    """Check, before anything is computed, that a result may be written to `path`.
+
+    Raises
+    ------
+    OutputExistsError
+        If it is a directory, or exists and `overwrite` is false.
+    """
+    if path.is_dir():
+        raise OutputExistsError("is a directory, a file is needed", where=str(path), remedy="choose another --out")
+    if path.exists() and not overwrite:
+        raise OutputExistsError("exists already", where=str(path), remedy="choose another --out, or pass --overwrite")
+    return path
 
 
 def claim_directory(path: Path, *, overwrite: bool) -> Path:

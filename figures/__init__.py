@@ -62,7 +62,7 @@ def figures_of(result: xr.Dataset) -> list[str]:
     return [name for name, wanted in FIGURES.items() if wanted == analysis]
 
 
-def save(name: str, result: xr.Dataset, directory: Path) -> SavedFigure:
+def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = None) -> SavedFigure:
     """Draw one figure and write PNG, PDF and the numbers as CSV.
 
     Parameters
@@ -73,6 +73,8 @@ def save(name: str, result: xr.Dataset, directory: Path) -> SavedFigure:
         Result of the analysis that the figure draws.
     directory : Path
         Created if needed.
+    stem : str, optional
+        Name of the files; default: `name`.
 
     Raises
     ------
@@ -93,11 +95,11 @@ def save(name: str, result: xr.Dataset, directory: Path) -> SavedFigure:
     module: Any = import_module(f"figures.{name}")
     table = module.table(result)
     directory.mkdir(parents=True, exist_ok=True)
-    files = {suffix: directory / f"{name}.{suffix}" for suffix in ("png", "pdf", "csv")}
+    files = {suffix: directory / f"{stem or name}.{suffix}" for suffix in ("png", "pdf", "csv")}
     with paper_style():
         drawn = module.draw(table)
         atomic_write(files["png"], lambda path: drawn.savefig(path, format="png"))
         # A fixed date keeps the same figure the same file.
         atomic_write(files["pdf"], lambda path: drawn.savefig(path, format="pdf", metadata={"CreationDate": None}))
     atomic_write(files["csv"], lambda path: table.to_csv(path, index=False))
-    return SavedFigure(name, **files, caption=module.caption(result))
+    return SavedFigure(stem or name, **files, caption=module.caption(result))

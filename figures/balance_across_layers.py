@@ -9,22 +9,34 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from analyses import defined
 from figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters, points_with_intervals
 
 ANALYSIS = "balance"
 PANELS = {
     "ei_ratio": "E/I ratio",
     "balance_index": "balance index (E - I)/E",
+    "ei_correlation_time": "E-I correlation\nover time (own)",
+    "ei_correlation_time_excess": "E-I correlation over time\nown minus other neurons",
     "ei_correlation_samples": "E-I correlation\nover samples (own)",
-    "ei_correlation_samples_excess": "E-I correlation\nown minus other neurons",
+    "ei_correlation_samples_excess": "E-I correlation over samples\nown minus other neurons",
     "rate": "spikes per neuron and step",
     "gain": "mean gain",
+    "cv_isi": "CV of inter-spike intervals",
 }
+
+
+def _panels(result: xr.Dataset) -> list[str]:
+    """Return the statistics drawn: correlations over time where there are any, else over samples."""
+    keys = defined(result, PANELS)
+    if "ei_correlation_time" in keys:
+        keys = [key for key in keys if "samples" not in key]
+    return keys
 
 
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n, interval, exclusions and the null."""
-    shown = result.sel(statistic=list(PANELS))
+    shown = result.sel(statistic=_panels(result))
     excluded = int(shown["n_excluded"].max())
     null = (
         f"Grey squares: the same network untrained (E-I Init only) on the same samples, mean and range over "
@@ -45,14 +57,20 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     """Return one row per layer and statistic."""
     names = ["value", "low", "high", "n_samples", "n_neurons", "n_excluded", "note"]
     names += [name for name in ("null", "null_minimum", "null_maximum", "z", "n_seeds") if name in result]
-    shown = result[names].sel(statistic=list(PANELS))
-    return shown.to_dataframe().reset_index()[["population", "statistic", *names]]
+    rows = result[names].sel(statistic=_panels(result)).to_dataframe().reset_index()
+    return rows.sort_values("statistic", key=lambda keys: keys.map(list(PANELS).index), kind="stable")[
+        ["population", "statistic", *names]
+    ]
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw one panel per statistic, layers from input to readout."""
-    made, axes = figure(2, 3, height_mm=95)
-    for ax, (statistic, label) in zip(axes, PANELS.items(), strict=True):
+    statistics = list(dict.fromkeys(table["statistic"]))
+    columns = min(4, -(-len(statistics) // 2))
+    made, axes = figure(-(-len(statistics) // columns), columns, height_mm=95)
+    for ax in axes[len(statistics) :]:
+        ax.set_visible(False)
+    for ax, statistic in zip(axes, statistics, strict=False):
         rows = table[table["statistic"] == statistic].reset_index(drop=True)
         position = np.arange(len(rows))
         if "null" in rows:
@@ -63,12 +81,12 @@ def draw(table: pd.DataFrame) -> Figure:
         points_with_intervals(ax, position - 0.13, rows, **style)
         ax.set_xticks(position, [layer_name(name) for name in rows["population"]])
         ax.set_xlim(-0.5, len(rows) - 0.5)
-        ax.set_ylabel(label)
+        ax.set_ylabel(PANELS[statistic])
         ax.margins(y=0.12)
         if statistic == "ei_ratio":
             ax.axhline(1, color=COLOURS["net"], linewidth=0.5, linestyle=":")
             ax.legend(loc="best")
-        elif statistic in ("balance_index", "ei_correlation_samples_excess"):
+        elif statistic == "balance_index" or statistic.endswith("_excess"):
             ax.axhline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-    letters(axes)
+    letters(axes[: len(statistics)])
     return made

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ app = App(
     name="eiplatform",
     help="Probe trained spiking networks for excitation-inhibition balance, and compare them with cortex.",
     version=eiplatform.__version__,
+    suppress_keyboard_interrupt=False,
 )
 for command in (
     results.demo,
@@ -69,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"eiplatform: {place}{error.strerror or error}.", file=sys.stderr)  # noqa: T201
+        remedy = " Free some space; what was completed is kept." if error.errno == errno.ENOSPC else ""
+        print(f"eiplatform: {place}{error.strerror or error}.{remedy}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         print("eiplatform: interrupted.", file=sys.stderr)  # noqa: T201

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -80,6 +80,7 @@ def analyse(
     null: Annotated[list[Path] | None, Many] = None,
     bootstrap: int = 1000,
     seed: int = 0,
+    overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
     """Answer one question from recordings, and store the answer as netCDF.
@@ -98,11 +99,15 @@ def analyse(
         Bootstrap draws.
     seed : int
         Of the bootstrap.
+    overwrite : bool
+        Replace an earlier result of that name.
     json : bool
         Print the result's tables as JSON.
     """
     from analyses.command import run_by_name
+    from eiplatform.files import claim_file
 
+    claim_file(out, overwrite=overwrite)
     return _finish(run_by_name(name, inputs, null or [], n_bootstrap=bootstrap, seed=seed), out, json)
 
 
@@ -113,6 +118,7 @@ def compare(
     out: Path,
     bootstrap: int = 1000,
     seed: int = 0,
+    overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
     """Set every layer of a network beside cortical circuits.
@@ -129,11 +135,15 @@ def compare(
         Bootstrap draws.
     seed : int
         Of the bootstrap.
+    overwrite : bool
+        Replace an earlier result of that name.
     json : bool
         Print the result's tables as JSON.
     """
     from analyses import comparison
+    from eiplatform.files import claim_file
 
+    claim_file(out, overwrite=overwrite)
     return _finish(comparison.run(recording, to, n_bootstrap=bootstrap, seed=seed), out, json)
 
 
@@ -142,6 +152,7 @@ def figures(
     *,
     out: Path,
     only: Annotated[list[str] | None, Many] = None,
+    overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
     """Draw figures from results: PNG, PDF, and the numbers drawn as CSV.
@@ -154,12 +165,15 @@ def figures(
         Directory for the figures.
     only : list[str]
         Names of figures (default: all that these results allow).
+    overwrite : bool
+        Replace earlier figures of these names.
     json : bool
         Print JSON.
     """
     from analyses import load_result
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError, choose
+    from eiplatform.files import claim_file
     from figures import FIGURES, figures_of, save
 
     loaded = [load_result(path) for path in results]
@@ -171,6 +185,8 @@ def figures(
                 f"figure '{name}' draws the analysis '{FIGURES[name]}', which is not among these results",
                 valid=possible,
             )
+    for name in wanted:
+        claim_file(out / f"{name}.png", overwrite=overwrite)
     saved = [save(name, possible[name], out) for name in wanted]
     if json:
         print_json({figure.name: {"png": str(figure.png), "caption": figure.caption} for figure in saved})
@@ -185,6 +201,7 @@ def report(
     *,
     out: Path,
     title: str = "Excitation and inhibition",
+    overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
     """Write results, figures and provenance into one self-contained HTML file.
@@ -197,21 +214,24 @@ def report(
         HTML file; figures are drawn into a directory beside it.
     title : str
         Heading.
+    overwrite : bool
+        Replace an earlier report there, and the figures beside it.
     json : bool
         Print JSON.
     """
     from analyses import ANALYSES, load_result
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError
+    from eiplatform.files import claim_file
     from eiplatform.report.study import draw_all, write_study_report
 
-    loaded: dict[str, Any] = {}
+    claim_file(out, overwrite=overwrite)
+    loaded: dict[str, xr.Dataset] = {}
     for path in results:
-        result = load_result(path)
-        if result.attrs["analysis"] in loaded:
-            raise ConfigError(f"two results of the analysis '{result.attrs['analysis']}'", where=str(path))
-        loaded[result.attrs["analysis"]] = result
-    question = " ".join(ANALYSES[name] for name in loaded)
+        if path.stem in loaded:
+            raise ConfigError(f"two results are called '{path.stem}'", where=str(path), remedy="rename one")
+        loaded[path.stem] = load_result(path)
+    question = " ".join(dict.fromkeys(ANALYSES[result.attrs["analysis"]] for result in loaded.values()))
     out.parent.mkdir(parents=True, exist_ok=True)
     drawn = draw_all(loaded, out.parent / "figures")
     write_study_report(out, title=title, question=question, results=loaded, figures=drawn, facts={})

@@ -13,9 +13,10 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import ConfigError, MissingDependencyError, choose
+from eiplatform.memory import available_memory
 from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.compiled import find_tools
-from eiplatform.microcircuits.memory import available_memory, estimate_memory
+from eiplatform.microcircuits.memory import estimate_memory
 from eiplatform.microcircuits.processes import Progress, run_all
 from eiplatform.microcircuits.registry import load
 from eiplatform.store.schema import population_dataset

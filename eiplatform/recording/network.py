@@ -13,6 +13,7 @@ import xarray as xr
 
 from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError
+from eiplatform.memory import available_memory
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn.network import Network, PopulationInfo
 from eiplatform.store.schema import population_dataset
@@ -30,6 +31,8 @@ class Estimate:
     samples, steps, bytes : int
         Number of samples, recorded steps per sample, and bytes of the signals before
         compression of the spikes.
+    memory : int
+        Bytes that one shard takes while it is recorded, from above.
     populations : dict of str to int
         Recorded neurons per population.
     """
@@ -37,13 +40,15 @@ class Estimate:
     samples: int
     steps: int
     bytes: int
+    memory: int
     populations: dict[str, int]
 
     def __str__(self) -> str:
         neurons = sum(self.populations.values())
         return (
             f"{self.samples} samples x {self.steps} steps x {neurons} neurons in "
-            f"{len(self.populations)} populations, at most {self.bytes / 1e6:.1f} MB"
+            f"{len(self.populations)} populations, at most {self.bytes / 1e6:.1f} MB on disk, "
+            f"{self.memory / 1e6:.0f} MB in memory"
         )
 
 
@@ -58,12 +63,17 @@ def estimate(network: Network, n_samples: int, spec: RecordingSpec) -> Estimate:
     populations = network.populations()
     wanted = spec.resolve({name: info.signals for name, info in populations.items()})
     samples = len(spec.choose_samples(n_samples))
-    steps = len(range(spec.warmup, spec.steps or network.steps, spec.every))
+    run = spec.steps or network.steps
+    steps = len(range(spec.warmup, run, spec.every))
     neurons = {name: len(spec.choose_neurons(name, populations[name].n_neurons)) for name in wanted}
     size = sum(
         neurons[name] * sum(1 if signal == "spikes" else 4 for signal in signals) for name, signals in wanted.items()
     )
-    return Estimate(samples, steps, samples * steps * size, neurons)
+    # Signals of all neurons exist for a moment before some are chosen; each population also
+    # holds its drive, voltage and spikes.
+    held = sum(info.n_neurons * (len(wanted.get(name, ())) + 3) for name, info in populations.items())
+    memory = 4 * min(samples, spec.shard_samples) * run * held
+    return Estimate(samples, steps, samples * steps * size, memory, neurons)
 
 
 def record_network(
@@ -113,6 +123,8 @@ def record_network(
     ------
     UnknownNameError
         If the spec names what does not exist.
+    ConfigError
+        If the spec leaves nothing to record, or a shard needs more memory than there is.
     SumRuleError
         If recorded parts do not rebuild the whole.
     """
@@ -126,6 +138,14 @@ def record_network(
     steps = spec.steps or network.steps
     if spec.warmup >= steps:
         raise ConfigError(f"a warm-up of {spec.warmup} leaves nothing of {steps} steps", where="recording")
+    needed, available = estimate(network, len(data), spec).memory, available_memory()
+    if needed > available:
+        raise ConfigError(
+            f"recording {spec.shard_samples} samples at a time for {steps} steps needs about {needed / 2**30:.1f} GiB, "
+            f"and {available / 2**30:.1f} GiB are available",
+            where="recording",
+            remedy="take fewer steps or signals, or a smaller shard_samples in the spec",
+        )
     source = {
         "kind": "network",
         "label": label,

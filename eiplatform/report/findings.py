@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+
+from analyses import defined
+from eiplatform.report.tables import told_in_order
 
 __all__ = ["findings_of"]
 
@@ -19,20 +22,20 @@ def findings_of(results: Mapping[str, xr.Dataset]) -> list[str]:
     Parameters
     ----------
     results : mapping of str to xarray.Dataset
-        Results by analysis.
+        Results by name.
 
     Returns
     -------
     list of str
     """
-    makers: dict[str, Callable[[xr.Dataset], list[str]]] = {
+    makers = {
         "learning": _learning,
         "balance": _balance,
         "comparison": _comparison,
         "reference_check": _reference_check,
         "lesions": _lesions,
     }
-    return [sentence for name, make in makers.items() if name in results for sentence in make(results[name])]
+    return told_in_order(results, makers)
 
 
 def _names(names: list[str]) -> str:
@@ -48,32 +51,34 @@ def _learning(result: xr.Dataset) -> list[str]:
 
 
 def _balance(result: xr.Dataset) -> list[str]:
+    who = f"'{result.attrs['label']}'"
     sentences = []
-    ratio = result.sel(statistic="ei_ratio")
-    above = [str(name) for name, low in zip(ratio["population"].values, ratio["low"].values, strict=True) if low > 1]
-    below = [str(name) for name, high in zip(ratio["population"].values, ratio["high"].values, strict=True) if high < 1]
-    sentences.append(
-        f"Excitation exceeds inhibition in {_names(above)}; inhibition exceeds excitation in {_names(below)} "
-        "(the 95 % interval of the E/I ratio excludes 1)."
-    )
+    if defined(result, ["ei_ratio"]):
+        one = result.sel(statistic="ei_ratio")
+        names = one["population"].values.astype(str)
+        above, below = names[(one["low"] > 1).values].tolist(), names[(one["high"] < 1).values].tolist()
+        sentences.append(
+            f"{who}: excitation exceeds inhibition in {_names(above)}, inhibition exceeds excitation in "
+            f"{_names(below)} (the 95 % interval of the E/I ratio excludes 1)."
+        )
+    # Over time where the recording is long enough, else over samples.
+    axis = "time" if defined(result, ["ei_correlation_time"]) else "samples"
     if "null" in result:
-        for statistic, what in (("ei_ratio", "E/I ratio"), ("ei_correlation_samples", "E-I correlation over samples")):
+        for statistic in defined(result, ["ei_ratio", f"ei_correlation_{axis}"]):
             one = result.sel(statistic=statistic)
             names = one["population"].values.astype(str)
             up = names[(one["value"] > one["null_maximum"]).values].tolist()
             down = names[(one["value"] < one["null_minimum"]).values].tolist()
             sentences.append(
-                f"Training moved the {what} out of the range of {result.attrs['n_nulls']} untrained networks: up in "
-                f"{_names(up)}, down in {_names(down)}."
+                f"{who}: training moved the {one['label'].item()} out of the range of "
+                f"{result.attrs['n_nulls']} untrained networks: up in {_names(up)}, down in {_names(down)}."
             )
-    excess = result["value"].sel(statistic="ei_correlation_samples_excess").values
-    if np.isfinite(excess).any():
-        largest = float(np.nanmax(np.abs(excess)))
+    for statistic in defined(result, [f"ei_correlation_{axis}_excess"]):
+        largest = float(np.nanmax(np.abs(result["value"].sel(statistic=statistic).values)))
         kind = "global, not detailed" if largest < GLOBAL_EXCESS else "partly detailed"
         sentences.append(
-            "A neuron's excitation correlates with its own inhibition and with that of other neurons alike (over "
-            "samples; "
-            f"they differ by at most {largest:.1g}): inhibition is {kind}."
+            f"{who}: a neuron's excitation correlates with its own inhibition and with that of other neurons alike "
+            f"(over {axis}; they differ by at most {largest:.1g}): inhibition is {kind}."
         )
     return sentences
 
@@ -82,10 +87,8 @@ def _comparison(result: xr.Dataset) -> list[str]:
     sentences = []
     for reference in result["reference"].values:
         parts = []
-        for statistic in ("ei_ratio", "balance_index", "ei_correlation_time", "lv"):
+        for statistic in defined(result, ("ei_ratio", "balance_index", "ei_correlation_time"), "difference"):
             one = result.sel(statistic=statistic, reference=reference)
-            if not np.isfinite(one["difference"]).any():
-                continue
             names = one["population"].values.astype(str)
             up = names[(one["difference_low"] > 0).values].tolist()
             down = names[(one["difference_high"] < 0).values].tolist()

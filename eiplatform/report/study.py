@@ -25,16 +25,17 @@ def draw_all(
     Parameters
     ----------
     results : mapping of str to xarray.Dataset
-        Results by analysis.
+        Results by name.  A second result of one analysis gives figures with its name added.
     directory : Path
         Where PNG, PDF and CSV go.
     progress : callable, optional
         Called with (done, total, message).
     """
-    wanted = [(name, result) for result in results.values() for name in figures_of(result)]
-    drawn = []
-    for index, (name, result) in enumerate(wanted):
-        drawn.append(save(name, result, directory))
+    wanted = [(name, key, result) for key, result in results.items() for name in figures_of(result)]
+    drawn: list[SavedFigure] = []
+    for index, (name, key, result) in enumerate(wanted):
+        taken = any(figure.name == name for figure in drawn)
+        drawn.append(save(name, result, directory, stem=f"{name}_{key}" if taken else name))
         if progress:
             progress(index + 1, len(wanted), name)
     return drawn

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import xarray as xr
 
-__all__ = ["Table", "scorecard"]
+from analyses import defined
+
+__all__ = ["Table", "scorecard", "told_in_order"]
+
+T = TypeVar("T")
 
 TRAINED_STATISTICS = (
     "ei_ratio",
     "balance_index",
-    "ei_correlation_samples",
-    "ei_correlation_samples_cross",
-    "ei_correlation_samples_excess",
-    "ei_correlation_samples_partial",
+    *(
+        f"ei_correlation_{over}{pairs}"
+        for over in ("samples", "time")
+        for pairs in ("", "_cross", "_excess", "_partial")
+    ),
     "rate",
+    "cv_isi",
+    "lv",
+    "fano_factor",
     "gain",
 )
 
@@ -72,7 +81,7 @@ def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
     Parameters
     ----------
     results : mapping of str to xarray.Dataset
-        Results by analysis; each gives the tables that it can.
+        Results by name; each gives the tables of its analysis.
 
     Returns
     -------
@@ -85,11 +94,20 @@ def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
         "reference_check": _reference_check,
         "lesions": _lesions,
     }
-    tables: list[Table] = []
-    for name, make in makers.items():
-        if name in results:
-            tables += make(results[name])
-    return tables
+    return told_in_order(results, makers)
+
+
+def told_in_order(
+    results: Mapping[str, xr.Dataset], makers: Mapping[str, Callable[[xr.Dataset], Iterable[T]]]
+) -> list[T]:
+    """Return what the makers, in their order, tell of the results of their analyses."""
+    return [
+        told
+        for analysis, make in makers.items()
+        for result in results.values()
+        if result.attrs["analysis"] == analysis
+        for told in make(result)
+    ]
 
 
 def _learning(result: xr.Dataset) -> Iterable[Table]:
@@ -106,10 +124,9 @@ def _learning(result: xr.Dataset) -> Iterable[Table]:
 
 def _balance(result: xr.Dataset) -> Iterable[Table]:
     populations = [str(name) for name in result["population"].values]
+    shown = defined(result, TRAINED_STATISTICS)
     rows = []
-    for statistic in TRAINED_STATISTICS:
-        if statistic not in result["statistic"].values:
-            continue
+    for statistic in shown:
         one = result.sel(statistic=statistic)
         row = [str(one["label"].item())]
         for population in populations:
@@ -121,33 +138,33 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
                 text += f"\nnull {ends}" + (f"\nz {_number(z)}" if np.isfinite(z) else "")
             row.append(text)
         rows.append(tuple(row))
-    excluded = int(
-        result["n_excluded"].sel(statistic=[name for name in TRAINED_STATISTICS if name in result["statistic"]]).max()
-    )
+    excluded = int(result["n_excluded"].sel(statistic=shown).max())
     note = (
-        f"Value [95 % interval] of the trained network, n = {int(result['n_samples'].max())} images, mean over "
-        "neurons; "
-        f"percentile bootstrap over images and neurons; at most {excluded} neurons of a layer excluded as undefined. "
+        f"Value [95 % interval], n = {int(result['n_samples'].max())} images, mean over neurons; percentile bootstrap "
+        f"over images and neurons; at most {excluded} neurons of a layer excluded as undefined. "
     )
     if "null" in result:
         note += (
-            f"null: range over {result.attrs['n_nulls']} untrained networks (E-I Init only) on the same images; "
-            "z: distance "
-            "from them in units of their spread over seeds. "
+            f"null: range over {result.attrs['n_nulls']} untrained networks (E-I Init only) on the same images; z: "
+            "distance from them in units of their spread over seeds. "
         )
     note += (
-        "A high correlation over samples is no evidence of balance by itself: images share their brightness, and all "
-        "neurons of a layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode "
-        "removed' "
-        "separate that."
+        "A high correlation is no evidence of balance by itself: images share their brightness, and all neurons of a "
+        "layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode removed' separate "
+        "that."
     )
+    missing = [key for key in TRAINED_STATISTICS if key in result["statistic"].values and key not in shown]
+    if missing:
+        reasons = sorted({str(text) for text in result["note"].sel(statistic=missing).values.ravel() if text})
+        labels = ", ".join(str(result["label"].sel(statistic=key).item()) for key in missing)
+        note += f" Not defined here: {labels} ({'; '.join(reasons)})."
     title = f"Balance of '{result.attrs['label']}'" + (" against untrained networks" if "null" in result else "")
     yield Table(title, ("statistic", *populations), tuple(rows), note)
 
 
 def _comparison(result: xr.Dataset) -> Iterable[Table]:
     populations = [str(name) for name in result["population"].values]
-    shown = [s for s in result["statistic"].values if np.isfinite(result["difference"].sel(statistic=s)).any()]
+    shown = defined(result, result["statistic"].values.tolist(), "difference")
     for index, reference in enumerate(result["reference"].values):
         rows = []
         for statistic in shown:

@@ -97,10 +97,11 @@ def load(path: Path | str) -> tuple[Network, Config]:
         config = parse_config(meta["config"], where=str(path))
         input_shape = tuple(int(size) for size in meta["input_shape"])
         network = build_network(config, input_shape, int(meta["n_classes"]))
-        stored_hash = meta["config_hash"]
+        # of what is stored: a field that a later version adds does not make a checkpoint unreadable
+        stored_hash, found_hash = meta["config_hash"], config_hash(meta["config"])
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"the description inside lacks or garbles {error}", where=str(path)) from None
-    if config_hash(config) != stored_hash:
+    if found_hash != stored_hash:
         raise CheckpointError("the configuration inside does not match its hash", where=str(path))
     expected = network.state_dict()
     for name in sorted(set(expected) ^ set(tensors)):

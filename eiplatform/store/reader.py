@@ -127,7 +127,7 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
     shards = [shard for shard in manifest["shards"] if shard["file"] not in problems]
     told = [f"shard {file} is {problem}" for file, problem in problems.items()]
     if manifest["status"] != "complete":
-        told.append(f"the recording was interrupted after {len(manifest['shards'])} complete shards")
+        told.append(f"the recording was interrupted after {len(manifest['shards'])} complete shard(s)")
     if not complete and not partial:
         raise StoreError(
             "; ".join(told),

@@ -12,6 +12,7 @@ the disk and renamed, so a kill at any moment leaves complete shards and at most
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StoreError
-from eiplatform.files import atomic_write, claim_directory, content_hash, sha256_of, write_json
+from eiplatform.files import claim_directory, content_hash, write_bytes, write_json
 from eiplatform.store.provenance import provenance
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.sumrules import check_sum_rules
@@ -100,6 +101,7 @@ class RecordingWriter:
     def __init__(
         self, path: str | Path, *, source: Mapping[str, Any], config: Mapping[str, Any], overwrite: bool = False
     ) -> None:
+        about = provenance()  # takes a moment: before the directory exists
         self.path = claim_directory(Path(path), overwrite=overwrite)
         (self.path / "shards").mkdir()
         self._started = time.monotonic()
@@ -115,7 +117,7 @@ class RecordingWriter:
             "source": dict(source),
             "config": dict(config),
             "config_hash": content_hash(config),
-            "provenance": provenance(),
+            "provenance": about,
         }
         write_json(self.path / "manifest.json", self._manifest)
 
@@ -165,11 +167,13 @@ class RecordingWriter:
             "populations": list(populations),
         }
         encoding = {f"/{name}": _encoding(data) for name, data in populations.items()}
-        atomic_write(file, lambda temporary: tree.to_netcdf(temporary, engine="h5netcdf", encoding=encoding))
+        # Built in memory: when a disk is full, the HDF5 library crashes the process on closing its file.
+        image = tree.to_netcdf(engine="h5netcdf", encoding=encoding)
+        write_bytes(file, image)
         record = {
             "file": file.name,
-            "bytes": file.stat().st_size,
-            "sha256": sha256_of(file),
+            "bytes": len(image),
+            "sha256": hashlib.sha256(image).hexdigest(),
             "n_samples": len(samples),
             "sum_rules": residuals,
         }

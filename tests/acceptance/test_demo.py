@@ -25,16 +25,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_part_is_there(demo: Path) -> None:
-    assert {path.stem for path in (demo / "results").glob("*.nc")} == set(ANALYSES)
-    for name in FIGURES:
+    assert {path.stem for path in (demo / "results").glob("*.nc")} == set(ANALYSES) | {"balance_noisy"}
+    names = [*FIGURES, "balance_across_layers_balance_noisy"]
+    for name in names:
         assert all((demo / "figures" / f"{name}.{suffix}").stat().st_size for suffix in ("png", "pdf", "csv"))
     page = (demo / "report.html").read_text()
-    assert page.count("<figure>") == len(FIGURES) and "https://" not in page
+    assert page.count("<figure>") == len(names) and "https://" not in page
 
 
 def test_every_recording_is_sound(demo: Path) -> None:
     recordings = [path.parent for path in demo.rglob("manifest.json")]
-    assert len(recordings) == 2 + SIZES["small"].nulls + 1 + len(SIZES["small"].doses)
+    assert len(recordings) == 2 + 2 * SIZES["small"].nulls + 1 + len(SIZES["small"].doses)
     assert [path for path in recordings if validate(path).problems] == []
 
 

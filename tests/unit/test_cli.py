@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,6 +219,22 @@ def test_results_and_figures_refuse_what_does_not_fit(
     assert not (tmp_path / "f").exists()
 
 
+def test_results_are_not_replaced_unasked(capsys: Capture, network_recording: Write, tmp_path: Path) -> None:
+    network, result = network_recording(), tmp_path / "d.nc"
+    assert run(capsys, "analyse", "distributions", network, "--out", result)[0] == 0
+    before = result.read_bytes()
+    refused(capsys, "analyse", "traces", network, "--out", result, says="exists already.*--overwrite")
+    refused(capsys, "compare", network, "--to", network, "--out", result, says="exists already")
+    refused(capsys, "analyse", "traces", network, "--out", tmp_path, says="is a directory, a file is needed")
+    assert result.read_bytes() == before
+    for command in (("figures", result, "--out", tmp_path / "f"), ("report", result, "--out", tmp_path / "r.html")):
+        assert run(capsys, *command)[0] == 0
+        refused(capsys, *command, says="exists already")
+        assert run(capsys, *command, "--overwrite")[0] == 0
+    assert run(capsys, "analyse", "traces", network, "--out", result, "--overwrite")[0] == 0
+    assert result.read_bytes() != before
+
+
 def test_lesion_refuses_bad_designs(capsys: Capture, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "l")
     refused(
@@ -256,3 +274,47 @@ def test_a_recording_survives_being_looked_at(capsys: Capture, tmp_path: Path) -
         run(capsys, command, path)
     assert {file.name: file.read_bytes() for file in (path / "shards").iterdir()} == before
     assert validate(path).problems == []
+
+
+def test_interrupt_and_full_disk_end_with_a_message(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    import eiplatform.files
+    from eiplatform.cli import app
+
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(eiplatform.files.os, "fsync", no_space)
+        refused(
+            capsys,
+            "train",
+            "--out",
+            tmp_path / "t",
+            "--set",
+            "network.hidden=[8]",
+            says="No space left.*Free some space",
+        )
+    monkeypatch.setattr(app, "app", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    status, _, err = run(capsys, "demo")
+    assert status == 130 and "interrupted" in err
+
+
+def test_ctrl_c_ends_with_130_and_what_resume_needs(tmp_path: Path) -> None:
+    program = "import sys; from eiplatform.cli import main; sys.exit(main())"
+    quick = ["--set", "network.hidden=[8]", "training.epochs=3000", "training.warmup_epochs=1"]
+    state = tmp_path / "t" / "state.safetensors"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "train", "--out", str(tmp_path / "t"), *quick],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not state.is_file() and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err
+    assert state.is_file()

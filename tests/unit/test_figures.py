@@ -142,7 +142,7 @@ def test_scorecard_states_the_numbers_of_the_results(results: dict[str, xr.Datas
 
 def test_findings_follow_the_numbers(results: dict[str, xr.Dataset]) -> None:
     told = " ".join(findings_of(results))
-    assert "Excitation exceeds inhibition in fc1/E, fc2/E, readout/E" in told
+    assert "excitation exceeds inhibition in fc1/E, fc2/E, readout/E" in told
     assert "Removing 50 %" in told
     turned = results | {"lesions": results["lesions"].assign(accuracy_high=results["lesions"]["accuracy"] * 0 + 1)}
     assert "No dose of the lesion" in " ".join(findings_of(turned))

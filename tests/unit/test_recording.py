@@ -164,6 +164,12 @@ def test_impossible_specs_are_refused(network: Network, images: Split, tmp_path:
     assert not (tmp_path / "r").exists()
 
 
+def test_a_recording_that_does_not_fit_in_memory_is_refused(network: Network, images: Split, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"needs about .* GiB, .* a smaller shard_samples"):
+        _record(network, images, tmp_path / "r", RecordingSpec(steps=10**8))
+    assert not (tmp_path / "r").exists()
+
+
 def test_training_mode_is_restored(network: Network, images: Split, tmp_path: Path) -> None:
     network.train()
     _record(network, images, tmp_path / "r", RecordingSpec(samples=2))

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from eiplatform import snn
-from eiplatform.config import Config, load_config
+from eiplatform.config import Config, config_hash, load_config
 from eiplatform.errors import ConfigError
 from eiplatform.snn import CheckpointError, dale
 
@@ -150,3 +150,19 @@ def test_dale_projection_after_each_step(network: snn.Network, optimiser: type[t
 def test_signed_parameters_are_all_but_the_biases(network: snn.Network) -> None:
     names = set(dict(network.named_parameters()))
     assert names - set(dale.signed_parameters(network)) == {"layers.fc1.bias", "layers.fc2.bias"}
+
+
+def test_a_checkpoint_of_an_earlier_version_without_a_later_field_opens(
+    network: snn.Network, path: Path, tmp_path: Path
+) -> None:
+    from eiplatform.snn.checkpoint import read_tensors, write_tensors
+
+    tensors, meta = read_tensors(path, "network")
+    del meta["config"]["training"]["threads"]
+    meta["config_hash"] = config_hash(meta["config"])
+    write_tensors(tmp_path / "old.safetensors", tensors, meta)
+    assert snn.load(tmp_path / "old.safetensors")[1] == CONFIG
+    meta["config"]["training"]["epochs"] += 1
+    write_tensors(tmp_path / "changed.safetensors", tensors, meta)
+    with pytest.raises(snn.CheckpointError, match="does not match its hash"):
+        snn.load(tmp_path / "changed.safetensors")

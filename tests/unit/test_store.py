@@ -171,7 +171,7 @@ def test_interrupted_recording_is_told_and_can_be_read_in_part(tmp_path: Path) -
         writer.append({"fc1/E": layer(np.arange(5))})
         writer.append({"fc1/E": layer(np.arange(5, 9))})
         raise RuntimeError("killed")
-    with pytest.raises(StoreError, match="interrupted after 2 complete shards"):
+    with pytest.raises(StoreError, match="interrupted after 2 complete shard"):
         eiplatform.open(tmp_path / "r")
     tree = eiplatform.open(tmp_path / "r", partial=True)
     assert not tree.attrs["complete"]
