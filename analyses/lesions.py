@@ -24,7 +24,8 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
     Parameters
     ----------
     readout : xarray.Dataset
-        The readout's E population; the class is the neuron with the largest mean net current.
+        The readout's E population; the class is the neuron with the largest mean net current,
+        plus its bias if the readout has one.
     level : float
 
     Returns
@@ -33,7 +34,10 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
     """
     if readout.sizes["neuron"] != readout.attrs["n_neurons"]:
         raise StatisticError("accuracy needs every neuron of the readout", where="readout/E")
-    predicted = readout["current_net"].mean("time").argmax("neuron").values
+    logits = readout["current_net"].mean("time")
+    if "bias" in readout:
+        logits = logits + readout["bias"]
+    predicted = logits.argmax("neuron").values
     correct = int((predicted == readout["label"].values).sum())
     test = binomtest(correct, len(predicted)).proportion_ci(level, method="wilson")
     return correct / len(predicted), float(test.low), float(test.high)

@@ -2,8 +2,8 @@
 
 All variants run in one process, one step each in turn; medians of wall and of processor time.
 The published computation is written anew in ``published.py``; before anything is timed, both
-sides compute the same logits from the same weights in float64.  The peak memory of each
-variant is that of a process of its own after three steps.
+sides must compute the same logits and gradients from the same weights in float64.  The peak
+memory of each variant is that of a process of its own after three steps (Linux).
 
 Usage: python benchmarks/deep_step.py [--network vgg8|mlp4] [--batch 128] [--repeats 7] [--threads 2] [--no-memory]
 """
@@ -14,7 +14,6 @@ import argparse
 import gc
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -72,15 +71,23 @@ def theirs(name: str, circuit: str, weights: nn.Module) -> nn.Module:
     return network
 
 
-def check(name: str, circuit: str) -> float:
-    """Return the largest difference of logits relative to the largest logit, in float64."""
-    x, _ = batch_of(name, 8)
+def check(name: str, circuit: str) -> tuple[float, float]:
+    """Return the relative difference of the logits and of the gradient, in float64."""
+    x, y = batch_of(name, 8)
     network = ours(name, circuit, x)
     other = theirs(name, circuit, network).double()
     network.double()
-    with torch.no_grad():
-        a, b = network(x.double()), other(x.double())
-    return float((a - b).abs().max() / b.abs().max())
+    logits = [side(x.double()) for side in (network, other)]
+    for side in logits:
+        functional.cross_entropy(side, y).backward()
+    pairs = published.counterparts(other, network)
+    gradients = [torch.cat([p.grad.flatten() for p in side if p.grad is not None]) for side in zip(*pairs, strict=True)]
+    return relative(*logits), relative(*gradients)
+
+
+def relative(a: Tensor, b: Tensor) -> float:
+    """Return the norm of the difference relative to that of the second."""
+    return float((a - b).detach().norm() / b.detach().norm())
 
 
 def variant(name: str, label: str, size: int) -> tuple[Run, Run]:
@@ -151,11 +158,16 @@ def main() -> None:
         train, _ = variant(asked.network, asked.child, asked.batch)
         for _ in range(3):
             train()
-        print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+        # ru_maxrss would begin with the size of the process that started this one.
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        print(json.dumps(int(status.partition("VmHWM:")[2].split()[0])))
         return
     print(f"{asked.network}, batch {asked.batch}, T = {STEPS}, {asked.threads} threads, torch {torch.__version__}")
     for circuit in ("ei", "bn"):
-        print(f"logits of the published computation and of ours, {circuit}: differ by {check(asked.network, circuit):.1e}")
+        logits, gradients = check(asked.network, circuit)
+        print(f"published and ours, {circuit}: logits differ by {logits:.0e}, gradient by {gradients:.0e}")
+        if not max(logits, gradients) < 1e-9:
+            raise SystemExit("these are not the same computation")
     runs = {label: variant(asked.network, label, asked.batch) for label in asked.variants}
     found: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for repeat in range(asked.repeats + 1):

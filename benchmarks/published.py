@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["build", "copy_weights", "sgd_step"]
+__all__ = ["build", "copy_weights", "counterparts", "sgd_step"]
 
 TAU, THRESHOLD, ALPHA = 2.0, 1.0, 4.0
 
@@ -163,22 +163,25 @@ def build(plan: Sequence[int | str], n_in: int, n_places: int, n_classes: int, s
     return nn.Sequential(*layers, _Average(steps))
 
 
+def counterparts(published: nn.Module, ours: nn.Module) -> list[tuple[nn.Parameter, nn.Parameter]]:
+    """Return each parameter of a network of ours beside the one of `published` with the same layers."""
+    modules = list(published.children())
+    targets = [m for m in modules if isinstance(m, Circuit | nn.Conv2d | nn.Linear)]
+    norms = iter([m for m in modules if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)])
+    pairs = []
+    for target, layer in zip(targets, ours.layers.values(), strict=True):
+        norm = next(norms, target) if not isinstance(target, Circuit) else target
+        for name, parameter in layer.named_parameters():
+            owner = norm if name.startswith("norm.") else target
+            pairs.append((parameter, getattr(owner, name.removeprefix("norm."))))
+    return pairs
+
+
 def copy_weights(published: nn.Module, ours: nn.Module) -> None:
-    """Give `published` the weights of a network of ours; both have the same layers in the same order."""
-    targets = [m for m in published if isinstance(m, Circuit | nn.Conv2d | nn.Linear)]
-    norms = [m for m in published if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    layers = list(ours.layers.values())
+    """Give `published` the weights of a network of ours."""
     with torch.no_grad():
-        for target, layer in zip(targets, layers, strict=True):
-            found = dict(layer.named_parameters())
-            if isinstance(target, Circuit):
-                for name, parameter in found.items():
-                    getattr(target, name).copy_(parameter)
-            else:
-                target.weight.copy_(found["weight"])
-        for norm, layer in zip(norms, layers, strict=False):
-            norm.weight.copy_(layer.norm.weight)
-            norm.bias.copy_(layer.norm.bias)
+        for parameter, target in counterparts(published, ours):
+            target.copy_(parameter)
 
 
 def sgd_step(

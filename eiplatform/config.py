@@ -118,6 +118,7 @@ class NetworkConfig(_Frozen):
     initialise: Literal["ei", "fan-in"] = Field(
         "ei", description="E-I Init from the data, or weights scaled by the number of inputs alone; of circuit ei"
     )
+    readout_bias: bool = Field(False, description="a bias in the readout, of circuits bn and none")
     steps: int = Field(4, ge=1, description="time steps T")
     neuron: NeuronConfig = NeuronConfig()
     prop: PropConfig = Field(PropConfig(), description="of circuit ei")
@@ -138,6 +139,7 @@ class NetworkConfig(_Frozen):
             "width": self.architecture != "mlp",
             "ei_ratio": self.circuit == "ei",
             "initialise": self.circuit == "ei",
+            "readout_bias": self.circuit != "ei",
             "prop": self.circuit == "ei",
         }
         for name, does in applies.items():

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 import eiplatform
-from eiplatform.cli import inspect, networks, results
+from eiplatform.cli import exchange, inspect, networks, results
 from eiplatform.errors import EIPlatformError
 
 __all__ = ["app", "main"]
@@ -40,8 +40,10 @@ for command in (
     inspect.info,
     inspect.validate,
     inspect.doctor,
+    exchange.export,
 ):
     app.command(command)
+app.command(exchange.import_, name="import")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -43,6 +43,7 @@ def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) 
     options: Options = {
         "circuit": part.circuit,
         "ei_ratio": part.ei_ratio,
+        "readout_bias": part.readout_bias,
         "steps": part.steps,
         "neuron": LIF(
             tau=part.neuron.tau,

@@ -64,24 +64,25 @@ FEW_PLACES = 16
 def _dense(x: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
     kernel, places = (weight.shape[2], weight.shape[3]), (x.shape[2], x.shape[3])
     (rows, columns), taps = _taps(places, kernel, stride, padding)
-    # (out, in, tap) x (tap, output place * input place); every entry is one tap or zero: nothing is rounded.
-    spread = torch.matmul(weight.flatten(2), taps.to(weight)).unflatten(2, (rows * columns, -1))
-    matrix = spread.permute(1, 3, 2, 0).transpose(0, 1).flatten(2).flatten(0, 1)
+    n_out, n_in = weight.shape[:2]
+    # (input place * output place, tap) x (tap, in * out): every entry is one tap or zero, nothing is rounded.
+    spread = taps.to(weight) @ weight.permute(2, 3, 1, 0).reshape(-1, n_in * n_out)
+    matrix = spread.view(-1, rows * columns, n_in, n_out).transpose(1, 2).reshape(-1, rows * columns * n_out)
     y = x.permute(0, 2, 3, 1).flatten(1) @ matrix
     return y.view(len(x), rows, columns, len(weight)).permute(0, 3, 1, 2)
 
 
 @lru_cache(maxsize=64)
 def _taps(places: Pair, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Pair, Tensor]:
-    """Return the size of the output, and which tap connects input to output: (taps, out places * in places)."""
+    """Return the size of the output, and which tap connects input and output: (in places * out places, taps)."""
     out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(places, kernel, stride, padding, strict=True))
-    taps = torch.zeros(*kernel, *out, *places)
-    for position in product(*map(range, (*out, *places))):
-        y, x = position[:2], position[2:]
+    taps = torch.zeros(*places, *out, *kernel)
+    for position in product(*map(range, (*places, *out))):
+        x, y = position[:2], position[2:]
         tap = tuple(i + p - o * s for i, p, o, s in zip(x, padding, y, stride, strict=True))
         if all(0 <= t < k for t, k in zip(tap, kernel, strict=True)):
-            taps[(*tap, *position)] = 1
-    return (out[0], out[1]), taps.flatten(2).flatten(0, 1)
+            taps[(*position, *tap)] = 1
+    return (out[0], out[1]), taps.flatten(4).flatten(0, 3)
 
 
 class _FewPlaces(torch.autograd.Function):

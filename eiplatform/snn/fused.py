@@ -308,8 +308,7 @@ def _rewind_drive(
             grad_net -= kept["inh"]
         grad_activity.addmm_(grad_net, w.sub)
         grad_w.sub.addmm_(grad_net.T, step.activity, alpha=-1)
-    torch.neg(grad_activity, out=grad_activity)
-    target[:, n_exc:] = grad_activity
+    target[:, n_exc:] = grad_activity.neg_()
 
 
 def _weights(currents: Tensor, *values: Tensor | None) -> _Weights:

@@ -204,7 +204,7 @@ def _initialise_here(network: nn.Module, x: Tensor, generator: torch.Generator, 
                 variance = _signed_variance(module) / module.transform.fan_in
                 drawn = torch.empty(module.weight.shape, dtype=torch.float64).normal_(generator=generator)
                 module.weight.copy_(drawn * math.sqrt(variance))
-                if isinstance(module, SignedLayer) and module.bias is not None:
+                if module.bias is not None:
                     module.bias.zero_()
             elif isinstance(module, BatchNorm):
                 module.weight.fill_(1.0)

@@ -108,7 +108,7 @@ class Circuit(nn.Module):
             spikes = neuron if role == "E" else None
             parameters = {
                 name: values.detach().cpu().repeat_interleave(math.prod(shape[1:])).numpy()
-                for name, values in (self.neuron_parameters() if spikes else {}).items()
+                for name, values in (self.neuron_parameters() if role == "E" else {}).items()
             }
             found[role] = PopulationInfo(
                 role,

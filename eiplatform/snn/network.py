@@ -32,7 +32,7 @@ class Output(NamedTuple):
     Attributes
     ----------
     logits : Tensor, shape (B, classes)
-        Mean over time of the readout's net current.
+        Mean over time of the readout's net current, plus its bias if it has one.
     signals : dict of str to dict of str to Tensor
         Per population and signal, shape (T, B, neurons...).
     state : dict of str to Membrane
@@ -53,6 +53,8 @@ class Options(TypedDict, total=False):
         E-I circuits; signed weights with batch normalisation; signed weights with a bias.
     ei_ratio : float
         E neurons (channels) per I neuron, > 0; of E-I circuits.
+    readout_bias : bool
+        Whether a readout of signed weights adds a bias to the logits.
     steps : int
         Time steps of a static input when none are asked for.
     neuron : LIF
@@ -62,6 +64,7 @@ class Options(TypedDict, total=False):
 
     circuit: str
     ei_ratio: float
+    readout_bias: bool
     steps: int
     neuron: LIF
     prop: EIProp
@@ -84,6 +87,7 @@ class Network(nn.Module):
         self.circuit = choose(options.get("circuit", "ei"), CIRCUITS, "circuit")
         self.steps = options.get("steps", 4)
         self.ei_ratio = options.get("ei_ratio", 4)
+        self.readout_bias = options.get("readout_bias", False)
         self.neuron = options.get("neuron", PAPER_LIF)
         self.prop = options.get("prop", FULL_PROP)
         self.layers = nn.ModuleDict()
@@ -107,12 +111,12 @@ class Network(nn.Module):
             n_inh = n_inhibitory(n_classes, self.ei_ratio)
             self.layers["readout"] = EIReadout(transform, n_classes, n_inh, self.prop)
         else:
-            self.layers["readout"] = SignedReadout(transform, n_classes)
+            self.layers["readout"] = SignedReadout(transform, n_classes, bias=self.readout_bias)
         self._inputs["readout"] = source
 
     @abstractmethod
     def _flow(self, x: Tensor, steps: int | None, call: Call) -> Tensor:
-        """Return the readout's net current; ``call(name, x, steps)`` runs a layer."""
+        """Return the readout's output; ``call(name, x, steps)`` runs a layer."""
 
     def forward(
         self, x: Tensor, steps: int | None = None, record: Record | None = None

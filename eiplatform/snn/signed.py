@@ -225,22 +225,41 @@ class SignedLayer(_SignedCircuit):
 
 
 class SignedReadout(_SignedCircuit):
-    """Readout with signed weights; it neither spikes nor normalises nor adds a bias."""
+    """Readout with signed weights; it neither spikes nor normalises.
+
+    Parameters
+    ----------
+    transform : Transform
+    n_exc : int
+        Number of classes.
+    bias : bool
+        Add a bias, which is no part of the recorded net current.
+    """
 
     spiking = False
     signals = {"E": READOUT_SIGNALS}
     routes = _ROUTES
+    bias: nn.Parameter | None
+
+    def __init__(self, transform: Transform, n_exc: int, *, bias: bool = False) -> None:
+        super().__init__(transform, n_exc)
+        self.bias = nn.Parameter(torch.zeros(n_exc)) if bias else None
+
+    def neuron_parameters(self) -> dict[str, Tensor]:
+        """Return the bias, if there is one."""
+        return {} if self.bias is None else {"bias": self.bias}
 
     def forward(
         self, x: Tensor, steps: int | None = None, record: frozenset[str] = NOTHING
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the net current (T, B, n) and the recorded signals."""
+        """Return the net current (T, B, n), plus the bias if there is one, and the recorded signals."""
         check_record(record, tuple(f"E/{name}" for name in READOUT_SIGNALS))
         if steps is not None:
             x = x[None]
         net = self.transform.apply(self._effective_weight(), x)
         signals = recorded(record, dict(self._currents(net, x, record)), steps)
-        return net if steps is None else net.expand(steps, *net.shape[1:]), signals
+        output = net if self.bias is None else net + self.bias
+        return output if steps is None else output.expand(steps, *net.shape[1:]), signals
 
 
 def _scale_rows(weight: Tensor, factor: Factor) -> Tensor:
