@@ -136,9 +136,7 @@ def peak_memory(name: str, label: str, size: int, threads: int) -> float:
     """Return the peak resident GB of a process that trains three steps."""
     command = [sys.executable, __file__, "--network", name, "--batch", str(size), "--threads", str(threads)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    result = subprocess.run(
-        [*command, "--child", label], capture_output=True, text=True, check=True, env=environment
-    )
+    result = subprocess.run([*command, "--child", label], capture_output=True, text=True, check=True, env=environment)
     return float(json.loads(result.stdout)) / 2**20
 
 
@@ -177,7 +175,9 @@ def main() -> None:
                 if repeat:
                     found.setdefault((label, kind), []).append(seconds)
     del runs
-    medians = {key: [statistics.median(column) for column in zip(*values, strict=True)] for key, values in found.items()}
+    medians = {
+        key: [statistics.median(column) for column in zip(*values, strict=True)] for key, values in found.items()
+    }
     header = f"{'':14} | {'step, s':>8} {'(cpu)':>8} {'speed-up':>8} | {'infer, s':>8} {'(cpu)':>8} {'speed-up':>8} |"
     print(header + (" peak, GB" if not asked.no_memory else ""))
     for label in asked.variants:
