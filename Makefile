@@ -21,7 +21,7 @@ demo: $(VENV)/installed  ## Install, then train, record, simulate, compare, lesi
 	$(BIN)/eiplatform demo --out $(OUT) --seed $(SEED) --overwrite
 
 test: $(VENV)/installed lint test-minimal  ## Install, lint, type-check, run every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread per worker
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
