@@ -71,7 +71,9 @@ def load_result(path: str | Path) -> xr.Dataset:
         result = xr.load_dataset(path, engine="h5netcdf")
     except (OSError, ValueError):
         raise StoreError(
-            "not the result of an analysis", where=str(path), remedy="make one with 'eiplatform analyse'"
+            "not the result of an analysis" if Path(path).exists() else "no such file",
+            where=str(path),
+            remedy="make one with 'eiplatform analyse'",
         ) from None
     if result.attrs.get("analysis") not in ANALYSES:
         raise StoreError("not the result of an analysis of eiplatform", where=str(path), valid=ANALYSES)

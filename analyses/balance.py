@@ -53,10 +53,17 @@ def run(
     Raises
     ------
     StatisticError
-        If a null saw other samples.
+        If a null saw other samples, is given twice, or is the recording itself.
     """
     (tree,) = open_kind([recording], "network", purpose="the recording")
     null_trees = open_kind(nulls, "network", purpose="a null")
+    ids = [found.attrs["id"] for found in (tree, *null_trees)]
+    if len(set(ids)) < len(ids):
+        raise StatisticError(
+            "a recording stands for itself as a null, or a null is given twice",
+            where="nulls",
+            remedy="give recordings of differently seeded, untrained networks",
+        )
     names = list(excitatory(tree))
     for null in null_trees:
         if not np.array_equal(samples_of(null), samples_of(tree)):

@@ -77,6 +77,10 @@ def run(recordings: Sequence[str | Path], *, n_bootstrap: int = 1000, seed: int 
     order = np.argsort([found[0]["dose"] for found in lesions])
     trees = [trees[index] for index in order]
     doses = [float(lesions[index][0]["dose"]) for index in order]
+    if doses[0] != 0:
+        raise StatisticError("the intact network (dose 0) is missing", where="lesions", valid="doses from 0 upwards")
+    if any(tree.attrs["config"] != trees[0].attrs["config"] for tree in trees):
+        raise StatisticError("the recordings are of different networks", where="lesions")
     samples = [samples_of(tree) for tree in trees]
     if any(not np.array_equal(found, samples[0]) for found in samples):
         raise StatisticError("the recordings hold different samples", where="lesions")

@@ -187,7 +187,7 @@ class Config(_Frozen):
     4
     """
 
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, lt=2**32)
     dataset: DatasetConfig = DatasetConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()

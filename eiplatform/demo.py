@@ -224,7 +224,7 @@ def run_demo(
         record_circuit(
             "brunel-2000",
             reference,
-            label="Brunel 2000, state C",
+            label="Brunel 2000, state C" + (f", scale {chosen.circuit['scale']}" if "scale" in chosen.circuit else ""),
             progress=lambda fraction, message: update(round(1000 * fraction), 1000, message),
             **simulation,
         )
@@ -241,7 +241,7 @@ def run_demo(
         figures = draw_all(results, out / "figures", progress=update)
     report = write_study_report(
         out / "report.html",
-        title="eiplatform demo: E-I balance in a trained network and in cortex",
+        title="eiplatform demo: E-I balance in a trained network and in a model of cortex",
         question=QUESTION,
         results=results,
         figures=figures,

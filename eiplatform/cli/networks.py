@@ -184,7 +184,7 @@ def simulate(
     out : Path
         Recording directory.
     set_ : list[str]
-        Parameters, e.g. --set state=C J_mV=0.1.
+        Parameters, e.g. --set state=C j_mv=0.1.
     seeds : list[int]
         One realisation each, e.g. --seeds 1 2 3.
     duration_ms : float

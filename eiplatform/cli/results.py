@@ -88,7 +88,7 @@ def analyse(
     Parameters
     ----------
     name : str
-        balance, distributions, learning, lesions, reference_check or traces.
+        balance, comparison, distributions, learning, lesions, reference_check or traces.
     inputs : list[Path]
         Recordings (or a directory of recordings); for learning the training directory.
     out : Path

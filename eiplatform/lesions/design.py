@@ -73,7 +73,7 @@ def dose_response(
                 record_network(
                     network,
                     data,
-                    directory / f"dose-{lesion.dose:.3f}",
+                    directory / f"dose-{lesion.dose!r}",
                     spec,
                     config=config,
                     label=f"dose {lesion.dose:g}",

@@ -161,8 +161,10 @@ def _circuit(circuit: str | Circuit, parameters: Mapping[str, Any] | None) -> Ci
 
 def _checked_seeds(seeds: Sequence[int]) -> list[int]:
     checked = list(seeds)
-    if any(isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0 for seed in checked):
-        raise ConfigError(f"{checked} are not all possible", where="seeds", valid="integers of at least 0")
+    if any(
+        isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32 for seed in checked
+    ):
+        raise ConfigError(f"{checked} are not all possible", where="seeds", valid="integers from 0 to 2**32 - 1")
     if not checked or len(set(checked)) != len(checked):
         raise ConfigError(f"{checked} are empty or repeat a seed", where="seeds", valid="different integers")
     return [int(seed) for seed in checked]

@@ -118,7 +118,7 @@ def _learning(result: xr.Dataset) -> Iterable[Table]:
         str(int(result["n_test"])),
         str(int(result["best_epoch"])),
     )
-    note = "Wilson interval over images; the test images were read once, at the epoch that was best on validation."
+    note = "Wilson interval over images; the network is that of the epoch best on validation (the later of equals); the test images had no part in training or in choosing it."
     yield Table("Accuracy", ("data set", "test accuracy", "images", "epoch"), (row,), note)
 
 

@@ -134,6 +134,8 @@ def summarise(
     'the E-I correlation over time: 4 recor'
     """
     check_bootstrap(n_bootstrap, level)
+    if seed < 0:
+        raise StatisticError(f"the seed of the bootstrap is {seed}", valid="an integer of at least 0")
     found = populations_of(recording)
     if populations is not None:
         found = {name: found[choose(name, found, "population")] for name in as_list(populations)}
@@ -171,10 +173,11 @@ def _cell(population: Population, entry: Statistic, n_bootstrap: int, seed: int,
         notes.append(f"no interval: undefined in {interval.failed} of {n_bootstrap} draws")
     if used and population.n_samples == 1:
         notes.append("one sample: the interval covers neurons only")
+    bound = 2.0 if entry.key.endswith("_excess") else 1.0 if entry.name == "ei_correlation" else np.inf
     return cell | {
         "value": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
+        "low": max(interval.low, -bound),  # NaN stays NaN: it is the first argument
+        "high": min(interval.high, bound),
         "n_neurons": estimate.unit.n_neurons,
         "n_used": used,
         "n_excluded": estimate.unit.n_neurons - used,

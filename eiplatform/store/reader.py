@@ -39,7 +39,7 @@ def recordings_below(path: str | Path) -> list[Path]:
     found = sorted(entry for entry in path.iterdir() if entry.is_dir() and is_recording(entry)) if path.is_dir() else []
     if not found:
         raise StoreError(
-            "no recording here",
+            "no recording here" if path.exists() else "no such directory",
             where=str(path),
             remedy="give the directory made by 'eiplatform record' or 'eiplatform simulate'",
         )
@@ -132,7 +132,7 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
         raise StoreError(
             "; ".join(told),
             where=str(path),
-            remedy="record it again, or read what is complete with eiplatform.open(path, partial=True)",
+            remedy="record it again, or read what is complete: 'eiplatform info --partial', eiplatform.open(path, partial=True)",
         )
     if not shards:
         raise StoreError("no complete shard", where=str(path), remedy="record it again")

@@ -59,7 +59,7 @@ def test_the_network_learns_and_the_circuit_obeys_its_closed_form(demo: Path) ->
 
 def test_the_intact_dose_is_the_trained_network(demo: Path) -> None:
     lesions = load_result(demo / "results" / "lesions.nc")
-    intact = eiplatform.open(demo / "lesions" / "dose-0.000")
+    intact = eiplatform.open(demo / "lesions" / "dose-0.0")
     trained = eiplatform.open(demo / "recordings" / "trained")
     assert intact["readout/E"].ds["current_net"].equals(trained["readout/E"].ds["current_net"])
     assert float(lesions["accuracy"][0]) > float(lesions["accuracy"][-1]) + 0.3

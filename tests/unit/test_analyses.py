@@ -50,6 +50,13 @@ def test_a_null_on_other_samples_is_refused(network_recording: Write) -> None:
         balance.run(network_recording("trained"), [network_recording("null", samples=36)], **FAST)
 
 
+def test_a_recording_is_not_its_own_null(network_recording: Write) -> None:
+    trained, null = network_recording("trained"), network_recording("null", seed=5)
+    for nulls in ([trained], [null, null]):
+        with pytest.raises(StatisticError, match="stands for itself as a null, or a null is given twice"):
+            balance.run(trained, nulls, **FAST)
+
+
 def test_a_circuit_is_no_network(circuit_recording: Write) -> None:
     with pytest.raises(ConfigError, match="must be of a network, this is of a circuit"):
         balance.run(circuit_recording(), **FAST)
@@ -156,6 +163,10 @@ def test_lesions_refuse_what_is_no_dose_response(network_recording: Write) -> No
         lesions.run([intact, network_recording("plain")], **FAST)
     with pytest.raises(StatisticError, match="different lesions"):
         lesions.run([intact, network_recording("other", lesions=_dose(0.5, "input->E"))], **FAST)
+    with pytest.raises(StatisticError, match="dose 0"):
+        lesions.run([network_recording("half", lesions=_dose(0.5))], **FAST)
+    with pytest.raises(StatisticError, match="different networks"):
+        lesions.run([intact, network_recording("foreign", lesions=_dose(0.5), seed=3)], **FAST)
     with pytest.raises(StatisticError, match="different samples"):
         lesions.run([intact, network_recording("fewer", lesions=_dose(0.5), samples=30)], **FAST)
 
@@ -197,7 +208,7 @@ def test_results_survive_the_disk(network_recording: Write, tmp_path: Path) -> N
     assert load_result(path).attrs["analysis"] == "distributions"
     (tmp_path / "text.nc").write_text("no netCDF")
     for wrong in (tmp_path / "text.nc", tmp_path / "absent.nc"):
-        with pytest.raises(StoreError, match="not the result of an analysis"):
+        with pytest.raises(StoreError, match="not the result of an analysis|no such file"):
             load_result(wrong)
 
 
