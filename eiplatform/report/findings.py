@@ -71,15 +71,16 @@ def _balance(result: xr.Dataset) -> list[str]:
         down = names[clear & (one["z"] < 0).values].tolist()
         sentences.append(
             f"{who}: the {one['label'].item()} differs from that of {result.attrs['n_nulls']} untrained networks "
-            f"(p < 0.05 each, Student t, not corrected for several tests): higher in {_names(up)}, lower in {_names(down)}."
+            f"(p < 0.05 each, Student t, not corrected for several tests): higher in {_names(up)}, "
+            f"lower in {_names(down)}."
         )
     for statistic in defined(result, [f"ei_correlation_{axis}_excess"]):
         largest = float(np.nanmax(np.abs(result["value"].sel(statistic=statistic).values)))
         kind = "global, not detailed" if largest < GLOBAL_EXCESS else "partly detailed"
         sentences.append(
             f"{who}: a neuron's excitation correlates with its own inhibition and with that of other neurons alike "
-            f"(over {axis}; they differ by at most {largest:.1g}): inhibition is {kind}, as it is by construction before "
-            "training."
+            f"(over {axis}; they differ by at most {largest:.1g}): inhibition is {kind}, "
+            "as it is by construction before training."
         )
     return sentences
 

@@ -118,7 +118,10 @@ def _learning(result: xr.Dataset) -> Iterable[Table]:
         str(int(result["n_test"])),
         str(int(result["best_epoch"])),
     )
-    note = "Wilson interval over images; the network is that of the epoch best on validation (the later of equals); the test images had no part in training or in choosing it."
+    note = (
+        "Wilson interval over images; the network is that of the epoch best on validation (the later of equals); the "
+        "test images had no part in training or in choosing it."
+    )
     yield Table("Accuracy", ("data set", "test accuracy", "images", "epoch"), (row,), note)
 
 

@@ -132,7 +132,7 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
         raise StoreError(
             "; ".join(told),
             where=str(path),
-            remedy="record it again, or read what is complete: 'eiplatform info --partial', eiplatform.open(path, partial=True)",
+            remedy="record it again, or read what is complete: --partial, eiplatform.open(path, partial=True)",
         )
     if not shards:
         raise StoreError("no complete shard", where=str(path), remedy="record it again")
