@@ -64,7 +64,7 @@ def test_bad_parameters(parameters, error, words):
         ({"device": "gpu"}, UnknownNameError, "cpp_standalone, cython, numpy"),
         ({"seeds": []}, ConfigError, "seeds"),
         ({"seeds": [1, 1]}, ConfigError, "repeat"),
-        ({"seeds": [-1]}, ConfigError, "at least 0"),
+        ({"seeds": [-1]}, ConfigError, "from 0 to"),
         ({"seeds": [1.5]}, ConfigError, "integers"),
         ({"duration_ms": 0}, ConfigError, "duration_ms"),
         ({"duration_ms": 10.5}, ConfigError, "record_dt_ms, which is 1 ms"),
