@@ -13,6 +13,7 @@ from typing import Any
 from eiplatform.errors import OutputExistsError, StoreError
 
 __all__ = [
+    "OWNED",
     "atomic_write",
     "claim_directory",
     "claim_file",

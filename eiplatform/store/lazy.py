@@ -11,7 +11,7 @@ import numpy as np
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-__all__ = ["ShardedArray"]
+__all__ = ["PackedArray", "ShardedArray"]
 
 
 class ShardedArray(BackendArray):
@@ -60,3 +60,19 @@ class ShardedArray(BackendArray):
     def _read_shard(self, shard: int, key: tuple[Any, ...]) -> np.ndarray:
         with h5py.File(self.files[shard], "r") as file:
             return np.asarray(file[self.name][key], dtype=self.dtype)
+
+
+class PackedArray(ShardedArray):
+    """Bit-packed spikes as booleans; see :func:`eiplatform.store.shards.pack_spikes`."""
+
+    def _read_shard(self, shard: int, key: tuple[Any, ...]) -> np.ndarray:
+        *before, last = key
+        n_neurons = self.shape[-1]
+        with h5py.File(self.files[shard], "r") as file:
+            packed = file[self.name]
+            if isinstance(last, (int, np.integer)):
+                byte, bit = divmod(int(last), 8)
+                return np.asarray((packed[(*before, byte)] >> bit) & 1, dtype=bool)
+            start, stop, step = last.indices(n_neurons)
+            bits = np.unpackbits(packed[(*before, slice(start // 8, -(-stop // 8)))], axis=-1, bitorder="little")
+        return bits[..., start - 8 * (start // 8) : stop - 8 * (start // 8) : step].astype(bool)

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 import xarray as xr
-from xarray.core import indexing
 
 from eiplatform.errors import StoreError
 from eiplatform.files import read_json
-from eiplatform.store.lazy import ShardedArray
+from eiplatform.store.assemble import assemble
 from eiplatform.store.schema import SCHEMA_VERSION
-from eiplatform.store.writer import FORMAT
+from eiplatform.store.writer import FORMAT, shard_records
 
 __all__ = ["is_recording", "open_recording", "read_manifest", "recordings_below"]
 
@@ -73,8 +71,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             valid=f"{SCHEMA_VERSION.split('.')[0]}.x",
         )
     if manifest.get("status") != "complete":
-        listed = [read_json(file) for file in sorted((path / "shards").glob("*.json"))]
-        manifest["shards"] = [shard for shard in listed if shard["recording_id"] == manifest["id"]]
+        manifest["shards"] = list(shard_records(path, manifest["id"]).values())
     return manifest
 
 
@@ -132,13 +129,13 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
         raise StoreError(
             "; ".join(told),
             where=str(path),
-            remedy="record it again, or read what is complete: --partial, eiplatform.open(path, partial=True)",
+            remedy="go on with 'eiplatform record --resume', or read what is complete: eiplatform.open(path, partial=True)",
         )
     if not shards:
         raise StoreError("no complete shard", where=str(path), remedy="record it again")
     files = [path / "shards" / shard["file"] for shard in shards]
     try:
-        tree = xr.DataTree.from_dict({name: _population(files, name) for name in _populations(files[0])})
+        tree = xr.DataTree.from_dict(assemble(files))
     except (OSError, KeyError) as error:
         raise StoreError(
             f"a shard is damaged inside ({error})", where=str(path), remedy="see 'eiplatform validate', record it again"
@@ -153,39 +150,3 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
         "config": manifest["config"],
     }
     return tree
-
-
-def _populations(file: Path) -> list[str]:
-    """Return the populations in the order in which they were written (HDF5 sorts its groups)."""
-    with h5py.File(file, "r") as opened:
-        return [name if isinstance(name, str) else name.decode() for name in np.atleast_1d(opened.attrs["populations"])]
-
-
-def _population(files: list[Path], name: str) -> xr.Dataset:
-    """Join one population over the shards without reading its signals."""
-    parts = [xr.open_dataset(file, group=name, engine="h5netcdf") for file in files]
-    try:
-        first = parts[0]
-        joined = {"sample": np.concatenate([part["sample"].values for part in parts])}
-        variables: dict[str, xr.Variable] = {}
-        for key, variable in first.variables.items():
-            along = variable.dims[:1]
-            if along not in (("sample",), ("spike",)):
-                variables[str(key)] = variable.load()
-            elif key in first.coords:
-                values = np.concatenate([part[key].values for part in parts])
-                variables[str(key)] = xr.Variable(variable.dims, values, variable.attrs)
-            else:
-                lengths = [part.sizes[along[0]] for part in parts]
-                shape = (sum(lengths), *variable.shape[1:])
-                array = ShardedArray(files, f"{name}/{key}", lengths, shape, variable.dtype)
-                variables[str(key)] = xr.Variable(
-                    variable.dims, indexing.LazilyIndexedArray(array), variable.attrs, fastpath=True
-                )
-        if len(np.unique(joined["sample"])) != len(joined["sample"]):
-            raise StoreError("shards hold a sample twice", where=f"population '{name}'")
-        coords = {str(key): variables.pop(str(key)) for key in first.coords}
-        return xr.Dataset(variables, coords=coords, attrs=first.attrs)
-    finally:
-        for part in parts:
-            part.close()

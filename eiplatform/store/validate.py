@@ -8,8 +8,8 @@ from pathlib import Path
 import xarray as xr
 
 from eiplatform.errors import StoreError
-from eiplatform.files import sha256_of
 from eiplatform.store.reader import open_recording, read_manifest, shard_problems
+from eiplatform.store.shards import checksum_of
 from eiplatform.store.schema import EVENTS, PARAMETERS, SIGNALS
 from eiplatform.store.sumrules import check_sum_rules
 
@@ -69,9 +69,9 @@ def validate(path: str | Path) -> Validation:
     changed = [
         f"shard {shard['file']} has changed since it was written (checksum)"
         for shard in intact
-        if sha256_of(path / "shards" / shard["file"]) != shard["sha256"]
+        if checksum_of(path / "shards" / shard["file"]) != shard["checksum"]
     ]
-    result.report("checksums", changed, "SHA-256 of every shard")
+    result.report("checksums", changed, "XXH3 of every shard")
     if changed or not intact:
         result.checks["labels"] = result.checks["sum rules"] = "not checked: damaged shards"
         return result

@@ -4,15 +4,19 @@ Layout of a recording directory::
 
     manifest.json          written when the recording starts, rewritten when it is complete
     shards/00000.h5        netCDF-4/HDF5, one group per population
-    shards/00000.json      what the shard holds and its SHA-256, written after the shard
+    shards/00000.json      what the shard holds and its checksum, written after the shard
+    .eiplatform            marks the directory as ours; locked by the process that writes
 
 A shard counts only when its ``.json`` exists; both are written to a temporary name, flushed to
 the disk and renamed, so a kill at any moment leaves complete shards and at most a temporary file.
+An interrupted recording can be resumed after its last complete shard, and several processes can
+write different shards of one recording.
 """
 
 from __future__ import annotations
 
-import hashlib
+import fcntl
+import os
 import time
 import uuid
 from collections.abc import Mapping
@@ -23,24 +27,26 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from eiplatform.errors import StoreError
-from eiplatform.files import claim_directory, content_hash, write_bytes, write_json
+from eiplatform.errors import OutputExistsError, StoreError
+from eiplatform.files import OWNED, claim_directory, content_hash, read_json, write_json
 from eiplatform.store.provenance import provenance
 from eiplatform.store.schema import SCHEMA_VERSION
+from eiplatform.store.shards import checksum_of, pack_spikes, write_shard
 from eiplatform.store.sumrules import check_sum_rules
 
-__all__ = ["FORMAT", "RecordingWriter"]
+__all__ = ["FORMAT", "RecordingWriter", "shard_records"]
 
 FORMAT = "eiplatform-recording"
 
 
-def _encoding(data: xr.Dataset) -> dict[str, dict[str, Any]]:
-    """Spikes and events compress well; raw currents do not (and any HDF5 reader opens gzip)."""
-    packed = ("spikes", "spike_time", "spike_neuron", "spike_sample")
-    return {
-        name: {"zlib": True, "complevel": 1, "shuffle": True} if name in packed and data[name].size else {}
-        for name in map(str, data.data_vars)
-    }
+def shard_records(path: Path, recording_id: str) -> dict[int, dict[str, Any]]:
+    """Return what the shards of a recording say of themselves, by index; those of another recording are left out."""
+    records = {}
+    for file in sorted((path / "shards").glob("*.json")):
+        record = read_json(file)
+        if record["recording_id"] == recording_id:
+            records[int(file.stem)] = record
+    return records
 
 
 def _describe(data: xr.Dataset) -> dict[str, Any]:
@@ -49,7 +55,7 @@ def _describe(data: xr.Dataset) -> dict[str, Any]:
         "role": data.attrs["role"],
         "n_neurons": data.attrs["n_neurons"],
         "n_recorded": data.sizes["neuron"],
-        "n_time": data.sizes["time"],
+        "n_time": data.sizes["time"] if "time" in data.sizes else data.attrs["n_time"],
         "dt": data.attrs["dt"],
         "dt_units": data.attrs["dt_units"],
         "signals": {
@@ -69,7 +75,7 @@ class RecordingWriter:
     Parameters
     ----------
     path : str or Path
-        Recording directory; must be absent or empty unless `overwrite`.
+        Recording directory; must be absent or empty unless `overwrite` or `resume`.
     source : mapping
         What was recorded, e.g. ``{"kind": "network", "name": "mlp", ...}``; JSON-compatible.
         ``kind`` is ``"network"`` or ``"circuit"``.
@@ -77,11 +83,26 @@ class RecordingWriter:
         The resolved configuration, stored and hashed.
     overwrite : bool
         Whether an earlier recording there may be deleted.
+    resume : bool
+        Go on with an interrupted recording of the very same source and configuration.  Shards
+        that are damaged are deleted, to be written again; see :attr:`present`.
+    rank : int
+        Processes other than 0 add shards to the recording that process 0 has begun and will
+        complete.
+    checked_samples : int, optional
+        Check the sum rules on so many samples of every shard, spread evenly; default: on all.
+
+    Attributes
+    ----------
+    present : frozenset of int
+        Indices of the shards that were there already and are sound.
 
     Raises
     ------
     OutputExistsError
         If the directory is taken.
+    StoreError
+        If another process is writing there, or there is nothing that can be resumed.
 
     Examples
     --------
@@ -99,17 +120,43 @@ class RecordingWriter:
     """
 
     def __init__(
-        self, path: str | Path, *, source: Mapping[str, Any], config: Mapping[str, Any], overwrite: bool = False
+        self,
+        path: str | Path,
+        *,
+        source: Mapping[str, Any],
+        config: Mapping[str, Any],
+        overwrite: bool = False,
+        resume: bool = False,
+        rank: int = 0,
+        checked_samples: int | None = None,
     ) -> None:
         about = provenance()  # takes a moment: before the directory exists
-        self.path = claim_directory(Path(path), overwrite=overwrite)
-        (self.path / "shards").mkdir()
+        self.path = Path(path)
+        self.present: frozenset[int] = frozenset()
+        self._rank, self._checked = rank, checked_samples
         self._started = time.monotonic()
-        self._shards: list[dict[str, Any]] = []
         self._samples: set[Any] = set()
         self._populations: dict[str, dict[str, Any]] = {}
         self._axes: dict[str, tuple[list[Any], list[Any]]] = {}
-        self._manifest: dict[str, Any] = {
+        self._next = 0
+        self._lock: int | None = None
+        if rank:
+            self._manifest = read_json(self.path / "manifest.json")
+            self.present = frozenset(shard_records(self.path, self._manifest["id"]))
+            return
+        identity = content_hash({"source": source, "config": config})
+        if resume:
+            if not (self.path / "manifest.json").is_file():
+                raise StoreError("no recording to resume", where=str(self.path), remedy="start it without --resume")
+            self._lock = _lock(self.path)
+            self._resume(identity)
+            return
+        if (self.path / OWNED).is_file():
+            os.close(_lock(self.path))  # whoever writes there keeps it
+        claim_directory(self.path, overwrite=overwrite)
+        self._lock = _lock(self.path)
+        (self.path / "shards").mkdir()
+        self._manifest = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
             "id": uuid.uuid4().hex,
@@ -117,17 +164,41 @@ class RecordingWriter:
             "source": dict(source),
             "config": dict(config),
             "config_hash": content_hash(config),
+            "identity": identity,
             "provenance": about,
         }
         write_json(self.path / "manifest.json", self._manifest)
 
-    def append(self, populations: Mapping[str, xr.Dataset]) -> None:
+    def _resume(self, identity: str) -> None:
+        self._manifest = read_json(self.path / "manifest.json")
+        if self._manifest.get("format") != FORMAT or self._manifest.get("identity") != identity:
+            raise StoreError(
+                "was begun with another network, data set, configuration or spec",
+                where=str(self.path),
+                remedy="resume it with the command it was begun with, or choose another --out",
+            )
+        if self._manifest["status"] == "complete":
+            raise StoreError("is complete; there is nothing to resume", where=str(self.path))
+        sound = set()
+        for index, record in shard_records(self.path, self._manifest["id"]).items():
+            file = self.path / "shards" / record["file"]
+            if file.is_file() and checksum_of(file) == record["checksum"]:
+                sound.add(index)
+            else:
+                file.with_suffix(".json").unlink()
+        for left in (self.path / "shards").glob(".*.tmp"):
+            left.unlink()  # of the write during which the process died
+        self.present = frozenset(sound)
+
+    def append(self, populations: Mapping[str, xr.Dataset], index: int | None = None) -> None:
         """Check and store one shard: some samples of every population.
 
         Parameters
         ----------
         populations : mapping of str to xarray.Dataset
             The same populations and signals in every call.
+        index : int, optional
+            Place of the shard in the recording; default: after the last one.
 
         Raises
         ------
@@ -136,11 +207,13 @@ class RecordingWriter:
         StoreError
             If samples repeat, differ between populations, or populations, times or neurons changed.
         """
+        index = self._next if index is None else index
         described = {name: _describe(data) for name, data in populations.items()}
         if self._populations and described != self._populations:
             raise StoreError("a shard must hold the same populations and signals as the first", where=str(self.path))
         axes = {
-            name: (data["time"].values.tolist(), data["neuron"].values.tolist()) for name, data in populations.items()
+            name: tuple(data[axis].values.tolist() if axis in data else [] for axis in ("time", "neuron"))
+            for name, data in populations.items()
         }
         if self._axes and axes != self._axes:
             raise StoreError("a shard must hold the same times and neurons as the first", where=str(self.path))
@@ -153,48 +226,65 @@ class RecordingWriter:
             raise StoreError(f"samples recorded twice: {sorted(repeated)[:5]}", where=str(self.path))
         residuals: dict[str, float] = {}
         for name, data in populations.items():
-            for rule, residual in check_sum_rules(data, name).items():
+            for rule, residual in check_sum_rules(self._some(data), name).items():
                 residuals[rule] = max(residuals.get(rule, 0.0), residual)
-
-        index = len(self._shards)
-        file = self.path / "shards" / f"{index:05d}.h5"
-        tree = xr.DataTree.from_dict(dict(populations))
-        tree.attrs = {
+        attrs = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
             "recording_id": self._manifest["id"],
             "shard": index,
             "populations": list(populations),
         }
-        encoding = {f"/{name}": _encoding(data) for name, data in populations.items()}
-        # Built in memory: when a disk is full, the HDF5 library crashes the process on closing its file.
-        image = tree.to_netcdf(engine="h5netcdf", encoding=encoding)
-        write_bytes(file, image)
-        record = {
-            "file": file.name,
-            "bytes": len(image),
-            "sha256": hashlib.sha256(image).hexdigest(),
-            "n_samples": len(samples),
-            "sum_rules": residuals,
-        }
-        write_json(file.with_suffix(".json"), {"recording_id": self._manifest["id"], **record})
-        self._shards.append(record)
+        file = self.path / "shards" / f"{index:05d}.h5"
+        packed = {name: pack_spikes(data) for name, data in populations.items()}
+        record = write_shard(file, packed, attrs) | {"n_samples": len(samples), "sum_rules": residuals}
+        # From here on the shard counts.
+        write_json(
+            file.with_suffix(".json"),
+            {"recording_id": self._manifest["id"], **record, "populations": described},
+        )
         self._samples.update(samples.tolist())
-        self._populations, self._axes = described, axes
+        self._populations, self._axes, self._next = described, axes, index + 1
+
+    def _some(self, data: xr.Dataset) -> xr.Dataset:
+        """Return the samples on which the sum rules are checked."""
+        n_samples = data.sizes["sample"]
+        if self._checked is None or self._checked >= n_samples:
+            return data
+        return data.isel(sample=np.unique(np.linspace(0, n_samples - 1, self._checked).astype(int)))
 
     def complete(self) -> None:
         """Write the final manifest; the recording is complete from here on."""
-        if not self._shards:
+        if self._rank:
+            return
+        records = shard_records(self.path, self._manifest["id"])
+        if not records:
             raise StoreError("nothing was recorded", where=str(self.path))
+        if sorted(records) != list(range(len(records))):
+            missing = sorted(set(range(max(records))) - set(records))
+            raise StoreError(f"shards are missing: {missing[:5]}", where=str(self.path), remedy="resume the recording")
+        first = records[0]["populations"]
+        if any(record["populations"] != first for record in records.values()):
+            raise StoreError("shards hold different populations or signals", where=str(self.path))
+        shards = [
+            {key: value for key, value in records[index].items() if key not in ("recording_id", "populations")}
+            for index in sorted(records)
+        ]
         self._manifest |= {
             "status": "complete",
-            "populations": self._populations,
-            "n_samples": sum(shard["n_samples"] for shard in self._shards),
-            "bytes": sum(shard["bytes"] for shard in self._shards),
+            "populations": first,
+            "n_samples": sum(shard["n_samples"] for shard in shards),
+            "bytes": sum(shard["bytes"] for shard in shards),
             "wall_time_s": round(time.monotonic() - self._started, 3),
-            "shards": self._shards,
+            "shards": shards,
         }
         write_json(self.path / "manifest.json", self._manifest)
+
+    def close(self) -> None:
+        """Let other processes write there; without :meth:`complete` the recording stays interrupted."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> Self:
         return self
@@ -202,5 +292,21 @@ class RecordingWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.complete()
+        try:
+            if error is None:
+                self.complete()
+        finally:
+            self.close()
+
+
+def _lock(path: Path) -> int:
+    """Hold the directory until the returned descriptor is closed, or the process ends in whatever way."""
+    handle = os.open(path / OWNED, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise OutputExistsError(
+            "another process is writing a recording here", where=str(path), remedy="wait for it, or choose another --out"
+        ) from None
+    return handle

@@ -63,8 +63,10 @@ def test_shard_opens_with_plain_h5py_and_xarray(network_recording: Write) -> Non
         assert current.shape == (20, 4, 6)
         assert current.attrs["units"] == "1" or current.attrs["units"] == b"1"
         assert [dim[0].name.rsplit("/", 1)[-1] for dim in current.dims] == ["sample", "time", "neuron"]
-        filters = {file["fc1/E/spikes"].compression, file["fc1/E/current_exc"].compression}
+        filters = {file["fc1/E/spikes_packed"].compression, file["fc1/E/current_exc"].compression}
         assert filters <= {"gzip", None}  # filters that every HDF5 reader has
+        spikes = np.unpackbits(file["fc1/E/spikes_packed"], axis=-1, count=6, bitorder="little").astype(bool)
+        np.testing.assert_array_equal(spikes, layer(np.arange(20), seed=0)["spikes"].values)
     with xr.open_dataset(shard, group="fc1/E", engine="h5netcdf") as data:
         assert data["current_exc"].attrs["long_name"] == "excitatory input current"
         assert data["label"].values.tolist() == (np.arange(20) % 3).tolist()

@@ -1,0 +1,186 @@
+"""One shard: a valid netCDF-4/HDF5 file, complete on the disk or absent.
+
+Spikes are stored as bits, eight neurons a byte, the first neuron in the lowest bit: one line of
+numpy reads them (``np.unpackbits(file["fc1/E/spikes_packed"], axis=-1, count=n, bitorder="little")``),
+and no compression has to run while a network is waiting.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5netcdf
+import h5py
+import numpy as np
+import xarray as xr
+import xxhash
+
+from eiplatform.files import atomic_write
+
+__all__ = ["PACKED", "checksum_of", "pack_spikes", "write_shard"]
+
+PACKED = "spikes_packed"
+"""Name under which bit-packed spikes are stored; readers of this package see ``spikes``."""
+
+_EVENTS = ("spike_time", "spike_neuron", "spike_sample")
+
+
+def checksum_of(path: Path) -> str:
+    """Return the checksum of a file's bytes, ``"xxh3:<128 bits in hexadecimal>"``."""
+    with path.open("rb") as handle:
+        digest = xxhash.xxh3_128()
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return f"xxh3:{digest.hexdigest()}"
+
+
+def pack_spikes(data: xr.Dataset) -> xr.Dataset:
+    """Replace boolean ``spikes`` (sample, time, neuron) by their bits.
+
+    Examples
+    --------
+    >>> spikes = np.array([[[True, False, True]]])
+    >>> data = xr.Dataset({"spikes": (("sample", "time", "neuron"), spikes)})
+    >>> pack_spikes(data)["spikes_packed"].values.tolist()
+    [[[5]]]
+    """
+    if "spikes" not in data or data["spikes"].dtype != bool:
+        return data
+    spikes = data["spikes"]
+    bits = np.packbits(spikes.values, axis=-1, bitorder="little")
+    attrs = {**spikes.attrs, "packed": "8 neurons a byte, the first in the lowest bit", "n_neurons": spikes.shape[-1]}
+    return data.drop_vars("spikes").assign({PACKED: ((*spikes.dims[:-1], "spike_byte"), bits, attrs)})
+
+
+def write_shard(path: Path, populations: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Write populations to one file, flushed to the disk before it gets its name.
+
+    Parameters
+    ----------
+    path : Path
+        Final name.
+    populations : mapping of str to xarray.Dataset
+        One group each.
+    attrs : mapping
+        Attributes of the file.
+
+    Returns
+    -------
+    dict
+        ``file``, ``bytes`` and ``checksum``, as the manifest keeps them.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written; no file is left.
+    """
+    found: dict[str, Any] = {"file": path.name}
+
+    def write(temporary: Path) -> None:
+        with _Descriptor(temporary) as raw:
+            _write(raw, populations, attrs)
+        found["bytes"], found["checksum"] = temporary.stat().st_size, checksum_of(temporary)
+
+    atomic_write(path, write)
+    return found
+
+
+def _write(target: io.RawIOBase, populations: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> None:
+    with h5netcdf.File(target, "w") as file:
+        for key, value in attrs.items():
+            file.attrs[key] = value
+        for name, data in populations.items():
+            group = file.create_group(name)
+            group.dimensions = {str(dim): size for dim, size in data.sizes.items()}
+            for key, value in data.attrs.items():
+                group.attrs[key] = value
+            others = [str(key) for key in data.coords if key not in data.dims]
+            if others:
+                group.attrs["coordinates"] = " ".join(others)  # where xarray looks for them
+            for key, variable in data.variables.items():
+                _write_variable(group, str(key), variable)
+
+
+def _write_variable(group: h5netcdf.Group, name: str, variable: xr.Variable) -> None:
+    values, attrs = np.asarray(variable.values), dict(variable.attrs)
+    options: dict[str, Any] = {}
+    if values.dtype == bool:  # netCDF has none; the convention of xarray
+        values, attrs["dtype"] = values.view(np.int8), "bool"
+        options = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if values.size else {}
+    elif name in _EVENTS and values.size:
+        options = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    dtype: Any = values.dtype
+    if values.dtype.kind in "UO":
+        values, dtype = values.astype(object), h5py.string_dtype()
+    stored = group.create_variable(name, tuple(map(str, variable.dims)), dtype=dtype, data=values, **options)
+    for key, value in attrs.items():
+        stored.attrs[key] = value
+
+
+class _Descriptor(io.RawIOBase):
+    """A file that the HDF5 library may use even when the disk is full.
+
+    The library crashes the process when a write fails while it closes its file.  Here a failed
+    write is remembered, the rest goes nowhere, and the error is raised after the library is done.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._position = 0
+        self._error: OSError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
+        self._position = offset + (os.fstat(self._handle).st_size if origin is None else origin)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view) and self._error is None:
+            try:
+                done += os.pwrite(self._handle, view[done:], self._position + done)
+            except OSError as error:
+                self._error = error
+        self._position += len(view)
+        return len(view)
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        read = os.preadv(self._handle, [view], self._position)
+        if self._error is not None:
+            view[read:] = bytes(len(view) - read)  # what was never written
+            read = len(view)
+        self._position += read
+        return read
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self._position if size is None else size
+        try:
+            os.ftruncate(self._handle, size)
+        except OSError as error:
+            self._error = self._error or error
+        return size
+
+    def __exit__(self, *error: Any) -> None:
+        os.close(self._handle)
+        self._handle = -1
+        if self._error is not None:
+            raise self._error
