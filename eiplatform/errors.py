@@ -6,6 +6,7 @@ it as one line and exits with its ``exit_code`` (2: the user can mend it), never
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -153,7 +154,8 @@ def match_names(patterns: Iterable[str], names: Iterable[str], kind: str) -> lis
     Parameters
     ----------
     patterns : iterable of str
-        Names or shell wildcards (``*`` also crosses ``/``).
+        Names, shell wildcards (``*`` also crosses ``/``), or ``re:`` and a regular expression
+        that a whole name must match.
     names : iterable of str
         What exists.
     kind : str
@@ -168,10 +170,21 @@ def match_names(patterns: Iterable[str], names: Iterable[str], kind: str) -> lis
     --------
     >>> match_names(["fc*/E"], ["fc1/E", "fc1/I", "readout/E"], "population")
     ['fc1/E']
+    >>> match_names(["re:fc[12]/.", "readout/E"], ["fc1/E", "fc3/I", "readout/E"], "population")
+    ['fc1/E', 'readout/E']
     """
     names = list(names)
-    patterns = list(patterns)
+    chosen: set[str] = set()
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if pattern.startswith("re:"):
+            try:
+                expression = re.compile(pattern[3:])
+            except re.error as error:
+                raise UnknownNameError(f"'{pattern}' is no regular expression ({error})", where=kind) from None
+            matched = {name for name in names if expression.fullmatch(name)}
+        else:
+            matched = {name for name in names if fnmatchcase(name, pattern)}
+        if not matched:
             raise UnknownNameError(f"no {kind} matches '{pattern}'{suggest(pattern, names)}", valid=names)
-    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+        chosen |= matched
+    return [name for name in names if name in chosen]

@@ -1,11 +1,17 @@
-"""How much memory there is."""
+"""How much memory and disk there is, and how sizes are written."""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from pathlib import Path
 
-__all__ = ["available_memory"]
+from eiplatform.errors import ConfigError
+
+__all__ = ["available_memory", "free_disk", "in_units", "parse_size"]
+
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 def available_memory() -> int:
@@ -18,3 +24,45 @@ def available_memory() -> int:
     if limit.exists() and (text := limit.read_text().strip()).isdigit():
         available = min(available, int(text))
     return available
+
+
+def free_disk(path: Path) -> int:
+    """Return the free bytes of the disk that `path` is, or will be, on."""
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def in_units(size: float) -> str:
+    """Write a number of bytes for people.
+
+    Examples
+    --------
+    >>> in_units(1500), in_units(2.5e9)
+    ('1.5 kB', '2.5 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as ``20GB``, ``500 MB`` or ``2GiB``.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+
+    Examples
+    --------
+    >>> parse_size("20GB"), parse_size("1.5 MiB")
+    (20000000000, 1572864)
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]+)\s*", text)
+    if not found or found[2].upper() not in _UNITS:
+        raise ConfigError(f"'{text}' is no size", valid="a number and a unit, e.g. 500MB, 20GB or 2GiB")
+    return int(float(found[1]) * _UNITS[found[2].upper()])

@@ -74,18 +74,26 @@ def record(
     spec: Path | None = None,
     populations: Annotated[list[str] | None, Many] = None,
     signals: Annotated[list[str] | None, Many] = None,
-    neurons: int | None = None,
+    neurons: int | Literal["per-channel"] | None = None,
     samples: int | None = None,
     split: Literal["train", "validation", "test"] | None = None,
     steps: int | None = None,
-    input: Literal["constant", "bernoulli"] | None = None,
+    input: Literal["constant", "bernoulli", "poisson"] | None = None,
     warmup: int | None = None,
     every: int | None = None,
+    keep: Annotated[list[str] | None, Many] = None,
+    dtype: Literal["float32", "float16"] | None = None,
     label: str = "network",
+    budget: str | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    dry_run: Annotated[bool, Flag] = False,
+    resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
     """Record the currents, gain and spikes of a trained network.
+
+    Started by torchrun, several processes share the work; the recording is the same.
 
     Parameters
     ----------
@@ -96,11 +104,11 @@ def record(
     spec : Path
         YAML file with what to record; the options below override it.
     populations : list[str]
-        Names or wildcards, e.g. --populations 'fc*/E' readout/E.
+        Names, wildcards or re:EXPRESSION, e.g. --populations 'fc*/E' readout/E.
     signals : list[str]
-        Names or wildcards, e.g. --signals 'current_*' gain spikes.
-    neurons : int
-        That many neurons at random per population (default: all).
+        Names, wildcards or re:EXPRESSION, e.g. --signals 'current_*' gain spikes.
+    neurons : int | str
+        That many neurons at random per population, or per-channel (default: all).
     samples : int
         That many samples at random (default: all).
     split : str
@@ -108,23 +116,38 @@ def record(
     steps : int
         Number of time steps; may be longer than in training.
     input : str
-        constant (default): the same image at every step; bernoulli: each pixel a spike train.
+        constant (default): the same image at every step; bernoulli, poisson: each pixel a spike train.
     warmup : int
         Steps that are run first and not kept.
     every : int
         Keep every k-th step.
+    keep : list[str]
+        raw (default), spikes-only, moments, covariance, histogram, quantiles; several are possible.
+    dtype : str
+        float32 (default) or float16.
     label : str
         Name of the recording in tables and figures.
+    budget : str
+        Largest size on disk, e.g. 20GB; over it, nothing runs (default: what is free).
+    device : str
+        cpu or cuda.
+    dry_run : bool
+        Print what the recording would take, and stop.
+    resume : bool
+        Go on with an interrupted recording in that directory.
     overwrite : bool
         Delete an earlier recording there.
     json : bool
         Print JSON.
     """
     from eiplatform.cli.output import print_json, say
+    from eiplatform.memory import parse_size
     from eiplatform.progress import stage
     from eiplatform.recording.checkpoint import open_checkpoint
-    from eiplatform.recording.network import estimate, record_network
+    from eiplatform.recording.estimate import check_budget, estimate
+    from eiplatform.recording.network import record_network
     from eiplatform.recording.spec import load_spec
+    from eiplatform.training.parallel import join
 
     chosen = load_spec(
         spec,
@@ -137,26 +160,38 @@ def record(
         input=input,
         warmup=warmup,
         every=every,
+        keep=keep,
+        dtype=dtype,
     )
+    limit = None if budget is None else parse_size(budget)
     network, config, data = open_checkpoint(checkpoint, chosen.split)
-    expected = estimate(network, len(data), chosen)
-    if not json:
-        say(f"recording {expected}")
-    with stage("recording", quiet=json) as update:
-        record_network(
-            network,
-            data,
-            out,
-            chosen,
-            config=config.model_dump(mode="json"),
-            label=label,
-            overwrite=overwrite,
-            progress=update,
-        )
-    if json:
-        print_json({"out": str(out), "samples": expected.samples, "bytes": expected.bytes})
-    else:
-        say(f"recording: {out}")
+    with join(device) as world:
+        network.to(world.device)
+        quiet = json or not world.first
+        expected = estimate(network, data, chosen)
+        check_budget(expected, network, data, chosen, out, limit)
+        if not quiet:
+            say(f"recording {expected}")
+        if not dry_run:
+            with stage("recording", quiet=quiet) as update:
+                record_network(
+                    network,
+                    data,
+                    out,
+                    chosen,
+                    config=config.model_dump(mode="json"),
+                    label=label,
+                    overwrite=overwrite,
+                    resume=resume,
+                    rank=world.rank,
+                    n_ranks=world.size,
+                    barrier=world.wait,
+                    progress=update,
+                )
+        if world.first and json:
+            print_json({"out": None if dry_run else str(out), "samples": expected.samples, "bytes": expected.bytes, "memory": expected.memory})
+        elif world.first and not dry_run:
+            say(f"recording: {out}")
     return 0
 
 

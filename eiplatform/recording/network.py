@@ -1,83 +1,37 @@
-"""Recording a trained network into the store, batch by batch."""
+"""Recording a network into the store: shard by shard, in bounded memory, resumable, by one or several processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+from torch import Tensor
 
 from eiplatform.datasets import Split
-from eiplatform.errors import ConfigError
-from eiplatform.memory import available_memory
+from eiplatform.errors import SumRuleError
+from eiplatform.recording.plan import Plan, Recordable, make_plan, shown, weights_hash
+from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn.network import Network, PopulationInfo
+from eiplatform.snn.description import PopulationInfo
+from eiplatform.store.background import Background
 from eiplatform.store.schema import population_dataset
+from eiplatform.store.sumrules import check_sum_rules
 from eiplatform.store.writer import RecordingWriter
 
-__all__ = ["Estimate", "estimate", "record_network"]
+__all__ = ["CHECKED", "record_network"]
 
+CHECKED = 16
+"""Samples of every shard on which the sum rules are checked while recording; ``validate`` checks all."""
 
-@dataclass(frozen=True)
-class Estimate:
-    """What a recording will take, from the very spec.
-
-    Attributes
-    ----------
-    samples, steps, bytes : int
-        Number of samples, recorded steps per sample, and bytes of the signals before
-        compression of the spikes.
-    memory : int
-        Bytes that one shard takes while it is recorded, from above.
-    populations : dict of str to int
-        Recorded neurons per population.
-    """
-
-    samples: int
-    steps: int
-    bytes: int
-    memory: int
-    populations: dict[str, int]
-
-    def __str__(self) -> str:
-        neurons = sum(self.populations.values())
-        return (
-            f"{self.samples} samples x {self.steps} steps x {neurons} neurons in "
-            f"{len(self.populations)} populations, at most {self.bytes / 1e6:.1f} MB on disk, "
-            f"{self.memory / 1e6:.0f} MB in memory"
-        )
-
-
-def estimate(network: Network, n_samples: int, spec: RecordingSpec) -> Estimate:
-    """Count samples, neurons and bytes of a recording before it is made.
-
-    Raises
-    ------
-    UnknownNameError
-        If the spec names a population or signal that does not exist.
-    """
-    populations = network.populations()
-    wanted = spec.resolve({name: info.signals for name, info in populations.items()})
-    samples = len(spec.choose_samples(n_samples))
-    run = spec.steps or network.steps
-    steps = len(range(spec.warmup, run, spec.every))
-    neurons = {name: len(spec.choose_neurons(name, populations[name].n_neurons)) for name in wanted}
-    size = sum(
-        neurons[name] * sum(1 if signal == "spikes" else 4 for signal in signals) for name, signals in wanted.items()
-    )
-    # Signals of all neurons exist for a moment before some are chosen; each population also
-    # holds its drive, voltage and spikes.
-    held = sum(info.n_neurons * (len(wanted.get(name, ())) + 3) for name, info in populations.items())
-    memory = 4 * min(samples, spec.shard_samples) * run * held
-    return Estimate(samples, steps, samples * steps * size, memory, neurons)
+Progress = Callable[[int, int, str], None]
 
 
 def record_network(
-    network: Network,
+    network: Recordable,
     data: Split,
     path: str | Path,
     spec: RecordingSpec | None = None,
@@ -86,7 +40,11 @@ def record_network(
     label: str,
     lesions: Sequence[Mapping[str, Any]] = (),
     overwrite: bool = False,
-    progress: Callable[[int, int, str], None] | None = None,
+    resume: bool = False,
+    rank: int = 0,
+    n_ranks: int = 1,
+    barrier: Callable[[], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Show samples to a network and store its currents, gain and spikes.
 
@@ -111,6 +69,14 @@ def record_network(
         Lesions under which the network runs (already applied), for the manifest.
     overwrite : bool
         Whether an earlier recording at `path` may be deleted.
+    resume : bool
+        Go on after the last complete shard of an interrupted recording of the same network,
+        samples and spec.
+    rank, n_ranks : int
+        Which of how many processes this is; each records every `n_ranks`-th shard, and the
+        shards do not depend on how many there are.
+    barrier : callable, optional
+        Waits for all processes; needed if there are several.
     progress : callable, optional
         Called with (samples done, samples in all, message).
 
@@ -124,110 +90,222 @@ def record_network(
     UnknownNameError
         If the spec names what does not exist.
     ConfigError
-        If the spec leaves nothing to record, or a shard needs more memory than there is.
+        If the spec leaves nothing to record.
     SumRuleError
         If recorded parts do not rebuild the whole.
+    OutputExistsError, StoreError
+        If the directory is taken, or there is nothing to resume.
     """
-    spec = spec or RecordingSpec()
-    infos = network.populations()
-    wanted = spec.resolve({name: info.signals for name, info in infos.items()})
-    neurons = {name: spec.choose_neurons(name, infos[name].n_neurons) for name in wanted}
-    chosen = spec.choose_samples(len(data))
-    if not len(chosen):
-        raise ConfigError(f"the {spec.split} split has no samples", where="recording")
-    steps = spec.steps or network.steps
-    if spec.warmup >= steps:
-        raise ConfigError(f"a warm-up of {spec.warmup} leaves nothing of {steps} steps", where="recording")
-    needed, available = estimate(network, len(data), spec).memory, available_memory()
-    if needed > available:
-        raise ConfigError(
-            f"recording {spec.shard_samples} samples at a time for {steps} steps needs about {needed / 2**30:.1f} GiB, "
-            f"and {available / 2**30:.1f} GiB are available",
-            where="recording",
-            remedy="take fewer steps or signals, or a smaller shard_samples in the spec",
-        )
-    source = {
-        "kind": "network",
-        "label": label,
-        "name": type(network).__name__,
-        "steps": steps,
-        "split": spec.split,
-        "spec": spec.model_dump(mode="json"),
-        "lesions": [dict(lesion) for lesion in lesions],
-    }
-    place = {name: [torch.as_tensor(i) for i in np.unravel_index(neurons[name], infos[name].shape)] for name in wanted}
-
-    def keep(population: str, values: torch.Tensor) -> torch.Tensor:
-        index = [axis.to(values.device) for axis in place[population]]
-        at: tuple[slice | torch.Tensor, ...] = (slice(spec.warmup, None, spec.every), slice(None), *index)
-        return values[at]
-
+    plan = make_plan(network, data, spec or RecordingSpec())
     parameter = next(network.parameters())
-    device, dtype = parameter.device, parameter.dtype
     training = network.training
-    network.eval()
+    network.train(False)
     try:
-        with RecordingWriter(path, source=source, config=config, overwrite=overwrite) as writer, torch.inference_mode():
-            for start in range(0, len(chosen), spec.shard_samples):
-                batch = data.take(chosen[start : start + spec.shard_samples])
-                shown = torch.from_numpy(_shown(batch, spec, steps)).to(device, dtype)
-                output = network.run(shown, steps=steps, record=wanted, keep=keep)
-                coords = {"sample": batch.ids, "label": batch.labels}
-                writer.append(
-                    {
-                        name: _label(signals, infos[name], neurons[name], coords, spec)
-                        for name, signals in output.signals.items()
-                    }
-                )
-                if progress:
-                    progress(min(start + spec.shard_samples, len(chosen)), len(chosen), f"recording {label}")
+        with torch.inference_mode():
+            edges = histogram_edges(network, data, plan, parameter)
+            source = {
+                "kind": "network",
+                "label": label,
+                "name": type(network).__name__,
+                "steps": plan.steps,
+                "split": plan.spec.split,
+                "samples": len(plan.positions),
+                "spec": plan.spec.model_dump(mode="json"),
+                "weights": weights_hash(network),
+                "lesions": [dict(lesion) for lesion in lesions],
+            }
+            if rank and barrier:
+                barrier()  # until the first process has begun the recording
+            writer = RecordingWriter(
+                path, source=source, config=config, overwrite=overwrite, resume=resume, rank=rank, checked_samples=CHECKED
+            )
+            if barrier and not rank:
+                barrier()
+            shards = [index for index in range(len(plan.shards)) if index % n_ranks == rank]
+            missing = [index for index in shards if index not in writer.present]
+            with writer:
+                with Background(writer.append) as append:
+                    done = sum(len(plan.shards[index]) for index in shards if index in writer.present)
+                    total = sum(len(plan.shards[index]) for index in shards)
+                    for index in missing:
+                        part = data.take(plan.shards[index])
+
+                        def told(samples: int, before: int = done) -> None:
+                            if progress:
+                                progress(before + samples, total, f"recording {label}")
+
+                        append(record_shard(network, plan, part, parameter, edges, told), index)
+                        done += len(part)
+                if barrier:
+                    barrier()  # until every process has written its shards
     finally:
         network.train(training)
     return Path(path)
 
 
-def _shown(batch: Split, spec: RecordingSpec, steps: int) -> np.ndarray:
-    """Return images (or their spikes) or, of event data, the frames with time first."""
-    images = batch.images
-    if not batch.sequence:
-        return spec.drive(images, batch.ids, steps)
-    if spec.input != "constant" or steps != images.shape[1]:
-        raise ConfigError(
-            f"event data of {images.shape[1]} frames cannot be shown as '{spec.input}' for {steps} steps",
-            where="recording",
-            valid=f"input constant, steps {images.shape[1]}",
-        )
-    return np.ascontiguousarray(np.moveaxis(images, 0, 1))
+def record_shard(
+    network: Recordable,
+    plan: Plan,
+    part: Split,
+    parameter: Tensor,
+    edges: Mapping[str, Mapping[str, Tensor]],
+    told: Callable[[int], None] = lambda samples: None,
+) -> dict[str, xr.Dataset]:
+    """Run the samples of one shard and return every population's dataset."""
+    keeper = _Keeper(plan, len(part), edges)
+    for start in range(0, len(part), plan.spec.batch):
+        batch = part.take(np.arange(start, min(start + plan.spec.batch, len(part))))
+        keeper.start = start
+        network.run(shown(plan, batch, parameter), steps=plan.steps, record=plan.signals, keep=keeper)
+        told(start + len(batch))
+    return {name: keeper.dataset(name, part) for name in plan.signals}
+
+
+def histogram_edges(
+    network: Recordable, data: Split, plan: Plan, parameter: Tensor
+) -> dict[str, dict[str, Tensor]]:
+    """Return the edges of the histograms per population and signal, where the spec gives no range from the first samples."""
+    if "histogram" not in plan.reductions:
+        return {}
+    asked = plan.spec.histogram
+    found: dict[str, dict[str, Tensor]] = {name: {} for name in plan.signals}
+
+    def keep(population: str, signal: str, values: Tensor) -> Tensor:
+        low, high = asked.ranges.get(signal, (None, None))
+        if low is None or high is None:
+            low, high = float(values.min()), float(values.max())
+            margin = 0.5 * (high - low) or 0.5 * abs(high) or 0.5
+            low, high = low - margin, high + margin
+        found[population][signal] = torch.linspace(low, high, asked.bins + 1, dtype=torch.float64)
+        return values[:0]
+
+    first = data.take(plan.positions[: plan.spec.batch])
+    network.run(shown(plan, first, parameter), steps=plan.steps, record=plan.signals, keep=keep)
+    return found
+
+
+class _Keeper:
+    """Takes every signal as soon as a layer has run, and keeps of it what the plan says.
+
+    The arrays of a shard are allocated once and filled batch by batch.
+    """
+
+    def __init__(self, plan: Plan, n_samples: int, edges: Mapping[str, Mapping[str, Tensor]]) -> None:
+        self._plan = plan
+        self.start = 0
+        self._arrays: dict[str, dict[str, np.ndarray]] = {
+            name: {
+                signal: np.empty(
+                    (n_samples, len(plan.time), len(plan.neurons[name])),
+                    dtype=bool if signal == "spikes" else np.float32,
+                )
+                for signal in plan.stored(name)
+            }
+            for name in plan.signals
+        }
+        self._index = {
+            name: None
+            if len(plan.neurons[name]) == plan.infos[name].n_neurons
+            else tuple(torch.as_tensor(axis) for axis in np.unravel_index(plan.neurons[name], plan.infos[name].shape))
+            for name in plan.signals
+        }
+        self._waiting: dict[str, dict[str, Tensor]] = {name: {} for name in plan.signals}
+        self._reduced: dict[str, Reduction] = {}
+        if plan.reductions:
+            self._reduced = {
+                name: Reduction(sorted(signals), len(plan.neurons[name]), plan.reductions, edges.get(name, {}))
+                for name, signals in plan.signals.items()
+            }
+
+    def __call__(self, population: str, signal: str, values: Tensor) -> Tensor:
+        spec, index = self._plan.spec, self._index[population]
+        kept = values[spec.warmup :: spec.every]
+        if index is not None:
+            held = kept[:1] if kept.stride(0) == 0 else kept  # of a static input: one step stands for all
+            kept = held[(slice(None), slice(None), *index)].expand(len(kept), -1, -1)
+        array = self._arrays[population].get(signal)
+        if array is not None:
+            chosen = kept.flatten(2).transpose(0, 1)
+            array[self.start : self.start + chosen.shape[0]] = chosen.cpu().numpy()
+        if self._reduced:
+            waiting = self._waiting[population]
+            waiting[signal] = kept
+            if len(waiting) == len(self._plan.signals[population]):
+                if self.start == 0:
+                    self._check(population, waiting)
+                self._reduced[population].add(waiting)
+                self._waiting[population] = {}
+        return values[:0]
+
+    def _check(self, population: str, signals: Mapping[str, Tensor]) -> None:
+        """Check the sum rules on a few samples and neurons before they are reduced."""
+        plan = self._plan
+        neurons = plan.neurons[population]
+        some = np.unique(np.linspace(0, len(neurons) - 1, 64).astype(int))
+        pick = torch.as_tensor(some)
+        arrays = {
+            name: values[:, :CHECKED].flatten(2)[..., pick.to(values.device)].transpose(0, 1).cpu().numpy()
+            for name, values in signals.items()
+        }
+        n_samples = next(iter(arrays.values())).shape[0]
+        check_sum_rules(_label(arrays, plan, population, neurons[some], {"sample": np.arange(n_samples)}), population)
+
+    def dataset(self, population: str, part: Split) -> xr.Dataset:
+        """Return the shard's dataset of one population."""
+        plan = self._plan
+        coords = {"sample": part.ids, "label": part.labels}
+        arrays = self._arrays[population]
+        data = _label(arrays, plan, population, plan.neurons[population], coords)
+        if plan.spec.dtype == "float16":
+            data = _halved(data, population)
+        if self._reduced:
+            data = xr.merge([data, self._reduced[population].dataset()], combine_attrs="override")
+            data.attrs["reduced"] = " ".join(sorted(plan.reductions))
+        return data
 
 
 def _label(
-    signals: Mapping[str, torch.Tensor],
-    info: PopulationInfo,
+    arrays: Mapping[str, np.ndarray],
+    plan: Plan,
+    population: str,
     neurons: np.ndarray,
     coords: Mapping[str, np.ndarray],
-    spec: RecordingSpec,
 ) -> xr.Dataset:
-    """Turn the kept (time, sample, neuron) tensors of one population into its labelled Dataset."""
+    info: PopulationInfo = plan.infos[population]
     place = np.unravel_index(neurons, info.shape)
-    arrays = {name: values.transpose(0, 1).cpu().numpy() for name, values in signals.items()}
-    if "spikes" in arrays:
-        arrays["spikes"] = arrays["spikes"].astype(bool)
-    time = spec.warmup + spec.every * np.arange(len(next(iter(signals.values()))))
     attrs: dict[str, Any] = {}
     if info.threshold is not None:
         attrs = {"threshold": info.threshold, "membrane_decay": info.decay, "reset": info.reset}
     return population_dataset(
-        arrays,
+        {name: values.astype(bool) if name == "spikes" else values for name, values in arrays.items()},
         sample=coords["sample"],
-        time=time,
+        time=plan.time,
         neuron=neurons,
-        dt=float(spec.every),
+        dt=float(plan.spec.every),
         time_units="step",
         current_units="1",
         n_neurons=info.n_neurons,
         role=info.role,
         parameters={name: values[neurons] for name, values in info.parameters.items()},
-        sample_coords={"label": coords["label"]},
+        sample_coords={"label": coords["label"]} if "label" in coords else None,
         neuron_coords=dict(zip(("channel", "row", "col"), place, strict=True)) if len(place) == 3 else None,
         attrs=attrs,
     )
+
+
+def _halved(data: xr.Dataset, population: str) -> xr.Dataset:
+    """Return the signals in float16, or raise where it cannot hold them."""
+    check_sum_rules(data, population)
+    halved = data.assign_attrs(stored_as="float16")
+    for name, variable in data.data_vars.items():
+        if variable.dims == ("sample", "time", "neuron") and variable.dtype == np.float32:
+            with np.errstate(over="ignore"):
+                values = variable.values.astype(np.float16)
+            if not np.isfinite(values).all():
+                raise SumRuleError(
+                    f"'{name}' reaches {float(np.abs(variable).max()):.3g}, more than float16 can hold",
+                    where=f"population '{population}'",
+                    remedy="record it with dtype: float32",
+                )
+            halved[name] = variable.copy(data=values)
+    return halved

@@ -131,7 +131,7 @@ class Network(nn.Module):
         steps: int | None = None,
         record: Record | None = None,
         state: Mapping[str, Membrane] | None = None,
-        keep: Callable[[str, Tensor], Tensor] | None = None,
+        keep: Callable[[str, str, Tensor], Tensor] | None = None,
     ) -> Output:
         """Run the network from rest, or from `state`.
 
@@ -148,8 +148,8 @@ class Network(nn.Module):
         state : mapping of str to Membrane, optional
             ``Output.state`` of an earlier run.
         keep : callable, optional
-            Called with a population and each of its recorded signals (T, B, neurons...) as soon
-            as the layer has run; what it returns is kept, so that the whole need not be.
+            Called with a population, a signal and its values (T, B, neurons...) as soon as the
+            layer has run; what it returns is kept, so that the whole need not be.
 
         Returns
         -------
@@ -181,7 +181,7 @@ class Network(nn.Module):
             for key, tensor in recorded.items():
                 role, _, signal = key.partition("/")
                 population = f"{name}/{role}"
-                signals[population][signal] = tensor if keep is None else keep(population, tensor)
+                signals[population][signal] = tensor if keep is None else keep(population, signal, tensor)
             assert isinstance(result, Tensor)
             return result
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -12,16 +12,28 @@ from xarray.core import indexing
 
 from eiplatform.errors import StoreError
 from eiplatform.store.lazy import PackedArray, ShardedArray
-from eiplatform.store.reduced import is_reduced, merge
+from eiplatform.store.reduced import MERGED, merge
 from eiplatform.store.shards import PACKED
 
 __all__ = ["assemble"]
+
+_OF_NETCDF = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_FillValue"}
+_NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
+
+
+class _Stored(NamedTuple):
+    """What a file says of one variable."""
+
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    attrs: dict[str, Any]
 
 
 def assemble(files: list[Path]) -> dict[str, xr.Dataset]:
     """Return every population of a recording, in the order in which they were written.
 
-    The first shard is the template; of the others only coordinates and lengths are read.
+    The first shard is the template; of the others only coordinates, lengths and reduced states are read.
 
     Parameters
     ----------
@@ -33,78 +45,98 @@ def assemble(files: list[Path]) -> dict[str, xr.Dataset]:
     StoreError
         If shards hold a sample twice.
     """
-    with h5py.File(files[0], "r") as opened:
-        names = np.atleast_1d(opened.attrs["populations"])  # HDF5 itself sorts its groups
-    names = [name if isinstance(name, str) else name.decode() for name in names]
-    templates = {}
-    for name in names:
-        with xr.open_dataset(files[0], group=name, engine="h5netcdf") as template:
-            templates[name] = template.copy()
-            if is_reduced(template):
-                templates[name] = template.load()
-    lengths: dict[str, dict[str, list[int]]] = {name: {"sample": [], "spike": []} for name in names}
-    coords: dict[str, dict[str, list[np.ndarray]]] = {
-        name: {str(key): [] for key, values in data.coords.items() if values.dims == ("sample",)}
-        for name, data in templates.items()
+    with h5py.File(files[0], "r") as first:
+        names = [_text(name) for name in np.atleast_1d(first.attrs["populations"])]  # HDF5 itself sorts its groups
+        attrs = {name: _attributes(first[name]) for name in names}
+        stored = {name: _variables(first[name]) for name in names}
+    values: dict[str, dict[str, list[np.ndarray]]] = {
+        name: {key: [] for key in variables} for name, variables in stored.items()
     }
-    for file in files:
+    lengths: dict[str, dict[str, list[int]]] = {name: {"sample": [], "spike": []} for name in names}
+    for index, file in enumerate(files):
         with h5py.File(file, "r") as opened:
             for name in names:
-                group = opened[name]
-                for key, parts in coords[name].items():
-                    parts.append(_values(group[key]))
-                for dim, sizes in lengths[name].items():
-                    sizes.append(len(group[dim if dim == "sample" else "spike_time"]) if _has(group, dim) else 0)
-    return {
-        name: _population(files, name, template, coords[name], lengths[name]) for name, template in templates.items()
-    }
+                group, coords = opened[name], attrs[name].get("coordinates", "").split()
+                for key, variable in stored[name].items():
+                    lazy = variable.dims[:1] in (("sample",), ("spike",)) and key != "sample" and key not in coords
+                    if lazy:
+                        if key == "spike_time":
+                            lengths[name]["spike"].append(len(group[key]))
+                    elif index == 0 or "sample" in variable.dims or key in MERGED:
+                        values[name][key].append(_values(group[key], variable))
+                lengths[name]["sample"].append(len(group["sample"]))
+    return {name: _population(files, name, attrs[name], stored[name], values[name], lengths[name]) for name in names}
 
 
-def _has(group: h5py.Group, dim: str) -> bool:
-    return dim == "sample" or "spike_time" in group
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
 
 
-def _values(dataset: h5py.Dataset) -> np.ndarray:
-    text = h5py.check_string_dtype(dataset.dtype) is not None
-    return np.asarray(dataset.asstr()[...] if text else dataset[...])
+def _attributes(item: h5py.Group | h5py.Dataset) -> dict[str, Any]:
+    found = {}
+    for key, value in item.attrs.items():
+        if key not in _OF_NETCDF:
+            found[key] = value.item() if isinstance(value, np.generic) else _text(value)
+    return found
+
+
+def _variables(group: h5py.Group) -> dict[str, _Stored]:
+    found = {}
+    for key, item in group.items():
+        scale = item.attrs.get("CLASS") == b"DIMENSION_SCALE"
+        if scale and item.attrs["NAME"].startswith(_NO_VARIABLE):
+            continue
+        dims = (key,) if scale else tuple(dim[0].name.rpartition("/")[2] for dim in item.dims)
+        attrs = _attributes(item)
+        text = h5py.check_string_dtype(item.dtype) is not None
+        dtype = np.dtype(bool) if attrs.pop("dtype", None) == "bool" else np.dtype(object) if text else item.dtype
+        found[key] = _Stored(dims, item.shape, dtype, attrs)
+    return found
+
+
+def _values(item: h5py.Dataset, variable: _Stored) -> np.ndarray:
+    if variable.dtype == object:
+        return np.asarray(item.asstr()[...], dtype=str)
+    return np.asarray(item[...]).astype(variable.dtype, copy=False)
 
 
 def _population(
     files: list[Path],
     name: str,
-    template: xr.Dataset,
-    along: dict[str, list[np.ndarray]],
+    attrs: dict[str, Any],
+    stored: dict[str, _Stored],
+    values: dict[str, list[np.ndarray]],
     lengths: dict[str, list[int]],
 ) -> xr.Dataset:
+    coords = {*attrs.pop("coordinates", "").split(), *(key for key, v in stored.items() if v.dims == (key,))}
     variables: dict[str, xr.Variable] = {}
-    for name_of, variable in template.variables.items():
-        key = str(name_of)
-        if key in along:
-            values = np.concatenate(along[key]).astype(variable.dtype, copy=False)
-            variables[key] = xr.Variable(variable.dims, values, variable.attrs)
-        elif variable.dims[:1] in (("sample",), ("spike",)):
-            new, lazy = _lazy(files, f"{name}/{key}", variable, lengths[str(variable.dims[0])])
+    for key, variable in stored.items():
+        if not values[key]:
+            new, lazy = _lazy(files, f"{name}/{key}", variable, lengths[variable.dims[0]])
             variables[new] = lazy
-        else:
-            variables[key] = variable.load()
+        elif key not in MERGED:
+            joined = np.concatenate(values[key]) if "sample" in variable.dims else values[key][0]
+            variables[key] = xr.Variable(variable.dims, joined, variable.attrs)
     if len(np.unique(variables["sample"].values)) != variables["sample"].size:
         raise StoreError("shards hold a sample twice", where=f"population '{name}'")
-    if is_reduced(template):
-        parts = []
-        for file in files:
-            with xr.open_dataset(file, group=name, engine="h5netcdf") as part:
-                parts.append(part.load())
+    if "n" in stored:
+        reduced = [key for key in MERGED if key in stored]
+        parts = [
+            xr.Dataset({key: xr.Variable(stored[key].dims, values[key][index], stored[key].attrs) for key in reduced})
+            for index in range(len(files))
+        ]
         variables |= merge(parts)
-    coords = {str(key): variables.pop(str(key)) for key in template.coords}
-    return xr.Dataset(variables, coords=coords, attrs=template.attrs)
+    return xr.Dataset(
+        {key: variable for key, variable in variables.items() if key not in coords},
+        coords={key: variable for key, variable in variables.items() if key in coords},
+        attrs=attrs,
+    )
 
 
-def _lazy(files: list[Path], where: str, variable: xr.Variable, lengths: list[int]) -> tuple[str, xr.Variable]:
+def _lazy(files: list[Path], where: str, variable: _Stored, lengths: list[int]) -> tuple[str, xr.Variable]:
     """Return the name and the variable as users see it: spikes as booleans, float16 as float32."""
+    key, dims, attrs = where.rpartition("/")[2], variable.dims, dict(variable.attrs)
     shape: tuple[int, ...] = (sum(lengths), *variable.shape[1:])
-    attrs: dict[str, Any] = dict(variable.attrs)
-    key = where.rpartition("/")[2]
-    dims = tuple(variable.dims)
     if key == PACKED:
         shape = (*shape[:-1], int(attrs.pop("n_neurons")))
         attrs.pop("packed")

@@ -8,12 +8,12 @@ and no compression has to run while a network is waiting.
 from __future__ import annotations
 
 import io
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5netcdf
 import h5py
 import numpy as np
 import xarray as xr
@@ -90,35 +90,52 @@ def write_shard(path: Path, populations: Mapping[str, xr.Dataset], attrs: Mappin
 
 
 def _write(target: io.RawIOBase, populations: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> None:
-    with h5netcdf.File(target, "w") as file:
+    with h5py.File(target, "w") as file:
         for key, value in attrs.items():
             file.attrs[key] = value
+        ids = itertools.count()
         for name, data in populations.items():
-            group = file.create_group(name)
-            group.dimensions = {str(dim): size for dim, size in data.sizes.items()}
-            for key, value in data.attrs.items():
-                group.attrs[key] = value
-            others = [str(key) for key in data.coords if key not in data.dims]
-            if others:
-                group.attrs["coordinates"] = " ".join(others)  # where xarray looks for them
-            for key, variable in data.variables.items():
-                _write_variable(group, str(key), variable)
+            _write_group(file.create_group(name, track_order=True), data, ids)
 
 
-def _write_variable(group: h5netcdf.Group, name: str, variable: xr.Variable) -> None:
+def _write_group(group: h5py.Group, data: xr.Dataset, ids: Iterator[int]) -> None:
+    """Write one population as netCDF-4 lays it out: a dimension is an HDF5 dimension scale."""
+    for key, value in data.attrs.items():
+        group.attrs[key] = value
+    others = [str(key) for key in data.coords if key not in data.dims]
+    if others:
+        group.attrs["coordinates"] = " ".join(others)  # where xarray looks for them
+    scales = {}
+    for name, size in data.sizes.items():
+        dim = str(name)
+        if dim in data.coords:
+            scales[dim] = _write_variable(group, dim, data[dim].variable)
+            scales[dim].make_scale(dim)
+        else:
+            scales[dim] = group.create_dataset(dim, (size,), ">f4")
+            scales[dim].make_scale(f"This is a netCDF dimension but not a netCDF variable. {size:10d}")
+        scales[dim].attrs["_Netcdf4Dimid"] = np.int32(next(ids))
+    for key, variable in data.variables.items():
+        if key not in scales:
+            stored = _write_variable(group, str(key), variable)
+            for axis, dim in enumerate(variable.dims):
+                stored.dims[axis].attach_scale(scales[str(dim)])
+
+
+def _write_variable(group: h5py.Group, name: str, variable: xr.Variable) -> h5py.Dataset:
     values, attrs = np.asarray(variable.values), dict(variable.attrs)
     options: dict[str, Any] = {}
     if values.dtype == bool:  # netCDF has none; the convention of xarray
         values, attrs["dtype"] = values.view(np.int8), "bool"
-        options = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if values.size else {}
-    elif name in _EVENTS and values.size:
+    if values.size and (name in _EVENTS or attrs.get("dtype") == "bool"):
         options = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
     dtype: Any = values.dtype
     if values.dtype.kind in "UO":
         values, dtype = values.astype(object), h5py.string_dtype()
-    stored = group.create_variable(name, tuple(map(str, variable.dims)), dtype=dtype, data=values, **options)
+    stored = group.create_dataset(name, data=values, dtype=dtype, **options)
     for key, value in attrs.items():
         stored.attrs[key] = value
+    return stored
 
 
 class _Descriptor(io.RawIOBase):

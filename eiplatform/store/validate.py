@@ -9,8 +9,9 @@ import xarray as xr
 
 from eiplatform.errors import StoreError
 from eiplatform.store.reader import open_recording, read_manifest, shard_problems
-from eiplatform.store.shards import checksum_of
+from eiplatform.store.reduced import MERGED
 from eiplatform.store.schema import EVENTS, PARAMETERS, SIGNALS
+from eiplatform.store.shards import checksum_of
 from eiplatform.store.sumrules import check_sum_rules
 
 __all__ = ["Validation", "validate"]
@@ -98,6 +99,8 @@ def _labels(name: str, data: xr.Dataset) -> list[str]:
     """Return what is wrong with names, units and axes of one population."""
     problems = []
     for key, variable in data.data_vars.items():
+        if key in MERGED:
+            continue
         expected = ("sample", "time", "neuron") if key in SIGNALS else ("neuron",) if key in PARAMETERS else ("spike",)
         if key not in {**SIGNALS, **PARAMETERS, **EVENTS}:
             problems.append(f"'{name}': unknown variable '{key}'")

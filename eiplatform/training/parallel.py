@@ -54,6 +54,11 @@ class World:
         """
         return np.array_split(index, self.size)[self.rank]
 
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
     def add_(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sum over all processes; the same bits everywhere."""
         if self.size == 1:

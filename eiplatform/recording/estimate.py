@@ -1,0 +1,232 @@
+"""What a recording will take, found by recording one or a few samples of the very spec."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eiplatform.datasets import Split
+from eiplatform.errors import ConfigError, UnknownNameError
+from eiplatform.memory import free_disk, in_units
+from eiplatform.recording.footprint import peak_bytes
+from eiplatform.recording.network import histogram_edges, record_shard
+from eiplatform.recording.plan import Plan, Recordable, check_memory, make_plan
+from eiplatform.recording.spec import RecordingSpec
+from eiplatform.store.shards import pack_spikes, write_shard
+
+__all__ = ["Estimate", "check_budget", "estimate", "stored_bytes"]
+
+IN_FLIGHT = 3
+"""Shards in memory at once: one being filled, one waiting, one being written."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a recording will take.
+
+    Attributes
+    ----------
+    samples, steps : int
+        Number of samples, and of recorded steps per sample.
+    bytes : int
+        On disk.
+    memory : int
+        Beside the process as it is: tensors of one batch and the shards in flight.
+    seconds : float
+        On this machine as busy as it is now.
+    populations : dict of str to int
+        Recorded neurons per population.
+    """
+
+    samples: int
+    steps: int
+    bytes: int
+    memory: int
+    seconds: float
+    populations: dict[str, int]
+
+    def __str__(self) -> str:
+        neurons = sum(self.populations.values())
+        return (
+            f"{self.samples} samples x {self.steps} steps x {neurons} neurons in {len(self.populations)} populations: "
+            f"{in_units(self.bytes)} on disk, {in_units(self.memory)} of memory, about {_duration(self.seconds)}"
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def estimate(network: Recordable, data: Split, spec: RecordingSpec) -> Estimate:
+    """Predict size, memory and time from a probe run of the very spec.
+
+    Parameters
+    ----------
+    network : Network
+    data : Split
+        The split named by the spec.
+    spec : RecordingSpec
+
+    Raises
+    ------
+    UnknownNameError, ConfigError
+        As :func:`~eiplatform.recording.network.record_network`.
+    """
+    plan = make_plan(network, data, spec)
+    parameter = next(network.parameters())
+    training = network.training
+    network.train(False)
+    try:
+        with torch.inference_mode():
+            edges = histogram_edges(network, data, plan, parameter)
+
+            def run(count: int) -> int:
+                part = data.take(np.resize(plan.positions, count))
+                return peak_bytes(lambda: record_shard(network, plan, part, parameter, edges))
+
+            batch = min(spec.batch, len(plan.positions))
+            few = min(4, batch)
+            most = run(few)
+            slope = (most - run(few // 2)) / (few - few // 2) if few > 1 else most
+            tensors = round(most + slope * (batch - few))
+            seconds = _seconds(network, plan, data, parameter, edges, batch)
+            first, per_sample = _sizes(network, plan, data, parameter, edges)
+    finally:
+        network.train(training)
+    samples, shards = len(plan.positions), len(plan.shards)
+    shard = first + per_sample * (min(spec.shard_samples, samples) - 1)
+    return Estimate(
+        samples,
+        len(plan.time),
+        shards * first + per_sample * (samples - shards),
+        tensors + min(shards, IN_FLIGHT) * shard,
+        seconds * samples / batch,
+        {name: len(neurons) for name, neurons in plan.neurons.items()},
+    )
+
+
+def _seconds(
+    network: Recordable,
+    plan: Plan,
+    data: Split,
+    parameter: Tensor,
+    edges: Mapping[str, Mapping[str, Tensor]],
+    batch: int,
+) -> float:
+    """Return the seconds of one batch, from a few samples where a whole batch takes long."""
+    elapsed = 0.0
+    for count in (min(4, batch), batch):
+        part = data.take(np.resize(plan.positions, count))
+        started = time.perf_counter()
+        record_shard(network, plan, part, parameter, edges)
+        elapsed = (time.perf_counter() - started) * batch / count
+        if elapsed > 5:
+            break
+    return elapsed
+
+
+def _sizes(
+    network: Recordable, plan: Plan, data: Split, parameter: Tensor, edges: Mapping[str, Mapping[str, Tensor]]
+) -> tuple[int, int]:
+    """Return the bytes of a shard of one sample, and of every further one."""
+    part = data.take(plan.positions[:1])
+    recorded = record_shard(network, plan, part, parameter, edges)
+    populations = {name: pack_spikes(values) for name, values in recorded.items()}
+    per_sample = sum(
+        variable.nbytes
+        for values in populations.values()
+        for variable in values.variables.values()
+        if "sample" in variable.dims
+    )
+    with TemporaryDirectory() as folder:
+        first = write_shard(Path(folder) / "probe.h5", populations, {"populations": list(populations)})["bytes"]
+    return int(first), per_sample
+
+
+def check_budget(
+    expected: Estimate, network: Recordable, data: Split, spec: RecordingSpec, path: Path, budget: int | None
+) -> None:
+    """Raise if a recording does not fit into memory, onto the disk or into a budget, and name what would.
+
+    Parameters
+    ----------
+    expected : Estimate
+        Of this very spec.
+    network, data, spec
+    path : Path
+        Where the recording will be.
+    budget : int or None
+        Bytes on disk; None: what is free.
+
+    Raises
+    ------
+    ConfigError
+    """
+    check_memory(expected.memory, spec)
+    free = free_disk(path)
+    limit = free if budget is None else min(free, budget)
+    if expected.bytes <= limit:
+        return
+    kind = "is the budget" if limit == budget else f"are free at {path}"
+    fitting = [
+        f"{text} ({in_units(size)})"
+        for text, size in _cheaper(network, data, spec, expected, limit)
+        if size <= limit
+    ]
+    raise ConfigError(
+        f"the recording takes {in_units(expected.bytes)} on disk, and {in_units(limit)} {kind}",
+        where="recording",
+        remedy=f"these would fit: {', '.join(fitting)}" if fitting else "record fewer samples, populations and signals",
+    )
+
+
+def _cheaper(
+    network: Recordable, data: Split, spec: RecordingSpec, expected: Estimate, limit: int
+) -> list[tuple[str, int]]:
+    """Return changes of the spec that take less, with their bytes."""
+    share = limit / expected.bytes
+    changes: list[tuple[str, dict[str, Any]]] = []
+    if "raw" in spec.keep:
+        neurons = int(0.95 * share * min(expected.populations.values()))
+        changes += [
+            ("dtype: float16", {"dtype": "float16"}),
+            (f"neurons: {neurons}", {"neurons": neurons}),
+            ("keep: spikes-only", {"keep": ("spikes-only",)}),
+            ("keep: moments", {"keep": ("moments",), "shard_samples": max(1000, spec.shard_samples)}),
+        ]
+    samples = int(0.95 * share * expected.samples)
+    changes.append((f"samples: {samples}", {"samples": samples}))
+    found = []
+    for text, change in changes:
+        if 0 in change.values():
+            continue
+        try:
+            found.append((text, stored_bytes(network, data, spec.model_copy(update=change))))
+        except UnknownNameError:
+            continue  # spikes-only of populations that do not spike
+    return found
+
+
+def stored_bytes(network: Recordable, data: Split, spec: RecordingSpec) -> int:
+    """Return the bytes on disk of a recording, found by recording one sample."""
+    plan = make_plan(network, data, spec)
+    parameter = next(network.parameters())
+    training = network.training
+    network.train(False)
+    try:
+        with torch.inference_mode():
+            edges = histogram_edges(network, data, plan, parameter)
+            first, per_sample = _sizes(network, plan, data, parameter, edges)
+    finally:
+        network.train(training)
+    return len(plan.shards) * first + per_sample * (len(plan.positions) - len(plan.shards))

@@ -1,0 +1,162 @@
+"""A spec resolved against a network and a split: everything that is known before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eiplatform.datasets import Split
+from eiplatform.errors import ConfigError
+from eiplatform.memory import available_memory, in_units
+from eiplatform.recording.spec import RecordingSpec
+from eiplatform.snn.description import PopulationInfo
+
+__all__ = ["Plan", "Recordable", "check_memory", "make_plan", "shown", "weights_hash"]
+
+
+class Recordable(Protocol):
+    """What a network offers to be recorded; :class:`eiplatform.snn.Network` does."""
+
+    steps: int
+    training: bool
+
+    def populations(self) -> Mapping[str, PopulationInfo]:
+        """Return all populations by name, in order."""
+
+    def run(self, x: Tensor, steps: int | None = None, record: Any = None, state: Any = None, keep: Any = None) -> Any:
+        """Run from rest; see :meth:`eiplatform.snn.Network.run`."""
+
+    def parameters(self) -> Any:
+        """Return the parameters, which tell device and type."""
+
+    def train(self, mode: bool = True) -> Any:
+        """Set the mode."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be recorded.
+
+    Attributes
+    ----------
+    spec : RecordingSpec
+    infos : dict of str to PopulationInfo
+    signals : dict of str to frozenset of str
+        Per recorded population.
+    neurons : dict of str to array of int
+    positions : array of int, shape (sample,)
+        In the split.
+    steps : int
+        That are run.
+    time : array of int, shape (time,)
+        Steps that are kept.
+    """
+
+    spec: RecordingSpec
+    infos: dict[str, PopulationInfo]
+    signals: dict[str, frozenset[str]]
+    neurons: dict[str, np.ndarray]
+    positions: np.ndarray
+    steps: int
+    time: np.ndarray
+
+    @property
+    def shards(self) -> list[np.ndarray]:
+        """Positions of the samples of each shard; the same whatever the number of processes."""
+        size = self.spec.shard_samples
+        return [self.positions[start : start + size] for start in range(0, len(self.positions), size)]
+
+    def stored(self, population: str) -> tuple[str, ...]:
+        """Return the signals of a population that are stored as they are."""
+        names = sorted(self.signals[population])
+        if "raw" in self.spec.keep:
+            return tuple(names)
+        return tuple(name for name in names if name == "spikes" and "spikes-only" in self.spec.keep)
+
+    @property
+    def least_memory(self) -> int:
+        """Bytes that are needed whatever happens: one shard's signals, and one layer's spikes of a batch."""
+        samples = min(self.spec.shard_samples, len(self.positions))
+        values = sum(len(self.neurons[name]) * len(self.stored(name)) for name in self.signals)
+        largest = max(info.n_neurons for info in self.infos.values())
+        batch = min(self.spec.batch, samples)
+        return 4 * (samples * len(self.time) * values + batch * self.steps * largest)
+
+    @property
+    def reductions(self) -> frozenset[str]:
+        """What is reduced while it is recorded."""
+        return frozenset(self.spec.keep) - {"raw", "spikes-only"}
+
+
+def make_plan(network: Recordable, data: Split, spec: RecordingSpec) -> Plan:
+    """Resolve a spec.
+
+    Raises
+    ------
+    UnknownNameError
+        If the spec names what does not exist.
+    ConfigError
+        If it leaves nothing to record, or needs more memory than there is.
+    """
+    infos = dict(network.populations())
+    signals = spec.resolve({name: info.signals for name, info in infos.items()})
+    neurons = {name: spec.choose_neurons(name, infos[name].shape) for name in signals}
+    positions = spec.choose_samples(data.ids, data.labels)
+    if not len(positions):
+        raise ConfigError(f"the {spec.split} split has no samples", where="recording")
+    frames = data.take(positions[:1]).images.shape[1] if data.sequence else None
+    steps = spec.steps or frames or network.steps
+    if frames is not None and (spec.input != "constant" or steps != frames):
+        raise ConfigError(
+            f"event data of {frames} frames cannot be shown as '{spec.input}' for {steps} steps",
+            where="recording",
+            valid=f"input constant, steps {frames}",
+        )
+    if spec.warmup >= steps:
+        raise ConfigError(f"a warm-up of {spec.warmup} leaves nothing of {steps} steps", where="recording")
+    plan = Plan(spec, infos, signals, neurons, positions, steps, np.arange(spec.warmup, steps, spec.every))
+    check_memory(plan.least_memory, spec)
+    return plan
+
+
+def check_memory(needed: int, spec: RecordingSpec) -> None:
+    """Raise if that much memory is not available.
+
+    Raises
+    ------
+    ConfigError
+    """
+    available = available_memory()
+    if needed > available:
+        fewer = int(min(spec.batch, spec.shard_samples) * available / (2 * needed))
+        smaller = f"set batch_samples and shard_samples of the spec to {fewer}, or " if fewer else ""
+        raise ConfigError(
+            f"the recording needs about {in_units(needed)} of memory, and {in_units(available)} are available",
+            where="recording",
+            remedy=f"{smaller}take fewer neurons, signals or steps",
+        )
+
+
+def shown(plan: Plan, batch: Split, like: Tensor) -> Tensor:
+    """Return what the network sees: images, their spikes, or the frames of event data with time first."""
+    if batch.sequence:
+        values = np.ascontiguousarray(np.moveaxis(batch.images, 0, 1))
+    else:
+        values = plan.spec.drive(batch.images, batch.ids, plan.steps)
+    return torch.from_numpy(values).to(like.device, like.dtype)
+
+
+def weights_hash(network: Recordable) -> str:
+    """Return a hash of all parameters and buffers, so that a recording is resumed with the same network only."""
+    assert isinstance(network, nn.Module)
+    digest = hashlib.sha256()
+    for name, values in network.state_dict().items():
+        digest.update(f"{name} {tuple(values.shape)} {values.dtype};".encode())
+        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

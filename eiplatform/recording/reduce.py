@@ -1,0 +1,155 @@
+"""Reducing signals on the device where they arise, to states that merge (:mod:`eiplatform.store.reduced`).
+
+A batch is summed in the type in which it was computed, about a value near its mean, and merged in
+float64, so that neither many values nor a large mean cost digits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from eiplatform.store.reduced import BUCKETS, GAMMA, LARGEST, LOWEST, PER_SIDE, SMALLEST, merge_moments
+
+__all__ = ["Reduction"]
+
+
+class Reduction:
+    """The state of one population.
+
+    Parameters
+    ----------
+    signals : sequence of str
+    n_neurons : int
+        Recorded neurons.
+    keep : collection of str
+        Which of ``moments``, ``covariance``, ``histogram``, ``quantiles``.
+    edges : mapping of str to Tensor, shape (edge,)
+        Of the histograms, per signal.
+
+    Examples
+    --------
+    >>> state = Reduction(["gain"], 2, {"moments"}, {})
+    >>> state.add({"gain": torch.tensor([[[1.0, 2.0]], [[3.0, 2.0]]])})
+    >>> data = state.dataset()
+    >>> data["mean"].values.tolist(), data["m2"].values.tolist(), int(data["n"])
+    ([[2.0, 2.0]], [[2.0, 0.0]], 2)
+    """
+
+    def __init__(
+        self, signals: Sequence[str], n_neurons: int, keep: frozenset[str] | set[str], edges: Mapping[str, Tensor]
+    ) -> None:
+        self.signals = tuple(signals)
+        self._edges = dict(edges)
+        self._products = "covariance" in keep
+        self._moments = self._products or "moments" in keep
+        k = len(self.signals)
+        shape = (k, k, n_neurons) if self._products else (k, n_neurons)
+        self._state = (0, np.zeros((k, n_neurons)), np.zeros(shape))
+        self._histogram = None
+        if "histogram" in keep:
+            self._histogram = np.zeros((k, len(next(iter(edges.values()))) + 1), dtype=np.int64)
+        self._sketch = np.zeros((k, BUCKETS), dtype=np.int64) if "quantiles" in keep else None
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Add one batch: every signal, shape (time, sample, neurons...)."""
+        batch = [values[name] for name in self.signals]
+        n = batch[0].shape[0] * batch[0].shape[1]
+        # What is held for all steps is stored once; its sums are so many times those of one step.
+        parts = [signal[:1] if signal.stride(0) == 0 else signal for signal in batch]
+        if self._products:
+            self._state = merge_moments(self._state, (n, *_products(batch)))
+        elif self._moments:
+            means, squares = zip(*(_moments(part, n) for part in parts), strict=True)
+            self._state = merge_moments(self._state, (n, np.stack(means), np.stack(squares)))
+        else:
+            self._state = (self._state[0] + n, *self._state[1:])
+        for index, (name, part) in enumerate(zip(self.signals, parts, strict=True)):
+            times = len(batch[index]) // len(part)
+            if self._histogram is not None:
+                self._histogram[index] += times * _count(part, self._edges[name])
+            if self._sketch is not None:
+                self._sketch[index] += times * _sketch(part)
+
+    def dataset(self) -> xr.Dataset:
+        """Return the state as variables of the schema."""
+        n, mean, products = self._state
+        names = list(self.signals)
+        data: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]] = {
+            "n": ((), np.asarray(n), {"long_name": "values per neuron: samples times steps", "units": "1"})
+        }
+        coords = {"signal": names}
+        if self._moments:
+            data["mean"] = (("signal", "neuron"), mean, {"long_name": "mean over samples and steps"})
+        if self._products:
+            about = {"long_name": "sum of products of deviations from the means"}
+            data["comoment"] = (("signal", "other", "neuron"), products, about)
+            coords["other"] = names
+        elif self._moments:
+            data["m2"] = (("signal", "neuron"), products, {"long_name": "sum of squared deviations from the mean"})
+        if self._histogram is not None:
+            edges = np.stack([self._edges[name].double().cpu().numpy() for name in names])
+            data["histogram"] = (("signal", "bin"), self._histogram, {"long_name": "counts, all neurons", "units": "1"})
+            data["histogram_edges"] = (("signal", "edge"), edges, {"long_name": "edges of the bins"})
+        if self._sketch is not None:
+            about = {"long_name": "counts of logarithmic buckets, all neurons", "units": "1"}
+            data["sketch"] = (("signal", "bucket"), self._sketch, about)
+        return xr.Dataset(data, coords)
+
+
+def _moments(x: Tensor, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and sum of squared deviations over time and samples, shape (neuron,)."""
+    x = x.float() if x.dtype in (torch.bfloat16, torch.float16, torch.bool) else x
+    times = n / (x.shape[0] * x.shape[1])
+    mean = x.mean((0, 1))
+    deviation = x - mean
+    # The rounding of the mean itself is taken out again (Chan, Golub & LeVeque 1983, eq. 1.7).
+    rest = deviation.sum((0, 1)).double()
+    size = deviation.square_().sum((0, 1)).double()
+    count = x.shape[0] * x.shape[1]
+    squares = (size - rest.square() / count).clamp_min(0) * times
+    exact = mean.double() + rest / count
+    return exact.flatten().cpu().numpy(), squares.flatten().cpu().numpy()
+
+
+def _products(batch: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    """Return means (signal, neuron) and sums of products of deviations (signal, other, neuron)."""
+    values = [x.flatten(2).flatten(0, 1) for x in batch]
+    values = [x.float() if x.dtype in (torch.bfloat16, torch.float16, torch.bool) else x for x in values]
+    count = len(values[0])
+    means, deviations, rests = [], [], []
+    for x in values:
+        mean = x.mean(0)
+        deviations.append(x - mean)
+        rests.append(deviations[-1].sum(0).double())
+        means.append(mean.double() + rests[-1] / count)
+    k, n = len(values), values[0].shape[1]
+    products = torch.empty((k, k, n), dtype=torch.float64)
+    for i in range(k):
+        for j in range(i + 1):
+            both = (deviations[i] * deviations[j]).sum(0).double() - rests[i] * rests[j] / count
+            products[i, j] = products[j, i] = both.cpu()
+    return torch.stack(means).cpu().numpy(), products.numpy()
+
+
+def _count(x: Tensor, edges: Tensor) -> np.ndarray:
+    """Return the counts of the bins, those outside in the first and the last entry."""
+    edges = edges.to(x.device, torch.float64)
+    place = torch.bucketize(x.double().flatten(), edges, right=True)
+    place[x.double().flatten() == edges[-1]] -= 1  # as in numpy, the last bin has its right edge
+    return torch.bincount(place, minlength=len(edges) + 1).cpu().numpy()
+
+
+def _sketch(x: Tensor) -> np.ndarray:
+    x = x.float().flatten()
+    size = x.abs()
+    bucket = torch.ceil(torch.log(size.clamp(SMALLEST, LARGEST)) / math.log(GAMMA)).long() - LOWEST
+    bucket = bucket.clamp_(0, PER_SIDE - 1)
+    place = torch.where(x > 0, PER_SIDE + 1 + bucket, PER_SIDE - 1 - bucket)
+    place = torch.where(size < SMALLEST, PER_SIDE, place)
+    return torch.bincount(place, minlength=BUCKETS).cpu().numpy()
