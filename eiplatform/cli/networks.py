@@ -189,7 +189,14 @@ def record(
                     progress=update,
                 )
         if world.first and json:
-            print_json({"out": None if dry_run else str(out), "samples": expected.samples, "bytes": expected.bytes, "memory": expected.memory})
+            print_json(
+                {
+                    "out": None if dry_run else str(out),
+                    "samples": expected.samples,
+                    "bytes": expected.bytes,
+                    "memory": expected.memory,
+                }
+            )
         elif world.first and not dry_run:
             say(f"recording: {out}")
     return 0

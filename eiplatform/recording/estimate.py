@@ -179,9 +179,7 @@ def check_budget(
         return
     kind = "is the budget" if limit == budget else f"are free at {path}"
     fitting = [
-        f"{text} ({in_units(size)})"
-        for text, size in _cheaper(network, data, spec, expected, limit)
-        if size <= limit
+        f"{text} ({in_units(size)})" for text, size in _cheaper(network, data, spec, expected, limit) if size <= limit
     ]
     raise ConfigError(
         f"the recording takes {in_units(expected.bytes)} on disk, and {in_units(limit)} {kind}",

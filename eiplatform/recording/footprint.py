@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -14,11 +13,11 @@ from torch.utils._pytree import tree_leaves
 __all__ = ["peak_bytes"]
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count the bytes of all storages that operations make, while they live."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._seen: dict[int, weakref.ref[Any]] = {}
 
@@ -58,6 +57,7 @@ def peak_bytes(run: Callable[[], object]) -> int:
     >>> peak_bytes(lambda: torch.zeros(1000) + torch.zeros(1000))
     12000
     """
-    with _Watch() as watch:
+    watch = _Watch()
+    with watch:
         run()
     return watch.peak

@@ -117,7 +117,13 @@ def record_network(
             if rank and barrier:
                 barrier()  # until the first process has begun the recording
             writer = RecordingWriter(
-                path, source=source, config=config, overwrite=overwrite, resume=resume, rank=rank, checked_samples=CHECKED
+                path,
+                source=source,
+                config=config,
+                overwrite=overwrite,
+                resume=resume,
+                rank=rank,
+                checked_samples=CHECKED,
             )
             if barrier and not rank:
                 barrier()
@@ -161,10 +167,8 @@ def record_shard(
     return {name: keeper.dataset(name, part) for name in plan.signals}
 
 
-def histogram_edges(
-    network: Recordable, data: Split, plan: Plan, parameter: Tensor
-) -> dict[str, dict[str, Tensor]]:
-    """Return the edges of the histograms per population and signal, where the spec gives no range from the first samples."""
+def histogram_edges(network: Recordable, data: Split, plan: Plan, parameter: Tensor) -> dict[str, dict[str, Tensor]]:
+    """Return the edges of the histograms, per population and signal; what the spec leaves open, the first samples say."""
     if "histogram" not in plan.reductions:
         return {}
     asked = plan.spec.histogram
@@ -222,7 +226,8 @@ class _Keeper:
         kept = values[spec.warmup :: spec.every]
         if index is not None:
             held = kept[:1] if kept.stride(0) == 0 else kept  # of a static input: one step stands for all
-            kept = held[(slice(None), slice(None), *index)].expand(len(kept), -1, -1)
+            at: tuple[slice | Tensor, ...] = (slice(None), slice(None), *index)
+            kept = held[at].expand(len(kept), -1, -1)
         array = self._arrays[population].get(signal)
         if array is not None:
             chosen = kept.flatten(2).transpose(0, 1)

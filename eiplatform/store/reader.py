@@ -129,7 +129,7 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
         raise StoreError(
             "; ".join(told),
             where=str(path),
-            remedy="go on with 'eiplatform record --resume', or read what is complete: eiplatform.open(path, partial=True)",
+            remedy="record it with --resume, or read what is complete: --partial, eiplatform.open(path, partial=True)",
         )
     if not shards:
         raise StoreError("no complete shard", where=str(path), remedy="record it again")

@@ -67,9 +67,7 @@ def is_reduced(data: xr.Dataset) -> bool:
     return "n" in data.data_vars and "signal" in data.dims
 
 
-def merge_moments(
-    first: tuple[int, Array, Array], second: tuple[int, Array, Array]
-) -> tuple[int, Array, Array]:
+def merge_moments(first: tuple[int, Array, Array], second: tuple[int, Array, Array]) -> tuple[int, Array, Array]:
     """Merge two states (n, mean, sum of products of deviations).
 
     The mean has shape (signal, neuron); the last entry is (signal, neuron) for squares or
@@ -164,8 +162,8 @@ def correlation(data: xr.Dataset, signal: str, other: str) -> xr.DataArray:
     [-1.0]
     """
     both = covariance(data, signal, other)
-    size = np.sqrt(covariance(data, signal, signal) * covariance(data, other, other))
-    return both / size.where(size > 0)
+    square = covariance(data, signal, signal) * covariance(data, other, other)
+    return both / square.where(square > 0) ** 0.5
 
 
 def bucket_values() -> Array:

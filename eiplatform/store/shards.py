@@ -106,8 +106,8 @@ def _write_group(group: h5py.Group, data: xr.Dataset, ids: Iterator[int]) -> Non
     if others:
         group.attrs["coordinates"] = " ".join(others)  # where xarray looks for them
     scales = {}
-    for name, size in data.sizes.items():
-        dim = str(name)
+    sizes = {str(name): size for name, size in data.sizes.items()}
+    for dim, size in sizes.items():
         if dim in data.coords:
             scales[dim] = _write_variable(group, dim, data[dim].variable)
             scales[dim].make_scale(dim)
@@ -116,10 +116,10 @@ def _write_group(group: h5py.Group, data: xr.Dataset, ids: Iterator[int]) -> Non
             scales[dim].make_scale(f"This is a netCDF dimension but not a netCDF variable. {size:10d}")
         scales[dim].attrs["_Netcdf4Dimid"] = np.int32(next(ids))
     for key, variable in data.variables.items():
-        if key not in scales:
+        if str(key) not in scales:
             stored = _write_variable(group, str(key), variable)
-            for axis, dim in enumerate(variable.dims):
-                stored.dims[axis].attach_scale(scales[str(dim)])
+            for axis, along in enumerate(variable.dims):
+                stored.dims[axis].attach_scale(scales[str(along)])
 
 
 def _write_variable(group: h5py.Group, name: str, variable: xr.Variable) -> h5py.Dataset:

@@ -149,10 +149,20 @@ class RecordingWriter:
             if not (self.path / "manifest.json").is_file():
                 raise StoreError("no recording to resume", where=str(self.path), remedy="start it without --resume")
             self._lock = _lock(self.path)
-            self._resume(identity)
+            try:
+                self._resume(identity)
+            except BaseException:
+                self.close()
+                raise
             return
         if (self.path / OWNED).is_file():
             os.close(_lock(self.path))  # whoever writes there keeps it
+        if not overwrite and (self.path / "manifest.json").is_file() and _status(self.path) == "recording":
+            raise OutputExistsError(
+                "holds an interrupted recording",
+                where=str(self.path),
+                remedy="pass --resume to go on with it, --overwrite to begin anew, or choose another --out",
+            )
         claim_directory(self.path, overwrite=overwrite)
         self._lock = _lock(self.path)
         (self.path / "shards").mkdir()
@@ -299,6 +309,10 @@ class RecordingWriter:
             self.close()
 
 
+def _status(path: Path) -> str:
+    return str(read_json(path / "manifest.json").get("status"))
+
+
 def _lock(path: Path) -> int:
     """Hold the directory until the returned descriptor is closed, or the process ends in whatever way."""
     handle = os.open(path / OWNED, os.O_RDWR | os.O_CREAT, 0o666)
@@ -307,6 +321,8 @@ def _lock(path: Path) -> int:
     except BlockingIOError:
         os.close(handle)
         raise OutputExistsError(
-            "another process is writing a recording here", where=str(path), remedy="wait for it, or choose another --out"
+            "another process is writing a recording here",
+            where=str(path),
+            remedy="wait for it, or choose another --out",
         ) from None
     return handle

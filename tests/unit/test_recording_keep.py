@@ -68,7 +68,9 @@ def test_moments_and_covariances_are_those_of_the_raw_signals(
         scale = values[name].std(0).max() * 1e-6 + 1e-12
         np.testing.assert_allclose(np.sqrt(reduced.variance(kept, name)), values[name].std(0), rtol=1e-6, atol=scale)
     if "current_inh" in names:
-        offline = [np.corrcoef(e, i)[0, 1] for e, i in zip(values["current_exc"].T, values["current_inh"].T, strict=True)]
+        offline = [
+            np.corrcoef(e, i)[0, 1] for e, i in zip(values["current_exc"].T, values["current_inh"].T, strict=True)
+        ]
         np.testing.assert_allclose(reduced.correlation(kept, "current_exc", "current_inh"), offline, rtol=1e-5)
 
 
@@ -150,7 +152,9 @@ def test_spikes_only(network: Network, images: Split, tmp_path: Path) -> None:
         data = tree[name].to_dataset()
         assert {key for key, v in data.data_vars.items() if "time" in v.dims} == {"spikes"}
         np.testing.assert_array_equal(data["spikes"].values, everything[name].ds["spikes"].values)
-        np.testing.assert_array_equal(data["spikes"][3:20, 1, 2:9:3], everything[name].ds["spikes"].values[3:20, 1, 2:9:3])
+        np.testing.assert_array_equal(
+            data["spikes"][3:20, 1, 2:9:3], everything[name].ds["spikes"].values[3:20, 1, 2:9:3]
+        )
         np.testing.assert_array_equal(data["spikes"][5, :, 11], everything[name].ds["spikes"].values[5, :, 11])
 
 
@@ -244,7 +248,9 @@ def test_over_the_budget_the_cheaper_spec_that_is_named_fits(network: Network, i
     check_budget(expected, network, images, spec, tmp_path, expected.bytes)
 
 
-@pytest.mark.parametrize("spec", [{}, {"neurons": 4, "steps": 50}, {"keep": "moments"}, {"keep": "spikes-only"}, {"dtype": "float16"}])
+@pytest.mark.parametrize(
+    "spec", [{}, {"neurons": 4, "steps": 50}, {"keep": "moments"}, {"keep": "spikes-only"}, {"dtype": "float16"}]
+)
 def test_bytes_are_predicted(network: Network, images: Split, tmp_path: Path, spec: dict[str, Any]) -> None:
     expected = estimate(network, images, RecordingSpec(shard_samples=9, **spec))
     record(network, images, tmp_path / "r", shard_samples=9, **spec)

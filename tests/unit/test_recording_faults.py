@@ -1,0 +1,258 @@
+"""Whatever happens to the process or the disk, no acknowledged sample is lost or comes twice."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import eiplatform
+from eiplatform.config import load_config
+from eiplatform.datasets import load
+from eiplatform.errors import OutputExistsError, StoreError
+from eiplatform.recording.network import record_network
+from eiplatform.recording.spec import RecordingSpec
+from eiplatform.store import RecordingWriter, read_manifest, validate
+from eiplatform.training import initialise
+
+CONFIG = load_config(None, ["network.hidden=[20, 16, 12]", "dataset.name=digits"])
+SETTINGS = CONFIG.model_dump(mode="json")
+N_SAMPLES = 60
+SPEC = RecordingSpec(samples=N_SAMPLES, shard_samples=4, steps=3, keep=("raw", "moments"), populations=("fc*/E",))
+
+
+def record(path: Path, spec: RecordingSpec = SPEC, **options: Any) -> xr.DataTree:
+    network, images = initialise(CONFIG, 5), load("digits").test
+    record_network(network, images, path, spec, config=SETTINGS, label="toy", **options)
+    return eiplatform.open(path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> xr.DataTree:
+    return record(tmp_path_factory.mktemp("whole") / "r").load()
+
+
+def _in_a_process(path: str, resume: bool) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    record(Path(path), resume=resume, overwrite=not resume)
+
+
+def test_kill_at_random_moments_and_resume(tmp_path: Path, whole: xr.DataTree) -> None:
+    """Thirty kills -9: what had been acknowledged stays, byte for byte, and the end is the uninterrupted recording."""
+    path, chance = tmp_path / "r", random.Random(1)
+    # A copy of this process, so that torch is there already and the kills fall into the recording.
+    fork = multiprocessing.get_context("fork")
+    kills, acknowledged, fewest, most = 0, {}, 99, 0
+    while kills < 30:
+        resume = (path / "manifest.json").is_file() and read_manifest(path)["status"] == "recording"
+        before = len(list((path / "shards").glob("*.json"))) if resume else 0
+        process = fork.Process(target=_in_a_process, args=(str(path), resume))
+        process.start()
+        limit, deadline = before + chance.randint(0, 2), time.monotonic() + 60
+        while process.is_alive() and time.monotonic() < deadline:
+            if len(list((path / "shards").glob("*.json"))) > limit:
+                time.sleep(chance.uniform(0, 0.02))
+                break
+        if process.pid and process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        if (path / "manifest.json").is_file() and read_manifest(path)["status"] == "complete":  # begin anew
+            assert validate(path).problems == []
+            shutil.rmtree(path)
+            acknowledged = {}
+            continue
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
+        now = {file.name: file.read_bytes() for file in (path / "shards").glob("[0-9]*")}
+        shards = {name: content for name, content in now.items() if name.replace(".h5", ".json") in now}
+        for name, content in acknowledged.items():
+            assert shards[name] == content  # nothing that was acknowledged has changed
+        acknowledged = shards
+        done = len([name for name in shards if name.endswith(".json")])
+        fewest, most = min(fewest, done), max(most, done)
+        if done:
+            tree = eiplatform.open(path, partial=True)
+            assert not tree.attrs["complete"] and "interrupted" in tree.attrs["problems"]
+            part = tree["fc2/E"].to_dataset()
+            assert part.sizes["sample"] == min(4 * done, N_SAMPLES)
+            raw = whole["fc2/E"].to_dataset().sel(sample=part["sample"])
+            np.testing.assert_array_equal(part["voltage"].values, raw["voltage"].values)
+            assert int(part["n"]) == part.sizes["sample"] * 3
+    assert fewest < 3 and most > 8  # the kills came early and late
+    resume = (path / "manifest.json").is_file()
+    xr.testing.assert_identical(_plain(record(path, resume=resume)), _plain(whole))
+    assert validate(path).problems == []
+
+
+def _plain(tree: xr.DataTree) -> xr.Dataset:
+    return tree["fc3/E"].to_dataset().load()
+
+
+def test_ranks_write_the_same_bytes(tmp_path: Path) -> None:
+    """Two processes under torchrun give the shards that one gives."""
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import sys, torch; torch.set_num_threads(1)\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from pathlib import Path\n"
+        "from eiplatform.training.parallel import join\n"
+        "from tests.unit.test_recording_faults import record\n"
+        "with join('cpu') as w:\n"
+        "    record_ = record.__globals__['record_network']\n"
+        "    from tests.unit import test_recording_faults as t\n"
+        "    net, images = t.initialise(t.CONFIG, 5), t.load('digits').test\n"
+        "    record_(net, images, Path(sys.argv[1]), t.SPEC, config=t.SETTINGS, label='toy',\n"
+        "            rank=w.rank, n_ranks=w.size, barrier=w.wait)\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [*command, str(tmp_path / "two")], capture_output=True, text=True, env=environment, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    one = record(tmp_path / "one")
+    two = eiplatform.open(tmp_path / "two")
+    assert len(read_manifest(tmp_path / "two")["shards"]) == 15
+    for name in ("fc1/E", "fc3/E"):
+        xr.testing.assert_identical(one[name].to_dataset().load(), two[name].to_dataset().load())
+
+
+def test_another_network_cannot_resume(tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    writer = _interrupted(path)
+    images = load("digits").test
+    with pytest.raises(StoreError, match="begun with another network.*choose another --out"):
+        record_network(initialise(CONFIG, 6), images, path, SPEC, config=SETTINGS, label="toy", resume=True)
+    with pytest.raises(StoreError, match="begun with another"):
+        record(path, SPEC.model_copy(update={"steps": 4}), resume=True)
+    assert len(list((path / "shards").glob("*.h5"))) == writer
+
+
+def _interrupted(path: Path, shards: int = 5) -> int:
+    """Make a recording that broke off after some shards."""
+
+    def stop(done: int, total: int, message: str) -> None:
+        if done > 4 * shards:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        record(path, progress=stop)
+    return len(list((path / "shards").glob("*.h5")))
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no recording to resume.*without --resume"):
+        record(tmp_path / "none", resume=True)
+    record(tmp_path / "r")
+    with pytest.raises(StoreError, match="is complete"):
+        record(tmp_path / "r", resume=True)
+    assert validate(tmp_path / "r").problems == []
+
+
+def test_an_interrupted_recording_is_not_overwritten_by_accident(tmp_path: Path) -> None:
+    _interrupted(tmp_path / "r")
+    with pytest.raises(OutputExistsError, match="--resume"):
+        record(tmp_path / "r")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "missing", "foreign"])
+def test_damaged_shards_are_named_and_recorded_again(tmp_path: Path, whole: xr.DataTree, damage: str) -> None:
+    path, other = tmp_path / "r", tmp_path / "other"
+    _interrupted(path)
+    shard = path / "shards" / "00002.h5"
+    content = bytearray(shard.read_bytes())
+    if damage == "truncated":
+        shard.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 1
+        shard.write_bytes(content)
+    elif damage == "missing":
+        shard.unlink()
+    else:
+        _interrupted(other)
+        shutil.copy(other / "shards" / shard.name, shard)
+    assert any("00002.h5" in problem for problem in validate(path).problems)
+    xr.testing.assert_identical(_plain(record(path, resume=True)), _plain(whole))
+    assert validate(path).problems == []
+
+
+def test_two_writers_on_one_directory(tmp_path: Path) -> None:
+    first = RecordingWriter(tmp_path / "r", source={"kind": "network", "name": "a"}, config={})
+    for options in ({"overwrite": True}, {"resume": True}, {}):
+        with pytest.raises(OutputExistsError, match="another process is writing"):
+            record(tmp_path / "r", **options)
+    first.close()
+    record(tmp_path / "r", overwrite=True)
+
+
+def _limited(path: str, size: int) -> None:
+    """Record with files limited in size: every write beyond fails, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    try:
+        record(Path(path))
+    except OSError:
+        os._exit(7)
+    os._exit(0)
+
+
+def test_a_write_that_fails_leaves_complete_shards_and_no_crash(tmp_path: Path) -> None:
+    record(tmp_path / "whole")
+    sizes = [file.stat().st_size for file in (tmp_path / "whole" / "shards").glob("*.h5")]
+    fork = multiprocessing.get_context("fork")
+    for size in (max(sizes) // 2, max(sizes) - 100, 5000):
+        path = tmp_path / f"r{size}"
+        process = fork.Process(target=_limited, args=(str(path), size))
+        process.start()
+        process.join(120)
+        assert process.exitcode == 7  # an OSError of ours, not a crash inside the HDF5 library
+        assert list((path / "shards").iterdir()) == []
+        xr.testing.assert_identical(_plain(record(path, resume=True)), _plain(eiplatform.open(tmp_path / "whole")))
+
+
+def test_a_full_disk_in_the_middle_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, written = os.pwrite, [0]
+
+    def full(handle: int, data: Any, offset: int) -> int:
+        written[0] += len(data)
+        if written[0] > 300_000:
+            raise OSError(28, "No space left on device")
+        return real(handle, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space left"):
+        record(tmp_path / "r")
+    monkeypatch.setattr(os, "pwrite", real)
+    kept = len(list((tmp_path / "r" / "shards").glob("*.json")))
+    assert 0 < kept < 15 and list((tmp_path / "r" / "shards").glob(".*")) == []
+    assert record(tmp_path / "r", resume=True)["fc1/E"].sizes["sample"] == N_SAMPLES
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    locked = Path("/proc") if os.geteuid() == 0 else tmp_path / "locked"  # the superuser may write everywhere else
+    locked.mkdir(mode=0o500, exist_ok=True)
+    with pytest.raises(OutputExistsError, match="cannot create.*choose another --out"):
+        record(locked / "r")
+
+
+def test_the_manifest_is_written_last(tmp_path: Path) -> None:
+    _interrupted(tmp_path / "r")
+    manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
+    assert manifest["status"] == "recording" and "shards" not in manifest
+    with pytest.raises(StoreError, match="interrupted after 5 complete.*--resume"):
+        eiplatform.open(tmp_path / "r")
