@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from eiplatform.config import Config
+    from eiplatform.recording.series import TrainingRecorder
 
 __all__ = ["lesion", "record", "simulate", "train"]
 
@@ -18,6 +22,8 @@ def train(
     *,
     out: Path,
     set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())] = None,
+    record: Path | None = None,
+    record_epochs: Annotated[list[float] | None, Many] = None,
     resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
     data_root: Path | None = None,
@@ -34,6 +40,10 @@ def train(
         Directory for checkpoints and metrics.
     set_ : list[str]
         Changes to the configuration, e.g. --set training.epochs=5 network.hidden=[128,128].
+    record : Path
+        YAML file with what to record while training, into OUT/recording (split: validation unless it says train).
+    record_epochs : list[float]
+        After how many epochs (default: 0 and every epoch); 0.5 is the middle of the first.
     resume : bool
         Continue an interrupted run in that directory, to the same final weights.
     overwrite : bool
@@ -55,8 +65,9 @@ def train(
     settings = load_config(config, [*(set_ or ()), *places, *(["dataset.download=true"] if download else [])])
     if is_first() and not json:
         say(f"computing on {describe(settings)}")
+    observe = None if record is None else _recorder(settings, out, record, record_epochs)
     with stage("training", quiet=json or not is_first()) as update:
-        result = fit(settings, out, resume=resume, overwrite=overwrite, progress=update)
+        result = fit(settings, out, resume=resume, overwrite=overwrite, progress=update, observe=observe)
     if not is_first():
         return 0
     if json:
@@ -65,6 +76,22 @@ def train(
         say(f"test accuracy {100 * result.test_accuracy:.2f} % (epoch {result.best_epoch} was best on validation)")
         say(f"checkpoints and metrics: {out}")
     return 0
+
+
+def _recorder(config: Config, out: Path, spec: Path, epochs: list[float] | None) -> TrainingRecorder:
+    from eiplatform.config import read_yaml
+    from eiplatform.recording.checkpoint import split_of
+    from eiplatform.recording.series import TrainingRecorder
+    from eiplatform.recording.spec import load_spec
+
+    chosen = load_spec(spec, split=None if "split" in read_yaml(spec) else "validation")
+    return TrainingRecorder(
+        out / "recording",
+        split_of(config, chosen.split),
+        chosen,
+        epochs=epochs or range(config.training.epochs + 1),
+        config=config.model_dump(mode="json"),
+    )
 
 
 def record(

@@ -168,7 +168,7 @@ def record_shard(
 
 
 def histogram_edges(network: Recordable, data: Split, plan: Plan, parameter: Tensor) -> dict[str, dict[str, Tensor]]:
-    """Return the edges of the histograms, per population and signal; what the spec leaves open, the first samples say."""
+    """Return the edges of the histograms by population and signal; what the spec leaves open, the first samples say."""
     if "histogram" not in plan.reductions:
         return {}
     asked = plan.spec.histogram

@@ -12,6 +12,7 @@ from eiplatform.errors import StoreError
 from eiplatform.files import read_json
 from eiplatform.store.assemble import assemble
 from eiplatform.store.schema import SCHEMA_VERSION
+from eiplatform.store.series import is_series, join_steps, steps_of
 from eiplatform.store.writer import FORMAT, shard_records
 
 __all__ = ["is_recording", "open_recording", "read_manifest", "recordings_below"]
@@ -102,7 +103,8 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
     Parameters
     ----------
     path : str or Path
-        Recording directory.
+        Recording directory, or that of a series (:mod:`eiplatform.store.series`), whose
+        populations have a leading dimension ``step``.
     partial : bool
         Open the complete shards of a recording that was interrupted or has lost shards.
         ``tree.attrs["complete"]`` and ``tree.attrs["problems"]`` tell what is missing.
@@ -118,6 +120,11 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
         If this is no recording, or it is incomplete and `partial` is false.
     """
     path = Path(path)
+    if is_series(path):
+        trees = {step: open_recording(part, partial=partial) for step, part in steps_of(path).items()}
+        if not trees:
+            raise StoreError("a series without recordings", where=str(path), remedy="record it again")
+        return join_steps(path, trees)
     manifest = read_manifest(path)
     problems = shard_problems(path, manifest)
     complete = manifest["status"] == "complete" and not problems

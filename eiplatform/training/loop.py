@@ -46,9 +46,10 @@ from eiplatform.training.files import (
 from eiplatform.training.parallel import World, join
 from eiplatform.training.schedule import epoch_order, learning_rate
 
-__all__ = ["Progress", "describe", "fit", "initialise"]
+__all__ = ["Observer", "Progress", "describe", "fit", "initialise"]
 
 Progress = Callable[[int, int, str], None]
+Observer = Callable[[Network, int, int], None]
 
 
 def initialise(config: Config, seed: int | None = None, *, data: DataBundle | None = None) -> Network:
@@ -100,6 +101,7 @@ def fit(
     out: Path | str,
     *,
     progress: Progress | None = None,
+    observe: Observer | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> TrainResult:
@@ -115,6 +117,9 @@ def fit(
     out : path
     progress : callable, optional
         Called as ``progress(done, total, message)`` after each iteration.
+    observe : callable, optional
+        Called as ``observe(network, iterations, iterations_per_epoch)`` on the first process,
+        before training and after each iteration; it must not change the network.
     resume : bool
         Continue the run in `out` after its last complete epoch; a finished run is returned.
     overwrite : bool
@@ -152,12 +157,21 @@ def fit(
         else:
             world.on_first(lambda: claim_directory(out, overwrite=overwrite))
         with _deterministic(world.device, config.training.threads):
-            return _Run(config, out, data, world, progress if world.first else None).go(resume)
+            return _Run(config, out, data, world, progress if world.first else None, observe).go(resume)
 
 
 class _Run:
-    def __init__(self, config: Config, out: Path, data: DataBundle, world: World, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        out: Path,
+        data: DataBundle,
+        world: World,
+        progress: Progress | None,
+        observe: Observer | None,
+    ) -> None:
         self.config, self.out, self.data, self.world, self.progress = config, out, data, world, progress
+        self.observe = observe
         self.train, self.validation = split_validation(data.train, config.dataset.validation, config.seed)
         self.batches = Batches(self.train, config, world)
         self.per_epoch = len(self.batches)
@@ -180,6 +194,7 @@ class _Run:
             self._write(lambda: write_bytes(self.out / CONFIG, yaml.safe_dump(plain, sort_keys=False).encode()))
             self._write(lambda: save_checkpoint(self.out / UNTRAINED, self.network, self.config, epoch=0))
             self._close_epoch(0, None, time.perf_counter())
+            self._observe(0)
         for epoch in range(len(self.metrics), self.config.training.epochs + 1):
             start = time.perf_counter()
             self._close_epoch(epoch, self._epoch(epoch), start)
@@ -196,6 +211,7 @@ class _Run:
                 group["lr"] = learning_rate(part, iteration, self.per_epoch)
             loss, right = self._step(index, epoch, number)
             summed, correct, seen = summed + loss * len(index), correct + right, seen + len(index)
+            self._observe(iteration + 1)
             self._report(
                 iteration + 1,
                 f"epoch {epoch}/{part.epochs}, loss {loss:.3f}, accuracy {correct / seen:.1%}, "
@@ -304,6 +320,11 @@ class _Run:
             where=str(self.out),
             remedy="try: lower training.learning_rate, lengthen training.warmup_epochs, keep network.prop.stabilise on",
         )
+
+    def _observe(self, iteration: int) -> None:
+        observe = self.observe
+        if observe is not None:
+            self._write(lambda: observe(self.network, iteration, self.per_epoch))
 
     def _report(self, done: int, message: str) -> None:
         if self.progress is not None:
