@@ -209,7 +209,8 @@ class ForeignNetwork(nn.Module):
         tracer = Tracer(self.module, self._neurons, self.signs, keeper, needed=self._needed(wanted))
         with torch.no_grad(), tracer.following():
             outputs = self._outputs(x, steps, tracer, lambda step: setattr(keeper, "step", step))
-        return Output(self._logits(outputs, steps, batch), keeper.finish(), {})
+        signals = keeper.finish()
+        return Output(self._logits(outputs, steps, batch), signals, {})
 
     # -- running
 

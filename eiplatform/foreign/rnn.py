@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from eiplatform.errors import SumRuleError
@@ -61,7 +61,6 @@ def unroll(
     rule: str,
     prefix: str,
     needs: Callable[[str], bool],
-    module: nn.Module,
 ) -> list[Layer] | None:
     """Return the layers of a fused operation that has run, None where it cannot be followed.
 
@@ -75,7 +74,6 @@ def unroll(
         Name of the module.
     needs : callable
         Whether the parts of weights of that name are asked for.
-    module : nn.Module
 
     Raises
     ------

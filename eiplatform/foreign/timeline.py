@@ -11,8 +11,11 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
+from eiplatform.errors import EIPlatformError
 from eiplatform.foreign.neurons import Neuron
 
 __all__ = ["arrange", "layout_of", "neuron_shape"]
@@ -63,7 +66,21 @@ def neuron_shape(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
 
 
 def arrange(values: Tensor, layout: str, steps: int, batch: int, shape: tuple[int, ...]) -> Tensor:
-    """Return a tensor as (T, B, *shape); of the layout ``call`` as (B, *shape)."""
+    """Return a tensor as (T, B, *shape); of the layout ``call`` as (B, *shape).
+
+    Raises
+    ------
+    EIPlatformError
+        If its axes are not those that the example showed.
+    """
+    leading = {"TB": (steps, batch), "BT": (batch, steps), "call": (batch,), "held": (batch,)}.get(layout)
+    fits = values.numel() == steps ** (layout not in ("call", "held")) * batch * math.prod(shape)
+    if not fits or (leading is not None and tuple(values.shape[: len(leading)]) != leading):
+        raise EIPlatformError(
+            f"a tensor of shape {tuple(values.shape)} came in a run of {steps} steps and {batch} samples",
+            where="foreign network",
+            remedy="the module takes another way for this input; give an example of the same kind",
+        )
     if layout == "call":
         return values.reshape(batch, *shape)
     if layout == "held":

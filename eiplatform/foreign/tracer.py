@@ -86,8 +86,9 @@ class Source(NamedTuple):
 class _Inside:
     """A module of neurons whose forward is running."""
 
-    def __init__(self, name: str, neuron: Neuron, given: Tensor | None) -> None:
+    def __init__(self, name: str, label: str, neuron: Neuron, given: Tensor | None) -> None:
         self.name = name
+        self.label = label
         self.neuron = neuron
         self.given = given
         self.drive = None if given is None else given.clone()  # the module may overwrite its input
@@ -95,6 +96,19 @@ class _Inside:
         self.outputs: dict[str, list[Tensor]] = {}
         self.biases: dict[str, Tensor | None] = {}
         self.replaces_input = False
+        self._slices: Any = WeakIdKeyDictionary()
+        if given is not None:
+            self._slices[given] = True
+
+    def follow(self, name: str, args: tuple[Any, ...], result: Any) -> None:
+        """Remember the steps that a module takes out of its input."""
+        if name in PASSING and args and self.is_input(args[0]):
+            for tensor in tensors_in(result):
+                self._slices[tensor] = True
+
+    def is_input(self, value: Any) -> bool:
+        """Whether a tensor is the module's input, or a part of it."""
+        return isinstance(value, Tensor) and value in self._slices
 
 
 class Tracer(TorchFunctionMode):
@@ -195,6 +209,7 @@ class Tracer(TorchFunctionMode):
         elif following:
             self._after(name, function, args, kwargs, result, pending)
         else:
+            self._inside[-1].follow(name, args, result)
             self._note_weights(name, args, kwargs)
         return result
 
@@ -409,11 +424,14 @@ class Tracer(TorchFunctionMode):
         name = self._weights_name(weight)
         self.seen.add(id(self._views.get(weight, weight)))
         inside = self._inside[-1] if self._inside else None
-        source = self._sources.get(x)
-        if inside is None or x is inside.given:
+        ahead = inside is not None and inside.is_input(x)
+        if inside is None or ahead:
+            given = inside.given if inside is not None and inside.given is not None else x
+            source = self._source(name, [given])
+            self._end(given)  # a linear unit between two sets of weights
             self.sources_of.setdefault(name, set()).update(source.names if source is not None else ())
         else:
-            self.sources_of.setdefault(name, set()).add(inside.name)
+            self.sources_of.setdefault(name, set()).add(inside.label)
             self.recurrent.add(name)
         term = split(product, x, weight, self.rule, name) if self._needs(name) else None
         constant = None
@@ -424,7 +442,7 @@ class Tracer(TorchFunctionMode):
                 {name: term}, constant, None if constant is None else torch.zeros_like(constant)
             )
             return
-        inside.replaces_input |= x is inside.given or name not in self.recurrent
+        inside.replaces_input |= ahead
         inside.terms.setdefault(name, []).append(term)
         inside.outputs.setdefault(name, []).append(result)
         inside.biases[name] = constant
@@ -432,7 +450,7 @@ class Tracer(TorchFunctionMode):
     def _unroll(self, name: str, args: tuple[Any, ...], result: Any) -> None:
         prefix, part = self._stack[-1]
         neuron = self.neurons.get(prefix)
-        layers = unroll(name, args, result, self.rule, prefix or "rnn", self._needs, part)
+        layers = unroll(name, args, result, self.rule, prefix or type(part).__name__.lower(), self._needs)
         if layers is None or neuron is None:
             self._note_weights(name, args, {})
             return
@@ -473,7 +491,8 @@ class Tracer(TorchFunctionMode):
             self.calls[name] = self.calls.get(name, 0) + 1
             self._stack.append((name, part))
             if name in self.neurons and not self._inside:
-                self._inside.append(_Inside(name, self.neurons[name], next(tensors_in((args, kwargs)), None)))
+                label = name or type(part).__name__.lower()
+                self._inside.append(_Inside(name, label, self.neurons[name], next(tensors_in((args, kwargs)), None)))
 
         return self._unseen(hook)
 
@@ -506,7 +525,8 @@ class Tracer(TorchFunctionMode):
     def _fire(self, inside: _Inside, module: nn.Module, output: Any) -> None:
         if isinstance(module, nn.RNNBase | nn.RNNCellBase) or inside.given is None:
             return
-        name, neuron = inside.name, inside.neuron
+        neuron = inside.neuron
+        name = inside.label
         for index, tensor in enumerate(tensors_in(output)):
             if tensor not in self._sources or index == 0:
                 self._sources[tensor] = Source(frozenset({name}), index == 0, "" if index == 0 else "a state")
