@@ -5,8 +5,9 @@ but torch is imported.  Currents are followed through the forward pass as it run
 :mod:`eiplatform.foreign.tracer`.
 """
 
+from eiplatform.foreign.checks import TIMES
 from eiplatform.foreign.current import SIGN_RULES
-from eiplatform.foreign.network import TIMES, ForeignNetwork, adapt, probe
+from eiplatform.foreign.network import ForeignNetwork, adapt, probe
 from eiplatform.foreign.neurons import Neuron
 from eiplatform.foreign.report import Missing, Probe
 

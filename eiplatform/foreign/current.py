@@ -82,7 +82,8 @@ def split(product: Product, x: Tensor, weight: Tensor, rule: str, name: str) -> 
 
     Examples
     --------
-    >>> term = split(torch.nn.functional.linear, torch.tensor([1.0, -1.0]), torch.tensor([[3.0, 2.0]]), "contribution", "fc")
+    >>> x, weight = torch.tensor([1.0, -1.0]), torch.tensor([[3.0, 2.0]])
+    >>> term = split(torch.nn.functional.linear, x, weight, "contribution", "fc")
     >>> term.exc.item(), term.inh.item()
     (3.0, 2.0)
     """

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from eiplatform.errors import EIPlatformError, UnknownNameError, choose, suggest
+from eiplatform.errors import EIPlatformError, choose
+from eiplatform.foreign.checks import (
+    TIMES,
+    check_module,
+    check_same,
+    find_neurons,
+    infer_time,
+    returns_state,
+    sequence_length,
+)
 from eiplatform.foreign.current import SIGN_RULES
-from eiplatform.foreign.neurons import Neuron, at_rest, describe
+from eiplatform.foreign.links import pathways_of, recurrent_weights, unseen_weights
+from eiplatform.foreign.neurons import Neuron, at_rest
 from eiplatform.foreign.operations import tensors_in
-from eiplatform.foreign.recorder import Found, Keeper, examine
-from eiplatform.foreign.report import Missing, Probe
+from eiplatform.foreign.recorder import Keeper, examine
+from eiplatform.foreign.report import Probe
 from eiplatform.foreign.timeline import arrange, layout_of, neuron_shape
 from eiplatform.foreign.tracer import Event, Tracer
 from eiplatform.snn.description import Pathway, PopulationInfo
 from eiplatform.snn.network import Output
 
-__all__ = ["TIMES", "ForeignNetwork", "adapt", "probe"]
-
-TIMES = ("static", "steps", "sequence", "inside")
-
-_REFUSED = {
-    "ScriptModule": "a scripted module cannot be followed; give the module it was made of",
-    "OptimizedModule": "a compiled module cannot be followed; give the module it was made of (module._orig_mod)",
-    "DataParallel": "give the module inside (module.module)",
-    "DistributedDataParallel": "give the module inside (module.module)",
-}
+__all__ = ["ForeignNetwork", "adapt", "probe"]
 
 
 class ForeignNetwork(nn.Module):
@@ -61,27 +61,27 @@ class ForeignNetwork(nn.Module):
         carry: bool | None = None,
     ) -> None:
         super().__init__()
-        _check_module(module, example_input)
+        check_module(module, example_input)
         self.module = module
         self.signs = choose(signs, SIGN_RULES, "sign rule", where="signs")
-        self._neurons = _neurons(module, neurons or {})
+        self._neurons = find_neurons(module, neurons or {})
         self._call = forward
         self._pick = output
         self._reset = reset
-        self._carry = _returns_state(module) if carry is None else carry
+        self._carry = returns_state(module) if carry is None else carry
         self._example = example_input
         inferred = time is None
         if time is None:
-            time, time_axis, inside = self._infer(example_input)
+            time, time_axis, inside = infer_time(module, example_input, self._neurons, forward=forward, reset=reset)
             steps = inside or steps
         self.time = choose(time, TIMES, "kind of time", where="time")
         self.time_axis = 0 if time_axis is None else time_axis
         if self.time == "sequence":
-            steps = _length(example_input, self.time_axis)
+            steps = sequence_length(example_input, self.time_axis)
         elif self.time == "static":
             steps = 1
         elif self.time == "inside" and not inferred:
-            steps = self._infer(example_input)[2] or steps
+            steps = infer_time(module, example_input, self._neurons, forward=forward, reset=reset)[2] or steps
         if steps < 1:
             raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
         self.steps = steps
@@ -110,8 +110,8 @@ class ForeignNetwork(nn.Module):
                     followed = self._outputs(x, self.steps, tracer, lambda t: step.__setitem__(0, t))
         finally:
             self.module.train(training)
-        _same(plain, followed)
-        self._recurrent = _recurrent(events, tracer)
+        check_same(plain, followed)
+        self._recurrent = recurrent_weights(events, tracer)
         order = "BT" if self.time_axis else "TB"
         self._found, missing = examine(
             events,
@@ -134,8 +134,8 @@ class ForeignNetwork(nn.Module):
             self._output_layout = (
                 layout_of(tuple(first.shape), self.steps, batch, 1, None, order) if first.ndim else None
             )
-        self._paths = _pathways(self._found, tracer)
-        self._missing = tuple([*missing, *_unseen(self.module, tracer, self._neurons, self._found)])
+        self._paths = pathways_of(self._found, tracer)
+        self._missing = tuple([*missing, *unseen_weights(self.module, tracer, self._neurons, self._found)])
         return self.probe()
 
     def probe(self) -> Probe:
@@ -268,64 +268,6 @@ class ForeignNetwork(nn.Module):
     def _first_time(self, example: Tensor) -> Tensor:
         """Return the example with the axes that :meth:`run` takes."""
         return example.transpose(0, 1) if self.time == "sequence" and self.time_axis == 1 else example
-
-    def _infer(self, example: Tensor) -> tuple[str, int, int | None]:
-        """Return the kind of time, the input's time axis, and the steps of a loop inside."""
-        counts: dict[str, int] = {}
-        lengths: set[tuple[int, int]] = set()
-        handles = []
-        for name, neuron in self._neurons.items():
-
-            def count(part: nn.Module, args: tuple[Any, ...], name: str = name, neuron: Neuron = neuron) -> None:
-                counts[name] = counts.get(name, 0) + 1
-                given = next(tensors_in(args), None)
-                if given is not None and neuron.time_axis is not None and given.ndim > neuron.time_axis:
-                    lengths.add((neuron.time_axis, given.shape[neuron.time_axis]))
-
-            handles.append(self.module.get_submodule(name).register_forward_pre_hook(count))
-        training = self.module.training
-        self.module.eval()
-        self.time, self.input_shape = "static", tuple(example.shape[1:])
-        try:
-            with torch.inference_mode(), torch.random.fork_rng(), at_rest(self.module):
-                if self._reset is not None:
-                    self._reset(self.module)
-                try:
-                    _ = self._call(self.module, example) if self._call else self.module(example)
-                except (TypeError, RuntimeError, AttributeError, IndexError) as error:
-                    raise EIPlatformError(
-                        f"the module does not run on the example of shape {tuple(example.shape)}: {error}",
-                        where=type(self.module).__name__,
-                        remedy="forward=lambda module, x: ... says how it is called",
-                    ) from error
-        finally:
-            for handle in handles:
-                handle.remove()
-            self.module.train(training)
-        loops = set(counts.values())
-        if not loops:
-            return "static", 0, None
-        if lengths:
-            axis, length = next(iter(lengths))
-            if len(lengths) == 1 and example.ndim > axis + 1 and example.shape[axis] == length:
-                return "sequence", axis, None
-            if len({length for _, length in lengths}) == 1:
-                return "inside", 0, length
-        elif loops == {1}:
-            return "steps", 0, None
-        elif len(loops) == 1:
-            length = loops.pop()
-            if example.ndim > 2 and example.shape[0] == length != example.shape[1]:
-                return "sequence", 0, None
-            if example.shape[0] != length:
-                return "inside", 0, length
-        raise EIPlatformError(
-            f"how time enters cannot be told from an example of shape {tuple(example.shape)} "
-            f"(modules of neurons ran {', '.join(map(str, sorted(loops)))} times)",
-            where="time",
-            valid=TIMES,
-            remedy="say it with time=",
-        )
 
     def _check_input(self, x: Tensor, steps: int | None) -> tuple[Tensor, int]:
         """Return the input as the module's kind of time takes it, and the number of steps."""
@@ -460,128 +402,3 @@ def probe(module: nn.Module, example_input: Tensor, **options: Any) -> Probe:
       linear subtractive  input   linear  -
     """
     return adapt(module, example_input, **options).probe()
-
-
-def _check_module(module: nn.Module, example: Tensor) -> None:
-    if not isinstance(module, nn.Module):
-        raise EIPlatformError(f"{type(module).__name__} is no torch module", where="module", valid="a torch.nn.Module")
-    for cls in type(module).__mro__:
-        if cls.__name__ in _REFUSED:
-            raise EIPlatformError(f"it is a {cls.__name__}", where="module", remedy=_REFUSED[cls.__name__])
-    if not isinstance(example, Tensor):
-        raise EIPlatformError(f"{type(example).__name__} is no tensor", where="example_input", valid="a torch.Tensor")
-    if example.ndim < 2 or 0 in example.shape:
-        raise EIPlatformError(
-            f"an example of shape {tuple(example.shape)}",
-            where="example_input",
-            valid="(batch, ...) with at least one sample",
-        )
-    for name, parameter in module.named_parameters():
-        if parameter.dtype not in (torch.float32, torch.float64):
-            raise EIPlatformError(
-                f"the parameters are {str(parameter.dtype).removeprefix('torch.')}, in which a sum of many terms is too rough",
-                where=name,
-                valid="float32, float64",
-                remedy="give module.float()",
-            )
-
-
-def _neurons(module: nn.Module, declared: Mapping[str, Neuron]) -> dict[str, Neuron]:
-    parts = dict(module.named_modules())
-    for pattern in declared:
-        if not any(fnmatchcase(name, pattern) for name in parts):
-            raise UnknownNameError(
-                f"no module matches '{pattern}'{suggest(pattern, parts)}", where="neurons", valid=list(parts)
-            )
-    found: dict[str, Neuron] = {}
-    for name, part in parts.items():
-        if any(name.startswith(f"{outer}.") or (outer == "" and name) for outer in found):
-            continue  # what a module of neurons is made of
-        chosen = next((neuron for pattern, neuron in declared.items() if fnmatchcase(name, pattern)), None) or describe(
-            part
-        )
-        if chosen is not None:
-            found[name] = chosen
-    return found
-
-
-def _returns_state(module: nn.Module) -> bool:
-    names = {f"{cls.__module__.partition('.')[0]}:{cls.__name__}" for cls in type(module).__mro__}
-    return not names.isdisjoint(
-        {"norse:SequentialState", "norse:RecurrentSequential", "norse:SNNCell", "norse:SNNRecurrentCell"}
-    )
-
-
-def _length(example: Tensor, axis: int) -> int:
-    if example.ndim < 3 or axis not in (0, 1):
-        raise EIPlatformError(
-            f"an example of shape {tuple(example.shape)} with time on axis {axis}",
-            where="example_input",
-            valid="(time, batch, ...) with time_axis 0 or (batch, time, ...) with time_axis 1",
-        )
-    if example.shape[axis] < 2:
-        raise EIPlatformError(
-            "a sequence of one step does not tell time from other axes", where="example_input", valid="at least 2 steps"
-        )
-    return example.shape[axis]
-
-
-def _same(plain: list[Any], followed: list[Any]) -> None:
-    first, second = list(tensors_in(plain)), list(tensors_in(followed))
-    equal = len(first) == len(second) and all(
-        a.shape == b.shape and torch.equal(torch.nan_to_num(a), torch.nan_to_num(b))
-        for a, b in zip(first, second, strict=True)
-    )
-    if not equal:
-        raise EIPlatformError(
-            "the module gives other numbers while it is followed",
-            where="probe",
-            remedy="it keeps a state that no adapter knows (reset=...), or takes a fused path in evaluation "
-            "(torch.backends.mha.set_fastpath_enabled(False))",
-        )
-
-
-def _recurrent(events: list[tuple[int, Event]], tracer: Tracer) -> set[str]:
-    """Return the weights whose source is what they drive."""
-    found = set(tracer.recurrent)
-    for _, event in events:
-        if event.current is not None:
-            found |= {term for term in event.current.terms if event.population in tracer.sources_of.get(term, ())}
-    return found
-
-
-def _pathways(populations: Mapping[str, Found], tracer: Tracer) -> tuple[Pathway, ...]:
-    paths = []
-    for name, found in populations.items():
-        for term in found.terms:
-            source = " + ".join(sorted(tracer.sources_of.get(term, ()))) or "not followed"
-            paths.append(Pathway(name, term, source, name, "+", "additive", ""))
-            paths.append(Pathway(name, f"{term} subtractive", source, name, "-", "subtractive", ""))
-    return tuple(paths)
-
-
-def _unseen(
-    module: nn.Module, tracer: Tracer, neurons: Mapping[str, Neuron], populations: Mapping[str, Found]
-) -> list[Missing]:
-    """Return the weights that no population's currents contain, and why."""
-    missing = []
-    followed = {term for found in populations.values() for term in found.terms}
-    for name, parameter in module.named_parameters():
-        if parameter.ndim < 2 or id(parameter) in tracer.seen:
-            continue
-        prefix = name.rpartition(".")[0]
-        if not tracer.calls.get(prefix) and name not in tracer.unfollowed:
-            why = "its module is never called"
-        else:
-            operation = tracer.unfollowed.get(name)
-            why = (
-                f"used in {operation}, which is not followed" if operation else "no operation that is followed uses it"
-            )
-        missing.append(Missing(name, "weights", why))
-    for term in tracer.sources_of:
-        if term not in followed:
-            missing.append(Missing(term, "weights", "its current reaches no population whose currents are known"))
-    for name in neurons:
-        if not tracer.calls.get(name):
-            missing.append(Missing(name, "all signals", "it is never called"))
-    return missing

@@ -119,11 +119,8 @@ def _snntorch(module: nn.Module) -> Neuron:
         return Neuron(
             framework="snntorch", why_not={"voltage": f"the states of {name} are not known; declare them (neurons=)"}
         )
-    graded = (
-        float(Tensor.max(module.graded_spikes_factor)) != 1.0
-        if isinstance(_get(module, "graded_spikes_factor"), Tensor)
-        else False
-    )
+    factor = _get(module, "graded_spikes_factor")
+    graded = isinstance(factor, Tensor) and bool((factor != 1).any())
     return Neuron(
         voltage=voltage,
         spikes=None if graded else "output",
@@ -194,18 +191,22 @@ def _sinabs(module: nn.Module) -> Neuron:
         return Neuron(voltage="output", time_axis=1, flat=flat, framework="sinabs")
     function = _get(module, "spike_fn")
     binary = getattr(function, "__name__", type(function).__name__) == "SingleSpike"
+    why_not = {}
+    if not binary:
+        why_not["spikes"] = "several spikes per step are possible; their count is recorded as activity"
+    recurrent = hasattr(module, "rec_connect")
+    if recurrent:  # seen in sinabs 3.1.3: lif_recurrent keeps the dictionary that the next step changes
+        why_not["voltage"] = "sinabs overwrites the recorded membrane of recurrent layers with that of the next step"
     return Neuron(
-        voltage="recordings.v_mem",
+        voltage=None if recurrent else "recordings.v_mem",
         spikes="output" if binary else None,
         activity=None if binary else "output",
         time_axis=1,
         flat=flat,
         framework="sinabs",
-        switch="record_states",
+        switch=None if recurrent else "record_states",
         delay=1,
-        why_not={}
-        if binary
-        else {"spikes": "several spikes per step are possible; their count is recorded as activity"},
+        why_not=why_not,
     )
 
 

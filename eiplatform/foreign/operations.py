@@ -12,11 +12,12 @@ from torch.nn import functional
 __all__ = ["ACTIVATIONS", "ADDING", "IGNORED", "JOINING", "PASSING", "POOLING", "SCALING", "Weighted", "name_of"]
 
 PASSING = frozenset(
-    "reshape view flatten unflatten squeeze unsqueeze permute transpose swapaxes swapdims movedim moveaxis t adjoint T mT H "
-    "data contiguous clone detach to float double cpu cuda __getitem__ select narrow unbind split tensor_split chunk expand "
-    "expand_as reshape_as view_as repeat repeat_interleave tile broadcast_to flip roll index_select pad "
-    "avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
-    "dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout alias positive".split()
+    "reshape view flatten unflatten squeeze unsqueeze permute transpose swapaxes swapdims movedim moveaxis t "
+    "adjoint T mT H data contiguous clone detach to float double cpu cuda __getitem__ select narrow unbind split "
+    "tensor_split chunk expand expand_as reshape_as view_as repeat repeat_interleave tile broadcast_to flip roll "
+    "index_select pad avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
+    "adaptive_avg_pool3d dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout "
+    "alias positive".split()
 )
 """Linear in their first argument with non-negative coefficients: they act on each part alike."""
 
@@ -49,18 +50,19 @@ SCALING = {
 ACTIVATIONS = frozenset(
     name + suffix
     for name in (
-        "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish sigmoid logsigmoid hardsigmoid hardswish hardtanh tanh "
-        "tanhshrink softplus softsign softshrink hardshrink threshold prelu clamp clamp_min clip"
+        "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish sigmoid logsigmoid hardsigmoid hardswish hardtanh "
+        "tanh tanhshrink softplus softsign softshrink hardshrink threshold prelu clamp clamp_min clip"
     ).split()
     for suffix in ("", "_")
 )
 """Element by element: the output of a graded neuron, from its current."""
 
 IGNORED = frozenset(
-    "__get__ __set__ __len__ __hash__ __repr__ __format__ dim ndimension size stride numel nelement element_size is_contiguous "
-    "is_floating_point is_complex is_same_size get_device data_ptr type item tolist numpy requires_grad_ retain_grad "
-    "storage_offset untyped_storage is_inference zeros_like ones_like empty_like full_like rand_like randn_like new_zeros "
-    "new_ones new_empty new_full new_tensor isnan isfinite isinf register_hook __contains__ __bool__ __reduce_ex__".split()
+    "__get__ __set__ __len__ __hash__ __repr__ __format__ dim ndimension size stride numel nelement element_size "
+    "is_contiguous is_floating_point is_complex is_same_size get_device data_ptr type item tolist numpy "
+    "requires_grad_ retain_grad storage_offset untyped_storage is_inference zeros_like ones_like empty_like "
+    "full_like rand_like randn_like new_zeros new_ones new_empty new_full new_tensor isnan isfinite isinf "
+    "register_hook __contains__ __bool__ __reduce_ex__".split()
 )
 """They look at a tensor's form, or say whether it is finite, and take no current from it."""
 

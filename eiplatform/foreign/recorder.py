@@ -12,7 +12,6 @@ from torch import Tensor
 
 from eiplatform.errors import EIPlatformError, SumRuleError
 from eiplatform.foreign.current import Term, total
-from eiplatform.foreign.neurons import Neuron
 from eiplatform.foreign.report import Missing
 from eiplatform.foreign.timeline import arrange, layout_of, neuron_shape
 from eiplatform.foreign.tracer import Event
@@ -120,9 +119,7 @@ def _population(
         missing.append(Missing(name, "current_exc, current_inh, current_net", reason))
     else:
         constants = {
-            label: torch.stack(
-                [getattr(current, which).reshape(-1, *_tail(shape)).expand(-1, *shape) for current in currents]
-            )
+            label: torch.stack([getattr(current, which).reshape(-1, *shape).expand(-1, *shape) for current in currents])
             for label, which in (("bias", "bias"), ("norm_shift", "shift"))
         }
         first = {label: values[0, 0] for label, values in constants.items()}
@@ -134,7 +131,10 @@ def _population(
                 signals += [f"{part}_{which}" for part in _PARTS for which in ("recurrent", "external")]
         else:
             missing.append(Missing(name, "current_exc, current_inh, current_net", "its bias changes in time"))
-    signals.append("drive")
+    if all(event.complete for event in events):
+        signals.append("drive")
+    else:
+        missing.append(Missing(name, "drive", events[0].reason))
     size = batch * int(np.prod(shape)) * (1 if layout in ("call", "held") else steps)
     for signal, values in events[0].state.items():
         if values is None:
@@ -151,10 +151,6 @@ def _population(
     told = dict(attrs) | (neuron.attributes() if neuron is not None else {})
     info = PopulationInfo("mixed", shape, tuple(signals), parameters, None, None, None, told)
     return Found(info, layout, terms), missing
-
-
-def _tail(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape
 
 
 class Keeper:

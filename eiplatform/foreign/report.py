@@ -57,11 +57,11 @@ class Probe:
 
     def tables(self) -> list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
         """Return title, columns and rows of each table."""
-        populations = [
+        populations: list[tuple[str, ...]] = [
             (name, str(info.n_neurons), " x ".join(map(str, info.shape)), ", ".join(info.signals))
             for name, info in self.populations.items()
         ]
-        pathways = [(path.name, path.source, path.target, path.sign) for path in self.pathways]
+        pathways: list[tuple[str, ...]] = [(path.name, path.source, path.target, path.sign) for path in self.pathways]
         return [
             ("populations", ("name", "neurons", "shape", "signals"), populations),
             ("pathways", ("weights", "source", "target", "sign"), pathways),

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from eiplatform.errors import EIPlatformError
 from eiplatform.foreign.current import Current, Product, Term, split
+from eiplatform.foreign.flow import Flow, Source, first_of
 from eiplatform.foreign.neurons import Neuron
 from eiplatform.foreign.operations import (
     ACTIVATIONS,
@@ -28,7 +28,6 @@ from eiplatform.foreign.operations import (
     IGNORED,
     JOINING,
     PASSING,
-    POOLING,
     SCALING,
     name_of,
     tensors_in,
@@ -55,6 +54,8 @@ class Event(NamedTuple):
         Of a module of neurons.
     reason : str
         Why the parts are not known.
+    complete : bool
+        Whether `drive` is all that arrives.
     """
 
     population: str
@@ -63,24 +64,7 @@ class Event(NamedTuple):
     state: dict[str, Tensor | None]
     neuron: Neuron | None
     reason: str = ""
-
-
-class Source(NamedTuple):
-    """Where a tensor comes from.
-
-    Attributes
-    ----------
-    names : frozenset of str
-        Populations, or ``input``.
-    direct : bool
-        Whether it is their very output (reshaped, pooled), not something computed from it.
-    via : str
-        The operation that computed it, if not direct.
-    """
-
-    names: frozenset[str]
-    direct: bool
-    via: str = ""
+    complete: bool = True
 
 
 class _Inside:
@@ -92,6 +76,7 @@ class _Inside:
         self.neuron = neuron
         self.given = given
         self.drive = None if given is None else given.clone()  # the module may overwrite its input
+        self.inputs: dict[str, list[Tensor]] = {}
         self.terms: dict[str, list[Term | None]] = {}
         self.outputs: dict[str, list[Tensor]] = {}
         self.biases: dict[str, Tensor | None] = {}
@@ -143,21 +128,11 @@ class Tracer(TorchFunctionMode):
         self.neurons = neurons
         self.rule = rule
         self.emit = emit
-        self.needed = needed
-        self.constants = constants
-        self.sources_of: dict[str, set[str]] = {}
+        self.flow = Flow(module, rule, needed, constants)
         self.recurrent: set[str] = set()
         self.calls: dict[str, int] = {}
         self.unfollowed: dict[str, str] = {}
         self.seen: set[int] = set()
-        self._currents: Any = WeakIdKeyDictionary()
-        self._sources: Any = WeakIdKeyDictionary()
-        self._views: Any = WeakIdKeyDictionary()
-        self._owner = {
-            id(tensor): (f"{prefix}.{name}" if prefix else name)
-            for prefix, part in module.named_modules()
-            for name, tensor in [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
-        }
         self._stack: list[tuple[str, nn.Module]] = []
         self._inside: list[_Inside] = []
         self._paused = False
@@ -176,7 +151,7 @@ class Tracer(TorchFunctionMode):
 
     def shown(self, x: Tensor) -> Tensor:
         """Say that `x` is the module's input."""
-        self._sources[x] = Source(frozenset({"input"}), True)
+        self.flow.sources[x] = Source(frozenset({"input"}), True)
         return x
 
     def finish(self, output: Any) -> None:
@@ -201,7 +176,7 @@ class Tracer(TorchFunctionMode):
         following = not self._inside
         pending = self._before(name, args, kwargs) if following else None
         result = function(*args, **kwargs)
-        weighted = understand(name, function, args, kwargs, self._is_weight)
+        weighted = understand(name, function, args, kwargs, self.flow.is_weight)
         if weighted is not None:
             self._weigh(weighted.x, weighted.product, weighted.weight, weighted.bias, result)
         elif name in RNN_OPERATIONS:
@@ -219,28 +194,28 @@ class Tracer(TorchFunctionMode):
         if name in PASSING or name in ADDING or name in SCALING or name in JOINING or name == "batch_norm":
             # Told afterwards, if they end a current after all; what they overwrite is kept till then.
             first = args[0] if args and _overwrites(name) else None
-            current = self._currents.get(first) if isinstance(first, Tensor) else None
+            current = self.flow.currents.get(first) if isinstance(first, Tensor) else None
             if current is None or current.emitted or not current.terms:
                 return None
-            return Event(_first(current), args[0].clone(), current, {}, None)
+            return Event(first_of(current), args[0].clone(), current, {}, None)
         if name in ACTIVATIONS:
             x = next(tensors_in(args), None)
-            current = None if x is None else self._currents.get(x)
+            current = None if x is None else self.flow.currents.get(x)
             if x is None or current is None or current.emitted:
                 return None
             current.emitted = True
             drive = x.clone() if kwargs.get("inplace") or _overwrites(name) else x
-            return Event(_first(current), drive, current, {}, None)
+            return Event(first_of(current), drive, current, {}, None)
         for tensor in tensors_in((args, kwargs)):
             self._end(tensor)
         return None
 
     def _end(self, tensor: Tensor) -> None:
         """Tell of a current that is not followed any further."""
-        current = self._currents.get(tensor)
+        current = self.flow.currents.get(tensor)
         if current is not None and not current.emitted and current.terms:
             current.emitted = True
-            self.emit(Event(_first(current), tensor, current, {}, None))
+            self.emit(Event(first_of(current), tensor, current, {}, None))
 
     # -- what an operation did
 
@@ -254,17 +229,17 @@ class Tracer(TorchFunctionMode):
         pending: Event | None,
     ) -> None:
         operands = list(tensors_in((args, kwargs)))
-        if name in PASSING and operands and self._is_weight(operands[0]):
+        if name in PASSING and operands and self.flow.is_weight(operands[0]):
             for tensor in tensors_in(result):
-                self._views[tensor] = self._views.get(operands[0], operands[0])
+                self.flow.views[tensor] = self.flow.views.get(operands[0], operands[0])
         if name in ACTIVATIONS and pending is not None:
             activity = next(tensors_in(result))
-            self._currents.pop(activity, None)
+            self.flow.currents.pop(activity, None)
             self.emit(pending._replace(state={"activity": activity}))
-            self._sources[activity] = Source(frozenset({pending.population}), True)
+            self.flow.sources[activity] = Source(frozenset({pending.population}), True)
             return
-        currents = self._carry(name, function, args, kwargs, result)
-        source = self._source(name, operands)
+        currents = self.flow.carry(name, function, args, kwargs, result)
+        source = self.flow.source_of(name, operands)
         if currents is None:
             if pending is not None and pending.current is not None:
                 pending.current.emitted = True
@@ -276,169 +251,48 @@ class Tracer(TorchFunctionMode):
         for index, tensor in enumerate(results):
             if name in PASSING and any(tensor is operand for operand in operands):
                 continue  # e.g. contiguous() of what is contiguous
-            for table in (self._currents, self._sources):
+            for table in (self.flow.currents, self.flow.sources):
                 table.pop(tensor, None)
             if currents is not None:
-                self._currents[tensor] = currents[index]
+                self.flow.currents[tensor] = currents[index]
             elif source is not None:
-                self._sources[tensor] = source
-
-    def _carry(
-        self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
-    ) -> list[Current] | None:
-        """Return the currents of the results, None if they have none that is known."""
-        if name in PASSING:
-            current = self._currents.get(args[0]) if args and isinstance(args[0], Tensor) else None
-            quiet = not name.endswith("dropout") or not kwargs.get("training", True)
-            if current is None or not quiet or (name == "pad" and kwargs.get("value")):
-                return None
-            return _several(current, lambda part: function(part, *args[1:], **kwargs), result)
-        if name in JOINING:
-            return self._join(function, args, kwargs)
-        if name in ADDING and len(args) == 2:
-            return self._add(args, float(kwargs.get("alpha", 1)), ADDING[name], result)
-        if name in SCALING and not kwargs:
-            return self._scale(args, SCALING[name], result)
-        if name == "batch_norm":
-            return self._normalise(args, kwargs, result)
-        return None
-
-    def _join(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> list[Current] | None:
-        tensors = list(args[0]) if args else []
-        found = [self._currents.get(tensor) for tensor in tensors]
-        if not found or any(current is None for current in found):
-            return None
-        terms: dict[str, Term | None] = {}
-        for name in dict.fromkeys(name for current in found for name in current.terms):
-            parts = [
-                current.terms.get(name, Term(torch.zeros_like(tensor), torch.zeros_like(tensor)))
-                for current, tensor in zip(found, tensors, strict=True)
-            ]
-            known = [part for part in parts if part is not None]
-            terms[name] = None
-            if len(known) == len(parts):
-                exc, inh = ([part[k] for part in known] for k in (0, 1))
-                terms[name] = Term(function(exc, *args[1:], **kwargs), function(inh, *args[1:], **kwargs))
-        constants = []
-        for which in ("bias", "shift"):
-            values = [getattr(current, which) for current in found]
-            constants.append(None if any(v is None for v in values) else function(values, *args[1:], **kwargs))
-        return [Current(terms, *constants)]
-
-    def _add(self, args: tuple[Any, ...], alpha: float, sign: int, result: Any) -> list[Current] | None:
-        if not any(isinstance(value, Tensor) and value in self._currents for value in args):
-            return None
-        left, right = (self._as_current(value, result) for value in args)
-        if left is None or right is None:
-            return None
-        if sign == 0:
-            left, right, sign = right, left, -1
-        return [_shaped(left, result).plus(_shaped(right, result).scaled(sign * alpha))]
-
-    def _scale(self, args: tuple[Any, ...], power: int, result: Any) -> list[Current] | None:
-        if len(args) == 1:  # neg
-            current = self._currents.get(args[0])
-            return None if current is None else [current.scaled(-1.0)]
-        currents = [self._currents.get(value) if isinstance(value, Tensor) else None for value in args]
-        at = 0 if currents[0] is not None else 1
-        current, factor = currents[at], args[1 - at]
-        if current is None or currents[1 - at] is not None or (power < 0 and at == 1):
-            return None
-        if isinstance(factor, Tensor) and not self._is_weight(factor):
-            return None
-        return [_shaped(current, result).scaled(1 / factor if power < 0 else factor)]
-
-    def _normalise(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Tensor) -> list[Current] | None:
-        names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-        given = dict(zip(names, args, strict=False)) | dict(kwargs)
-        current = self._currents.get(given["input"])
-        mean, variance = given.get("running_mean"), given.get("running_var")
-        if current is None or given.get("training", False) or mean is None or variance is None:
-            return None
-        weight, bias = given.get("weight"), given.get("bias")
-        scale = (variance.double() + float(given.get("eps", 1e-5))).rsqrt()
-        scale = scale if weight is None else scale * weight.double()
-        shift = -scale * mean.double() if bias is None else bias.double() - scale * mean.double()
-        place = (-1, *[1] * (result.ndim - 2))
-        return [current.scaled(scale.to(result.dtype).view(place)).offset(shift=shift.to(result.dtype).view(place))]
-
-    def _as_current(self, value: Any, like: Tensor) -> Current | None:
-        if isinstance(value, Tensor) and value in self._currents:
-            current: Current = self._currents[value]
-            return current
-        if not isinstance(value, Tensor) or self._is_weight(value):
-            zeros = torch.zeros_like(like) if self.constants else None
-            return Current({}, None if zeros is None else zeros + value, zeros)
-        return self._identity(value)
-
-    def _identity(self, x: Tensor) -> Current | None:
-        """Return spikes or rates that arrive as they are, as through weights of 1."""
-        source = self._sources.get(x)
-        if source is None or not source.direct:
-            return None
-        name = f"{' + '.join(sorted(source.names))} (as it is)"
-        self.sources_of.setdefault(name, set()).update(source.names)
-        zeros = torch.zeros_like(x) if self.constants else None
-        term = Term(x.clamp(min=0), (-x).clamp(min=0)) if self._needs(name) else None
-        if self.rule == "weight" and bool((x < 0).any()):
-            raise EIPlatformError(
-                f"an input of {float(x.min()):.3g} reaches neurons as it is", where=name, remedy="signs='contribution'"
-            )
-        return Current({name: term}, zeros, zeros)
-
-    def _source(self, name: str, operands: list[Tensor]) -> Source | None:
-        found = [self._sources[tensor] for tensor in operands if tensor in self._sources]
-        names = frozenset().union(*(source.names for source in found))
-        for tensor in operands:
-            if tensor in self._currents:
-                current = self._currents[tensor]
-                names |= {_first(current)} if current.terms else frozenset()
-        if not names:
-            return None
-        direct = (name in PASSING or name in POOLING or name in JOINING) and len(found) == len(operands)
-        direct = direct and all(source.direct for source in found)
-        via = name if not direct else ""
-        return Source(names, direct, next((source.via for source in found if source.via), via))
+                self.flow.sources[tensor] = source
 
     # -- weights
 
-    def _is_weight(self, value: Any) -> bool:
-        return isinstance(value, Tensor) and (id(value) in self._owner or value in self._views)
-
-    def _needs(self, name: str) -> bool:
-        return self.needed is None or name in self.needed
-
     def _weights_name(self, weight: Tensor) -> str:
-        weight = self._views.get(weight, weight)
+        weight = self.flow.views.get(weight, weight)
         prefix, part = self._stack[-1] if self._stack else ("", self.module)
         for name, tensor in [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]:
             if tensor is weight:
                 full = prefix if name == "weight" else f"{prefix}.{name}"
                 return full.lstrip(".") or type(self.module).__name__.lower()
-        owner = self._owner.get(id(weight), f"{prefix}.weight" if prefix else "weight")
+        owner = self.flow.owner.get(id(weight), f"{prefix}.weight" if prefix else "weight")
         return owner.removesuffix(".weight")
 
     def _weigh(self, x: Tensor, product: Product, weight: Tensor, bias: Tensor | None, result: Tensor) -> None:
         name = self._weights_name(weight)
-        self.seen.add(id(self._views.get(weight, weight)))
+        self.seen.add(id(self.flow.views.get(weight, weight)))
         inside = self._inside[-1] if self._inside else None
         ahead = inside is not None and inside.is_input(x)
         if inside is None or ahead:
             given = inside.given if inside is not None and inside.given is not None else x
-            source = self._source(name, [given])
+            source = self.flow.source_of(name, [given])
             self._end(given)  # a linear unit between two sets of weights
-            self.sources_of.setdefault(name, set()).update(source.names if source is not None else ())
+            self.flow.sources_of.setdefault(name, set()).update(source.names if source is not None else ())
         else:
-            self.sources_of.setdefault(name, set()).add(inside.label)
+            self.flow.sources_of.setdefault(name, set()).add(inside.label)
             self.recurrent.add(name)
-        term = split(product, x, weight, self.rule, name) if self._needs(name) else None
+        if inside is not None:
+            if any(x is earlier for earlier in inside.inputs.setdefault(name, [])):
+                return  # the same product once more, e.g. to subtract it in a reset to zero
+            inside.inputs[name].append(x)
+        term = split(product, x, weight, self.rule, name) if self.flow.needs(name) else None
         constant = None
-        if self.constants:
+        if self.flow.constants:
             constant = torch.zeros_like(result) if bias is None else bias.detach().expand_as(result)
         if inside is None:
-            self._currents[result] = Current(
+            self.flow.currents[result] = Current(
                 {name: term}, constant, None if constant is None else torch.zeros_like(constant)
             )
             return
@@ -450,19 +304,20 @@ class Tracer(TorchFunctionMode):
     def _unroll(self, name: str, args: tuple[Any, ...], result: Any) -> None:
         prefix, part = self._stack[-1]
         neuron = self.neurons.get(prefix)
-        layers = unroll(name, args, result, self.rule, prefix or type(part).__name__.lower(), self._needs)
+        layers = unroll(name, args, result, self.rule, prefix or type(part).__name__.lower(), self.flow.needs)
         if layers is None or neuron is None:
             self._note_weights(name, args, {})
             return
-        source = self._sources.get(args[0])
+        self._end(args[0])
+        source = self.flow.source_of(name, [args[0]])
         names = set(source.names) if source is not None else set()
         for layer in layers:
             self.seen.update(id(weight) for weight in layer.weights)
             ahead, back = layer.terms
-            self.sources_of.setdefault(ahead, set()).update(names)
-            self.sources_of.setdefault(back, set()).add(layer.population)
+            self.flow.sources_of.setdefault(ahead, set()).update(names)
+            self.flow.sources_of.setdefault(back, set()).add(layer.population)
             self.recurrent.add(back)
-            zeros = torch.zeros_like(layer.drive) if self.constants else None
+            zeros = torch.zeros_like(layer.drive) if self.flow.constants else None
             bias = None if zeros is None else zeros + layer.bias
             self.emit(
                 Event(
@@ -476,13 +331,13 @@ class Tracer(TorchFunctionMode):
             if layer.ends:
                 names = set(layer.ends)
         for tensor in tensors_in(result):
-            self._sources[tensor] = Source(frozenset(names), True)
+            self.flow.sources[tensor] = Source(frozenset(names), True)
 
     def _note_weights(self, name: str, args: Any, kwargs: Any) -> None:
         for tensor in tensors_in((args, kwargs)):
-            tensor = self._views.get(tensor, tensor)
-            if id(tensor) in self._owner and tensor.ndim > 1:
-                self.unfollowed.setdefault(self._owner[id(tensor)], name)
+            tensor = self.flow.views.get(tensor, tensor)
+            if id(tensor) in self.flow.owner and tensor.ndim > 1:
+                self.unfollowed.setdefault(self.flow.owner[id(tensor)], name)
 
     # -- modules
 
@@ -507,7 +362,7 @@ class Tracer(TorchFunctionMode):
                 if output is not None:
                     self._fire(inside, part, output)
             elif type(part).__name__ == "RecurrentOneToOne" and output is not None:  # snnTorch: V x spikes
-                weight = part.V if isinstance(part.V, Tensor) else torch.tensor(float(part.V)).to(output)
+                weight = torch.as_tensor(part.V, dtype=output.dtype, device=output.device)
                 self._weigh(args[0], torch.mul, weight, None, output)
 
         return self._unseen(hook)
@@ -523,35 +378,35 @@ class Tracer(TorchFunctionMode):
         return quiet
 
     def _fire(self, inside: _Inside, module: nn.Module, output: Any) -> None:
-        if isinstance(module, nn.RNNBase | nn.RNNCellBase) or inside.given is None:
+        if isinstance(module, nn.RNNBase | nn.RNNCellBase) or inside.given is None or inside.drive is None:
             return
         neuron = inside.neuron
         name = inside.label
         for index, tensor in enumerate(tensors_in(output)):
-            if tensor not in self._sources or index == 0:
-                self._sources[tensor] = Source(frozenset({name}), index == 0, "" if index == 0 else "a state")
-            self._currents.pop(tensor, None)
-        given, drive, reason = inside.given, inside.drive, ""
+            if tensor not in self.flow.sources or index == 0:
+                self.flow.sources[tensor] = Source(frozenset({name}), index == 0, "" if index == 0 else "a state")
+            self.flow.currents.pop(tensor, None)
+        given, drive, reason, complete = inside.given, inside.drive, "", True
         current: Current | None = None
         if inside.replaces_input:
             drive = torch.zeros(())
-            current = Current({}, *[torch.zeros(()) if self.constants else None] * 2)
+            current = Current({}, *[torch.zeros(()) if self.flow.constants else None] * 2)
         else:
-            current = self._currents.get(given) or self._identity(given)
+            current = self.flow.currents.get(given) or self.flow.identity(given)
             if current is None:
-                source = self._sources.get(given)
-                reason = (
-                    "its input is not followed back to any weights"
-                    if source is None
-                    else (
-                        f"between {' + '.join(sorted(source.names))} and its input stands {source.via}, which mixes excitation and inhibition"
+                source = self.flow.sources.get(given)
+                reason = "its input is not followed back to any weights"
+                if source is not None:
+                    between = " + ".join(sorted(source.names))
+                    reason = (
+                        f"between {between} and its input stands {source.via}, which mixes excitation and inhibition"
                     )
-                )
         for key, outputs in inside.outputs.items():
             recurrent = key in self.recurrent
             place = _placed(outputs, given if not inside.replaces_input else None, neuron, recurrent)
             if place is None or sum(other in self.recurrent for other in inside.outputs) > 1:
-                current, reason = None, f"the recurrent part of {type(module).__name__} is more than one set of weights"
+                reason = f"the recurrent part of {type(module).__name__} is more than one product with weights per step"
+                current, complete = None, False
                 break
             drive = drive + place
             terms = [term for term in inside.terms[key] if term is not None]
@@ -568,10 +423,10 @@ class Tracer(TorchFunctionMode):
                 )
         if current is not None:
             current.emitted = True
-        followed = self._currents.get(given)
+        followed = self.flow.currents.get(given)
         if followed is not None:
             followed.emitted = True
-        self.emit(Event(name, drive, current, neuron.read(module, output), neuron, reason))
+        self.emit(Event(name, drive, current, neuron.read(module, output), neuron, reason, complete))
 
 
 def _overwrites(name: str) -> bool:
@@ -581,35 +436,6 @@ def _overwrites(name: str) -> bool:
         "__imul__",
         "__itruediv__",
     )
-
-
-def _first(current: Current) -> str:
-    return next(iter(current.terms), "constant")
-
-
-def _shaped(current: Current, result: Tensor) -> Current:
-    """Return the parts broadcast to the shape of the result."""
-    return current.map(lambda part: part.expand_as(result))
-
-
-def _several(current: Current, function: Callable[[Tensor], Any], result: Any) -> list[Current]:
-    """Return one current per tensor that an operation returned."""
-    count = len(list(tensors_in(result)))
-
-    def apply(part: Tensor) -> list[Tensor]:
-        return list(tensors_in(function(part)))
-
-    terms = {key: term and (apply(term.exc), apply(term.inh)) for key, term in current.terms.items()}
-    bias = None if current.bias is None else apply(current.bias)
-    shift = None if current.shift is None else apply(current.shift)
-    return [
-        Current(
-            {key: term and Term(term[0][k], term[1][k]) for key, term in terms.items()},
-            bias and bias[k],
-            shift and shift[k],
-        )
-        for k in range(count)
-    ]
 
 
 def _placed(values: list[Tensor], like: Tensor | None, neuron: Neuron, recurrent: bool) -> Tensor | None:

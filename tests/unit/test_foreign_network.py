@@ -171,6 +171,24 @@ def test_pooling_ends_a_current_and_the_report_says_so() -> None:
     assert entry.name == "2" and "max_pool2d" in entry.why and "between 0 and its input" in entry.why
 
 
+def test_a_neuron_with_more_than_one_recurrent_product_is_not_guessed() -> None:
+    class Deep(Leaky):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x + self.second(self.first(torch.ones_like(x))))
+
+    module = nn.Sequential(nn.Linear(4, 6), Deep())
+    report = probe(module, torch.rand(3, 4), neurons={"1": LEAKY}, reset=reset)
+    assert report.populations["1"].signals == ("voltage", "spikes")
+    assert {entry.what for entry in report.missing if entry.name == "1"} == {
+        "current_exc, current_inh, current_net",
+        "drive",
+    }
+
+
 def test_attention_is_named_as_not_followed() -> None:
     class Attention(nn.Module):
         def __init__(self) -> None:
@@ -259,7 +277,7 @@ def test_a_wrong_current_is_refused() -> None:
         (nn.Linear(3, 2), np.zeros((2, 3)), {}, "ndarray is no tensor"),
         (nn.Linear(3, 2), torch.rand(3), {}, r"an example of shape \(3,\)"),
         (nn.Linear(3, 2), torch.rand(2, 4), {}, "does not run on the example"),
-        (nn.Linear(3, 2).half(), torch.rand(2, 3), {}, r"weight: the parameters are float16.*module\.float\(\)"),
+        (nn.Linear(3, 2).half(), torch.rand(2, 3), {}, r"weight: its numbers are float16.*module\.float\(\)"),
         (nn.DataParallel(nn.Linear(3, 2)), torch.rand(2, 3), {}, "DataParallel.*module.module"),
         (nn.ReLU(), torch.rand(2, 3), {}, "nothing can be recorded"),
         (nn.Linear(3, 2), torch.rand(2, 3), {"time": "step"}, "unknown kind of time 'step' – did you mean 'steps'"),
