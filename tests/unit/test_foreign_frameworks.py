@@ -5,7 +5,9 @@ Ran with snntorch 1.0.0, spikingjelly 2.0.0, norse 1.1.0 and sinabs 3.1.3 (torch
 
 from __future__ import annotations
 
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -309,3 +311,17 @@ def test_sinabs_with_merged_axes() -> None:
     )
     torch.testing.assert_close(signals["1"]["drive"], net[0](x.flatten(0, 1)).detach().reshape(5, 3, 3, 6, 6))
     assert signals["1"]["voltage"].shape == (5, 3, 3, 6, 6)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_examples_of_the_page_run(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "foreign.md").read_text()
+    example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[number]
+    for name in ("snntorch", "spikingjelly"):
+        if name in example:
+            package(f"{name}.activation_based.layer" if name == "spikingjelly" else name)
+    exec(compile(example, f"docs/foreign.md example {number}", "exec"), {"__name__": "example"})
+    told = capsys.readouterr().out
+    assert "current_exc" in told and "populations" in told
+    if number == 0:
+        assert float(told.splitlines()[-1]) < 1e-5
