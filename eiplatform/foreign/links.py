@@ -45,6 +45,8 @@ def unseen_weights(
         if parameter.ndim < 2 or id(parameter) in tracer.seen:
             continue
         prefix = name.rpartition(".")[0]
+        if prefix.partition(".parametrizations")[0] in followed:
+            continue  # what the weights are made of (weight normalisation)
         if not tracer.calls.get(prefix) and name not in tracer.unfollowed:
             why = "its module is never called"
         else:

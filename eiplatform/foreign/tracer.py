@@ -378,7 +378,12 @@ class Tracer(TorchFunctionMode):
         return quiet
 
     def _fire(self, inside: _Inside, module: nn.Module, output: Any) -> None:
-        if isinstance(module, nn.RNNBase | nn.RNNCellBase) or inside.given is None or inside.drive is None:
+        if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+            for tensor in tensors_in(output):
+                if tensor not in self.flow.sources:  # gated: not followed, but known as a source
+                    self.flow.sources[tensor] = Source(frozenset({inside.label}), True)
+            return
+        if inside.given is None or inside.drive is None:
             return
         neuron = inside.neuron
         name = inside.label

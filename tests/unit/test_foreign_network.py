@@ -229,6 +229,47 @@ def test_matrix_products_with_parameters_are_weights() -> None:
     )
 
 
+def test_normalised_weights_and_joined_sources() -> None:
+    class Dense(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 3, 3, padding=1))
+            self.b, self.up = nn.Conv2d(4, 3, 3, padding=1), nn.ConvTranspose2d(6, 2, 2, stride=2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = torch.relu_(self.a(x))
+            z = functional.leaky_relu(self.b(torch.cat([x, y], 1)))
+            return self.up(functional.avg_pool2d(torch.cat([y, z], 1), 2)) - 0.5
+
+    torch.manual_seed(9)
+    module, x = Dense(), torch.randn(3, 1, 6, 6)
+    network = adapt(module, x)
+    signals = everything(network, x)
+    assert network.probe().missing == ()
+    assert {path.layer: path.source for path in network.pathways()} == {"a": "input", "b": "a + input", "up": "a + b"}
+    with torch.no_grad():
+        weight = module.a.weight.clamp(min=0)
+        exc = functional.conv2d(x.clamp(min=0), weight, padding=1)
+        exc += functional.conv2d((-x).clamp(min=0), (-module.a.weight).clamp(min=0), padding=1)
+    torch.testing.assert_close(signals["a"]["current_exc"][0], exc)
+
+
+def test_halves_of_a_layer_are_two_populations() -> None:
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.both, self.out = nn.Linear(4, 6), nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            value, gate = self.both(x).chunk(2, -1)
+            return self.out(functional.relu(value) * torch.sigmoid(gate))
+
+    module, x = Gated(), torch.randn(3, 4)
+    signals = everything(adapt(module, x), x)
+    whole = module.both(x).detach()
+    assert torch.equal(torch.cat([signals["both"]["drive"], signals["both@2"]["drive"]], -1)[0], whole)
+
+
 def test_dropout_and_batch_norm_need_evaluation() -> None:
     module = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout())
     network = adapt(module, torch.randn(4, 4))
