@@ -13,7 +13,10 @@ from eiplatform.errors import EIPlatformError
 from eiplatform.foreign.current import Current, Term
 from eiplatform.foreign.operations import ADDING, JOINING, PASSING, POOLING, SCALING, tensors_in
 
-__all__ = ["Flow", "Source", "first_of"]
+__all__ = ["AS_IT_IS", "Flow", "Source", "first_of"]
+
+AS_IT_IS = " (as it is)"
+"""Ends the name of what arrives through no weights."""
 
 
 class Source(NamedTuple):
@@ -170,7 +173,7 @@ class Flow:
         source = self.sources.get(x)
         if source is None or not source.direct:
             return None
-        name = f"{' + '.join(sorted(source.names))} (as it is)"
+        name = " + ".join(sorted(source.names)) + AS_IT_IS
         self.sources_of.setdefault(name, set()).update(source.names)
         zeros = torch.zeros_like(x) if self.constants else None
         term = Term(x.clamp(min=0), (-x).clamp(min=0)) if self.needs(name) else None
@@ -210,7 +213,8 @@ class Flow:
 
 def first_of(current: Current) -> str:
     """Return the weights by which a current is called: the first that entered it."""
-    return next(iter(current.terms), "constant")
+    weights = (name for name in current.terms if not name.endswith(AS_IT_IS))
+    return next(weights, next(iter(current.terms), "constant"))
 
 
 def _shaped(current: Current, result: Tensor) -> Current:

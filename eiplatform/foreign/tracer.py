@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakIdKeyDictionary
 
 from eiplatform.foreign.current import Current, Product, Term, split
 from eiplatform.foreign.flow import Flow, Source, first_of
+from eiplatform.foreign.inside import Inside, placed
 from eiplatform.foreign.neurons import Neuron
 from eiplatform.foreign.operations import (
     ACTIVATIONS,
@@ -67,35 +67,6 @@ class Event(NamedTuple):
     complete: bool = True
 
 
-class _Inside:
-    """A module of neurons whose forward is running."""
-
-    def __init__(self, name: str, label: str, neuron: Neuron, given: Tensor | None) -> None:
-        self.name = name
-        self.label = label
-        self.neuron = neuron
-        self.given = given
-        self.drive = None if given is None else given.clone()  # the module may overwrite its input
-        self.inputs: dict[str, list[Tensor]] = {}
-        self.terms: dict[str, list[Term | None]] = {}
-        self.outputs: dict[str, list[Tensor]] = {}
-        self.biases: dict[str, Tensor | None] = {}
-        self.replaces_input = False
-        self._slices: Any = WeakIdKeyDictionary()
-        if given is not None:
-            self._slices[given] = True
-
-    def follow(self, name: str, args: tuple[Any, ...], result: Any) -> None:
-        """Remember the steps that a module takes out of its input."""
-        if name in PASSING and args and self.is_input(args[0]):
-            for tensor in tensors_in(result):
-                self._slices[tensor] = True
-
-    def is_input(self, value: Any) -> bool:
-        """Whether a tensor is the module's input, or a part of it."""
-        return isinstance(value, Tensor) and value in self._slices
-
-
 class Tracer(TorchFunctionMode):
     """Follows the currents of one forward pass.
 
@@ -134,7 +105,7 @@ class Tracer(TorchFunctionMode):
         self.unfollowed: dict[str, str] = {}
         self.seen: set[int] = set()
         self._stack: list[tuple[str, nn.Module]] = []
-        self._inside: list[_Inside] = []
+        self._inside: list[Inside] = []
         self._paused = False
 
     @contextmanager
@@ -347,7 +318,7 @@ class Tracer(TorchFunctionMode):
             self._stack.append((name, part))
             if name in self.neurons and not self._inside:
                 label = name or type(part).__name__.lower()
-                self._inside.append(_Inside(name, label, self.neurons[name], next(tensors_in((args, kwargs)), None)))
+                self._inside.append(Inside(name, label, self.neurons[name], next(tensors_in((args, kwargs)), None)))
 
         return self._unseen(hook)
 
@@ -377,7 +348,7 @@ class Tracer(TorchFunctionMode):
 
         return quiet
 
-    def _fire(self, inside: _Inside, module: nn.Module, output: Any) -> None:
+    def _fire(self, inside: Inside, module: nn.Module, output: Any) -> None:
         if isinstance(module, nn.RNNBase | nn.RNNCellBase):
             for tensor in tensors_in(output):
                 if tensor not in self.flow.sources:  # gated: not followed, but known as a source
@@ -408,7 +379,7 @@ class Tracer(TorchFunctionMode):
                     )
         for key, outputs in inside.outputs.items():
             recurrent = key in self.recurrent
-            place = _placed(outputs, given if not inside.replaces_input else None, neuron, recurrent)
+            place = placed(outputs, given if not inside.replaces_input else None, neuron, recurrent)
             if place is None or sum(other in self.recurrent for other in inside.outputs) > 1:
                 reason = f"the recurrent part of {type(module).__name__} is more than one product with weights per step"
                 current, complete = None, False
@@ -417,11 +388,11 @@ class Tracer(TorchFunctionMode):
             terms = [term for term in inside.terms[key] if term is not None]
             term = None
             if len(terms) == len(outputs):
-                parts = [_placed([t[k] for t in terms], place, neuron, recurrent) for k in (0, 1)]
+                parts = [placed([t[k] for t in terms], place, neuron, recurrent) for k in (0, 1)]
                 term = Term(*parts)  # type: ignore[arg-type]
             constant = inside.biases[key]
             if constant is not None:
-                constant = _placed([constant] * len(outputs), place, neuron, recurrent)
+                constant = placed([constant] * len(outputs), place, neuron, recurrent)
             if current is not None:
                 current = current.plus(
                     Current({key: term}, constant, None if constant is None else torch.zeros_like(constant))
@@ -441,21 +412,3 @@ def _overwrites(name: str) -> bool:
         "__imul__",
         "__itruediv__",
     )
-
-
-def _placed(values: list[Tensor], like: Tensor | None, neuron: Neuron, recurrent: bool) -> Tensor | None:
-    """Return what was computed inside a module of neurons in the shape of its input, time included."""
-    axis = neuron.time_axis
-    if axis is None:
-        if len(values) != 1:
-            return None
-        whole = values[0]
-    elif len(values) == 1 and (like is None or values[0].shape == like.shape):
-        whole = values[0]
-    else:
-        if recurrent and neuron.delay:
-            values = [torch.zeros_like(values[0])] * neuron.delay + values[: -neuron.delay]
-        whole = torch.stack(values, min(axis, 1))
-    if like is None or whole.shape == like.shape or like.ndim == 0:
-        return whole
-    return whole.reshape(like.shape) if whole.numel() == like.numel() else None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import eiplatform
+from analyses.inputs import excitatory, spiking
 from eiplatform.datasets import Split
 from eiplatform.errors import EIPlatformError, SumRuleError, UnknownNameError
 from eiplatform.foreign import ForeignNetwork, Neuron, Probe, adapt, probe
@@ -80,6 +81,21 @@ def reset(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, Leaky):
             part.u = 0.0
+
+
+def test_a_shortcut_on_the_left_names_no_population() -> None:
+    class Left(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tanh(x + self.fc(x))
+
+    module, x = Left(), torch.randn(3, 4)
+    signals = everything(adapt(module, x), x)
+    each = torch.cat([module.fc.weight.detach() * x[:, None], torch.diag_embed(x)], -1)
+    torch.testing.assert_close(signals["fc"]["current_inh"][0], (-each).clamp(min=0).sum(-1))
 
 
 def test_declared_neurons_called_in_a_loop_have_a_time_axis() -> None:
@@ -372,6 +388,7 @@ def test_recorded_into_the_store(tmp_path: Path) -> None:
     assert data.attrs["role"] == "mixed" and data.sizes == {"sample": 9, "time": 6, "neuron": 144}
     assert {"channel", "row", "col"} <= set(data.coords) and {"bias", "norm_shift"} <= set(data.data_vars)
     assert np.abs(data["norm_shift"].values).max() > 0.1
+    assert list(excitatory(tree)) == ["2", "4"] and list(spiking(tree)) == ["2"]  # what analyses read
     index = data.ei.balance_index()
     assert np.isfinite(index.values).any()
     readout = tree["4"].ds["drive"].values.mean(1)
