@@ -46,8 +46,8 @@ def label_of(tree: xr.DataTree) -> str:
 
 
 def excitatory(tree: xr.DataTree) -> dict[str, xr.Dataset]:
-    """Return the excitatory populations of a recording, in the order of the network."""
-    return {name: data for name, data in populations_of(tree).items() if data.attrs["role"] == "E"}
+    """Return the excitatory populations of a recording (of a foreign network all), in its order."""
+    return {name: data for name, data in populations_of(tree).items() if data.attrs["role"] in ("E", "mixed")}
 
 
 def spiking(tree: xr.DataTree) -> dict[str, xr.Dataset]:

@@ -1,6 +1,7 @@
 """eiplatform: excitation and inhibition in trained spiking networks, measured against cortex.
 
-Importing the package is cheap; :func:`open` and the accessors load xarray when first used.
+Importing the package is cheap; :func:`open` and the accessors load xarray when first used,
+:func:`adapt` and :func:`probe` torch.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from eiplatform.errors import EIPlatformError
 
 if TYPE_CHECKING:
+    from eiplatform.foreign import adapt, probe
     from eiplatform.store.reader import open_recording as open  # noqa: A004
 
 __version__ = "0.1.0"
-__all__ = ["EIPlatformError", "__version__", "open"]
+__all__ = ["EIPlatformError", "__version__", "adapt", "open", "probe"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +24,8 @@ def __getattr__(name: str) -> Any:
         from eiplatform.store.reader import open_recording
 
         return open_recording
+    if name in ("adapt", "probe"):
+        import eiplatform.foreign
+
+        return getattr(eiplatform.foreign, name)
     raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")

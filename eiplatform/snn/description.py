@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +16,9 @@ class PopulationInfo(NamedTuple):
 
     Attributes
     ----------
-    role : {"E", "I"}
-        The neurons of a network without Dale's law stand as ``E``.
+    role : {"E", "I", "mixed"}
+        The neurons of a network without Dale's law stand as ``E``; those of a foreign network,
+        whose outgoing weights have either sign, as ``mixed``.
     shape : tuple of int
         ``(neurons,)``, or ``(channels, rows, columns)`` of a convolutional layer.
     signals : tuple of str
@@ -25,6 +28,8 @@ class PopulationInfo(NamedTuple):
     threshold, decay : float or None
         Of spiking neurons; ``decay`` is ``1 - 1/tau``.
     reset : {"soft", "hard"} or None
+    attrs : mapping
+        Further attributes for the store, e.g. ``sign_rule`` of a foreign network.
     """
 
     role: str
@@ -34,6 +39,7 @@ class PopulationInfo(NamedTuple):
     threshold: float | None
     decay: float | None
     reset: str | None
+    attrs: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def n_neurons(self) -> int:

@@ -59,6 +59,8 @@ SIGNALS: dict[str, Signal] = {
     "current_exc": _signal("excitatory input current", "current", sign=1),
     "current_exc_recurrent": _signal("recurrent part of the excitatory current", "current", sign=1),
     "current_exc_external": _signal("external part of the excitatory current", "current", sign=1),
+    "current_inh_recurrent": _signal("recurrent part of the inhibitory current", "current", sign=-1),
+    "current_inh_external": _signal("external part of the inhibitory current", "current", sign=-1),
     "current_exc_constant": _signal("constant part of the excitatory current", "current", sign=1),
     "current_inh": _signal("magnitude of the subtractive inhibitory current", "current", sign=-1),
     "current_net": _signal("net current, excitatory minus inhibitory", "current"),
@@ -74,6 +76,7 @@ SIGNALS: dict[str, Signal] = {
 PARAMETERS: dict[str, Signal] = {
     "bias": _signal("bias added after the gain", "current"),
     "gain_exc": _signal("excitatory gain g_E, the gain's numerator", "dimensionless"),
+    "norm_shift": _signal("shift of batch normalisation, whose scale is folded into the weights", "current"),
 }
 """Parameters per neuron that the sum rules need."""
 
@@ -120,7 +123,8 @@ def population_dataset(
         currents are measured in the units of its threshold.
     n_neurons : int
         Size of the whole population, recorded or not.
-    role : {"E", "I"}
+    role : {"E", "I", "mixed"}
+        ``mixed``: neurons of a foreign network, which excite and inhibit.
     parameters : mapping of str to array, shape (neuron,), optional
         Names from :data:`PARAMETERS`.
     events : mapping of str to array, shape (spike,), optional
@@ -143,7 +147,7 @@ def population_dataset(
     StoreError
         For a shape that does not fit the coordinates, or a negative magnitude.
     """
-    choose(role, ("E", "I"), "role")
+    choose(role, ("E", "I", "mixed"), "role")
     choose(time_units, ("step", "ms"), "time unit")
     units = {**_FIXED_UNITS, "current": current_units, "potential": current_units, "time": time_units}
     sizes = {"sample": len(sample), "time": len(time), "neuron": len(neuron)}

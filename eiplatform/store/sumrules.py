@@ -28,6 +28,8 @@ _NON_NEGATIVE = (
     "current_exc_external",
     "current_exc_constant",
     "current_inh",
+    "current_inh_recurrent",
+    "current_inh_external",
     "inhibition_div",
     "gain",
     "activity",
@@ -73,6 +75,18 @@ def _parts(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return np.abs(exc - whole), exc + whole
 
 
+def _inhibition(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    whole = _values(data, "current_inh_recurrent") + _values(data, "current_inh_external")
+    inh = _values(data, "current_inh")
+    return np.abs(inh - whole), inh + whole
+
+
+def _shifted(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    exc, inh, bias, shift = (_values(data, name) for name in ("current_exc", "current_inh", "bias", "norm_shift"))
+    error = np.abs(_values(data, "drive") - (exc - inh + bias + shift))
+    return error, exc + inh + np.abs(bias) + np.abs(shift)
+
+
 def _drive(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     driven = _values(data, "gain") * _values(data, "current_net")
     bias = _values(data, "bias")
@@ -115,6 +129,16 @@ RULES: dict[str, Rule] = {
     "net": Rule("current_net = current_exc - current_inh", ("current_net", "current_exc", "current_inh"), _net),
     "excitation": Rule(
         "current_exc = sum of its parts", ("current_exc", "current_exc_recurrent", "current_exc_external"), _parts
+    ),
+    "inhibition": Rule(
+        "current_inh = recurrent + external",
+        ("current_inh", "current_inh_recurrent", "current_inh_external"),
+        _inhibition,
+    ),
+    "shifted drive": Rule(
+        "drive = current_exc - current_inh + bias + norm_shift",
+        ("drive", "current_exc", "current_inh", "bias", "norm_shift"),
+        _shifted,
     ),
     "drive": Rule("drive = gain x current_net + bias", ("drive", "gain", "current_net", "bias"), _drive),
     "gain": Rule("gain x inhibition_div = gain_exc", ("gain", "inhibition_div", "gain_exc"), _gain),

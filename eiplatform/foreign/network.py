@@ -1,0 +1,404 @@
+"""Any torch module as a network that can be recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eiplatform.errors import EIPlatformError, choose
+from eiplatform.foreign.checks import (
+    TIMES,
+    check_module,
+    check_same,
+    find_neurons,
+    infer_time,
+    returns_state,
+    sequence_length,
+)
+from eiplatform.foreign.current import SIGN_RULES
+from eiplatform.foreign.links import pathways_of, recurrent_weights, unseen_weights
+from eiplatform.foreign.neurons import Neuron, at_rest
+from eiplatform.foreign.operations import tensors_in
+from eiplatform.foreign.recorder import Keeper, examine
+from eiplatform.foreign.report import Probe
+from eiplatform.foreign.timeline import arrange, layout_of, neuron_shape
+from eiplatform.foreign.tracer import Event, Tracer
+from eiplatform.snn.description import Pathway, PopulationInfo
+from eiplatform.snn.network import Output
+
+__all__ = ["ForeignNetwork", "adapt", "probe"]
+
+
+class ForeignNetwork(nn.Module):
+    """A torch module that is run and recorded like a network of this package; see :func:`adapt`.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The module itself, unchanged.
+    steps : int
+        Time steps of a run when none are asked for.
+    input_shape : tuple of int
+        Shape of one input, without batch and time.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        example_input: Tensor,
+        *,
+        time: str | None = None,
+        time_axis: int | None = None,
+        steps: int = 4,
+        signs: str = "contribution",
+        neurons: Mapping[str, Neuron] | None = None,
+        forward: Callable[[nn.Module, Tensor], Any] | None = None,
+        output: Callable[[Any], Tensor] | None = None,
+        reset: Callable[[nn.Module], None] | None = None,
+        carry: bool | None = None,
+    ) -> None:
+        super().__init__()
+        check_module(module, example_input)
+        self.module = module
+        self.signs = choose(signs, SIGN_RULES, "sign rule", where="signs")
+        self._neurons = find_neurons(module, neurons or {})
+        self._call = forward
+        self._pick = output
+        self._reset = reset
+        self._carry = returns_state(module) if carry is None else carry
+        self._example = example_input
+        inferred = time is None
+        if time is None:
+            time, time_axis, inside = infer_time(module, example_input, self._neurons, forward=forward, reset=reset)
+            steps = inside or steps
+        self.time = choose(time, TIMES, "kind of time", where="time")
+        self.time_axis = 0 if time_axis is None else time_axis
+        if self.time == "sequence":
+            steps = sequence_length(example_input, self.time_axis)
+        elif self.time == "static":
+            steps = 1
+        elif self.time == "inside" and not inferred:
+            steps = infer_time(module, example_input, self._neurons, forward=forward, reset=reset)[2] or steps
+        if steps < 1:
+            raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
+        self.steps = steps
+        self.input_shape = tuple(example_input.shape[2 if self.time == "sequence" else 1 :])
+        self.refresh()
+
+    def refresh(self) -> Probe:
+        """Look at the module again, after its weights or its parts have changed."""
+        x = self._first_time(self._example)
+        batch_axis = 1 if self.time == "sequence" else 0
+        batch = 2 if self.steps != 2 else 3  # no two sizes coincide
+        x = torch.cat([x] * -(-batch // x.shape[batch_axis]), batch_axis).narrow(batch_axis, 0, batch)
+        events: list[tuple[int, Event]] = []
+        step = [0]
+        tracer = Tracer(
+            self.module, self._neurons, self.signs, lambda event: events.append((step[0], event)), constants=True
+        )
+        training = self.module.training
+        self.module.eval()
+        try:
+            with torch.inference_mode(), torch.random.fork_rng():
+                torch.manual_seed(0)
+                plain = self._outputs(x, self.steps)
+                torch.manual_seed(0)
+                with tracer.following():
+                    followed = self._outputs(x, self.steps, tracer, lambda t: step.__setitem__(0, t))
+        finally:
+            self.module.train(training)
+        check_same(plain, followed)
+        self._recurrent = recurrent_weights(events, tracer)
+        order = "BT" if self.time_axis else "TB"
+        self._found, missing = examine(
+            events,
+            time=self.time,
+            steps=self.steps,
+            batch=batch,
+            order=order,
+            recurrent=self._recurrent,
+            attrs={"sign_rule": self.signs},
+        )
+        if not self._found:
+            raise EIPlatformError(
+                "nothing can be recorded",
+                where=type(self.module).__name__,
+                valid=[f"{entry.name}: {entry.why}" for entry in missing] or "a module with weights",
+            )
+        self._output_layout = None
+        if self.time in ("sequence", "inside"):
+            first = self._chosen(plain[0])
+            self._output_layout = (
+                layout_of(tuple(first.shape), self.steps, batch, 1, None, order) if first.ndim else None
+            )
+        self._paths = pathways_of(self._found, tracer)
+        self._missing = tuple([*missing, *unseen_weights(self.module, tracer, self._neurons, self._found)])
+        return self.probe()
+
+    def probe(self) -> Probe:
+        """Return what can be recorded, what cannot, and why."""
+        infos = self.populations()
+        return Probe(type(self.module).__name__, self.time, self.steps, self.signs, infos, self._paths, self._missing)
+
+    def populations(self) -> dict[str, PopulationInfo]:
+        """Return all populations by name, in the order in which they are driven."""
+        return {name: found.info for name, found in self._found.items()}
+
+    def pathways(self) -> tuple[Pathway, ...]:
+        """Return the pathways: the positive and the negative weights of each set."""
+        return self._paths
+
+    def forward(self, x: Tensor, steps: int | None = None) -> Tensor:
+        """Return the logits, see :meth:`run`."""
+        return self.run(x, steps).logits
+
+    def run(
+        self,
+        x: Tensor,
+        steps: int | None = None,
+        record: Mapping[str, frozenset[str]] | None = None,
+        state: None = None,
+        keep: Callable[[str, Tensor], Tensor] | None = None,
+    ) -> Output:
+        """Run the module from rest; it is left in the state in which it was found.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, *input_shape) or (T, B, *input_shape)
+            Time comes first, whatever the module's own order of axes.
+        steps : int, optional
+            Time steps of a static input.
+        record : mapping of str to frozenset of str, optional
+            Signals to return per population.  Recording changes no result, not even in the
+            last bit.
+        state : None
+            Foreign modules keep their own state and always start at rest.
+        keep : callable, optional
+            As of :meth:`eiplatform.snn.network.Network.run`.
+
+        Returns
+        -------
+        Output
+            `logits` are the first tensor that the module returns, averaged over time where it
+            has a time axis.
+
+        Raises
+        ------
+        EIPlatformError
+            If `x` or `steps` does not fit, or a module runs another number of times than the
+            example showed.
+        UnknownNameError
+            For a population or signal that does not exist.
+        SumRuleError
+            If the parts do not make the current that the module computed.
+        """
+        if state is not None:
+            raise EIPlatformError("a foreign network cannot start from a given state", where="state", valid="None")
+        x, steps = self._check_input(x, steps)
+        wanted = self._check_record(record or {})
+        batch = x.shape[1 if self.time == "sequence" or x.ndim == len(self.input_shape) + 2 else 0]
+        if not wanted:
+            return Output(self._logits(self._outputs(x, steps), steps, batch), {}, {})
+        if self.module.training:
+            raise EIPlatformError("the module is in training mode", where="recording", remedy="call .eval() first")
+        looped = self.time in ("steps", "static")
+        keeper = Keeper(self._found, wanted, self._recurrent, looped=looped, steps=steps, batch=batch, keep=keep)
+        tracer = Tracer(self.module, self._neurons, self.signs, keeper, needed=self._needed(wanted))
+        with torch.no_grad(), tracer.following():
+            outputs = self._outputs(x, steps, tracer, lambda step: setattr(keeper, "step", step))
+        signals = keeper.finish()
+        return Output(self._logits(outputs, steps, batch), signals, {})
+
+    # -- running
+
+    def _outputs(
+        self, x: Tensor, steps: int, tracer: Tracer | None = None, tell: Callable[[int], None] | None = None
+    ) -> list[Any]:
+        """Return what the module returns, once or step by step."""
+        outputs = []
+        sequence = x.ndim == len(self.input_shape) + 2
+        with at_rest(self.module):
+            if self._reset is not None:
+                self._reset(self.module)
+            if tracer is not None:
+                for name, neuron in self._neurons.items():
+                    if neuron.switch is not None:
+                        setattr(self.module.get_submodule(name), neuron.switch, True)
+            carried: list[Any] = []
+            for step in range(steps if self.time == "steps" else 1):
+                if tell is not None:
+                    tell(step)
+                shown = x[step] if self.time == "steps" and sequence else x
+                if self.time == "sequence" and self.time_axis == 1:
+                    shown = shown.transpose(0, 1)
+                if tracer is not None:
+                    shown = tracer.shown(shown)
+                output = self._call(self.module, shown) if self._call else self.module(shown, *carried)
+                if self._carry and self.time == "steps":
+                    output, *carried = output
+                if tracer is not None:
+                    tracer.finish(output)
+                outputs.append(output)
+        return outputs
+
+    def _chosen(self, output: Any) -> Tensor:
+        found = next(tensors_in(output), None) if self._pick is None else self._pick(output)
+        if not isinstance(found, Tensor):
+            raise EIPlatformError(
+                f"the module returned {type(output).__name__}, in which there is no tensor",
+                where=type(self.module).__name__,
+                remedy="output=... says which tensor of it to take",
+            )
+        return found
+
+    def _logits(self, outputs: list[Any], steps: int, batch: int) -> Tensor:
+        chosen = [self._chosen(output) for output in outputs]
+        if self.time in ("steps", "static"):
+            return chosen[0] if len(chosen) == 1 else torch.stack(chosen).mean(0)
+        first = chosen[0]
+        if self._output_layout in (None, "call", "held"):
+            return first
+        return arrange(
+            first, str(self._output_layout), steps, batch, neuron_shape(first.shape, str(self._output_layout))
+        ).mean(0)
+
+    def _first_time(self, example: Tensor) -> Tensor:
+        """Return the example with the axes that :meth:`run` takes."""
+        return example.transpose(0, 1) if self.time == "sequence" and self.time_axis == 1 else example
+
+    def _check_input(self, x: Tensor, steps: int | None) -> tuple[Tensor, int]:
+        """Return the input as the module's kind of time takes it, and the number of steps."""
+        n_dims = len(self.input_shape)
+        if tuple(x.shape[x.ndim - n_dims :]) != self.input_shape or x.ndim not in (n_dims + 1, n_dims + 2):
+            shape = ", ".join(map(str, self.input_shape))
+            valid = f"(batch, {shape})"
+            raise EIPlatformError(
+                f"the input has shape {tuple(x.shape)}", where="network", valid=f"{valid} or (time, {valid[1:]}"
+            )
+        if steps is not None and steps < 1:
+            raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
+        if x.ndim == n_dims + 2:
+            if self.time in ("static", "inside"):
+                raise EIPlatformError(
+                    f"a module whose time is '{self.time}' takes no sequence", where="network", valid="(batch, ...)"
+                )
+            if steps not in (None, x.shape[0]):
+                raise EIPlatformError(f"{steps} steps were asked for of a sequence of {x.shape[0]}", where="steps")
+            return x, x.shape[0]
+        if self.time in ("static", "inside") and steps not in (None, self.steps):
+            why = "it has no time" if self.time == "static" else "it loops over its own steps"
+            raise EIPlatformError(
+                f"{steps} steps were asked for of a module, but {why}", where="steps", valid=str(self.steps)
+            )
+        steps = self.steps if steps is None else steps
+        if self.time == "sequence":
+            x = x.unsqueeze(0).expand(steps, *x.shape)
+        return x, steps
+
+    def _check_record(self, record: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+        infos = self.populations()
+        for population, names in record.items():
+            for name in names:
+                choose(
+                    name,
+                    infos[choose(population, infos, "population", where="record")].signals,
+                    "signal",
+                    where=population,
+                )
+        return {population: frozenset(names) for population, names in record.items() if names}
+
+    def _needed(self, wanted: Mapping[str, frozenset[str]]) -> frozenset[str]:
+        """Return the weights whose parts some wanted current consists of."""
+        return frozenset(
+            term
+            for name, signals in wanted.items()
+            if any(signal.startswith("current_") for signal in signals)
+            for term in self._found[name].terms
+        )
+
+
+def adapt(module: nn.Module, example_input: Tensor, **options: Any) -> ForeignNetwork:
+    """Make any torch module a network that can be recorded.
+
+    Excitatory current is what arrives through positive weights, inhibitory what arrives through
+    negative ones; see :mod:`eiplatform.foreign.current` for inputs of either sign.  The module
+    itself is neither changed nor copied.
+
+    Parameters
+    ----------
+    module : nn.Module
+        With parameters in float32 or float64.
+    example_input : Tensor
+        What the module takes, with a batch axis: it is run a few times on it.
+    time : {"static", "steps", "sequence", "inside"}, optional
+        ``static``: no time, T = 1.  ``steps``: one call per step.  ``sequence``: one call takes
+        all steps.  ``inside``: one call takes a static input and loops over its own steps.
+        Default: told from the example, if it can be told.
+    time_axis : int, optional
+        Axis of time in the input of a ``sequence``: 0 (default) or 1.
+    steps : int
+        Calls per run for ``steps`` (default 4).
+    signs : {"contribution", "weight"}
+        Sign rule.
+    neurons : mapping of str to Neuron, optional
+        How to read modules of neurons that no adapter knows, by name or wildcard.
+    forward : callable, optional
+        ``forward(module, x)`` calls the module in place of ``module(x)``.
+    output : callable, optional
+        Takes what the module returned to the tensor whose mean over time are the logits;
+        default: its first tensor.
+    reset : callable, optional
+        ``reset(module)`` brings a module of no known framework to rest.
+    carry : bool, optional
+        Whether the module takes and returns its state, ``module(x, state) -> (output, state)``
+        (``steps`` only); default: whether it is Norse's.
+
+    Returns
+    -------
+    ForeignNetwork
+
+    Raises
+    ------
+    EIPlatformError
+        If the module does not run, cannot be followed, or has nothing to record.
+
+    Examples
+    --------
+    >>> network = adapt(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2)), torch.rand(1, 3))
+    >>> {name: info.signals for name, info in network.populations().items()}["0"]
+    ('current_exc', 'current_inh', 'current_net', 'drive', 'activity')
+    """
+    return ForeignNetwork(module, example_input, **options)
+
+
+def probe(module: nn.Module, example_input: Tensor, **options: Any) -> Probe:
+    """Say what of a module can be recorded, what cannot, and why.
+
+    Parameters
+    ----------
+    module, example_input, **options
+        As for :func:`adapt`.
+
+    Returns
+    -------
+    Probe
+        ``print`` it, or show it in a notebook.
+
+    Examples
+    --------
+    >>> print(probe(nn.Linear(3, 2), torch.rand(1, 3)))
+    Linear: time static, T = 1, signs by contribution
+    <BLANKLINE>
+    populations
+      name    neurons  shape  signals
+      linear  2        2      current_exc, current_inh, current_net, drive
+    <BLANKLINE>
+    pathways
+      weights             source  target  sign
+      linear              input   linear  +
+      linear subtractive  input   linear  -
+    """
+    return adapt(module, example_input, **options).probe()
