@@ -161,7 +161,7 @@ class ForeignNetwork(nn.Module):
         steps: int | None = None,
         record: Mapping[str, frozenset[str]] | None = None,
         state: None = None,
-        keep: Callable[[str, Tensor], Tensor] | None = None,
+        keep: Callable[[str, str, Tensor], Tensor] | None = None,
     ) -> Output:
         """Run the module from rest; it is left in the state in which it was found.
 

@@ -178,7 +178,7 @@ class Keeper:
         looped: bool,
         steps: int,
         batch: int,
-        keep: Callable[[str, Tensor], Tensor] | None,
+        keep: Callable[[str, str, Tensor], Tensor] | None,
     ) -> None:
         self.populations = populations
         self.wanted = wanted
@@ -211,7 +211,7 @@ class Keeper:
                 if found.layout == "call":
                     self.signals[name].setdefault(signal, []).append(values.clone())
                 else:
-                    self.signals[name][signal] = self._kept(name, values.clone())
+                    self.signals[name][signal] = self._kept(name, signal, values.clone())
 
     def _value(self, name: str, signal: str, event: Event, whole: Term | None) -> Tensor:
         if signal == "drive":
@@ -264,8 +264,8 @@ class Keeper:
                 remedy=remedy,
             )
 
-    def _kept(self, name: str, values: Tensor) -> Tensor:
-        return values if self.keep is None else self.keep(name, values)
+    def _kept(self, name: str, signal: str, values: Tensor) -> Tensor:
+        return values if self.keep is None else self.keep(name, signal, values)
 
     def finish(self) -> dict[str, dict[str, Tensor]]:
         """Return all signals, with time as the first axis."""
@@ -283,6 +283,6 @@ class Keeper:
                 if isinstance(values, list):
                     if len(values) != self.steps:
                         raise EIPlatformError(f"it ran {len(values)} times in {self.steps} steps", where=name)
-                    values = self._kept(name, torch.stack(values))
+                    values = self._kept(name, signal, torch.stack(values))
                 kept[name][signal] = values
         return kept

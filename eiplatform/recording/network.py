@@ -106,7 +106,7 @@ def record_network(
             source = {
                 "kind": "network",
                 "label": label,
-                "name": type(network).__name__,
+                "name": type(getattr(network, "module", network)).__name__,
                 "steps": plan.steps,
                 "split": plan.spec.split,
                 "samples": len(plan.positions),
@@ -278,9 +278,9 @@ def _label(
 ) -> xr.Dataset:
     info: PopulationInfo = plan.infos[population]
     place = np.unravel_index(neurons, info.shape)
-    attrs: dict[str, Any] = {}
+    attrs: dict[str, Any] = dict(info.attrs)
     if info.threshold is not None:
-        attrs = {"threshold": info.threshold, "membrane_decay": info.decay, "reset": info.reset}
+        attrs |= {"threshold": info.threshold, "membrane_decay": info.decay, "reset": info.reset}
     return population_dataset(
         {name: values.astype(bool) if name == "spikes" else values for name, values in arrays.items()},
         sample=coords["sample"],
