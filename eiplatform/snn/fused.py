@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from eiplatform.snn.backend import current
 from eiplatform.snn.neuron import LIF, advance_block, real_type, rewind_block, sample_blocks, steps_of
 
 __all__ = ["Fused", "ei_spikes", "replace_zeros"]
@@ -43,7 +44,7 @@ class Fused(NamedTuple):
 SIGNALS = Fused._fields[2:]
 
 
-class _Weights(NamedTuple):
+class Weights(NamedTuple):
     sub: Tensor | None
     div: Tensor
     gain_exc: Tensor
@@ -96,12 +97,16 @@ def ei_spikes(
     >>> fused.drive.item()  # (3 - 0.5) / 0.5 - 1
     4.0
     """
-    options = _Options(neuron, steps or len(currents), stabilised, straight_through, keep)
-    outputs = _EISpikes.apply(currents.contiguous(), weight_sub, weight_div, gain_exc, bias, membrane, options)  # type: ignore[no-untyped-call]
+    options = Options(neuron, steps or len(currents), stabilised, straight_through, keep)
+    if current() == "compiled":
+        from eiplatform.snn.fused_compiled import CompiledSpikes as Function
+    else:
+        Function = _EISpikes
+    outputs = Function.apply(currents.contiguous(), weight_sub, weight_div, gain_exc, bias, membrane, options)  # type: ignore[no-untyped-call]
     return Fused(*outputs)
 
 
-class _Options(NamedTuple):
+class Options(NamedTuple):
     neuron: LIF
     steps: int
     stabilised: bool
@@ -160,7 +165,7 @@ class _Step(NamedTuple):
     drive: Tensor
 
 
-def _drive(block: Tensor, w: _Weights, options: _Options, scratch: _Scratch, t: int) -> _Step:
+def _drive(block: Tensor, w: Weights, options: Options, scratch: _Scratch, t: int) -> _Step:
     """Compute the drive from the currents (samples, places..., channels) of a block."""
     n_exc = len(w.bias)
     rows = block.flatten(0, -2).to(w.bias.dtype)
@@ -194,12 +199,12 @@ class _EISpikes(torch.autograd.Function):
         gain_exc: Tensor,
         bias: Tensor,
         membrane: Tensor | None,
-        options: _Options,
+        options: Options,
     ) -> tuple[Tensor | None, ...]:
         ctx.save_for_backward(currents, weight_sub, weight_div, gain_exc, bias, membrane)
         ctx.options = options
         ctx.set_materialize_grads(False)
-        w = _weights(currents, weight_sub, weight_div, gain_exc, bias)
+        w = weights_of(currents, weight_sub, weight_div, gain_exc, bias)
         shape = (*currents.shape[1:-1], len(bias))
         spikes = currents.new_empty((options.steps, *shape))
         last = w.bias.new_empty(shape)
@@ -227,10 +232,10 @@ class _EISpikes(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         currents, weight_sub, weight_div, gain_exc, bias, membrane = ctx.saved_tensors
-        options: _Options = ctx.options
-        w = _weights(currents, weight_sub, weight_div, gain_exc, bias)
+        options: Options = ctx.options
+        w = weights_of(currents, weight_sub, weight_div, gain_exc, bias)
         real = w.bias.dtype
-        grad_w = _Weights(*(None if v is None else torch.zeros_like(v) for v in w))  # type: ignore[arg-type]
+        grad_w = Weights(*(None if v is None else torch.zeros_like(v) for v in w))  # type: ignore[arg-type]
         grad_currents = torch.empty_like(currents)
         grad_membrane = None if membrane is None else torch.empty_like(membrane)
         grad_spikes, grad_last, grad_voltage, *grad_kept = grads
@@ -270,9 +275,9 @@ def _rewind_drive(
     grad_drive: Tensor,
     step: _Step,
     kept: dict[str, Tensor | None],
-    w: _Weights,
-    grad_w: _Weights,
-    options: _Options,
+    w: Weights,
+    grad_w: Weights,
+    options: Options,
     scratch: _Scratch,
     out: Tensor,
 ) -> None:
@@ -311,9 +316,9 @@ def _rewind_drive(
     target[:, n_exc:] = grad_activity.neg_()
 
 
-def _weights(currents: Tensor, *values: Tensor | None) -> _Weights:
+def weights_of(currents: Tensor, *values: Tensor | None) -> Weights:
     real = real_type(currents)
-    return _Weights(*(None if v is None else v.to(real) for v in values))  # type: ignore[arg-type]
+    return Weights(*(None if v is None else v.to(real) for v in values))  # type: ignore[arg-type]
 
 
 def _rows(x: Tensor) -> Tensor:
