@@ -4,7 +4,7 @@
     Operations of PyTorch, on any device.
 ``compiled``
     One pass over memory in each direction, in C++ that is compiled for this processor on first
-    use (some seconds, then cached).  On CPUs; the same numbers up to rounding.
+    use (some seconds, then cached), on a CPU.  The same numbers up to rounding.
 """
 
 from __future__ import annotations

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eiplatform.snn.compiled import SURROGATES, Block, call
+from eiplatform.errors import DeviceError
+from eiplatform.snn.compiled import SURROGATES, TYPES, Block, call
 from eiplatform.snn.compiled import Sequence as Pointer
-from eiplatform.snn.fused import SIGNALS, Options, Weights, replace_zeros, weights_of
+from eiplatform.snn.fused_parts import SIGNALS, Options, Weights, replace_zeros, weights_of
 from eiplatform.snn.neuron import sample_blocks
 
 __all__ = ["CompiledSpikes"]
@@ -35,6 +36,12 @@ class CompiledSpikes(torch.autograd.Function):
         options: Options,
     ) -> tuple[Tensor | None, ...]:
         """Return the fields of ``Fused``."""
+        if currents.device.type != "cpu" or currents.dtype not in TYPES:
+            raise DeviceError(
+                f"the compiled backend cannot compute with {currents.dtype} on {currents.device}",
+                valid=f"{', '.join(TYPES.values())} on a CPU",
+                remedy="choose the eager backend",
+            )
         w = weights_of(currents, weight_sub, weight_div, gain_exc, bias)
         start = None if membrane is None else membrane.to(w.bias.dtype).contiguous()
         shape = (*currents.shape[1:-1], len(bias))
@@ -72,7 +79,7 @@ class CompiledSpikes(torch.autograd.Function):
         grad_spikes, grad_last, *grad_kept = grads
         into = dict(zip(SIGNALS, grad_kept, strict=True))
         mixing = _mixing(w)
-        blocks = sample_blocks(currents[..., :n_exc])
+        blocks = sample_blocks(currents[..., :n_exc]) if saved is None else [slice(0, currents.shape[1])]
         mixed = w.bias.new_empty(_mixed_shape(currents, blocks[0], mixing)) if saved is None else saved
         buffer = torch.empty_like(mixed)
         grad_currents = torch.empty_like(currents)

@@ -122,7 +122,7 @@ def test_bf16_is_opt_in_and_said(tmp_path: Path, plain: Any) -> None:
     assert result.validation_accuracy > plain.validation_accuracy - 0.2
     facts = json.loads((result.out / "result.json").read_text())["software"]
     assert facts["precision"] == "bf16" and facts["processes"] == 1
-    assert facts["runs_on"] == "cpu, 1 thread, bf16, 1 process" == describe(small("training.precision=bf16"))
+    assert facts["runs_on"] == "cpu, 1 thread, bf16, eager, 1 process" == describe(small("training.precision=bf16"))
     assert json.loads((plain.out / "result.json").read_text())["software"]["precision"] == "float32"
 
 
@@ -250,7 +250,7 @@ def test_the_command_line_says_what_it_computes_on(
     monkeypatch.delenv("RANK", raising=False)
     arguments = ["train", "--out", str(tmp_path / "o"), "--set", *SMALL, "network.hidden=[8]"]
     assert main([*arguments, "--data-root", str(tmp_path / "data")]) == 0
-    assert capsys.readouterr().out.startswith("computing on cpu, 1 thread, float32, 1 process\n")
+    assert capsys.readouterr().out.startswith("computing on cpu, 1 thread, float32, eager, 1 process\n")
     assert load_config(tmp_path / "o" / "config.yml").dataset.root == str(tmp_path / "data")
     monkeypatch.setitem(sys.modules, "pooch", None)
     other = ["train", "--out", str(tmp_path / "p"), "--set", *SMALL, "dataset.name=cifar10"]
