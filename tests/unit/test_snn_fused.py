@@ -87,13 +87,7 @@ def _block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(neuron_module, "BLOCK", request.param)
 
 
-@pytest.fixture(params=["eager", pytest.param("compiled", marks=needs_compiler)])
-def _backend(request: pytest.FixtureRequest) -> Iterator[None]:
-    with backend.use_backend(request.param):
-        yield
-
-
-@pytest.mark.usefixtures("_block", "_backend")
+@pytest.mark.usefixtures("_block", "each_backend")
 @pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize("static", [True, False])
 @pytest.mark.parametrize(("stabilised", "through"), [(True, True), (True, False), (False, True)])
@@ -127,7 +121,7 @@ def test_values_and_gradients(neuron: LIF, static: bool, stabilised: bool, throu
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11, msg=name)
 
 
-@pytest.mark.usefixtures("_backend")
+@pytest.mark.usefixtures("each_backend")
 @pytest.mark.parametrize("static", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_what_is_kept_changes_nothing(static: bool, dtype: torch.dtype) -> None:
@@ -142,7 +136,7 @@ def test_what_is_kept_changes_nothing(static: bool, dtype: torch.dtype) -> None:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
-@pytest.mark.usefixtures("_backend")
+@pytest.mark.usefixtures("each_backend")
 def test_the_net_current_may_be_given() -> None:
     x = make(T)
     net = x.currents[..., :N_E] - x.currents[..., N_E:] @ x.weight_sub.T
@@ -160,7 +154,7 @@ def test_the_net_current_may_be_given() -> None:
     assert torch.equal(given.spikes, whole.spikes)
 
 
-@pytest.mark.usefixtures("_backend")
+@pytest.mark.usefixtures("each_backend")
 def test_half_precision_currents_are_computed_with_in_single_precision() -> None:
     x = make(T, dtype=torch.float32)
     rounded = x.currents.bfloat16().requires_grad_()
