@@ -71,7 +71,7 @@ inline float exp_negative(float x) {
     float sum = 1.0f / 5040;
     sum = sum * r + 1.0f / 720; sum = sum * r + 1.0f / 120; sum = sum * r + 1.0f / 24; sum = sum * r + 1.0f / 6;
     sum = sum * r + 1.0f / 2; sum = sum * r + 1.0f; sum = sum * r + 1.0f;
-    int32_t bits;
+    uint32_t bits;
     std::memcpy(&bits, &shifted, 4);
     bits = (bits + 127) << 23;
     float power;
@@ -90,7 +90,7 @@ inline double exp_negative(double x) {
     sum = sum * r + 1.0 / 362880; sum = sum * r + 1.0 / 40320; sum = sum * r + 1.0 / 5040; sum = sum * r + 1.0 / 720;
     sum = sum * r + 1.0 / 120; sum = sum * r + 1.0 / 24; sum = sum * r + 1.0 / 6; sum = sum * r + 1.0 / 2;
     sum = sum * r + 1.0; sum = sum * r + 1.0;
-    int64_t bits;
+    uint64_t bits;
     std::memcpy(&bits, &shifted, 8);
     bits = (bits + 1023) << 52;
     double power;

@@ -66,6 +66,7 @@ def ei_spikes(
 
     Examples
     --------
+    >>> import torch
     >>> currents = torch.tensor([[[3.0, 1.0]]])  # one E and one I neuron
     >>> half, one = torch.full((1, 1), 0.5), torch.ones(1)
     >>> fused = ei_spikes(currents, half, half, one, -one, None, neuron=LIF(), keep=frozenset({"drive"}))
