@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from eiplatform.config import load_config
 from eiplatform.snn import build_network, dale, initialise_network
+from eiplatform.snn.backend import use_backend
 
 sys.path.insert(0, str(Path(__file__).parent))
 import published
@@ -37,7 +38,10 @@ NETWORKS: dict[str, tuple[tuple[int, ...], tuple[int | str, ...]]] = {
     "vgg8": ((3, 32, 32), VGG8),
     "mlp4": ((1, 28, 28), (500, 500, 300)),
 }
-VARIANTS = ("published ei", "published bn", "ours ei", "ours bn", "ours ei bf16", "ours bn bf16")
+VARIANTS = (
+    *("published ei", "published bn", "ours ei", "ours bn", "ours ei compiled", "ours bn compiled"),
+    *("ours ei bf16", "ours bn bf16", "ours ei bf16 compiled"),
+)
 
 Run = Callable[[], None]
 
@@ -71,15 +75,16 @@ def theirs(name: str, circuit: str, weights: nn.Module) -> nn.Module:
     return network
 
 
-def check(name: str, circuit: str) -> tuple[float, float]:
+def check(name: str, circuit: str, used: str) -> tuple[float, float]:
     """Return the relative difference of the logits and of the gradient, in float64."""
     x, y = batch_of(name, 8)
     network = ours(name, circuit, x)
     other = theirs(name, circuit, network).double()
     network.double()
-    logits = [side(x.double()) for side in (network, other)]
-    for side in logits:
-        functional.cross_entropy(side, y).backward()
+    with use_backend(used):
+        logits = [side(x.double()) for side in (network, other)]
+        for side in logits:
+            functional.cross_entropy(side, y).backward()
     pairs = published.counterparts(other, network)
     gradients = [torch.cat([p.grad.flatten() for p in side if p.grad is not None]) for side in zip(*pairs, strict=True)]
     return relative(*logits), relative(*gradients)
@@ -92,7 +97,8 @@ def relative(a: Tensor, b: Tensor) -> float:
 
 def variant(name: str, label: str, size: int) -> tuple[Run, Run]:
     """Return a training step and an inference."""
-    who, circuit, *precision = label.split()
+    who, circuit, *options = label.split()
+    bf16, used = "bf16" in options, "compiled" if "compiled" in options else "eager"
     x, y = batch_of(name, size)
     network = ours(name, circuit, x)
     if who == "published":
@@ -102,23 +108,26 @@ def variant(name: str, label: str, size: int) -> tuple[Run, Run]:
         def update() -> None:
             published.sgd_step(parameters, momenta, 1e-3)
     else:
-        optimiser = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4)
+        # As eiplatform.training does.
+        fused = True if used == "compiled" else None
+        optimiser = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, weight_decay=5e-4, fused=fused)
         dale.attach(optimiser, network)
         update = optimiser.step  # type: ignore[assignment]
 
     def forward() -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bool(precision)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             return network(x)
 
     def train() -> None:
         network.train()
         network.zero_grad()
-        functional.cross_entropy(forward().float(), y).backward()
+        with use_backend(used):
+            functional.cross_entropy(forward().float(), y).backward()
         update()
 
     def infer() -> None:
         network.eval()
-        with torch.no_grad():
+        with torch.no_grad(), use_backend(used):
             forward()
 
     return train, infer
@@ -161,9 +170,9 @@ def main() -> None:
         print(json.dumps(int(status.partition("VmHWM:")[2].split()[0])))
         return
     print(f"{asked.network}, batch {asked.batch}, T = {STEPS}, {asked.threads} threads, torch {torch.__version__}")
-    for circuit in ("ei", "bn"):
-        logits, gradients = check(asked.network, circuit)
-        print(f"published and ours, {circuit}: logits differ by {logits:.0e}, gradient by {gradients:.0e}")
+    for circuit, used in (("ei", "eager"), ("ei", "compiled"), ("bn", "eager")):
+        logits, gradients = check(asked.network, circuit, used)
+        print(f"published and ours, {circuit}, {used}: logits differ by {logits:.0e}, gradient by {gradients:.0e}")
         if not max(logits, gradients) < 1e-9:
             raise SystemExit("these are not the same computation")
     runs = {label: variant(asked.network, label, asked.batch) for label in asked.variants}
@@ -178,7 +187,7 @@ def main() -> None:
     medians = {
         key: [statistics.median(column) for column in zip(*values, strict=True)] for key, values in found.items()
     }
-    header = f"{'':14} | {'step, s':>8} {'(cpu)':>8} {'speed-up':>8} | {'infer, s':>8} {'(cpu)':>8} {'speed-up':>8} |"
+    header = f"{'':21} | {'step, s':>8} {'(cpu)':>8} {'speed-up':>8} | {'infer, s':>8} {'(cpu)':>8} {'speed-up':>8} |"
     print(header + (" peak, GB" if not asked.no_memory else ""))
     for label in asked.variants:
         parts = []
@@ -187,7 +196,7 @@ def main() -> None:
             base = medians.get(("published ei", kind), [float("nan")])[0]
             parts.append(f"{wall:8.3f} {cpu:8.3f} {base / wall:7.2f}x")
         memory = "" if asked.no_memory else f" {peak_memory(asked.network, label, asked.batch, asked.threads):8.2f}"
-        print(f"{label:14} | {parts[0]} | {parts[1]} |{memory}", flush=True)
+        print(f"{label:21} | {parts[0]} | {parts[1]} |{memory}", flush=True)
 
 
 if __name__ == "__main__":

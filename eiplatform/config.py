@@ -163,6 +163,11 @@ class TrainingConfig(_Frozen):
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     accumulate: int = Field(1, ge=1, description="parts in which a batch is worked off, to need less memory")
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast while training")
+    backend: Literal["eager", "compiled", "auto"] = Field(
+        "eager",
+        description="compiled: faster on a CPU, through a C++ compiler, with other rounding errors; "
+        "auto: compiled where it can be",
+    )
     tensorboard: bool = Field(False, description="write the metrics for TensorBoard too")
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int | None = Field(
@@ -170,11 +175,13 @@ class TrainingConfig(_Frozen):
     )
 
     @model_validator(mode="after")
-    def _warmup_ends(self) -> TrainingConfig:
+    def _fits_together(self) -> TrainingConfig:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
         if self.accumulate > self.batch_size:
             raise ValueError(f"accumulate ({self.accumulate}) must not exceed batch_size ({self.batch_size})")
+        if self.backend == "compiled" and self.device != "cpu":
+            raise ValueError(f"the compiled backend is for device cpu, not {self.device}")
         return self
 
 

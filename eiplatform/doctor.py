@@ -58,7 +58,7 @@ def examine() -> list[Finding]:
             "C++ compiler",
             compiler is not None,
             compiler or "none",
-            "install g++ or clang++, or simulate with --device numpy",
+            "install g++ or clang++, or simulate with --device numpy and train with the eager backend",
             optional=True,
         ),
     ]

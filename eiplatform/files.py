@@ -15,6 +15,7 @@ from eiplatform.errors import OutputExistsError, StoreError
 __all__ = [
     "OWNED",
     "atomic_write",
+    "cache_directory",
     "claim_directory",
     "claim_file",
     "content_hash",
@@ -26,6 +27,14 @@ __all__ = [
 
 OWNED = ".eiplatform"
 """Marker of directories that eiplatform made, and hence may empty when told to overwrite."""
+
+
+def cache_directory() -> Path:
+    """Return the folder of everything that may be deleted and made again."""
+    if path := os.environ.get("EIPLATFORM_CACHE"):
+        return Path(path)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "eiplatform"
 
 
 def atomic_write(path: Path, write: Callable[[Path], object]) -> None:

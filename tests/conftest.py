@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +176,14 @@ def network_recording(tmp_path: Path) -> Callable[..., Path]:
 def circuit_recording(tmp_path: Path) -> Callable[..., Path]:
     """Return :func:`write_circuit` with names instead of paths."""
     return lambda name="circuit", **options: write_circuit(tmp_path / name, **options)
+
+
+@pytest.fixture(params=["eager", "compiled"])
+def each_backend(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run a test with either backend; the compiled one needs a compiler."""
+    from eiplatform.snn import backend
+
+    if request.param == "compiled" and backend.resolve("auto") == "eager":
+        pytest.skip("needs a C++ compiler")
+    with backend.use_backend(request.param):
+        yield

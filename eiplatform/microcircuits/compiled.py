@@ -32,10 +32,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eiplatform.errors import DeviceError
+from eiplatform.files import cache_directory
 from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.monitors import attach
 
-__all__ = ["cache_directory", "find_tools", "program", "run_program"]
+__all__ = ["find_tools", "program", "run_program"]
 
 # No -ffast-math when compiling: results would depend on how loops are vectorised and differ from
 # the other devices.  At link time it only makes the program flush denormal numbers, without which
@@ -75,14 +76,6 @@ _random_generators[0].seed(_run_seed);
 """
 
 _REPORT = 'std::cout << "progress " << completed << std::endl;'
-
-
-def cache_directory() -> Path:
-    """Return the folder of everything that may be deleted and made again."""
-    if path := os.environ.get("EIPLATFORM_CACHE"):
-        return Path(path)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "eiplatform"
 
 
 def find_tools(device: str) -> dict[str, str]:

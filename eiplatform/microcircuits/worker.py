@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eiplatform.errors import EIPlatformError
+from eiplatform.files import cache_directory
 from eiplatform.microcircuits.circuit import Circuit, generator
-from eiplatform.microcircuits.compiled import COMPILE_FLAGS, cache_directory, program, run_program
+from eiplatform.microcircuits.compiled import COMPILE_FLAGS, program, run_program
 from eiplatform.microcircuits.monitors import attach, extract, recorded_neurons
 
 __all__ = ["main"]

@@ -26,6 +26,7 @@ from eiplatform.files import claim_directory, write_bytes
 from eiplatform.snn import Network, build_network, dale, initialise_network
 from eiplatform.snn import load as load_checkpoint
 from eiplatform.snn import save as save_checkpoint
+from eiplatform.snn.backend import current, resolve, use_backend
 from eiplatform.snn.diagnosis import ONLY_LOSS, check_rates, first_non_finite
 from eiplatform.training.batches import Batches
 from eiplatform.training.evaluation import as_tensors, evaluate
@@ -93,7 +94,8 @@ def describe(config: Config) -> str:
         device = f"cuda ({torch.cuda.get_device_name()})"
     n_threads = part.threads or torch.get_num_threads()
     threads = f"{n_threads} thread{'s' if n_threads > 1 else ''}"
-    return f"{device}, {threads}, {part.precision}, {size} process{'es' if size > 1 else ''}"
+    backend = resolve(part.backend, part.device)
+    return f"{device}, {threads}, {part.precision}, {backend}, {size} process{'es' if size > 1 else ''}"
 
 
 def fit(
@@ -138,7 +140,7 @@ def fit(
     TrainingError
         If there is nothing to resume, the loss is not finite, or a layer is dead or saturated.
     DeviceError
-        If the device is not there.
+        If the device is not there, or the compiled backend has no working compiler.
     MissingDependencyError
         If TensorBoard is asked for and not installed.
     """
@@ -147,7 +149,8 @@ def fit(
         raise MissingDependencyError(
             "training.tensorboard needs tensorboard, which is not installed", remedy="pip install 'eiplatform[track]'"
         )
-    with join(config.training.device) as world:
+    backend = resolve(config.training.backend, config.training.device)
+    with use_backend(backend), join(config.training.device) as world:
         # The first process downloads, if asked to; the others then find the files.
         data = world.on_first(lambda: open_dataset(config)) or open_dataset(config)
         if resume:
@@ -302,6 +305,7 @@ class _Run:
             "threads": torch.get_num_threads(),
             "processes": self.world.size,
             "precision": part.precision,
+            "backend": current(),
             "runs_on": describe(self.config),
         }
         self._write(lambda: write_result(result, software=software, dataset=dataclasses.asdict(self.data.info)))
@@ -332,9 +336,12 @@ class _Run:
 
 
 def _optimiser(part: TrainingConfig, network: Network) -> Optimizer:
+    parameters, rate, decay = network.parameters(), part.learning_rate, part.weight_decay
+    # PyTorch's compiled step: one pass over weights, gradients and momenta, two to three times faster.
+    fused = True if current() == "compiled" else None
     if part.optimiser == "adamw":
-        return AdamW(network.parameters(), lr=part.learning_rate, weight_decay=part.weight_decay)
-    return SGD(network.parameters(), lr=part.learning_rate, momentum=part.momentum, weight_decay=part.weight_decay)
+        return AdamW(parameters, lr=rate, weight_decay=decay, fused=fused)
+    return SGD(parameters, lr=rate, momentum=part.momentum, weight_decay=decay, fused=fused)
 
 
 @contextmanager

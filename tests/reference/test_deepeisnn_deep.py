@@ -46,6 +46,7 @@ def gradients(case: dict[str, Any], dtype: torch.dtype) -> tuple[float, np.ndarr
     return loss.item(), output.logits.detach().double().numpy(), found
 
 
+@pytest.mark.usefixtures("each_backend")
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_logits_and_every_gradient_in_double_precision(name: str) -> None:
     case = CASES[name]
@@ -62,6 +63,7 @@ def test_logits_and_every_gradient_in_double_precision(name: str) -> None:
         np.testing.assert_allclose(three, golden, rtol=1e-10, atol=1e-10 * golden[0], err_msg=parameter)
 
 
+@pytest.mark.usefixtures("each_backend")
 @pytest.mark.parametrize("name", sorted(name for name in CASES if name.endswith("-apart")))
 def test_logits_and_every_gradient_in_single_precision(name: str) -> None:
     # Double precision, which the test above compares with the public numbers, stands for them here:

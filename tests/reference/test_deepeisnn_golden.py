@@ -36,6 +36,7 @@ def network(neuron: LIF) -> MLP:
     return built
 
 
+@pytest.mark.usefixtures("each_backend")
 @pytest.mark.parametrize("case", sorted(NEURONS))
 def test_logits_and_every_gradient(case: str) -> None:
     golden = GOLDEN["cases"][case]
@@ -62,6 +63,7 @@ def test_logits_and_every_gradient(case: str) -> None:
         np.testing.assert_allclose(three, golden["gradients"][name], rtol=1e-10, atol=1e-10 * norm, err_msg=name)
 
 
+@pytest.mark.usefixtures("each_backend")
 def test_single_precision_is_close() -> None:
     output = network(LIF()).float().run(torch.tensor(images(), dtype=torch.float32))
     np.testing.assert_allclose(output.logits.detach().numpy(), GOLDEN["cases"]["soft"]["logits"], rtol=0, atol=1e-5)

@@ -1,13 +1,16 @@
-"""The fused E-I operation against plain automatic differentiation, part by part and over blocks."""
+"""The fused E-I operation against plain automatic differentiation, part by part and over blocks, by either backend."""
 
 import itertools
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
 
-from eiplatform.snn import LIF, make_surrogate
+from eiplatform.errors import DeviceError
+from eiplatform.snn import LIF, backend, compiled, make_surrogate
 from eiplatform.snn import neuron as neuron_module
 from eiplatform.snn.fused import SIGNALS, Fused, ei_spikes, replace_zeros
 
@@ -16,6 +19,7 @@ NEURONS = [
     LIF(tau=2.5, threshold=0.8, reset=reset, detach_reset=detach, surrogate=make_surrogate(name))
     for reset, detach, name in itertools.product(("soft", "hard"), (True, False), ("sigmoid", "atan"))
 ]
+needs_compiler = pytest.mark.skipif(not compiled.available(), reason="needs a C++ compiler")
 
 
 class Inputs(NamedTuple):
@@ -83,7 +87,7 @@ def _block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(neuron_module, "BLOCK", request.param)
 
 
-@pytest.mark.usefixtures("_block")
+@pytest.mark.usefixtures("_block", "each_backend")
 @pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize("static", [True, False])
 @pytest.mark.parametrize(("stabilised", "through"), [(True, True), (True, False), (False, True)])
@@ -117,6 +121,7 @@ def test_values_and_gradients(neuron: LIF, static: bool, stabilised: bool, throu
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11, msg=name)
 
 
+@pytest.mark.usefixtures("each_backend")
 @pytest.mark.parametrize("static", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_what_is_kept_changes_nothing(static: bool, dtype: torch.dtype) -> None:
@@ -131,6 +136,7 @@ def test_what_is_kept_changes_nothing(static: bool, dtype: torch.dtype) -> None:
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
+@pytest.mark.usefixtures("each_backend")
 def test_the_net_current_may_be_given() -> None:
     x = make(T)
     net = x.currents[..., :N_E] - x.currents[..., N_E:] @ x.weight_sub.T
@@ -148,6 +154,7 @@ def test_the_net_current_may_be_given() -> None:
     assert torch.equal(given.spikes, whole.spikes)
 
 
+@pytest.mark.usefixtures("each_backend")
 def test_half_precision_currents_are_computed_with_in_single_precision() -> None:
     x = make(T, dtype=torch.float32)
     rounded = x.currents.bfloat16().requires_grad_()
@@ -169,3 +176,108 @@ def test_zeros_become_the_smallest_of_their_row() -> None:
     rows = torch.tensor([[0.0, 3.0, 2.0], [0.0, 0.0, 0.0], [1.0, 5.0, 4.0]])
     assert replace_zeros(rows).tolist() == [[2, 3, 2], [torch.inf] * 3, [1, 5, 4]]
     torch.testing.assert_close(replace_zeros(rows[2:]), rows[2:], rtol=0, atol=0)
+
+
+@needs_compiler
+@pytest.mark.usefixtures("_block")
+@pytest.mark.parametrize("name", ["sigmoid", "atan", "fast-sigmoid", "triangle", "rectangle"])
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_compiled_is_eager_up_to_rounding(name: str, dtype: torch.dtype, rtol: float, n_threads: int) -> None:
+    x = make(T, seed=5, dtype=torch.float32 if dtype == torch.bfloat16 else dtype)
+    x = x._replace(currents=3 * x.currents.to(dtype))
+    neuron = LIF(surrogate=make_surrogate(name))
+    before = torch.get_num_threads()
+    found = []
+    try:
+        torch.set_num_threads(n_threads)
+        for used in backend.BACKENDS:
+            leaves = Inputs(*(v.clone().requires_grad_() for v in x))
+            with backend.use_backend(used):
+                result = run(leaves, neuron, False, True, True, frozenset({"drive", "voltage"}))
+                # Gradients that do not lie contiguous, and one that is the same at every step.
+                weight = torch.linspace(-1, 1, B).view(B, 1, 1, 1).to(dtype)
+                loss = (weight * result.spikes).sum().double() + result.voltage[:, :, ::2].square().sum().double()
+                found.append((result, torch.autograd.grad(loss, leaves)))
+    finally:
+        torch.set_num_threads(before)
+    (eager, eager_grads), (ours, our_grads) = found
+    assert torch.equal(eager.spikes, ours.spikes)
+    for a, b in ((eager.drive, ours.drive), (eager.voltage, ours.voltage), (eager.membrane, ours.membrane)):
+        torch.testing.assert_close(a, b, rtol=min(rtol, 1e-5), atol=1e-5 * rtol)
+    for field, a, b in zip(Inputs._fields, eager_grads, our_grads, strict=True):
+        assert a.dtype == b.dtype
+        assert a.abs().max() > 0
+        torch.testing.assert_close(a, b, rtol=rtol, atol=rtol * a.abs().max().item(), msg=field)
+
+
+@needs_compiler
+def test_rounding_to_bfloat16_is_pytorchs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = make(T, dtype=torch.float32)
+    currents = x.currents.bfloat16()
+    weight = torch.randn((T, B, *PLACES, N_E), generator=generator).bfloat16()
+    grads = []
+    for used in backend.BACKENDS:
+        leaf = currents.clone().requires_grad_()
+        with backend.use_backend(used):
+            result = ei_spikes(leaf, *x[1:], neuron=LIF(surrogate=make_surrogate("atan")))
+            (grad,) = torch.autograd.grad(result.spikes, leaf, weight)
+        assert grad.dtype == torch.bfloat16
+        grads.append(grad[..., :N_E])
+    assert (grads[0] == grads[1]).float().mean() > 0.99  # a truncation would change half of them
+
+
+@needs_compiler
+def test_nothing_is_left_over_between_backends() -> None:
+    assert backend.current() == "eager"
+    with backend.use_backend("compiled"):
+        assert backend.current() == "compiled"
+        with backend.use_backend("eager"):
+            assert backend.current() == "eager"
+        x = make(T)
+        with pytest.raises(DeviceError, match=r"float16.*float32, float64, bfloat16"):
+            ei_spikes(x.currents.half(), *(v.half() for v in x[1:]), neuron=LIF())
+    assert backend.current() == "eager"
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache without a library."""
+    monkeypatch.setenv("EIPLATFORM_CACHE", str(tmp_path))
+    compiled.library.cache_clear()
+    yield tmp_path
+    compiled.library.cache_clear()
+
+
+def test_without_a_compiler_compiled_is_an_error_and_auto_is_eager(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(DeviceError, match=r"CXX=no-such-compiler.*eager"), backend.use_backend("compiled"):
+        pass
+    assert backend.resolve("auto") == "eager"
+    assert backend.resolve("compiled") == "compiled"
+    assert not list(fresh.iterdir())
+
+
+def test_a_failing_compiler_is_quoted(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = fresh / "broken"
+    script.write_text("#!/bin/sh\ncase $1 in -std*) echo 'error: out of order' >&2; exit 3;; esac\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("CXX", str(script))
+    with pytest.raises(DeviceError, match=r"status 3.*out of order"):
+        compiled.library()
+    assert not list(fresh.glob("compiled/*"))
+
+
+@needs_compiler
+def test_the_library_is_compiled_once(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled.library()
+    (built,) = (fresh / "compiled").iterdir()
+    before = built.stat().st_mtime_ns
+    compiled.library.cache_clear()
+    compiled.library()
+    assert [path.stat().st_mtime_ns for path in (fresh / "compiled").iterdir()] == [before]
+    assert backend.resolve("auto") == "compiled"
+    assert backend.resolve("auto", "cuda") == "eager"

@@ -14,7 +14,8 @@ from eiplatform import snn
 from eiplatform.cli import main
 from eiplatform.config import Config, config_hash, load_config
 from eiplatform.datasets import DataBundle, DataInfo, Split, load
-from eiplatform.errors import ConfigError, MissingDependencyError, TrainingError
+from eiplatform.errors import ConfigError, DeviceError, MissingDependencyError, TrainingError
+from eiplatform.snn import backend, compiled
 from eiplatform.snn.diagnosis import check_rates, first_non_finite
 from eiplatform.training import describe, evaluate, fit, initialise, loop
 
@@ -122,8 +123,46 @@ def test_bf16_is_opt_in_and_said(tmp_path: Path, plain: Any) -> None:
     assert result.validation_accuracy > plain.validation_accuracy - 0.2
     facts = json.loads((result.out / "result.json").read_text())["software"]
     assert facts["precision"] == "bf16" and facts["processes"] == 1
-    assert facts["runs_on"] == "cpu, 1 thread, bf16, 1 process" == describe(small("training.precision=bf16"))
+    assert facts["runs_on"] == "cpu, 1 thread, bf16, eager, 1 process" == describe(small("training.precision=bf16"))
     assert json.loads((plain.out / "result.json").read_text())["software"]["precision"] == "float32"
+
+
+@pytest.mark.skipif(backend.resolve("auto") == "eager", reason="needs a C++ compiler")
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_compiled_is_opt_in_said_and_the_same_training(tmp_path: Path, optimiser: str) -> None:
+    options = [f"training.optimiser={optimiser}", "training.learning_rate=1e-4", "training.epochs=1"]
+    options.append("training.warmup_epochs=0")
+    eager = fit(small(*options), tmp_path / "eager")
+    found = {}
+    for name in ("compiled", "auto"):
+        found[name] = fit(small(*options, f"training.backend={name}"), tmp_path / name)
+        facts = json.loads((tmp_path / name / "result.json").read_text())["software"]
+        assert facts["backend"] == "compiled"
+        assert facts["runs_on"] == "cpu, 1 thread, float32, compiled, 1 process"
+    assert json.loads((eager.out / "result.json").read_text())["software"]["backend"] == "eager"
+    assert backend.current() == "eager"
+    a, b, c = (weights(result.last) for result in (eager, found["compiled"], found["auto"]))
+    assert all(torch.equal(b[name], c[name]) for name in b)
+    start = weights(eager.untrained)
+    for name in a:
+        # Spikes are discrete: now and then one differs, and all that follows from it.
+        moved = (a[name] - start[name]).norm()
+        assert moved > 0
+        assert (a[name] - b[name]).norm() < 0.02 * moved, name
+
+
+def test_a_missing_compiler_is_an_error_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    compiled.library.cache_clear()
+    with pytest.raises(DeviceError, match="no-such-compiler"):
+        fit(small("training.backend=compiled"), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    assert describe(small("training.backend=auto")) == "cpu, 1 thread, float32, eager, 1 process"
+    compiled.library.cache_clear()
+    with pytest.raises(ConfigError, match=r"compiled backend is for device cpu"):
+        small("training.backend=compiled", "training.device=cuda")
 
 
 def test_augmented_runs_resume_bit_for_bit(tmp_path: Path) -> None:
@@ -250,7 +289,7 @@ def test_the_command_line_says_what_it_computes_on(
     monkeypatch.delenv("RANK", raising=False)
     arguments = ["train", "--out", str(tmp_path / "o"), "--set", *SMALL, "network.hidden=[8]"]
     assert main([*arguments, "--data-root", str(tmp_path / "data")]) == 0
-    assert capsys.readouterr().out.startswith("computing on cpu, 1 thread, float32, 1 process\n")
+    assert capsys.readouterr().out.startswith("computing on cpu, 1 thread, float32, eager, 1 process\n")
     assert load_config(tmp_path / "o" / "config.yml").dataset.root == str(tmp_path / "data")
     monkeypatch.setitem(sys.modules, "pooch", None)
     other = ["train", "--out", str(tmp_path / "p"), "--set", *SMALL, "dataset.name=cifar10"]

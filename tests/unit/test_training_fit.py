@@ -13,7 +13,7 @@ from eiplatform import snn, training
 from eiplatform.config import Config, TrainingConfig, load_config
 from eiplatform.datasets import DataBundle, load, open_dataset, split_validation
 from eiplatform.errors import ConfigError, DeviceError, OutputExistsError, TrainingError, UnknownNameError
-from eiplatform.snn import CheckpointError
+from eiplatform.snn import CheckpointError, backend
 from eiplatform.snn.diagnosis import check_rates, first_non_finite
 from eiplatform.training import epoch_order, evaluate, fit, initialise, learning_rate, loop
 
@@ -140,10 +140,17 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, finished: training.TrainResult, optimiser: str) -> None:
-    config = small() if optimiser == "sgd" else small("training.optimiser=adamw", "training.learning_rate=2e-3")
-    whole = finished if optimiser == "sgd" else fit(config, tmp_path / "whole")
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "compiled"])
+def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, finished: training.TrainResult, kind: str) -> None:
+    if kind == "compiled" and backend.resolve("auto") == "eager":
+        pytest.skip("needs a C++ compiler")
+    changes = {
+        "sgd": [],
+        "adamw": ["training.optimiser=adamw", "training.learning_rate=2e-3"],
+        "compiled": ["training.backend=compiled"],
+    }
+    config = small(*changes[kind])
+    whole = finished if kind == "sgd" else fit(config, tmp_path / "whole")
     out = tmp_path / "killed"
     stops = iter([60, 150])
 

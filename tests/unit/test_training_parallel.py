@@ -113,7 +113,7 @@ def test_two_processes_take_the_steps_of_one(two: Path, tmp_path: Path) -> None:
         assert b["rates"] == pytest.approx(a["rates"], rel=1e-3)
     result = json.loads((two / "result.json").read_text())
     assert result["software"]["processes"] == 2 and result["n_test"] == 359
-    assert result["software"]["runs_on"] == "cpu, 1 thread, float32, 2 processes"
+    assert result["software"]["runs_on"] == "cpu, 1 thread, float32, eager, 2 processes"
 
 
 def test_both_processes_hold_the_same_bits(two: Path) -> None:

@@ -1,0 +1,199 @@
+"""The operation of :mod:`eiplatform.snn.fused` with its element-wise part compiled.
+
+Matrix products stay PyTorch's: one for both kinds of inhibition, and two back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eiplatform.errors import DeviceError
+from eiplatform.snn.compiled import SURROGATES, TYPES, Block, call
+from eiplatform.snn.compiled import Sequence as Pointer
+from eiplatform.snn.fused_parts import SIGNALS, Options, Weights, replace_zeros, weights_of
+from eiplatform.snn.neuron import sample_blocks
+
+__all__ = ["CompiledSpikes"]
+
+
+class CompiledSpikes(torch.autograd.Function):
+    """As the function behind :func:`~eiplatform.snn.fused.ei_spikes`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        currents: Tensor,
+        weight_sub: Tensor | None,
+        weight_div: Tensor,
+        gain_exc: Tensor,
+        bias: Tensor,
+        membrane: Tensor | None,
+        options: Options,
+    ) -> tuple[Tensor | None, ...]:
+        """Return the fields of ``Fused``."""
+        if currents.device.type != "cpu" or currents.dtype not in TYPES:
+            raise DeviceError(
+                f"the compiled backend cannot compute with {currents.dtype} on {currents.device}",
+                valid=f"{', '.join(TYPES.values())} on a CPU",
+                remedy="choose the eager backend",
+            )
+        w = weights_of(currents, weight_sub, weight_div, gain_exc, bias)
+        start = None if membrane is None else membrane.to(w.bias.dtype).contiguous()
+        shape = (*currents.shape[1:-1], len(bias))
+        spikes = currents.new_empty((options.steps, *shape))
+        last = w.bias.new_empty(shape)
+        steps = {name: options.steps if name == "voltage" else len(currents) for name in options.keep}
+        kept = {name: w.bias.new_empty((n, *shape)) for name, n in steps.items()}
+        mixing = _mixing(w)
+        blocks = sample_blocks(spikes)
+        mixed = w.bias.new_empty(_mixed_shape(currents, blocks[0], mixing))
+        for block in blocks:
+            part = currents[:, block]
+            b = _describe(part, w, None if start is None else start[block], options)
+            b.mixed = Pointer.of(_mix(part, mixing, mixed))
+            b.spikes = Pointer.of(spikes[:, block])
+            b.last = last[block].data_ptr()
+            for name, values in kept.items():
+                setattr(b, name, Pointer.of(values[:, block]))
+            call("forward", b, currents.dtype)
+        # Of a small batch the mixed currents are kept too, as they need no memory to speak of.
+        saved = mixed if len(blocks) == 1 else None
+        ctx.save_for_backward(currents, weight_sub, weight_div, gain_exc, bias, membrane, saved)
+        ctx.options = options
+        ctx.set_materialize_grads(False)
+        return spikes, last, *(kept.get(name) for name in SIGNALS)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the arguments of `forward`."""
+        currents, weight_sub, weight_div, gain_exc, bias, membrane, saved = ctx.saved_tensors
+        options: Options = ctx.options
+        w = weights_of(currents, weight_sub, weight_div, gain_exc, bias)
+        real, n_exc = w.bias.dtype, len(bias)
+        start = None if membrane is None else membrane.to(real).contiguous()
+        grad_spikes, grad_last, *grad_kept = grads
+        into = dict(zip(SIGNALS, grad_kept, strict=True))
+        mixing = _mixing(w)
+        blocks = sample_blocks(currents[..., :n_exc]) if saved is None else [slice(0, currents.shape[1])]
+        mixed = w.bias.new_empty(_mixed_shape(currents, blocks[0], mixing)) if saved is None else saved
+        buffer = torch.empty_like(mixed)
+        grad_currents = torch.empty_like(currents)
+        grad_mixing = torch.zeros_like(mixing)
+        grad_membrane = None if start is None else torch.empty_like(start)
+        n_chunks = torch.get_num_threads()
+        grad_rows = torch.zeros((2, n_chunks, n_exc), dtype=torch.float64)
+        for block in blocks:
+            part, target = currents[:, block], grad_currents[:, block]
+            b = _describe(part, w, None if start is None else start[block], options)
+            activity = _mix(part, mixing, mixed) if saved is None else mixed
+            grad_mixed = buffer[:, : activity.shape[1]]
+            read = [_steps(grad_spikes, block, currents.dtype)]
+            read += [_steps(into[name], block, real) for name in ("voltage", "net", "gain", "drive")]
+            b.mixed, b.grad_currents, b.grad_mixed = map(Pointer.of, (activity, target, grad_mixed))
+            b.spikes, b.voltage, b.net, b.gain, b.drive = map(Pointer.of, read)
+            last = None if grad_last is None else grad_last[block].to(real).contiguous()
+            b.last = None if last is None else last.data_ptr()
+            if grad_membrane is not None:
+                b.grad_membrane = grad_membrane[block].data_ptr()
+            b.grad_bias, b.grad_gain_exc = (values.data_ptr() for values in grad_rows)
+            call("backward", b, currents.dtype)
+            _complete(grad_mixed, activity, into, block, options, n_exc)
+            for read_rows, written, grad in _matrices(part, target, grad_mixed):
+                grad_mixing.addmm_(grad.T, read_rows[:, n_exc:].to(real))
+                if written.dtype == real:
+                    torch.mm(grad, mixing, out=written[:, n_exc:])
+                else:
+                    written[:, n_exc:] = grad @ mixing
+        grad_bias, grad_gain = grad_rows.sum(1)
+        grad_sub, grad_div = (None, grad_mixing) if weight_sub is None else grad_mixing.chunk(2)
+        found = (
+            None if g is None else g.to(v.dtype)
+            for g, v in zip((grad_sub, grad_div, grad_gain, grad_bias), ctx.saved_tensors[1:5], strict=True)
+        )
+        return grad_currents, *found, grad_membrane, None
+
+
+def _mixing(w: Weights) -> Tensor:
+    """Return the weights of both kinds of inhibition as one matrix."""
+    return w.div if w.sub is None else torch.cat((w.sub, w.div))
+
+
+def _mixed_shape(currents: Tensor, block: slice, mixing: Tensor) -> tuple[int, ...]:
+    n_rows = (block.stop - block.start) * math.prod(currents.shape[2:-1])
+    return len(currents), n_rows, len(mixing)
+
+
+def _matrices(part: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """View the rows of several (T, samples, ..., channels) as matrices; one each if those of `part` lie so."""
+    together = part.is_contiguous()
+    for values in ((part, *others),) if together else zip(part, *others, strict=True):
+        yield tuple(x.view(-1, x.shape[-1]) for x in values)
+
+
+def _mix(part: Tensor, mixing: Tensor, out: Tensor) -> Tensor:
+    """Return both kinds of inhibition (T, rows, channels) in the first rows of `out`."""
+    found = out[:, : part[0].numel() // part.shape[-1]]
+    for rows, target in _matrices(part, found):
+        torch.mm(rows[:, -mixing.shape[1] :].to(mixing.dtype), mixing.T, out=target)
+    return found
+
+
+def _describe(part: Tensor, w: Weights, membrane: Tensor | None, options: Options) -> Block:
+    neuron = options.neuron
+    return Block(
+        n_samples=part.shape[1],
+        n_places=math.prod(part.shape[2:-1]),
+        n_exc=len(w.bias),
+        n_channels=part.shape[-1],
+        n_given=len(part),
+        n_steps=options.steps,
+        n_chunks=torch.get_num_threads(),
+        subtractive=w.sub is not None,
+        stabilised=options.stabilised,
+        hard=neuron.reset == "hard",
+        detach_reset=neuron.detach_reset,
+        surrogate=SURROGATES.index(neuron.surrogate.name),
+        alpha=neuron.surrogate.alpha,
+        threshold=neuron.threshold,
+        decay=neuron.decay,
+        gain_exc=w.gain_exc.data_ptr(),
+        bias=w.bias.data_ptr(),
+        membrane=None if membrane is None else membrane.data_ptr(),
+        currents=Pointer.of(part),
+    )
+
+
+def _steps(x: Tensor | None, block: slice, dtype: torch.dtype) -> Tensor | None:
+    """Return a block of samples of `x` (T, B, ...), whose steps lie contiguous."""
+    if x is None:
+        return None
+    part = x[:, block].to(dtype)
+    return part if part[0].is_contiguous() else part.contiguous()
+
+
+def _complete(
+    grad_mixed: Tensor,
+    mixed: Tensor,
+    into: dict[str, Tensor | None],
+    block: slice,
+    options: Options,
+    n_exc: int,
+) -> None:
+    """Add to the gradient of the inhibitions what only ablations and recorded signals have."""
+    grad_div = grad_mixed[..., -n_exc:]
+    n_samples = block.stop - block.start
+    if options.stabilised and not options.straight_through:
+        for rows, grad in zip(mixed[..., -n_exc:], grad_div, strict=True):
+            with torch.enable_grad():
+                leaf = rows.reshape(n_samples, -1).detach().requires_grad_()
+                (through,) = torch.autograd.grad(replace_zeros(leaf), leaf, grad.reshape(n_samples, -1))
+            grad.copy_(through.view_as(grad))
+    for name, target in (("div", grad_div), ("inh", grad_mixed[..., :n_exc])):
+        more = into[name]
+        if more is not None:
+            target += more[:, block].reshape(target.shape)
