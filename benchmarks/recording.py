@@ -1,0 +1,176 @@
+"""What recording costs: beside the plain forward pass, beside a plain HDF5 write, and in memory.
+
+All variants run in one process, one after the other in turn; medians of wall time.  Peak memory is that of
+a process of its own.
+
+Usage: python benchmarks/recording.py [--network vgg8|mlp4] [--samples 128] [--repeats 5] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from eiplatform.config import load_config
+from eiplatform.datasets import Split
+from eiplatform.recording.network import record_network
+from eiplatform.recording.spec import RecordingSpec
+from eiplatform.snn import Network, build_network, initialise_network
+from eiplatform.store import RecordingWriter, population_dataset
+
+SHAPES = {"vgg8": (3, 32, 32), "mlp4": (1, 28, 28)}
+SPECS = {
+    "moments of all signals": {"keep": "moments"},
+    "moments of currents and gain": {"keep": "moments", "signals": ("current_*", "gain")},
+    "all reductions": {"keep": ("moments", "covariance", "histogram", "quantiles")},
+    "raw, 256 neurons": {"neurons": 256},
+    "spikes only": {"keep": "spikes-only"},
+}
+
+
+def prepare(name: str, n_samples: int) -> tuple[Network, Split]:
+    """Return an initialised network and random images."""
+    architecture = {"vgg8": "vgg8", "mlp4": "mlp"}[name]
+    config = load_config(None, [f"network.architecture={architecture}"])
+    network = build_network(config, SHAPES[name], 10)
+    rng = np.random.default_rng(1)
+    images = rng.random((n_samples, *SHAPES[name]), dtype=np.float32)
+    initialise_network(network, torch.from_numpy(images[:64]), torch.Generator().manual_seed(1))
+    return network.eval(), Split(images, rng.integers(10, size=n_samples), np.arange(n_samples))
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Return wall seconds."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def passes(name: str, n_samples: int, repeats: int, folder: Path) -> None:
+    """Time recordings beside the plain pass."""
+    network, data = prepare(name, n_samples)
+    x = torch.from_numpy(data.images)
+
+    def plain() -> None:
+        with torch.inference_mode():
+            for start in range(0, n_samples, 64):
+                network.run(x[start : start + 64])
+
+    def record(options: dict[str, object]) -> Callable[[], None]:
+        spec = RecordingSpec(shard_samples=n_samples, batch_samples=64, **options)  # type: ignore[arg-type]
+
+        def run() -> None:
+            record_network(network, data, folder / "r", spec, config={}, label="b", overwrite=True)
+
+        return run
+
+    runs: dict[str, Callable[[], None]] = {"plain forward pass": plain} | {k: record(v) for k, v in SPECS.items()}
+    found: dict[str, list[float]] = {label: [] for label in runs}
+    for repeat in range(repeats + 1):
+        for label, run in runs.items():
+            seconds = timed(run)
+            if repeat:
+                found[label].append(seconds)
+    base = statistics.median(found["plain forward pass"])
+    print(f"{name}, {n_samples} samples, T = 4, {torch.get_num_threads()} threads")
+    for label, seconds in found.items():
+        print(f"  {label:30} {statistics.median(seconds):7.3f} s {statistics.median(seconds) / base:6.2f}x")
+
+
+def writing(megabytes: int, repeats: int, folder: Path) -> None:
+    """Time raw writing beside plain contiguous HDF5 writes of the same bytes."""
+    shape = (64, 4, megabytes * 2**20 // (64 * 4 * 4 * 4))
+    rng = np.random.default_rng(1)
+    names = ("current_exc", "inhibition_div", "gain", "voltage")
+    arrays = {name: rng.random(shape, dtype=np.float32) for name in names}
+
+    def dataset(start: int) -> object:
+        return population_dataset(
+            arrays, sample=np.arange(start, start + 64), time=np.arange(4), neuron=np.arange(shape[2]), dt=1.0,
+            time_units="step", current_units="1", n_neurons=shape[2], role="E",
+        )  # fmt: skip
+
+    def plain(sync: bool) -> None:
+        for shard in range(4):
+            with h5py.File(folder / f"plain{shard}.h5", "w") as file:
+                for name, values in arrays.items():
+                    file.create_dataset(name, data=values)
+            if sync:
+                handle = os.open(folder / f"plain{shard}.h5", os.O_RDONLY)
+                os.fsync(handle)
+                os.close(handle)
+
+    def ours() -> None:
+        source = {"kind": "network", "name": "b"}
+        with RecordingWriter(folder / "w", source=source, config={}, overwrite=True, checked_samples=1) as writer:
+            for shard in range(4):
+                writer.append({"fc1/E": dataset(64 * shard)})  # type: ignore[dict-item]
+
+    runs = {"plain h5py": lambda: plain(False), "plain h5py, flushed": lambda: plain(True), "RecordingWriter": ours}
+    found: dict[str, list[float]] = {label: [] for label in runs}
+    for _ in range(repeats):
+        for label, run in runs.items():
+            found[label].append(timed(run))
+            for file in folder.glob("plain*"):
+                file.unlink()
+            shutil.rmtree(folder / "w", ignore_errors=True)
+    print(f"writing 4 shards of {megabytes} MiB (ours: flushed, with checksums and a check of one sample)")
+    for label, seconds in found.items():
+        print(f"  {label:30} {4 * megabytes / statistics.median(seconds):7.0f} MiB/s")
+
+
+def memory(threads: int) -> None:
+    """Print the peak memory of processes that record 1, 10 and 100 times as many samples."""
+    print("peak memory of a process that records MLP-4, 256 neurons raw and moments")
+    for times in (1, 10, 100):
+        command = [sys.executable, __file__, "--threads", str(threads), "--child", str(200 * times)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        print(f"  {200 * times:6} samples {json.loads(done.stdout) / 2**20:7.0f} MiB")
+
+
+def child(n_samples: int, folder: Path) -> None:
+    """Record and print the peak bytes."""
+    network, data = prepare("mlp4", 200)
+    rows = np.arange(n_samples) % 200
+    many = Split(data.images, data.labels[rows], np.arange(n_samples), rows=rows)
+    spec = RecordingSpec(neurons=256, keep=("raw", "moments"))
+    record_network(network, many, folder / "r", spec, config={}, label="b")
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    print(json.dumps(int(status.partition("VmHWM:")[2].split()[0]) * 1024))
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=sorted(SHAPES), default="vgg8")
+    parser.add_argument("--samples", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if asked.child:
+            child(asked.child, folder)
+            return
+        passes(asked.network, asked.samples, asked.repeats, folder)
+        writing(64, asked.repeats, folder)
+    memory(asked.threads)
+
+
+if __name__ == "__main__":
+    main()
