@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from eiplatform.errors import EIPlatformError
 from eiplatform.microcircuits.circuit import Circuit, generator
-from eiplatform.microcircuits.compiled import COMPILE_FLAGS, cache_directory, program, run_program
+from eiplatform.microcircuits.compiled import COMPILE_FLAGS, cache_directory, program, run_program, write_edges
 from eiplatform.microcircuits.monitors import attach, extract, recorded_neurons
 
 __all__ = ["main"]
@@ -81,8 +81,7 @@ def _run_compiled(
     (folder / "inputs").mkdir()
     _report("connectivity", 0.0)
     for name, edges in circuit.connectivity(job["seed"]):
-        edges.degree.tofile(folder / "inputs" / f"{name}.degree")
-        edges.post.tofile(folder / "inputs" / f"{name}.post")
+        write_edges(folder / "inputs", name, edges)
         del edges
     inputs: dict[str, NDArray[Any]] = {
         "settings": np.array([_total_s(circuit, job), job["record_dt_ms"] * 1e-3]),
@@ -107,7 +106,13 @@ def _run_in_process(
     model = circuit.build(circuit.structure())
     _report("connectivity", 0.0)
     for name, edges in circuit.connectivity(job["seed"]):
-        model.synapses[name].connect(i=edges.pre(), j=edges.post)
+        synapses = model.synapses[name]
+        synapses.connect(i=edges.pre(), j=edges.post)
+        for value, array in edges.values.items():
+            synapses.variables[value].set_value(array)
+        if edges.delay is not None:
+            (pathway,) = synapses._pathways
+            pathway.variables["delay"].set_value(edges.delay * (circuit.dt_ms * 1e-3))
         del edges
     for name, values in circuit.values(job["seed"]).items():
         model.variable(name).set_value(values)
