@@ -165,6 +165,11 @@ class Edges:
             counts[start:stop] = np.bincount(place, minlength=(stop - start) * width).reshape(-1, width)
         return first, counts
 
+    def advanced(self, steps: int) -> Edges:
+        """Return the edges with each delay shorter by `steps`."""
+        assert self.delay is not None
+        return Edges(self.degree, self.post, self.delay - self.delay.dtype.type(steps), self.values)
+
     def keep(self, kept: NDArray[np.bool_]) -> Edges:
         """Return the edges without those where `kept`, shape (synapse,), is false."""
         degree = np.bincount(self.pre()[kept], minlength=len(self.degree)).astype(np.int32)

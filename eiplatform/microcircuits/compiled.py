@@ -44,6 +44,7 @@ __all__ = ["cache_directory", "find_tools", "program", "run_program", "write_edg
 COMPILE_FLAGS = ("-w", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-std=c++17")
 LINK_FLAGS = ("-ffast-math",)
 
+
 def cache_directory() -> Path:
     """Return the folder of everything that may be deleted and made again."""
     if path := os.environ.get("EIPLATFORM_CACHE"):
@@ -165,9 +166,7 @@ def _generate(circuit: Circuit, n_recorded: Mapping[str, int], folder: Path) -> 
         post = array(v["_synaptic_post"])
         (pathway,) = synapses._pathways
         # Brian2's list of sources is not used (see generated.py) and stays as long as the stand-in.
-        lines.append(
-            f'{array(v["N"])}[0] = _read_synapses("{name}", {len(synapses.source)}, {pathway.name}, {post});'
-        )
+        lines.append(f'{array(v["N"])}[0] = _read_synapses("{name}", {len(synapses.source)}, {pathway.name}, {post});')
         read = [array(v["_synaptic_pre"]), post]
         for value in synapse_variables(synapses):
             target = array(v[value])

@@ -228,6 +228,7 @@ def _datasets(circuit: Circuit, job: Mapping[str, Any], seed: int, path: Path) -
                 dt=record_dt,
                 time_units="ms",
                 current_units=circuit.current_units,
+                potential_units=circuit.potential_units,
                 n_neurons=population.size,
                 role=population.role,
                 events={
