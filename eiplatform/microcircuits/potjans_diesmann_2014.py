@@ -183,9 +183,9 @@ class PotjansDiesmann2014(Circuit):
     --------
     >>> circuit = PotjansDiesmann2014.from_parameters({})
     >>> circuit.n_neurons, circuit.n_synapses
-    (77169, 298880968)
+    (77169, 298880970)
     >>> PotjansDiesmann2014.from_parameters({"scale": 0.1}).n_synapses
-    2988811
+    2988807
     """
 
     name = "potjans-diesmann-2014"
@@ -270,12 +270,12 @@ class PotjansDiesmann2014(Circuit):
         p = self.parameters
         ratio = (p.tau_ms / p.tau_syn_ms) ** (1 / (p.tau_syn_ms - p.tau_ms))
         peak = (ratio**p.tau_ms - ratio**p.tau_syn_ms) * p.tau_ms * p.tau_syn_ms / (p.tau_syn_ms - p.tau_ms)
-        return p.psp_mv * p.capacitance_pf / peak
+        return float(p.psp_mv * p.capacitance_pf / peak)
 
     @property
     def weight_pa(self) -> float:
         """Peak current of an excitatory synapse."""
-        return self.full_weight_pa / np.sqrt(self.parameters.k_scaling)
+        return float(self.full_weight_pa / np.sqrt(self.parameters.k_scaling))
 
     @cached_property
     def weight_factors(self) -> NDArray[np.float64]:
@@ -433,7 +433,9 @@ class PotjansDiesmann2014(Circuit):
             when="groups",
             name="integration",
         )
-        weight: dict[str, Any] = {"model": "w : integer (constant)", "dtype": {"w": np.int16}}
+        # Brian2's Cython does not know 16 bits; compiled programs and numpy do.
+        width = np.int32 if brian2.prefs["codegen.target"] == "cython" else np.int16
+        weight: dict[str, Any] = {"model": "w : integer (constant)", "dtype": {"w": width}}
         synapses = {
             "exc": brian2.Synapses(neurons[:n_exc], neurons, on_pre="new_rec_post += w", name="exc", **weight),
             "inh": brian2.Synapses(neurons[n_exc:], neurons, on_pre="new_inh_post += w", name="inh", **weight),
@@ -596,7 +598,7 @@ class PotjansDiesmann2014(Circuit):
             mean_per_hz=tau * jump * degrees,
             variance_per_hz=tau * jump**2 * (1 + p.weight_rel_std**2) * degrees,
             mean=tau * per_spike * external + self.constant_pa * p.tau_ms / p.capacitance_pf,
-            variance=tau * per_spike**2 * external,
+            variance=np.asarray(tau * per_spike**2 * external, np.float64),
             tau_ms=p.tau_ms,
             tau_syn_ms=p.tau_syn_ms,
             threshold_mv=p.threshold_mv - p.leak_mv,
@@ -622,7 +624,8 @@ class PotjansDiesmann2014(Circuit):
 
 
 def _synapses(probability: NDArray[np.float64], pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.log1p(-probability) / np.log1p(-1.0 / pairs)
+    counts: NDArray[np.float64] = np.log1p(-probability) / np.log1p(-1.0 / pairs)
+    return counts
 
 
 CIRCUIT = PotjansDiesmann2014

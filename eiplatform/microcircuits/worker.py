@@ -2,7 +2,7 @@
 
 Brian2 keeps its device in global state, and a process gives its memory back when it ends.  The
 folder holds ``job.json``; progress and errors go to standard output, one JSON object per line;
-the result is ``result.npz`` in the same folder.
+the results are the files ``<population>/<what>.npy`` in its folder ``result``.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ def main(folder: Path) -> int:
         simulate = _run_compiled if job["device"] == "cpp_standalone" else _run_in_process
         raw = simulate(circuit, job, _group_indices(circuit, recorded), folder)
         _report("collect", 0.0)
-        result = extract(circuit, raw, recorded, **timing)
-        np.savez(folder / "result.npz", **{f"{name}/neuron": index for name, index in recorded.items()}, **result)  # type: ignore[arg-type]
+        for name, index in recorded.items():
+            (folder / "result" / name).mkdir(parents=True)
+            np.save(folder / "result" / name / "neuron.npy", index)
+        for name, values in extract(circuit, raw, recorded, **timing):  # each leaves memory before the next
+            np.save(folder / "result" / f"{name}.npy", values)
     except EIPlatformError as error:
         parts = {key: getattr(error, key) for key in ("what", "where", "valid", "remedy")}
         _send(error=type(error).__name__, **parts)
