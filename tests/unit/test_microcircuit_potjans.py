@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.linalg import expm
+from scipy.special import erf
 
 from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.microcircuits import estimate_memory, load, simulate
@@ -162,6 +163,27 @@ def test_edges_by_source_and_delay():
     assert (kept.delay.tolist(), kept.values["w"].tolist()) == ([2, 5, 4], [0, 2, 4])
 
 
+def test_delays_and_weights_of_the_circuit():
+    """Delays in the edges are one step shorter: arrivals are applied in the step after they were counted."""
+    circuit = load(NAME, {"n_scaling": 0.05, "k_scaling": 0.1})
+    for (name, edges), ms, factor in zip(circuit.connectivity(1), (1.5, 0.75), (1, 4), strict=True):
+        delay = (edges.delay + 1) * 0.1
+        assert delay.min() == pytest.approx(0.1)
+        beta = (ms - 0.05) / (0.5 * ms)  # of the truncation below half a step
+        mean = ms + 0.5 * ms * np.exp(-(beta**2) / 2) / np.sqrt(2 * np.pi) / (0.5 * (1 + erf(beta / np.sqrt(2))))
+        assert delay.mean() == pytest.approx(mean, abs=5 * 0.5 * ms / np.sqrt(delay.size))
+        assert edges.post.max() < circuit.n_neurons
+        pa = circuit.scalars()[f"neurons.unit_{name}"] * 1e12 * edges.values["w"]
+        published = circuit.weight_factors[:, :: 2 if name == "exc" else 1]
+        if name == "inh":
+            assert pa.mean() == pytest.approx(factor * circuit.weight_pa, rel=1e-3)
+            assert pa.std() == pytest.approx(0.4 * circuit.weight_pa, rel=0.01)
+        else:
+            doubled = circuit.counts[0, 2] / circuit.counts[:, ::2].sum()
+            assert pa.mean() == pytest.approx((1 + doubled) * circuit.weight_pa, rel=1e-3)
+            assert published[0, 1] == 2
+
+
 # Drive.
 
 
@@ -308,13 +330,3 @@ def test_units_and_labels(spontaneous):
     np.testing.assert_allclose(
         data.current_exc, data.current_exc_recurrent + data.current_exc_external + data.current_exc_constant, rtol=1e-6
     )
-
-
-def test_compiled_gives_the_spikes_and_signals_of_numpy(pulsed, monkeypatch, tmp_path):
-    """Also across blocks of rows on disk: 1 000 rows are more than one."""
-    monkeypatch.setenv("EIPLATFORM_CACHE", str(tmp_path))
-    compiled = run(PULSE, "cpp_standalone")
-    for name, data in pulsed.items():
-        for variable in data.data_vars:
-            assert np.array_equal(data[variable], compiled[name][variable]), (name, variable)
-    assert sum(data.sizes["spike"] for data in compiled.values()) > 100
