@@ -18,12 +18,12 @@ import numpy as np
 import xarray as xr
 from scipy import signal, stats
 
-from eiplatform.errors import TooShortError
+from eiplatform.errors import StoreError, TooShortError, choose
 from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
 from eiplatform.statistics.base import SpikeTrains, cv_isi, lv
 
-__all__ = ["CASES", "Case", "over_seeds", "summarise_run", "write"]
+__all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
 
 SYNCHRONY_BIN_MS, SYNCHRONY_NEURONS = 3.0, 1000
 _RATE_EDGES, _CV_EDGES = np.arange(0, 60.5, 0.5), np.arange(0, 2.05, 0.05)
@@ -194,6 +194,42 @@ def over_seeds(runs: Sequence[xr.Dataset], *, level: float = 0.95) -> xr.Dataset
     result: xr.Dataset = xr.concat(list(parts.values()), dim="over_seeds").assign_coords(over_seeds=list(parts))
     result.attrs |= {"n_seeds": len(runs), "level": level}
     return result
+
+
+def shipped(name: str) -> xr.Dataset:
+    """Return a shipped summary.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`CASES`.
+
+    Returns
+    -------
+    xarray.Dataset
+        See :func:`over_seeds`; attributes say how it was simulated.
+
+    Raises
+    ------
+    UnknownNameError
+        For another name.
+    StoreError
+        If the file is not there.
+
+    Examples
+    --------
+    >>> rates = shipped("potjans-diesmann-2014-10").rate
+    >>> low, high = rates.sel(population="L4E", over_seeds=["low", "high"]).values
+    >>> 3.8 < low < high < 4.1
+    True
+    """
+    file = f"{choose(name, CASES, 'summary')}.nc"
+    folders = (Path(__file__).parent / "_data" / "reference", Path(__file__).parents[1] / "data" / "reference")
+    for folder in folders:
+        if (folder / file).is_file():
+            with xr.open_dataset(folder / file, engine="h5netcdf") as data:
+                return data.load()
+    raise StoreError(f"there is no {file}", where="data/reference", remedy=f"make reference CASES={name}")
 
 
 def write(name: str, case: Case, folder: Path, *, jobs: int = 1) -> Path:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from eiplatform.microcircuits import load, simulate
 from eiplatform.microcircuits.potjans_diesmann_2014 import POPULATIONS
-from eiplatform.reference import over_seeds, summarise_run
+from eiplatform.reference import over_seeds, shipped, summarise_run
 
 NAME = "potjans-diesmann-2014"
 ROOT = Path(__file__).parents[2]
@@ -59,22 +59,21 @@ def test_mean_currents_are_those_of_the_closed_form(second):
         np.testing.assert_allclose(measured, expected, rtol=0.05, err_msg=signal)
 
 
-def inside(run, shipped, variable, *, seconds):
+def inside(run, summary, variable, *, seconds):
     """Whether a short run lies within 4.5 standard deviations of the seeds, scaled to its length."""
-    band = shipped[variable].sel(over_seeds="std") * np.sqrt(shipped.attrs["duration_ms"] / 1e3 / seconds)
-    centre = shipped[variable].sel(over_seeds="mean")
+    band = summary[variable].sel(over_seeds="std") * np.sqrt(summary.attrs["duration_ms"] / 1e3 / seconds)
+    centre = summary[variable].sel(over_seeds="mean")
     deviation = (run[variable] - centre) / np.sqrt(band**2 + (0.003 * centre) ** 2)
     return np.abs(deviation.values)
 
 
 def test_a_fresh_run_falls_into_the_shipped_band(second):
-    shipped = xr.open_dataset(ROOT / "data/reference/potjans-diesmann-2014-10.nc", engine="h5netcdf")
-    run = summarise_run(second)
+    run, band = summarise_run(second), shipped("potjans-diesmann-2014-10")
     for variable in ("rate", "current_exc_recurrent", "current_exc_external", "current_inh", "balance"):
-        assert inside(run, shipped, variable, seconds=2.0).max() < 4.5, variable
+        assert inside(run, band, variable, seconds=2.0).max() < 4.5, variable
     # The band is narrow: rates of the full-scale model, 4 % to 90 % above, are outside.
     full = run.assign(rate=("population", [0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829]))
-    assert (inside(full, shipped, "rate", seconds=2.0) > 4.5).sum() >= 6
+    assert (inside(full, band, "rate", seconds=2.0) > 4.5).sum() >= 6
 
 
 @pytest.mark.skipif(
