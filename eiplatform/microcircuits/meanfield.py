@@ -47,7 +47,7 @@ def coloured_noise_rate(
     >>> white = coloured_noise_rate(6.6, 5.5, tau_syn_ms=0, **cell)
     >>> coloured = coloured_noise_rate(6.6, 5.5, tau_syn_ms=0.5, **cell)
     >>> round(white, 1), round(coloured, 1)
-    (7.3, 4.4)
+    (6.5, 3.6)
     """
     shift = std * _ALPHA / 2 * np.sqrt(tau_syn_ms / tau_ms)
     return siegert_rate(

@@ -40,7 +40,7 @@ def estimate_memory(
     Examples
     --------
     >>> from eiplatform.microcircuits import load
-    >>> 0.3e9 < estimate_memory(load("brunel-2000"), duration_ms=1200) < 1e9
+    >>> 0.3e9 < estimate_memory(load("brunel-2000"), duration_ms=1200) < 1.2e9
     True
     """
     recorded = sum(min(n_recorded, population.size) for population in circuit.populations)
