@@ -94,9 +94,11 @@ def test_rates_and_irregularity_are_those_of_nest(tmp_path, cache):
         a, b = over_seeds([run[[variable]] for run in ours]), over_seeds([run[[variable]] for run in theirs])
         spread = np.sqrt((a.sel(over_seeds="std") ** 2 + b.sel(over_seeds="std") ** 2) / 3)[variable].values
         difference = (a.sel(over_seeds="mean") - b.sel(over_seeds="mean"))[variable].values
+        defined = np.isfinite(difference)  # L23E and L6E fire too rarely for LV
+        assert defined.sum() >= 6
         # Pooled over the populations: a standard deviation from three seeds is itself uncertain.
-        assert np.sqrt(np.mean((difference / spread) ** 2)) < 3.5, variable
-        assert np.abs(difference / b.sel(over_seeds="mean")[variable].values).max() < 0.25, variable
+        assert np.sqrt(np.mean((difference / spread)[defined] ** 2)) < 3.5, variable
+        assert np.abs(difference / b.sel(over_seeds="mean")[variable].values)[defined].max() < 0.25, variable
 
 
 def nest_run(path, duration):
