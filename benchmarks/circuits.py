@@ -10,7 +10,6 @@ over all processes of a run, read every 20 ms.  ``--nest`` names a Python that h
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import tempfile
@@ -19,9 +18,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eiplatform.microcircuits import estimate_memory, load, simulate
 
 CASES: dict[str, tuple[str, dict[str, Any], float]] = {
+    "pd14-2": ("potjans-diesmann-2014", {"scale": 0.02}, 1_000.0),
     "brunel": ("brunel-2000", {}, 1000.0),
     "pd14-10": ("potjans-diesmann-2014", {"scale": 0.1}, 10_000.0),
     "pd14-20": ("potjans-diesmann-2014", {"scale": 0.2}, 2_000.0),
@@ -30,28 +32,7 @@ CASES: dict[str, tuple[str, dict[str, Any], float]] = {
 }
 """Circuit, parameters, biological time in ms."""
 
-NEST = """
-import sys, json, time
-import numpy as np
-import nest
-nest.verbosity = "M_ERROR" if hasattr(nest, "verbosity") else None
-from microcircuit import network
-from microcircuit.network_params import default_net_dict as net
-from microcircuit.sim_params import default_sim_dict as sim
-from microcircuit.stimulus_params import default_stim_dict as stim
-scale, duration, seed, folder = float(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-net = {**net, "N_scaling": scale, "K_scaling": scale, "bg_input_type": "poisson"}
-sim = {**sim, "rng_seed": seed, "local_num_threads": 1, "print_time": False, "store_metadata": False,
-       "data_path": folder + "/", "t_presim": 0.0, "t_sim": duration}
-begin = time.perf_counter()
-model = network.Network(sim, net, stim)
-model.create()
-model.connect()
-built = time.perf_counter()
-model.simulate(duration)
-done = time.perf_counter()
-print(json.dumps({"build": built - begin, "simulate": done - built}))
-"""
+NEST = Path(__file__).with_name("nest_microcircuit.py")
 
 
 class Watch(threading.Thread):
@@ -137,16 +118,26 @@ def main() -> None:
         print(f"  memory, peak of the sum     {cached['peak'] / 2**20:8.0f} MiB (estimate {estimate / 2**20:.0f})")
         if arguments.nest and case.startswith("pd14"):
             with tempfile.TemporaryDirectory() as folder:
-                command = [arguments.nest, "-c", NEST, str(parameters.get("scale", 1.0)), str(duration), "1", folder]
+                out = Path(folder) / "spikes.npz"
+                command = [
+                    arguments.nest,
+                    str(NEST),
+                    str(parameters.get("scale", 1.0)),
+                    str(duration),
+                    "0",
+                    "1",
+                    str(out),
+                ]
                 environment = {**os.environ, "OMP_NUM_THREADS": "1"}
                 watch = Watch()
                 watch.start()
-                result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+                subprocess.run(command, capture_output=True, check=True, env=environment)
                 peak = watch.stop()
-            nest = json.loads(result.stdout.strip().splitlines()[-1])
-            factor = nest["simulate"] / seconds
-            print(f"  NEST, one thread            {nest['simulate']:8.2f} s, real-time factor {factor:.2f}")
-            print(f"  NEST, build and memory      {nest['build']:8.2f} s, {peak / 2**20:.0f} MiB")
+                with np.load(out) as file:
+                    build, simulated = float(file["build_s"]), float(file["simulate_s"])
+            factor = simulated / seconds
+            print(f"  NEST, one thread            {simulated:8.2f} s, real-time factor {factor:.2f}")
+            print(f"  NEST, build and memory      {build:8.2f} s, {peak / 2**20:.0f} MiB")
 
 
 if __name__ == "__main__":
