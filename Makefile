@@ -5,7 +5,7 @@ OUT    ?= runs/demo
 SEED   ?= 1
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test test-minimal lint clean
+.PHONY: help demo test test-minimal lint reference clean
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ $(VENV)-minimal/installed: pyproject.toml constraints.txt
 
 test-minimal: $(VENV)-minimal/installed
 	$(VENV)-minimal/bin/python -m pytest tests/minimal -q
+
+# An hour on one core; one case alone: make reference CASES=potjans-diesmann-2014-10
+reference: $(VENV)/installed  ## Simulate the reference circuits and write data/reference again
+	$(BIN)/python -m eiplatform.reference --out data/reference $(if $(CASES),--cases $(CASES))
 
 clean:  ## Remove environments, caches and runs
 	rm -rf $(VENV) $(VENV)-minimal build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

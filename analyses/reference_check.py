@@ -54,7 +54,8 @@ def run(references: Sequence[str | Path], *, level: float = 0.95) -> xr.Dataset:
                     half = stats.t.ppf((1 + level) / 2, len(per_seed) - 1) * stats.sem(per_seed)
                     low, high = per_seed.mean() - half, per_seed.mean() + half
                 units = "Hz" if quantity == "rate" else data[quantity].attrs["units"]
-                entries = (per_seed.mean(), low, high, theory[quantity], units)
+                expected = theory.get(f"{name}/{quantity}", theory.get(quantity, np.nan))  # per population, or of all
+                entries = (per_seed.mean(), low, high, expected, units)
                 for key, entry in zip(row, entries, strict=True):
                     row[key].append(entry)
             rows.append(row)

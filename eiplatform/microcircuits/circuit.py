@@ -12,7 +12,7 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -45,18 +45,18 @@ class Parameters:
     """Base of the parameters of a circuit: a frozen dataclass of ints and floats, units in the names."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            whole = field.type in (int, "int")
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            whole = entry.type in (int, "int")
             if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
                 raise ConfigError(
-                    f"{value!r} is not a number", where=field.name, valid="an integer" if whole else "a number"
+                    f"{value!r} is not a number", where=entry.name, valid="an integer" if whole else "a number"
                 )
             if not np.isfinite(value) or (whole and value != int(value)):
                 raise ConfigError(
-                    f"{value!r} is not possible", where=field.name, valid="an integer" if whole else "a finite number"
+                    f"{value!r} is not possible", where=entry.name, valid="an integer" if whole else "a finite number"
                 )
-            object.__setattr__(self, field.name, int(value) if whole else float(value))
+            object.__setattr__(self, entry.name, int(value) if whole else float(value))
         self.check()
 
     def check(self) -> None:
@@ -128,14 +128,53 @@ class Edges:
         Number of synapses of each source.
     post : array of int32, shape (synapse,)
         Target of each synapse; the first ``degree[0]`` belong to source 0, and so on.
+    delay : array of uint8 or uint16, shape (synapse,), optional
+        Delay of each synapse in steps, ascending within a source.  Without it the Synapses object has
+        one delay for all, given among :meth:`Circuit.scalars`.
+    values : mapping of str to array, shape (synapse,)
+        Further variables of the Synapses object, e.g. weights, in the type declared there.
     """
 
     degree: NDArray[np.int32]
     post: NDArray[np.int32]
+    delay: NDArray[Any] | None = None
+    values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def pre(self) -> NDArray[np.int32]:
         """Return the source of each synapse."""
         return np.repeat(np.arange(len(self.degree), dtype=np.int32), self.degree)
+
+    def fanout(self) -> tuple[int, NDArray[np.uint32]]:
+        """Return the shortest delay, and the number of synapses of each source at this and each longer one.
+
+        Returns
+        -------
+        first : int
+            Shortest delay in steps; -1 if all synapses share one delay.
+        counts : array of uint32, shape (source, delay)
+        """
+        if self.delay is None or not len(self.delay):
+            return -1, self.degree.astype(np.uint32)[:, None]
+        first, width = int(self.delay.min()), int(np.ptp(self.delay)) + 1
+        counts = np.empty((len(self.degree), width), np.uint32)
+        ends = np.concatenate([[0], np.cumsum(self.degree, dtype=np.int64)])
+        for start in range(0, len(counts), 4096):  # in blocks: 8 bytes per synapse of scratch
+            stop = min(start + 4096, len(counts))
+            source = np.repeat(np.arange(stop - start), self.degree[start:stop])
+            place = source * width + (self.delay[ends[start] : ends[stop]].astype(np.int64) - first)
+            counts[start:stop] = np.bincount(place, minlength=(stop - start) * width).reshape(-1, width)
+        return first, counts
+
+    def advanced(self, steps: int) -> Edges:
+        """Return the edges with each delay shorter by `steps`."""
+        assert self.delay is not None
+        return Edges(self.degree, self.post, self.delay - self.delay.dtype.type(steps), self.values)
+
+    def keep(self, kept: NDArray[np.bool_]) -> Edges:
+        """Return the edges without those where `kept`, shape (synapse,), is false."""
+        degree = np.bincount(self.pre()[kept], minlength=len(self.degree)).astype(np.int32)
+        delay = None if self.delay is None else self.delay[kept]
+        return Edges(degree, self.post[kept], delay, {name: array[kept] for name, array in self.values.items()})
 
 
 @dataclass(frozen=True)
@@ -173,7 +212,9 @@ class Circuit(ABC):
     reference: ClassVar[str]
     """The paper."""
     current_units: ClassVar[str]
-    """Unit of the recorded currents and potentials."""
+    """Unit of the recorded currents."""
+    potential_units: ClassVar[str | None] = None
+    """Unit of the recorded potentials, if it is another one."""
     shortcuts: ClassVar[tuple[str, ...]] = ()
     """Keys that :meth:`from_parameters` accepts beside the fields of the parameters."""
 
@@ -219,8 +260,8 @@ class Circuit(ABC):
         """Return the values (SI units) of the shared variables, ``{"owner.variable": value}``."""
 
     @abstractmethod
-    def initial(self, seed: int) -> dict[str, NDArray[np.float64]]:
-        """Return initial values (SI units) per neuron, ``{"owner.variable": values}``."""
+    def initial(self, seed: int) -> dict[str, NDArray[Any]]:
+        """Return initial values (SI units, in the variable's type) per neuron, ``{"owner.variable": values}``."""
 
     @abstractmethod
     def connectivity(self, seed: int) -> Iterator[tuple[str, Edges]]:
@@ -228,14 +269,17 @@ class Circuit(ABC):
 
     @abstractmethod
     def theory(self) -> dict[str, float]:
-        """Return closed-form values for these parameters: ``rate`` in Hz, mean currents, and what else is known."""
+        """Return closed-form values for these parameters: ``rate`` in Hz, mean currents, and what else is known.
+
+        Values of one population are named ``"population/quantity"``, those of all of them ``"quantity"``.
+        """
 
     @property
     def n_neurons(self) -> int:
         """Number of neurons."""
         return sum(population.size for population in self.populations)
 
-    def values(self, seed: int) -> dict[str, NDArray[np.float64]]:
+    def values(self, seed: int) -> dict[str, NDArray[Any]]:
         """Return the values of all variables that a run sets: :meth:`scalars` and :meth:`initial`."""
         return {**{name: np.array([value]) for name, value in self.scalars().items()}, **self.initial(seed)}
 

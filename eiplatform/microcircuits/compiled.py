@@ -33,49 +33,17 @@ from numpy.typing import NDArray
 
 from eiplatform.errors import DeviceError
 from eiplatform.files import cache_directory
-from eiplatform.microcircuits.circuit import Circuit
+from eiplatform.microcircuits.circuit import Circuit, Edges
+from eiplatform.microcircuits.generated import PROGRESS, READ_INPUTS, rewrite, streamed
 from eiplatform.microcircuits.monitors import attach
 
-__all__ = ["find_tools", "program", "run_program"]
+__all__ = ["find_tools", "program", "run_program", "write_edges"]
 
 # No -ffast-math when compiling: results would depend on how loops are vectorised and differ from
 # the other devices.  At link time it only makes the program flush denormal numbers, without which
 # a silent network is some 40 times slower (Brian2's own preference has no effect in this mode).
 COMPILE_FLAGS = ("-w", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-std=c++17")
 LINK_FLAGS = ("-ffast-math",)
-
-_READ_INPUTS = r"""
-auto _read_input = [](const std::string& name, auto* target, size_t count) {
-    std::ifstream file("inputs/" + name, std::ios::binary | std::ios::ate);
-    if (!file || static_cast<size_t>(file.tellg()) != count * sizeof(*target)) {
-        std::cerr << "input '" << name << "' is missing or of the wrong size" << std::endl;
-        std::exit(3);
-    }
-    file.seekg(0);
-    file.read(reinterpret_cast<char*>(target), count * sizeof(*target));
-};
-auto _read_synapses = [&](const std::string& name, size_t n_source, int32_t offset,
-                          std::vector<int32_t>& pre, std::vector<int32_t>& post) {
-    std::vector<int32_t> degree(n_source);
-    _read_input(name + ".degree", degree.data(), n_source);
-    size_t total = 0;
-    for (int32_t value : degree) total += value;
-    pre.resize(total);
-    post.resize(total);
-    _read_input(name + ".post", post.data(), total);
-    auto next = pre.begin();
-    for (size_t source = 0; source < n_source; source++)
-        next = std::fill_n(next, degree[source], offset + static_cast<int32_t>(source));
-    return total;
-};
-double _run_settings[2];  // duration, recording interval (s)
-uint32_t _run_seed;
-_read_input("settings", _run_settings, 2);
-_read_input("seed", &_run_seed, 1);
-_random_generators[0].seed(_run_seed);
-"""
-
-_REPORT = 'std::cout << "progress " << completed << std::endl;'
 
 
 def find_tools(device: str) -> dict[str, str]:
@@ -185,14 +153,21 @@ def _generate(circuit: Circuit, n_recorded: Mapping[str, int], folder: Path) -> 
     def array(variable: Any) -> str:
         return str(device.get_array_name(variable, access_data=False))
 
-    lines = [_READ_INPUTS]
+    lines = [READ_INPUTS]
     for name, synapses in model.synapses.items():
         v = synapses.variables
-        pre, post = array(v["_synaptic_pre"]), array(v["_synaptic_post"])
-        offset = int(v["_source_offset"].get_value())
-        lines.append(f'{array(v["N"])}[0] = _read_synapses("{name}", {len(synapses.source)}, {offset}, {pre}, {post});')
-        # Indices are inputs; writing them out again with the results would only cost time.
-        device.insert_code("before_end", f"brian::{pre}.clear(); brian::{post}.clear();")
+        post = array(v["_synaptic_post"])
+        (pathway,) = synapses._pathways
+        # Brian2's list of sources is not used (see generated.py) and stays as long as the stand-in.
+        lines.append(f'{array(v["N"])}[0] = _read_synapses("{name}", {len(synapses.source)}, {pathway.name}, {post});')
+        read = [array(v["_synaptic_pre"]), post]
+        for value in synapse_variables(synapses):
+            target = array(v[value])
+            lines.append(f"{target}.resize({post}.size());")
+            lines.append(f'_read_input("{name}.{value}", {target}.data(), {target}.size());')
+            read.append(target)
+        # They are inputs; writing them out again with the results would only cost time.
+        device.insert_code("before_end", " ".join(f"brian::{target}.clear();" for target in read))
     for name, monitor in monitors.signals.items():
         lines.append(f'_read_input("{name}.recorded", {array(monitor.variables["_indices"])}, {n_recorded[name]});')
         lines.append(f"{array(monitor.clock.variables['dt'])}[0] = _run_settings[1];")
@@ -202,11 +177,17 @@ def _generate(circuit: Circuit, n_recorded: Mapping[str, int], folder: Path) -> 
     device.insert_code("main", "\n".join(lines))
 
     network = brian2.Network(*model.groups.values(), *model.synapses.values(), *monitors.all())
-    network.run(1 * second, report=_REPORT, report_period=0.5 * second, namespace={})
+    network.run(1 * second, report=PROGRESS, report_period=0.5 * second, namespace={})
     device.build(str(folder), compile=False, run=False, with_output=False)
-    _substitute(folder / "main.cpp", ".run(1.0, report_progress", ".run(_run_settings[0], report_progress")
-    # Clocks of different step are taken as equal within 1e-14 s, which rounding exceeds after a minute.
-    _substitute(folder / "network.cpp", "#define Clock_epsilon 1e-14", "#define Clock_epsilon 1e-9")
+    rewrite(
+        folder,
+        [pathway.name for synapses in model.synapses.values() for pathway in synapses._pathways],
+        [
+            (f"{group}_signals", array(monitor.variables[name]), device.get_array_filename(monitor.variables[name]))
+            for group, monitor in monitors.signals.items()
+            for name in monitors.recorded
+        ],
+    )
     outputs = {
         key: {"file": device.get_array_filename(variable), "dtype": np.dtype(variable.dtype).str}
         for key, variable in monitors.variables().items()
@@ -214,14 +195,28 @@ def _generate(circuit: Circuit, n_recorded: Mapping[str, int], folder: Path) -> 
     (folder / "outputs.json").write_text(json.dumps(outputs, indent=1))
 
 
-def _substitute(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    if text.count(old) != 1:
-        raise DeviceError(
-            f"Brian2 {version('brian2')} generates other code than expected ('{old}' in {path.name})",
-            remedy="use a tested version of brian2 (constraints.txt), or --device cython or numpy",
-        )
-    path.write_text(text.replace(old, new))
+def synapse_variables(synapses: Any) -> list[str]:
+    """Return the names of the variables per synapse that a circuit declares, such as weights."""
+    return sorted(synapses.equations.parameter_names)
+
+
+def write_edges(folder: Path, name: str, edges: Edges) -> None:
+    """Write the synapses of one object as the program reads them.
+
+    Parameters
+    ----------
+    folder : Path
+        ``inputs`` of the run.
+    name : str
+        Of the Synapses object.
+    edges : Edges
+    """
+    first, counts = edges.fanout()
+    np.array([first, counts.shape[1]], np.int32).tofile(folder / f"{name}.layout")
+    counts.tofile(folder / f"{name}.fanout")
+    edges.post.tofile(folder / f"{name}.post")
+    for value, array in edges.values.items():
+        array.tofile(folder / f"{name}.{value}")
 
 
 def _compile(folder: Path, tools: Mapping[str, str]) -> None:
@@ -287,7 +282,15 @@ def run_program(
             remedy="delete that folder to have it built again",
         )
     outputs = json.loads((folder / "outputs.json").read_text())
-    return {
-        key: np.fromfile(work / "results" / spec["file"], dtype=np.dtype(spec["dtype"]))
-        for key, spec in outputs.items()
-    }
+    return {key: _output(work / "results", spec["file"], np.dtype(spec["dtype"])) for key, spec in outputs.items()}
+
+
+def _output(results: Path, file: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return what was recorded; signals stay on disk."""
+    rest, blocks = results / file, results / streamed(file)
+    if not blocks.exists():
+        return np.fromfile(rest, dtype)
+    with blocks.open("ab") as handle:
+        handle.write(rest.read_bytes())
+    rest.unlink()
+    return np.memmap(blocks, dtype, mode="r")

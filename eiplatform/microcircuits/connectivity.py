@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -9,7 +11,7 @@ from scipy.sparse import csr_array
 from eiplatform.errors import ConfigError
 from eiplatform.microcircuits.circuit import Edges
 
-__all__ = ["draw_sources", "fixed_in_degree"]
+__all__ = ["draw_sources", "fixed_in_degree", "random_pairs", "truncated_normal"]
 
 # Targets are drawn in blocks: scratch memory stays near 100 MB whatever the size of the network.
 _BLOCK_ENTRIES = 5_000_000
@@ -119,3 +121,116 @@ def fixed_in_degree(
     ones = np.ones(sources.size, np.int8)
     by_source = csr_array((ones, sources.ravel(), indptr), shape=(n_targets, n_sources)).tocsc()
     return Edges(np.diff(by_source.indptr).astype(np.int32), by_source.indices.astype(np.int32, copy=False))
+
+
+def truncated_normal(
+    rng: np.random.Generator, mean: float, std: float, low: float, high: float, size: int
+) -> NDArray[np.float32]:
+    """Draw normal numbers, again and again those outside [low, high].
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    mean, std, low, high : float
+        The bounds have to hold a fair share of the distribution.
+    size : int
+
+    Returns
+    -------
+    array of float32, shape (size,)
+
+    Examples
+    --------
+    >>> values = truncated_normal(np.random.default_rng(0), 1.0, 1.0, 0.0, 2.0, 1000)
+    >>> bool(values.min() >= 0), bool(values.max() <= 2), bool(abs(values.mean() - 1) < 0.1)
+    (True, True, True)
+    """
+    values = rng.standard_normal(size, np.float32) * np.float32(std) + np.float32(mean)
+    outside = np.flatnonzero((values < low) | (values > high))
+    while outside.size:
+        again = rng.standard_normal(outside.size, np.float32) * np.float32(std) + np.float32(mean)
+        values[outside] = again
+        outside = outside[(again < low) | (again > high)]
+    return values
+
+
+def random_pairs(
+    rng: np.random.Generator,
+    counts: NDArray[np.int64],
+    n_sources: NDArray[np.int64],
+    targets: Sequence[tuple[int, int]],
+    weights: NDArray[np.float64],
+    *,
+    weight_std: float,
+    delay: float,
+    delay_std: float,
+) -> Edges:
+    """Connect populations with exact numbers of synapses between independent random pairs of neurons.
+
+    A pair may be drawn more than once, and a neuron may be its own target.  Given the number of
+    synapses, those of the sources are multinomial and their targets independent, so that synapses
+    are drawn source by source and never have to be sorted as a whole.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    counts : array of int, shape (source population, target population)
+        Numbers of synapses.
+    n_sources : array of int, shape (source population,)
+        Sizes of the source populations, which follow one another.
+    targets : sequence of (int, int)
+        Index of the first neuron and size of each target population.
+    weights : array, shape (source population, target population)
+        Mean weights, whole-number units.
+    weight_std : float
+        Standard deviation of a weight relative to its mean; normal, beyond 8 of them drawn again.
+    delay, delay_std : float
+        Mean and standard deviation of the delay in steps; normal, below half a step drawn again,
+        rounded.
+
+    Returns
+    -------
+    Edges
+        With delays and the value ``"w"`` (int16), sorted by source and delay.
+
+    Raises
+    ------
+    ConfigError
+        For more than 2^31 synapses.
+    """
+    if counts.sum() > np.iinfo(np.int32).max:
+        raise ConfigError(f"{counts.sum()} synapses do not fit into 32 bits", where="connectivity")
+    longest = int(np.ceil(delay + 8 * delay_std))
+    degrees = np.concatenate(
+        [
+            np.stack([rng.multinomial(count, np.full(size, 1 / size)) for count in row], axis=1)
+            for row, size in zip(counts, n_sources, strict=True)
+        ]
+    ).astype(np.int32)
+    owner = np.repeat(np.arange(len(n_sources)), n_sources)
+    start, size = (np.array(column) for column in zip(*targets, strict=True))
+    total, out = degrees.sum(axis=1, dtype=np.int32), int(counts.sum())
+    post, weight = np.empty(out, np.int32), np.empty(out, np.int16)
+    delays = np.empty(out, np.uint8 if longest < 256 else np.uint16)
+    ends = np.concatenate([[0], np.cumsum(total, dtype=np.int64)])
+    begin = 0
+    while begin < len(total):
+        # The key of source and delay has 16 bits, which numpy sorts in linear time.
+        limit = min(begin + max(1, 65536 // (longest + 1)), len(total))
+        stop = max(begin + 1, int(np.searchsorted(ends, ends[begin] + _BLOCK_ENTRIES, "right")) - 1)
+        stop = min(stop, limit)
+        source = np.repeat(np.arange(stop - begin), total[begin:stop])
+        block = degrees[begin:stop]
+        to = np.repeat(np.tile(np.arange(len(targets)), stop - begin), block.ravel())
+        n = len(source)
+        step = np.floor(truncated_normal(rng, delay, delay_std, 0.5, longest, n) + 0.5).astype(np.uint16)
+        key = source.astype(np.uint16) * np.uint16(longest + 1) + step
+        order = np.argsort(key, kind="stable")
+        mean = weights[owner[begin:stop][source], to]
+        drawn = mean * truncated_normal(rng, 1.0, weight_std, 1 - 8 * weight_std, 1 + 8 * weight_std, n)
+        here = slice(ends[begin], ends[stop])
+        post[here] = (start[to] + (rng.random(n) * size[to]).astype(np.int32))[order]
+        weight[here] = np.rint(drawn)[order]
+        delays[here] = step[order]
+        begin = stop
+    return Edges(total, post, delays, {"w": weight})

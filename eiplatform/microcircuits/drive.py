@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST_MEAN", "SMALLEST_TERM", "poisson_quantile", "poisson_quantile_function"]
+__all__ = [
+    "LARGEST_MEAN",
+    "SMALLEST_TERM",
+    "poisson_quantile",
+    "poisson_quantile_function",
+    "poisson_stream",
+    "poisson_stream_function",
+]
 
 LARGEST_MEAN = 500.0
 """Largest mean count per step (exp(-mean) must not underflow)."""
@@ -120,4 +127,114 @@ def poisson_quantile_function() -> Any:
     function.implementations.add_numpy_implementation(poisson_quantile)
     function.implementations.add_implementation("cpp", _CPP, name="_poisson_quantile")
     function.implementations.add_implementation("cython", _CYTHON, name="_poisson_quantile")
+    return function
+
+
+# Steele, Lea & Flood (2014), "Fast splittable pseudorandom number generators": the random number at
+# any place of the sequence is a function of the place, so that the order of evaluation is free.
+_INCREMENT, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+_STREAM_CPP = f"""
+static inline int _poisson_stream(const int64_t stream, const int64_t step, const int64_t index,
+                                  const int64_t size, const double mean, const double zero)
+{{
+    uint64_t z = (uint64_t)stream + ((uint64_t)step * (uint64_t)size + (uint64_t)index + 1u) * {_INCREMENT:#x}ull;
+    z = (z ^ (z >> 30)) * {_FIRST:#x}ull;
+    z = (z ^ (z >> 27)) * {_SECOND:#x}ull;
+    const double u = (double)(int64_t)((z ^ (z >> 31)) >> 11) * 0x1p-53;
+    int count = 0;
+    double term = zero, total = zero;
+    while (u > total && (term > {SMALLEST_TERM!r} || count < mean))
+    {{
+        ++count;
+        term *= mean / count;
+        total += term;
+    }}
+    return count;
+}}
+"""
+_STREAM_CYTHON = f"""
+cdef int _poisson_stream(int64_t stream, int64_t step, int64_t index, int64_t size, double mean, double zero):
+    cdef unsigned long long z = <unsigned long long>(step * size + index + 1)
+    z = <unsigned long long>stream + z * <unsigned long long>{_INCREMENT:#x}ull
+    z = (z ^ (z >> 30)) * <unsigned long long>{_FIRST:#x}ull
+    z = (z ^ (z >> 27)) * <unsigned long long>{_SECOND:#x}ull
+    cdef double u = <double><long long>((z ^ (z >> 31)) >> 11) * {2.0**-53!r}
+    cdef int count = 0
+    cdef double term = zero
+    cdef double total = zero
+    while u > total and (term > {SMALLEST_TERM!r} or count < mean):
+        count += 1
+        term *= mean / count
+        total += term
+    return count
+"""
+
+
+def poisson_stream(stream: Any, step: Any, index: Any, size: Any, mean: Any, zero: Any) -> Any:
+    """Poisson numbers of one time step, drawn from a sequence that can be entered anywhere.
+
+    The uniform number of neuron `index` in step `step` is the entry ``step size + index`` of the
+    splitmix64 sequence that starts at `stream`; the count is its quantile, as in
+    :func:`poisson_quantile`.  No state is kept, no device's own generator is used, and small
+    means cost little: faster than a Mersenne twister, and the same on every device.
+
+    Parameters
+    ----------
+    stream : int
+        Start of the sequence, a random 64-bit number per seed and purpose.
+    step : int
+        Time step.
+    index : array of int
+        Neurons.
+    size : int
+        Number of neurons.
+    mean : array or float
+        Mean counts, small (time grows with the count).
+    zero : array or float
+        ``exp(-mean)``.
+
+    Returns
+    -------
+    array of int32, shape of `index`
+
+    Examples
+    --------
+    >>> counts = poisson_stream(7, 0, np.arange(10000), 10000, 0.5, np.exp(-0.5))
+    >>> bool(abs(counts.mean() - 0.5) < 0.03), bool(abs(counts.var() - 0.5) < 0.03)
+    (True, True)
+    """
+    place = np.int64(step) * np.int64(size) + np.asarray(index, np.int64) + 1
+    start = np.asarray(stream, np.int64).astype(np.uint64)
+    with np.errstate(over="ignore"):
+        z = start + place.astype(np.uint64) * np.uint64(_INCREMENT)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
+    u = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    means, total = np.broadcast_to(mean, u.shape), np.array(np.broadcast_to(zero, u.shape), float)
+    counts = np.zeros(u.shape, np.int32)
+    term, count = total.copy(), 0
+    while (more := (u > total) & ((term > SMALLEST_TERM) | (count < means))).any():
+        count += 1
+        counts[more] = count
+        term = np.where(more, term * (means / count), term)
+        total = np.where(more, total + term, total)
+    return counts
+
+
+def poisson_stream_function() -> Any:
+    """Return :func:`poisson_stream` as a Brian2 function."""
+    import brian2
+
+    function = brian2.Function(
+        poisson_stream,
+        arg_units=[1] * 6,
+        arg_names=["stream", "step", "index", "size", "mean", "zero"],
+        arg_types=["integer"] * 4 + ["float"] * 2,
+        return_unit=1,
+        return_type="integer",
+    )
+    function.implementations.add_numpy_implementation(poisson_stream)
+    function.implementations.add_implementation("cpp", _STREAM_CPP, name="_poisson_stream")
+    function.implementations.add_implementation("cython", _STREAM_CYTHON, name="_poisson_stream")
     return function

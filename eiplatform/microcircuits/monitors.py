@@ -93,8 +93,8 @@ def extract(
     warmup_ms: float,
     duration_ms: float,
     record_dt_ms: float,
-) -> dict[str, NDArray[Any]]:
-    """Turn raw recordings into signals and spikes after the warm-up, ``{"population/what": array}``.
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Turn raw recordings into signals and spikes after the warm-up, one array at a time.
 
     Spikes are dated to the end of the step in which the threshold was crossed (Brian2 dates them to
     its start): a spike at time t then reaches its targets at exactly t + delay, on the time axis of
@@ -111,14 +111,15 @@ def extract(
     warmup_ms, duration_ms, record_dt_ms : float
         Warm-up and duration are multiples of the interval.
 
-    Returns
-    -------
-    dict of str to array
+    Yields
+    ------
+    name : str
+        ``"population/what"``.
+    values : array
         Signals, float32 of shape (time, neuron); ``spike_time`` (ms, float64) and ``spike_neuron``.
     """
     first, count = round(warmup_ms / record_dt_ms), round(duration_ms / record_dt_ms)
     start_step, n_steps = round(warmup_ms / circuit.dt_ms), round(duration_ms / circuit.dt_ms)
-    result: dict[str, NDArray[Any]] = {}
     column: dict[str, int] = {}
     for population in circuit.populations:
         group, width = population.group, len(recorded[population.name])
@@ -131,10 +132,9 @@ def extract(
                 values = np.diff(boundary[: count + 1], axis=0) / (record_dt_ms * 1e-3)
             else:
                 values = boundary[:count]
-            result[f"{population.name}/{signal.signal}"] = (values * signal.scale).astype(np.float32)
+            yield f"{population.name}/{signal.signal}", (values * signal.scale).astype(np.float32)
         neuron = raw[f"{group}.spike_i"] - population.start
         step = np.rint(raw[f"{group}.spike_t"] * 1e3 / circuit.dt_ms).astype(np.int64) + 1 - start_step
         keep = (neuron >= 0) & (neuron < population.size) & (step >= 0) & (step < n_steps)
-        result[f"{population.name}/spike_time"] = step[keep] * circuit.dt_ms
-        result[f"{population.name}/spike_neuron"] = neuron[keep].astype(np.int32)
-    return result
+        yield f"{population.name}/spike_time", step[keep] * circuit.dt_ms
+        yield f"{population.name}/spike_neuron", neuron[keep].astype(np.int32)

@@ -45,7 +45,7 @@ def run_all(
     seed : int
         In the order of `seeds`.
     result : Path
-        File that exists until the next seed is asked for.
+        Folder that exists until the next seed is asked for.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def run_all(
             futures = {seed: pool.submit(run, seed) for seed in seeds}
             for seed, future in futures.items():
                 folder = future.result()
-                yield seed, folder / "result.npz"
+                yield seed, folder / "result"
                 shutil.rmtree(folder)
         finally:
             workers.stop()

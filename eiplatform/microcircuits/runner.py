@@ -213,28 +213,33 @@ def _datasets(circuit: Circuit, job: Mapping[str, Any], seed: int, path: Path) -
         "sampling": "currents: mean over each interval; voltage: value at its start",
     }
     datasets: dict[str, xr.Dataset] = {}
-    with np.load(path) as result:
-        for population in circuit.populations:
-            signals = {entry.signal: result[f"{population.name}/{entry.signal}"][None] for entry in circuit.signals}
-            parts = [signals[name] for name in signals if name.startswith("current_exc_")]
-            signals["current_exc"] = sum(parts[1:], start=parts[0])
-            signals["current_net"] = signals["current_exc"] - signals["current_inh"]
-            times = result[f"{population.name}/spike_time"]
-            datasets[population.name] = population_dataset(
-                signals,
-                sample=np.array([seed]),
-                time=np.arange(round(duration / record_dt)) * record_dt,
-                neuron=result[f"{population.name}/neuron"],
-                dt=record_dt,
-                time_units="ms",
-                current_units=circuit.current_units,
-                n_neurons=population.size,
-                role=population.role,
-                events={
-                    "spike_time": times,
-                    "spike_neuron": result[f"{population.name}/spike_neuron"],
-                    "spike_sample": np.full(len(times), seed, np.int64),
-                },
-                attrs={**common, **population.attrs},
-            )
+    for population in circuit.populations:
+
+        def load(what: str, folder: Path = path / population.name) -> np.ndarray:
+            values: np.ndarray = np.load(folder / f"{what}.npy")
+            return values
+
+        signals = {entry.signal: load(entry.signal)[None] for entry in circuit.signals}
+        parts = [signals[name] for name in signals if name.startswith("current_exc_")]
+        signals["current_exc"] = sum(parts[1:], start=parts[0])
+        signals["current_net"] = signals["current_exc"] - signals["current_inh"]
+        times = load("spike_time")
+        datasets[population.name] = population_dataset(
+            signals,
+            sample=np.array([seed]),
+            time=np.arange(round(duration / record_dt)) * record_dt,
+            neuron=load("neuron"),
+            dt=record_dt,
+            time_units="ms",
+            current_units=circuit.current_units,
+            potential_units=circuit.potential_units,
+            n_neurons=population.size,
+            role=population.role,
+            events={
+                "spike_time": times,
+                "spike_neuron": load("spike_neuron"),
+                "spike_sample": np.full(len(times), seed, np.int64),
+            },
+            attrs={**common, **population.attrs},
+        )
     return datasets

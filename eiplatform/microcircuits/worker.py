@@ -2,7 +2,7 @@
 
 Brian2 keeps its device in global state, and a process gives its memory back when it ends.  The
 folder holds ``job.json``; progress and errors go to standard output, one JSON object per line;
-the result is ``result.npz`` in the same folder.
+the results are the files ``<population>/<what>.npy`` in its folder ``result``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from eiplatform.errors import EIPlatformError
 from eiplatform.files import cache_directory
 from eiplatform.microcircuits.circuit import Circuit, generator
-from eiplatform.microcircuits.compiled import COMPILE_FLAGS, program, run_program
+from eiplatform.microcircuits.compiled import COMPILE_FLAGS, program, run_program, write_edges
 from eiplatform.microcircuits.monitors import attach, extract, recorded_neurons
 
 __all__ = ["main"]
@@ -46,8 +46,11 @@ def main(folder: Path) -> int:
         simulate = _run_compiled if job["device"] == "cpp_standalone" else _run_in_process
         raw = simulate(circuit, job, _group_indices(circuit, recorded), folder)
         _report("collect", 0.0)
-        result = extract(circuit, raw, recorded, **timing)
-        np.savez(folder / "result.npz", **{f"{name}/neuron": index for name, index in recorded.items()}, **result)  # type: ignore[arg-type]
+        for name, index in recorded.items():
+            (folder / "result" / name).mkdir(parents=True)
+            np.save(folder / "result" / name / "neuron.npy", index)
+        for name, values in extract(circuit, raw, recorded, **timing):  # each leaves memory before the next
+            np.save(folder / "result" / f"{name}.npy", values)
     except EIPlatformError as error:
         parts = {key: getattr(error, key) for key in ("what", "where", "valid", "remedy")}
         _send(error=type(error).__name__, **parts)
@@ -82,8 +85,7 @@ def _run_compiled(
     (folder / "inputs").mkdir()
     _report("connectivity", 0.0)
     for name, edges in circuit.connectivity(job["seed"]):
-        edges.degree.tofile(folder / "inputs" / f"{name}.degree")
-        edges.post.tofile(folder / "inputs" / f"{name}.post")
+        write_edges(folder / "inputs", name, edges)
         del edges
     inputs: dict[str, NDArray[Any]] = {
         "settings": np.array([_total_s(circuit, job), job["record_dt_ms"] * 1e-3]),
@@ -108,7 +110,13 @@ def _run_in_process(
     model = circuit.build(circuit.structure())
     _report("connectivity", 0.0)
     for name, edges in circuit.connectivity(job["seed"]):
-        model.synapses[name].connect(i=edges.pre(), j=edges.post)
+        synapses = model.synapses[name]
+        synapses.connect(i=edges.pre(), j=edges.post)
+        for value, array in edges.values.items():
+            synapses.variables[value].set_value(array)
+        if edges.delay is not None:
+            (pathway,) = synapses._pathways
+            pathway.variables["delay"].set_value(edges.delay * (circuit.dt_ms * 1e-3))
         del edges
     for name, values in circuit.values(job["seed"]).items():
         model.variable(name).set_value(values)

@@ -99,6 +99,7 @@ def population_dataset(
     dt: float,
     time_units: str,
     current_units: str,
+    potential_units: str | None = None,
     n_neurons: int,
     role: str,
     parameters: Mapping[str, np.ndarray] | None = None,
@@ -121,6 +122,8 @@ def population_dataset(
     current_units : str
         Unit of currents and potentials, e.g. ``"mV"``; ``"1"`` for a network, whose
         currents are measured in the units of its threshold.
+    potential_units : str, optional
+        Unit of potentials, if it is another one than that of currents.
     n_neurons : int
         Size of the whole population, recorded or not.
     role : {"E", "I", "mixed"}
@@ -149,7 +152,12 @@ def population_dataset(
     """
     choose(role, ("E", "I", "mixed"), "role")
     choose(time_units, ("step", "ms"), "time unit")
-    units = {**_FIXED_UNITS, "current": current_units, "potential": current_units, "time": time_units}
+    units = {
+        **_FIXED_UNITS,
+        "current": current_units,
+        "potential": potential_units or current_units,
+        "time": time_units,
+    }
     sizes = {"sample": len(sample), "time": len(time), "neuron": len(neuron)}
     variables: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, Any]]] = {}
 

@@ -1,0 +1,305 @@
+"""Summaries of the reference circuits, small enough to ship: ``python -m eiplatform.reference``.
+
+Each case is simulated for several seeds and reduced to statistics per population, distributions, a
+correlation function and a spectrum, with their mean and spread over seeds.  A user can then compare
+without simulating, and a test can tell whether a fresh simulation falls into the seed-to-seed band.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import signal, stats
+
+from eiplatform.errors import StoreError, TooShortError, choose
+from eiplatform.microcircuits import load, simulate
+from eiplatform.progress import stage
+from eiplatform.statistics.base import SpikeTrains, cv_isi, lv
+
+__all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
+
+SYNCHRONY_BIN_MS, SYNCHRONY_NEURONS = 3.0, 1000
+_RATE_EDGES, _CV_EDGES = np.arange(0, 60.5, 0.5), np.arange(0, 2.05, 0.05)
+_LAGS, _SEGMENT = np.arange(-50, 51), 512
+
+
+@dataclass(frozen=True)
+class Case:
+    """One shipped summary.
+
+    Attributes
+    ----------
+    circuit : str
+    parameters : mapping
+    seeds : int
+        Seeds 1 to this.
+    duration_ms, warmup_ms : float
+    """
+
+    circuit: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    seeds: int = 10
+    duration_ms: float = 10_000.0
+    warmup_ms: float = 500.0
+
+
+CASES: dict[str, Case] = {
+    "brunel-2000-C": Case("brunel-2000", {"state": "C"}, warmup_ms=200.0),
+    "potjans-diesmann-2014-10": Case("potjans-diesmann-2014", {"scale": 0.1}),
+    "potjans-diesmann-2014-100": Case("potjans-diesmann-2014"),
+}
+
+
+def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Reduce one run (one seed) to statistics per population.
+
+    Parameters
+    ----------
+    populations : mapping of str to xarray.Dataset
+        As :func:`~eiplatform.microcircuits.simulate` yields them, recorded at 1 ms.  Without signals
+        (spikes only, from another simulator) the statistics of currents are left out.
+
+    Returns
+    -------
+    xarray.Dataset, dims (population, rate_bin, cv_bin, lag, frequency)
+        ``rate`` (Hz), ``cv`` (neurons with at least 50 spikes; fewer bias it) and ``lv`` (at least
+        10), ``synchrony`` (variance over mean of counts in 3 ms of at most 1000 neurons, their
+        number in ``n_synchrony``), mean currents, ``balance`` (net over excitatory), correlation over
+        time of a neuron's recurrent excitation and inhibition (``ei_own``) and of different neurons'
+        (``ei_cross``); histograms of rates and of CV (at least 10 spikes), the correlation function of
+        mean recurrent excitation and inhibition (a positive lag: inhibition follows) and the spectrum
+        of the population's rate relative to that of as many Poisson neurons.
+    """
+    for name, data in populations.items():
+        if data.attrs["duration"] < _SEGMENT:
+            raise TooShortError(
+                f"{data.attrs['duration']:g} ms are too short for a spectrum",
+                where=name,
+                valid=f"{_SEGMENT} ms or more",
+            )
+    rows = {name: _population(data) for name, data in populations.items()}
+    coords = {
+        "population": list(rows),
+        "rate_bin": ("rate_bin", _RATE_EDGES[:-1], {"units": "Hz", "long_name": "lower edge"}),
+        "cv_bin": ("cv_bin", _CV_EDGES[:-1], {"long_name": "lower edge"}),
+        "lag": ("lag", _LAGS, {"units": "ms"}),
+        "frequency": ("frequency", np.fft.rfftfreq(_SEGMENT, 1e-3), {"units": "Hz"}),
+    }
+    dims = {"rates": "rate_bin", "cvs": "cv_bin", "ei_correlation": "lag", "spectrum": "frequency"}
+    variables = {
+        name: (
+            ("population", dims[name]) if name in dims else ("population",),
+            np.array([row[name] for row in rows.values()]),
+        )
+        for name in next(iter(rows.values()))
+    }
+    return xr.Dataset(variables, coords=coords)
+
+
+def _population(data: xr.Dataset) -> dict[str, Any]:
+    duration, n = float(data.attrs["duration"]), int(data.attrs["n_neurons"])
+    time, neuron = data["spike_time"].values, data["spike_neuron"].values
+    trains = SpikeTrains.from_events(
+        time, neuron, np.zeros(len(time), int), n_neurons=n, n_samples=1, duration=duration, units="ms"
+    )
+    one = np.ones((1, 1))
+    rates = 1e3 * trains.counts[0] / duration
+    with np.errstate(invalid="ignore"):
+        cvs = cv_isi(trains, one, min_spikes=10)[0]
+    some = min(n, SYNCHRONY_NEURONS)
+    bins = int(duration / SYNCHRONY_BIN_MS)
+    counts = _counts(time[neuron < some], SYNCHRONY_BIN_MS, bins)
+    activity = _counts(time, 1.0, int(duration))
+    _, power = signal.welch(activity, fs=1e3, nperseg=min(_SEGMENT, len(activity)), detrend="constant")
+    row: dict[str, Any] = {
+        "n_neurons": n,
+        "rate": rates.mean(),
+        "cv": _mean(cv_isi(trains, one, min_spikes=50)[0]),
+        "n_cv": int((trains.counts[0] >= 50).sum()),
+        "lv": _mean(lv(trains, one, min_spikes=10)[0]),
+        "synchrony": counts.var() / counts.mean() if counts.any() else np.nan,
+        "n_synchrony": some,
+        "rates": np.histogram(rates, _RATE_EDGES)[0] / n,
+        "cvs": np.histogram(cvs[np.isfinite(cvs)], _CV_EDGES)[0] / max(np.isfinite(cvs).sum(), 1),
+        # A Poisson process of rate r has the one-sided density 2 r at all frequencies.
+        "spectrum": power / max(2 * activity.mean() * 1e-3, 1e-30),
+    }
+    if "current_exc" in data:
+        row |= _currents(data)
+    return row
+
+
+def _mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else np.nan
+
+
+def _counts(time: np.ndarray, width: float, bins: int) -> np.ndarray:
+    index = np.floor(time / width + 1e-9).astype(int)
+    return np.bincount(index[index < bins], minlength=bins)
+
+
+def _currents(data: xr.Dataset) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        str(name): float(values.mean(dtype=np.float64))
+        for name, values in data.data_vars.items()
+        if "current" in str(name)
+    }
+    row["balance"] = row["current_net"] / row["current_exc"]
+    exc, inh = (data[name].values[0].astype(float) for name in ("current_exc_recurrent", "current_inh"))
+    exc, inh = exc - exc.mean(axis=0), inh - inh.mean(axis=0)
+    scale = np.sqrt((exc**2).mean(axis=0) * (inh**2).mean(axis=0))
+    for name, shift in (("ei_own", 0), ("ei_cross", 1)):
+        other = np.roll(inh, shift, axis=1)
+        row[name] = float(
+            ((exc * other).mean(axis=0) / np.sqrt((exc**2).mean(axis=0) * (other**2).mean(axis=0))).mean()
+        )
+    a, b = exc.mean(axis=1), inh.mean(axis=1)
+    size = len(a)
+    norm = np.sqrt((a**2).mean() * (b**2).mean()) if scale.any() else np.nan
+    row["ei_correlation"] = np.array(
+        [
+            (a[max(0, -lag) : size - max(0, lag)] * b[max(0, lag) : size - max(0, -lag)]).mean() / norm
+            for lag in _LAGS.tolist()
+        ]
+    )
+    return row
+
+
+def over_seeds(runs: Sequence[xr.Dataset], *, level: float = 0.95) -> xr.Dataset:
+    """Return mean, interval of the mean (Student t) and standard deviation over seeds.
+
+    Parameters
+    ----------
+    runs : sequence of xarray.Dataset
+        From :func:`summarise_run`, at least two.
+    level : float
+
+    Returns
+    -------
+    xarray.Dataset
+        Each variable with a dimension ``over_seeds``: mean, low, high, std.
+    """
+    stacked = xr.concat(list(runs), dim="seed")
+    mean, std = stacked.mean("seed"), stacked.std("seed", ddof=1)
+    half = stats.t.ppf((1 + level) / 2, len(runs) - 1) * std / np.sqrt(len(runs))
+    parts = {"mean": mean, "low": mean - half, "high": mean + half, "std": std}
+    result: xr.Dataset = xr.concat(list(parts.values()), dim="over_seeds").assign_coords(over_seeds=list(parts))
+    result.attrs |= {"n_seeds": len(runs), "level": level}
+    return result
+
+
+def shipped(name: str) -> xr.Dataset:
+    """Return a shipped summary.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`CASES`.
+
+    Returns
+    -------
+    xarray.Dataset
+        See :func:`over_seeds`; attributes say how it was simulated.
+
+    Raises
+    ------
+    UnknownNameError
+        For another name.
+    StoreError
+        If the file is not there.
+
+    Examples
+    --------
+    >>> rates = shipped("potjans-diesmann-2014-10").rate
+    >>> low, high = rates.sel(population="L4E", over_seeds=["low", "high"]).values
+    >>> bool(3.8 < low < high < 4.1)
+    True
+    """
+    file = f"{choose(name, CASES, 'summary')}.nc"
+    folders = (Path(__file__).parent / "_data" / "reference", Path(__file__).parents[1] / "data" / "reference")
+    for folder in folders:
+        if (folder / file).is_file():
+            with xr.open_dataset(folder / file, engine="h5netcdf") as data:
+                return data.load()
+    raise StoreError(f"there is no {file}", where="data/reference", remedy=f"make reference CASES={name}")
+
+
+def write(name: str, case: Case, folder: Path, *, jobs: int = 1) -> Path:
+    """Simulate a case and write its summary.
+
+    Parameters
+    ----------
+    name : str
+        Name of the file, without ending.
+    case : Case
+    folder : Path
+    jobs : int
+        Simulations at the same time.
+
+    Returns
+    -------
+    Path
+    """
+    circuit = load(case.circuit, case.parameters)
+    summaries: list[xr.Dataset] = []
+    with stage(f"simulating {name}") as update:
+        runs = simulate(
+            circuit,
+            seeds=range(1, case.seeds + 1),
+            duration_ms=case.duration_ms,
+            warmup_ms=case.warmup_ms,
+            jobs=jobs,
+            progress=lambda fraction, message: update(round(1000 * fraction), 1000, message),
+        )
+        summaries.extend(summarise_run(populations) for _, populations in runs)
+    result = over_seeds(summaries)
+    result.attrs |= {
+        "circuit": circuit.name,
+        "reference": circuit.reference,
+        "parameters": json.dumps(circuit.to_mapping()),
+        "duration_ms": case.duration_ms,
+        "warmup_ms": case.warmup_ms,
+        "seeds": f"1 to {case.seeds}",
+        "current_units": circuit.current_units,
+    }
+    path = folder / f"{name}.nc"
+    folder.mkdir(parents=True, exist_ok=True)
+    encoding = {
+        str(variable): {"dtype": "float32", "zlib": True, "complevel": 9, "shuffle": True}
+        for variable in result.data_vars
+    }
+    result.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the chosen summaries."""
+    parser = argparse.ArgumentParser(prog="python -m eiplatform.reference", description=write.__doc__)
+    parser.add_argument("--out", type=Path, default=Path("data/reference"))
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--seeds", type=int, help="number of seeds instead of the case's own")
+    parser.add_argument("--duration-ms", type=float, help="recorded time instead of the case's own")
+    parser.add_argument("--jobs", type=int, default=1)
+    chosen = parser.parse_args(arguments)
+    for name in chosen.cases:
+        case = CASES[name]
+        case = Case(
+            case.circuit,
+            case.parameters,
+            chosen.seeds or case.seeds,
+            chosen.duration_ms or case.duration_ms,
+            case.warmup_ms,
+        )
+        write(name, case, chosen.out, jobs=chosen.jobs)
+
+
+if __name__ == "__main__":
+    main()
