@@ -216,9 +216,7 @@ def _datasets(circuit: Circuit, job: Mapping[str, Any], seed: int, path: Path) -
     with np.load(path) as result:
         for population in circuit.populations:
             signals = {entry.signal: result[f"{population.name}/{entry.signal}"][None] for entry in circuit.signals}
-            parts = [signals[name] for name in signals if name.startswith("current_exc_")]
-            signals["current_exc"] = sum(parts[1:], start=parts[0])
-            signals["current_net"] = signals["current_exc"] - signals["current_inh"]
+            signals |= circuit.derived(signals)
             times = result[f"{population.name}/spike_time"]
             datasets[population.name] = population_dataset(
                 signals,
@@ -228,6 +226,7 @@ def _datasets(circuit: Circuit, job: Mapping[str, Any], seed: int, path: Path) -
                 dt=record_dt,
                 time_units="ms",
                 current_units=circuit.current_units,
+                potential_units=circuit.potential_units,
                 n_neurons=population.size,
                 role=population.role,
                 events={
