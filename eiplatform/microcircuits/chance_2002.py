@@ -98,7 +98,7 @@ class Chance2002(ConductanceCircuit):
 
     name = "chance-2002"
     reference = "Chance, Abbott & Reyes 2002, Neuron 35:773-782, doi:10.1016/S0896-6273(02)00820-6"
-    parts = ("external",)
+    parts = {"external": "charge_ext"}
     parameters: Chance2002Parameters
     drives = {"E": Drive("current_pa", 10.0, relative=False)}
     pathways = {"background->E excitatory": "unit_exc", "background->E inhibitory": "unit_inh"}

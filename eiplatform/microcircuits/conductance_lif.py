@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,8 +187,8 @@ class ConductanceCircuit(Circuit):
 
     current_units = "pA"
     parameters: ConductanceParameters
-    parts: tuple[str, ...] = ("recurrent",)
-    """Parts of the excitatory current that the circuit has, besides a constant one."""
+    parts: ClassVar[Mapping[str, str]] = {"recurrent": "charge_rec"}
+    """Parts of the excitatory current, besides a constant one: through synapses (``charge_rec``) or not."""
 
     @abstractmethod
     def inputs(self) -> Mapping[str, ConductanceInputs]:
@@ -228,8 +228,7 @@ class ConductanceCircuit(Circuit):
     @property
     def signals(self) -> tuple[Recorded, ...]:
         """Conductances (nS) and currents at v(t) (pA) as exact interval means; the potential (mV) at the start."""
-        variables = {"recurrent": "charge_rec", "external": "charge_ext"}
-        exc = [Recorded(f"current_exc_{part}", variables[part], "integral", 1e12) for part in self.parts]
+        exc = [Recorded(f"current_exc_{part}", variable, "integral", 1e12) for part, variable in self.parts.items()]
         if any(entry.constant_pa for entry in self.inputs().values()):
             exc.append(Recorded("current_exc_constant", "i_constant", "start", 1e12))
         return (

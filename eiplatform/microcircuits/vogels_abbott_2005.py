@@ -84,9 +84,11 @@ class CobaParameters(ConductanceParameters):
         Conductance of one spike: 6 nS from E, 67 nS from I.
     drive_exc_pa, drive_inh_pa : float
         Constant current (ours, for the protocols), 0 pA.
+    v_start_mv : float
+        Mean potential at time 0, -65 mV, with a standard deviation of 5 mV (the published Brian code).
     g_start_exc, g_start_inh : float
         Mean conductances at time 0 that start the activity, over the leak: 4 and 20, with standard
-        deviations of 1.5 and 12 and none below 0 (the published Brian code).
+        deviations of 1.5 and 12 and none below 0 (likewise).
     delay_ms, dt_ms : float
         One time step, 0.1 ms.
     v_fixed_mv : float
@@ -115,6 +117,7 @@ class CobaParameters(ConductanceParameters):
     w_inh_to_inh: float = 67.0
     drive_exc_pa: float = 0.0
     drive_inh_pa: float = 0.0
+    v_start_mv: float = -65.0
     g_start_exc: float = 4.0
     g_start_inh: float = 20.0
 
@@ -181,6 +184,8 @@ class Coba(ConductanceCircuit):
         """Return inputs, potentials, and the conductances that start the activity."""
         p, found = self.parameters, super().initial(seed)
         rng = generator(seed, "kick")
+        v = p.v_start_mv + 5 * rng.standard_normal(self.n_neurons)
+        found["neurons.v"] = np.clip(v, p.e_inh_mv, p.threshold_mv) * 1e-3
         for name, mean, std in (("g_rec", p.g_start_exc, 1.5 / 4), ("g_inh", p.g_start_inh, 12 / 20)):
             draw = mean * (1 + std * rng.standard_normal(self.n_neurons))
             found[f"neurons.{name}"] = np.maximum(draw, 0) * p.g_leak_ns * 1e-9
