@@ -189,6 +189,8 @@ class ConductanceCircuit(Circuit):
     parameters: ConductanceParameters
     parts: ClassVar[Mapping[str, str]] = {"recurrent": "charge_rec"}
     """Parts of the excitatory current, besides a constant one: through synapses (``charge_rec``) or not."""
+    has_constant: ClassVar[bool] = True
+    """Whether there can be a constant current."""
 
     @abstractmethod
     def inputs(self) -> Mapping[str, ConductanceInputs]:
@@ -229,7 +231,7 @@ class ConductanceCircuit(Circuit):
     def signals(self) -> tuple[Recorded, ...]:
         """Conductances (nS) and currents at v(t) (pA) as exact interval means; the potential (mV) at the start."""
         exc = [Recorded(f"current_exc_{part}", variable, "integral", 1e12) for part, variable in self.parts.items()]
-        if any(entry.constant_pa for entry in self.inputs().values()):
+        if self.has_constant:
             exc.append(Recorded("current_exc_constant", "i_constant", "start", 1e12))
         return (
             *exc,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +124,8 @@ class DeltaCircuit(Circuit):
 
     current_units = "mV"
     parameters: DeltaParameters
+    has_constant: ClassVar[bool] = False
+    """Whether there can be a constant input."""
 
     @abstractmethod
     def inputs(self) -> Mapping[str, Inputs]:
@@ -155,11 +157,10 @@ class DeltaCircuit(Circuit):
     @property
     def signals(self) -> tuple[Recorded, ...]:
         """Currents as exact interval means and the membrane potential at the start of each interval, in mV."""
-        inputs = self.inputs().values()
         parts = [Recorded("current_exc_recurrent", "charge_rec", "integral", 1e3)]
         if self.structure()["external"]:
             parts.append(Recorded("current_exc_external", "charge_ext", "integral", 1e3))
-        if any(entry.constant_mv for entry in inputs):
+        if self.has_constant:
             parts.append(Recorded("current_exc_constant", "v_constant", "start", 1e3))
         return (
             *parts,

@@ -38,7 +38,7 @@ class FeedforwardInhibitionParameters(ConductanceParameters):
     c_input_to_exc, c_input_to_inh, c_inh_to_exc : int
         Synapses per target: 100 of the input upon E and upon I, 25 of I upon E.
     w_input_to_exc, w_input_to_inh, w_inh_to_exc : float
-        Conductance of one spike in nS: 1, 1.5 and 4.
+        Conductance of one spike in nS: 1, 0.8 and 0.5.
     input_rate_hz : float
         Rate of each source, a Poisson process: 10 Hz.
     volley_period_ms : float
@@ -79,8 +79,8 @@ class FeedforwardInhibitionParameters(ConductanceParameters):
     c_input_to_inh: int = 100
     c_inh_to_exc: int = 25
     w_input_to_exc: float = 1.0
-    w_input_to_inh: float = 1.5
-    w_inh_to_exc: float = 4.0
+    w_input_to_inh: float = 0.8
+    w_inh_to_exc: float = 0.5
     c_m_inh_pf: float = 100.0
     input_rate_hz: float = 10.0
     volley_period_ms: float = 0.0
@@ -118,6 +118,7 @@ class FeedforwardInhibition(ConductanceCircuit):
 
     name = "feedforward-inhibition"
     reference = "Pouille & Scanziani 2001, Science 293:1159-1163, doi:10.1126/science.1060342"
+    has_constant = False
     parts = {"external": "charge_rec"}  # its synapses all come from outside
     parameters: FeedforwardInhibitionParameters
     drives = {"E+I": Drive("input_rate_hz", 0.1)}

@@ -137,9 +137,7 @@ class Isn(DeltaCircuit):
         frozen = p.c_exc * p.frozen_exc_rate_hz
 
         def inputs(exc: float, inh: float, drive: float) -> Inputs:
-            return Inputs(
-                exc * p.j_mv, inh * p.g * p.j_mv, p.j_ext_mv, drive * p.ext_rate_hz, frozen_rate_hz=frozen
-            )
+            return Inputs(exc * p.j_mv, inh * p.g * p.j_mv, p.j_ext_mv, drive * p.ext_rate_hz, frozen_rate_hz=frozen)
 
         return {
             "E": inputs(p.exc_to_exc, p.inh_to_exc, p.drive_exc),

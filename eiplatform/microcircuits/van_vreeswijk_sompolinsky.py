@@ -98,6 +98,7 @@ class VanVreeswijkSompolinsky(DeltaCircuit):
     name = "van-vreeswijk-sompolinsky"
     reference = "van Vreeswijk & Sompolinsky 1996, Science 274:1724-1726, doi:10.1126/science.274.5293.1724"
     parameters: VvsParameters
+    has_constant = True
     drives = {"E": Drive("drive_exc", 0.02), "I": Drive("drive_inh", 0.02), "E+I": Drive("rate_ext_hz", 0.02)}
     pathways = {"E->E": "exc_to_exc", "E->I": "exc_to_inh", "I->E": "inh_to_exc", "I->I": "inh_to_inh"}
 

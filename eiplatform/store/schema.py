@@ -155,7 +155,10 @@ def population_dataset(
     """
     choose(role, ("E", "I"), "role")
     choose(time_units, ("step", "ms"), "time unit")
-    units = {**_FIXED_UNITS, "current": current_units, "potential": potential_units or current_units,
+    units = {
+        **_FIXED_UNITS,
+        "current": current_units,
+        "potential": potential_units or current_units,
         "time": time_units,
     }
     sizes = {"sample": len(sample), "time": len(time), "neuron": len(neuron)}
