@@ -222,7 +222,7 @@ def simulate(
     from eiplatform.progress import stage
     from eiplatform.recording.circuit import record_circuit, record_protocol
 
-    experiment = {"target": target, "levels": levels, "freeze": freeze}
+    experiment: dict[str, Any] = {"target": target, "levels": levels, "freeze": freeze}
     if protocol is None and any(value is not None for value in experiment.values()):
         named = " and ".join(f"--{key}" for key, value in experiment.items() if value is not None)
         raise ConfigError(f"{named} without a protocol", where="simulate", remedy="add --protocol NAME")
