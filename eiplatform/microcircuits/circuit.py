@@ -198,9 +198,9 @@ class Circuit(ABC):
     reference: ClassVar[str]
     """The paper."""
     current_units: ClassVar[str]
-    """Unit of the recorded currents and potentials."""
-    potential_units: ClassVar[str] = "mV"
-    """Unit of the recorded potentials."""
+    """Unit of the recorded currents."""
+    potential_units: ClassVar[str | None] = None
+    """Unit of the recorded potentials, if it is another one."""
     shortcuts: ClassVar[tuple[str, ...]] = ()
     """Keys that :meth:`from_parameters` accepts beside the fields of the parameters."""
     drives: ClassVar[Mapping[str, Drive]] = {}
@@ -250,8 +250,8 @@ class Circuit(ABC):
         """Return the values (SI units) of the shared variables, ``{"owner.variable": value}``."""
 
     @abstractmethod
-    def initial(self, seed: int) -> dict[str, NDArray[np.float64]]:
-        """Return initial values (SI units) per neuron, ``{"owner.variable": values}``."""
+    def initial(self, seed: int) -> dict[str, NDArray[Any]]:
+        """Return initial values (SI units, in the variable's type) per neuron, ``{"owner.variable": values}``."""
 
     @abstractmethod
     def connectivity(self, seed: int) -> Iterator[tuple[str, Edges]]:
@@ -259,7 +259,10 @@ class Circuit(ABC):
 
     @abstractmethod
     def theory(self) -> dict[str, float]:
-        """Return closed-form values for these parameters: ``rate`` in Hz, mean currents, and what else is known."""
+        """Return closed-form values for these parameters: ``rate`` in Hz, mean currents, and what else is known.
+
+        Values of one population are named ``"population/quantity"``, those of all of them ``"quantity"``.
+        """
 
     def derived(self, signals: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         """Return the signals that follow from those recorded: the sums; a circuit may add its own.
@@ -298,7 +301,7 @@ class Circuit(ABC):
         """Number of neurons."""
         return sum(population.size for population in self.populations)
 
-    def values(self, seed: int) -> dict[str, NDArray[np.float64]]:
+    def values(self, seed: int) -> dict[str, NDArray[Any]]:
         """Return the values of all variables that a run sets: :meth:`scalars` and :meth:`initial`."""
         return {**{name: np.array([value]) for name, value in self.scalars().items()}, **self.initial(seed)}
 

@@ -186,6 +186,7 @@ class ConductanceCircuit(Circuit):
     """
 
     current_units = "pA"
+    potential_units = "mV"
     parameters: ConductanceParameters
     parts: ClassVar[Mapping[str, str]] = {"recurrent": "charge_rec"}
     """Parts of the excitatory current, besides a constant one: through synapses (``charge_rec``) or not."""

@@ -269,6 +269,7 @@ class Cuba(Circuit):
     name = Coba.name
     reference = Coba.reference
     current_units = "pA"
+    potential_units = "mV"
     shortcuts = ("variant",)
     parameters: CubaParameters
     drives = _DRIVES

@@ -103,9 +103,9 @@ def population_dataset(
     dt: float,
     time_units: str,
     current_units: str,
+    potential_units: str | None = None,
     n_neurons: int,
     role: str,
-    potential_units: str | None = None,
     parameters: Mapping[str, np.ndarray] | None = None,
     events: Mapping[str, np.ndarray] | None = None,
     sample_coords: Mapping[str, np.ndarray] | None = None,
@@ -127,7 +127,7 @@ def population_dataset(
         Unit of currents and potentials, e.g. ``"mV"``; ``"1"`` for a network, whose
         currents are measured in the units of its threshold.
     potential_units : str, optional
-        Unit of potentials where it differs from that of currents (currents in pA).
+        Unit of potentials, if it is another one than that of currents.
     n_neurons : int
         Size of the whole population, recorded or not.
     role : {"E", "I"}
