@@ -163,10 +163,12 @@ def independent(
     pairs = n_sources * width
     if probability == 0 or pairs == 0:
         return Edges(np.zeros(n_sources, np.int32), np.empty(0, np.int32))
-    parts, last = [], -1
+    parts: list[NDArray[np.int64]] = []
+    last = -1
     while last < pairs:
         count = min(_BLOCK_ENTRIES, int((pairs - last) * probability * 1.05) + 100)
-        parts.append(last + np.cumsum(rng.geometric(probability, count)))
+        # A gap beyond the last pair ends the search, however long it is: its sum must not overflow.
+        parts.append(last + np.cumsum(np.minimum(rng.geometric(probability, count), pairs)))
         last = int(parts[-1][-1])
     chosen = np.concatenate(parts)
     source, target = np.divmod(chosen[chosen < pairs], width)

@@ -222,7 +222,7 @@ def _perturbation(name: str, circuit: Circuit, levels: Sequence[float] | None, f
     if freeze is not None:
         circuit.changed(circuit.frozen(freeze, 1.0))
         conditions += tuple(
-            Condition(f"{freeze} frozen, {condition.name}", condition.level, condition.changes, frozen=True)
+            Condition(f"{freeze}-frozen,{condition.name}", condition.level, condition.changes, frozen=True)
             for condition in conditions
         )
     what = f"{'relative change' if drive.relative else 'change'} of {drive.parameter}"

@@ -43,12 +43,15 @@ class VvsParameters(DeltaParameters):
         with probability K/N.
     exc_to_exc, exc_to_inh, inh_to_exc, inh_to_inh : float
         Strength J of a pathway (source_to_target): 1, 1, 2, 1.8.  One spike moves the potential
-        by ``J threshold / sqrt(K)``.
+        by ``J strength threshold / sqrt(K)``.
+    strength : float
+        Strength of all synapses and drives together (ours): 0.5.  It leaves the balance equations as
+        they are and sets how strongly the potential fluctuates.
     drive_exc, drive_inh : float
         Strength of the external drive to E and I: 1 and 0.8.
     rate_ext_hz : float
         Rate of the external neurons, the m_0 of the papers (ours: 10 Hz).  The constant drive is
-        ``drive sqrt(K) threshold tau rate_ext``.  In the limit of many inputs both populations
+        ``drive strength sqrt(K) threshold tau rate_ext``.  In the limit of many inputs both populations
         fire at this rate.
     tau_ms, threshold_mv, reset_mv, refractory_ms : float
         The cell (ours, as Brunel's but with reset to rest): 20 ms, 20 mV, 0 mV, 2 ms.
@@ -72,6 +75,7 @@ class VvsParameters(DeltaParameters):
     exc_to_inh: float = 1.0
     inh_to_exc: float = 2.0
     inh_to_inh: float = 1.8
+    strength: float = 0.5
     drive_exc: float = 1.0
     drive_inh: float = 0.8
     rate_ext_hz: float = 10.0
@@ -81,7 +85,7 @@ class VvsParameters(DeltaParameters):
         super().check()
         self.require(0 < self.k < min(self.n_exc, self.n_inh), "k", "a positive integer below n_exc and n_inh")
         couplings = ("exc_to_exc", "exc_to_inh", "inh_to_exc", "inh_to_inh", "drive_exc", "drive_inh")
-        for name in (*couplings, "rate_ext_hz"):
+        for name in (*couplings, "strength", "rate_ext_hz"):
             self.require(getattr(self, name) >= 0, name, "a number of at least 0")
 
 
@@ -110,8 +114,8 @@ class VanVreeswijkSompolinsky(DeltaCircuit):
     def inputs(self) -> dict[str, Inputs]:
         """Return the inputs of E and I."""
         p = self.parameters
-        unit = p.threshold_mv / np.sqrt(p.k)
-        external = np.sqrt(p.k) * p.threshold_mv * p.tau_ms * 1e-3 * p.rate_ext_hz
+        unit = p.strength * p.threshold_mv / np.sqrt(p.k)
+        external = p.strength * np.sqrt(p.k) * p.threshold_mv * p.tau_ms * 1e-3 * p.rate_ext_hz
         return {
             "E": Inputs(p.exc_to_exc * unit, p.inh_to_exc * unit, constant_mv=float(p.drive_exc * external)),
             "I": Inputs(p.exc_to_inh * unit, p.inh_to_inh * unit, constant_mv=float(p.drive_inh * external)),
