@@ -29,7 +29,7 @@ class EverythingAtOnce(FeedforwardInhibition):
 
 
 def run(circuit, parameters=None, seed=1, **options):
-    options = {"duration_ms": 200.0, "warmup_ms": 20.0, "n_recorded": 50, "device": "numpy", **options}
+    options = {"duration_ms": 100.0, "warmup_ms": 10.0, "n_recorded": 50, "device": "numpy", **options}
     return dict(simulate(circuit, parameters=parameters, seeds=(seed,), **options))[seed]
 
 
@@ -40,8 +40,9 @@ def everything():
 
 
 def at_rest(data, refractory_ms):
-    """Steps (time, neuron) in which a neuron fires or is refractory."""
+    """Steps (time, neuron) in which a neuron fires or is, or may be, refractory."""
     rest = np.zeros((data.sizes["time"] + 1, data.n_neurons), bool)
+    rest[: round(refractory_ms / data.dt)] = True  # after spikes before the recording
     step = np.rint(data.spike_time.values / data.dt).astype(int)
     for lag in range(round(refractory_ms / data.dt) + 1):  # fires at the end of step k-1, rests from step k on
         rest[np.minimum(step - 1 + lag, len(rest) - 1), data.spike_neuron.values] = True
@@ -115,7 +116,7 @@ def test_conductances_are_exact_means_and_coarse_intervals_average(everything):
     again = run(EverythingAtOnce.from_parameters(MOTIF), record_dt_ms=2.0)["E"]
     fine = everything["E"]
     for signal in ("current_exc_external", "current_inh", "conductance_exc", "conductance_inh", "current_exc_fixed"):
-        blocks = fine[signal].values[0].reshape(100, 20, -1).mean(axis=1)
+        blocks = fine[signal].values[0].reshape(50, 20, -1).mean(axis=1)
         np.testing.assert_allclose(blocks, again[signal].values[0], rtol=2e-5)
     assert np.array_equal(fine.spike_time, again.spike_time)
 
@@ -138,7 +139,7 @@ def test_conductance_signals_obey_their_sum_rules_and_no_lie_is_stored(everythin
 
 
 def test_shot_noise_has_the_mean_and_variance_of_campbell():
-    options = {"duration_ms": 200.0, "warmup_ms": 50.0, "n_recorded": 200, "record_dt_ms": 0.1}
+    options = {"duration_ms": 120.0, "warmup_ms": 50.0, "n_recorded": 200, "record_dt_ms": 0.1}
     for parameters in ({"level": 2.0}, {"level": 2.0, "tonic": 0.5}):
         theory = load("chance-2002", parameters).theory()
         data = run("chance-2002", parameters, **options)["E"]
@@ -189,37 +190,37 @@ def test_cuba_follows_its_currents_and_its_bias():
 
 
 def test_more_drive_to_i_lowers_both_rates_and_with_e_frozen_raises_i():
-    circuit = load("isn", {"n_exc": 800, "n_inh": 200, "c_exc": 80, "c_inh": 20, "j_mv": 1.25})
+    circuit = load("isn", {"n_exc": 400, "n_inh": 100, "c_exc": 80, "c_inh": 20, "j_mv": 1.25})
     assert circuit.theory()["loop_gain"] > 2
     result = run_protocol(
-        plan("perturb-I", circuit, levels=[0.2], freeze="E"), circuit,
-        seeds=(1,), duration_ms=250.0, warmup_ms=100.0, n_recorded=20, device="numpy",
+        plan("perturb-I", circuit, levels=[0.5], freeze="E"), circuit,
+        seeds=(1,), duration_ms=90.0, warmup_ms=30.0, n_recorded=20, device="numpy",
     )  # fmt: skip
     free, frozen = result["response_mean"].values[1], result["response_mean"].values[3]
     assert free[0] < -5
     assert free[1] < -5
-    assert frozen[0] < -2
-    assert frozen[1] > 1
+    assert frozen[0] < -5
+    assert frozen[1] > 3
 
 
 def test_balance_of_the_strongly_coupled_network():
-    parameters = {"n_exc": 500, "n_inh": 500, "k": 100, "rate_ext_hz": 30.0}
+    parameters = {"n_exc": 500, "n_inh": 500, "k": 100, "rate_ext_hz": 40.0}
     theory = load("van-vreeswijk-sompolinsky", parameters).theory()
-    data = run("van-vreeswijk-sompolinsky", parameters, warmup_ms=100.0, duration_ms=300.0)
+    data = run("van-vreeswijk-sompolinsky", parameters, warmup_ms=50.0, duration_ms=200.0)
     for name in ("E", "I"):
         population = data[name]
-        assert population.sizes["spike"] / 500 / 0.3 == pytest.approx(theory[f"{name}/rate"], rel=0.15)
+        assert population.sizes["spike"] / 500 / 0.2 == pytest.approx(theory[f"{name}/rate"], rel=0.15)
         assert float(population.current_inh.mean()) == pytest.approx(theory[f"{name}/current_exc"], rel=0.15)
         cancelled = abs(float(population.current_net.mean() / population.current_exc.mean()))
-        assert cancelled < 0.15
+        assert cancelled == pytest.approx(theory[f"{name}/current_net"] / theory[f"{name}/current_exc"], rel=0.3)
         assert set(sum_rule_residuals(population)) == {"net", "excitation"}
 
 
 def test_the_compiled_program_gives_the_spikes_of_numpy(monkeypatch, tmp_path):
     monkeypatch.setenv("EIPLATFORM_CACHE", str(tmp_path))
     circuit = EverythingAtOnce.from_parameters({**MOTIF, "volley_period_ms": 30.0, "volley_delay_ms": 2.0})
-    compiled = run(circuit, device="cpp_standalone", duration_ms=100.0)
-    numpys = run(circuit, duration_ms=100.0)
+    compiled = run(circuit, device="cpp_standalone")
+    numpys = run(circuit)
     for name, ours in compiled.items():
         assert ours.sizes["spike"] > 20
         for variable in ("spike_time", "spike_neuron", "voltage"):
