@@ -1,5 +1,6 @@
 """The small circuits: parameters, closed forms, connectivity, and what they refuse."""
 
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.microcircuits import load, names, simulate
 from eiplatform.microcircuits.balance import balanced_rates, binary_activity
 from eiplatform.microcircuits.connectivity import independent
+from eiplatform.microcircuits.protocols import plan
+from eiplatform.store.sumrules import sum_rule_residuals
 
 OURS = ("chance-2002", "feedforward-inhibition", "isn", "van-vreeswijk-sompolinsky", "vogels-abbott-2005")
 
@@ -205,3 +208,18 @@ def test_independent_pairs_have_binomial_degrees():
         assert chisquare(observed, expected).pvalue > 1e-3
     with pytest.raises(ConfigError, match="from 0 to 1"):
         independent(np.random.default_rng(0), 3, -0.1, 3)
+
+
+def test_the_template_of_the_guide_is_a_circuit(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "circuits" / "adding.md").read_text()
+    template = page.split("```python\n")[1].split("```")[0]
+    (tmp_path / "circuit_of_the_guide.py").write_text(template)
+    monkeypatch.syspath_prepend(tmp_path)
+    circuit = importlib.import_module("circuit_of_the_guide").CIRCUIT.from_parameters({"drive_pa": 150.0})
+    assert plan("lesion", circuit, target="I->E+I").conditions[-1].changes == {"w_inh": 0.0}
+    ((_, run),) = simulate(circuit, device="numpy", duration_ms=20.0, warmup_ms=0.0, n_recorded=10)
+    assert run["E"].sizes["spike"] > 10
+    assert float(run["E"].current_exc_constant.mean()) == pytest.approx(150.0)
+    assert max(sum_rule_residuals(run["E"]).values()) < 1e-5
+    with pytest.raises(UnknownNameError, match="did you mean 'w_exc'"):
+        type(circuit).from_parameters({"w_ex": 1.0})
