@@ -48,13 +48,16 @@ def run(references: Sequence[str | Path], *, level: float = 0.95) -> xr.Dataset:
         for name, data in spiking(tree).items():
             row: dict[str, list[float | str]] = {key: [] for key in ("value", "low", "high", "theory", "units")}
             for quantity in QUANTITIES:
+                if quantity not in ("rate", *data.data_vars):  # a part that this circuit does not have
+                    for key in row:
+                        row[key].append("" if key == "units" else np.nan)
+                    continue
                 per_seed = _per_seed(data, quantity)
                 low, high = np.nan, np.nan
                 if len(per_seed) > 1:
                     half = stats.t.ppf((1 + level) / 2, len(per_seed) - 1) * stats.sem(per_seed)
                     low, high = per_seed.mean() - half, per_seed.mean() + half
-                recorded = data[quantity].attrs["units"] if quantity in data else "not recorded"
-                units = "Hz" if quantity == "rate" else recorded
+                units = "Hz" if quantity == "rate" else data[quantity].attrs["units"]
                 expected = theory.get(f"{name}/{quantity}", theory.get(quantity, np.nan))  # per population, or of all
                 entries = (per_seed.mean(), low, high, expected, units)
                 for key, entry in zip(row, entries, strict=True):
@@ -75,8 +78,6 @@ def run(references: Sequence[str | Path], *, level: float = 0.95) -> xr.Dataset:
 
 def _per_seed(data: xr.Dataset, quantity: str) -> np.ndarray:
     """Return the mean over neurons and time of every seed, shape (seed,)."""
-    if quantity not in ("rate", *data.data_vars):
-        return np.full(data.sizes["sample"], np.nan)  # a part that this circuit does not have
     if quantity != "rate":
         means: np.ndarray = data[quantity].mean(["time", "neuron"], dtype=np.float64).values
         return means

@@ -264,6 +264,25 @@ class Circuit(ABC):
         Values of one population are named ``"population/quantity"``, those of all of them ``"quantity"``.
         """
 
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons."""
+        return sum(population.size for population in self.populations)
+
+    def values(self, seed: int) -> dict[str, NDArray[Any]]:
+        """Return the values of all variables that a run sets: :meth:`scalars` and :meth:`initial`."""
+        return {**{name: np.array([value]) for name, value in self.scalars().items()}, **self.initial(seed)}
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return all parameters by name, as :meth:`from_parameters` takes them."""
+        return asdict(self.parameters)
+
+    @classmethod
+    def checked_names(cls, values: Mapping[str, Any], parameters: type[Parameters]) -> dict[str, Any]:
+        """Return `values` as a dict, or raise for a name that is neither a field nor a shortcut."""
+        valid = [*cls.shortcuts, *(field.name for field in fields(parameters))]
+        return {choose(name, valid, "parameter", where=cls.name): value for name, value in values.items()}
+
     def derived(self, signals: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
         """Return the signals that follow from those recorded: the sums; a circuit may add its own.
 
@@ -295,22 +314,3 @@ class Circuit(ABC):
     def changed(self, changes: Mapping[str, Any]) -> Circuit:
         """Return the same circuit with some parameters changed."""
         return type(self).from_parameters({**self.to_mapping(), **changes})
-
-    @property
-    def n_neurons(self) -> int:
-        """Number of neurons."""
-        return sum(population.size for population in self.populations)
-
-    def values(self, seed: int) -> dict[str, NDArray[Any]]:
-        """Return the values of all variables that a run sets: :meth:`scalars` and :meth:`initial`."""
-        return {**{name: np.array([value]) for name, value in self.scalars().items()}, **self.initial(seed)}
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Return all parameters by name, as :meth:`from_parameters` takes them."""
-        return asdict(self.parameters)
-
-    @classmethod
-    def checked_names(cls, values: Mapping[str, Any], parameters: type[Parameters]) -> dict[str, Any]:
-        """Return `values` as a dict, or raise for a name that is neither a field nor a shortcut."""
-        valid = [*cls.shortcuts, *(field.name for field in fields(parameters))]
-        return {choose(name, valid, "parameter", where=cls.name): value for name, value in values.items()}

@@ -70,57 +70,6 @@ def draw_sources(
     return rows + shift.astype(np.int32)
 
 
-def fixed_in_degree(
-    rng: np.random.Generator, n_sources: int, in_degree: int, n_targets: int, first_own: int | None = None
-) -> Edges:
-    """Connect every target to exactly `in_degree` different sources, never to itself.
-
-    Brunel's network has this fixed in-degree.  Connecting each pair with probability p instead
-    (binomial in-degree) makes rates differ between neurons far more (standard deviation
-    24 Hz instead of 3 Hz in state C) and silences some of them.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    n_sources, in_degree, n_targets : int
-    first_own : int, optional
-        Target index of source 0, if the sources are themselves targets.
-
-    Returns
-    -------
-    Edges
-        Sorted by source.
-
-    Raises
-    ------
-    ConfigError
-        If there are not enough sources, or more than 2^31 synapses.
-
-    Examples
-    --------
-    >>> edges = fixed_in_degree(np.random.default_rng(0), 10, 4, 12, first_own=0)
-    >>> np.bincount(edges.post)
-    array([4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4])
-    """
-    if n_targets * in_degree > np.iinfo(np.int32).max:
-        raise ConfigError(f"{n_targets} x {in_degree} synapses do not fit into 32 bits", where="in-degree")
-    sources = np.empty((n_targets, in_degree), np.int32)
-    block = max(1, _BLOCK_ENTRIES // max(in_degree, 1))
-    for start in range(0, n_targets, block):
-        stop = min(start + block, n_targets)
-        targets = np.arange(start, stop, dtype=np.int32)
-        own = None
-        if first_own is not None:
-            inside = (targets >= first_own) & (targets < first_own + n_sources)
-            own = np.where(inside, targets - first_own, -1).astype(np.int32)
-        sources[start:stop] = draw_sources(rng, n_sources, in_degree, stop - start, own)
-    # Transposing the sparse matrix is a counting sort by source.
-    indptr = np.arange(n_targets + 1, dtype=np.int32) * np.int32(in_degree)
-    ones = np.ones(sources.size, np.int8)
-    by_source = csr_array((ones, sources.ravel(), indptr), shape=(n_targets, n_sources)).tocsc()
-    return Edges(np.diff(by_source.indptr).astype(np.int32), by_source.indices.astype(np.int32, copy=False))
-
-
 def independent(
     rng: np.random.Generator, n_sources: int, probability: float, n_targets: int, first_own: int | None = None
 ) -> Edges:
@@ -175,3 +124,54 @@ def independent(
     if first_own is not None:
         target += target >= source + first_own
     return Edges(np.bincount(source, minlength=n_sources).astype(np.int32), target.astype(np.int32))
+
+
+def fixed_in_degree(
+    rng: np.random.Generator, n_sources: int, in_degree: int, n_targets: int, first_own: int | None = None
+) -> Edges:
+    """Connect every target to exactly `in_degree` different sources, never to itself.
+
+    Brunel's network has this fixed in-degree.  Connecting each pair with probability p instead
+    (binomial in-degree) makes rates differ between neurons far more (standard deviation
+    24 Hz instead of 3 Hz in state C) and silences some of them.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    n_sources, in_degree, n_targets : int
+    first_own : int, optional
+        Target index of source 0, if the sources are themselves targets.
+
+    Returns
+    -------
+    Edges
+        Sorted by source.
+
+    Raises
+    ------
+    ConfigError
+        If there are not enough sources, or more than 2^31 synapses.
+
+    Examples
+    --------
+    >>> edges = fixed_in_degree(np.random.default_rng(0), 10, 4, 12, first_own=0)
+    >>> np.bincount(edges.post)
+    array([4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4])
+    """
+    if n_targets * in_degree > np.iinfo(np.int32).max:
+        raise ConfigError(f"{n_targets} x {in_degree} synapses do not fit into 32 bits", where="in-degree")
+    sources = np.empty((n_targets, in_degree), np.int32)
+    block = max(1, _BLOCK_ENTRIES // max(in_degree, 1))
+    for start in range(0, n_targets, block):
+        stop = min(start + block, n_targets)
+        targets = np.arange(start, stop, dtype=np.int32)
+        own = None
+        if first_own is not None:
+            inside = (targets >= first_own) & (targets < first_own + n_sources)
+            own = np.where(inside, targets - first_own, -1).astype(np.int32)
+        sources[start:stop] = draw_sources(rng, n_sources, in_degree, stop - start, own)
+    # Transposing the sparse matrix is a counting sort by source.
+    indptr = np.arange(n_targets + 1, dtype=np.int32) * np.int32(in_degree)
+    ones = np.ones(sources.size, np.int8)
+    by_source = csr_array((ones, sources.ravel(), indptr), shape=(n_targets, n_sources)).tocsc()
+    return Edges(np.diff(by_source.indptr).astype(np.int32), by_source.indices.astype(np.int32, copy=False))
