@@ -48,6 +48,10 @@ def run(references: Sequence[str | Path], *, level: float = 0.95) -> xr.Dataset:
         for name, data in spiking(tree).items():
             row: dict[str, list[float | str]] = {key: [] for key in ("value", "low", "high", "theory", "units")}
             for quantity in QUANTITIES:
+                if quantity not in ("rate", *data.data_vars):  # a part that this circuit does not have
+                    for key in row:
+                        row[key].append("" if key == "units" else np.nan)
+                    continue
                 per_seed = _per_seed(data, quantity)
                 low, high = np.nan, np.nan
                 if len(per_seed) > 1:

@@ -234,6 +234,10 @@ def simulate(
     *,
     out: Path,
     set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())] = None,
+    protocol: str | None = None,
+    target: str | None = None,
+    levels: Annotated[list[float] | None, Many] = None,
+    freeze: str | None = None,
     seeds: Annotated[list[int] | None, Many] = None,
     duration_ms: float = 1000.0,
     warmup_ms: float = 200.0,
@@ -254,6 +258,15 @@ def simulate(
         Recording directory.
     set_ : list[str]
         Parameters, e.g. --set state=C j_mv=0.1.
+    protocol : str
+        spontaneous, step-input, perturb-E, perturb-I or lesion: one recording per condition, and the
+        rates of all in protocol.nc.
+    target : str
+        The driven population of step-input, or the pathway of a lesion, e.g. 'I->E'.
+    levels : list[float]
+        Values of the drive (step-input), changes of it (perturb-E, perturb-I) or fractions removed (lesion).
+    freeze : str
+        perturb-E, perturb-I: once more with this population frozen, e.g. --freeze E.
     seeds : list[int]
         One realisation each, e.g. --seeds 1 2 3.
     duration_ms : float
@@ -274,29 +287,55 @@ def simulate(
         Print JSON.
     """
     from eiplatform.cli.output import print_json, say
+    from eiplatform.errors import ConfigError
     from eiplatform.progress import stage
-    from eiplatform.recording.circuit import record_circuit
+    from eiplatform.recording.circuit import record_circuit, record_protocol
 
+    experiment: dict[str, Any] = {"target": target, "levels": levels, "freeze": freeze}
+    if protocol is None and any(value is not None for value in experiment.values()):
+        named = " and ".join(f"--{key}" for key, value in experiment.items() if value is not None)
+        raise ConfigError(f"{named} without a protocol", where="simulate", remedy="add --protocol NAME")
     with stage(f"simulating {circuit}", quiet=json) as update:
-        record_circuit(
-            circuit,
-            out,
-            parameters=_assignments(set_ or []),
-            seeds=seeds or [1],
-            overwrite=overwrite,
-            progress=lambda fraction, message: update(round(1000 * fraction), 1000, message),
-            duration_ms=duration_ms,
-            warmup_ms=warmup_ms,
-            record_dt_ms=record_dt_ms,
-            n_recorded=neurons,
-            device=device,
-            jobs=jobs,
-        )
+        options: dict[str, Any] = {
+            "parameters": _assignments(set_ or []),
+            "seeds": seeds or [1],
+            "overwrite": overwrite,
+            "progress": lambda fraction, message: update(round(1000 * fraction), 1000, message),
+            "duration_ms": duration_ms,
+            "warmup_ms": warmup_ms,
+            "record_dt_ms": record_dt_ms,
+            "n_recorded": neurons,
+            "device": device,
+            "jobs": jobs,
+        }
+        if protocol is None:
+            record_circuit(circuit, out, **options)
+        else:
+            result = record_protocol(circuit, out, protocol, **experiment, **options)
     if json:
-        print_json({"out": str(out), "seeds": seeds or [1]})
-    else:
+        made = {} if protocol is None else {"protocol": protocol, "conditions": result.condition.values.tolist()}
+        print_json({"out": str(out), "seeds": seeds or [1], **made})
+    elif protocol is None:
         say(f"recording: {out}")
+    else:
+        _print_responses(result)
+        say(f"{result.sizes['condition']} recordings and protocol.nc: {out}")
     return 0
+
+
+def _print_responses(result: Any) -> None:
+    """Print rate and response of every condition and population."""
+    from eiplatform.cli.output import print_table
+
+    rows = []
+    for condition in result.condition.values:
+        for population in result.population.values:
+            cell = result.sel(condition=condition, population=population)
+            low, mean, high = (float(cell[f"response_{part}"]) for part in ("low", "mean", "high"))
+            interval = "" if low != low else f"[{low:+.2f}, {high:+.2f}]"  # not a number with one seed
+            rows.append([f"{condition}: {population}", f"{float(cell.rate.mean()):.2f}", f"{mean:+.2f}", interval])
+    title = f"{result.attrs['circuit']}, {result.attrs['protocol']}, {result.sizes['seed']} seeds"
+    print_table(title, ["condition", "rate (Hz)", "change (Hz)", f"{result.attrs['confidence']:.0%} interval"], rows)
 
 
 def lesion(

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from eiplatform.errors import ConfigError, choose
 from eiplatform.microcircuits.circuit import (
     Circuit,
+    Drive,
     Edges,
     Model,
     Parameters,
@@ -138,6 +139,8 @@ class Brunel2000(Circuit):
     current_units = "mV"
     shortcuts = ("state", "scale")
     parameters: Brunel2000Parameters
+    drives = {"E+I": Drive("eta", 0.05)}
+    pathways = {"I->E+I": "g"}
 
     def __init__(self, parameters: Brunel2000Parameters | None = None) -> None:
         super().__init__(parameters or Brunel2000Parameters())

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eiplatform.errors import ConfigError, choose
+from eiplatform.store.schema import EXCITATORY_PARTS
 
-__all__ = ["Circuit", "Edges", "Model", "Parameters", "Population", "Recorded", "generator"]
+__all__ = ["Circuit", "Drive", "Edges", "Model", "Parameters", "Population", "Recorded", "generator"]
 
 Structure = Mapping[str, int | float]
 
@@ -116,6 +117,30 @@ class Recorded:
     variable: str
     kind: Literal["integral", "start"]
     scale: float
+
+
+@dataclass(frozen=True)
+class Drive:
+    """The parameter that sets the external drive of a population, for the protocols.
+
+    Attributes
+    ----------
+    parameter : str
+        Field of the circuit's parameters.
+    step : float
+        Small change that a perturbation makes unless told otherwise.
+    relative : bool
+        Whether changes are fractions of the parameter's value (``value * (1 + change)``) or are
+        added to it (``value + change``, in the parameter's unit: a drive that is zero by default).
+    """
+
+    parameter: str
+    step: float
+    relative: bool = True
+
+    def changed(self, value: float, change: float) -> float:
+        """Return the parameter's value after a change."""
+        return value * (1 + change) if self.relative else value + change
 
 
 @dataclass(frozen=True)
@@ -217,6 +242,10 @@ class Circuit(ABC):
     """Unit of the recorded potentials, if it is another one."""
     shortcuts: ClassVar[tuple[str, ...]] = ()
     """Keys that :meth:`from_parameters` accepts beside the fields of the parameters."""
+    drives: ClassVar[Mapping[str, Drive]] = {}
+    """External drive of each population (``"E"``), or of several together (``"E+I"``)."""
+    pathways: ClassVar[Mapping[str, str]] = {}
+    """Parameter that the strength of each synaptic pathway (``"I->E"``) is proportional to."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
@@ -283,7 +312,7 @@ class Circuit(ABC):
         """Return the values of all variables that a run sets: :meth:`scalars` and :meth:`initial`."""
         return {**{name: np.array([value]) for name, value in self.scalars().items()}, **self.initial(seed)}
 
-    def to_mapping(self) -> dict[str, int | float]:
+    def to_mapping(self) -> dict[str, Any]:
         """Return all parameters by name, as :meth:`from_parameters` takes them."""
         return asdict(self.parameters)
 
@@ -292,3 +321,35 @@ class Circuit(ABC):
         """Return `values` as a dict, or raise for a name that is neither a field nor a shortcut."""
         valid = [*cls.shortcuts, *(field.name for field in fields(parameters))]
         return {choose(name, valid, "parameter", where=cls.name): value for name, value in values.items()}
+
+    def derived(self, signals: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        """Return the signals that follow from those recorded: the sums; a circuit may add its own.
+
+        Parameters
+        ----------
+        signals : mapping of str to array, shape (sample, time, neuron)
+            The entries of :attr:`signals` of one population.
+        """
+        parts = [signals[name] for name in EXCITATORY_PARTS if name in signals]
+        exc = sum(parts[1:], start=parts[0])
+        return {"current_exc": exc, "current_net": exc - signals["current_inh"]}
+
+    def frozen(self, population: str, rate_hz: float) -> dict[str, float]:
+        """Return the parameters under which a population's targets get Poisson spikes instead of its own.
+
+        Parameters
+        ----------
+        population : str
+        rate_hz : float
+            Rate of each of the Poisson spike trains: the population's mean rate, measured before.
+
+        Raises
+        ------
+        ConfigError
+            If the circuit has no such switch.
+        """
+        raise ConfigError(f"population '{population}' of this circuit cannot be frozen", where=self.name)
+
+    def changed(self, changes: Mapping[str, Any]) -> Circuit:
+        """Return the same circuit with some parameters changed."""
+        return type(self).from_parameters({**self.to_mapping(), **changes})

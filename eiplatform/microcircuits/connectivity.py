@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from eiplatform.errors import ConfigError
 from eiplatform.microcircuits.circuit import Edges
 
-__all__ = ["draw_sources", "fixed_in_degree", "random_pairs", "truncated_normal"]
+__all__ = ["draw_sources", "fixed_in_degree", "independent", "random_pairs", "truncated_normal"]
 
 # Targets are drawn in blocks: scratch memory stays near 100 MB whatever the size of the network.
 _BLOCK_ENTRIES = 5_000_000
@@ -70,6 +70,62 @@ def draw_sources(
         rows[pending] = block
     shift = (own[:, None] >= 0) & (rows >= own[:, None])
     return rows + shift.astype(np.int32)
+
+
+def independent(
+    rng: np.random.Generator, n_sources: int, probability: float, n_targets: int, first_own: int | None = None
+) -> Edges:
+    """Connect every pair with the same probability, independently of all others; no neuron with itself.
+
+    The gaps between connected pairs, in the order of sources and targets, are geometric: as many
+    random numbers are drawn as there are synapses.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    n_sources : int
+    probability : float
+        Of a synapse, from 0 to 1.
+    n_targets : int
+    first_own : int, optional
+        Target index of source 0, if the sources are themselves targets.
+
+    Returns
+    -------
+    Edges
+        Sorted by source.
+
+    Raises
+    ------
+    ConfigError
+        For an impossible probability, or more than 2^31 synapses.
+
+    Examples
+    --------
+    >>> edges = independent(np.random.default_rng(0), 3, 1.0, 3, first_own=0)
+    >>> edges.pre().tolist(), edges.post.tolist()
+    ([0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1])
+    """
+    if not 0 <= probability <= 1:
+        raise ConfigError(f"{probability} is not possible", where="connection probability", valid="from 0 to 1")
+    if n_sources * n_targets * probability > np.iinfo(np.int32).max:
+        raise ConfigError(f"{n_sources} x {n_targets} x {probability:g} synapses do not fit into 32 bits")
+    width = n_targets - (first_own is not None)  # a source that is a target has one pair fewer
+    pairs = n_sources * width
+    if probability == 0 or pairs == 0:
+        return Edges(np.zeros(n_sources, np.int32), np.empty(0, np.int32))
+    parts: list[NDArray[np.int64]] = []
+    last = -1
+    while last < pairs:
+        count = min(_BLOCK_ENTRIES, int((pairs - last) * probability * 1.05) + 100)
+        # A gap beyond the last pair ends the search, however long it is: its sum must not overflow.
+        parts.append(last + np.cumsum(np.minimum(rng.geometric(probability, count), pairs)))
+        last = int(parts[-1][-1])
+    chosen = np.concatenate(parts)
+    source, target = np.divmod(chosen[chosen < pairs], width)
+    if first_own is not None:
+        target += target >= source + first_own
+    return Edges(np.bincount(source, minlength=n_sources).astype(np.int32), target.astype(np.int32))
 
 
 def fixed_in_degree(

@@ -220,9 +220,7 @@ def _datasets(circuit: Circuit, job: Mapping[str, Any], seed: int, path: Path) -
             return values
 
         signals = {entry.signal: load(entry.signal)[None] for entry in circuit.signals}
-        parts = [signals[name] for name in signals if name.startswith("current_exc_")]
-        signals["current_exc"] = sum(parts[1:], start=parts[0])
-        signals["current_net"] = signals["current_exc"] - signals["current_inh"]
+        signals |= circuit.derived(signals)
         times = load("spike_time")
         datasets[population.name] = population_dataset(
             signals,

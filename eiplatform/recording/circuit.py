@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from eiplatform.microcircuits import load, simulate
+import xarray as xr
+
+from eiplatform.files import claim_directory, write_bytes
+from eiplatform.microcircuits import Circuit, load, simulate
+from eiplatform.microcircuits.protocols import Condition, Sink, plan, run_protocol
 from eiplatform.store.writer import RecordingWriter
 
-__all__ = ["check_simulation", "record_circuit"]
+__all__ = ["check_simulation", "record_circuit", "record_protocol"]
 
 
 def check_simulation(circuit: str, *, parameters: Mapping[str, Any] | None = None, **options: Any) -> None:
@@ -63,16 +68,79 @@ def record_circuit(
     model = load(circuit, parameters)
     # Every argument is checked here, before the directory is touched.
     runs = simulate(model, seeds=seeds, progress=progress, **options)
-    source = {
-        "kind": "circuit",
-        "label": label or circuit,
-        "name": circuit,
-        "reference": model.reference,
-        "theory": model.theory(),
-        "seeds": list(seeds),
-        "options": options,
-    }
+    source = _source(model, label or circuit, seeds, options)
     with RecordingWriter(path, source=source, config=model.to_mapping(), overwrite=overwrite) as writer:
         for _, populations in runs:
             writer.append(populations)
     return Path(path)
+
+
+def _source(model: Circuit, label: str, seeds: Sequence[int], options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": "circuit",
+        "label": label,
+        "name": model.name,
+        "reference": model.reference,
+        "theory": model.theory(),
+        "seeds": list(seeds),
+        "options": dict(options),
+    }
+
+
+def record_protocol(
+    circuit: str,
+    path: str | Path,
+    protocol: str,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    target: str | None = None,
+    levels: Sequence[float] | None = None,
+    freeze: str | None = None,
+    seeds: Sequence[int] = (1,),
+    overwrite: bool = False,
+    progress: Callable[[float, str], None] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Run a protocol on a circuit; store one recording per condition, and the result.
+
+    Parameters
+    ----------
+    circuit : str
+        Name, see :func:`eiplatform.microcircuits.names`.
+    path : str or Path
+        Directory; the recordings ``<condition>`` and ``protocol.nc`` are made in it.
+    protocol : str
+        One of :data:`eiplatform.microcircuits.protocols.PROTOCOLS`.
+    parameters : mapping, optional
+        Parameters that differ from the published ones.
+    target, levels, freeze
+        As in :func:`eiplatform.microcircuits.protocols.plan`.
+    seeds : sequence of int
+        The same for every condition.
+    overwrite : bool
+        Whether an earlier result at `path` may be deleted.
+    progress : callable, optional
+        Called with (fraction, message).
+    **options
+        As in :func:`record_circuit`.
+
+    Returns
+    -------
+    xarray.Dataset
+        From :func:`eiplatform.microcircuits.protocols.run_protocol`.
+    """
+    model = load(circuit, parameters)
+    planned = plan(protocol, model, target=target, levels=levels, freeze=freeze)
+    simulate(model, seeds=seeds, **options)  # every argument is checked before the directory is touched
+    directory = claim_directory(Path(path), overwrite=overwrite)
+
+    @contextmanager
+    def keep(condition: Condition, changed: Circuit) -> Iterator[Sink]:
+        about = {"protocol": protocol, "target": planned.target, "level": condition.level, "frozen": condition.frozen}
+        source = {**_source(changed, condition.name, seeds, options), **about}
+        with RecordingWriter(directory / condition.name, source=source, config=changed.to_mapping()) as writer:
+            yield writer.append
+
+    result = run_protocol(planned, model, seeds=seeds, keep=keep, progress=progress, **options)
+    write_bytes(directory / "protocol.nc", result.to_netcdf(engine="h5netcdf"))
+    return result

@@ -25,7 +25,7 @@ import xarray as xr
 
 from eiplatform.errors import StoreError, choose
 
-__all__ = ["EVENTS", "PARAMETERS", "SCHEMA_VERSION", "SIGNALS", "Signal", "population_dataset"]
+__all__ = ["EVENTS", "EXCITATORY_PARTS", "PARAMETERS", "SCHEMA_VERSION", "SIGNALS", "Signal", "population_dataset"]
 
 SCHEMA_VERSION = "1.0"
 
@@ -40,8 +40,8 @@ class Signal:
         Plain description, stored with the variable.
     dimension : str
         ``current`` and ``potential`` take the recording's own unit (mV or pA in a circuit, the
-        threshold's scale in a network); the others fix it: ``dimensionless``, ``count``,
-        ``rate``.
+        threshold's scale in a network); the others fix it: ``conductance`` (nS),
+        ``dimensionless``, ``count``, ``rate``.
     attrs : dict
         Further attributes stored with the variable.
     """
@@ -64,6 +64,10 @@ SIGNALS: dict[str, Signal] = {
     "current_exc_constant": _signal("constant part of the excitatory current", "current", sign=1),
     "current_inh": _signal("magnitude of the subtractive inhibitory current", "current", sign=-1),
     "current_net": _signal("net current, excitatory minus inhibitory", "current"),
+    "current_exc_fixed": _signal("excitatory synaptic current if the potential were fixed", "current", sign=1),
+    "current_inh_fixed": _signal("inhibitory synaptic current if the potential were fixed", "current", sign=-1),
+    "conductance_exc": _signal("excitatory synaptic conductance", "conductance"),
+    "conductance_inh": _signal("inhibitory synaptic conductance", "conductance"),
     "inhibition_div": _signal("divisive (shunting) inhibition", "dimensionless"),
     "gain": _signal("factor that multiplies the net current", "dimensionless"),
     "drive": _signal("input to the membrane, gain x net + bias", "current"),
@@ -72,6 +76,9 @@ SIGNALS: dict[str, Signal] = {
     "activity": _signal("output of a graded (non-spiking) population", "rate"),
 }
 """Signals per (sample, time, neuron)."""
+
+EXCITATORY_PARTS = ("current_exc_recurrent", "current_exc_external", "current_exc_constant")
+"""Signals whose sum, as far as recorded, is ``current_exc``."""
 
 PARAMETERS: dict[str, Signal] = {
     "bias": _signal("bias added after the gain", "current"),
@@ -87,7 +94,7 @@ EVENTS: dict[str, Signal] = {
 }
 """Spikes of all neurons as a list of events (dimension ``spike``)."""
 
-_FIXED_UNITS = {"dimensionless": "1", "count": "1", "index": "1", "rate": "1"}
+_FIXED_UNITS = {"conductance": "nS", "dimensionless": "1", "count": "1", "index": "1", "rate": "1"}
 
 
 def population_dataset(

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import SumRuleError
+from eiplatform.store.schema import EXCITATORY_PARTS
 
 __all__ = ["RULES", "TOLERANCE", "Rule", "check_sum_rules", "sum_rule_residuals"]
 
@@ -30,6 +31,10 @@ _NON_NEGATIVE = (
     "current_inh",
     "current_inh_recurrent",
     "current_inh_external",
+    "current_exc_fixed",
+    "current_inh_fixed",
+    "conductance_exc",
+    "conductance_inh",
     "inhibition_div",
     "gain",
     "activity",
@@ -48,15 +53,19 @@ class Rule:
         Signals, parameters and attributes (``@name``) without which it does not apply.
     residual : callable
         Dataset -> (absolute error, scale), two arrays of one shape.
+    one_of : tuple of str
+        Signals of which at least one must be there, too.
     """
 
     formula: str
     needs: tuple[str, ...]
     residual: Callable[[xr.Dataset], tuple[np.ndarray, np.ndarray]]
+    one_of: tuple[str, ...] = ()
 
     def applies(self, data: xr.Dataset) -> bool:
         """Whether all that the rule needs was recorded."""
-        return all(name[1:] in data.attrs if name.startswith("@") else name in data for name in self.needs)
+        found = all(name[1:] in data.attrs if name.startswith("@") else name in data for name in self.needs)
+        return found and (not self.one_of or any(name in data for name in self.one_of))
 
 
 def _values(data: xr.Dataset, name: str) -> np.ndarray:
@@ -69,9 +78,8 @@ def _net(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _parts(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    names = [f"current_exc_{part}" for part in ("recurrent", "external", "constant")]
-    whole = np.sum([_values(data, name) for name in names if name in data], axis=0)
     exc = _values(data, "current_exc")
+    whole = np.sum([_values(data, name) for name in EXCITATORY_PARTS if name in data], axis=0)
     return np.abs(exc - whole), exc + whole
 
 
@@ -103,6 +111,28 @@ def _gain(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return np.where(inhibited, np.abs(product - expected), 0.0), expected
 
 
+def _shunt(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    ratio = (_values(data, "conductance_exc") + _values(data, "conductance_inh")) / float(data.attrs["g_leak"])
+    return np.abs(_values(data, "inhibition_div") - ratio), np.maximum(ratio, 1e-3)
+
+
+def _conductance_gain(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    product = _values(data, "gain") * (1 + _values(data, "inhibition_div"))
+    return np.abs(product - 1), np.ones_like(product)
+
+
+def _fixed(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    fixed = float(data.attrs["v_fixed"])
+    forces = {"exc": float(data.attrs["reversal_exc"]) - fixed, "inh": fixed - float(data.attrs["reversal_inh"])}
+    errors, scales = [], []
+    for sign, force in forces.items():
+        expected = _values(data, f"conductance_{sign}") * force
+        errors.append(np.abs(_values(data, f"current_{sign}_fixed") - expected))
+        scales.append(np.abs(expected))
+    # Both signs on one scale: a conductance decays to values that float32 cannot hold to five digits.
+    return np.maximum(*errors), np.maximum(np.add(*scales), np.finfo(np.float32).eps)
+
+
 def _voltage(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     voltage, drive, spikes = (_values(data, name) for name in ("voltage", "drive", "spikes"))
     threshold, decay = float(data.attrs["threshold"]), float(data.attrs["membrane_decay"])
@@ -127,9 +157,7 @@ def _threshold(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 RULES: dict[str, Rule] = {
     "net": Rule("current_net = current_exc - current_inh", ("current_net", "current_exc", "current_inh"), _net),
-    "excitation": Rule(
-        "current_exc = sum of its parts", ("current_exc", "current_exc_recurrent", "current_exc_external"), _parts
-    ),
+    "excitation": Rule("current_exc = sum of its parts", ("current_exc",), _parts, EXCITATORY_PARTS),
     "inhibition": Rule(
         "current_inh = recurrent + external",
         ("current_inh", "current_inh_recurrent", "current_inh_external"),
@@ -142,6 +170,27 @@ RULES: dict[str, Rule] = {
     ),
     "drive": Rule("drive = gain x current_net + bias", ("drive", "gain", "current_net", "bias"), _drive),
     "gain": Rule("gain x inhibition_div = gain_exc", ("gain", "inhibition_div", "gain_exc"), _gain),
+    "shunt": Rule(
+        "inhibition_div = (conductance_exc + conductance_inh) / leak conductance",
+        ("inhibition_div", "conductance_exc", "conductance_inh", "@g_leak"),
+        _shunt,
+    ),
+    "conductance gain": Rule(
+        "gain = 1 / (1 + inhibition_div)", ("gain", "inhibition_div", "conductance_exc", "@g_leak"), _conductance_gain
+    ),
+    "fixed voltage": Rule(
+        "current at a fixed voltage = conductance x driving force",
+        (
+            "current_exc_fixed",
+            "current_inh_fixed",
+            "conductance_exc",
+            "conductance_inh",
+            "@v_fixed",
+            "@reversal_exc",
+            "@reversal_inh",
+        ),
+        _fixed,
+    ),
     "voltage": Rule(
         "voltage[t] = decay x (voltage[t-1] after reset) + drive[t]",
         ("voltage", "drive", "spikes", "@threshold", "@membrane_decay", "@reset"),
