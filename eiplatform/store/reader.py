@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5netcdf
 import h5py
 import numpy as np
 import xarray as xr
 from xarray.core import indexing
 
-from eiplatform.errors import StoreError
+from eiplatform.errors import StoreError, UnknownNameError
 from eiplatform.files import read_json
 from eiplatform.store.lazy import ShardedArray
+from eiplatform.store.optional import need
+from eiplatform.store.packed import packed_manifest
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.writer import FORMAT
 
@@ -20,7 +24,9 @@ __all__ = ["is_recording", "open_recording", "read_manifest", "recordings_below"
 
 
 def is_recording(path: str | Path) -> bool:
-    """Whether `path` is the directory of a recording (complete or not)."""
+    """Whether `path` is the directory of a recording (complete or not), or a packed one."""
+    if Path(path).is_file():
+        return packed_manifest(Path(path)) is not None
     file = Path(path) / "manifest.json"
     return file.is_file() and read_json(file).get("format") == FORMAT
 
@@ -64,7 +70,15 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             where=str(path),
             remedy="give the directory made by 'eiplatform record' or 'eiplatform simulate'",
         )
-    manifest = read_json(path / "manifest.json")
+    packed = packed_manifest(path) if path.is_file() else None
+    manifest = read_json(path / "manifest.json") if packed is None else packed
+    absent = [key for key in ("id", "status", "source", "config") if key not in manifest]
+    if absent or (manifest["status"] == "complete" and "shards" not in manifest):
+        raise StoreError(
+            f"the manifest is damaged: it has no {', '.join(absent or ['shards'])}",
+            where=str(path),
+            remedy="copy the recording again, or record it again",
+        )
     version = str(manifest.get("schema_version"))
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise StoreError(
@@ -74,30 +88,41 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         )
     if manifest.get("status") != "complete":
         listed = [read_json(file) for file in sorted((path / "shards").glob("*.json"))]
-        manifest["shards"] = [shard for shard in listed if shard["recording_id"] == manifest["id"]]
+        manifest["shards"] = [shard for shard in listed if shard.get("recording_id") == manifest["id"]]
     return manifest
 
 
 def shard_problems(path: Path, manifest: dict[str, Any]) -> dict[str, str]:
     """Return what is wrong with each damaged shard: missing, truncated, or of another recording."""
     problems = {}
+    if "packed" in manifest:
+        return problems
     for shard in manifest["shards"]:
         file = path / "shards" / shard["file"]
-        if not file.is_file():
-            problems[shard["file"]] = "missing"
-        elif file.stat().st_size != shard["bytes"]:
-            problems[shard["file"]] = f"truncated ({file.stat().st_size} of {shard['bytes']} bytes)"
-        else:
-            try:
-                with h5py.File(file, "r") as opened:
-                    if opened.attrs.get("recording_id") != manifest["id"]:
-                        problems[shard["file"]] = "belongs to another recording"
-            except OSError:
-                problems[shard["file"]] = "not readable as HDF5"
+        problem = _shard_problem(file, shard["bytes"], manifest["id"]) if file.is_file() else "missing"
+        if problem:
+            problems[shard["file"]] = problem
     return problems
 
 
-def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
+def _shard_problem(file: Path, expected: int, recording: str) -> str | None:
+    """Return what is wrong with one shard; a foreign one has another size too, so that is told first."""
+    found = file.stat().st_size
+    try:
+        with h5py.File(file, "r") as opened:
+            if opened.attrs.get("recording_id") != recording:
+                return "of another recording"
+    except OSError:
+        if found == expected:
+            return "not readable as HDF5"
+    if found < expected:
+        return f"truncated ({found} of {expected} bytes)"
+    return f"longer than it was ({found} instead of {expected} bytes)" if found > expected else None
+
+
+def open_recording(
+    path: str | Path, *, partial: bool = False, chunks: Mapping[str, Any] | str | None = None
+) -> xr.DataTree:
     """Open a recording as a lazy tree of populations.
 
     Nothing but coordinates is read until it is used.
@@ -105,10 +130,13 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
     Parameters
     ----------
     path : str or Path
-        Recording directory.
+        Recording directory, or a file made by ``eiplatform pack``.
     partial : bool
         Open the complete shards of a recording that was interrupted or has lost shards.
         ``tree.attrs["complete"]`` and ``tree.attrs["problems"]`` tell what is missing.
+    chunks : mapping or "auto", optional
+        Give dask arrays: ``{}`` one chunk per shard, ``{"neuron": 64}`` also cut along neurons,
+        ``"auto"`` as dask likes.  Without it variables are read when they are used.
 
     Returns
     -------
@@ -119,7 +147,11 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
     ------
     StoreError
         If this is no recording, or it is incomplete and `partial` is false.
+    MissingDependencyError
+        If `chunks` is given and dask is not installed.
     """
+    if chunks is not None:
+        need("dask", "chunks")
     path = Path(path)
     manifest = read_manifest(path)
     problems = shard_problems(path, manifest)
@@ -136,13 +168,17 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
         )
     if not shards:
         raise StoreError("no complete shard", where=str(path), remedy="record it again")
-    files = [path / "shards" / shard["file"] for shard in shards]
+    files = [path / "shards" / shard["file"] for shard in shards] if "packed" not in manifest else [path]
     try:
-        tree = xr.DataTree.from_dict({name: _population(files, name) for name in _populations(files[0])})
+        populations = {name: _population(files, name) for name in populations_in(files[0])}
     except (OSError, KeyError) as error:
         raise StoreError(
             f"a shard is damaged inside ({error})", where=str(path), remedy="see 'eiplatform validate', record it again"
         ) from None
+    if chunks is not None:
+        lengths = shard_lengths(path, manifest, shards)
+        populations = {name: _chunked(data, lengths[name], chunks) for name, data in populations.items()}
+    tree = xr.DataTree.from_dict(populations)
     tree.attrs = {
         "path": str(path),
         "id": manifest["id"],
@@ -155,10 +191,47 @@ def open_recording(path: str | Path, *, partial: bool = False) -> xr.DataTree:
     return tree
 
 
-def _populations(file: Path) -> list[str]:
+def populations_in(file: Path) -> list[str]:
     """Return the populations in the order in which they were written (HDF5 sorts its groups)."""
     with h5py.File(file, "r") as opened:
         return [name if isinstance(name, str) else name.decode() for name in np.atleast_1d(opened.attrs["populations"])]
+
+
+def shard_lengths(
+    path: Path, manifest: dict[str, Any], shards: list[dict[str, Any]]
+) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Return, for every population, how many samples (and spikes) each shard holds."""
+    if "packed" in manifest:
+        parts = [shard["lengths"] for shard in manifest["packed"]["shards"]]
+    else:
+        parts = []
+        for shard in shards:
+            with h5netcdf.File(path / "shards" / shard["file"], "r") as file:
+                held = {name: file[name].dimensions for name in populations_in(path / "shards" / shard["file"])}
+                parts.append(
+                    {
+                        name: {dim: int(dims[dim].size) for dim in ("sample", "spike") if dim in dims}
+                        for name, dims in held.items()
+                    }
+                )
+    return {name: {dim: tuple(part[name][dim] for part in parts) for dim in parts[0][name]} for name in parts[0]}
+
+
+def _chunked(data: xr.Dataset, lengths: dict[str, tuple[int, ...]], chunks: Mapping[str, Any] | str) -> xr.Dataset:
+    """Turn the variables (not the coordinates) into dask arrays, cut where shards end unless told otherwise."""
+    unknown = set() if isinstance(chunks, str) else set(chunks) - set(data.dims)
+    if unknown or (isinstance(chunks, str) and chunks != "auto"):
+        raise UnknownNameError(f"unknown chunks {chunks!r}", valid=["auto", *(f"{{'{dim}': size}}" for dim in data.dims)])
+    return data.assign(
+        {
+            key: variable.chunk(
+                "auto"
+                if isinstance(chunks, str)
+                else {dim: size for dim, size in {**lengths, **chunks}.items() if dim in variable.dims}
+            )
+            for key, variable in data.data_vars.items()
+        }
+    )
 
 
 def _population(files: list[Path], name: str) -> xr.Dataset:
