@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from eiplatform.errors import EIPlatformError
 
 if TYPE_CHECKING:
+    from eiplatform.store.export.frames import to_frame
+    from eiplatform.store.info import info
     from eiplatform.store.reader import open_recording as open  # noqa: A004
 
 __version__ = "0.1.0"
-__all__ = ["EIPlatformError", "__version__", "open"]
+__all__ = ["EIPlatformError", "__version__", "info", "open", "to_frame"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +24,12 @@ def __getattr__(name: str) -> Any:
         from eiplatform.store.reader import open_recording
 
         return open_recording
+    if name == "info":
+        from eiplatform.store.info import info
+
+        return info
+    if name == "to_frame":
+        from eiplatform.store.export.frames import to_frame
+
+        return to_frame
     raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")

@@ -18,6 +18,7 @@ from eiplatform.store.lazy import ShardedArray
 from eiplatform.store.optional import need
 from eiplatform.store.packed import packed_manifest
 from eiplatform.store.schema import SCHEMA_VERSION
+from eiplatform.store.tree import RecordingTree
 from eiplatform.store.writer import FORMAT
 
 __all__ = ["is_recording", "open_recording", "read_manifest", "recordings_below"]
@@ -142,6 +143,7 @@ def open_recording(
     -------
     xarray.DataTree
         One leaf per population, e.g. ``tree["fc1/E"].ds``; the manifest's identity in ``attrs``.
+        A wrong name is a KeyError that says the near one.
 
     Raises
     ------
@@ -178,7 +180,7 @@ def open_recording(
     if chunks is not None:
         lengths = shard_lengths(path, manifest, shards)
         populations = {name: _chunked(data, lengths[name], chunks) for name, data in populations.items()}
-    tree = xr.DataTree.from_dict(populations)
+    tree = RecordingTree.from_dict(populations)
     tree.attrs = {
         "path": str(path),
         "id": manifest["id"],

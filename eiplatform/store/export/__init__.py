@@ -1,0 +1,1 @@
+"""Recordings as other programs read them: NWB, SONATA, tables."""
