@@ -1,13 +1,17 @@
-"""Going through large variables in pieces of bounded size."""
+"""Going through large variables in pieces of bounded size, where there is space for the result."""
 
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import xarray as xr
 
-__all__ = ["BLOCK_BYTES", "row_blocks", "sample_blocks"]
+from eiplatform.errors import StoreError
+
+__all__ = ["BLOCK_BYTES", "require_space", "row_blocks", "sample_blocks"]
 
 BLOCK_BYTES = 2**24
 """Largest piece of one variable that is held at a time, unless one row is larger."""
@@ -39,3 +43,28 @@ def sample_blocks(data: xr.Dataset, budget: int = BLOCK_BYTES) -> Iterator[slice
     signals = [variable for variable in data.data_vars.values() if variable.dims[:1] == ("sample",)]
     largest = max(signals, key=lambda variable: variable.nbytes, default=data["sample"])
     yield from row_blocks(largest.shape, largest.dtype.itemsize, budget)
+
+
+def require_space(place: Path, needed: int) -> None:
+    """Raise before anything is written: the HDF5 library does not survive a full disk.
+
+    Parameters
+    ----------
+    place : Path
+        Directory to write to; the nearest one that exists is asked.
+    needed : int
+        Bytes.
+
+    Raises
+    ------
+    StoreError
+        If less is free.
+    """
+    there = next(folder for folder in (place, *place.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    if free < 1.05 * needed + 2**20:
+        raise StoreError(
+            f"needs {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB are free",
+            where=str(place),
+            remedy="free some space or choose another --out",
+        )

@@ -15,10 +15,8 @@ _FIXED = {"inhibition_div": "1", "gain": "1", "gain_exc": "1", "spikes": "1", "a
 
 def label_problems(name: str, data: xr.Dataset) -> list[str]:
     """Return what is wrong with role, names, axes and units of one population."""
-    problems = []
-    for attr in ("role", "n_neurons", "dt", "dt_units"):
-        if attr not in data.attrs:
-            problems.append(f"'{name}': the attribute '{attr}' is missing")
+    needed = ("role", "n_neurons", "dt", "dt_units")
+    problems = [f"'{name}': the attribute '{attr}' is missing" for attr in needed if attr not in data.attrs]
     if data.attrs.get("role", "E") not in ("E", "I"):
         problems.append(f"'{name}': role '{data.attrs['role']}' is neither E nor I")
     if data.attrs.get("n_neurons", np.inf) < data.sizes.get("neuron", 0):

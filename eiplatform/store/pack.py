@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ import h5py
 import numpy as np
 
 from eiplatform.errors import StoreError
-from eiplatform.files import atomic_write, claim_directory, claim_file, sha256_of, write_json
-from eiplatform.store.blocks import row_blocks
+from eiplatform.files import atomic_directory, atomic_write, check_directory, claim_file, sha256_of, write_json
+from eiplatform.store.blocks import require_space, row_blocks
 from eiplatform.store.packed import MANIFEST, changed_variables, described, update_digest
 from eiplatform.store.reader import populations_in, read_manifest, shard_problems
 
@@ -68,21 +67,10 @@ def pack(path: str | Path, out: str | Path, *, overwrite: bool = False, progress
         told.append("it has no shards")
     if told:
         raise StoreError(f"cannot be packed: {'; '.join(told)}", where=str(path), remedy="record it again")
+    require_space(out.parent, sum(shard["bytes"] for shard in manifest["shards"]))
     out.parent.mkdir(parents=True, exist_ok=True)
-    _require_space(out.parent, sum(shard["bytes"] for shard in manifest["shards"]))
     atomic_write(out, lambda temporary: _join(path, manifest, temporary, progress))
     return out
-
-
-def _require_space(place: Path, needed: int) -> None:
-    """Raise before anything is written: the HDF5 library does not survive a full disk."""
-    free = shutil.disk_usage(place).free
-    if free < 1.05 * needed + 2**20:
-        raise StoreError(
-            f"needs {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB are free",
-            where=str(place),
-            remedy="free some space or choose another --out",
-        )
 
 
 def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress | None) -> None:
@@ -90,9 +78,7 @@ def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress
     files = [path / "shards" / shard["file"] for shard in manifest["shards"]]
     populations = populations_in(files[0])
     lengths = [_lengths(file, populations) for file in files]
-    totals = {
-        name: {dim: sum(part[name][dim] for part in lengths) for dim in lengths[0][name]} for name in populations
-    }
+    totals = {name: {dim: sum(part[name][dim] for part in lengths) for dim in lengths[0][name]} for name in populations}
     digests: dict[str, dict[str, Any]] = {name: {} for name in populations}
     attrs: list[dict[str, Any]] = []
     with h5netcdf.File(target, "w") as whole:
@@ -219,6 +205,7 @@ def unpack(path: str | Path, out: str | Path, *, overwrite: bool = False, progre
         If `out` is taken.
     """
     path, out = Path(path), Path(out)
+    check_directory(out, overwrite=overwrite)
     manifest = read_manifest(path)
     packed = manifest.pop("packed", None)
     if packed is None:
@@ -229,29 +216,22 @@ def unpack(path: str | Path, out: str | Path, *, overwrite: bool = False, progre
             where=str(path),
             remedy="copy the file again, or pack the recording again",
         )
-    claim_directory(out, overwrite=overwrite)
-    try:
-        _require_space(out, path.stat().st_size)
-        (out / "shards").mkdir()
-        records = manifest.pop("shards")
-        write_json(out / "manifest.json", manifest | {"status": "recording"})
+    require_space(out.parent, path.stat().st_size)
+    with atomic_directory(out, overwrite=overwrite) as directory, h5netcdf.File(path, "r") as whole:
+        (directory / "shards").mkdir()
         offsets = {name: dict.fromkeys(own, 0) for name, own in packed["shards"][0]["lengths"].items()}
-        with h5netcdf.File(path, "r") as whole:
-            for index, (record, part) in enumerate(zip(records, packed["shards"], strict=True)):
-                file = out / "shards" / record["file"]
-                atomic_write(file, lambda temporary, part=part: _split(whole, temporary, part, offsets))  # type: ignore[misc]
-                record |= {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
-                write_json(file.with_suffix(".json"), {"recording_id": manifest["id"], **record})
-                for name, own in part["lengths"].items():
-                    for dim, length in own.items():
-                        offsets[name][dim] += length
-                if progress:
-                    progress(index + 1, len(records), "unpacking")
-        manifest |= {"shards": records, "bytes": sum(record["bytes"] for record in records)}
-        write_json(out / "manifest.json", manifest)
-    except BaseException:
-        shutil.rmtree(out)
-        raise
+        for index, (record, part) in enumerate(zip(manifest["shards"], packed["shards"], strict=True)):
+            file = directory / "shards" / record["file"]
+            _split(whole, file, part, offsets)
+            record |= {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
+            write_json(file.with_suffix(".json"), {"recording_id": manifest["id"], **record})
+            for name, own in part["lengths"].items():
+                for dim, length in own.items():
+                    offsets[name][dim] += length
+            if progress:
+                progress(index + 1, len(packed["shards"]), "unpacking")
+        manifest["bytes"] = sum(record["bytes"] for record in manifest["shards"])
+        write_json(directory / "manifest.json", manifest)
     return out
 
 

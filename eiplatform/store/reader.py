@@ -223,7 +223,9 @@ def _chunked(data: xr.Dataset, lengths: dict[str, tuple[int, ...]], chunks: Mapp
     """Turn the variables (not the coordinates) into dask arrays, cut where shards end unless told otherwise."""
     unknown = set() if isinstance(chunks, str) else set(chunks) - set(data.dims)
     if unknown or (isinstance(chunks, str) and chunks != "auto"):
-        raise UnknownNameError(f"unknown chunks {chunks!r}", valid=["auto", *(f"{{'{dim}': size}}" for dim in data.dims)])
+        raise UnknownNameError(
+            f"unknown chunks {chunks!r}", valid=["auto", *(f"{{'{dim}': size}}" for dim in data.dims)]
+        )
     return data.assign(
         {
             key: variable.chunk(

@@ -134,7 +134,7 @@ def _contents(path: Path, result: Validation) -> None:
         "values",
         strange,
         "no NaN, no infinite value",
-        "leave these samples or neurons out, or find out why the network diverged ('eiplatform train' names dead layers)",
+        "leave these samples or neurons out, or find out why the network diverged",
     )
     told = ", ".join(f"{rule} {residual:.1e}" for rule, residual in worst.items())
     good = f"largest relative residual: {told}" if worst else "none applies to what was recorded"
