@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.store.blocks import row_blocks
-from eiplatform.store.reader import open_recording, read_manifest, shard_problems
+from eiplatform.store.reader import open_recording, read_manifest, shard_files
 
 __all__ = ["PopulationInfo", "RecordingInfo", "describe", "info"]
 
@@ -183,9 +183,7 @@ def info(path: str | Path, *, partial: bool = False) -> RecordingInfo:
     tree = open_recording(path, partial=partial)
     leaves = {node.path.lstrip("/"): node.to_dataset() for node in tree.leaves}
     packed = "packed" in manifest
-    damaged = shard_problems(path, manifest)
-    shards = [path / "shards" / shard["file"] for shard in manifest["shards"] if shard["file"] not in damaged]
-    files = [path] if packed else shards
+    files = shard_files(path, manifest)
     sizes = _stored_bytes(files, list(leaves))
     source, provenance = manifest["source"], manifest.get("provenance", {})
     return RecordingInfo(

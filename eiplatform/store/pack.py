@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from eiplatform.errors import StoreError
 from eiplatform.files import atomic_directory, atomic_write, check_directory, claim_file, sha256_of, write_json
 from eiplatform.store.blocks import require_space, row_blocks
 from eiplatform.store.packed import MANIFEST, changed_variables, described, update_digest
-from eiplatform.store.reader import populations_in, read_manifest, shard_problems
+from eiplatform.store.reader import lengths_in, populations_in, read_manifest, shard_problems
 
 __all__ = ["pack", "unpack"]
 
@@ -77,7 +77,7 @@ def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress
     """Copy all shards into `target`, which is complete and closed on return."""
     files = [path / "shards" / shard["file"] for shard in manifest["shards"]]
     populations = populations_in(files[0])
-    lengths = [_lengths(file, populations) for file in files]
+    lengths = [lengths_in(file, populations) for file in files]
     totals = {name: {dim: sum(part[name][dim] for part in lengths) for dim in lengths[0][name]} for name in populations}
     digests: dict[str, dict[str, Any]] = {name: {} for name in populations}
     attrs: list[dict[str, Any]] = []
@@ -112,15 +112,6 @@ def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress
         whole.attrs["populations"] = populations
         for key in ("format", "schema_version", "recording_id"):
             whole.attrs[key] = attrs[0][key]
-
-
-def _lengths(file: Path, populations: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return the length of every growing dimension of each population of a shard."""
-    with h5netcdf.File(file, "r") as shard:
-        return {
-            name: {dim: int(shard[name].dimensions[dim].size) for dim in GROWING if dim in shard[name].dimensions}
-            for name in populations
-        }
 
 
 def _create(whole: h5netcdf.File, shard: h5netcdf.Group, name: str, totals: dict[str, int]) -> dict[str, Any]:

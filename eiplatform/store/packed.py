@@ -14,13 +14,12 @@ import numpy as np
 
 from eiplatform.errors import StoreError
 from eiplatform.store.blocks import row_blocks
+from eiplatform.store.writer import FORMAT
 
 __all__ = ["MANIFEST", "changed_variables", "described", "packed_manifest", "update_digest"]
 
 MANIFEST = "manifest"
 """Name of the variable that holds the manifest as JSON."""
-
-_FORMAT = "eiplatform-recording"
 
 
 def packed_manifest(path: Path) -> dict[str, Any] | None:
@@ -35,7 +34,7 @@ def packed_manifest(path: Path) -> dict[str, Any] | None:
         return None
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != _FORMAT:
+            if file.attrs.get("format") != FORMAT:
                 return None
             if MANIFEST not in file:
                 raise StoreError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,12 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not is_recording(path):
+        if (path / "zarr.json").is_file():
+            raise StoreError(
+                "a Zarr store",
+                where=str(path),
+                remedy=f"open it with xarray.open_datatree({str(path)!r}, engine='zarr')",
+            )
         raise StoreError(
             "not a recording" if path.exists() else "no such recording",
             where=str(path),
@@ -178,7 +184,7 @@ def open_recording(
             f"a shard is damaged inside ({error})", where=str(path), remedy="see 'eiplatform validate', record it again"
         ) from None
     if chunks is not None:
-        lengths = shard_lengths(path, manifest, shards)
+        lengths = shard_lengths(path, manifest)
         populations = {name: _chunked(data, lengths[name], chunks) for name, data in populations.items()}
     tree = RecordingTree.from_dict(populations)
     tree.attrs = {
@@ -199,23 +205,30 @@ def populations_in(file: Path) -> list[str]:
         return [name if isinstance(name, str) else name.decode() for name in np.atleast_1d(opened.attrs["populations"])]
 
 
-def shard_lengths(
-    path: Path, manifest: dict[str, Any], shards: list[dict[str, Any]]
-) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Return, for every population, how many samples (and spikes) each shard holds."""
+def shard_files(path: Path, manifest: dict[str, Any]) -> list[Path]:
+    """Return the files that hold the data: the intact shards, or the packed file."""
+    if "packed" in manifest:
+        return [path]
+    problems = shard_problems(path, manifest)
+    return [path / "shards" / shard["file"] for shard in manifest["shards"] if shard["file"] not in problems]
+
+
+def lengths_in(file: Path, populations: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return the length of the dimensions along which shards continue one another, per population."""
+    with h5netcdf.File(file, "r") as shard:
+        held = {name: shard[name].dimensions for name in populations}
+        return {
+            name: {dim: int(dims[dim].size) for dim in ("sample", "spike") if dim in dims}
+            for name, dims in held.items()
+        }
+
+
+def shard_lengths(path: Path, manifest: dict[str, Any]) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Return, for every population, how many samples (and spikes) each intact shard holds."""
     if "packed" in manifest:
         parts = [shard["lengths"] for shard in manifest["packed"]["shards"]]
     else:
-        parts = []
-        for shard in shards:
-            with h5netcdf.File(path / "shards" / shard["file"], "r") as file:
-                held = {name: file[name].dimensions for name in populations_in(path / "shards" / shard["file"])}
-                parts.append(
-                    {
-                        name: {dim: int(dims[dim].size) for dim in ("sample", "spike") if dim in dims}
-                        for name, dims in held.items()
-                    }
-                )
+        parts = [lengths_in(file, populations_in(file)) for file in shard_files(path, manifest)]
     return {name: {dim: tuple(part[name][dim] for part in parts) for dim in parts[0][name]} for name in parts[0]}
 
 
