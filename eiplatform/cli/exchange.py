@@ -115,8 +115,8 @@ def export(
     if target != "deepeisnn":
         from eiplatform.store.export import export_recording
 
-        with stage(f"writing {target}", quiet=json):
-            made = export_recording(target, source, out, overwrite=overwrite, **options)
+        with stage(f"writing {target}", quiet=json) as update:
+            made = export_recording(target, source, out, overwrite=overwrite, progress=update, **options)
         if json:
             print_json({"out": str(made)})
         else:

@@ -101,7 +101,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
 
 def shard_problems(path: Path, manifest: dict[str, Any]) -> dict[str, str]:
     """Return what is wrong with each damaged shard: missing, truncated, or of another recording."""
-    problems = {}
+    problems: dict[str, str] = {}
     if "packed" in manifest:
         return problems
     for shard in manifest["shards"]:

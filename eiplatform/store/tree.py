@@ -16,7 +16,7 @@ class UnknownPopulationError(UnknownNameError, KeyError):
     """A recording has no population or signal of that name; a KeyError, as of any mapping."""
 
 
-class RecordingTree(xr.DataTree):
+class RecordingTree(xr.DataTree):  # type: ignore[no-untyped-call]
     """A DataTree that suggests the near name for a wrong one, and heads its display with what it is.
 
     It adds no state: whatever makes a new tree of it (selection, copies, arithmetic) may as well
@@ -53,8 +53,9 @@ class RecordingTree(xr.DataTree):
             f"{samples} samples, {len(leaves)} populations, {size:.1f} MB when loaded, {self.attrs['path']}"
         )
 
-    def __repr__(self) -> str:
-        return f"{self.headline()}\n{super().__repr__()}".lstrip()
+    def __repr__(self, *levels: Any) -> str:
+        return f"{self.headline()}\n{super().__repr__(*levels)}".lstrip()
 
     def _repr_html_(self) -> str:
-        return f"<div><b>{escape(self.headline())}</b></div>{super()._repr_html_()}"
+        tree = super()._repr_html_()  # type: ignore[no-untyped-call]
+        return f"<div><b>{escape(self.headline())}</b></div>{tree}"

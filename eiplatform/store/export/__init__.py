@@ -19,6 +19,8 @@ TARGETS = {
 }
 """Where the writer of each format is; imported when it is used."""
 
+_NOT_OPTIONS = ("path", "source", "out", "progress")
+
 
 def export_recording(target: str, path: str | Path, out: str | Path, **options: Any) -> Path:
     """Write a recording in another format.
@@ -43,9 +45,11 @@ def export_recording(target: str, path: str | Path, out: str | Path, **options: 
     write = getattr(importlib.import_module(module), name)
     given = {key: value for key, value in options.items() if value is not None and value is not False}
     known = inspect.signature(write).parameters
+    if "progress" not in known:
+        given.pop("progress", None)
     for key in given:
         if key not in known:
-            valid = [f"--{option.replace('_', '-')}" for option in known if option not in ("path", "source", "out")]
+            valid = [f"--{option.replace('_', '-')}" for option in known if option not in _NOT_OPTIONS]
             raise ConfigError(f"export to {target} takes no --{key.replace('_', '-')}", valid=valid)
     made: Path = write(path, out, **given)
     return made

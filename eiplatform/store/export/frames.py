@@ -152,10 +152,11 @@ def _pieces(name: str, data: xr.Dataset, neurons: Iterable[int] | None) -> Itera
     signals = [str(key) for key in data.data_vars if key in SIGNALS]
     for block in sample_blocks(data[signals], budget=BLOCK_BYTES // 8) if signals else ():
         part = data.isel(sample=block)
-        axes = np.meshgrid(*(part[axis].values for axis in ("sample", "time", "neuron")), indexing="ij")
+        axes = (part[axis].values for axis in ("sample", "time", "neuron"))
+        sample, time, neuron = (grid.ravel() for grid in np.meshgrid(*axes, indexing="ij"))
         for signal in signals:
             values = part[signal].values
-            yield _frame(name, *(axis.ravel() for axis in axes), signal, values.ravel())
+            yield _frame(name, sample, time, neuron, signal, values.ravel())
     if set(EVENTS) <= set(data.data_vars) and "spikes" not in signals:
         for block in row_blocks((data.sizes["spike"],), 8, BLOCK_BYTES // 8):
             time, neuron, sample = (data[key][block].values for key in EVENTS)

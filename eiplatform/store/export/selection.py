@@ -79,7 +79,7 @@ def _at(data: xr.Dataset, axis: str, ids: Iterable[int] | None, name: str) -> xr
     if absent:
         raise UnknownNameError(
             f"no {axis} {absent[0]} in population '{name}'",
-            valid=f"{len(held)} recorded, {held[:5].tolist()} ..." if len(held) > 5 else map(str, held.tolist()),
+            valid=f"{len(held)} ids, the first are {', '.join(map(str, held[:5].tolist()))}",
         )
     order = np.argsort(held)
     return data.isel({axis: order[np.searchsorted(held, wanted, sorter=order)]})

@@ -51,7 +51,7 @@ class Timeline:
     @property
     def starts(self) -> FloatArray:
         """Start of each sample in ms, shape (sample,)."""
-        return np.arange(len(self.samples)) * self.length
+        return np.arange(len(self.samples), dtype=np.float64) * np.float64(self.length)
 
     @property
     def gapless(self) -> bool:
