@@ -65,24 +65,26 @@ def axis_problems(name: str, data: xr.Dataset) -> list[str]:
 
 
 def event_problems(name: str, data: xr.Dataset) -> list[str]:
-    """Return how many spike events lie outside of the recording, or are not in the order of the samples."""
+    """Return how many spike events lie outside of the recording, or apart from the others of their sample."""
     present = [key for key in EVENTS if key in data]
     if not present:
         return []
     if len(present) < len(EVENTS):
         return [f"'{name}': spike events without {', '.join(sorted(set(EVENTS) - set(present)))}"]
     duration = float(data.attrs.get("duration", np.inf))
-    outside = {"times outside the recording": 0, "unknown neurons": 0, "unknown samples": 0, "samples out of order": 0}
+    outside = {"times outside the recording": 0, "unknown neurons": 0, "unknown samples": 0}
     samples = data["sample"].values
     order = np.argsort(samples)
-    last = -1
+    runs: list[int] = []  # samples as they follow one another
     for block in row_blocks((data.sizes["spike"],), 8):
         time, neuron, sample = (data[key][block].values for key in EVENTS)
         outside["times outside the recording"] += int(((time < 0) | (time > duration)).sum())
         outside["unknown neurons"] += int(((neuron < 0) | (neuron >= data.attrs["n_neurons"])).sum())
         place = np.minimum(np.searchsorted(samples, sample, sorter=order), len(samples) - 1)
         outside["unknown samples"] += int((samples[order][place] != sample).sum())
-        position = np.concatenate([[last], order[place]]).astype(np.int64)
-        outside["samples out of order"] += int((position[1:] < position[:-1]).sum())
-        last = int(position[-1])
-    return [f"'{name}': {count} spikes with {what}" for what, count in outside.items() if count]
+        new = sample[np.concatenate([[True], sample[1:] != sample[:-1]])].tolist()
+        runs += new[1:] if runs and new[0] == runs[-1] else new
+    problems = [f"'{name}': {count} spikes with {what}" for what, count in outside.items() if count]
+    if len(set(runs)) < len(runs):
+        problems.append(f"'{name}': the spikes of a sample do not follow one another")
+    return problems
