@@ -41,7 +41,7 @@ def _same(one: Path, other: Path) -> None:
         xr.testing.assert_identical(first[name], second[name])
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(populations(), st.data())
 def test_pack_and_unpack_are_the_identity(data: xr.Dataset, choice: st.DataObject) -> None:
     n_samples = data.sizes["sample"]
@@ -86,21 +86,21 @@ def test_packed_file_opens_with_plain_h5py_and_xarray(network_recording: Write, 
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eiplatform.store.blocks.BLOCK_BYTES", 2**18)
+    monkeypatch.setattr("eiplatform.store.blocks.BLOCK_BYTES", 2**16)
     peaks = []
-    for n_shards in (2, 12):
+    for n_shards in (1, 5):
         path = tmp_path / f"r{n_shards}"
         with RecordingWriter(path, source=SOURCE, config={}) as writer:
             for shard in range(n_shards):
-                writer.append({"fc1/E": layer(np.arange(32) + 32 * shard, neurons=400)})
+                writer.append({"fc1/E": layer(np.arange(32) + 32 * shard, neurons=250)})
         for convert, out in ((pack, tmp_path / f"{n_shards}.h5"), (unpack, tmp_path / f"u{n_shards}")):
             tracemalloc.start()
             convert(path if convert is pack else tmp_path / f"{n_shards}.h5", out)
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    shard = (tmp_path / "r2" / "shards" / "00000.h5").stat().st_size
+    shard = (tmp_path / "r1" / "shards" / "00000.h5").stat().st_size
     assert peaks[2] < 1.3 * peaks[0] and peaks[3] < 1.3 * peaks[1], peaks
-    assert max(peaks) < 2 * shard  # of twelve
+    assert max(peaks) < 2 * shard  # of five
 
 
 def _missing(path: Path) -> None:
@@ -142,7 +142,11 @@ def _interrupted(path: Path) -> None:
     ],
 )
 def test_damage_is_not_packed(
-    network_recording: Write, tmp_path: Path, harm: Callable[[Path], None], says: str, capsys: pytest.CaptureFixture[str]
+    network_recording: Write,
+    tmp_path: Path,
+    harm: Callable[[Path], None],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = network_recording(shards=3)
     harm(path)
