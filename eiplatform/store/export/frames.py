@@ -78,7 +78,7 @@ def to_frame(
     needed, allowed = n_rows * _ROW_BYTES, available_memory() // 2 if max_bytes is None else max_bytes
     if needed > allowed:
         raise StoreError(
-            f"a table of {n_rows:,} rows takes about {needed / 1e6:,.0f} MB, {allowed / 1e6:,.0f} MB are allowed",
+            f"a table of {n_rows:,} rows takes about {needed / 1e6:,.1f} MB, {allowed / 1e6:,.1f} MB are allowed",
             remedy="choose fewer populations, signals, samples or neurons, raise max_bytes, "
             "or write it piece by piece with 'eiplatform export csv'",
         )
