@@ -46,7 +46,7 @@ def sample_blocks(data: xr.Dataset, budget: int | None = None) -> Iterator[slice
 
 
 def require_space(place: Path, needed: int) -> None:
-    """Raise before anything is written: the HDF5 library does not survive a full disk.
+    """Raise before anything is written if it cannot fit.
 
     Parameters
     ----------

@@ -20,6 +20,7 @@ import numpy as np
 from eiplatform.errors import StoreError
 from eiplatform.files import atomic_directory, atomic_write, check_directory, claim_file, sha256_of, write_json
 from eiplatform.store.blocks import require_space, row_blocks
+from eiplatform.store.guarded import guarded
 from eiplatform.store.packed import MANIFEST, changed_variables, described, update_digest
 from eiplatform.store.reader import lengths_in, populations_in, read_manifest, shard_problems
 
@@ -81,7 +82,7 @@ def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress
     totals = {name: {dim: sum(part[name][dim] for part in lengths) for dim in lengths[0][name]} for name in populations}
     digests: dict[str, dict[str, Any]] = {name: {} for name in populations}
     attrs: list[dict[str, Any]] = []
-    with h5netcdf.File(target, "w") as whole:
+    with guarded(target) as held, h5netcdf.File(held, "w") as whole:
         offsets = {name: dict.fromkeys(totals[name], 0) for name in populations}
         for index, file in enumerate(files):
             if sha256_of(file) != manifest["shards"][index]["sha256"]:
@@ -98,6 +99,7 @@ def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress
                     _append(whole[name], shard[name], offsets[name], digests[name], first=index == 0)
                     for dim, length in lengths[index][name].items():
                         offsets[name][dim] += length
+            held.check()
             if progress:
                 progress(index + 1, len(files), "packing")
         packed = {
@@ -228,7 +230,7 @@ def unpack(path: str | Path, out: str | Path, *, overwrite: bool = False, progre
 
 def _split(whole: h5netcdf.File, target: Path, part: dict[str, Any], offsets: dict[str, dict[str, int]]) -> None:
     """Write one shard from the rows of the packed file that belong to it."""
-    with h5netcdf.File(target, "w") as shard:
+    with guarded(target) as held, h5netcdf.File(held, "w") as shard:
         for key, value in part["attrs"].items():
             shard.attrs[key] = value
         for name, lengths in part["lengths"].items():

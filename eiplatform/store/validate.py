@@ -11,7 +11,7 @@ import xarray as xr
 
 from eiplatform.errors import SumRuleError
 from eiplatform.files import sha256_of
-from eiplatform.store.blocks import row_blocks, sample_blocks
+from eiplatform.store.blocks import BLOCK_BYTES, row_blocks, sample_blocks
 from eiplatform.store.labels import axis_problems, event_problems, label_problems
 from eiplatform.store.packed import changed_variables
 from eiplatform.store.reader import open_recording, read_manifest, shard_problems
@@ -164,7 +164,7 @@ def _sum_rules(name: str, data: xr.Dataset, worst: dict[str, float]) -> list[str
     """Check the sum rules of one population block by block; the first violation of each kind is told."""
     violated: list[str] = []
     dense = data.drop_dims("spike", errors="ignore")
-    for block in sample_blocks(dense):
+    for block in sample_blocks(dense, BLOCK_BYTES // 16):  # the rules compute in float64, on many at once
         try:
             for rule, residual in check_sum_rules(dense.isel(sample=block).load(), name).items():
                 worst[rule] = max(worst.get(rule, 0.0), residual)

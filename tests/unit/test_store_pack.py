@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable
@@ -251,3 +253,26 @@ def test_a_full_disk_is_refused_before_anything_is_written(
     with pytest.raises(StoreError, match="MB are free.*free some space"):
         pack(path, tmp_path / "deep" / "p.h5")
     assert not (tmp_path / "deep").exists()
+
+
+def test_a_disk_that_fills_on_the_way_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    """HDF5 crashes the process on closing a file whose writing failed; a limit on file size is such a failure."""
+    program = (
+        "import resource, signal, sys; from eiplatform.cli import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "out = sys.argv[2]\n"
+        "first = main(['pack', sys.argv[1], '--out', out + '/p.h5'])\n"
+        "steps = ['--ms-per-step', '1', '--signals', 'spikes']\n"
+        "second = main(['export', 'sonata', sys.argv[1], '--out', out + '/s', *steps])\n"
+        "print(first, second)"
+    )
+    data = layer(np.arange(6000), neurons=30)[["spikes"]]
+    with RecordingWriter(tmp_path / "long", source=SOURCE, config={}) as writer:
+        writer.append({"fc1/E": data})
+    assert (tmp_path / "long" / "shards" / "00000.h5").stat().st_size > 120_000
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "long"), str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout.split() == ["2", "2"], done
+    assert done.stderr.count("File too large") == 2 and "Traceback" not in done.stderr
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["long"]

@@ -25,6 +25,7 @@ from eiplatform.store.export.timeline import (
     spike_count,
     spikes_by_sample,
 )
+from eiplatform.store.guarded import guarded
 from eiplatform.store.optional import need
 from eiplatform.store.reader import open_recording, read_manifest
 from eiplatform.store.schema import PARAMETERS, SIGNALS
@@ -121,7 +122,7 @@ def export_nwb(
             module.add(_series(name, str(key), data, timeline))
 
     def write(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as handle, pynwb.NWBHDF5IO(file=handle, mode="w") as io:
+        with guarded(temporary) as held, h5py.File(held, "w") as handle, pynwb.NWBHDF5IO(file=handle, mode="w") as io:
             io.write(file)
 
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from eiplatform.files import atomic_directory, write_json
 from eiplatform.store.blocks import BLOCK_BYTES, require_space, row_blocks
 from eiplatform.store.export.selection import select
 from eiplatform.store.export.timeline import Timeline, common_timeline, has_spikes, spikes_by_sample
+from eiplatform.store.guarded import guarded
 from eiplatform.store.reader import open_recording, read_manifest
 from eiplatform.store.schema import SIGNALS
 
@@ -83,13 +84,13 @@ def export_sonata(
     require_space(out.parent, sum(data.nbytes for data in parts.values()))
     with atomic_directory(out, overwrite=overwrite) as directory:
         if any(map(has_spikes, parts.values())):
-            with h5py.File(directory / "spikes.h5", "w") as file:
+            with guarded(directory / "spikes.h5") as held, h5py.File(held, "w") as file:
                 _sign(file)
                 for name, data in parts.items():
                     if has_spikes(data):
                         _write_spikes(file, names[name], name, data, timeline)
         for key in reports:
-            with h5py.File(directory / f"{key}_report.h5", "w") as file:
+            with guarded(directory / f"{key}_report.h5") as held, h5py.File(held, "w") as file:
                 _sign(file)
                 for name, data in parts.items():
                     if key in data:
