@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from collections.abc import Callable
@@ -135,7 +136,8 @@ def test_files_that_are_not_part_of_it_are_mentioned(network_recording: Write) -
 
 
 def test_one_bad_sample_of_many_blocks_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eiplatform.store.validate.BLOCK_BYTES", 16 * 400)  # a few samples
+    module = importlib.import_module("eiplatform.store.validate")  # the package's name is the function's
+    monkeypatch.setattr(module, "BLOCK_BYTES", 16 * 400)  # a few samples
     with RecordingWriter(tmp_path / "r", source=SOURCE, config={}) as writer:
         writer.append({"fc1/E": layer(np.arange(40))})
     path = edited(tmp_path / "r", _set("fc1/E/current_net", (37, 3, 5), 9.0))
