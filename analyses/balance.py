@@ -9,13 +9,12 @@ untrained, several seeds, on the same samples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import describe_inputs, excitatory, label_of, open_kind, samples_of
+from analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind, samples_of
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import against_null, summarise, summarise_seeds
 
@@ -23,8 +22,8 @@ __all__ = ["run"]
 
 
 def run(
-    recording: str | Path,
-    nulls: Sequence[str | Path] = (),
+    recording: Recording,
+    nulls: Sequence[Recording] = (),
     *,
     statistics: Sequence[str] | None = None,
     n_bootstrap: int = 1000,
@@ -34,9 +33,9 @@ def run(
 
     Parameters
     ----------
-    recording : str or Path
+    recording : str, Path or DataTree
         Of a trained network.
-    nulls : sequence of str or Path
+    nulls : sequence of str, Path or DataTree
         Recordings of untrained networks (one per seed) of the same layers and samples.
     statistics : sequence of str, optional
         Keys of :data:`eiplatform.statistics.STATISTICS`; default: all that were recorded.

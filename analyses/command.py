@@ -7,6 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
+import eiplatform
 from analyses import ANALYSES, balance, comparison, distributions, learning, lesions, reference_check, traces
 from eiplatform.errors import ConfigError, choose
 from eiplatform.store.reader import recordings_below
@@ -15,7 +16,13 @@ __all__ = ["run_by_name"]
 
 
 def run_by_name(
-    name: str, inputs: Sequence[Path], nulls: Sequence[Path] = (), *, n_bootstrap: int = 1000, seed: int = 0
+    name: str,
+    inputs: Sequence[Path],
+    nulls: Sequence[Path] = (),
+    *,
+    partial: bool = False,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
 ) -> xr.Dataset:
     """Run the analysis `name`.
 
@@ -27,6 +34,8 @@ def run_by_name(
         Recordings or directories of recordings; for ``learning`` one training directory.
     nulls : sequence of Path
         For ``balance``: recordings of untrained networks.
+    partial : bool
+        Take what is complete of interrupted or damaged recordings; the result says so.
     n_bootstrap, seed : int
         Of the bootstrap.
 
@@ -40,13 +49,17 @@ def run_by_name(
     choose(name, ANALYSES, "analysis")
     if nulls and name != "balance":
         raise ConfigError(f"the analysis '{name}' takes no null", valid="--null goes with balance")
+    if partial and name == "learning":
+        raise ConfigError("the analysis 'learning' reads no recording", remedy="leave out --partial")
     if name in ("learning", "balance") and len(inputs) != 1:
         raise ConfigError(f"the analysis '{name}' takes one input, {len(inputs)} were given")
     if name == "learning":
         return learning.run(inputs[0])
-    recordings = [recording for path in inputs for recording in recordings_below(path)]
+    found = [recording for path in inputs for recording in recordings_below(path)]
     if name == "balance":
-        return balance.run(inputs[0], nulls, n_bootstrap=n_bootstrap, seed=seed)
+        null_trees = [eiplatform.open(null, partial=partial) for null in nulls]
+        return balance.run(eiplatform.open(inputs[0], partial=partial), null_trees, n_bootstrap=n_bootstrap, seed=seed)
+    recordings = [eiplatform.open(recording, partial=partial) for recording in found]
     if name == "comparison":
         if len(recordings) < 2:
             raise ConfigError("the analysis 'comparison' takes a network and at least one circuit")

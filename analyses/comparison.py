@@ -8,13 +8,12 @@ first: a network's step lasts ``-tau_m ln(decay)`` of a circuit with membrane co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import describe_inputs, label_of, open_kind, spiking
+from analyses.inputs import Recording, describe_inputs, label_of, open_kind, spiking
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import STATISTICS, summarise
 
@@ -66,16 +65,14 @@ def match_time(circuit: xr.Dataset, interval_ms: float) -> xr.Dataset:
     return matched.assign_attrs(circuit.attrs, dt=factor * float(circuit.attrs["dt"]))
 
 
-def run(
-    recording: str | Path, references: Sequence[str | Path], *, n_bootstrap: int = 1000, seed: int = 0
-) -> xr.Dataset:
+def run(recording: Recording, references: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
     """Set every firing layer beside the excitatory populations of reference circuits.
 
     Parameters
     ----------
-    recording : str or Path
+    recording : str, Path or DataTree
         Of a network that ran long enough for temporal statistics (some hundred steps).
-    references : sequence of str or Path
+    references : sequence of str, Path or DataTree
         Recordings of circuits, with several seeds each for a ceiling.
     n_bootstrap, seed : int
         Of the intervals.

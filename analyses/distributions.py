@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import describe_inputs, excitatory, label_of, open_kind
+from analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind
 from eiplatform.errors import StatisticError
 
 __all__ = ["QUANTITIES", "run"]
@@ -16,12 +15,12 @@ __all__ = ["QUANTITIES", "run"]
 QUANTITIES = ("current_exc", "current_inh", "current_net", "gain")
 
 
-def run(recordings: Sequence[str | Path], *, bins: int = 60) -> xr.Dataset:
+def run(recordings: Sequence[Recording], *, bins: int = 60) -> xr.Dataset:
     """Histogram every quantity over neurons, samples and steps, on axes common to all recordings.
 
     Parameters
     ----------
-    recordings : sequence of str or Path
+    recordings : sequence of str, Path or DataTree
         Recordings of networks with the same layers (e.g. trained and untrained).
     bins : int
         Bins between the 0.1 and 99.9 percentiles of all recordings together.

@@ -13,15 +13,24 @@ import eiplatform
 from eiplatform.errors import ConfigError
 from eiplatform.statistics import populations_of
 
-__all__ = ["describe_inputs", "excitatory", "label_of", "open_kind", "samples_of", "spiking"]
+__all__ = ["Recording", "describe_inputs", "excitatory", "label_of", "open_kind", "opened", "samples_of", "spiking"]
 
 
-def open_kind(paths: Sequence[str | Path], kind: str, *, purpose: str) -> list[xr.DataTree]:
+Recording = str | Path | xr.DataTree
+"""Where a recording is, or an open one (which may be partial)."""
+
+
+def opened(recordings: Iterable[Recording]) -> list[xr.DataTree]:
+    """Open those recordings that are not open yet; complete ones only."""
+    return [found if isinstance(found, xr.DataTree) else eiplatform.open(found) for found in recordings]
+
+
+def open_kind(recordings: Sequence[Recording], kind: str, *, purpose: str) -> list[xr.DataTree]:
     """Open recordings that must all be of one kind.
 
     Parameters
     ----------
-    paths : sequence of str or Path
+    recordings : sequence of str, Path or DataTree
     kind : {"network", "circuit"}
     purpose : str
         What they are for, in the message.
@@ -31,7 +40,7 @@ def open_kind(paths: Sequence[str | Path], kind: str, *, purpose: str) -> list[x
     ConfigError
         If one is of the other kind.
     """
-    trees = [eiplatform.open(path) for path in paths]
+    trees = opened(recordings)
     for tree in trees:
         found = tree.attrs["source"]["kind"]
         if found != kind:
@@ -64,7 +73,9 @@ def samples_of(tree: xr.DataTree) -> np.ndarray:
 def describe_inputs(trees: Iterable[xr.DataTree]) -> dict[str, Any]:
     """Return attributes that identify the recordings a result was made from."""
     trees = list(trees)
-    return {
+    found: dict[str, Any] = {
         "recordings": [label_of(tree) for tree in trees],
         "recording_ids": [tree.attrs["id"] for tree in trees],
     }
+    partial = [f"{label_of(tree)}: {tree.attrs['problems']}" for tree in trees if not tree.attrs["complete"]]
+    return found | {"partial": partial} if partial else found

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
-from analyses.inputs import describe_inputs, open_kind, samples_of, spiking
+from analyses.inputs import Recording, describe_inputs, open_kind, samples_of, spiking
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import summarise
 
@@ -43,12 +42,12 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
     return correct / len(predicted), float(test.low), float(test.high)
 
 
-def run(recordings: Sequence[str | Path], *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
+def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
     """Compare recordings of one network under rising doses of one lesion.
 
     Parameters
     ----------
-    recordings : sequence of str or Path
+    recordings : sequence of str, Path or DataTree
         As made by ``eiplatform lesion``; the intact network (dose 0) among them.
     n_bootstrap, seed : int
         Of the intervals.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from scipy import stats
 
-from analyses.inputs import describe_inputs, label_of, open_kind, spiking
+from analyses.inputs import Recording, describe_inputs, label_of, open_kind, spiking
 from eiplatform.errors import StatisticError
 
 __all__ = ["run"]
@@ -17,12 +16,12 @@ __all__ = ["run"]
 QUANTITIES = ("rate", "current_exc", "current_exc_recurrent", "current_exc_external", "current_inh", "current_net")
 
 
-def run(references: Sequence[str | Path], *, level: float = 0.95) -> xr.Dataset:
+def run(references: Sequence[Recording], *, level: float = 0.95) -> xr.Dataset:
     """Compare mean rates and currents of circuits with their closed form.
 
     Parameters
     ----------
-    references : sequence of str or Path
+    references : sequence of str, Path or DataTree
         Recordings of circuits.
     level : float
         Nominal coverage of the interval (Student t over seeds).

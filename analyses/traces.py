@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-import eiplatform
-from analyses.inputs import describe_inputs, label_of, spiking
+from analyses.inputs import Recording, describe_inputs, label_of, opened, spiking
 from eiplatform.errors import StatisticError
 
 __all__ = ["run"]
@@ -18,9 +16,7 @@ __all__ = ["run"]
 SIGNALS = ("current_exc", "current_inh", "current_net")
 
 
-def run(
-    recordings: Sequence[str | Path], *, points: int = 200, raster_neurons: int = 60, sample: int = 0
-) -> xr.Dataset:
+def run(recordings: Sequence[Recording], *, points: int = 200, raster_neurons: int = 60, sample: int = 0) -> xr.Dataset:
     """Cut out the currents of one neuron per excitatory population, and a raster.
 
     The neuron is the recorded one whose mean net current is the median, so that it is chosen
@@ -28,7 +24,7 @@ def run(
 
     Parameters
     ----------
-    recordings : sequence of str or Path
+    recordings : sequence of str, Path or DataTree
         Networks or circuits.
     points : int
         Number of intervals shown, from the start of the recording.
@@ -49,7 +45,7 @@ def run(
     StatisticError
         If a recording has no such sample.
     """
-    trees = [eiplatform.open(path) for path in recordings]
+    trees = opened(recordings)
     panels: list[dict[str, Any]] = []
     rasters = []
     for tree in trees:

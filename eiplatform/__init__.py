@@ -12,10 +12,12 @@ from eiplatform.errors import EIPlatformError
 
 if TYPE_CHECKING:
     from eiplatform.foreign import adapt, probe
+    from eiplatform.store.export.frames import to_frame
+    from eiplatform.store.info import info
     from eiplatform.store.reader import open_recording as open  # noqa: A004
 
 __version__ = "0.1.0"
-__all__ = ["EIPlatformError", "__version__", "adapt", "open", "probe"]
+__all__ = ["EIPlatformError", "__version__", "adapt", "info", "open", "probe", "to_frame"]
 
 
 def __getattr__(name: str) -> Any:
@@ -28,4 +30,12 @@ def __getattr__(name: str) -> Any:
         import eiplatform.foreign
 
         return getattr(eiplatform.foreign, name)
+    if name == "info":
+        from eiplatform.store.info import info
+
+        return info
+    if name == "to_frame":
+        from eiplatform.store.export.frames import to_frame
+
+        return to_frame
     raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from eiplatform.errors import OutputExistsError, StoreError
 
 __all__ = [
     "OWNED",
+    "atomic_directory",
     "atomic_write",
     "cache_directory",
+    "check_directory",
     "claim_directory",
     "claim_file",
     "content_hash",
@@ -60,6 +63,35 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
         os.fsync(directory)  # the rename itself must survive a power cut
     finally:
         os.close(directory)
+
+
+@contextmanager
+def atomic_directory(path: Path, *, overwrite: bool, owned: Callable[[Path], bool] | None = None) -> Iterator[Path]:
+    """Give a temporary directory beside `path`, which takes its name if all goes well and else vanishes.
+
+    Parameters
+    ----------
+    path, overwrite, owned
+        As in :func:`check_directory`.  An earlier result is deleted only when the new one is complete.
+
+    Raises
+    ------
+    OutputExistsError
+        If the place is taken.
+    """
+    check_directory(path, overwrite=overwrite, owned=owned)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        if owned is None:
+            (temporary / OWNED).write_text("made by eiplatform; --overwrite may delete this directory\n")
+        yield temporary
+        if path.is_dir():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -120,6 +152,39 @@ def claim_file(path: Path, *, overwrite: bool) -> Path:
     return path
 
 
+def check_directory(path: Path, *, overwrite: bool, owned: Callable[[Path], bool] | None = None) -> bool:
+    """Raise unless a result may be written to the directory `path`; return whether one is to be deleted for it.
+
+    Parameters
+    ----------
+    path : Path
+    overwrite : bool
+        Whether an earlier result of eiplatform there may be deleted.
+    owned : callable, optional
+        Tells whether eiplatform made a directory; default: by the marker in it.
+
+    Raises
+    ------
+    OutputExistsError
+        If the place is taken.
+    """
+    if path.is_file():
+        raise OutputExistsError("is a file, a directory is needed", where=str(path), remedy="choose another --out")
+    if path.is_dir() and any(path.iterdir()):
+        if not overwrite:
+            raise OutputExistsError(
+                "output directory is not empty", where=str(path), remedy="choose another --out, or pass --overwrite"
+            )
+        if not (owned(path) if owned else (path / OWNED).is_file()):
+            raise OutputExistsError(
+                "will not overwrite a directory that eiplatform did not make",
+                where=str(path),
+                remedy="choose another --out, or delete it yourself",
+            )
+        return True
+    return False
+
+
 def claim_directory(path: Path, *, overwrite: bool) -> Path:
     """Make `path` an empty directory that is ours.
 
@@ -136,19 +201,7 @@ def claim_directory(path: Path, *, overwrite: bool) -> Path:
     OutputExistsError
         If the place is taken.
     """
-    if path.is_file():
-        raise OutputExistsError("is a file, a directory is needed", where=str(path), remedy="choose another --out")
-    if path.is_dir() and any(path.iterdir()):
-        if not overwrite:
-            raise OutputExistsError(
-                "output directory is not empty", where=str(path), remedy="choose another --out, or pass --overwrite"
-            )
-        if not (path / OWNED).is_file():
-            raise OutputExistsError(
-                "will not overwrite a directory that eiplatform did not make",
-                where=str(path),
-                remedy="choose another --out, or delete it yourself",
-            )
+    if check_directory(path, overwrite=overwrite):
         shutil.rmtree(path)
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -39,6 +39,8 @@ for command in (
     results.report,
     inspect.info,
     inspect.validate,
+    inspect.pack,
+    inspect.unpack,
     inspect.doctor,
     exchange.export,
 ):

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 __all__ = ["export", "import_"]
 
 Flag = Parameter(negative=())
+Many = Parameter(consume_multiple=True, negative=())
 
 
 def import_(
@@ -57,32 +58,75 @@ def import_(
 
 
 def export(
-    target: Literal["deepeisnn"],
-    checkpoint: Path,
+    target: Literal["deepeisnn", "nwb", "sonata", "zarr", "csv"],
+    source: Path,
     *,
     out: Path,
+    ms_per_step: float | None = None,
+    populations: Annotated[list[str] | None, Many] = None,
+    signals: Annotated[list[str] | None, Many] = None,
+    samples: Annotated[list[int] | None, Many] = None,
+    neurons: Annotated[list[int] | None, Many] = None,
+    partial: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
-    """Write a checkpoint as other code reads it.
+    """Write a checkpoint or a recording as other programs read it.
 
     Parameters
     ----------
     target : str
-        deepeisnn: model.safetensors and config.json of the public code of arXiv 2509.23253.
-    checkpoint : Path
-        A .safetensors file of eiplatform.
+        deepeisnn: a checkpoint as model.safetensors and config.json of the public code of arXiv 2509.23253.
+        A recording as nwb (spikes as units, signals as time series), sonata (spikes and reports),
+        zarr (version 3, for xarray) or csv (one value a row).
+    source : Path
+        A .safetensors file of eiplatform; a recording, packed or not.
     out : Path
-        Directory.
+        Directory (deepeisnn, sonata, zarr) or file (nwb, csv).
+    ms_per_step : float
+        nwb, sonata: what a step of a network is taken to last.
+    populations : list[str]
+        nwb, sonata, csv: names or wildcards, e.g. 'fc*/E'.
+    signals : list[str]
+        nwb, sonata, csv: names or wildcards, e.g. 'current_*' spikes.
+    samples : list[int]
+        nwb, sonata, csv: ids of samples.
+    neurons : list[int]
+        csv: indices of neurons.
+    partial : bool
+        Recordings: what is complete of an interrupted or damaged one.
     overwrite : bool
-        Delete an earlier result of eiplatform in that directory.
+        Replace an earlier result of eiplatform.
     json : bool
         Print JSON.
     """
     from eiplatform.cli.output import print_json, say
+    from eiplatform.errors import ConfigError
+    from eiplatform.progress import stage
+
+    options = {
+        "ms_per_step": ms_per_step,
+        "populations": populations,
+        "signals": signals,
+        "samples": samples,
+        "neurons": neurons,
+        "partial": partial,
+    }
+    if target != "deepeisnn":
+        from eiplatform.store.export import export_recording
+
+        with stage(f"writing {target}", quiet=json) as update:
+            made = export_recording(target, source, out, overwrite=overwrite, progress=update, **options)
+        if json:
+            print_json({"out": str(made)})
+        else:
+            say(str(made))
+        return 0
+    if any(options.values()):
+        raise ConfigError("export to deepeisnn writes a whole checkpoint", valid="--out, --overwrite, --json")
     from eiplatform.snn.deepeisnn import export_checkpoint
 
-    weights, description = export_checkpoint(checkpoint, out, overwrite=overwrite)
+    weights, description = export_checkpoint(source, out, overwrite=overwrite)
     if json:
         print_json({"weights": str(weights), "config": str(description)})
     else:

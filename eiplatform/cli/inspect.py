@@ -1,60 +1,52 @@
-"""Commands that look: ``info``, ``validate``, ``doctor``."""
+"""Commands that look at recordings or repack them: ``info``, ``validate``, ``pack``, ``unpack``; ``doctor``."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
-__all__ = ["doctor", "info", "validate"]
+from cyclopts import Parameter
+
+__all__ = ["doctor", "info", "pack", "unpack", "validate"]
+
+Flag = Parameter(negative=())
 
 
-def info(recording: Path, *, partial: bool = False, json: bool = False) -> int:
+def info(recording: Path, *, partial: Annotated[bool, Flag] = False, json: Annotated[bool, Flag] = False) -> int:
     """Show what a recording holds: populations, signals, sizes, rates, where it came from.
 
     Parameters
     ----------
     recording : Path
-        Recording directory.
+        Recording directory, or a packed recording.
     partial : bool
         Open what is complete of an interrupted or damaged recording (exit status 3).
     json : bool
         Print JSON.
     """
+    from dataclasses import asdict
+
     from eiplatform.cli.output import print_json, print_table, say
-    from eiplatform.store.info import describe
+    from eiplatform.store.info import info as look
 
-    told = describe(recording, partial=partial)
+    told = look(recording, partial=partial)
     if json:
-        print_json(told)
-        return 0 if told["complete"] else 3
-    say(f"{told['path']}: {told['kind']} '{told['label']}', {'complete' if told['complete'] else 'PARTIAL'}")
-    if told["problems"]:
-        say(f"  {told['problems']}")
-    say(
-        f"  {told['n_samples']} samples, {told['bytes'] / 1e6:.1f} MB in {told['n_shards']} shards, "
-        f"schema {told['schema_version']}, made {told['created']} by: {told['command']}"
-    )
-    rows = [
-        [
-            name,
-            population["role"],
-            f"{population['n_recorded']} of {population['n_neurons']}",
-            f"{population['n_time']} x {population['dt']:g} {population['dt_units']}",
-            population["rate"],
-            ", ".join(population["signals"]),
-        ]
-        for name, population in told["populations"].items()
-    ]
-    print_table("Populations", ["population", "role", "neurons", "time", "mean rate", "signals"], rows)
-    return 0 if told["complete"] else 3
+        print_json(asdict(told))
+    else:
+        first, *rest = told.head()
+        say("\n  ".join([first, *rest]))
+        print_table("Populations", *told.rows())
+    return 0 if told.complete else 3
 
 
-def validate(recording: Path, *, json: bool = False) -> int:
+def validate(recording: Path, *, json: Annotated[bool, Flag] = False) -> int:
     """Check a recording from its checksums to its sum rules.
 
     Parameters
     ----------
     recording : Path
-        Recording directory.
+        Recording directory, or a packed recording.
     json : bool
         Print JSON.
     """
@@ -63,12 +55,67 @@ def validate(recording: Path, *, json: bool = False) -> int:
 
     result = check(recording)
     if json:
-        print_json({"path": result.path, "sound": not result.problems, "checks": result.checks})
+        sound = not result.problems
+        print_json({"path": result.path, "sound": sound, "checks": result.checks, "remedies": result.remedies})
     else:
-        say(f"{result.path}: {'sound' if not result.problems else 'NOT SOUND'}")
-        for name, outcome in result.checks.items():
-            say(f"  {name:<10} {outcome}")
+        say(str(result))
     return 2 if result.problems else 0
+
+
+def pack(
+    recording: Path, *, out: Path, overwrite: Annotated[bool, Flag] = False, json: Annotated[bool, Flag] = False
+) -> int:
+    """Write a recording as one HDF5 file that every HDF5 reader opens.
+
+    Parameters
+    ----------
+    recording : Path
+        Recording directory; complete and undamaged.
+    out : Path
+        File, e.g. recording.h5.
+    overwrite : bool
+        Replace an earlier file.
+    json : bool
+        Print JSON.
+    """
+    from eiplatform.store.pack import pack as join
+
+    return _converted(join, "packing", recording, out, overwrite, json)
+
+
+def unpack(
+    recording: Path, *, out: Path, overwrite: Annotated[bool, Flag] = False, json: Annotated[bool, Flag] = False
+) -> int:
+    """Write a packed recording as the directory that it was made from.
+
+    Parameters
+    ----------
+    recording : Path
+        File made by pack.
+    out : Path
+        Recording directory.
+    overwrite : bool
+        Delete an earlier result of eiplatform in that directory.
+    json : bool
+        Print JSON.
+    """
+    from eiplatform.store.pack import unpack as split
+
+    return _converted(split, "unpacking", recording, out, overwrite, json)
+
+
+def _converted(convert: Callable[..., Path], title: str, source: Path, out: Path, overwrite: bool, json: bool) -> int:
+    """Run a conversion under a progress bar and say where the result lies."""
+    from eiplatform.cli.output import print_json, say
+    from eiplatform.progress import stage
+
+    with stage(title, quiet=json) as update:
+        made = convert(source, out, overwrite=overwrite, progress=update)
+    if json:
+        print_json({"out": str(made)})
+    else:
+        say(str(made))
+    return 0
 
 
 def doctor(*, json: bool = False) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -78,6 +79,7 @@ def analyse(
     *,
     out: Path,
     null: Annotated[list[Path] | None, Many] = None,
+    partial: Annotated[bool, Flag] = False,
     bootstrap: int = 1000,
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
@@ -95,6 +97,8 @@ def analyse(
         Result file, e.g. balance.nc.
     null : list[Path]
         For balance: recordings of untrained networks, e.g. --null rec/untrained-*.
+    partial : bool
+        Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
         Bootstrap draws.
     seed : int
@@ -108,7 +112,8 @@ def analyse(
     from eiplatform.files import claim_file
 
     claim_file(out, overwrite=overwrite)
-    return _finish(run_by_name(name, inputs, null or [], n_bootstrap=bootstrap, seed=seed), out, json)
+    result = run_by_name(name, inputs, null or [], partial=partial, n_bootstrap=bootstrap, seed=seed)
+    return _finish(result, out, json)
 
 
 def compare(
@@ -255,7 +260,9 @@ def _finish(result: xr.Dataset, out: Path, json: bool) -> int:
     else:
         _print_tables(tables)
         say(f"result: {out}")
-    return 0
+    for told in result.attrs.get("partial", []):
+        print(f"eiplatform: PARTIAL: {told}.", file=sys.stderr)  # noqa: T201
+    return 3 if "partial" in result.attrs else 0
 
 
 def _print_tables(tables: list[Table]) -> None:

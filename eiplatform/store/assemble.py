@@ -15,7 +15,7 @@ from eiplatform.store.lazy import PackedArray, ShardedArray
 from eiplatform.store.reduced import MERGED, merge
 from eiplatform.store.shards import PACKED
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "populations_in"]
 
 _OF_NETCDF = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_FillValue"}
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
@@ -45,8 +45,8 @@ def assemble(files: list[Path]) -> dict[str, xr.Dataset]:
     StoreError
         If shards hold a sample twice.
     """
+    names = populations_in(files[0])
     with h5py.File(files[0], "r") as first:
-        names = [_text(name) for name in np.atleast_1d(first.attrs["populations"])]  # HDF5 itself sorts its groups
         attrs = {name: _attributes(first[name]) for name in names}
         stored = {name: _variables(first[name]) for name in names}
     values: dict[str, dict[str, list[np.ndarray]]] = {
@@ -68,6 +68,12 @@ def assemble(files: list[Path]) -> dict[str, xr.Dataset]:
     return {name: _population(files, name, attrs[name], stored[name], values[name], lengths[name]) for name in names}
 
 
+def populations_in(file: Path) -> list[str]:
+    """Return the populations in the order in which they were written (HDF5 sorts its groups)."""
+    with h5py.File(file, "r") as opened:
+        return [_text(name) for name in np.atleast_1d(opened.attrs["populations"])]
+
+
 def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
@@ -76,7 +82,8 @@ def _attributes(item: h5py.Group | h5py.Dataset) -> dict[str, Any]:
     found = {}
     for key, value in item.attrs.items():
         if key not in _OF_NETCDF:
-            found[key] = value.item() if isinstance(value, np.generic) else _text(value)
+            single = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size == 1)
+            found[key] = _text(value.item() if single else value)
     return found
 
 

@@ -1,76 +1,224 @@
-"""A recording in a few lines: what ``eiplatform info`` tells."""
+"""A recording in a few lines: ``eiplatform info``, ``eiplatform.info(path)``, the table in a notebook."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import xarray as xr
 
-from eiplatform.store.reader import open_recording, read_manifest
+from eiplatform.store.blocks import row_blocks
+from eiplatform.store.reader import open_recording, read_manifest, shard_files
 
-__all__ = ["describe"]
+__all__ = ["PopulationInfo", "RecordingInfo", "describe", "info"]
+
+_COLUMNS = ("population", "role", "neurons", "time", "mean rate", "MB", "signals")
+
+
+@dataclass(frozen=True)
+class PopulationInfo:
+    """One population of a recording.
+
+    Attributes
+    ----------
+    role : {"E", "I"}
+    n_neurons, n_recorded, n_time : int
+        Neurons in all and recorded, recorded intervals per sample.
+    dt : float
+        Length of an interval, in `dt_units`.
+    dt_units : {"step", "ms"}
+    rate : str
+        Mean over all neurons (events) or the recorded ones (dense), with its unit.
+    bytes : int
+        On the disk.
+    signals : list of str
+    units : dict of str to str
+        Of each signal.
+    """
+
+    role: str
+    n_neurons: int
+    n_recorded: int
+    n_time: int
+    dt: float
+    dt_units: str
+    rate: str
+    bytes: int
+    signals: list[str]
+    units: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RecordingInfo:
+    """What a recording holds; prints as a table, and shows as one in a notebook.
+
+    Attributes
+    ----------
+    path, kind, label, schema_version, created, command, config_hash : str
+    complete, packed : bool
+    problems : str
+        What is missing of a partial recording.
+    n_samples, n_shards, bytes : int
+    source : dict
+        What was recorded, from the manifest.
+    populations : dict of str to PopulationInfo
+    """
+
+    path: str
+    kind: str
+    label: str
+    complete: bool
+    packed: bool
+    problems: str
+    schema_version: str
+    n_samples: int
+    n_shards: int
+    bytes: int
+    created: str
+    command: str
+    source: dict[str, Any]
+    config_hash: str
+    populations: dict[str, PopulationInfo]
+
+    def head(self) -> list[str]:
+        """Return the lines above the table."""
+        form = "one packed file" if self.packed else f"{self.n_shards} shards"
+        lines = [
+            f"{self.path}: {self.kind} '{self.label}', {'complete' if self.complete else 'PARTIAL'}",
+            f"{self.n_samples} samples, {self.bytes / 1e6:.1f} MB in {form}, "
+            f"schema {self.schema_version}, made {self.created} by: {self.command}",
+        ]
+        return [*lines, self.problems] if self.problems else lines
+
+    def rows(self) -> tuple[Sequence[str], list[list[str]]]:
+        """Return the table: its columns, and a row per population."""
+        rows = [
+            [
+                name,
+                part.role,
+                f"{part.n_recorded} of {part.n_neurons}",
+                f"{part.n_time} x {part.dt:g} {part.dt_units}",
+                part.rate,
+                f"{part.bytes / 1e6:.2f}",
+                ", ".join(_with_units(part)),
+            ]
+            for name, part in self.populations.items()
+        ]
+        return _COLUMNS, rows
+
+    def __str__(self) -> str:
+        columns, rows = self.rows()
+        widths = [max(len(row[index]) for row in [list(columns), *rows]) for index in range(len(columns))]
+        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        title = "  ".join(cell.ljust(width) for cell, width in zip(columns, widths, strict=True)).rstrip()
+        return "\n".join([*self.head(), "", title, *table])
+
+    def _repr_html_(self) -> str:
+        columns, rows = self.rows()
+        first, *rest = map(escape, self.head())
+        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        title = "".join(f"<th>{escape(column)}</th>" for column in columns)
+        return (
+            f"<div><b>{first}</b><br>{'<br>'.join(rest)}"
+            f"<table><thead><tr>{title}</tr></thead><tbody>{body}</tbody></table></div>"
+        )
+
+
+def _with_units(part: PopulationInfo) -> list[str]:
+    return [f"{name} ({part.units[name]})" if part.units[name] != "1" else name for name in part.signals]
 
 
 def _mean_rate(data: xr.Dataset) -> str:
     """Return the mean rate over all neurons (events) or the recorded ones (dense)."""
-    if "spike_time" in data:
+    if "spike_time" in data and "duration" in data.attrs:
         seconds = data.attrs["duration"] / 1000.0 * data.sizes["sample"]
         return f"{data.sizes['spike'] / (data.attrs['n_neurons'] * seconds):.2f} Hz"
-    if "spikes" in data:
-        total = sum(
-            int(data["spikes"].isel(sample=slice(start, start + 256)).values.sum())
-            for start in range(0, data.sizes["sample"], 256)
-        )
-        return f"{total / max(1, int(np.prod(data['spikes'].shape))):.3f} per step"
-    return "no spikes"
+    if "spikes" not in data:
+        return "no spikes"
+    spikes = data["spikes"]
+    total = 0
+    for block in row_blocks(spikes.shape, spikes.dtype.itemsize):
+        total += int(spikes[block].values.sum(dtype=np.int64))
+    mean = total / max(1, spikes.size)
+    return f"{mean:.3f} per step" if data.attrs["dt_units"] == "step" else f"{1000 * mean / data.attrs['dt']:.2f} Hz"
 
 
-def describe(path: str | Path, *, partial: bool = False) -> dict[str, Any]:
-    """Return what a recording holds, JSON-compatible.
+def _stored_bytes(files: Sequence[Path], populations: Sequence[str]) -> dict[str, int]:
+    """Return the bytes that each population takes on the disk."""
+    sizes = dict.fromkeys(populations, 0)
+    for path in files:
+        with h5py.File(path, "r") as file:
+            for name in populations:
+                held = [item for item in file[name].values() if isinstance(item, h5py.Dataset)]
+                sizes[name] += sum(item.id.get_storage_size() for item in held)
+    return sizes
+
+
+def info(path: str | Path, *, partial: bool = False) -> RecordingInfo:
+    """Return what a recording holds; reads its spikes piece by piece, and nothing else.
 
     Parameters
     ----------
     path : str or Path
-        Recording directory.
+        Recording directory, or a packed recording.
     partial : bool
-        Passed to :func:`eiplatform.open`.
+        Tell what is complete of an interrupted or damaged recording.
+
+    Returns
+    -------
+    RecordingInfo
 
     Raises
     ------
     StoreError
         If this is no recording, or it is incomplete and `partial` is false.
     """
+    path = Path(path)
     manifest = read_manifest(path)
     tree = open_recording(path, partial=partial)
     leaves = {node.path.lstrip("/"): node.to_dataset() for node in tree.leaves}
-    provenance = manifest["provenance"]
-    return {
-        "path": str(path),
-        "kind": manifest["source"]["kind"],
-        "label": manifest["source"].get("label", manifest["source"].get("name", "")),
-        "complete": tree.attrs["complete"],
-        "problems": tree.attrs["problems"],
-        "schema_version": manifest["schema_version"],
-        "n_samples": int(next(iter(leaves.values())).sizes["sample"]),
-        "n_shards": len(manifest["shards"]),
-        "bytes": sum(shard["bytes"] for shard in manifest["shards"]),
-        "created": provenance["created"],
-        "command": provenance["command"],
-        "source": manifest["source"],
-        "config_hash": manifest["config_hash"],
-        "populations": {
-            name: {
-                "role": data.attrs["role"],
-                "n_neurons": int(data.attrs["n_neurons"]),
-                "n_recorded": data.sizes["neuron"],
-                "n_time": data.sizes["time"],
-                "dt": float(data.attrs["dt"]),
-                "dt_units": data.attrs["dt_units"],
-                "rate": _mean_rate(data),
-                "signals": list(map(str, data.data_vars)),
-            }
+    packed = "packed" in manifest
+    files = shard_files(path, manifest)
+    sizes = _stored_bytes(files, list(leaves))
+    source, provenance = manifest["source"], manifest.get("provenance", {})
+    return RecordingInfo(
+        path=str(path),
+        kind=source["kind"],
+        label=source.get("label", source.get("name", "")),
+        complete=tree.attrs["complete"],
+        packed=packed,
+        problems=tree.attrs["problems"],
+        schema_version=manifest["schema_version"],
+        n_samples=int(next(iter(leaves.values())).sizes["sample"]),
+        n_shards=len(files),
+        bytes=sum(file.stat().st_size for file in files),
+        created=provenance.get("created", "at an unknown time"),
+        command=provenance.get("command", "an unknown command"),
+        source=source,
+        config_hash=manifest.get("config_hash", ""),
+        populations={
+            name: PopulationInfo(
+                role=data.attrs["role"],
+                n_neurons=int(data.attrs["n_neurons"]),
+                n_recorded=data.sizes["neuron"],
+                n_time=data.sizes.get("time", 0),
+                dt=float(data.attrs["dt"]),
+                dt_units=data.attrs["dt_units"],
+                rate=_mean_rate(data),
+                bytes=sizes[name],
+                signals=list(map(str, data.data_vars)),
+                units={str(key): str(value.attrs.get("units", "?")) for key, value in data.data_vars.items()},
+            )
             for name, data in leaves.items()
         },
-    }
+    )
+
+
+def describe(path: str | Path, *, partial: bool = False) -> dict[str, Any]:
+    """Return :func:`info` as JSON-compatible data."""
+    return asdict(info(path, partial=partial))

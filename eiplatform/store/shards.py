@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import xarray as xr
 import xxhash
 
 from eiplatform.files import atomic_write
+from eiplatform.store.guarded import guarded
 
 __all__ = ["PACKED", "checksum_of", "pack_spikes", "write_shard"]
 
@@ -81,8 +81,8 @@ def write_shard(path: Path, populations: Mapping[str, xr.Dataset], attrs: Mappin
     found: dict[str, Any] = {"file": path.name}
 
     def write(temporary: Path) -> None:
-        with _Descriptor(temporary) as raw:
-            _write(raw, populations, attrs)
+        with guarded(temporary) as held:
+            _write(held, populations, attrs)
         found["bytes"], found["checksum"] = temporary.stat().st_size, checksum_of(temporary)
 
     atomic_write(path, write)
@@ -136,68 +136,3 @@ def _write_variable(group: h5py.Group, name: str, variable: xr.Variable) -> h5py
     for key, value in attrs.items():
         stored.attrs[key] = value
     return stored
-
-
-class _Descriptor(io.RawIOBase):
-    """A file that the HDF5 library may use even when the disk is full.
-
-    The library crashes the process when a write fails while it closes its file.  Here a failed
-    write is remembered, the rest goes nowhere, and the error is raised after the library is done.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-        self._position = 0
-        self._error: OSError | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position}.get(whence)
-        self._position = offset + (os.fstat(self._handle).st_size if origin is None else origin)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        done = 0
-        while done < len(view) and self._error is None:
-            try:
-                done += os.pwrite(self._handle, view[done:], self._position + done)
-            except OSError as error:
-                self._error = error
-        self._position += len(view)
-        return len(view)
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        read = os.preadv(self._handle, [view], self._position)
-        if self._error is not None:
-            view[read:] = bytes(len(view) - read)  # what was never written
-            read = len(view)
-        self._position += read
-        return read
-
-    def truncate(self, size: int | None = None) -> int:
-        size = self._position if size is None else size
-        try:
-            os.ftruncate(self._handle, size)
-        except OSError as error:
-            self._error = self._error or error
-        return size
-
-    def __exit__(self, *error: Any) -> None:
-        os.close(self._handle)
-        self._handle = -1
-        if self._error is not None:
-            raise self._error

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from eiplatform.errors import StoreError
+from eiplatform.errors import SumRuleError
+from eiplatform.store.blocks import BLOCK_BYTES, row_blocks, sample_blocks
+from eiplatform.store.labels import axis_problems, event_problems, label_problems
+from eiplatform.store.packed import changed_variables
 from eiplatform.store.reader import open_recording, read_manifest, shard_problems
-from eiplatform.store.reduced import MERGED
-from eiplatform.store.schema import EVENTS, PARAMETERS, SIGNALS
 from eiplatform.store.shards import checksum_of
 from eiplatform.store.sumrules import check_sum_rules
 
 __all__ = ["Validation", "validate"]
+
+_AGAIN = "copy it again from where it was made, or record it again"
+_READ_REST = "record it again; what is complete can be read with --partial, eiplatform.open(path, partial=True)"
 
 
 @dataclass
@@ -28,25 +34,35 @@ class Validation:
         Each check and what it says (``"ok ..."`` or the problem).
     problems : list of str
         Empty if the recording is sound.
+    remedies : list of str
+        What to do about them.
     """
 
     path: str
     checks: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    remedies: list[str] = field(default_factory=list)
 
-    def report(self, check: str, problems: list[str], good: str) -> None:
+    def report(self, check: str, problems: list[str], good: str, remedy: str) -> None:
         """Note the outcome of one check."""
         self.checks[check] = "; ".join(problems) if problems else f"ok, {good}"
         self.problems += problems
+        if problems and remedy not in self.remedies:
+            self.remedies.append(remedy)
+
+    def __str__(self) -> str:
+        lines = [f"{self.path}: {'NOT SOUND' if self.problems else 'sound'}"]
+        lines += [f"  {name:<10} {outcome}" for name, outcome in self.checks.items()]
+        return "\n".join([*lines, *(f"  what to do: {remedy}" for remedy in self.remedies)])
 
 
 def validate(path: str | Path) -> Validation:
-    """Check completeness, checksums, shapes, units and sum rules of a recording.
+    """Check completeness, checksums, axes, units, values and sum rules of a recording.
 
     Parameters
     ----------
     path : str or Path
-        Recording directory.
+        Recording directory, or a packed recording.
 
     Returns
     -------
@@ -61,51 +77,98 @@ def validate(path: str | Path) -> Validation:
     path = Path(path)
     manifest = read_manifest(path)
     result = Validation(str(path))
-    interrupted = [] if manifest["status"] == "complete" else ["the recording was interrupted"]
-    result.report("complete", interrupted, f"{len(manifest['shards'])} shards")
+    unfinished = [] if manifest["status"] == "complete" else ["the recording was interrupted"]
+    result.report("complete", unfinished, f"{len(manifest['shards'])} shards", _READ_REST)
+    if not manifest["shards"]:
+        result.report("shards", ["no complete shard"], "", "record it again: nothing can be read")
+    elif _bytes(path, manifest, result):
+        _contents(path, result)
+        return result
+    for check in ("labels", "axes", "values", "sum rules"):
+        result.checks[check] = "not checked: no intact shards" if not manifest["shards"] else "not checked: damage"
+    return result
 
+
+def _bytes(path: Path, manifest: dict[str, Any], result: Validation) -> bool:
+    """Check that what is stored is what was written; return whether it can be looked into."""
+    if "packed" in manifest:
+        changed = [f"'{name}' changed since it was packed (checksum)" for name in changed_variables(path, manifest)]
+        n_variables = sum(map(len, manifest["packed"]["checksums"].values()))
+        result.report("checksums", changed, f"SHA-256 of {n_variables} variables", _AGAIN)
+        return not changed
     problems = shard_problems(path, manifest)
-    result.report("shards", [f"shard {file} is {what}" for file, what in problems.items()], "all present, right size")
+    listed = {shard["file"] for shard in manifest["shards"]}
+    others = sorted(file.name for file in (path / "shards").glob("*.h5") if file.name not in listed)
+    told = f"all present, right size{'; not part of it: ' + ', '.join(others) if others else ''}"
+    result.report("shards", [f"shard {file} is {what}" for file, what in problems.items()], told, _AGAIN)
     intact = [shard for shard in manifest["shards"] if shard["file"] not in problems]
     changed = [
         f"shard {shard['file']} has changed since it was written (checksum)"
         for shard in intact
         if checksum_of(path / "shards" / shard["file"]) != shard["checksum"]
     ]
-    result.report("checksums", changed, "XXH3 of every shard")
-    if changed or not intact:
-        result.checks["labels"] = result.checks["sum rules"] = "not checked: damaged shards"
-        return result
+    result.report("checksums", changed, f"XXH3 of {len(intact)} shards", _AGAIN)
+    return bool(intact) and not changed
+
+
+def _contents(path: Path, result: Validation) -> None:
+    """Check names, units, axes, values and sum rules of what is intact."""
     tree = open_recording(path, partial=True)
     leaves = {node.path.lstrip("/"): node.to_dataset() for node in tree.leaves}
-    wrong = [problem for name, data in leaves.items() for problem in _labels(name, data)]
-    result.report("labels", wrong, f"{len(leaves)} populations with known signals, units and axes")
+    mend = "it was made by another program or edited: mend what made it, and record it again"
+    labels = [problem for name, data in leaves.items() for problem in label_problems(name, data)]
+    result.report("labels", labels, f"{len(leaves)} populations with known signals, units and axes", mend)
+    axes = [problem for name, data in leaves.items() for problem in axis_problems(name, data)]
+    axes += [problem for name, data in leaves.items() for problem in event_problems(name, data)]
+    result.report("axes", axes, "sample, time and neuron are unique, time and neuron ascend", mend)
+
     worst: dict[str, float] = {}
-    violated = []
+    violated: list[str] = []
+    strange: list[str] = []
     for name, data in leaves.items():
-        try:
-            for start in range(0, data.sizes["sample"], 64):
-                part = data.isel(sample=slice(start, start + 64)).drop_dims("spike", errors="ignore")
-                for rule, residual in check_sum_rules(part, name).items():
-                    worst[rule] = max(worst.get(rule, 0.0), residual)
-        except (StoreError, OSError) as error:
-            violated.append(str(error))
+        bad = _not_finite(data)
+        strange += [f"'{name}': {told}" for told in bad]
+        if not bad:
+            violated += _sum_rules(name, data, worst)
+    result.report(
+        "values",
+        strange,
+        "no NaN, no infinite value",
+        "leave these samples or neurons out, or find out why the network diverged",
+    )
     told = ", ".join(f"{rule} {residual:.1e}" for rule, residual in worst.items())
-    result.report("sum rules", violated, f"largest relative residual: {told}")
-    return result
+    good = f"largest relative residual: {told}" if worst else "none applies to what was recorded"
+    result.report(
+        "sum rules", violated, good, "do not use it: the recorded parts do not rebuild the whole; record it again"
+    )
 
 
-def _labels(name: str, data: xr.Dataset) -> list[str]:
-    """Return what is wrong with names, units and axes of one population."""
-    problems = []
-    for key, variable in data.data_vars.items():
-        if key in MERGED:
+def _not_finite(data: xr.Dataset) -> list[str]:
+    """Return how many values of each variable are NaN or infinite."""
+    told = []
+    for key, variable in data.variables.items():
+        if variable.dtype.kind != "f":
             continue
-        expected = ("sample", "time", "neuron") if key in SIGNALS else ("neuron",) if key in PARAMETERS else ("spike",)
-        if key not in {**SIGNALS, **PARAMETERS, **EVENTS}:
-            problems.append(f"'{name}': unknown variable '{key}'")
-        elif variable.dims != expected:
-            problems.append(f"'{name}': '{key}' has axes {variable.dims}, expected {expected}")
-        elif "units" not in variable.attrs or "long_name" not in variable.attrs:
-            problems.append(f"'{name}': '{key}' has no units or long_name")
-    return problems
+        nan = infinite = 0
+        blocks = row_blocks(variable.shape, variable.dtype.itemsize) if variable.ndim else iter((slice(0),))
+        for block in blocks:
+            values = np.asarray(variable[block] if variable.ndim else variable)
+            n_nan = int(np.isnan(values).sum())
+            nan, infinite = nan + n_nan, infinite + int((~np.isfinite(values)).sum()) - n_nan
+        if nan or infinite:
+            told.append(f"'{key}' has {nan} NaN and {infinite} infinite of {variable.size} values")
+    return told
+
+
+def _sum_rules(name: str, data: xr.Dataset, worst: dict[str, float]) -> list[str]:
+    """Check the sum rules of one population block by block; the first violation of each kind is told."""
+    violated: list[str] = []
+    dense = data.drop_dims("spike", errors="ignore")
+    for block in sample_blocks(dense, BLOCK_BYTES // 16):  # the rules compute in float64, on many at once
+        try:
+            for rule, residual in check_sum_rules(dense.isel(sample=block).load(), name).items():
+                worst[rule] = max(worst.get(rule, 0.0), residual)
+        except SumRuleError as error:
+            samples = dense["sample"].values[block]
+            violated.append(f"'{name}', samples {samples[0]} to {samples[-1]}: {error.what}")
+    return violated

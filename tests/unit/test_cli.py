@@ -44,9 +44,8 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
         "print('HEAVY', [m for m in ('torch', 'brian2', 'xarray', 'numpy', 'scipy', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    commands = (
-        "demo train record simulate analyse compare lesion figures report info validate doctor import export".split()
-    )
+    commands = "demo train record simulate analyse compare lesion figures report info validate pack unpack".split()
+    commands += ["doctor", "import", "export"]
     assert all(re.search(rf"│ {command} ", done.stdout) for command in commands)
     assert "HEAVY []" in done.stdout
 
@@ -151,6 +150,23 @@ def test_damaged_recordings_are_named(capsys: Capture, network_recording: Write,
     refused(capsys, "info", path, says="00002.h5 is missing")
     refused(capsys, "info", tmp_path / "nowhere", says="no such recording")
     assert not (tmp_path / "b.nc").exists()
+
+
+def test_what_is_complete_can_be_analysed(capsys: Capture, network_recording: Write, tmp_path: Path) -> None:
+    path = network_recording(shards=3)
+    few = ("--bootstrap", "20", "--out", tmp_path / "b.nc")
+    status, whole, _ = run(capsys, "analyse", "distributions", path, "--out", tmp_path / "d.nc", "--json")
+    assert status == 0
+    (path / "shards" / "00002.h5").unlink()
+    refused(capsys, "analyse", "distributions", path, "--out", tmp_path / "e.nc", says="00002.h5 is missing.*--partial")
+    status, part, err = run(capsys, "analyse", "distributions", path, "--partial", "--out", tmp_path / "e.nc", "--json")
+    assert status == 3 and "PARTIAL: network: shard 00002.h5 is missing" in err
+    from analyses import load_result
+
+    full, rest = load_result(tmp_path / "d.nc"), load_result(tmp_path / "e.nc")
+    assert int(full["n"].max()) == 40 * 4 * 6 and int(rest["n"].max()) == 27 * 4 * 6
+    assert "missing" in str(rest.attrs["partial"]) and "partial" not in full.attrs
+    refused(capsys, "analyse", "learning", path, "--partial", *few, says="reads no recording")
 
 
 def test_interrupted_recording_can_be_looked_at(capsys: Capture, tmp_path: Path) -> None:

@@ -14,7 +14,12 @@ from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-CONDA_NAMES = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib", "python-xxhash": "xxhash"}
+CONDA_NAMES = {
+    "pytorch-cpu": "torch",
+    "matplotlib-base": "matplotlib",
+    "python-xxhash": "xxhash",
+    "dask-core": "dask",
+}
 CONDA_ONLY = {"python", "pip", "cxx-compiler", "make"}
 
 

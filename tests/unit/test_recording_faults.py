@@ -26,6 +26,7 @@ from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store import RecordingWriter, read_manifest, validate
+from eiplatform.store.guarded import GuardedFile
 from eiplatform.training import initialise
 
 CONFIG = load_config(None, ["network.hidden=[20, 16, 12]", "dataset.name=digits"])
@@ -226,18 +227,18 @@ def test_a_write_that_fails_leaves_complete_shards_and_no_crash(tmp_path: Path) 
 
 
 def test_a_full_disk_in_the_middle_can_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, written = os.pwrite, [0]
+    real, written = GuardedFile.write, [0]
 
-    def full(handle: int, data: Any, offset: int) -> int:
+    def full(file: GuardedFile, data: Any) -> int:
         written[0] += len(data)
         if written[0] > 300_000:
-            raise OSError(28, "No space left on device")
-        return real(handle, data, offset)
+            file.error = OSError(28, "No space left on device")
+        return real(file, data)
 
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(GuardedFile, "write", full)
     with pytest.raises(OSError, match="No space left"):
         record(tmp_path / "r")
-    monkeypatch.setattr(os, "pwrite", real)
+    monkeypatch.setattr(GuardedFile, "write", real)
     kept = len(list((tmp_path / "r" / "shards").glob("*.json")))
     assert 0 < kept < 15 and list((tmp_path / "r" / "shards").glob(".*")) == []
     assert record(tmp_path / "r", resume=True)["fc1/E"].sizes["sample"] == N_SAMPLES
