@@ -1,8 +1,8 @@
 """Published cortical circuits, simulated with Brian2 into the recording schema.
 
 >>> from eiplatform.microcircuits import load, names
->>> names()
-('brunel-2000',)
+>>> "brunel-2000" in names()
+True
 >>> round(load("brunel-2000", {"state": "C"}).theory()["rate"], 2)
 37.95
 
