@@ -15,8 +15,8 @@ import pytest
 import eiplatform
 from eiplatform.cli import main
 from eiplatform.errors import StoreError
-from eiplatform.files import sha256_of
 from eiplatform.store import RecordingWriter, validate
+from eiplatform.store.shards import checksum_of
 from tests.conftest import layer
 
 Write = Callable[..., Path]
@@ -29,7 +29,7 @@ def edited(path: Path, edit: Callable[[h5py.File], None], shard: int = 0) -> Pat
     with h5py.File(file, "r+") as opened:
         edit(opened)
     manifest = json.loads((path / "manifest.json").read_text())
-    manifest["shards"][shard] |= {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
+    manifest["shards"][shard] |= {"bytes": file.stat().st_size, "checksum": checksum_of(file)}
     (path / "manifest.json").write_text(json.dumps(manifest))
     return path
 
@@ -65,7 +65,7 @@ def _attr(name: str, attr: str, value: object) -> Callable[[h5py.File], None]:
         (_set("fc1/E/neuron", 5, 3), "axes", "'neuron' has 1 repeated values"),
         (_attr("fc1/E/gain", "units", "mV"), "labels", "'gain' has units 'mV', expected '1'"),
         (_attr("fc1/E/drive", "units", "mV"), "labels", "its currents have different units: 1, mV"),
-        (_attr("fc1/E", "role", "X"), "labels", "role 'X' is neither E nor I"),
+        (_attr("fc1/E", "role", "X"), "labels", "role 'X' is none of E, I, mixed"),
         (_attr("fc1/E", "n_neurons", 4), "labels", "6 neurons recorded of 4"),
         (_attr("fc1/E", "dt_units", "ms"), "labels", "time is in 'step', dt in 'ms'"),
     ],
