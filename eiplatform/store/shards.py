@@ -33,7 +33,7 @@ def checksum_of(path: Path) -> str:
     """Return the checksum of a file's bytes, ``"xxh3:<128 bits in hexadecimal>"``."""
     with path.open("rb") as handle:
         digest = xxhash.xxh3_128()
-        while block := handle.read(1 << 20):
+        while block := handle.read(1 << 18):
             digest.update(block)
     return f"xxh3:{digest.hexdigest()}"
 
