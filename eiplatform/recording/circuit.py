@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +82,8 @@ def _source(model: Circuit, label: str, seeds: Sequence[int], options: Mapping[s
         "label": label,
         "name": model.name,
         "reference": model.reference,
-        "theory": model.theory(),
+        # A silent network has no CV: JSON knows no NaN.
+        "theory": {name: value for name, value in model.theory().items() if math.isfinite(value)},
         "seeds": list(seeds),
         "options": dict(options),
     }

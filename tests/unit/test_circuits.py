@@ -174,7 +174,8 @@ def test_only_strong_recurrence_is_paradoxical_and_freezing_ends_it():
     frozen = load("isn", load("isn").frozen("E", 40.0)).theory()
     assert frozen["I/rate_per_percent_to_I"] > 0 > frozen["E/rate_per_percent_to_I"]
     assert frozen["loop_gain"] == 0
-    weak = load("isn", {"exc_to_exc": 0.1, "drive_exc": 1.3}).theory()
+    pathways = {"exc_to_exc": 0.1, "exc_to_inh": 0.3, "inh_to_exc": 0.3, "inh_to_inh": 0.3}
+    weak = load("isn", {**pathways, "drive_exc": 0.8, "drive_inh": 0.8}).theory()
     assert weak["loop_gain"] < 1
     assert weak["I/rate_per_percent_to_I"] > 0 > weak["E/rate_per_percent_to_I"]
     with pytest.raises(UnknownNameError, match="population to freeze"):

@@ -9,7 +9,7 @@ from eiplatform.cli import main
 from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.microcircuits import load, names
 from eiplatform.microcircuits.protocols import PROTOCOLS, plan, run_protocol, threshold_linear
-from eiplatform.recording.circuit import record_protocol
+from eiplatform.recording.circuit import record_circuit, record_protocol
 
 SMALL = {"n_cells": 20}
 
@@ -153,3 +153,15 @@ def test_the_command_line_runs_a_protocol(capsys, tmp_path):
     shunt = [eiplatform.open(path)["E"].ds["conductance_inh"] for path in sorted((tmp_path / "x").glob("unit*"))]
     assert len(shunt) == 2
     assert float(shunt[0].max()) == 0 < float(shunt[1].max())
+
+
+def test_a_silent_circuit_can_be_recorded(tmp_path):
+    """Its theory has no CV, its currents decay until they are nothing but rounding."""
+    sizes = {"n_exc": 20, "n_inh": 10, "c_exc": 5, "c_inh": 5, "c_ext": 5}
+    path = record_circuit(
+        "brunel-2000", tmp_path / "silent", parameters={**sizes, "eta": 0.0, "threshold_mv": 30.0},
+        duration_ms=20.0, warmup_ms=20.0, device="numpy",
+    )  # fmt: skip
+    tree = eiplatform.open(path)
+    assert tree["E"].ds.sizes["spike"] == 0
+    assert "cv" not in tree.attrs["source"]["theory"]
