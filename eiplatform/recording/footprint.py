@@ -54,6 +54,7 @@ def peak_bytes(run: Callable[[], object]) -> int:
 
     Examples
     --------
+    >>> import torch
     >>> peak_bytes(lambda: torch.zeros(1000) + torch.zeros(1000))
     12000
     """

@@ -329,6 +329,8 @@ def test_ctrl_c_ends_with_130_and_what_resume_needs(tmp_path: Path) -> None:
         [sys.executable, "-c", program, "train", "--out", str(tmp_path / "t"), *quick],
         stderr=subprocess.PIPE,
         text=True,
+        # A background job is started with the signal ignored, and its children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     while not state.is_file() and process.poll() is None:
         time.sleep(0.1)

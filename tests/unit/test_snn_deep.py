@@ -190,7 +190,9 @@ def test_what_is_kept_of_a_recording_is_chosen_layer_by_layer() -> None:
     x = images(network.input_shape)
     record = {"conv2/E": frozenset({"drive", "spikes"}), "conv1/I": frozenset({"activity"})}
     whole = network.run(x, record=record).signals
-    kept = network.run(x, record=record, keep=lambda name, values: values[..., 0, 0] if "E" in name else values.sum())
+    kept = network.run(
+        x, record=record, keep=lambda name, _, values: values[..., 0, 0] if "E" in name else values.sum()
+    )
     for signal, values in whole["conv2/E"].items():
         assert torch.equal(kept.signals["conv2/E"][signal], values[..., 0, 0])
     assert torch.equal(kept.signals["conv1/I"]["activity"], whole["conv1/I"]["activity"].sum())
