@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from eiplatform.datasets import Split
@@ -18,7 +17,7 @@ from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.memory import free_disk, in_units
 from eiplatform.recording.footprint import peak_bytes
 from eiplatform.recording.network import histogram_edges, record_shard
-from eiplatform.recording.plan import Plan, Recordable, check_memory, make_plan
+from eiplatform.recording.plan import Plan, Recordable, check_memory, evaluation, make_plan
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store.shards import pack_spikes, write_shard
 
@@ -83,26 +82,20 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec) -> Estimate:
         As :func:`~eiplatform.recording.network.record_network`.
     """
     plan = make_plan(network, data, spec)
-    parameter = next(network.parameters())
-    training = network.training
-    network.train(False)
-    try:
-        with torch.inference_mode():
-            edges = histogram_edges(network, data, plan, parameter)
+    with evaluation(network) as parameter:
+        edges = histogram_edges(network, data, plan, parameter)
 
-            def run(count: int) -> int:
-                part = data.take(np.resize(plan.positions, count))
-                return peak_bytes(lambda: record_shard(network, plan, part, parameter, edges))
+        def run(count: int) -> int:
+            part = data.take(np.resize(plan.positions, count))
+            return peak_bytes(lambda: record_shard(network, plan, part, parameter, edges))
 
-            batch = min(spec.batch, len(plan.positions))
-            few = min(4, batch)
-            most = run(few)
-            slope = (most - run(few // 2)) / (few - few // 2) if few > 1 else most
-            tensors = round(most + slope * (batch - few))
-            seconds = _seconds(network, plan, data, parameter, edges, batch)
-            first, per_sample = _sizes(network, plan, data, parameter, edges)
-    finally:
-        network.train(training)
+        batch = min(spec.batch, len(plan.positions))
+        few = min(4, batch)
+        most = run(few)
+        slope = (most - run(few // 2)) / (few - few // 2) if few > 1 else most
+        tensors = round(most + slope * (batch - few))
+        seconds = _seconds(network, plan, data, parameter, edges, batch)
+        first, per_sample = _sizes(network, plan, data, parameter, edges)
     samples, shards = len(plan.positions), len(plan.shards)
     shard = first + per_sample * (min(spec.shard_samples, samples) - 1)
     return Estimate(
@@ -218,13 +211,7 @@ def _cheaper(
 def stored_bytes(network: Recordable, data: Split, spec: RecordingSpec) -> int:
     """Return the bytes on disk of a recording, found by recording one sample."""
     plan = make_plan(network, data, spec)
-    parameter = next(network.parameters())
-    training = network.training
-    network.train(False)
-    try:
-        with torch.inference_mode():
-            edges = histogram_edges(network, data, plan, parameter)
-            first, per_sample = _sizes(network, plan, data, parameter, edges)
-    finally:
-        network.train(training)
+    with evaluation(network) as parameter:
+        edges = histogram_edges(network, data, plan, parameter)
+        first, per_sample = _sizes(network, plan, data, parameter, edges)
     return len(plan.shards) * first + per_sample * (len(plan.positions) - len(plan.shards))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from eiplatform.datasets import Split
 from eiplatform.errors import SumRuleError
-from eiplatform.recording.plan import Plan, Recordable, make_plan, shown, weights_hash
+from eiplatform.recording.plan import Plan, Recordable, evaluation, make_plan, shown, weights_hash
 from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn.description import PopulationInfo
@@ -97,55 +97,49 @@ def record_network(
         If the directory is taken, or there is nothing to resume.
     """
     plan = make_plan(network, data, spec or RecordingSpec())
-    parameter = next(network.parameters())
-    training = network.training
-    network.train(False)
-    try:
-        with torch.inference_mode():
-            edges = histogram_edges(network, data, plan, parameter)
-            source = {
-                "kind": "network",
-                "label": label,
-                "name": type(getattr(network, "module", network)).__name__,
-                "steps": plan.steps,
-                "split": plan.spec.split,
-                "samples": len(plan.positions),
-                "spec": plan.spec.model_dump(mode="json"),
-                "weights": weights_hash(network),
-                "lesions": [dict(lesion) for lesion in lesions],
-            }
-            if rank and barrier:
-                barrier()  # until the first process has begun the recording
-            writer = RecordingWriter(
-                path,
-                source=source,
-                config=config,
-                overwrite=overwrite,
-                resume=resume,
-                rank=rank,
-                checked_samples=CHECKED,
-            )
-            if barrier and not rank:
-                barrier()
-            shards = [index for index in range(len(plan.shards)) if index % n_ranks == rank]
-            missing = [index for index in shards if index not in writer.present]
-            with writer:
-                with Background(writer.append) as append:
-                    done = sum(len(plan.shards[index]) for index in shards if index in writer.present)
-                    total = sum(len(plan.shards[index]) for index in shards)
-                    for index in missing:
-                        part = data.take(plan.shards[index])
+    with evaluation(network) as parameter:
+        edges = histogram_edges(network, data, plan, parameter)
+        source = {
+            "kind": "network",
+            "label": label,
+            "name": type(getattr(network, "module", network)).__name__,
+            "steps": plan.steps,
+            "split": plan.spec.split,
+            "samples": len(plan.positions),
+            "spec": plan.spec.model_dump(mode="json"),
+            "weights": weights_hash(network),
+            "lesions": [dict(lesion) for lesion in lesions],
+        }
+        if rank and barrier:
+            barrier()  # until the first process has begun the recording
+        writer = RecordingWriter(
+            path,
+            source=source,
+            config=config,
+            overwrite=overwrite,
+            resume=resume,
+            rank=rank,
+            checked_samples=CHECKED,
+        )
+        if barrier and not rank:
+            barrier()
+        shards = [index for index in range(len(plan.shards)) if index % n_ranks == rank]
+        missing = [index for index in shards if index not in writer.present]
+        with writer:
+            with Background(writer.append) as append:
+                done = sum(len(plan.shards[index]) for index in shards if index in writer.present)
+                total = sum(len(plan.shards[index]) for index in shards)
+                for index in missing:
+                    part = data.take(plan.shards[index])
 
-                        def told(samples: int, before: int = done) -> None:
-                            if progress:
-                                progress(before + samples, total, f"recording {label}")
+                    def told(samples: int, before: int = done) -> None:
+                        if progress:
+                            progress(before + samples, total, f"recording {label}")
 
-                        append(record_shard(network, plan, part, parameter, edges, told), index)
-                        done += len(part)
-                if barrier:
-                    barrier()  # until every process has written its shards
-    finally:
-        network.train(training)
+                    append(record_shard(network, plan, part, parameter, edges, told), index)
+                    done += len(part)
+            if barrier:
+                barrier()  # until every process has written its shards
     return Path(path)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from eiplatform.memory import available_memory, in_units
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn.description import PopulationInfo
 
-__all__ = ["Plan", "Recordable", "check_memory", "make_plan", "shown", "weights_hash"]
+__all__ = ["Plan", "Recordable", "check_memory", "evaluation", "make_plan", "shown", "weights_hash"]
 
 
 class Recordable(Protocol):
@@ -123,6 +124,18 @@ def make_plan(network: Recordable, data: Split, spec: RecordingSpec) -> Plan:
     plan = Plan(spec, infos, signals, neurons, positions, steps, np.arange(spec.warmup, steps, spec.every))
     check_memory(plan.least_memory, spec)
     return plan
+
+
+@contextmanager
+def evaluation(network: Recordable) -> Iterator[Tensor]:
+    """Run a network in evaluation mode and without gradients; yields a parameter, for device and type."""
+    training = network.training
+    network.train(False)
+    try:
+        with torch.inference_mode():
+            yield next(network.parameters())
+    finally:
+        network.train(training)
 
 
 def check_memory(needed: int, spec: RecordingSpec) -> None:

@@ -109,7 +109,7 @@ def _rows(x: Tensor) -> tuple[Tensor, list[int]]:
     would be summed twenty times slower.
     """
     x = x.float() if x.dtype in (torch.bfloat16, torch.float16, torch.bool) else x
-    axes = sorted(range(2, x.ndim), key=lambda axis: -x.stride(axis))
+    axes = sorted(range(2, x.ndim), key=lambda axis: x.stride()[axis], reverse=True)
     return x.permute(0, 1, *axes).flatten(2).flatten(0, 1), [2 + axes.index(axis) for axis in range(2, x.ndim)]
 
 
