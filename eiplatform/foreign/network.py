@@ -26,6 +26,7 @@ from eiplatform.foreign.recorder import Keeper, examine
 from eiplatform.foreign.report import Probe
 from eiplatform.foreign.timeline import arrange, layout_of, neuron_shape
 from eiplatform.foreign.tracer import Event, Tracer
+from eiplatform.snn.circuit import take
 from eiplatform.snn.description import Pathway, PopulationInfo
 from eiplatform.snn.network import Output
 
@@ -162,6 +163,7 @@ class ForeignNetwork(nn.Module):
         record: Mapping[str, frozenset[str]] | None = None,
         state: None = None,
         keep: Callable[[str, str, Tensor], Tensor] | None = None,
+        select: Mapping[str, Tensor] | None = None,
     ) -> Output:
         """Run the module from rest; it is left in the state in which it was found.
 
@@ -176,7 +178,7 @@ class ForeignNetwork(nn.Module):
             last bit.
         state : None
             Foreign modules keep their own state and always start at rest.
-        keep : callable, optional
+        keep, select : optional
             As of :meth:`eiplatform.snn.network.Network.run`.
 
         Returns
@@ -205,6 +207,8 @@ class ForeignNetwork(nn.Module):
         if self.module.training:
             raise EIPlatformError("the module is in training mode", where="recording", remedy="call .eval() first")
         looped = self.time in ("steps", "static")
+        if select:
+            keep = _selecting(select, keep)
         keeper = Keeper(self._found, wanted, self._recurrent, looped=looped, steps=steps, batch=batch, keep=keep)
         tracer = Tracer(self.module, self._neurons, self.signs, keeper, needed=self._needed(wanted))
         with torch.no_grad(), tracer.following():
@@ -402,3 +406,16 @@ def probe(module: nn.Module, example_input: Tensor, **options: Any) -> Probe:
       linear subtractive  input   linear  -
     """
     return adapt(module, example_input, **options).probe()
+
+
+def _selecting(
+    select: Mapping[str, Tensor], keep: Callable[[str, str, Tensor], Tensor] | None
+) -> Callable[[str, str, Tensor], Tensor]:
+    """Return a `keep` that takes the selected neurons first."""
+
+    def kept(name: str, signal: str, values: Tensor) -> Tensor:
+        if name in select:
+            values = take(values, select[name])
+        return values if keep is None else keep(name, signal, values)
+
+    return kept

@@ -153,10 +153,15 @@ def record_shard(
 ) -> dict[str, xr.Dataset]:
     """Run the samples of one shard and return every population's dataset."""
     keeper = _Keeper(plan, len(part), edges)
+    select = {
+        name: torch.as_tensor(neurons, device=parameter.device)
+        for name, neurons in plan.neurons.items()
+        if len(neurons) < plan.infos[name].n_neurons
+    }
     for start in range(0, len(part), plan.spec.batch):
         batch = part.take(np.arange(start, min(start + plan.spec.batch, len(part))))
         keeper.start = start
-        network.run(shown(plan, batch, parameter), steps=plan.steps, record=plan.signals, keep=keeper)
+        network.run(shown(plan, batch, parameter), steps=plan.steps, record=plan.signals, keep=keeper, select=select)
         told(start + len(batch))
     return {name: keeper.dataset(name, part) for name in plan.signals}
 
@@ -201,12 +206,6 @@ class _Keeper:
             }
             for name in plan.signals
         }
-        self._index = {
-            name: None
-            if len(plan.neurons[name]) == plan.infos[name].n_neurons
-            else tuple(torch.as_tensor(axis) for axis in np.unravel_index(plan.neurons[name], plan.infos[name].shape))
-            for name in plan.signals
-        }
         self._waiting: dict[str, dict[str, Tensor]] = {name: {} for name in plan.signals}
         self._reduced: dict[str, Reduction] = {}
         if plan.reductions:
@@ -216,12 +215,8 @@ class _Keeper:
             }
 
     def __call__(self, population: str, signal: str, values: Tensor) -> Tensor:
-        spec, index = self._plan.spec, self._index[population]
+        spec = self._plan.spec
         kept = values[spec.warmup :: spec.every]
-        if index is not None:
-            held = kept[:1] if kept.stride(0) == 0 else kept  # of a static input: one step stands for all
-            at: tuple[slice | Tensor, ...] = (slice(None), slice(None), *index)
-            kept = held[at].expand(len(kept), -1, -1)
         array = self._arrays[population].get(signal)
         if array is not None:
             chosen = kept.flatten(2).transpose(0, 1)

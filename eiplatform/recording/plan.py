@@ -30,7 +30,15 @@ class Recordable(Protocol):
     def populations(self) -> Mapping[str, PopulationInfo]:
         """Return all populations by name, in order."""
 
-    def run(self, x: Tensor, steps: int | None = None, record: Any = None, state: Any = None, keep: Any = None) -> Any:
+    def run(
+        self,
+        x: Tensor,
+        steps: int | None = None,
+        record: Any = None,
+        state: Any = None,
+        keep: Any = None,
+        select: Any = None,
+    ) -> Any:
         """Run from rest; see :meth:`eiplatform.snn.Network.run`."""
 
     def parameters(self) -> Any:

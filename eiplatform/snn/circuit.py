@@ -16,7 +16,8 @@ named ``E/<signal>`` and ``I/<signal>`` here; their meaning is in :mod:`eiplatfo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +39,7 @@ __all__ = [
     "ei_layer",
     "ei_readout",
     "stabilise",
+    "take",
 ]
 
 EXC_SIGNALS = ("current_exc", "current_inh", "current_net", "inhibition_div", "gain", "drive", "voltage", "spikes")
@@ -159,6 +161,7 @@ def ei_layer(
     steps: int | None = None,
     prop: EIProp = FULL_PROP,
     lesion: PathwayScale | None = None,
+    select: Mapping[str, Tensor] | None = None,
 ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
     """Run one hidden E-I layer.
 
@@ -178,13 +181,15 @@ def ei_layer(
     steps : int, optional
     prop : EIProp
     lesion : PathwayScale, optional
+    select : mapping of str to Tensor of int, optional
+        Neurons (indices) of ``E`` and ``I`` whose signals are returned; without gradients only.
 
     Returns
     -------
     state : Membrane
         After the last step.
     spikes : Tensor, shape (T, B, n_E...)
-    signals : dict of str to Tensor, shape (T, B, n_E...) or (T, B, n_I...)
+    signals : dict of str to Tensor, shape (T, B, n_E...) or (T, B, n_I...), or (T, B, k) of `select`
         Exactly the names in `record`.
 
     Raises
@@ -209,6 +214,10 @@ def ei_layer(
     currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
     assert currents.weight_div is not None
     axis = transform.channel_axis
+    chosen = (select or {}).get("E")
+    if chosen is not None:  # its place in the order of the memory, channels last
+        places = math.prod(transform.output_shape(1)[1:])
+        chosen = chosen % places * len(parameters.bias) + chosen // places
     fused = ei_spikes(
         currents.both,
         None if currents.folded else currents.weight_sub,
@@ -221,13 +230,16 @@ def ei_layer(
         stabilised=prop.stabilise,
         straight_through=prop.straight_through,
         keep=frozenset(field for field, name in _KEPT.items() if name in record),
+        select=chosen,
     )
     known = _common(currents, x, transform, cut, record)
+    known["E/spikes"] = spikes = fused.spikes.movedim(-1, axis)
+    for role, neurons in (select or {}).items():
+        known |= {k: take(v, neurons) for k, v in known.items() if v is not None and k in record and k[0] == role}
     for field, name in _KEPT.items():
         values = getattr(fused, field)
         if values is not None:
-            known[name] = values.movedim(-1, axis)
-    known["E/spikes"] = spikes = fused.spikes.movedim(-1, axis)
+            known[name] = values if chosen is not None else values.movedim(-1, axis)
     return Membrane(fused.membrane.movedim(-1, axis)), spikes, recorded(record, known, steps)
 
 
@@ -357,6 +369,19 @@ def _common(
     if "I/activity" in record and cut.mask_inh is not None:
         known["I/activity"] = inh_exc * transform.per_channel(cut.mask_inh.to(inh_exc))
     return known
+
+
+def take(values: Tensor, neurons: Tensor) -> Tensor:
+    """Return the signals of some neurons, shape (T, B, k), from (T, B, n) or (T, B, channels, rows, columns).
+
+    Examples
+    --------
+    >>> take(torch.arange(8).view(1, 1, 2, 2, 2), torch.tensor([1, 6])).tolist()
+    [[[1, 6]]]
+    """
+    place = torch.unravel_index(neurons, values.shape[2:])
+    at: tuple[slice | Tensor, ...] = (slice(None), slice(None), *place)
+    return values[at]
 
 
 def check_record(record: frozenset[str], known: tuple[str, ...]) -> None:

@@ -15,8 +15,10 @@ Tensors have the channels last, (T, B, places..., channels).
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from eiplatform.errors import EIPlatformError
 from eiplatform.snn.backend import current
 from eiplatform.snn.fused_compiled import CompiledSpikes
 from eiplatform.snn.fused_eager import EagerSpikes
@@ -39,6 +41,7 @@ def ei_spikes(
     stabilised: bool = True,
     straight_through: bool = True,
     keep: frozenset[str] = frozenset(),
+    select: Tensor | None = None,
 ) -> Fused:
     """Turn the currents of the input into spikes.
 
@@ -59,6 +62,9 @@ def ei_spikes(
         As in :class:`~eiplatform.snn.circuit.EIProp`.
     keep : frozenset of str
         Further fields of :class:`Fused` to return, differentiable as well.
+    select : Tensor of int, shape (k,), optional
+        Only where no gradients are asked for: return those fields of these neurons alone, shape
+        (T, B, k); an index counts places, then channels.  What is not selected never leaves the cache.
 
     Returns
     -------
@@ -73,7 +79,9 @@ def ei_spikes(
     >>> fused.drive.item()  # (3 - 0.5) / 0.5 - 1
     4.0
     """
-    options = Options(neuron, steps or len(currents), stabilised, straight_through, keep)
+    if select is not None and torch.is_grad_enabled():
+        raise EIPlatformError("neurons can be selected only without gradients", where="ei_spikes")
+    options = Options(neuron, steps or len(currents), stabilised, straight_through, keep, select)
     function = CompiledSpikes if current() == "compiled" else EagerSpikes
     outputs = function.apply(currents.contiguous(), weight_sub, weight_div, gain_exc, bias, membrane, options)  # type: ignore[no-untyped-call]
     return Fused(*outputs)

@@ -66,6 +66,8 @@ class CompiledSpikes(torch.autograd.Function):
         ctx.save_for_backward(currents, weight_sub, weight_div, gain_exc, bias, membrane, saved)
         ctx.options = options
         ctx.set_materialize_grads(False)
+        if options.select is not None:
+            kept = {name: values.flatten(2)[..., options.select] for name, values in kept.items()}
         return spikes, last, *(kept.get(name) for name in SIGNALS)
 
     @staticmethod

@@ -63,6 +63,14 @@ def _drive(block: Tensor, w: Weights, options: Options, scratch: _Scratch, t: in
     return _Step(activity, inh, net, div, denominator, gain, drive)
 
 
+def _keep(values: Tensor, target: Tensor, select: Tensor | None) -> None:
+    """Copy values (rows, channels) of a block, or of them the selected neurons, to `target` (samples, ...)."""
+    if select is None:
+        _rows(target).copy_(values)
+    else:
+        torch.index_select(values.view(len(target), -1), 1, select, out=target)
+
+
 class EagerSpikes(torch.autograd.Function):
     """The function behind :func:`~eiplatform.snn.fused.ei_spikes`."""
 
@@ -86,7 +94,9 @@ class EagerSpikes(torch.autograd.Function):
         spikes = currents.new_empty((options.steps, *shape))
         last = w.bias.new_empty(shape)
         steps = {name: options.steps if name == "voltage" else len(currents) for name in options.keep}
-        kept = {name: w.bias.new_empty((n, *shape)) for name, n in steps.items()}
+        select = options.select
+        kept_shape = shape if select is None else (shape[0], len(select))
+        kept = {name: w.bias.new_empty((n, *kept_shape)) for name, n in steps.items()}
         scratch = _Scratch(w.bias)
         for block in sample_blocks(spikes):
             drives = []
@@ -94,16 +104,21 @@ class EagerSpikes(torch.autograd.Function):
                 # The buffers of a step are free for the next one, but for the drive.
                 step = _drive(currents_t[block], w, options, scratch, t)
                 for name in options.keep - {"voltage"}:
-                    _rows(kept[name][t, block]).copy_(getattr(step, name))
+                    _keep(getattr(step, name), kept[name][t, block], select)
                 drives.append(step.drive)
-            if "voltage" in kept:
+            if "voltage" in kept and select is None:
                 voltages = [_rows(v[block]) for v in kept["voltage"]]
+            elif "voltage" in kept:
+                voltages = [scratch(f"voltage {t}", *drives[0].shape) for t in range(options.steps)]
             else:
                 voltages = [scratch("voltage", *drives[0].shape)] * options.steps
             before = None if membrane is None else membrane[block].flatten(0, -2)
             drives *= options.steps // len(drives)
             fired = [_rows(s[block]) for s in spikes]
             advance_block(drives, before, options.neuron, voltages, _rows(last[block]), fired)
+            if "voltage" in kept and select is not None:
+                for t, voltage in enumerate(voltages):
+                    _keep(voltage, kept["voltage"][t, block], select)
         return spikes, last, *(kept.get(name) for name in SIGNALS)
 
     @staticmethod

@@ -50,6 +50,7 @@ class Options(NamedTuple):
     stabilised: bool
     straight_through: bool
     keep: frozenset[str]
+    select: Tensor | None
 
 
 def replace_zeros(inhibition_div: Tensor) -> Tensor:

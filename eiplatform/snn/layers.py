@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -186,6 +187,7 @@ class EILayer(EICircuit):
         state: Membrane | None = None,
         steps: int | None = None,
         record: frozenset[str] = NOTHING,
+        select: Mapping[str, Tensor] | None = None,
     ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
         """Return the state, the spikes (T, B, ...) and the recorded signals; see :func:`ei_layer`."""
         parameters = EIParameters(
@@ -201,6 +203,7 @@ class EILayer(EICircuit):
             steps=steps,
             prop=self.prop,
             lesion=self.lesion,
+            select=select,
         )
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypedDict, Unpack
 from torch import Tensor, nn
 
 from eiplatform.errors import ConfigError, EIPlatformError, choose
-from eiplatform.snn.circuit import FULL_PROP, NOTHING, EIProp
+from eiplatform.snn.circuit import FULL_PROP, NOTHING, EIProp, take
 from eiplatform.snn.description import Pathway, PopulationInfo
 from eiplatform.snn.layers import Circuit, EILayer, EIReadout, n_inhibitory
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
@@ -132,6 +132,7 @@ class Network(nn.Module):
         record: Record | None = None,
         state: Mapping[str, Membrane] | None = None,
         keep: Callable[[str, str, Tensor], Tensor] | None = None,
+        select: Mapping[str, Tensor] | None = None,
     ) -> Output:
         """Run the network from rest, or from `state`.
 
@@ -150,6 +151,9 @@ class Network(nn.Module):
         keep : callable, optional
             Called with a population, a signal and its values (T, B, neurons...) as soon as the
             layer has run; what it returns is kept, so that the whole need not be.
+        select : mapping of str to Tensor of int, optional
+            Neurons (indices) of a population whose signals are wanted, then of shape (T, B, k);
+            without gradients only.
 
         Returns
         -------
@@ -164,6 +168,8 @@ class Network(nn.Module):
         """
         repeats = self._check_input(x, steps)
         wanted = self._check_record(record or {})
+        for population in select or {}:
+            choose(population, self.populations(), "population", where="select")
         carried = dict(state or {})
         for name in carried:
             choose(name, self._inputs, "layer", where="state")
@@ -174,10 +180,15 @@ class Network(nn.Module):
         def call(name: str, values: Tensor, steps: int | None) -> Tensor:
             layer = layers[name]
             asked = wanted.get(name, NOTHING)
-            if layer.spiking:
+            chosen = {role: (select or {})[f"{name}/{role}"] for role in "EI" if f"{name}/{role}" in (select or {})}
+            if isinstance(layer, EILayer):  # leaves what is not selected in the cache
+                final[name], result, recorded = layer(values, carried.get(name), steps, asked, chosen)
+            elif layer.spiking:
                 final[name], result, recorded = layer(values, carried.get(name), steps=steps, record=asked)
             else:
                 result, recorded = layer(values, steps=steps, record=asked)
+            if not isinstance(layer, EILayer):
+                recorded = {k: take(v, chosen[k[0]]) if k[0] in chosen else v for k, v in recorded.items()}
             for key, tensor in recorded.items():
                 role, _, signal = key.partition("/")
                 population = f"{name}/{role}"

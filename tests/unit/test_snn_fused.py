@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eiplatform.errors import DeviceError
+from eiplatform.errors import DeviceError, EIPlatformError
 from eiplatform.snn import LIF, backend, compiled, make_surrogate
 from eiplatform.snn import neuron as neuron_module
 from eiplatform.snn.fused import SIGNALS, Fused, ei_spikes, replace_zeros
@@ -281,3 +281,32 @@ def test_the_library_is_compiled_once(fresh: Path, monkeypatch: pytest.MonkeyPat
     assert [path.stat().st_mtime_ns for path in (fresh / "compiled").iterdir()] == [before]
     assert backend.resolve("auto") == "compiled"
     assert backend.resolve("auto", "cuda") == "eager"
+
+
+@pytest.mark.parametrize("name_of_backend", ["eager", "compiled"])
+@pytest.mark.parametrize("static", [True, False])
+@pytest.mark.parametrize("architecture", ["cnn", "mlp"])
+@pytest.mark.parametrize("circuit", ["ei", "bn"])
+def test_selected_neurons_have_the_signals_that_all_have(
+    name_of_backend: str, static: bool, architecture: str, circuit: str
+) -> None:
+    """Bit for bit, in any order of the indices, of E and I, of every layer."""
+    from tests.unit.test_snn_deep import images, small
+
+    network = small(architecture, circuit).eval()
+    x = images(network.input_shape)
+    x = x if static else torch.stack([x, x.flip(0), x * 0.5])
+    infos = network.populations()
+    record = {name: frozenset(info.signals) for name, info in infos.items()}
+    generator = torch.Generator().manual_seed(1)
+    select = {name: torch.randperm(info.n_neurons, generator=generator)[:3] for name, info in infos.items()}
+    with torch.inference_mode(), backend.use_backend(name_of_backend):
+        whole = network.run(x, record=record)
+        some = network.run(x, record=record, select=select)
+    assert torch.equal(whole.logits, some.logits)
+    for name, signals in whole.signals.items():
+        for signal, values in signals.items():
+            assert torch.equal(some.signals[name][signal], values.flatten(2)[..., select[name]]), (name, signal)
+    if circuit == "ei":
+        with pytest.raises(EIPlatformError, match="without gradients"):
+            network.run(x, record=record, select=select)
