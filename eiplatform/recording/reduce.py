@@ -18,6 +18,8 @@ from eiplatform.store.reduced import BUCKETS, GAMMA, LARGEST, LOWEST, PER_SIDE, 
 
 __all__ = ["Reduction"]
 
+_OWN = "the signal's unit"
+
 
 class Reduction:
     """The state of one population.
@@ -85,17 +87,18 @@ class Reduction:
         }
         coords = {"signal": names}
         if self._moments:
-            data["mean"] = (("signal", "neuron"), mean, {"long_name": "mean over samples and steps"})
+            data["mean"] = (("signal", "neuron"), mean, {"long_name": "mean over samples and steps", "units": _OWN})
         if self._products:
-            about = {"long_name": "sum of products of deviations from the means"}
+            about = {"long_name": "sum of products of deviations from the means", "units": f"product of {_OWN}"}
             data["comoment"] = (("signal", "other", "neuron"), products, about)
             coords["other"] = names
         elif self._moments:
-            data["m2"] = (("signal", "neuron"), products, {"long_name": "sum of squared deviations from the mean"})
+            about = {"long_name": "sum of squared deviations from the mean", "units": f"square of {_OWN}"}
+            data["m2"] = (("signal", "neuron"), products, about)
         if self._histogram is not None:
             edges = np.stack([self._edges[name].double().cpu().numpy() for name in names])
             data["histogram"] = (("signal", "bin"), self._histogram, {"long_name": "counts, all neurons", "units": "1"})
-            data["histogram_edges"] = (("signal", "edge"), edges, {"long_name": "edges of the bins"})
+            data["histogram_edges"] = (("signal", "edge"), edges, {"long_name": "edges of the bins", "units": _OWN})
         if self._sketch is not None:
             about = {"long_name": "counts of logarithmic buckets, all neurons", "units": "1"}
             data["sketch"] = (("signal", "bucket"), self._sketch, about)

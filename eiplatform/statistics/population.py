@@ -109,6 +109,12 @@ class Population:
             If the signal has NaN or infinite values, or no values.
         """
         if name not in self._arrays:
+            if "step" in self.data[name].dims:
+                raise StatisticError(
+                    "recorded at several moments of training",
+                    where=self.name or None,
+                    remedy="choose one: tree.isel(step=0), or one recording step-... of the series",
+                )
             values = self.data[name].transpose(*_DIMS).to_numpy()
             if values.size == 0:
                 raise StatisticError(f"signal '{name}' is empty: shape {values.shape}", where=self.name or None)

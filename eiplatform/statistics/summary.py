@@ -116,7 +116,7 @@ def summarise(
     UnknownNameError
         For an unknown statistic or population.
     StatisticError
-        If a signal has NaN, or there is no population.
+        If a signal has NaN, there is no population, or none has the signals of any statistic.
 
     Examples
     --------
@@ -146,6 +146,16 @@ def summarise(
         population = Population(data, name)  # shared by its statistics, so that arrays are read once
         supported |= {key for key in keys if not population.missing(STATISTICS[key].needs)}
         rows.append([_cell(population, STATISTICS[key], n_bootstrap, seed, level) for key in keys])
+    if statistics is None and not supported:
+        reduced = any("n" in data.data_vars for data in found.values())
+        raise StatisticError(
+            "no statistic can be computed from what was recorded"
+            + (": its signals were reduced while it was recorded" if reduced else ""),
+            where=", ".join(found),
+            remedy="record with keep: raw (beside the reductions, if you like), or read eiplatform.store.reduced"
+            if reduced
+            else "record current_exc and current_inh, or spikes",
+        )
     columns = [index for index, key in enumerate(keys) if statistics is not None or key in supported]
     table = _table([[row[index] for index in columns] for row in rows], found, [keys[index] for index in columns])
     table.attrs = _attrs(recording, n_bootstrap=n_bootstrap, seed=seed, level=level)

@@ -138,6 +138,9 @@ def _mean_rate(data: xr.Dataset) -> str:
     if "spike_time" in data and "duration" in data.attrs:
         seconds = data.attrs["duration"] / 1000.0 * data.sizes["sample"]
         return f"{data.sizes['spike'] / (data.attrs['n_neurons'] * seconds):.2f} Hz"
+    if "spikes" not in data and "mean" in data and "spikes" in data["signal"].values:
+        mean = float(data["mean"].sel(signal="spikes").mean())
+        return f"{mean:.3f} per step"
     if "spikes" not in data:
         return "no spikes"
     spikes = data["spikes"]

@@ -65,6 +65,13 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not is_recording(path):
+        if is_series(path):
+            raise StoreError(
+                "a series of recordings made while training",
+                where=str(path),
+                valid=", ".join(str(part) for part in steps_of(path).values()),
+                remedy="give one of them; eiplatform.open opens all as one",
+            )
         if (path / "zarr.json").is_file():
             raise StoreError(
                 "a Zarr store",

@@ -256,3 +256,14 @@ def test_bytes_are_predicted(network: Network, images: Split, tmp_path: Path, sp
     record(network, images, tmp_path / "r", shard_samples=9, **spec)
     written = sum(file.stat().st_size for file in (tmp_path / "r" / "shards").glob("*.h5"))
     assert abs(expected.bytes - written) < 0.05 * written
+
+
+def test_what_cannot_be_analysed_is_said_so(network: Network, images: Split, tmp_path: Path) -> None:
+    from eiplatform.statistics import summarise
+
+    tree = record(network, images, tmp_path / "r", keep="moments")
+    with pytest.raises(StatisticError, match="reduced while it was recorded.*keep: raw"):
+        summarise(tree)
+    told = eiplatform.info(tmp_path / "r").populations["fc1/E"]
+    spikes = record(network, images, tmp_path / "s", keep="spikes-only")["fc1/E"].ds["spikes"].values
+    assert told.rate == f"{spikes.mean():.3f} per step"

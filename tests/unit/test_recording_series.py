@@ -95,6 +95,17 @@ def test_impossible_moments_and_the_test_split(tmp_path: Path) -> None:
         eiplatform.open(tmp_path)
 
 
+def test_what_takes_one_recording_names_those_of_a_series(
+    runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = runs[1] / "recording"
+    for command in ("info", "validate"):
+        refused(capsys, command, folder, says="a series of recordings.*step-00000003.*give one of them")
+    refused(capsys, "analyse", "balance", folder, "--out", tmp_path / "b.nc", says="several moments.*isel")
+    status, _, _ = run(capsys, "analyse", "balance", folder / "step-00000003", "--out", tmp_path / "b.nc")
+    assert status == 0
+
+
 def test_train_records_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = tmp_path / "spec.yml"
     spec.write_text("samples: 6\nkeep: [moments]\npopulations: 'fc*/E'\n")
