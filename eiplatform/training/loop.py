@@ -253,6 +253,7 @@ class _Run:
         if not math.isfinite(found.loss):
             x, _ = as_tensors(self.validation, slice(size), self.world.device)
             self._diverged(f"after epoch {epoch}", [x])
+        self._check_weights(epoch)
         history = [(line["epoch"], line["rates"]) for line in self.metrics] + [(epoch, found.rates)]
         self.metrics.append(
             {
@@ -315,6 +316,16 @@ class _Run:
     def _write(self, action: Callable[[], object]) -> None:
         """Let the first process write, and the others wait for it."""
         self.world.on_first(action)
+
+    def _check_weights(self, epoch: int) -> None:
+        """Raise if a weight is not finite; the loss may be, where neurons that are NaN just do not spike."""
+        for name, parameter in self.network.named_parameters():
+            if not bool(torch.isfinite(parameter).all()):
+                raise TrainingError(
+                    f"'{name}' is not finite after epoch {epoch}",
+                    where=str(self.out),
+                    remedy="try: keep network.prop.stabilise on, lower training.learning_rate",
+                )
 
     def _diverged(self, when: str, shown: Iterable[Tensor]) -> NoReturn:
         culprits = (first_non_finite(self.network, x) for x in shown)

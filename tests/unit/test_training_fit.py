@@ -277,6 +277,16 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
         fit(small(), out, resume=True)
 
 
+def test_weights_that_are_not_finite_are_named_though_the_loss_is_finite(tmp_path: Path) -> None:
+    """Without stabilisation a convolution over black pixels divides by zero."""
+    shape = ["network.architecture=cnn", "network.channels=[8, P]", "network.prop.stabilise=false"]
+    with pytest.raises(TrainingError, match=r"'layers.conv1.* is not finite after epoch 1.*stabilise"):
+        fit(
+            load_config(None, ["dataset.name=digits", "training.epochs=2", "training.warmup_epochs=1", *shape]),
+            tmp_path,
+        )
+
+
 def test_divergence_says_when_and_where(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"not finite \(epoch 1, iteration \d+ of 41\).*first not finite: .*lower"):
         fit(small("training.learning_rate=1e38", "training.warmup_epochs=0"), tmp_path / "n")
