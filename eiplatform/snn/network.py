@@ -182,7 +182,9 @@ class Network(nn.Module):
             asked = wanted.get(name, NOTHING)
             chosen = {role: (select or {})[f"{name}/{role}"] for role in "EI" if f"{name}/{role}" in (select or {})}
             if isinstance(layer, EILayer):  # leaves what is not selected in the cache
-                final[name], result, recorded = layer(values, carried.get(name), steps, asked, chosen)
+                final[name], result, recorded = layer(
+                    values, carried.get(name), steps=steps, record=asked, select=chosen
+                )
             elif layer.spiking:
                 final[name], result, recorded = layer(values, carried.get(name), steps=steps, record=asked)
             else:
