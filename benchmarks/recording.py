@@ -3,7 +3,7 @@
 All variants run in one process, one after the other in turn; medians of wall time.  Peak memory is that of
 a process of its own.
 
-Usage: python benchmarks/recording.py [--network vgg8|mlp4] [--samples 128] [--repeats 5] [--threads 2]
+Usage: python benchmarks/recording.py [--network vgg8|mlp4] [--samples 512] [--repeats 5] [--threads 2]
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SHAPES = {"vgg8": (3, 32, 32), "mlp4": (1, 28, 28)}
 SPECS = {
     "moments of all signals": {"keep": "moments"},
     "moments of currents and gain": {"keep": "moments", "signals": ("current_*", "gain")},
-    "all reductions": {"keep": ("moments", "covariance", "histogram", "quantiles")},
+    "all reductions, 64 neurons": {"keep": ("moments", "covariance", "histogram", "quantiles"), "neurons": 64},
     "raw, 256 neurons": {"neurons": 256},
     "spikes only": {"keep": "spikes-only"},
 }
@@ -70,7 +70,7 @@ def passes(name: str, n_samples: int, repeats: int, folder: Path) -> None:
                 network.run(x[start : start + 64])
 
     def record(options: dict[str, object]) -> Callable[[], None]:
-        spec = RecordingSpec(shard_samples=n_samples, batch_samples=64, **options)  # type: ignore[arg-type]
+        spec = RecordingSpec(shard_samples=128, batch_samples=64, **options)  # type: ignore[arg-type]
 
         def run() -> None:
             record_network(network, data, folder / "r", spec, config={}, label="b", overwrite=True)
@@ -156,7 +156,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", choices=sorted(SHAPES), default="vgg8")
-    parser.add_argument("--samples", type=int, default=128)
+    parser.add_argument("--samples", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
