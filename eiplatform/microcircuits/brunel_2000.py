@@ -105,10 +105,7 @@ class Brunel2000Parameters(Parameters):
         self.require(self.c_exc < self.n_exc, "c_exc", f"fewer than n_exc = {self.n_exc}")
         self.require(self.c_inh < self.n_inh, "c_inh", f"fewer than n_inh = {self.n_inh}")
         self.require(0 <= self.reset_mv < self.threshold_mv, "reset_mv", f"from 0 to below {self.threshold_mv} mV")
-        for name in ("delay_ms", "refractory_ms"):
-            steps = getattr(self, name) / self.dt_ms
-            whole = steps > 0.5 and abs(steps - round(steps)) < 1e-6
-            self.require(whole, name, f"a positive multiple of dt_ms = {self.dt_ms}")
+        self.require_multiples("delay_ms", "refractory_ms", dt_ms=self.dt_ms)
         self.require(
             self.mean_count <= LARGEST_MEAN, "eta", f"at most {LARGEST_MEAN:g} external spikes per neuron and step"
         )

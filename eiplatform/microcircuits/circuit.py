@@ -68,6 +68,13 @@ class Parameters:
         if not condition:
             raise ConfigError(f"{getattr(self, name)} is not possible", where=name, valid=valid)
 
+    def require_multiples(self, *names: str, dt_ms: float) -> None:
+        """Raise a :class:`~eiplatform.errors.ConfigError` unless these are positive multiples of the time step."""
+        for name in names:
+            steps = getattr(self, name) / dt_ms
+            whole = steps > 0.5 and abs(steps - round(steps)) < 1e-6
+            self.require(whole, name, f"a positive multiple of dt_ms = {dt_ms}")
+
 
 @dataclass(frozen=True)
 class Population:

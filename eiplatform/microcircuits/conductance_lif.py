@@ -141,10 +141,7 @@ class ConductanceParameters(Parameters):
             self.require(inside, name, f"between e_inh_mv = {self.e_inh_mv} and e_exc_mv = {self.e_exc_mv}")
         self.require(self.reset_mv < self.threshold_mv, "reset_mv", f"below {self.threshold_mv} mV")
         self.require(self.threshold_mv < self.e_exc_mv, "threshold_mv", f"below e_exc_mv = {self.e_exc_mv}")
-        for name in ("delay_ms", "refractory_ms"):
-            steps = getattr(self, name) / self.dt_ms
-            whole = steps > 0.5 and abs(steps - round(steps)) < 1e-6
-            self.require(whole, name, f"a positive multiple of dt_ms = {self.dt_ms}")
+        self.require_multiples("delay_ms", "refractory_ms", dt_ms=self.dt_ms)
 
 
 @dataclass(frozen=True)

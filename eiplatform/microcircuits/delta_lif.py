@@ -87,10 +87,7 @@ class DeltaParameters(Parameters):
         for name in ("n_exc", "n_inh", "tau_ms", "dt_ms", "tau_f_ms", "threshold_mv"):
             self.require(getattr(self, name) > 0, name, "a positive number")
         self.require(self.reset_mv < self.threshold_mv, "reset_mv", f"below {self.threshold_mv} mV")
-        for name in ("delay_ms", "refractory_ms"):
-            steps = getattr(self, name) / self.dt_ms
-            whole = steps > 0.5 and abs(steps - round(steps)) < 1e-6
-            self.require(whole, name, f"a positive multiple of dt_ms = {self.dt_ms}")
+        self.require_multiples("delay_ms", "refractory_ms", dt_ms=self.dt_ms)
 
 
 @dataclass(frozen=True)

@@ -257,10 +257,7 @@ class CubaParameters(Parameters):
         for name in ("tau_e_ms", "tau_i_ms"):
             apart = abs(getattr(self, name) / membrane - 1) > 1e-6
             self.require(apart, name, f"other than the membrane's {membrane:g} ms")
-        for name in ("delay_ms", "refractory_ms"):
-            steps = getattr(self, name) / self.dt_ms
-            whole = steps > 0.5 and abs(steps - round(steps)) < 1e-6
-            self.require(whole, name, f"a positive multiple of dt_ms = {self.dt_ms}")
+        self.require_multiples("delay_ms", "refractory_ms", dt_ms=self.dt_ms)
 
 
 class Cuba(Circuit):
