@@ -1,0 +1,49 @@
+"""What every estimate is, and the checks that several share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+
+from eiplatform.statistics import base
+from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.population import Population
+
+__all__ = ["OVER", "Estimate", "unit"]
+
+OVER = ("sample", "time")
+"""Estimator axes that a statistic can be asked for."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic of one population, ready to be evaluated for any weights of the samples.
+
+    Attributes
+    ----------
+    unit : Unit
+        The kernel: sample weights to values per neuron.
+    neuron : array, shape (neuron,)
+        Indices of the neurons.
+    rule : str
+        When a neuron is excluded (NaN).
+    units : str
+    attrs : dict
+        The choices made: window, pairs, least number of spikes.
+    """
+
+    unit: base.Unit
+    neuron: npt.NDArray[Any]
+    rule: str
+    units: str = "1"
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def unit(
+    population: Population, n_neurons: int, values: Callable[[FloatArray], FloatArray], geometric: bool = False
+) -> base.Unit:
+    """Return the kernel `values`, sample weights to values per neuron, with the sizes of the population."""
+    return base.Unit(values, population.n_samples, n_neurons, geometric)

@@ -1,0 +1,40 @@
+"""Estimates of the gain."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eiplatform.errors import choose
+from eiplatform.statistics import base
+from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.estimates.common import Estimate, unit
+from eiplatform.statistics.population import Population
+
+__all__ = ["GAIN_MEASURES", "gain"]
+
+GAIN_MEASURES = ("mean", "cv")
+
+
+def gain(population: Population, measure: str) -> Estimate:
+    """Mean gain, or its coefficient of variation over samples and time."""
+    choose(measure, GAIN_MEASURES, "measure of the gain")
+    population.require(("gain",), "the gain")
+    mean = population.time_mean("gain")
+    rule = "none" if measure == "mean" else "mean gain not positive"
+    if measure == "mean":
+
+        def values(weights: FloatArray) -> FloatArray:
+            return base.weighted_mean(weights, mean)
+
+    else:
+        centre = mean.mean(axis=0)
+        square = ((population.array("gain") - centre) ** 2).mean(axis=1)
+
+        def values(weights: FloatArray) -> FloatArray:
+            average = base.weighted_mean(weights, mean)
+            variance = base.weighted_mean(weights, square) - (average - centre) ** 2
+            sd = np.sqrt(np.maximum(variance, 0.0))
+            cv: FloatArray = np.divide(sd, average, out=np.full_like(sd, np.nan), where=average > 0)
+            return cv
+
+    return Estimate(unit(population, mean.shape[1], values), population.neuron, rule, "1", {"measure": measure})
