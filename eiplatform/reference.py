@@ -86,8 +86,9 @@ def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
         number in ``n_synchrony``), mean currents, ``balance`` (net over excitatory), correlation over
         time of a neuron's excitation and inhibition (``ei_own``) and of different neurons'
         (``ei_cross``), NaN where a current is constant; the excitation is that at a fixed voltage
-        where conductances drive, else the recurrent one, else (no recurrent one) the whole; histograms of rates and of CV (at least 10 spikes), the correlation function of
-        mean recurrent excitation and inhibition (a positive lag: inhibition follows) and the spectrum
+        where conductances drive, else the recurrent one, else (no recurrent one) the
+        whole; histograms of rates and of CV (at least 10 spikes), the correlation function of the same
+        two averaged over neurons (a positive lag: inhibition follows) and the spectrum
         of the population's rate relative to that of as many Poisson neurons.
     """
     for name, data in populations.items():
