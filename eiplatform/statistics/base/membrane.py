@@ -92,4 +92,5 @@ def fluctuation_index(weights: npt.NDArray[np.float64], membrane: FreeMembrane, 
     """
     variance = weighted_mean(weights, membrane.variance)
     distance = threshold - weighted_mean(weights, membrane.mean)
-    return np.divide(distance, np.sqrt(variance), out=np.full_like(variance, np.nan), where=variance > 0)
+    index: FloatArray = np.divide(distance, np.sqrt(variance), out=np.full_like(variance, np.nan), where=variance > 0)
+    return index

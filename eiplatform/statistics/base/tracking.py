@@ -97,7 +97,7 @@ def _centred(part: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
 
 
 def _smoothed(centred: FloatArray, window: int) -> FloatArray:
-    """Moving average over `window` intervals, only where it is whole, about its own mean."""
+    """Average over a moving window `window` intervals, only where it is whole, about its own mean."""
     if window == 1:
         return centred
     total = np.cumsum(centred, axis=1)

@@ -86,7 +86,7 @@ class ClassTuning:
     def _rows(self, weights: FloatArray, pairs: str) -> FloatArray:
         floors = self._pair.floor_exc, self._pair.floor_inh
         exc, inh = (_scored(means, floor) for means, floor in zip(self.means(weights), floors, strict=True))
-        own = (exc * inh).mean(axis=1)
+        own: FloatArray = (exc * inh).mean(axis=1)
         varies = np.isfinite(own)
         if pairs == "own":
             return own

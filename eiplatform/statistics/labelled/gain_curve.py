@@ -260,6 +260,6 @@ def naka_rushton(
             "over": "sample",
             "n": used,
             "n_excluded": fit.half.size - used,
-            "exclusion": "drive or rate constant, no rise, exponent outside 0.1 to 10, half-saturation outside the data",
+            "exclusion": "drive or rate constant, no rise, exponent outside 0.1 to 10, half-saturation outside data",
         },
     )
