@@ -24,9 +24,12 @@ def population(seed, n_samples=31, n_steps=100, n_neurons=5, scale=1.0):
             "current_inh": scale * inh,
             "gain": rng.gamma(3.0, size=shape),
             "spikes": rng.random(shape) < 0.3,
+            "drive": scale * rng.gamma(2.0, size=shape),
         },
         sample=np.arange(n_samples), time=np.arange(n_steps), neuron=np.arange(n_neurons), dt=1.0,
         time_units="step", current_units="1", n_neurons=n_neurons, role="E",
+        sample_coords={"label": np.arange(n_samples) % 6},
+        attrs={"threshold": 5.0 * scale, "membrane_decay": 0.5, "reset": "soft"},
     )  # fmt: skip
 
 

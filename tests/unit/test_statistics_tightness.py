@@ -89,9 +89,7 @@ def test_tight_has_two_senses_and_they_come_apart():
 def test_windows_equal_a_plain_moving_average():
     exc, inh = mixed(6, 2, 120, 4)
     kernel = np.ones(5) / 5
-    smooth = [
-        np.apply_along_axis(np.convolve, 1, x.astype(float), kernel, mode="valid") for x in (exc, inh)
-    ]
+    smooth = [np.apply_along_axis(np.convolve, 1, x.astype(float), kernel, mode="valid") for x in (exc, inh)]
     want = {p: base.correlation_over_time(*smooth, p) for p in base.RESIDUAL_PAIRS}
     found = recording(exc, inh).ei.ei_correlation_windows(windows=[1, 5], n_bootstrap=20)
     for pairs, table in want.items():
@@ -203,6 +201,22 @@ def test_samples_without_a_pattern_are_left_out_and_counted():
     assert float(found.mean()) == pytest.approx(want) and found.attrs["samples_left_out"] == 1
     shared = recording(exc, np.broadcast_to(inh[2:3], exc.shape).copy()).ei.ei_correlation(over="neuron")
     assert np.isnan(shared).all() and shared.attrs["n_excluded"] == 7
+
+
+def test_null_of_initialisation_is_recovered_from_an_untrained_network():
+    """Independent Bernoulli inputs and E-I Init: 1/sqrt(2(1 + 1/n_I)) over samples, and none of it detailed."""
+    torch = pytest.importorskip("torch")
+    from eiplatform.snn import MLP, initialise_ei
+
+    x = (torch.rand((1500, 300), generator=torch.Generator().manual_seed(1)) < 0.3).double()
+    network = MLP((300,), 10, (80,)).double()  # a quarter as many inhibitory neurons
+    initialise_ei(network, x, torch.Generator().manual_seed(2))
+    wanted = {"fc1/E": frozenset({"current_exc", "current_inh"})}
+    signals = network.run(x, record=wanted).signals["fc1/E"]
+    data = recording(*(signals[name].detach().transpose(0, 1).numpy() for name in ("current_exc", "current_inh")))
+    table = ei.summarise(data, ["ei_correlation_samples", "ei_correlation_samples_excess"], n_bootstrap=200)
+    assert float(table["low"][0, 0]) < 1 / np.sqrt(2 * (1 + 1 / 20)) < float(table["high"][0, 0])
+    assert float(table["value"][0, 1]) == pytest.approx(0, abs=1e-6)
 
 
 def test_imbalance_index_is_beta_over_two_minus_beta():

@@ -26,7 +26,7 @@ class RectifiedFit:
     ----------
     drive, rate : array, shape (sample, neuron)
     floor : float
-        In [0, 1).
+        In [0, 1); 0: the best kink itself.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class RectifiedFit:
         distinct = np.cumsum(w > 0, axis=0)
         slope, threshold, error = _lines(n, sums)
         feasible = (slope > 0) & (threshold <= self._x) & (threshold >= self._next)
-        kink_error = _kinks(n, sums, self._next)
+        kink_slope, kink_error = _kinks(n, sums, self._next)
         some = distinct >= 2
         error = np.where(feasible & some, error, np.inf)
         kink_error = np.where(some & np.isfinite(self._next), kink_error, np.inf)
@@ -80,7 +80,10 @@ class RectifiedFit:
         highest = self._x[(w > 0).argmax(axis=0), column]
         cut = start + self._floor * (highest - start)
         last = np.maximum((self._x > cut).sum(axis=0) - 1, 0)  # the lowest point on the line
-        gain, zero = slope[last, column], threshold[last, column]
+        if self._floor > 0:
+            gain, zero = slope[last, column], threshold[last, column]
+        else:
+            gain, zero = np.where(on_kink, kink_slope[kink_at, column], slope[at, column]), start
         good = (distinct[last, column] >= _MIN_POINTS) & (gain > 0) & ~self._constant & np.isfinite(zero)
         return (
             np.where(good, gain / self._scale, np.nan),
@@ -99,14 +102,15 @@ def _lines(n: FloatArray, sums: list[FloatArray]) -> tuple[FloatArray, FloatArra
     return slope, zero, error
 
 
-def _kinks(n: FloatArray, sums: list[FloatArray], kink: FloatArray) -> FloatArray:
-    """Squared error of the best line from (kink, 0) through each set; infinite if it does not rise."""
+def _kinks(n: FloatArray, sums: list[FloatArray], kink: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Slope and squared error of the best line from (kink, 0) through each set; infinite if it does not rise."""
     x, y, xx, xy, yy = sums
     safe = np.where(np.isfinite(kink), kink, 0.0)
     s_xy = xy - safe * y
     s_xx = xx - 2 * safe * x + safe * safe * n
     rises = (s_xy > 0) & (s_xx > 0)
-    return np.where(rises, yy[-1] - s_xy**2 / np.where(rises, s_xx, 1.0), np.inf)
+    slope = s_xy / np.where(rises, s_xx, 1.0)
+    return slope, np.where(rises, yy[-1] - slope * s_xy, np.inf)
 
 
 def regress(weights: npt.NDArray[Any], x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
