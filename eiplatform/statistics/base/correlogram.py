@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
 from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray
@@ -53,22 +54,20 @@ def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> t
     """
     n_samples, n_time, n_neurons = exc.shape
     size = fft.next_fast_len(n_time + max_lag, real=True)
-    count = n_time - np.abs(np.arange(-max_lag, max_lag + 1))
+    count = (n_time - np.abs(np.arange(-max_lag, max_lag + 1)))[:, None]
     own, cross = (np.empty((n_samples, 2 * max_lag + 1, n_neurons)) for _ in range(2))
     for block in sample_blocks(exc.shape):
-        # Time last: transforms of contiguous rows.
-        e, i = (np.ascontiguousarray(_scored(part[block]).transpose(0, 2, 1)) for part in (exc, inh))
-        varies: npt.NDArray[np.bool_] = np.any(e, axis=2) & np.any(i, axis=2)
-        i *= varies[..., None]
-        spectrum = np.conj(fft.rfft(e, size, axis=2))
-        others = varies.sum(axis=1)[:, None] - 1
-        total = fft.rfft(i.sum(axis=1), size, axis=1)[:, None]  # the transform of the sum over neurons
-        pairs = ((own, spectrum * fft.rfft(i, size, axis=2)), (cross, spectrum * total))
-        for made, product in pairs:
-            full = fft.irfft(product, size, axis=2)
-            wanted = np.concatenate([full[..., size - max_lag :], full[..., : max_lag + 1]], axis=2) / count
-            made[block] = np.where(varies[..., None], wanted, np.nan).transpose(0, 2, 1)
-        cross[block] = (cross[block] - own[block]) / np.where(others > 0, others, np.nan)[:, None]
+        e, i = (_scored(part[block]) for part in (exc, inh))
+        varies: npt.NDArray[np.bool_] = (np.any(e, axis=1) & np.any(i, axis=1))[:, None]
+        i *= varies
+        full = fft.irfft(np.conj(fft.rfft(e, size, axis=1)) * fft.rfft(i, size, axis=1), size, axis=1)
+        alone = np.concatenate([full[:, size - max_lag :], full[:, : max_lag + 1]], axis=1)
+        # Of all neurons together: the sum of the inhibition is one series, its shifts one matrix product.
+        total = np.pad(i.sum(axis=2), ((0, 0), (max_lag, max_lag)))
+        together = sliding_window_view(total, n_time, axis=1) @ e
+        others = varies.sum(axis=2, keepdims=True) - 1
+        own[block] = np.where(varies, alone / count, np.nan)
+        cross[block] = np.where(varies, (together - alone) / count, np.nan) / np.where(others > 0, others, np.nan)
     return own, cross
 
 
@@ -132,7 +131,8 @@ def pooled_peak(curves: FloatArray) -> tuple[FloatArray, FloatArray]:
     count = np.maximum(defined.sum(axis=1), 1)
     filled = np.where(defined[:, None], curves, 0.0)
     mean = filled.sum(axis=2) / count[:, None]
-    lag, height = (found[:, :1] for found in peak(np.where(defined.any(axis=1)[:, None], mean, np.nan)[..., None]))
+    some = np.any(defined, axis=1, keepdims=True)
+    lag, height = peak(np.where(some, mean, np.nan)[..., None])
     inside = np.clip(mean.argmax(axis=1), 1, mean.shape[1] - 2)[:, None]
     (left, top, right) = (np.take_along_axis(mean, inside + step, axis=1) for step in (-1, 0, 1))
     own = [np.take_along_axis(filled, (inside + step)[..., None], axis=1)[:, 0] for step in (-1, 0, 1)]
