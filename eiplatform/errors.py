@@ -16,6 +16,7 @@ __all__ = [
     "DeviceError",
     "EIPlatformError",
     "MissingDependencyError",
+    "NotRecordedError",
     "OutputExistsError",
     "StatisticError",
     "StoreError",
@@ -103,6 +104,10 @@ class StatisticError(EIPlatformError):
 
 class TooShortError(StatisticError):
     """A recording is too short for a temporal statistic."""
+
+
+class NotRecordedError(StatisticError):
+    """A statistic needs what this population has not: a threshold, a membrane constant, labels."""
 
 
 class TrainingError(EIPlatformError):

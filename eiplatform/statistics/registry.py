@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from eiplatform.errors import choose
-from eiplatform.statistics.catalogue import balance, gain, spikes
+from eiplatform.statistics.catalogue import balance, gain, gain_curve, lag, membrane, spikes, tightness, tuning
 from eiplatform.statistics.catalogue.common import Statistic
 
 __all__ = ["STATISTICS", "Statistic", "statistic"]
 
-STATISTICS: dict[str, Statistic] = {entry.key: entry for entry in (*balance.LISTED, *spikes.LISTED, *gain.LISTED)}
+STATISTICS: dict[str, Statistic] = {
+    entry.key: entry
+    for topic in (balance, tightness, lag, tuning, membrane, spikes, gain, gain_curve)
+    for entry in topic.LISTED
+}
 """All public statistics by key, in the order of tables."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from eiplatform.errors import StatisticError, TooShortError, choose
+from eiplatform.errors import NotRecordedError, StatisticError, TooShortError, choose
 from eiplatform.statistics.base.bootstrap import check_bootstrap, hierarchical_bootstrap
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import STATISTICS, Statistic
@@ -174,6 +174,8 @@ def _cell(population: Population, entry: Statistic, n_bootstrap: int, seed: int,
         estimate = entry.estimate(population)
     except TooShortError as error:
         return cell | {"note": f"{error.what}; enough: {error.valid}"}
+    except NotRecordedError as error:
+        return cell | {"note": error.what}
     interval = hierarchical_bootstrap([estimate.unit], n_bootstrap=n_bootstrap, seed=seed, level=level)
     used = int(np.isfinite(estimate.unit.per_neuron()).sum())
     notes = []

@@ -16,32 +16,72 @@ from eiplatform.statistics.base.balance import (
     partial_correlation,
 )
 from eiplatform.statistics.base.bootstrap import Interval, Unit, combine_seeds, hierarchical_bootstrap, resample_counts
+from eiplatform.statistics.base.correlogram import correlogram, peak, pooled_peak
+from eiplatform.statistics.base.curves import RectifiedFit, regress
 from eiplatform.statistics.base.gain import describe
+from eiplatform.statistics.base.membrane import FreeMembrane, fluctuation_index, free_membrane
 from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean
+from eiplatform.statistics.base.naka_rushton import NakaRushton, fit_naka_rushton
+from eiplatform.statistics.base.normalisation import fit_normalisation, log_slope
+from eiplatform.statistics.base.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
 from eiplatform.statistics.base.spikes import SpikeTrains, cv_isi, fano_factor, lv, rate
+from eiplatform.statistics.base.tracking import (
+    RESIDUAL_PAIRS,
+    PairMoments,
+    moments_over_samples,
+    moments_over_time,
+    paired_correlation,
+    residual_variance,
+    sample_blocks,
+)
+from eiplatform.statistics.base.tuning import ClassTuning
 
 __all__ = [
     "PAIRS",
+    "RESIDUAL_PAIRS",
+    "ClassTuning",
     "CurrentPair",
+    "FreeMembrane",
     "Interval",
     "Moments",
+    "NakaRushton",
+    "PairMoments",
+    "Patterns",
+    "RectifiedFit",
     "SpikeTrains",
     "Unit",
     "balance_index",
     "combine_seeds",
     "correlation_over_time",
+    "correlogram",
     "cross_correlation",
     "cv_isi",
     "describe",
     "ei_ratio",
     "fano_factor",
+    "fit_naka_rushton",
+    "fit_normalisation",
+    "fluctuation_index",
+    "free_membrane",
     "hierarchical_bootstrap",
+    "log_ratio_spread",
+    "log_slope",
     "lv",
+    "mean_influence",
+    "moments_over_samples",
+    "moments_over_time",
     "own_correlation",
     "pair_correlation",
+    "paired_correlation",
     "partial_correlation",
+    "peak",
+    "pooled_peak",
     "rate",
+    "regress",
     "resample_counts",
+    "residual_variance",
+    "sample_blocks",
+    "spread_influence",
     "weighted_mean",
     "weighted_nanmean",
 ]

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from eiplatform.statistics.estimates import Estimate
 from eiplatform.statistics.population import Population
 
-__all__ = ["CURRENTS", "OVER_SAMPLES", "OVER_TIME", "SPIKES", "Statistic"]
+__all__ = ["BY_SIZE", "CURRENTS", "OVER_SAMPLES", "OVER_TIME", "SPIKES", "Statistic"]
 
 CURRENTS = ("current_exc", "current_inh")
 SPIKES = ("spikes",)
+BY_SIZE = (
+    "dimensionless, but it depends on the in-degree (about 1/sqrt(K)) and on whether constant drive counts as "
+    "excitation: values of networks of different size stand beside each other, their difference says nothing"
+)
 OVER_SAMPLES = "samples are images in a network and trials in a circuit: another axis"
 OVER_TIME = "over time in both, where the network runs long enough; intervals (steps, ms) differ"
 
@@ -30,8 +34,8 @@ class Statistic:
         For tables and figures.
     needs : tuple of str
         Signals; ``spikes`` is met by events too.
-    over : {"sample", "time", "sample and time"}
-        The estimator axis: what a neuron's value is taken over.
+    over : {"sample", "time", "sample and time", "neuron"}
+        The estimator axis: what a value is taken over.
     average : {"mean", "geometric mean"}
         How neurons are averaged to the population's value.
     comparable : bool
@@ -42,6 +46,8 @@ class Statistic:
         Where the definition comes from.
     dimensionless : bool
         Whether the value has no unit.
+    in_time : bool
+        Whether the value, having a unit, is a time; else it is a rate.
     """
 
     key: str
@@ -55,6 +61,7 @@ class Statistic:
     estimate: Callable[[Population], Estimate] = field(repr=False)
     average: str = "mean"
     dimensionless: bool = True
+    in_time: bool = False
 
     @property
     def page(self) -> str:
@@ -65,4 +72,6 @@ class Statistic:
         """Return the unit of the value in a recording whose time is in `time_units` (``"step"`` or ``"ms"``)."""
         if self.dimensionless:
             return "1"
+        if self.in_time:
+            return time_units
         return "spikes/step" if time_units == "step" else "Hz"
