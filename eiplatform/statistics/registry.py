@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from eiplatform.errors import choose
-from eiplatform.statistics.catalogue import balance, gain, spikes
+from eiplatform.statistics.catalogue import activity, balance, dimension, gain, spikes, synchrony, timescale
 from eiplatform.statistics.catalogue.common import Statistic
 
 __all__ = ["STATISTICS", "Statistic", "statistic"]
 
-STATISTICS: dict[str, Statistic] = {entry.key: entry for entry in (*balance.LISTED, *spikes.LISTED, *gain.LISTED)}
+STATISTICS: dict[str, Statistic] = {
+    entry.key: entry
+    for topic in (balance, spikes, activity, synchrony, timescale, dimension, gain)
+    for entry in topic.LISTED
+}
 """All public statistics by key, in the order of tables."""
 
 

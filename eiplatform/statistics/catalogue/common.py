@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from eiplatform.statistics.estimates import Estimate
@@ -42,6 +42,10 @@ class Statistic:
         Where the definition comes from.
     dimensionless : bool
         Whether the value has no unit.
+    level : {"neuron", "population"}
+        Whether each neuron has a value, or only the population.
+    by_time : mapping of str to str
+        The unit, if it has one, by the recording's unit of time.
     """
 
     key: str
@@ -55,6 +59,8 @@ class Statistic:
     estimate: Callable[[Population], Estimate] = field(repr=False)
     average: str = "mean"
     dimensionless: bool = True
+    level: str = "neuron"
+    by_time: Mapping[str, str] = field(default_factory=lambda: {"step": "spikes/step", "ms": "Hz"}, repr=False)
 
     @property
     def page(self) -> str:
@@ -65,4 +71,4 @@ class Statistic:
         """Return the unit of the value in a recording whose time is in `time_units` (``"step"`` or ``"ms"``)."""
         if self.dimensionless:
             return "1"
-        return "spikes/step" if time_units == "step" else "Hz"
+        return self.by_time[time_units]
