@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import signal, stats
+from scipy import stats
 
 from eiplatform.errors import StoreError, TooShortError, choose
 from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
-from eiplatform.statistics.base import SpikeTrains, cv_isi, lv
+from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv, population_spectrum
 
 __all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
 
@@ -104,7 +104,7 @@ def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
         "rate_bin": ("rate_bin", _RATE_EDGES[:-1], {"units": "Hz", "long_name": "lower edge"}),
         "cv_bin": ("cv_bin", _CV_EDGES[:-1], {"long_name": "lower edge"}),
         "lag": ("lag", _LAGS, {"units": "ms"}),
-        "frequency": ("frequency", np.fft.rfftfreq(_SEGMENT, 1e-3), {"units": "Hz"}),
+        "frequency": ("frequency", np.fft.rfftfreq(_SEGMENT, 1e-3)[1:], {"units": "Hz"}),
     }
     dims = {"rates": "rate_bin", "cvs": "cv_bin", "ei_correlation": "lag", "spectrum": "frequency"}
     variables = {
@@ -128,22 +128,24 @@ def _population(data: xr.Dataset) -> dict[str, Any]:
     with np.errstate(invalid="ignore"):
         cvs = cv_isi(trains, one, min_spikes=10)[0]
     some = min(n, SYNCHRONY_NEURONS)
-    bins = int(duration / SYNCHRONY_BIN_MS)
-    counts = _counts(time[neuron < some], SYNCHRONY_BIN_MS, bins)
-    activity = _counts(time, 1.0, int(duration))
-    _, power = signal.welch(activity, fs=1e3, nperseg=min(_SEGMENT, len(activity)), detrend="constant")
+    kept = neuron < some
+    subset = SpikeTrains.from_events(
+        time[kept], neuron[kept], np.zeros(kept.sum(), int), n_neurons=some, n_samples=1, duration=duration, units="ms"
+    )
+    activity = trains.population_counts(1.0)
+    _, power = population_spectrum(activity, 1e3, _SEGMENT)
     row: dict[str, Any] = {
         "n_neurons": n,
         "rate": rates.mean(),
         "cv": _mean(cv_isi(trains, one, min_spikes=50)[0]),
         "n_cv": int((trains.counts[0] >= 50).sum()),
         "lv": _mean(lv(trains, one, min_spikes=10)[0]),
-        "synchrony": counts.var() / counts.mean() if counts.any() else np.nan,
+        "synchrony": count_synchrony(one, SharedSums.from_trains(subset, SYNCHRONY_BIN_MS), some).mean(),
         "n_synchrony": some,
         "rates": np.histogram(rates, _RATE_EDGES)[0] / n,
         "cvs": np.histogram(cvs[np.isfinite(cvs)], _CV_EDGES)[0] / max(np.isfinite(cvs).sum(), 1),
         # A Poisson process of rate r has the one-sided density 2 r at all frequencies.
-        "spectrum": power / max(2 * activity.mean() * 1e-3, 1e-30),
+        "spectrum": power[0] / max(2 * activity.mean() * 1e-3, 1e-30),
     }
     if "current_exc" in data:
         row |= _currents(data)
@@ -153,11 +155,6 @@ def _population(data: xr.Dataset) -> dict[str, Any]:
 def _mean(values: np.ndarray) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if finite.size else np.nan
-
-
-def _counts(time: np.ndarray, width: float, bins: int) -> np.ndarray:
-    index = np.floor(time / width + 1e-9).astype(int)
-    return np.bincount(index[index < bins], minlength=bins)
 
 
 def _pair(data: xr.Dataset) -> tuple[str, str]:

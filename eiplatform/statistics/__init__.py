@@ -3,10 +3,16 @@
 Importing this package registers the accessor.  It needs numpy, scipy and xarray only.
 """
 
-from eiplatform.statistics.accessor import EIAccessor
+from eiplatform.statistics.accessor import (
+    EIAccessor,
+)
 from eiplatform.statistics.labelled import (
     balance_index,
+    chi,
+    count_correlation,
+    cv2,
     cv_isi,
+    dead_fraction,
     driven_above_threshold,
     ei_correlation,
     ei_correlation_windows,
@@ -24,25 +30,47 @@ from eiplatform.statistics.labelled import (
     imbalance_index,
     inhibition_split,
     lv,
+    lvr,
     mean_to_fluctuation,
     naka_rushton,
     paradoxical_index,
+    participation_ratio,
     per_neuron,
     perturbation_response,
+    power_spectrum,
     rate,
+    rate_distribution,
     residual_variance,
+    saturated_fraction,
+    sparseness,
+    synchrony,
+    timescale,
 )
-from eiplatform.statistics.registry import STATISTICS, Statistic, statistic
-from eiplatform.statistics.seeds import against_null, summarise_seeds
-from eiplatform.statistics.summary import populations_of, summarise
+from eiplatform.statistics.registry import (
+    STATISTICS,
+    Statistic,
+    statistic,
+)
+from eiplatform.statistics.seeds import (
+    against_null,
+    summarise_seeds,
+)
+from eiplatform.statistics.summary import (
+    populations_of,
+    summarise,
+)
 
 __all__ = [
-    "STATISTICS",
     "EIAccessor",
+    "STATISTICS",
     "Statistic",
     "against_null",
     "balance_index",
+    "chi",
+    "count_correlation",
+    "cv2",
     "cv_isi",
+    "dead_fraction",
     "driven_above_threshold",
     "ei_correlation",
     "ei_correlation_windows",
@@ -60,15 +88,23 @@ __all__ = [
     "imbalance_index",
     "inhibition_split",
     "lv",
+    "lvr",
     "mean_to_fluctuation",
     "naka_rushton",
     "paradoxical_index",
+    "participation_ratio",
     "per_neuron",
     "perturbation_response",
     "populations_of",
+    "power_spectrum",
     "rate",
+    "rate_distribution",
     "residual_variance",
+    "saturated_fraction",
+    "sparseness",
     "statistic",
     "summarise",
     "summarise_seeds",
+    "synchrony",
+    "timescale",
 ]

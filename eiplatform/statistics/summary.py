@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from eiplatform.errors import NotRecordedError, StatisticError, TooShortError, choose
+from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
 from eiplatform.statistics.base.bootstrap import check_bootstrap, hierarchical_bootstrap
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import STATISTICS, Statistic
@@ -174,25 +174,29 @@ def _cell(population: Population, entry: Statistic, n_bootstrap: int, seed: int,
         estimate = entry.estimate(population)
     except TooShortError as error:
         return cell | {"note": f"{error.what}; enough: {error.valid}"}
-    except NotRecordedError as error:
+    except NotApplicableError as error:
         return cell | {"note": error.what}
     interval = hierarchical_bootstrap([estimate.unit], n_bootstrap=n_bootstrap, seed=seed, level=level)
-    used = int(np.isfinite(estimate.unit.per_neuron()).sum())
+    used = estimate.n_used(estimate.unit.per_neuron())
+    alone = estimate.covers_samples_only and population.n_samples == 1
     notes = []
     if used == 0:
-        notes.append(f"no neuron left: {estimate.rule}")
+        notes.append(f"{'no neuron left' if estimate.level == 'neuron' else 'undefined'}: {estimate.rule}")
     elif interval.failed:
         notes.append(f"no interval: undefined in {interval.failed} of {n_bootstrap} draws")
-    if used and population.n_samples == 1:
+    if used and alone:
+        notes.append("one sample: no interval, since this value has one over samples only")
+    elif used and population.n_samples == 1:
         notes.append("one sample: the interval covers neurons only")
     bound = 2.0 if entry.key.endswith("_excess") else 1.0 if entry.name == "ei_correlation" else np.inf
     return cell | {
         "value": interval.estimate,
-        "low": max(interval.low, -bound),  # NaN stays NaN: it is the first argument
-        "high": min(interval.high, bound),
-        "n_neurons": estimate.unit.n_neurons,
+        # NaN stays NaN: it is the first argument.
+        "low": float("nan") if alone else max(interval.low, -bound),
+        "high": float("nan") if alone else min(interval.high, bound),
+        "n_neurons": estimate.n_neurons,
         "n_used": used,
-        "n_excluded": estimate.unit.n_neurons - used,
+        "n_excluded": estimate.n_neurons - used,
         "exclusion": estimate.rule,
         "note": "; ".join(notes),
         "draws": interval.draws,
