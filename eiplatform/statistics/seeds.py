@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics.base.bootstrap import combine_seeds, percentile_interval
+from eiplatform.statistics.base.intervals import combine_seeds, interval_of
 from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
 
 __all__ = ["against_null", "summarise_seeds"]
@@ -20,7 +20,7 @@ _KEPT = ("role", "label", "over", "comparable")
 _ROUNDING = 1e-5  # a spread below this part of the values is rounding, not variation
 _INTERVALS = {
     "t": "Student t over seeds, given the samples",
-    "bootstrap": "percentile bootstrap of seeds, samples and neurons",
+    "bootstrap": "percentile bootstrap of seeds, samples and neurons, corrected for few seeds",
 }
 
 
@@ -44,8 +44,9 @@ def summarise_seeds(
         As for :func:`summarise`.
     interval : {"t", "bootstrap"}
         ``"t"``: Student's t over the seeds' values, honest for few seeds, given these samples.
-        ``"bootstrap"``: seed > sample > neuron; too narrow below about ten seeds.  Summaries
-        then need ``keep_draws=True``.
+        ``"bootstrap"``: seed > sample > neuron, for other samples too, corrected for few seeds
+        (:func:`~eiplatform.statistics.base.combine_seeds`).  Summaries then need
+        ``keep_draws=True``.
     seed : int
         Of the resampling.
 
@@ -118,8 +119,15 @@ def summarise_seeds(
         if here.size > 1:
             result["sd"][cell] = here.std(ddof=1)
         if draws is not None:
+            low, high = result["low"], result["high"]
+            if here.size == 1:  # its own interval, which knows its degrees of freedom
+                table = tables[int(np.flatnonzero(found[:, *cell])[0])]
+                low[cell], high[cell] = (table[name].transpose(*_DIMS).values[cell] for name in ("low", "high"))
+                continue
+            n_samples = min(int(table["n_samples"].transpose(*_DIMS).values[cell]) for table in tables)
             kept = draws[found[:, *cell], *cell]
-            result["low"][cell], result["high"][cell] = percentile_interval(combine_seeds(kept, seed), level)
+            combined, freedom = combine_seeds(kept, seed, estimates=here, n_samples=n_samples)
+            low[cell], high[cell] = interval_of(combined, float(here.mean()), level, freedom=freedom)
         elif here.size > 1:
             half = stats.t.ppf((1 + level) / 2, here.size - 1) * result["sd"][cell] / np.sqrt(here.size)
             result["low"][cell], result["high"][cell] = here.mean() - half, here.mean() + half

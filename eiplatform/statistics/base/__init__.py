@@ -9,18 +9,21 @@ from eiplatform.statistics.base.balance import (
     PAIRS,
     balance_index,
     correlation_over_time,
+    correlations_over_time,
     cross_correlation,
     ei_ratio,
     own_correlation,
     pair_correlation,
     partial_correlation,
 )
-from eiplatform.statistics.base.bootstrap import Interval, Unit, combine_seeds, hierarchical_bootstrap, resample_counts
+from eiplatform.statistics.base.bootstrap import Interval, Unit, bootstrap_statistics, hierarchical_bootstrap
 from eiplatform.statistics.base.gain import describe
-from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean
+from eiplatform.statistics.base.intervals import METHODS, combine_seeds, interval_of, resample_counts
+from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean, weighted_sums
 from eiplatform.statistics.base.spikes import SpikeTrains, cv_isi, fano_factor, lv, rate
 
 __all__ = [
+    "METHODS",
     "PAIRS",
     "CurrentPair",
     "Interval",
@@ -28,14 +31,17 @@ __all__ = [
     "SpikeTrains",
     "Unit",
     "balance_index",
+    "bootstrap_statistics",
     "combine_seeds",
     "correlation_over_time",
+    "correlations_over_time",
     "cross_correlation",
     "cv_isi",
     "describe",
     "ei_ratio",
     "fano_factor",
     "hierarchical_bootstrap",
+    "interval_of",
     "lv",
     "own_correlation",
     "pair_correlation",
@@ -44,4 +50,5 @@ __all__ = [
     "resample_counts",
     "weighted_mean",
     "weighted_nanmean",
+    "weighted_sums",
 ]
