@@ -16,12 +16,14 @@ from eiplatform.statistics.labelled import (
     per_neuron,
     rate,
 )
+from eiplatform.statistics.nulls import SURROGATES, null_from, surrogate
 from eiplatform.statistics.registry import STATISTICS, Statistic, statistic
 from eiplatform.statistics.seeds import against_null, summarise_seeds
 from eiplatform.statistics.summary import populations_of, summarise
 
 __all__ = [
     "STATISTICS",
+    "SURROGATES",
     "EIAccessor",
     "Statistic",
     "against_null",
@@ -33,10 +35,12 @@ __all__ = [
     "gain",
     "gain_distribution",
     "lv",
+    "null_from",
     "per_neuron",
     "populations_of",
     "rate",
     "statistic",
     "summarise",
     "summarise_seeds",
+    "surrogate",
 ]

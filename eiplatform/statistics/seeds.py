@@ -11,12 +11,15 @@ from scipy import stats
 
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics.base.intervals import combine_seeds, interval_of
+from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
 
 __all__ = ["against_null", "summarise_seeds"]
 
 _DIMS = ("population", "statistic")
 _KEPT = ("role", "label", "over", "comparable")
+FEW = 10
+"""With fewer nulls the note says how many there were."""
 _ROUNDING = 1e-5  # a spread below this part of the values is rounding, not variation
 _INTERVALS = {
     "t": "Student t over seeds, given the samples",
@@ -33,6 +36,8 @@ def summarise_seeds(
     seed: int = 0,
     level: float = 0.95,
     populations: str | Iterable[str] | None = None,
+    workers: int = WORKERS,
+    scheduler: str | None = None,
 ) -> xr.Dataset:
     """Combine several seeds: networks initialised (or circuits realised) anew.
 
@@ -40,7 +45,7 @@ def summarise_seeds(
     ----------
     seeds : sequence
         Recordings (one per seed), or their summaries by :func:`summarise`.
-    statistics, n_bootstrap, level, populations
+    statistics, n_bootstrap, level, populations, workers, scheduler
         As for :func:`summarise`.
     interval : {"t", "bootstrap"}
         ``"t"``: Student's t over the seeds' values, honest for few seeds, given these samples.
@@ -92,6 +97,8 @@ def summarise_seeds(
             level=level,
             populations=names,
             keep_draws=interval == "bootstrap",
+            workers=workers,
+            scheduler=scheduler,
         )
         for item in seeds
     ]
@@ -176,22 +183,27 @@ def _first_note(tables: Sequence[xr.Dataset], cell: tuple[int, ...]) -> str:
 
 
 def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
-    """Set values beside their null: difference and z.
+    """Set values beside their null: difference, z and rank.
 
     Parameters
     ----------
     summary : xarray.Dataset
         Of :func:`summarise` (or of :func:`summarise_seeds`), e.g. of a trained network.
     null : xarray.Dataset
-        Of :func:`summarise_seeds`, e.g. of the same network untrained, several seeds.
+        Of :func:`summarise_seeds`, e.g. of the same network untrained, several seeds, or of
+        :func:`~eiplatform.statistics.nulls.null_from`.
 
     Returns
     -------
     xarray.Dataset, dims (population, statistic)
         ``value``, ``null`` (mean over its seeds), ``null_minimum``, ``null_maximum``,
-        ``difference``, ``z``, ``p`` (two-sided), ``n_seeds``, ``note``.  For k null seeds of
-        standard deviation s, z = difference / (s sqrt(1 + 1/k)), the distance of one more
-        seed; p refers it to Student's t with k - 1 degrees of freedom.
+        ``difference``, ``z``, ``p`` and ``p_rank`` (two-sided), ``n_below``, ``n_seeds``,
+        ``note``.  For k null seeds of standard deviation s, z = difference / (s sqrt(1 + 1/k)),
+        the distance of one more seed; p refers it to Student's t with k - 1 degrees of freedom,
+        which takes the null for normal.  ``p_rank`` assumes nothing: twice the share of nulls at
+        least as far on the value's side, the value itself counted (Phipson & Smyth 2010, Stat
+        Appl Genet Mol Biol 9:39); it is never below 2/(k + 1).  ``n_below`` of ``n_seeds`` nulls
+        lie below the value.  With fewer than 10 nulls the note says on how many z rests.
 
     Raises
     ------
@@ -237,6 +249,14 @@ def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
         else:
             z[cell] = difference[cell] / (sd[cell] * np.sqrt(1 + 1 / k[cell]))
             p[cell] = 2 * stats.t.sf(abs(z[cell]), k[cell] - 1)
+            if k[cell] < FEW:
+                smallest = min(1.0, 2 / (k[cell] + 1))
+                notes[cell] = f"z rests on {k[cell]} nulls; no rank among them gives p below {smallest:.2g}"
+    seeds = null["seed_value"].transpose("seed", *_DIMS).values
+    below, above = (seeds < value).sum(axis=0), (seeds > value).sum(axis=0)
+    known = np.isfinite(difference)
+    # Nulls equal to the value count on both sides.
+    rank = np.where(known, np.minimum(1.0, 2 * (k - np.maximum(below, above) + 1) / (k + 1)), np.nan)
     arrays: dict[str, Any] = {
         "value": value,
         "null": mean,
@@ -245,6 +265,8 @@ def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
         "difference": difference,
         "z": z,
         "p": p,
+        "p_rank": rank,
+        "n_below": np.where(known, below, 0),
         "n_seeds": k,
         "note": notes.astype(str),
     }

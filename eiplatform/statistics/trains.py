@@ -56,16 +56,13 @@ class TrainBlocks:
         self._table, self._array = table, array
         self.n_samples, self.n_neurons = n_samples, n_neurons
         self.duration, self._dt, self.units = float(n_intervals * dt), dt, units
-        self._windows: dict[float, tuple[int, FloatArray]] = {}
-
-    def trains_of(self, spikes: npt.NDArray[Any]) -> SpikeTrains:
-        """Return the trains of a block of samples, shape (block, time, neuron)."""
-        return SpikeTrains.from_dense(spikes, dt=self._dt, units=self.units)
+        self._windows: dict[float, Any] = {}
+        self._last: Any = ()
 
     @cached_property
     def whole(self) -> SpikeTrains:
         """All events at once, whatever memory they take."""
-        return self.trains_of(self._array("spikes"))
+        return SpikeTrains.from_dense(self._array("spikes"), dt=self._dt, units=self.units)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -80,30 +77,37 @@ class TrainBlocks:
     @cached_property
     def interval_moments(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Number, mean and variance (ddof 0) of the intervals per (sample, neuron)."""
-        number, mean, variance = self._table(self._interval_moments, "spikes")
+        number, mean, variance = self._joined("interval_moments")
         return number, mean, variance
 
     @cached_property
-    def local_sums(self) -> tuple[FloatArray, FloatArray]:
-        """Number of adjacent interval pairs, and their summed local variation, per (sample, neuron)."""
-        number, total = self._table(self._local_sums, "spikes")
-        return number, total
+    def local_sums(self) -> Any:
+        """Sums over pairs of adjacent intervals per (sample, neuron), as ``SpikeTrains.local_sums``."""
+        return self._joined("local_sums")
 
-    def window_sums(self, window: float) -> tuple[int, FloatArray]:
-        """Whole windows per sample, and sums of counts and of their squared deviations."""
+    def window_sums(self, window: float) -> Any:
+        """Sums over windows per (sample, neuron), as ``SpikeTrains.window_sums``."""
         if window not in self._windows:
-            n_windows = int(self.duration / window + 1e-9)
-            self._windows[window] = n_windows, self._table(partial(self._window_sums, window=window), "spikes")
+            self._windows[window] = self._joined("window_sums", window)
         return self._windows[window]
 
-    def _interval_moments(self, spikes: npt.NDArray[Any]) -> FloatArray:
-        return np.stack(self.trains_of(spikes).interval_moments)
+    def _joined(self, name: str, *arguments: float) -> Any:
+        """Join a tuple of tables (..., sample, neuron); what is no table is the same in all blocks."""
+        tables = self._table(partial(self._stacked, name, *arguments), "spikes")
+        found, start = [], 0
+        for item in self._last:
+            count = int(np.prod(np.shape(item)[:-2])) if np.ndim(item) > 1 else 0
+            table = tables[start : start + count].reshape(*np.shape(item)[:-2], *tables.shape[1:])
+            found.append(table if count else item)
+            start += count
+        return type(self._last)._make(found) if hasattr(self._last, "_make") else tuple(found)
 
-    def _local_sums(self, spikes: npt.NDArray[Any]) -> FloatArray:
-        return np.stack(self.trains_of(spikes).local_sums)
-
-    def _window_sums(self, spikes: npt.NDArray[Any], window: float) -> FloatArray:
-        return self.trains_of(spikes).window_sums(window)[1]
+    def _stacked(self, name: str, *arguments: float | npt.NDArray[Any]) -> FloatArray:
+        *options, spikes = arguments
+        sums = getattr(SpikeTrains.from_dense(np.asarray(spikes), dt=self._dt, units=self.units), name)
+        self._last = sums(*options) if options else sums
+        shape = (-1, np.shape(spikes)[0], self.n_neurons)
+        return np.concatenate([np.reshape(item, shape) for item in self._last if np.ndim(item) > 1])
 
 
 def _counts(spikes: npt.NDArray[Any]) -> FloatArray:

@@ -144,6 +144,13 @@ class CurrentPair:
     ----------
     exc, inh : array, shape (sample, neuron)
 
+    Attributes
+    ----------
+    exc, inh : array, shape (sample, neuron)
+        Deviations from the mean over samples.
+    floor_exc, floor_inh : array, shape (neuron,)
+        Variances up to which a signal is constant.
+
     Examples
     --------
     >>> import numpy as np
@@ -157,15 +164,15 @@ class CurrentPair:
         self.n_samples, self.n_neurons = exc.shape
         self._centre_exc, self.exc, square_exc = _centred(exc)
         self._centre_inh, self.inh, square_inh = _centred(inh)
-        self._floor_exc = RELATIVE_TOLERANCE**2 * (square_exc + self._centre_exc**2)
-        self._floor_inh = RELATIVE_TOLERANCE**2 * (square_inh + self._centre_inh**2)
+        self.floor_exc: FloatArray = RELATIVE_TOLERANCE**2 * (square_exc + self._centre_exc**2)
+        self.floor_inh: FloatArray = RELATIVE_TOLERANCE**2 * (square_inh + self._centre_inh**2)
         self._square_exc, self._square_inh = square_exc, square_inh
         self._last: tuple[npt.NDArray[Any], Moments] | None = None
 
     @cached_property
     def varying(self) -> npt.NDArray[np.bool_]:
         """Whether both signals of a neuron vary over the samples, shape (neuron,)."""
-        above: npt.NDArray[np.bool_] = (self._square_exc > self._floor_exc) & (self._square_inh > self._floor_inh)
+        above: npt.NDArray[np.bool_] = (self._square_exc > self.floor_exc) & (self._square_inh > self.floor_inh)
         return above
 
     def means(self, weights: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
@@ -194,8 +201,8 @@ class CurrentPair:
         moments = Moments(
             mean_exc=mean_exc + self._centre_exc,
             mean_inh=mean_inh + self._centre_inh,
-            var_exc=np.where(var_exc > self._floor_exc, var_exc, np.nan),
-            var_inh=np.where(var_inh > self._floor_inh, var_inh, np.nan),
+            var_exc=np.where(var_exc > self.floor_exc, var_exc, np.nan),
+            var_inh=np.where(var_inh > self.floor_inh, var_inh, np.nan),
             cov=product - mean_exc * mean_inh,
         )
         self._last = weights, moments
