@@ -133,8 +133,8 @@ def summarise_seeds(
                 continue
             n_samples = min(int(table["n_samples"].transpose(*_DIMS).values[cell]) for table in tables)
             kept = draws[found[:, *cell], *cell]
-            combined, freedom = combine_seeds(kept, seed, estimates=here, n_samples=n_samples)
-            low[cell], high[cell] = interval_of(combined, float(here.mean()), level, freedom=freedom)
+            combined, parts = combine_seeds(kept, seed, estimates=here, n_samples=n_samples)
+            low[cell], high[cell] = interval_of(combined, float(here.mean()), level, parts=parts, n_seeds=here.size)
         elif here.size > 1:
             half = stats.t.ppf((1 + level) / 2, here.size - 1) * result["sd"][cell] / np.sqrt(here.size)
             result["low"][cell], result["high"][cell] = here.mean() - half, here.mean() + half

@@ -86,7 +86,7 @@ class TrainBlocks:
         return self._joined("local_sums")
 
     def window_sums(self, window: float) -> Any:
-        """Sums over windows per (sample, neuron), as ``SpikeTrains.window_sums``."""
+        """Return sums over windows per (sample, neuron), as ``SpikeTrains.window_sums``."""
         if window not in self._windows:
             self._windows[window] = self._joined("window_sums", window)
         return self._windows[window]
@@ -96,9 +96,12 @@ class TrainBlocks:
         tables = self._table(partial(self._stacked, name, *arguments), "spikes")
         found, start = [], 0
         for item in self._last:
-            count = int(np.prod(np.shape(item)[:-2])) if np.ndim(item) > 1 else 0
-            table = tables[start : start + count].reshape(*np.shape(item)[:-2], *tables.shape[1:])
-            found.append(table if count else item)
+            if np.ndim(item) < 2:
+                found.append(item)
+                continue
+            leading = np.shape(item)[:-2]
+            count = int(np.prod(leading))
+            found.append(tables[start : start + count].reshape(*leading, *tables.shape[1:]))
             start += count
         return type(self._last)._make(found) if hasattr(self._last, "_make") else tuple(found)
 

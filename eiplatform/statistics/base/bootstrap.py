@@ -222,7 +222,7 @@ def bootstrap_statistics(
     found = []
     for drawn in _draw(units, n_bootstrap, seed, method == "bca") if units else []:
         skewness = drawn.skewness if method == "bca" else None
-        low, high = interval_of(drawn.draws, drawn.estimate, level, freedom=drawn.freedom, skewness=skewness)
+        low, high = interval_of(drawn.draws, drawn.estimate, level, parts=((1.0, drawn.freedom),), skewness=skewness)
         failed = int(np.count_nonzero(~np.isfinite(drawn.draws)))
         found.append(Interval(drawn.estimate, low, high, drawn.draws, failed))
     return found
@@ -283,14 +283,14 @@ def hierarchical_bootstrap(
     found = [_draw([unit], n_bootstrap, seed, bca=False)[0] for unit in units]
     estimates = np.array([drawn.estimate for drawn in found])
     n_samples = min(unit.n_samples for unit in units)
-    draws, freedom = combine_seeds(
+    draws, parts = combine_seeds(
         np.stack([drawn.draws for drawn in found]), seed, estimates=estimates, n_samples=n_samples
     )
     estimate = float(np.mean(estimates))
     about = estimates - estimate
     square = (about**2).sum()
-    skewness = float((about**3).sum() / square**1.5) if method == "bca" and square > 0 else 0.0
-    low, high = interval_of(draws, estimate, level, freedom=freedom, skewness=skewness if method == "bca" else None)
+    skewness = (float((about**3).sum() / square**1.5) if square > 0 else 0.0) if method == "bca" else None
+    low, high = interval_of(draws, estimate, level, parts=parts, skewness=skewness, n_seeds=len(units))
     return Interval(estimate, low, high, draws, int(np.count_nonzero(~np.isfinite(draws))))
 
 

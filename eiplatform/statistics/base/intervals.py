@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import stats
 
@@ -11,6 +13,8 @@ __all__ = ["METHODS", "combine_seeds", "interval_of", "resample_counts"]
 
 METHODS = ("percentile", "bca")
 """Kinds of bootstrap interval."""
+FEW_SEEDS = 10
+"""Fewer seeds do not tell the shape of their distribution: the mean of three drawn of three has ten values."""
 
 
 def resample_counts(rng: np.random.Generator, n_draws: int, n_items: int) -> FloatArray:
@@ -34,7 +38,13 @@ def resample_counts(rng: np.random.Generator, n_draws: int, n_items: int) -> Flo
 
 
 def interval_of(
-    draws: FloatArray, estimate: float, level: float, *, freedom: float = np.inf, skewness: float | None = None
+    draws: FloatArray,
+    estimate: float,
+    level: float,
+    *,
+    parts: Sequence[tuple[float, float]] = (),
+    skewness: float | None = None,
+    n_seeds: int | None = None,
 ) -> tuple[float, float]:
     """Return the interval about an estimate from draws whose mean it is.
 
@@ -44,14 +54,17 @@ def interval_of(
     estimate : float
     level : float
         Nominal coverage.
-    freedom : float
-        Degrees of freedom of the draws' variance: the ends are moved from the normal's to
-        Student's quantiles.
+    parts : sequence of (float, float)
+        Independent parts of the draws' variance, each with its degrees of freedom.  The ends are
+        moved from the normal's to Student's quantiles of each part; the widths add in squares.
     skewness : float, optional
         Of the estimate.  With it BCa limits (Efron 1987, J Am Stat Assoc 82:171): the draws'
         quantiles at Phi(z0 + (z0 + z)/(1 - a (z0 + z))), where Phi(z0) is the share of draws
         below the estimate and the acceleration a is a sixth of the skewness.  Without it
         percentiles.
+    n_seeds : int, optional
+        Seeds that were resampled, if any: below :data:`FEW_SEEDS` the ends are those of a normal
+        distribution with the draws' variance, whatever the skewness.
 
     Returns
     -------
@@ -68,20 +81,32 @@ def interval_of(
     if not np.isfinite(draws).all():
         return float("nan"), float("nan")
     levels = np.array([(1 - level) / 2, (1 + level) / 2])
-    if skewness is not None:
+    if skewness is not None and (n_seeds is None or n_seeds >= FEW_SEEDS):
         below = (np.count_nonzero(draws < estimate) + 0.5 * np.count_nonzero(draws == estimate)) / draws.size
         shift = stats.norm.ppf(np.clip(below, 0.5 / draws.size, 1 - 0.5 / draws.size))
         moved = shift + stats.norm.ppf(levels)
         levels = stats.norm.cdf(shift + moved / np.maximum(1 - skewness / 6 * moved, 1e-3))
-    ends = np.quantile(draws, levels)
-    wider = stats.t.ppf((1 + level) / 2, freedom) / stats.norm.ppf((1 + level) / 2)
-    low, high = estimate + wider * (ends - estimate)
+    if n_seeds is not None and n_seeds < FEW_SEEDS:
+        ends = estimate + stats.norm.ppf(levels) * draws.std()
+    else:
+        ends = np.quantile(draws, levels)
+    low, high = estimate + _widening(parts, level) * (ends - estimate)
     return float(low), float(high)
+
+
+def _widening(parts: Sequence[tuple[float, float]], level: float) -> float:
+    """Return how much wider than the normal's an interval must be that rests on estimated variances."""
+    variance = sum(part for part, _ in parts)
+    if not variance > 0:
+        return 1.0
+    upper = (1 + level) / 2
+    square = sum(part * stats.t.ppf(upper, freedom) ** 2 for part, freedom in parts)
+    return float(np.sqrt(square / variance) / stats.norm.ppf(upper))
 
 
 def combine_seeds(
     draws: FloatArray, seed: int, *, estimates: FloatArray | None = None, n_samples: int | None = None
-) -> tuple[FloatArray, float]:
+) -> tuple[FloatArray, tuple[tuple[float, float], ...]]:
     """Add the seed level: each draw averages as many seeds, drawn with replacement, as there are.
 
     Plain draws are wrong for few seeds in two ways: the variance over K drawn seeds is too small
@@ -105,26 +130,27 @@ def combine_seeds(
     -------
     draws : array, shape (draw,)
         With one seed the draws themselves.
-    freedom : float
-        Degrees of freedom of their variance (Satterthwaite); infinite with one seed.
+    parts : tuple of (float, float)
+        s^2/K and c, with K - 1 and (samples - 1) degrees of freedom, for :func:`interval_of`;
+        empty with one seed.
 
     Examples
     --------
     >>> import numpy as np
     >>> draws = np.arange(3.0)[:, None] + np.zeros((1, 4000))
-    >>> combined, freedom = combine_seeds(draws, 0)
-    >>> round(float(combined.var()), 6), freedom  # s^2/K, K - 1
+    >>> combined, parts = combine_seeds(draws, 0)
+    >>> round(float(combined.var()), 6), parts[0][1]  # s^2/K, K - 1
     (0.333333, 2.0)
     """
     n_seeds, n_draws = draws.shape
     if n_seeds == 1:
-        return draws[0], np.inf
+        return draws[0], ()
     rng = np.random.default_rng(np.random.SeedSequence([seed, 2]))
     counts = resample_counts(rng, n_draws, n_seeds)
     combined: FloatArray = np.einsum("bk,kb->b", counts, draws) / n_seeds
     means = draws.mean(axis=1) if estimates is None else np.asarray(estimates)
     if not np.isfinite(draws).all():
-        return combined, np.inf
+        return combined, ()
     between = means.var(ddof=1) / n_seeds
     about = draws - draws.mean(axis=1, keepdims=True)
     pairs = n_seeds * (n_seeds - 1)
@@ -132,8 +158,8 @@ def combine_seeds(
     # A covariance of draws has a sampling error of its own: below three of them it is none.
     if shared < 3 * about.var(axis=1).mean() / np.sqrt(n_draws * pairs / 2):
         shared = 0.0
-    uncertainty = between**2 / (n_seeds - 1) + shared**2 / max((n_samples or np.inf) - 1, 1)
     variance, spread = between + shared, combined.var()
     scale = np.sqrt(variance / spread) if spread > 0 else 1.0
     combined = means.mean() + scale * (combined - combined.mean())
-    return combined, float(variance**2 / uncertainty) if uncertainty > 0 else np.inf
+    free = np.inf if n_samples is None else max(n_samples - 1, 1)
+    return combined, ((float(between), n_seeds - 1.0), (float(shared), float(free)))
