@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -23,6 +24,7 @@ def run_by_name(
     partial: bool = False,
     n_bootstrap: int = 1000,
     seed: int = 0,
+    **balancing: Any,
 ) -> xr.Dataset:
     """Run the analysis `name`.
 
@@ -33,11 +35,14 @@ def run_by_name(
     inputs : sequence of Path
         Recordings or directories of recordings; for ``learning`` one training directory.
     nulls : sequence of Path
-        For ``balance``: recordings of untrained networks.
+        For ``balance``: null recordings, or directories of them.
     partial : bool
         Take what is complete of interrupted or damaged recordings; the result says so.
     n_bootstrap, seed : int
         Of the bootstrap.
+    **balancing
+        For ``balance``: ``surrogates``, ``method``, ``scheduler``; None is as if it were not
+        given.
 
     Raises
     ------
@@ -49,6 +54,9 @@ def run_by_name(
     choose(name, ANALYSES, "analysis")
     if nulls and name != "balance":
         raise ConfigError(f"the analysis '{name}' takes no null", valid="--null goes with balance")
+    asked = {option: value for option, value in balancing.items() if value is not None}
+    if asked and name != "balance":
+        raise ConfigError(f"the analysis '{name}' takes no --{min(asked)}", valid=f"--{min(asked)} goes with balance")
     if partial and name == "learning":
         raise ConfigError("the analysis 'learning' reads no recording", remedy="leave out --partial")
     if name in ("learning", "balance") and len(inputs) != 1:
@@ -57,8 +65,9 @@ def run_by_name(
         return learning.run(inputs[0])
     found = [recording for path in inputs for recording in recordings_below(path)]
     if name == "balance":
-        null_trees = [eiplatform.open(null, partial=partial) for null in nulls]
-        return balance.run(eiplatform.open(inputs[0], partial=partial), null_trees, n_bootstrap=n_bootstrap, seed=seed)
+        null_trees = [eiplatform.open(each, partial=partial) for null in nulls for each in recordings_below(null)]
+        tree = eiplatform.open(inputs[0], partial=partial)
+        return balance.run(tree, null_trees, n_bootstrap=n_bootstrap, seed=seed, **asked)
     recordings = [eiplatform.open(recording, partial=partial) for recording in found]
     if name == "comparison":
         if len(recordings) < 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -79,6 +79,9 @@ def analyse(
     *,
     out: Path,
     null: Annotated[list[Path] | None, Many] = None,
+    surrogates: str | None = None,
+    interval: Literal["percentile", "bca"] | None = None,
+    scheduler: str | None = None,
     partial: Annotated[bool, Flag] = False,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -96,7 +99,13 @@ def analyse(
     out : Path
         Result file, e.g. balance.nc.
     null : list[Path]
-        For balance: recordings of untrained networks, e.g. --null rec/untrained-*.
+        For balance: null recordings of one kind, or a directory of them (eiplatform record --null).
+    surrogates : str
+        For balance, instead of null recordings: shift-time:20, shuffle-neurons:20 or poisson:20.
+    interval : str
+        For balance: percentile (default) or bca.
+    scheduler : str
+        For balance: address of a dask.distributed scheduler, e.g. tcp://10.0.0.1:8786.
     partial : bool
         Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
@@ -112,7 +121,8 @@ def analyse(
     from eiplatform.files import claim_file
 
     claim_file(out, overwrite=overwrite)
-    result = run_by_name(name, inputs, null or [], partial=partial, n_bootstrap=bootstrap, seed=seed)
+    balancing = {"surrogates": surrogates, "method": interval, "scheduler": scheduler}
+    result = run_by_name(name, inputs, null or [], partial=partial, n_bootstrap=bootstrap, seed=seed, **balancing)
     return _finish(result, out, json)
 
 

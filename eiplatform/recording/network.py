@@ -39,6 +39,7 @@ def record_network(
     config: Mapping[str, Any],
     label: str,
     lesions: Sequence[Mapping[str, Any]] = (),
+    null: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     resume: bool = False,
     rank: int = 0,
@@ -67,6 +68,8 @@ def record_network(
         Name of the recording in tables and figures, e.g. ``"trained"``.
     lesions : sequence of mapping
         Lesions under which the network runs (already applied), for the manifest.
+    null : mapping, optional
+        What makes this a null recording (:mod:`eiplatform.recording.nulls`), for the manifest.
     overwrite : bool
         Whether an earlier recording at `path` may be deleted.
     resume : bool
@@ -110,6 +113,7 @@ def record_network(
             "weights": weights_hash(network),
             "lesions": [dict(lesion) for lesion in lesions],
         }
+        source |= {} if null is None else {"null": dict(null)}
         if rank and barrier:
             barrier()  # until the first process has begun the recording
         writer = RecordingWriter(

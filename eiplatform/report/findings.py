@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from analyses import defined
-from eiplatform.report.tables import told_in_order
+from eiplatform.report.tables import NULLS, told_in_order
 
 __all__ = ["findings_of"]
 
@@ -70,9 +70,9 @@ def _balance(result: xr.Dataset) -> list[str]:
         up = names[clear & (one["z"] > 0).values].tolist()
         down = names[clear & (one["z"] < 0).values].tolist()
         sentences.append(
-            f"{who}: the {one['label'].item()} differs from that of {result.attrs['n_nulls']} untrained networks "
-            f"(p < 0.05 each, Student t, not corrected for several tests): higher in {_names(up)}, "
-            f"lower in {_names(down)}."
+            f"{who}: the {one['label'].item()} differs from its null, {result.attrs['n_nulls']} "
+            f"{NULLS[result.attrs['null']]} (p < 0.05 each, Student t, not corrected for several tests): "
+            f"higher in {_names(up)}, lower in {_names(down)}."
         )
     for statistic in defined(result, [f"ei_correlation_{axis}_excess"]):
         largest = float(np.nanmax(np.abs(result["value"].sel(statistic=statistic).values)))

@@ -11,7 +11,7 @@ import xarray as xr
 
 from analyses import defined
 
-__all__ = ["Table", "scorecard", "told_in_order"]
+__all__ = ["NULLS", "Table", "scorecard", "told_in_order"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,18 @@ TRAINED_STATISTICS = (
     "fano_factor",
     "gain",
 )
+
+
+NULLS = {
+    "recordings": "other networks on the same images",
+    "reinit": "untrained networks on the same images",
+    "shuffle-weights": "networks with weights shuffled within sign, on the same images",
+    "shuffle-inputs": "sets of the same images with shuffled pixels",
+    "shift-time": "surrogates with inhibition shifted in time",
+    "shuffle-neurons": "surrogates with inhibition of another neuron",
+    "poisson": "surrogates of random spikes of the same rates",
+}
+"""What stands behind the range, by kind of null."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +160,8 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
     )
     if "null" in result:
         note += (
-            f"null: range over {result.attrs['n_nulls']} untrained networks (E-I Init only) on the same images; z: "
-            "distance from them in units of their spread over seeds. "
+            f"null: range over {result.attrs['n_nulls']} {NULLS[result.attrs['null']]}; z: distance from them in "
+            "units of their spread. "
         )
     note += (
         "A high correlation is no evidence of balance by itself: images share their brightness, and all neurons of a "
@@ -161,7 +173,7 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         reasons = sorted({str(text) for text in result["note"].sel(statistic=missing).values.ravel() if text})
         labels = ", ".join(str(result["label"].sel(statistic=key).item()) for key in missing)
         note += f" Not defined here: {labels} ({'; '.join(reasons)})."
-    title = f"Balance of '{result.attrs['label']}'" + (" against untrained networks" if "null" in result else "")
+    title = f"Balance of '{result.attrs['label']}'" + (" against its null" if "null" in result else "")
     yield Table(title, ("statistic", *populations), tuple(rows), note)
 
 

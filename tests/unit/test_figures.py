@@ -130,7 +130,7 @@ def test_report_holds_everything_and_asks_for_nothing(results: dict[str, xr.Data
 
 def test_scorecard_states_the_numbers_of_the_results(results: dict[str, xr.Dataset]) -> None:
     tables = {table.title: table for table in scorecard(results)}
-    row = tables["Balance of 'trained' against untrained networks"].rows[0]
+    row = tables["Balance of 'trained' against its null"].rows[0]
     value = float(results["balance"]["value"].sel(statistic="ei_ratio", population="fc1/E"))
     assert row[0] == "E/I ratio" and row[1].startswith(f"{value:.2f} [") and "null" in row[1]
     left_out = tables["Not compared, and why"].rows
