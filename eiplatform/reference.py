@@ -51,7 +51,10 @@ class Case:
 
 
 CASES: dict[str, Case] = {
+    "brunel-2000-A": Case("brunel-2000", {"state": "A"}, seeds=3, duration_ms=2000.0, warmup_ms=200.0),
+    "brunel-2000-B": Case("brunel-2000", {"state": "B"}, seeds=3, duration_ms=5000.0, warmup_ms=200.0),
     "brunel-2000-C": Case("brunel-2000", {"state": "C"}, warmup_ms=200.0),
+    "brunel-2000-D": Case("brunel-2000", {"state": "D"}, seeds=3, duration_ms=5000.0, warmup_ms=200.0),
     "potjans-diesmann-2014-10": Case("potjans-diesmann-2014", {"scale": 0.1}),
     "potjans-diesmann-2014-100": Case("potjans-diesmann-2014"),
 }
