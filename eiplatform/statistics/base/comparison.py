@@ -12,7 +12,7 @@ __all__ = ["benjamini_hochberg", "equivalence_p", "mover", "spread", "standardis
 
 
 def spread(groups: list[FloatArray], weights: npt.ArrayLike | None = None) -> tuple[float, float]:
-    """Standard deviation over neurons within seeds, and its own relative standard error.
+    """Give the standard deviation over neurons within seeds, and its own relative standard error.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def spread(groups: list[FloatArray], weights: npt.ArrayLike | None = None) -> tu
         n = centred.size
         variance = float((centred**2).sum() / (n - len(kept)))
         fourth = float((centred**4).mean())
-    # Rounding of a constant is no spread.
-    if variance <= 1e-20 * max(float(np.max(np.abs(np.concatenate(groups)))), 1e-300) ** 2:
+    # A spread below this part of the values is the rounding of a constant.
+    if variance <= (1e-9 * float(np.max(np.abs(np.concatenate(groups))))) ** 2:
         return 0.0, float("nan")
     return float(np.sqrt(variance)), float(np.sqrt(max(fourth / variance**2 - 1.0, 0.0) / (4 * n)))
 
@@ -128,7 +128,7 @@ def standardised(
 def equivalence_p(
     difference: npt.ArrayLike, error: npt.ArrayLike, margin: npt.ArrayLike, freedom: npt.ArrayLike = np.inf
 ) -> FloatArray:
-    """p of two one-sided tests (TOST): small when the difference lies within the margin.
+    """Test equivalence by two one-sided tests (TOST): small p when the difference lies within the margin.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def equivalence_p(
 
 
 def benjamini_hochberg(p: npt.ArrayLike) -> FloatArray:
-    """Adjusted p values (q) that control the false discovery rate; NaN are no tests.
+    """Adjust p values to control the false discovery rate (q); NaN are no tests.
 
     Parameters
     ----------
