@@ -48,7 +48,7 @@ _DESCRIPTIONS = {
     "effect_seeds": "difference over the reference's standard deviation over seeds",
     "dominance": "Cliff's delta, P(network's neuron above) - P(below)",
     "distance": "Wasserstein distance over neurons, over the reference's standard deviation over neurons",
-    "distance_floor": "what samples of these sizes from one distribution would show on average",
+    "distance_floor": "mean distance of two samples of these sizes from the reference's distribution",
     "p": "no difference of means, two-sided",
     "p_distance": "no difference of the distributions over neurons, by permutation of neurons",
     "p_equivalence": "difference beyond the margin, two one-sided tests",

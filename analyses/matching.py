@@ -87,6 +87,8 @@ def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, s
         From the network's unit to the reference's.
     """
     mine, other = own.cells[entry.key], reference.cells[entry.key]
+    if other.barred:
+        return False, other.barred, 1.0
     if reference.kind != "network":
         if entry.key in CONVERTED:
             return (

@@ -26,9 +26,16 @@ __all__ = ["Measured", "Reference", "Side", "measure", "open_references", "sides
 Reference = Recording | Sequence[Recording]
 """A recording; several (the seeds of one network); or the name of a shipped summary."""
 
-_NOT_RECORDED = (
-    "not in this summary: it keeps rate and balance; simulate the circuit and give its recording for the others"
-)
+_NOT_KEPT = "not in this summary; simulate the circuit and give its recording"
+_CURRENTS_BARRED = "currents of 1 ms and recurrent excitation only, against all excitation in a step"
+_SPIKES_BARRED = "continuous intervals against whole steps, and other least numbers of spikes"
+_BARRED = {
+    "ei_correlation_time": ("ei_own", _CURRENTS_BARRED),
+    "ei_correlation_time_cross": ("ei_cross", _CURRENTS_BARRED),
+    "cv_isi": ("cv", _SPIKES_BARRED),
+    "lv": ("lv", _SPIKES_BARRED),
+}
+"""Statistics that a shipped summary has with another estimator: shown raw, not compared."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ class Measured:
         Of that histogram.
     window : str
         What the estimate says about its window, in its own time.
+    barred : str
+        Why this value may not be compared with a network's, whatever the statistic.
     """
 
     value: float
@@ -71,6 +80,7 @@ class Measured:
     counts: np.ndarray | None = None
     bin_width: float = 0.0
     window: str = ""
+    barred: str = ""
 
 
 @dataclass(frozen=True)
@@ -250,13 +260,16 @@ def sides_of_summary(name: str, keys: Sequence[str], layer: xr.Dataset) -> list[
         if not population.endswith("E"):
             continue
         one = data.sel(population=population)
-        cells = {key: Measured(np.nan, np.nan, np.nan, "", note=_NOT_RECORDED) for key in keys}
+        cells = {key: Measured(np.nan, np.nan, np.nan, "", note=_NOT_KEPT) for key in keys}
         if "rate" in cells:
             cells["rate"] = _shipped_rate(one)
         if "balance_index" in cells and "balance" in one:
             cells["balance_index"] = _shipped_cell(
                 one, "balance", "1", "ratio of means over neurons; no distribution over neurons in this summary"
             )
+        for key, (variable, why) in _BARRED.items():
+            if key in cells and variable in one:
+                cells[key] = _shipped_cell(one, variable, "1", "", barred=why)
         facts = {"time_units": "ms"}
         sides.append(Side(f"{name}: {population}", "summary", population, 1.0, step, cells, facts))
     return sides

@@ -78,7 +78,7 @@ def _note(result: xr.Dataset, one: xr.Dataset) -> str:
     note = (
         f"Value [95 % interval]; {_DELTA}: network minus reference; effect: {_DELTA} over the reference's standard "
         "deviation over neurons; distance: Wasserstein over neurons, in the same unit (floor: what two samples of "
-        "these sizes from one distribution show). Verdicts: "
+        "these sizes from the reference's distribution show). Verdicts: "
         + "; ".join(f"{verdict} = {VERDICTS[verdict]}" for verdict in held)
         + f". Margin {margin:g} of that standard deviation; false discovery rate {fdr:g} % over the whole comparison. "
     )

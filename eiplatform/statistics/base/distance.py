@@ -120,8 +120,8 @@ class Distance:
     value, low, high : float
         Estimate and bootstrap interval over neurons, in the unit of the values.
     floor : float
-        What two samples of these sizes from one distribution would show on average: the bias
-        of the estimate where nothing differs.
+        What two samples of these sizes from the distribution of `b` would show on average: the
+        bias of the estimate where nothing differs.
     p : float
         Share of permutations with at least this distance.
     """
@@ -195,6 +195,8 @@ def distance(
     drawn_b = rng.multinomial(n_b, many / n_b, size=n_bootstrap)
     draws = wasserstein(atoms_a, atoms_b, drawn_a, drawn_b)
     low, high = percentile_interval(value + draws - draws.mean(), level)
+    alike = rng.multinomial(n_a, many / n_b, size=n_bootstrap)
+    floor = np.abs(np.cumsum(alike / n_a - drawn_b / n_b, axis=1)[:, :-1]) @ np.diff(atoms_b)
     pooled, together = _atoms(np.concatenate([a, b]), np.concatenate([np.ones(n_a, dtype=np.int64), counts]))
     fewer = min(n_a, n_b)
     method: Any = "count" if n_a + n_b < _COUNTED else "marginals"
@@ -203,4 +205,4 @@ def distance(
     null = np.abs(apart) @ np.diff(pooled)
     # The observed distance counts as one permutation, which keeps the test exact.
     p = (1 + np.count_nonzero(null >= value * (1 - 1e-12))) / (1 + n_bootstrap)
-    return Distance(value, max(low, 0.0), high, float(null.mean()), float(p))
+    return Distance(value, max(low, 0.0), high, float(floor.mean()), float(p))
