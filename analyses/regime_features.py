@@ -20,6 +20,7 @@ __all__ = [
     "FEATURES",
     "Feature",
     "Template",
+    "counts_in_windows",
     "features_of_population",
     "features_of_summary",
     "local_variation_of_random_steps",
@@ -161,7 +162,7 @@ def features_of_population(
     except TooShortError as error:
         found["irregularity"] = Feature(np.nan, found["irregularity"].draws, f"{error.what}; enough: {error.valid}")
     try:
-        counts = _counts(population, window_ms)
+        counts = counts_in_windows(population, window_ms)
     except TooShortError as error:
         found["synchrony"] = Feature(np.nan, found["synchrony"].draws, f"{error.what}; enough: {error.valid}")
         return found
@@ -180,22 +181,44 @@ def features_of_population(
     return found
 
 
-def _counts(population: Population, window_ms: float) -> FloatArray:
-    """Return spikes per window, shape (sample, window, neuron), of at most MAX_NEURONS neurons."""
+def counts_in_windows(
+    population: Population, window_ms: float, what: str = "synchrony", most: int = MAX_NEURONS
+) -> FloatArray:
+    """Count spikes per step of a network, or per window of a circuit.
+
+    Parameters
+    ----------
+    population : Population
+    window_ms : float
+        Of a circuit; not used for a network.
+    what : str
+        What the counts are for, in messages.
+    most : int
+        Neurons counted, the first ones.
+
+    Returns
+    -------
+    array, shape (sample, window, neuron)
+
+    Raises
+    ------
+    TooShortError
+        With fewer than 50 windows per sample.
+    """
     if population.units == "step":
-        population.require_every_step("synchrony")
-        population.require_time("synchrony", population.n_intervals)
-        dense: FloatArray = population.array("spikes")[:, :, :MAX_NEURONS].astype(np.float64)
+        population.require_every_step(what)
+        population.require_time(what, population.n_intervals)
+        dense: FloatArray = population.array("spikes")[:, :, :most].astype(np.float64)
         return dense
     duration = float(population.data.attrs["duration"])
     windows = int(duration / window_ms + 1e-9)
     if windows < MIN_INTERVALS:
         raise TooShortError(
-            f"synchrony: {windows} windows of {window_ms:.3g} ms are too few",
+            f"{what}: {windows} windows of {window_ms:.3g} ms are too few",
             where=population.name or None,
             valid=f"at least {MIN_INTERVALS}",
         )
-    n = min(int(population.data.attrs["n_neurons"]), MAX_NEURONS)
+    n = min(int(population.data.attrs["n_neurons"]), most)
     ids = population.data["sample"].to_numpy()
     time, neuron = (population.data[name].to_numpy() for name in ("spike_time", "spike_neuron"))
     window = np.floor(time / window_ms + 1e-9).astype(np.int64)
@@ -260,11 +283,12 @@ def templates() -> tuple[list[Template], list[str]]:
             continue
         tau = float(json.loads(data.attrs["parameters"])["tau_ms"])
         state = case.parameters.get("state")
-        prefix = f"state {state}" if state else f"{name.rsplit('-', 1)[1]} %"
-        found += [
-            Template(case.circuit, f"{prefix}, {population}", tau, data.sel(population=population))
-            for population in data["population"].values.astype(str)
-        ]
+        percent = name.rsplit("-", 1)[1]
+        for population in data["population"].values.astype(str):
+            if state is None:
+                found.append(Template(case.circuit, f"{percent} %, {population}", tau, data.sel(population=population)))
+            elif population == "E":  # Brunel's E and I are statistically identical by construction
+                found.append(Template(case.circuit, f"state {state}", tau, data.sel(population=population)))
     if not found:
         raise StatisticError("no shipped summary is installed", remedy="make reference")
     return found, absent

@@ -21,7 +21,7 @@ from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.population import Population
 from eiplatform.store.reader import recordings_below
 
-__all__ = ["Measured", "Reference", "Side", "measure", "open_references", "sides_of", "sides_of_summary"]
+__all__ = ["Measured", "Reference", "Side", "as_seeds", "measure", "open_references", "sides_of", "sides_of_summary"]
 
 Reference = Recording | Sequence[Recording]
 """A recording; several (the seeds of one network); or the name of a shipped summary."""
@@ -297,7 +297,7 @@ def _shipped_rate(one: xr.Dataset) -> Measured:
     return _shipped_cell(one, "rate", "Hz", "", seeds=(edges[held] + width / 2,), counts=counts[held], bin_width=width)
 
 
-def open_references(to: Sequence[str | Path], *, partial: bool = False, as_seeds: bool = False) -> list[Reference]:
+def open_references(to: Sequence[str | Path], *, partial: bool = False) -> list[Recording]:
     """Turn what a user names into references.
 
     Parameters
@@ -306,21 +306,18 @@ def open_references(to: Sequence[str | Path], *, partial: bool = False, as_seeds
         Each a recording, a directory of recordings, or the name of a shipped summary.
     partial : bool
         Take what is complete of interrupted recordings.
-    as_seeds : bool
-        All recordings together are the seeds of one network.
 
     Returns
     -------
-    list of Reference
+    list of str or DataTree
+        Names of summaries, and open recordings.
 
     Raises
     ------
     StoreError, UnknownNameError
         If there is no such recording or summary.
-    ConfigError
-        If circuits are given as seeds.
     """
-    found: list[Reference] = []
+    found: list[Recording] = []
     for place in to:
         name = str(place)
         if name in CASES and not Path(place).exists():
@@ -330,11 +327,22 @@ def open_references(to: Sequence[str | Path], *, partial: bool = False, as_seeds
             raise UnknownNameError(f"no recording and no shipped summary '{name}'{suggest(name, CASES)}", valid=CASES)
         else:
             found += [eiplatform.open(recording, partial=partial) for recording in recordings_below(place)]
-    if not as_seeds:
-        return found
-    trees = [reference for reference in found if isinstance(reference, xr.DataTree)]
-    for tree in trees:
-        if tree.attrs["source"]["kind"] != "network":
-            where = tree.attrs["path"]
-            raise ConfigError("only networks are given as seeds; a circuit's seeds are its samples", where=where)
-    return [*(reference for reference in found if isinstance(reference, str)), *([trees] if trees else [])]
+    return found
+
+
+def as_seeds(references: Sequence[Recording]) -> list[Reference]:
+    """Join all networks among references into one, whose seeds they are; summaries stay.
+
+    Raises
+    ------
+    ConfigError
+        If one is of a circuit, whose seeds are its samples.
+    """
+    trees: list[Recording] = []
+    for reference in references:
+        if isinstance(reference, xr.DataTree):
+            if reference.attrs["source"]["kind"] != "network":
+                where = reference.attrs["path"]
+                raise ConfigError("only networks are given as seeds; a circuit's seeds are its samples", where=where)
+            trees.append(reference)
+    return [*(reference for reference in references if isinstance(reference, str)), *([trees] if trees else [])]

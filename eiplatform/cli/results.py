@@ -90,13 +90,14 @@ def analyse(
     Parameters
     ----------
     name : str
-        balance, comparison, distributions, learning, lesions, reference_check or traces.
+        balance, balance_across_depth, comparison, distributions, gain_modulation, learning, lesions,
+        reference_check, regime_scorecard, timescales or traces.
     inputs : list[Path]
         Recordings (or a directory of recordings); for learning the training directory.
     out : Path
         Result file, e.g. balance.nc.
     null : list[Path]
-        For balance: recordings of untrained networks, e.g. --null rec/untrained-*.
+        For balance and balance_across_depth: recordings of untrained networks, e.g. --null rec/untrained-*.
     partial : bool
         Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
@@ -161,13 +162,14 @@ def compare(
     """
     import eiplatform
     from analyses import comparison
-    from analyses.sides import open_references
+    from analyses.sides import as_seeds, open_references
     from eiplatform.files import claim_file
     from eiplatform.store.reader import recordings_below
 
     claim_file(out, overwrite=overwrite)
     own = [eiplatform.open(found, partial=partial) for found in recordings_below(recording)]
-    references = open_references(to, partial=partial, as_seeds=seeds)
+    found = open_references(to, partial=partial)
+    references = as_seeds(found) if seeds else found
     result = comparison.run(own, references, statistics=only, margin=margin, n_bootstrap=bootstrap, seed=seed)
     return _finish(result, out, json)
 
