@@ -24,6 +24,7 @@ __all__ = [
     "features_of_population",
     "features_of_summary",
     "local_variation_of_random_steps",
+    "own_fano",
     "shared_variance",
     "templates",
 ]
@@ -87,6 +88,24 @@ def local_variation_of_random_steps(p: npt.ArrayLike) -> FloatArray:
     bracket = np.where(q < 1e-3, q**2 / 2 + q**3 / 3, -np.log(safe) - q)
     value = 1.0 - 2.0 * safe + 2.0 * (safe / q) ** 2 * bracket
     return np.where(inside, value, np.where(p <= 0, 1.0, 0.0))
+
+
+def own_fano(rate_hz: npt.ArrayLike, local_variation: npt.ArrayLike, window_ms: float) -> FloatArray:
+    """Return about the Fano factor of one neuron in a window, from its rate and local variation.
+
+    It falls from 1 - r T in short windows to CV^2 in long ones; between them
+    CV^2 + (1 - CV^2) exp(-r T / (1 - CV^2)), with CV^2 = 2 LV / (3 - LV) as in a gamma train.
+
+    Examples
+    --------
+    >>> own_fano(20.0, 1.0, 10.0), own_fano(20.0, 0.5, 1e6).round(3)
+    (array(1.), np.float64(0.4))
+    """
+    variation = np.minimum(np.asarray(local_variation, dtype=np.float64), 1.0)
+    square = 2 * variation / (3 - variation)
+    left = 1.0 - square
+    found: FloatArray = square + left * np.exp(-np.asarray(rate_hz) * window_ms * 1e-3 / np.maximum(left, 1e-12))
+    return np.asarray(found)
 
 
 def shared_variance(counts: npt.NDArray[np.generic]) -> FloatArray:
@@ -235,8 +254,8 @@ def features_of_summary(
     """Read the features of one population off its shipped summary.
 
     The covariance in a window T follows from the spectrum S of the population's rate relative to
-    Poisson: var/mean of counts in T is 2 T times the integral of S sinc^2(f T), and var/mean - LV
-    (for a neuron's own variance, which hardly matters) over N - 1 is the covariance per spike.
+    Poisson: var/mean of counts in T is 2 T times the integral of S sinc^2(f T); less that of a
+    single neuron (:func:`own_fano`), over N - 1, it is the covariance per spike.
 
     Parameters
     ----------
@@ -262,7 +281,7 @@ def features_of_summary(
     # Frequencies above those kept count as Poisson: their part of the integral of sinc^2.
     share = 2 * window_ms * 1e-3 * (frequency[1] - frequency[0]) * weight
     fano = 1.0 + float((share * (spectrum[0] - 1.0)).sum())
-    covariance = (fano - min(variation, 1.0)) / (n - 1)
+    covariance = (fano - float(own_fano(rate, variation, window_ms))) / (n - 1)
     error = float(np.sqrt(((share * spectrum[1]) ** 2).sum())) / (n - 1)
     return {
         "log_rate": Feature(float(np.log(rate)), np.log(np.maximum(drawn(rate, float(std["rate"])), 1e-12))),

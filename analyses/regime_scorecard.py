@@ -31,7 +31,7 @@ from eiplatform.statistics import summarise
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.population import Population
 
-__all__ = ["CUTS", "place", "run"]
+__all__ = ["CUTS", "place", "responses", "run"]
 
 CUTS = {"tight_residual": 0.1, "tracking": 0.5, "detailed": 0.1}
 """Conventions: |beta| below which the residual is tight (Ahmadian & Miller 2021); the correlation over
@@ -342,7 +342,7 @@ def _stabilised(
                 where="perturbation",
                 valid=circuits or "a circuit's",
             )
-        free, frozen, told = _responses(data, n_bootstrap, seed)
+        free, frozen, told = responses(data, n_bootstrap, seed)
         falls[:] = (free < 0).mean()
         if frozen is not None:
             lost[:] = ((free < 0) & (frozen >= 0)).mean()
@@ -364,8 +364,23 @@ def _protocol(path: Path) -> xr.Dataset:
     return xr.load_dataset(path, engine="h5netcdf")
 
 
-def _responses(data: xr.Dataset, n_bootstrap: int, seed: int) -> tuple[FloatArray, FloatArray | None, str]:
-    """Return draws of the mean response of I to the smallest rise of its drive, free and with E frozen."""
+def responses(data: xr.Dataset, n_bootstrap: int, seed: int) -> tuple[FloatArray, FloatArray | None, str]:
+    """Return draws of the mean response of I to the smallest rise of its drive, free and with E frozen.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Of :func:`eiplatform.microcircuits.protocols.run_protocol`, at least two seeds.
+    n_bootstrap, seed : int
+        Draws of Student's t about the mean over seeds.
+
+    Returns
+    -------
+    free, frozen : array, shape (draw,)
+        In Hz; frozen is None where that was not simulated.
+    told : str
+        The means, in words.
+    """
     rng = np.random.default_rng(np.random.SeedSequence([seed, 7]))
     rise = float(data["level"].where(data["level"] > 0).min())
     found: list[FloatArray | None] = []

@@ -24,8 +24,8 @@ def caption(result: xr.Dataset) -> str:
     missing = f" Not placed: {'; '.join(reasons)}." if reasons else ""
     return (
         f"Share of draws (n = {result.attrs['n_bootstrap']}) nearest to each regime; none: within tolerance of "
-        f"no regime; Poisson: like independent random spiking. Rests on {features}. Tight and loose in the sense of the residual "
-        f"(|beta| < {result.attrs['cut_tight_residual']:g}) and tracking in time (correlation from "
+        f"no regime; Poisson: like independent random spiking. Rests on {features}. Tight and loose in the sense of "
+        f"the residual (|beta| < {result.attrs['cut_tight_residual']:g}) and tracking in time (correlation from "
         f"{result.attrs['cut_tracking']:g}, detailed from {result.attrs['cut_detailed']:g} own minus other). "
         f"Not used: {result.attrs['excluded']}.{missing}"
     )

@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from figures.style import COLOURS, figure, letters, points_with_intervals
 
 ANALYSIS = "timescales"
+SHOWN = 8.0
+"""Longest lag drawn, in membrane time constants."""
 SIGNALS = {
     "current_exc": ("excitation", "exc", "o"),
     "current_inh": ("inhibition", "inh", "s"),
@@ -34,10 +36,10 @@ def caption(result: xr.Dataset) -> str:
     missing = f" Missing: {'; '.join(notes)}." if notes else ""
     return (
         f"Time scales (n = up to {int(result['n_samples'].max())} samples, mean over neurons). First row: "
-        "autocorrelation over time, lags in membrane time constants of each population. Below, left: integral of the "
-        "autocorrelation to its first zero, in membrane time constants, with "
-        f"{100 * result.attrs['level']:.0f} % bootstrap over samples; right: cross-correlation of the population's mean "
-        "excitation and inhibition (a positive lag: inhibition follows)."
+        f"autocorrelation over time, lags up to {SHOWN:g} membrane time constants of each population. Below, left: "
+        "integral of the autocorrelation to its first zero, in membrane time constants, with "
+        f"{100 * result.attrs['level']:.0f} % bootstrap over samples; right: cross-correlation of the population's "
+        "mean excitation and inhibition (a positive lag: inhibition follows)."
         f"{missing}"
     )
 
@@ -57,10 +59,10 @@ def table(result: xr.Dataset) -> pd.DataFrame:
         {"value": result["autocorrelation"], "at": (result["lag_time"] / tau).broadcast_like(result["autocorrelation"])}
     )
     rows = curve.to_dataframe().reset_index().drop(columns="lag").assign(panel="autocorrelation")
-    parts.append(rows.dropna(subset=["value"]))
+    parts.append(rows[rows["at"] <= SHOWN])
     cross = xr.Dataset({"value": result["cross_correlation"], "at": result["cross_lag"] * result["dt"] / tau})
     rows = cross.to_dataframe().reset_index().drop(columns="cross_lag").assign(panel="cross", signal="E to I")
-    parts.append(rows.dropna(subset=["value"]))
+    parts.append(rows[rows["at"].abs() <= SHOWN])
     names = ["panel", "layer", "signal", "at", "value", "low", "high"]
     return pd.concat(parts, ignore_index=True)[names].dropna(subset=["value"])
 
@@ -68,7 +70,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 def draw(table: pd.DataFrame) -> Figure:
     """Draw one autocorrelation panel per layer, then time scales and cross-correlations."""
     layers = list(dict.fromkeys(table["layer"]))
-    columns = max(2, min(4, len(layers)))
+    columns = 3
     lines = -(-len(layers) // columns)
     made, axes = figure(lines + 1, columns, height_mm=20 + 45 * (lines + 1))
     for ax, layer in zip(axes, layers, strict=False):
@@ -78,8 +80,8 @@ def draw(table: pd.DataFrame) -> Figure:
             ]
             ax.plot(rows["at"], rows["value"], color=COLOURS[colour], label=word)
         ax.axhline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-        ax.set_xlabel("lag (membrane time constants)")
-        ax.set_title(fill(layer, 28))
+        ax.set_xlabel("lag\n(membrane time constants)")
+        ax.set_title(fill(layer, 22))
     axes[0].set_ylabel("autocorrelation")
     axes[0].legend(loc="best")
     for ax in axes[len(layers) : lines * columns]:
@@ -100,8 +102,7 @@ def draw(table: pd.DataFrame) -> Figure:
     last[1].axvline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
     last[1].set_xlabel("lag of inhibition\n(membrane time constants)")
     last[1].set_ylabel("E-I correlation")
-    last[1].legend(loc="best")
-    for ax in last[2:]:
-        ax.set_visible(False)
+    last[2].legend(*last[1].get_legend_handles_labels(), loc="center left")
+    last[2].set_axis_off()
     letters([*axes[: len(layers)], *last[:2]])
     return made

@@ -87,12 +87,17 @@ def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
     -------
     list of Table
     """
+    from eiplatform.report import profiles
     from eiplatform.report.compared import comparison_tables
 
     makers = {
         "learning": _learning,
         "balance": _balance,
+        "balance_across_depth": profiles.depth_tables,
+        "gain_modulation": profiles.gain_tables,
+        "timescales": profiles.timescale_tables,
         "comparison": comparison_tables,
+        "regime_scorecard": profiles.regime_tables,
         "reference_check": _reference_check,
         "lesions": _lesions,
     }
