@@ -9,7 +9,21 @@ from typing import Any
 import xarray as xr
 
 import eiplatform
-from analyses import ANALYSES, balance, comparison, distributions, learning, lesions, reference_check, traces
+from analyses import (
+    ANALYSES,
+    balance,
+    balance_across_depth,
+    comparison,
+    distributions,
+    gain_modulation,
+    learning,
+    lesions,
+    reference_check,
+    regime_scorecard,
+    timescales,
+    traces,
+)
+from analyses.sides import open_references
 from eiplatform.errors import ConfigError, choose
 from eiplatform.store.reader import recordings_below
 
@@ -33,9 +47,10 @@ def run_by_name(
     name : str
         A key of :data:`analyses.ANALYSES`.
     inputs : sequence of Path
-        Recordings or directories of recordings; for ``learning`` one training directory.
+        Recordings or directories of recordings; for ``learning`` one training directory; for
+        ``regime_scorecard`` also names of shipped summaries and a ``protocol.nc`` of perturb-I.
     nulls : sequence of Path
-        For ``balance``: null recordings, or directories of them.
+        For ``balance`` and ``balance_across_depth``: null recordings, or directories of them.
     partial : bool
         Take what is complete of interrupted or damaged recordings; the result says so.
     n_bootstrap, seed : int
@@ -52,8 +67,10 @@ def run_by_name(
         If the inputs do not fit it.
     """
     choose(name, ANALYSES, "analysis")
-    if nulls and name != "balance":
-        raise ConfigError(f"the analysis '{name}' takes no null", valid="--null goes with balance")
+    if nulls and name not in ("balance", "balance_across_depth"):
+        raise ConfigError(
+            f"the analysis '{name}' takes no null", valid="--null goes with balance and balance_across_depth"
+        )
     asked = {option: value for option, value in balancing.items() if value is not None}
     if asked and name != "balance":
         raise ConfigError(f"the analysis '{name}' takes no --{min(asked)}", valid=f"--{min(asked)} goes with balance")
@@ -63,18 +80,34 @@ def run_by_name(
         raise ConfigError(f"the analysis '{name}' takes one input, {len(inputs)} were given")
     if name == "learning":
         return learning.run(inputs[0])
+    options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed}
+    if name == "regime_scorecard":
+        protocols = [path for path in inputs if path.suffix == ".nc" and path.is_file()]
+        if len(protocols) > 1:
+            raise ConfigError("one perturbation at a time", where=", ".join(map(str, protocols)))
+        places = open_references([path for path in inputs if path not in protocols], partial=partial)
+        return regime_scorecard.run(places, perturbation=protocols[0] if protocols else None, **options)
+    if name == "comparison" and len(inputs) > 1:
+        own = [eiplatform.open(recording, partial=partial) for recording in recordings_below(inputs[0])]
+        return comparison.run(own, open_references(inputs[1:], partial=partial), **options)
     found = [recording for path in inputs for recording in recordings_below(path)]
+    null_trees = [eiplatform.open(each, partial=partial) for null in nulls for each in recordings_below(null)]
     if name == "balance":
-        null_trees = [eiplatform.open(each, partial=partial) for null in nulls for each in recordings_below(null)]
         tree = eiplatform.open(inputs[0], partial=partial)
-        return balance.run(tree, null_trees, n_bootstrap=n_bootstrap, seed=seed, **asked)
+        return balance.run(tree, null_trees, **options, **asked)
     recordings = [eiplatform.open(recording, partial=partial) for recording in found]
+    if name == "balance_across_depth":
+        return balance_across_depth.run(recordings, null_trees, **options)
+    if name == "gain_modulation":
+        return gain_modulation.run(recordings, **options)
+    if name == "timescales":
+        return timescales.run(recordings, **options)
     if name == "comparison":
         if len(recordings) < 2:
             raise ConfigError("the analysis 'comparison' takes a network and at least one circuit")
-        return comparison.run(recordings[0], recordings[1:], n_bootstrap=n_bootstrap, seed=seed)
+        return comparison.run(recordings[0], recordings[1:], **options)
     if name == "lesions":
-        return lesions.run(recordings, n_bootstrap=n_bootstrap, seed=seed)
+        return lesions.run(recordings, **options)
     if name == "distributions":
         return distributions.run(recordings)
     return reference_check.run(recordings) if name == "reference_check" else traces.run(recordings)

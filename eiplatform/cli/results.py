@@ -93,13 +93,15 @@ def analyse(
     Parameters
     ----------
     name : str
-        balance, comparison, distributions, learning, lesions, reference_check or traces.
+        balance, balance_across_depth, comparison, distributions, gain_modulation, learning, lesions,
+        reference_check, regime_scorecard, timescales or traces.
     inputs : list[Path]
         Recordings (or a directory of recordings); for learning the training directory.
     out : Path
         Result file, e.g. balance.nc.
     null : list[Path]
-        For balance: null recordings of one kind, or a directory of them (eiplatform record --null).
+        For balance and balance_across_depth: null recordings of one kind, or a directory of them
+        (eiplatform record --null), e.g. --null rec/untrained-*.
     surrogates : str
         For balance, instead of null recordings: shift-time:20, shuffle-neurons:20 or poisson:20.
     interval : str
@@ -131,21 +133,35 @@ def compare(
     *,
     to: Annotated[list[Path], Many],
     out: Path,
+    seeds: Annotated[bool, Flag] = False,
+    margin: float = 0.5,
+    only: Annotated[list[str] | None, Many] = None,
+    partial: Annotated[bool, Flag] = False,
     bootstrap: int = 1000,
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
-    """Set every layer of a network beside cortical circuits.
+    """Set every layer of a network beside cortical circuits, or beside other networks.
 
     Parameters
     ----------
     recording : Path
-        Of a network that ran for some hundred steps (eiplatform record --steps 240).
+        Of a network that ran for some hundred steps (eiplatform record --steps 240), or a directory of
+        recordings, its seeds.
     to : list[Path]
-        Recordings of circuits.
+        Recordings of circuits or networks, directories of recordings, or names of shipped summaries
+        (brunel-2000-C, potjans-diesmann-2014-10, ...).
     out : Path
         Result file, e.g. comparison.nc.
+    seeds : bool
+        The networks in --to are seeds of one: a single reference.
+    margin : float
+        Largest difference that counts as none, in units of the reference's spread over neurons.
+    only : list[str]
+        Keys of statistics (default: all).
+    partial : bool
+        Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
         Bootstrap draws.
     seed : int
@@ -155,11 +171,18 @@ def compare(
     json : bool
         Print the result's tables as JSON.
     """
+    import eiplatform
     from analyses import comparison
+    from analyses.sides import as_seeds, open_references
     from eiplatform.files import claim_file
+    from eiplatform.store.reader import recordings_below
 
     claim_file(out, overwrite=overwrite)
-    return _finish(comparison.run(recording, to, n_bootstrap=bootstrap, seed=seed), out, json)
+    own = [eiplatform.open(found, partial=partial) for found in recordings_below(recording)]
+    found = open_references(to, partial=partial)
+    references = as_seeds(found) if seeds else found
+    result = comparison.run(own, references, statistics=only, margin=margin, n_bootstrap=bootstrap, seed=seed)
+    return _finish(result, out, json)
 
 
 def figures(

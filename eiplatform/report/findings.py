@@ -92,10 +92,16 @@ def _comparison(result: xr.Dataset) -> list[str]:
         for statistic in defined(result, ("ei_correlation_time",), "difference"):
             one = result.sel(statistic=statistic, reference=reference)
             names = one["population"].values.astype(str)
-            up = names[(one["difference_low"] > 0).values].tolist()
-            down = names[(one["difference_high"] < 0).values].tolist()
-            parts.append(f"{one['label'].item()}: above in {_names(up)}, below in {_names(down)}")
-        sentences.append(f"Against {reference} (interval of the difference excludes 0): {'; '.join(parts)}.")
+            differs = ((one["q"] <= result.attrs["fdr"]) & (one["verdict"] != "equivalent")).values
+            up = names[differs & (one["difference"] > 0).values].tolist()
+            down = names[differs & (one["difference"] < 0).values].tolist()
+            parts.append(f"{one['label'].item()} above in {_names(up)}, below in {_names(down)}")
+        verdicts, counts = np.unique(result["verdict"].sel(reference=reference).values, return_counts=True)
+        told = {str(verdict): int(count) for verdict, count in zip(verdicts, counts, strict=True)}
+        told.pop("not compared", None)
+        parts.append(", ".join(f"{count} {verdict}" for verdict, count in told.items()) or "nothing is comparable")
+        rate = f"{100 * result.attrs['fdr']:g} %"
+        sentences.append(f"Against {reference} (false discovery rate {rate}; layers x statistics): {'; '.join(parts)}.")
     return sentences
 
 

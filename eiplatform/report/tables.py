@@ -99,10 +99,17 @@ def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
     -------
     list of Table
     """
+    from eiplatform.report import profiles
+    from eiplatform.report.compared import comparison_tables
+
     makers = {
         "learning": _learning,
         "balance": _balance,
-        "comparison": _comparison,
+        "balance_across_depth": profiles.depth_tables,
+        "gain_modulation": profiles.gain_tables,
+        "timescales": profiles.timescale_tables,
+        "comparison": comparison_tables,
+        "regime_scorecard": profiles.regime_tables,
         "reference_check": _reference_check,
         "lesions": _lesions,
     }
@@ -175,53 +182,6 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         note += f" Not defined here: {labels} ({'; '.join(reasons)})."
     title = f"Balance of '{result.attrs['label']}'" + (" against its null" if "null" in result else "")
     yield Table(title, ("statistic", *populations), tuple(rows), note)
-
-
-def _comparison(result: xr.Dataset) -> Iterable[Table]:
-    populations = [str(name) for name in result["population"].values]
-    shown = defined(result, result["statistic"].values.tolist(), "difference")
-    for index, reference in enumerate(result["reference"].values):
-        rows = []
-        for statistic in shown:
-            one = result.sel(statistic=statistic, reference=reference)
-            row = [str(one["label"].item())]
-            for population in populations:
-                data = one.sel(population=population)
-                text = _cell(data)
-                if np.isfinite(data["difference"]):
-                    text += f"\n\N{GREEK CAPITAL LETTER DELTA} {_cell(data, 'difference', ('', '_low', '_high'))}"
-                row.append(text)
-            spread = float(one["ceiling"])
-            row.append(_cell(one, "reference_") + (f"\nseed range {_number(spread)}" if np.isfinite(spread) else ""))
-            rows.append(tuple(row))
-        note = (
-            f"Value [95 % interval]; \N{GREEK CAPITAL LETTER DELTA}: network minus circuit. Network: "
-            f"n = {int(result['n_samples'].max())} images. Circuit: n = "
-            f"{int(result['reference_n_samples'].max())} seeds, "
-            "and how far its own seeds differ (seed range). Currents of the circuit are averaged over "
-            f"{float(result['interval_ms'][index]):g} ms, one network step by the assumption that both membranes "
-            "forget "
-            "equally. E/I ratio and balance index depend on in-degree and on how constant drive is counted: read them "
-            "beside both, not as a distance."
-        )
-        title = f"'{result.attrs['label']}' against {reference}"
-        yield Table(title, ("statistic", *populations, str(reference)), tuple(rows), note)
-    left_out = []
-    for statistic in result["statistic"].values:
-        if statistic in shown:
-            continue
-        one = result.sel(statistic=statistic)
-        notes = sorted({str(note) for note in one["note"].values.ravel() if note})
-        reason = "; ".join(notes) if bool(one["comparable"]) else str(one["reason"].item())
-        network = ", ".join(f"{name}: {_number(float(one['value'].sel(population=name)))}" for name in populations)
-        circuit = ", ".join(
-            f"{name}: {_number(float(value))}"
-            for name, value in zip(result["reference"].values, one["reference_value"].values, strict=True)
-        )
-        left_out.append((str(one["label"].item()), reason, network, circuit))
-    if left_out:
-        columns = ("statistic", "reason", "network", "circuit")
-        yield Table("Not compared, and why", columns, tuple(left_out), "Raw values, each in its own unit.")
 
 
 def _reference_check(result: xr.Dataset) -> Iterable[Table]:

@@ -69,7 +69,9 @@ def summary(path: Path, **options: object) -> xr.Dataset:
 
 def test_every_statistic_is_the_same_in_small_blocks(store: Path, request: pytest.FixtureRequest) -> None:
     whole = summary(store)
-    assert np.isfinite(whole["value"]).all() and np.isfinite(whole["low"]).all()
+    defined = np.isfinite(whole["value"].values) & np.isfinite(whole["low"].values)
+    assert defined.all(axis=0).sum() >= 40  # of 61; the others say why they have no value
+    assert (defined | (whole["note"].values != "")).all()
     request.getfixturevalue("tiny")
     found = summary(store)
     for name in NUMBERS:
