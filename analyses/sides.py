@@ -14,7 +14,7 @@ import xarray as xr
 import eiplatform
 from analyses.inputs import Recording, label_of, spiking
 from analyses.matching import match_time, step_in_ms
-from eiplatform.errors import ConfigError, StatisticError, TooShortError, UnknownNameError, suggest
+from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise, summarise_seeds
 from eiplatform.statistics.base.moments import FloatArray
@@ -113,13 +113,13 @@ class Side:
 
 
 def _per_neuron(population: Population, key: str) -> tuple[FloatArray, str]:
-    """Return the defined values per neuron, and the window; empty where the statistic cannot be computed."""
+    """Return the defined values per neuron, and the window; empty where it cannot be computed or neurons have none."""
     entry = STATISTICS[key]
-    if population.missing(entry.needs):
+    if population.missing(entry.needs) or entry.level == "population":
         return np.zeros(0), ""
     try:
         estimate = entry.estimate(population)
-    except TooShortError:
+    except (TooShortError, NotApplicableError):
         return np.zeros(0), ""
     values = estimate.unit.per_neuron()
     return values[np.isfinite(values)], str(estimate.attrs.get("window", ""))
