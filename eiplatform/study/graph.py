@@ -120,27 +120,31 @@ def expand(study: Study) -> Graph:
         If a step takes one that does not exist.
     """
     found: dict[str, list[Step]] = {}
+    tasks: dict[str, Task] = {}
     for name, raw in study.steps.items():
         where = f"{study.file.name}: steps.{name}"
         over = raw.get("over", [])
-        over = [over] if isinstance(over, str) else over
-        for axis in over if isinstance(over, list) else []:
+        over = [over] if isinstance(over, str) else list(over)
+        for axis in over:
             choose(str(axis), study.axes, "axis", where=f"{where}.over")
-        axes = {str(axis): study.axes[str(axis)] for axis in over} if isinstance(over, list) else {}
+        axes = {str(axis): study.axes[str(axis)] for axis in over}
+        tasks[name] = parse_task(study, name, {axis: values[0] for axis, values in axes.items()})
+        for axis, values in tasks[name].where.items():
+            choose(axis, axes, "axis of this step", where=f"{where}.where")
+            axes[axis] = tuple(value for value in axes[axis] if value in values)
         found[name] = []
         for chosen in product(*axes.values()):
             values = dict(zip(axes, chosen, strict=True))
             ending = "-".join(map(str, chosen))
             if "/" in ending or ending.startswith("."):
                 raise ConfigError(f"'{ending}' cannot name a folder", where=f"{study.file.name}: axes")
-            found[name].append(
-                Step(f"{name}/{ending}" if ending else name, name, parse_task(study, name, values), values)
-            )
+            task = parse_task(study, name, values)
+            found[name].append(Step(f"{name}/{ending}" if ending else name, name, task, values))
         if len({step.id for step in found[name]}) < len(found[name]):
             raise ConfigError("two instances have one name", where=where, remedy="change the values of its axes")
-    _check_order(study, found)
+    _check_order(study, tasks)
     steps: dict[str, Step] = {}
-    for name in TopologicalSorter({name: _taken(steps_[0].task) for name, steps_ in found.items()}).static_order():
+    for name in TopologicalSorter({name: _taken(task) for name, task in tasks.items()}).static_order():
         for step in found[name]:
             steps[step.id] = Step(step.id, name, step.task, step.values, _sources(study, step, found))
     return Graph(study, steps)
@@ -150,15 +154,15 @@ def _taken(task: Task) -> list[str]:
     return [name.partition(":")[0] for names in task.references().values() for name in names]
 
 
-def _check_order(study: Study, found: Mapping[str, list[Step]]) -> None:
+def _check_order(study: Study, tasks: Mapping[str, Task]) -> None:
     """Raise for a step that takes one that does not exist or cannot be taken, and for a cycle."""
-    for name, steps in found.items():
-        task, where = steps[0].task, f"{study.file.name}: steps.{name}"
+    for name, task in tasks.items():
+        where = f"{study.file.name}: steps.{name}"
         for place, references in task.references().items():
             for reference in references:
                 other, colon, part = reference.partition(":")
                 choose(other, study.steps, "step", where=f"{where}.{place}")
-                taken = found[other][0].task
+                taken = tasks[other]
                 if taken.kind not in _TAKES[task.kind, place]:
                     raise ConfigError(
                         f"'{other}' is of kind {taken.kind}",
@@ -169,7 +173,7 @@ def _check_order(study: Study, found: Mapping[str, list[Step]]) -> None:
                     recorded = taken.record if isinstance(taken, TrainTask) and isinstance(task, AnalyseTask) else {}
                     choose(part, recorded, "recording made while training", where=f"{where}.{place}")
     try:
-        TopologicalSorter({name: _taken(steps[0].task) for name, steps in found.items()}).prepare()
+        TopologicalSorter({name: _taken(task) for name, task in tasks.items()}).prepare()
     except CycleError as error:
         raise ConfigError(
             f"the steps wait for each other: {' <- '.join(error.args[1])}", where=study.file.name
@@ -193,7 +197,7 @@ def _sources(study: Study, step: Step, found: Mapping[str, list[Step]]) -> dict[
                 raise ConfigError(
                     f"'{other}' has {len(fitting)} instances here, and one is needed",
                     where=f"{study.file.name}: steps.{step.name}.{place}",
-                    remedy=f"over: {list(fitting[0].values)}",
+                    remedy=f"say over which axes: {list(fitting[0].values)}" if fitting else "see 'where' of both",
                 )
             taken += [Source(candidate.id, part) for candidate in fitting]
         sources[place] = tuple(taken)

@@ -70,10 +70,13 @@ class Task(_Frozen):
     over : tuple of str
         Axes of the study; the step is taken once for every combination of their values, which stand
         in place of ``{axis}`` in its texts.
+    where : dict of str to tuple
+        Values of axes to which the step is restricted.
     """
 
     kind: str
     over: Names = ()
+    where: dict[str, tuple[Scalar, ...]] = {}
 
     def references(self) -> dict[str, tuple[str, ...]]:
         """Return the names of the steps that this one takes something from, by field."""
