@@ -133,8 +133,8 @@ def run(
     variables |= _contrasts(values, null, circuits, level)
     coords |= {"of": ["trained", "change"], "pair": [f"{a} - {b}" for a, b in combinations(circuits, 2)]}
     result = xr.Dataset(variables, coords=coords)
-    result = result.merge(reference_table(references, keys))
-    result = result.merge(approach(values, null, result, _DIMS, level))
+    result = result.merge(reference_table(references, keys), compat="no_conflicts")
+    result = result.merge(approach(values, null, result, _DIMS, level), compat="no_conflicts")
     return result.assign_attrs(
         analysis="ei_versus_bn",
         level=level,
@@ -164,7 +164,7 @@ def keys_of(statistics: Sequence[str] | None) -> list[str]:
 
 
 def stacked(trees: Any, populations: Sequence[str], keys: Sequence[str]) -> np.ndarray:
-    """Return every statistic of nested lists of recordings, shape (..., population, statistic); NaN where there is none."""
+    """Return every statistic of nested lists of recordings (None: NaN), shape (..., population, statistic)."""
     if isinstance(trees, list):
         return np.stack([stacked(part, populations, keys) for part in trees])
     found = np.full((len(populations), len(keys)), np.nan)

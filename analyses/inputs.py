@@ -13,7 +13,17 @@ import eiplatform
 from eiplatform.errors import ConfigError
 from eiplatform.statistics import populations_of
 
-__all__ = ["Recording", "describe_inputs", "excitatory", "label_of", "open_kind", "opened", "samples_of", "setting_of", "spiking"]
+__all__ = [
+    "Recording",
+    "describe_inputs",
+    "excitatory",
+    "label_of",
+    "open_kind",
+    "opened",
+    "samples_of",
+    "setting_of",
+    "spiking",
+]
 
 
 Recording = str | Path | xr.DataTree

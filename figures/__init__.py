@@ -33,6 +33,8 @@ FIGURES: dict[str, str] = {
     "current_traces": "traces",
     "comparison_with_cortex": "comparison",
     "lesion_dose_response": "lesions",
+    "ei_versus_bn": "ei_versus_bn",
+    "balance_emergence": "balance_emergence",
 }
 """Every figure and the analysis whose result it draws."""
 

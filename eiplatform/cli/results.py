@@ -79,6 +79,7 @@ def analyse(
     *,
     out: Path,
     null: Annotated[list[Path] | None, Many] = None,
+    statistics: Annotated[list[str] | None, Many] = None,
     partial: Annotated[bool, Flag] = False,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -90,13 +91,17 @@ def analyse(
     Parameters
     ----------
     name : str
-        balance, comparison, distributions, learning, lesions, reference_check or traces.
+        balance, balance_emergence, comparison, distributions, ei_versus_bn, learning, lesions, reference_check or
+        traces.
     inputs : list[Path]
-        Recordings (or a directory of recordings); for learning the training directory.
+        Recordings (or a directory of recordings); for learning the training directory; for balance_emergence and
+        ei_versus_bn also summaries of circuits (data/reference/*.nc).
     out : Path
         Result file, e.g. balance.nc.
     null : list[Path]
-        For balance: recordings of untrained networks, e.g. --null rec/untrained-*.
+        For balance and ei_versus_bn: recordings of untrained networks, e.g. --null rec/untrained-*.
+    statistics : list[str]
+        For balance, balance_emergence and ei_versus_bn: keys (default: all that were recorded).
     partial : bool
         Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
@@ -112,7 +117,9 @@ def analyse(
     from eiplatform.files import claim_file
 
     claim_file(out, overwrite=overwrite)
-    result = run_by_name(name, inputs, null or [], partial=partial, n_bootstrap=bootstrap, seed=seed)
+    result = run_by_name(
+        name, inputs, null or [], partial=partial, n_bootstrap=bootstrap, seed=seed, statistics=statistics
+    )
     return _finish(result, out, json)
 
 

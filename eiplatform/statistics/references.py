@@ -20,7 +20,9 @@ def _ratio(summary: xr.Dataset) -> xr.DataArray:
     mean = exc.sel(over_seeds="mean") / inh.sel(over_seeds="mean")
     # Both rise and fall together over seeds; the interval of their difference over E is that of the ratio.
     low, high = (1 / (1 - summary["balance"].sel(over_seeds=end)) for end in ("low", "high"))
-    ratio: xr.DataArray = xr.concat([mean, low, high], dim="over_seeds").assign_coords(over_seeds=["mean", "low", "high"])
+    ratio: xr.DataArray = xr.concat([mean, low, high], dim="over_seeds").assign_coords(
+        over_seeds=["mean", "low", "high"]
+    )
     return ratio
 
 

@@ -78,7 +78,11 @@ def write_closing(graph: Graph, out: Path, outcome: Outcome) -> Closing:
         question=graph.study.question,
         results=results,
         figures=drawn,
-        facts={"study": graph.study.name, "axes": {name: list(v) for name, v in graph.study.axes.items()}, "state": state},
+        facts={
+            "study": graph.study.name,
+            "axes": {name: list(v) for name, v in graph.study.axes.items()},
+            "state": state,
+        },
     )
     return Closing(tables, findings, files)
 
@@ -108,7 +112,10 @@ def as_markdown(tables: list[Table]) -> str:
     parts = []
     for table in tables:
         rows = [table.columns, ("---",) * len(table.columns), *table.rows]
-        lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), '<br>') for cell in row)} |" for row in rows]
+        lines = [
+            f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), '<br>') for cell in row)} |"
+            for row in rows
+        ]
         lines[1] = "|" + "---|" * len(table.columns)
         parts.append("\n".join([f"### {table.title}", "", *lines, "", table.note, ""]))
     return "\n".join(parts)

@@ -174,7 +174,9 @@ def _share(rearranged: FloatArray, observed: float, scale: float) -> float:
     return float((np.abs(rearranged) >= abs(observed) - 1e-12 * scale).mean())
 
 
-def _each(cell: Callable[[FloatArray, FloatArray], tuple[float, ...]], first: FloatArray, second: FloatArray) -> Contrast:
+def _each(
+    cell: Callable[[FloatArray, FloatArray], tuple[float, ...]], first: FloatArray, second: FloatArray
+) -> Contrast:
     shape = first.shape[1:]
     found = np.full((6, *shape), np.nan)
     for index in np.ndindex(shape):
