@@ -25,6 +25,7 @@ PANELS = (
     "rate",
     "gain",
 )
+_OF_SEVERAL = ("ei_ratio", "ei_correlation_time_partial", "ei_correlation_samples_partial", "rate", "accuracy")
 _COLOURS = (COLOURS["exc"], COLOURS["inh"], COLOURS["gain"], COLOURS["net"], COLOURS["accent"], COLOURS["trained"])
 _MARKERS = "oD^svP"
 
@@ -51,8 +52,9 @@ def caption(result: xr.Dataset) -> str:
     return (
         f"Layers over training (epoch 0: untrained; the axis is linear up to the first moment recorded and logarithmic "
         f"beyond), mean over {int(result.attrs['n_seeds'])} seeds; bands: {100 * result.attrs['level']:.0f} % "
-        f"intervals (Student t over seeds, given the samples). {references}Statistics over time are of the longer recordings. "
-        f"Accuracy: of the recorded validation samples. {settings}."
+        f"intervals (Student t over seeds, given the samples). {references}"
+        "Statistics over time are of the longer recordings. "
+        f"Accuracy: of the recorded validation samples, mean of seeds. {settings}."
     )
 
 
@@ -87,12 +89,14 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw a row of panels per circuit and a column per statistic."""
+    """Draw the panels of one circuit in rows of three; of several circuits a row each, of fewer statistics."""
     statistics = list(dict.fromkeys(table["statistic"]))
     circuits = [name for name in dict.fromkeys(table["circuit"]) if name != "reference"]
+    if len(circuits) > 1:
+        statistics = [key for key in statistics if key in _OF_SEVERAL]
     shown = table[(table["circuit"] != "reference") & (table["layer"] != "all")]
     layers = list(dict.fromkeys(shown["layer"]))
-    columns = 3
+    columns = 3 if len(circuits) == 1 else len(statistics)
     rows_each = -(-len(statistics) // columns)
     made, axes = figure(rows_each * len(circuits), columns, height_mm=18 + 38 * rows_each * len(circuits))
     used = []
@@ -111,7 +115,7 @@ def draw(table: pd.DataFrame) -> Figure:
             ax.minorticks_off()
             ax.set_xlim(left=0.0)
             name = f"{circuit}: {rows['label'].iloc[0]} ({rows['setting'].iloc[0]})"
-            ax.set_title(fill(name, 36), fontsize=6)
+            ax.set_title(fill(name, 36 if columns == 3 else 24), fontsize=6 if columns == 3 else 5)
             if index + columns >= len(statistics):
                 ax.set_xlabel("epoch")
     for ax in axes:

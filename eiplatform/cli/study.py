@@ -27,6 +27,7 @@ def study(
     jobs: int = 1,
     dry_run: Annotated[bool, Flag] = False,
     any_code: Annotated[bool, Flag] = False,
+    reuse: Annotated[list[Path] | None, Many] = None,
     data_root: Path | None = None,
     json: Annotated[bool, Flag] = False,
 ) -> int:
@@ -51,6 +52,8 @@ def study(
         Print the plan, and stop.
     any_code : bool
         Keep what an earlier version of the code made.
+    reuse : list[Path]
+        Directories of other studies: what is the very same there is taken over.
     data_root : Path
         Folder with the data sets' files.
     json : bool
@@ -71,7 +74,7 @@ def study(
         _print_plan(chosen, status_of(chosen, place, any_code=any_code), place, json)
         return 0
     root = None if data_root is None else str(data_root)
-    outcome = run_study(chosen, place, jobs=jobs, any_code=any_code, data_root=root, quiet=json)
+    outcome = run_study(chosen, place, jobs=jobs, any_code=any_code, data_root=root, reuse=reuse or (), quiet=json)
     closing = write_closing(graph, place, outcome)
     if json:
         tables = [asdict(table) for table in closing.tables]

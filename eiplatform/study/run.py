@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -21,7 +21,7 @@ from eiplatform.progress import stage
 from eiplatform.study.actions import Job, perform
 from eiplatform.study.checks import check_steps
 from eiplatform.study.graph import Graph
-from eiplatform.study.status import LEDGER, Ledger, Status, claim_study, jobs_of, status_of
+from eiplatform.study.status import LEDGER, Ledger, Status, claim_study, jobs_of, status_of, take_over
 
 __all__ = ["Outcome", "run_study"]
 
@@ -57,6 +57,7 @@ def run_study(
     jobs: int = 1,
     any_code: bool = False,
     data_root: str | None = None,
+    reuse: Sequence[Path] = (),
     quiet: bool = False,
     act: Perform = perform,
 ) -> Outcome:
@@ -77,6 +78,9 @@ def run_study(
         Take what another version of the code made.
     data_root : str, optional
         Folder with the data sets' files.
+    reuse : sequence of Path
+        Directories of other studies whose trainings, recordings and simulations are taken where they are
+        the very same.
     quiet : bool
         Say nothing on the way.
     act : callable
@@ -97,8 +101,15 @@ def run_study(
     status = status_of(graph, out, any_code=any_code)
     planned = jobs_of(graph, out, data_root)
     todo = [name for name, state in status.items() if not state.up_to_date]
-    check_steps([graph.steps[name] for name in todo], graph, data_root)
+    if not reuse:
+        check_steps([graph.steps[name] for name in todo], graph, data_root)
     with claim_study(out, graph.study.name):
+        for other in reuse:
+            missing = {name: status[name] for name in todo}
+            taken = take_over(missing, planned, out, other, any_code=any_code)
+            todo = [name for name in todo if name not in taken]
+        if reuse:
+            check_steps([graph.steps[name] for name in todo], graph, data_root)
         run = _Run(graph, status, planned, out, quiet, act)
         run.outcome.skipped = [name for name in graph.steps if name not in todo]
         run.go(todo, jobs)

@@ -5,21 +5,22 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import statistics
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eiplatform.errors import OutputExistsError
+from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, check_directory, content_hash, write_bytes
 from eiplatform.study.actions import Job, complete, identity, modules, output
 from eiplatform.study.code import code_version
 from eiplatform.study.graph import Graph, Step
 
-__all__ = ["LEDGER", "Ledger", "Status", "claim_study", "jobs_of", "status_of"]
+__all__ = ["LEDGER", "Ledger", "Status", "claim_study", "jobs_of", "status_of", "take_over"]
 
 LEDGER = ".steps"
 
@@ -69,9 +70,14 @@ class Ledger:
             return {}
         return held if isinstance(held, dict) else {}
 
-    def write(self, step: str, **facts: Any) -> None:
+    def write(self, name: str, **facts: Any) -> None:
         """Write what is known of a step."""
-        write_bytes(self._file(step), (json.dumps({"step": step, **facts}, indent=2) + "\n").encode())
+        write_bytes(self._file(name), (json.dumps({"step": name} | facts, indent=2) + "\n").encode())
+
+    def done(self) -> list[dict[str, Any]]:
+        """Return what is known of all steps that were done."""
+        held = [self.read(path.stem.replace("--", "/")) for path in sorted(self._folder.glob("*.json"))]
+        return [facts for facts in held if facts.get("state") == "done"]
 
     def _file(self, step: str) -> Path:
         return self._folder / f"{step.replace('/', '--')}.json"
@@ -146,6 +152,56 @@ def _like(step: Step, graph: Graph, known: Mapping[str, dict[str, Any]]) -> floa
         if other.name == step.name and "seconds" in known[name]
     ]
     return statistics.median(times) if times else None
+
+
+def take_over(
+    status: Mapping[str, Status], jobs: Mapping[str, Job], out: Path, other: Path, *, any_code: bool = False
+) -> list[str]:
+    """Take the outputs of steps from another study's directory, where it made the very same.
+
+    Files are linked where the file system can, else copied; whatever replaces them later leaves the other's.
+
+    Parameters
+    ----------
+    status, jobs : mapping
+        Of the steps that are not up to date.
+    out, other : Path
+        Directories of the two studies.
+    any_code : bool
+        Take what another version of the code made.
+
+    Returns
+    -------
+    list of str
+        The steps that are up to date now.
+    """
+    if not (other / LEDGER).is_dir():
+        raise StoreError("not the directory of a study", where=str(other), remedy="give the --out of another study")
+    ledger, taken = Ledger(out), []
+    made = {(facts["inputs"], None if any_code else facts["code"]): facts for facts in Ledger(other).done()}
+    for name, state in status.items():
+        facts = made.get((state.inputs, None if any_code else state.code))
+        job = jobs[name]
+        if facts is None or job.task.kind not in ("train", "record", "simulate"):
+            continue
+        source = replace(job, out=other / facts["step"])
+        if not complete(source):
+            continue
+        if job.out.exists():
+            shutil.rmtree(job.out)
+        temporary = job.out.with_name(f".{job.out.name}.{os.getpid()}.tmp")
+        shutil.copytree(source.out, temporary, copy_function=_link)
+        temporary.rename(job.out)
+        ledger.write(name, **{**facts, "step": name, "code": state.code, "taken_from": str(other)})
+        taken.append(name)
+    return taken
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 @contextmanager
