@@ -80,6 +80,9 @@ def run(
     """
     trees = open_kind(recordings, "network", purpose="a recording")
     null_trees = open_kind(nulls, "network", purpose="a null")
+    ids = [tree.attrs["id"] for tree in (*trees, *null_trees)]
+    if len(set(ids)) < len(ids):
+        raise StatisticError("a recording stands for itself as a null, or is given twice", where="inputs and nulls")
     trained, untrained = _arranged(trees, "a recording"), _arranged(null_trees, "a null")
     for place, tree in trained.items():
         if place not in untrained:

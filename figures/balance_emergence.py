@@ -25,7 +25,7 @@ PANELS = (
     "rate",
     "gain",
 )
-_OF_SEVERAL = ("ei_ratio", "ei_correlation_time_partial", "ei_correlation_samples_partial", "rate", "accuracy")
+_OF_SEVERAL = ("ei_ratio", "ei_correlation_time_partial", "ei_correlation_samples_partial", "rate")
 _COLOURS = (COLOURS["exc"], COLOURS["inh"], COLOURS["gain"], COLOURS["net"], COLOURS["accent"], COLOURS["trained"])
 _MARKERS = "oD^svP"
 
@@ -51,7 +51,7 @@ def caption(result: xr.Dataset) -> str:
     )
     return (
         f"Layers over training (epoch 0: untrained; the axis is linear up to the first moment recorded and logarithmic "
-        f"beyond), mean over {int(result.attrs['n_seeds'])} seeds; bands: {100 * result.attrs['level']:.0f} % "
+        f"beyond), mean over n = {int(result.attrs['n_seeds'])} seeds; bands: {100 * result.attrs['level']:.0f} % "
         f"intervals (Student t over seeds, given the samples). {references}"
         "Statistics over time are of the longer recordings. "
         f"Accuracy: of the recorded validation samples, mean of seeds. {settings}."
@@ -59,9 +59,9 @@ def caption(result: xr.Dataset) -> str:
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return one row per circuit, statistic, layer and moment, and one per reference."""
+    """Return one row per circuit, statistic, layer and moment, and one per reference; fewer statistics of several."""
     parts = []
-    for key in defined(result, PANELS):
+    for key in defined(result, PANELS if result.sizes["circuit"] == 1 else _OF_SEVERAL):
         setting = _setting(result, key)
         one = result.sel(statistic=key, setting=setting)
         about = {"statistic": key, "label": str(one["label"].item()), "setting": setting}
@@ -89,11 +89,9 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Draw the panels of one circuit in rows of three; of several circuits a row each, of fewer statistics."""
+    """Draw the panels of one circuit in rows of three; of several circuits a row each."""
     statistics = list(dict.fromkeys(table["statistic"]))
     circuits = [name for name in dict.fromkeys(table["circuit"]) if name != "reference"]
-    if len(circuits) > 1:
-        statistics = [key for key in statistics if key in _OF_SEVERAL]
     shown = table[(table["circuit"] != "reference") & (table["layer"] != "all")]
     layers = list(dict.fromkeys(shown["layer"]))
     columns = 3 if len(circuits) == 1 else len(statistics)

@@ -51,7 +51,7 @@ def caption(result: xr.Dataset) -> str:
         else ""
     )
     return (
-        f"Layers of trained (filled) and untrained (open) networks, mean over {int(result.attrs['n_seeds'])} seeds "
+        f"Layers of trained (filled) and untrained (open) networks, mean over n = {int(result.attrs['n_seeds'])} seeds "
         f"with {100 * result.attrs['level']:.0f} % intervals (Student t over seeds, given the samples). {references}"
         f"Statistics over time are of the longer recordings. {settings}."
     )

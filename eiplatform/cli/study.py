@@ -75,7 +75,7 @@ def study(
         return 0
     root = None if data_root is None else str(data_root)
     outcome = run_study(chosen, place, jobs=jobs, any_code=any_code, data_root=root, reuse=reuse or (), quiet=json)
-    closing = write_closing(graph, place, outcome)
+    closing = write_closing(graph, place, any_code=any_code)
     if json:
         tables = [asdict(table) for table in closing.tables]
         print_json({"out": str(place), **asdict(outcome), "findings": closing.findings, "tables": tables})

@@ -17,6 +17,8 @@ CIRCUITS = {"ei": "E-I circuits", "bn": "batch normalisation", "none": "neither"
 """How circuits are called in tables; others by their own name."""
 CLEAR = 0.05
 """False discovery rate below which a change counts as one."""
+SMALL = 0.01
+"""A change whose whole interval is smaller than this counts as none, however certain it is."""
 
 _DELTA = "\N{GREEK CAPITAL LETTER DELTA}"
 
@@ -88,22 +90,23 @@ def _tightness_table(result: xr.Dataset, title: str) -> Table:
                 texts = []
                 for layer in layers:
                     cell = cells.sel(population=layer)
-                    texts.append(f"{_verdict(cell)}{_changed(cell, 'tightness') or '–'}")
+                    texts.append("\n".join(filter(None, [_verdict(cell), _changed(cell, "tightness")])) or "–")
                 rows.append((f"{_circuit(circuit)} ({setting}): {sense}", *texts))
-    meanings = "; ".join(
-        f"{sense}: {meaning.item()}" for sense, meaning in zip(result["sense"].values, result["meaning"], strict=True)
-    )
     note = (
-        f"Positive is tighter. {meanings} (over time where the recording is long, else over samples). tighter, looser: "
-        f"q < {CLEAR:g}. " + _about(result)
+        f"Positive is tighter. {_meanings(result)} (over time where the recording is long, else over samples). "
+        f"tighter, looser: q < {CLEAR:g}; unchanged: the whole interval lies within {SMALL:g} of zero. "
+        + _about(result)
     )
     return Table(title, ("circuit and sense", *layers), tuple(rows), note)
 
 
 def _verdict(cell: xr.Dataset) -> str:
+    """Return tighter, looser or unchanged; nothing where neither is shown."""
+    if bool(abs(cell["tightness_low"]) < SMALL) and bool(abs(cell["tightness_high"]) < SMALL):
+        return "unchanged"
     if not float(cell["tightness_q"]) < CLEAR:
         return ""
-    return "tighter\n" if float(cell["tightness"]) > 0 else "looser\n"
+    return "tighter" if float(cell["tightness"]) > 0 else "looser"
 
 
 def _contrast_tables(result: xr.Dataset, layers: list[str]) -> Iterable[Table]:
@@ -244,13 +247,21 @@ def _tightness_told(result: xr.Dataset) -> list[str]:
                 cells = result.sel(setting=setting, circuit=circuit, sense=sense)
                 if not bool(cells["tightness"].notnull().any()):
                     continue
-                clear, up = (cells["tightness_q"] < CLEAR).values, (cells["tightness"] > 0).values
                 names = cells["population"].values
-                parts.append(f"{sense}: tighter in {_named(names[clear & up])}, looser in {_named(names[clear & ~up])}")
+                found = [_verdict(cells.sel(population=name)) for name in names]
+                told = [
+                    f"{verdict} in {_named(name for name, had in zip(names, found, strict=True) if had == verdict)}"
+                    for verdict in ("tighter", "looser", "unchanged")
+                    if verdict in found
+                ]
+                parts.append(f"{sense}: {', '.join(told) or 'no clear change'}")
             if parts:
                 sentences.append(f"{_circuit(circuit)} ({setting}), by training (q < {CLEAR:g}): {'; '.join(parts)}.")
-    meanings = ", ".join(f"{sense}: {SENSES[str(sense)]}" for sense in result["sense"].values)
-    return [*sentences, f"Balance is called tighter in three senses: {meanings}."] if sentences else []
+    return [*sentences, f"Balance is called tighter in three senses. {_meanings(result)}."] if sentences else []
+
+
+def _meanings(result: xr.Dataset) -> str:
+    return "; ".join(f"{sense}: {SENSES[str(sense)]}" for sense in result["sense"].values)
 
 
 def _approach_told(result: xr.Dataset) -> list[str]:

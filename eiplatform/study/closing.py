@@ -12,9 +12,8 @@ from eiplatform.report.findings import findings_of
 from eiplatform.report.study import write_study_report
 from eiplatform.report.tables import Table, scorecard
 from eiplatform.study.graph import Graph
-from eiplatform.study.run import Outcome
 from eiplatform.study.spec import AnalyseTask, FigureTask
-from eiplatform.study.status import jobs_of
+from eiplatform.study.status import jobs_of, status_of
 
 __all__ = ["Closing", "as_markdown", "write_closing"]
 
@@ -36,7 +35,7 @@ class Closing:
     files: list[Path]
 
 
-def write_closing(graph: Graph, out: Path, outcome: Outcome) -> Closing:
+def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing:
     """Write tables and report from those results that are there.
 
     Parameters
@@ -44,25 +43,23 @@ def write_closing(graph: Graph, out: Path, outcome: Outcome) -> Closing:
     graph : Graph
         The whole study.
     out : Path
-        Its directory.
-    outcome : Outcome
-        Of running it; results whose step failed or was not taken are left out.
+        Its directory; results that are not up to date are left out.
+    any_code : bool
+        Take what another version of the code made.
     """
     from analyses import load_result
     from figures import SavedFigure
 
-    missing = {*outcome.failed, *outcome.blocked}
+    missing = {name for name, state in status_of(graph, out, any_code=any_code).items() if not state.up_to_date}
     jobs = {name: job for name, job in jobs_of(graph, out).items() if name not in missing}
     results: dict[str, xr.Dataset] = {
-        job.out.stem: load_result(job.out)
-        for job in jobs.values()
-        if isinstance(job.task, AnalyseTask) and job.out.is_file()
+        job.out.stem: load_result(job.out) for job in jobs.values() if isinstance(job.task, AnalyseTask)
     }
     if not results:
         return Closing([], [], [])
     drawn = []
     for job in jobs.values():
-        if isinstance(job.task, FigureTask) and job.out.is_file():
+        if isinstance(job.task, FigureTask) and job.inputs["of"][0].stem in results:
             (result,) = job.inputs["of"]
             caption = _caption(job.task.figure, results[result.stem])
             png, pdf, csv = (job.out.with_suffix(ending) for ending in (".png", ".pdf", ".csv"))

@@ -157,27 +157,30 @@ def _taken(task: Task) -> list[str]:
 def _check_order(study: Study, tasks: Mapping[str, Task]) -> None:
     """Raise for a step that takes one that does not exist or cannot be taken, and for a cycle."""
     for name, task in tasks.items():
-        where = f"{study.file.name}: steps.{name}"
         for place, references in task.references().items():
             for reference in references:
+                other = reference.partition(":")[0]
+                choose(other, study.steps, "step", where=f"{study.file.name}: steps.{name}.{place}")
+    try:
+        TopologicalSorter({name: _taken(task) for name, task in tasks.items()}).prepare()
+    except CycleError as error:
+        circle = " <- ".join(error.args[1])
+        raise ConfigError(f"the steps wait for each other: {circle}", where=study.file.name) from None
+    for name, task in tasks.items():
+        for place, references in task.references().items():
+            where = f"{study.file.name}: steps.{name}.{place}"
+            for reference in references:
                 other, colon, part = reference.partition(":")
-                choose(other, study.steps, "step", where=f"{where}.{place}")
                 taken = tasks[other]
                 if taken.kind not in _TAKES[task.kind, place]:
                     raise ConfigError(
                         f"'{other}' is of kind {taken.kind}",
-                        where=f"{where}.{place}",
+                        where=where,
                         valid=f"a step of kind {' or '.join(_TAKES[task.kind, place])}",
                     )
                 if colon:
                     recorded = taken.record if isinstance(taken, TrainTask) and isinstance(task, AnalyseTask) else {}
-                    choose(part, recorded, "recording made while training", where=f"{where}.{place}")
-    try:
-        TopologicalSorter({name: _taken(task) for name, task in tasks.items()}).prepare()
-    except CycleError as error:
-        raise ConfigError(
-            f"the steps wait for each other: {' <- '.join(error.args[1])}", where=study.file.name
-        ) from None
+                    choose(part, recorded, "recording made while training", where=where)
 
 
 def _sources(study: Study, step: Step, found: Mapping[str, list[Step]]) -> dict[str, tuple[Source, ...]]:
