@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 import eiplatform
-from analyses.ei_versus_bn import SENSES, approach, changes, keys_of, seed_values, stacked, tightness
+from analyses.ei_versus_bn import SENSES, approach, axes_of, changes, keys_of, seed_values, stacked, tightness
 from analyses.inputs import describe_inputs, excitatory, samples_of, setting_of
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.files import read_json
@@ -82,8 +82,7 @@ def run(
         found[place] = moments
     if not found:
         raise ConfigError("no series was given", where="inputs")
-    settings, circuits, seeds = (sorted({place[axis] for place in found}) for axis in range(3))
-    circuits.sort(key=lambda name: (["ei", "bn", "none"] + circuits).index(name))
+    settings, circuits, seeds = axes_of(found)
     epochs = list(next(iter(found.values())))
     _check(found, settings, circuits, seeds, epochs)
     keys = keys_of(statistics)

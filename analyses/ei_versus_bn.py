@@ -8,7 +8,7 @@ neurons share is removed); a third question is whether inhibition is matched neu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.base.contrasts import Contrast, false_discovery, paired, unpaired
 from eiplatform.statistics.references import reference_table
 
-__all__ = ["NAMED", "SENSES", "approach", "changes", "keys_of", "run", "seed_values", "stacked", "tightness"]
+__all__ = ["NAMED", "SENSES", "approach", "axes_of", "changes", "keys_of", "run", "seed_values", "stacked", "tightness"]
 
 SENSES = {
     "residual": "|balance index| falls",
@@ -83,6 +83,8 @@ def run(
     ids = [tree.attrs["id"] for tree in (*trees, *null_trees)]
     if len(set(ids)) < len(ids):
         raise StatisticError("a recording stands for itself as a null, or is given twice", where="inputs and nulls")
+    if not trees:
+        raise ConfigError("no recording was given", where="inputs")
     trained, untrained = _arranged(trees, "a recording"), _arranged(null_trees, "a null")
     for place, tree in trained.items():
         if place not in untrained:
@@ -93,9 +95,7 @@ def run(
             )
         if not np.array_equal(samples_of(untrained[place]), samples_of(tree)):
             raise StatisticError("the null saw other samples", where=untrained[place].attrs["path"])
-    settings, circuits, seeds = (sorted({place[axis] for place in trained}) for axis in range(3))
-    order = [name for name in ("ei", "bn", "none") if name in circuits]
-    circuits = order + [name for name in circuits if name not in order]
+    settings, circuits, seeds = axes_of(trained)
     if len(seeds) < 2:
         raise StatisticError(f"one seed gives no interval: {seeds}", valid="two seeds or more")
     keys = keys_of(statistics)
@@ -159,6 +159,14 @@ def _arranged(trees: Sequence[xr.DataTree], what: str) -> dict[tuple[str, str, i
             )
         found[place] = tree
     return found
+
+
+def axes_of(places: Iterable[tuple[str, str, int]]) -> tuple[list[str], list[str], list[int]]:
+    """Return settings, circuits (E-I circuits first) and seeds of (setting, circuit, seed)."""
+    settings, circuits, seeds = (set(values) for values in zip(*places, strict=True))
+    order = {name: index for index, name in enumerate(("ei", "bn", "none"))}
+    by_kind = sorted(map(str, circuits), key=lambda name: (order.get(name, len(order)), name))
+    return sorted(map(str, settings)), by_kind, sorted(map(int, seeds))
 
 
 def keys_of(statistics: Sequence[str] | None) -> list[str]:

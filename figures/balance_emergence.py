@@ -77,8 +77,10 @@ def table(result: xr.Dataset) -> pd.DataFrame:
                 parts.append(pd.DataFrame({**about, **where, **numbers}))
         if bool(one["comparable"]):
             numbers = {end: one[f"reference_{end}"].values for end in ("value", "low", "high")}
-            where = {"circuit": "reference", "layer": one["reference"].values.astype(str), "epoch": np.nan}
-            parts.append(pd.DataFrame({**about, **where, **numbers}))
+            names = one["reference"].values.astype(str)
+            parts.append(
+                pd.DataFrame({**about, "circuit": "reference", "layer": names, **numbers}).assign(epoch=np.nan)
+            )
     for circuit in result["circuit"].values:
         for setting in result["setting"].values:
             accuracy = result["accuracy"].sel(circuit=circuit, setting=setting)

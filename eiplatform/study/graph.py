@@ -128,10 +128,10 @@ def expand(study: Study) -> Graph:
         for axis in over:
             choose(str(axis), study.axes, "axis", where=f"{where}.over")
         axes = {str(axis): study.axes[str(axis)] for axis in over}
-        tasks[name] = parse_task(study, name, {axis: values[0] for axis, values in axes.items()})
-        for axis, values in tasks[name].where.items():
+        tasks[name] = parse_task(study, name, {axis: several[0] for axis, several in axes.items()})
+        for axis, kept in tasks[name].where.items():
             choose(axis, axes, "axis of this step", where=f"{where}.where")
-            axes[axis] = tuple(value for value in axes[axis] if value in values)
+            axes[axis] = tuple(value for value in axes[axis] if value in kept)
         found[name] = []
         for chosen in product(*axes.values()):
             values = dict(zip(axes, chosen, strict=True))

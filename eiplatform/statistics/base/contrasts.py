@@ -181,4 +181,5 @@ def _each(
     found = np.full((6, *shape), np.nan)
     for index in np.ndindex(shape):
         found[(slice(None), *index)] = cell(first[(slice(None), *index)], second[(slice(None), *index)])
-    return Contrast(*found[:5], found[5].astype(int))
+    difference, low, high, p, p_exact, n = found
+    return Contrast(difference, low, high, p, p_exact, n.astype(int))
