@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from eiplatform.config import Config, config_hash, load_config, parse_model
-from eiplatform.errors import choose
-from eiplatform.files import content_hash, sha256_of
+from eiplatform.errors import ConfigError, choose
+from eiplatform.files import content_hash, read_json, sha256_of
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.study.graph import Step
 from eiplatform.study.spec import (
@@ -23,10 +23,9 @@ from eiplatform.study.spec import (
     SimulateTask,
     Task,
     TrainTask,
-    Watch,
 )
 
-__all__ = ["Job", "complete", "configuration", "identity", "modules", "output", "perform"]
+__all__ = ["Job", "complete", "configuration", "identity", "modules", "output", "perform", "watched"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -77,16 +76,32 @@ def configuration(task: TrainTask, folder: Path, data_root: str | None = None) -
     return load_config(file, [*task.set, *([] if data_root is None else [f"dataset.root={data_root!r}"])])
 
 
-def recording_spec(fields: Mapping[str, Any], where: str, *, watched: bool = False) -> RecordingSpec:
-    """Return a spec; what is recorded while training is of the validation images by default."""
-    return parse_model(RecordingSpec, {**({"split": "validation"} if watched else {}), **fields}, where=where)
+def recording_spec(fields: Mapping[str, Any], where: str) -> RecordingSpec:
+    """Return a spec, checked."""
+    return parse_model(RecordingSpec, fields, where=where)
 
 
-def _watches(job_id: str, record: Mapping[str, Watch]) -> dict[str, tuple[RecordingSpec, tuple[float, ...]]]:
-    return {
-        name: (recording_spec(watch.spec, f"{job_id}: record.{name}.spec", watched=True), watch.epochs)
-        for name, watch in record.items()
-    }
+def watched(step: str, task: TrainTask, config: Config) -> dict[str, tuple[RecordingSpec, tuple[float, ...]]]:
+    """Return spec and moments of every recording to be made while training.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown key, an impossible value, or a moment after the end.
+    """
+    found = {}
+    for name, watch in task.watches(step).items():
+        where = f"{step}: record.{name}"
+        if not 0 <= min(watch.epochs) <= max(watch.epochs) <= config.training.epochs:
+            raise ConfigError(
+                f"epochs {watch.epochs} are not all in the training",
+                where=where,
+                valid=f"0 to {config.training.epochs}",
+            )
+        # The images of validation unless the spec says otherwise: those of the test are kept for the end.
+        spec = recording_spec({"split": "validation"} | watch.spec, f"{where}.spec")
+        found[name] = (spec, watch.epochs)
+    return found
 
 
 def identity(step: Step, folder: Path) -> str:
@@ -100,9 +115,10 @@ def identity(step: Step, folder: Path) -> str:
     task = step.task
     held: dict[str, Any] = {"kind": task.kind}
     if isinstance(task, TrainTask):
-        held["config"] = config_hash(configuration(task, folder))
-        watches = _watches(step.id, task.record)
-        held["record"] = {name: [spec.hash, *epochs] for name, (spec, epochs) in watches.items()}
+        config = configuration(task, folder)
+        held["config"] = config_hash(config)
+        recorded = watched(step.id, task, config)
+        held["record"] = {name: [spec.hash, *epochs] for name, (spec, epochs) in recorded.items()}
     elif isinstance(task, RecordTask):
         spec = recording_spec(task.spec, f"{step.id}: spec")
         held |= {"network": task.network, "label": task.label, "spec": spec.hash}
@@ -155,7 +171,7 @@ def complete(job: Job) -> bool:
 
         whole = all((job.out / name).is_file() for name in (RESULT, BEST, LAST, UNTRAINED))
         return whole and all(
-            _moments(job.out / "recordings" / part) >= len(set(watch.epochs)) for part, watch in task.record.items()
+            _series_whole(job.out / "recordings" / name, watch.epochs) for name, watch in task.watches(job.id).items()
         )
     if isinstance(task, RecordTask | SimulateTask):
         return _whole(job.out)
@@ -173,10 +189,14 @@ def _whole(recording: Path) -> bool:
     return manifest["status"] == "complete" and not shard_problems(recording, manifest)
 
 
-def _moments(series: Path) -> int:
-    from eiplatform.store.series import steps_of
+def _series_whole(series: Path, epochs: Sequence[float]) -> bool:
+    from eiplatform.store.series import SERIES, is_series, steps_of
 
-    return sum(_whole(path) for path in steps_of(series).values()) if series.is_dir() else 0
+    if not is_series(series):
+        return False
+    per_epoch = int(read_json(series / SERIES)["iterations_per_epoch"])
+    held = steps_of(series)
+    return all(round(epoch * per_epoch) in held and _whole(held[round(epoch * per_epoch)]) for epoch in epochs)
 
 
 def perform(job: Job, *, resume: bool, progress: Progress) -> None:
@@ -244,7 +264,7 @@ def _train(job: Job, task: TrainTask, resume: bool, progress: Progress) -> None:
             epochs=epochs,
             config=config.model_dump(mode="json"),
         )
-        for name, (spec, epochs) in _watches(job.id, task.record).items()
+        for name, (spec, epochs) in watched(job.id, task, config).items()
     ]
 
     def observe(network: Any, iteration: int, per_epoch: int) -> None:

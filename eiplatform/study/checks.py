@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from eiplatform.files import content_hash
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.study.actions import configuration, recording_spec
+from eiplatform.study.actions import configuration, recording_spec, watched
 from eiplatform.study.graph import Graph, Step
 from eiplatform.study.spec import RecordTask, SimulateTask, TrainTask
 
@@ -33,10 +33,8 @@ def check_steps(steps: Sequence[Step], graph: Graph, data_root: str | None = Non
     for step in steps:
         task = step.task
         if isinstance(task, TrainTask):
-            specs = [
-                recording_spec(watch.spec, f"{step.id}: record.{name}.spec", watched=True)
-                for name, watch in task.record.items()
-            ]
+            config = configuration(task, graph.study.file.parent)
+            specs = [spec for spec, _ in watched(step.id, task, config).values()]
             _check_networks(step, task, specs, graph, data_root, seen)
         elif isinstance(task, RecordTask):
             (source,) = step.sources["of"]

@@ -124,7 +124,7 @@ def expand(study: Study) -> Graph:
     for name, raw in study.steps.items():
         where = f"{study.file.name}: steps.{name}"
         over = raw.get("over", [])
-        over = [over] if isinstance(over, str) else list(over)
+        over = [over] if isinstance(over, str) else over if isinstance(over, list) else []  # other types: parse_task
         for axis in over:
             choose(str(axis), study.axes, "axis", where=f"{where}.over")
         axes = {str(axis): study.axes[str(axis)] for axis in over}

@@ -92,13 +92,19 @@ class TrainTask(Task):
         Configuration file, relative to the study's file.
     set : tuple of str
         Changes to it, ``dotted.key=value``.
-    record : dict of str to Watch
-        Recordings made on the way; other steps call one ``STEP:NAME``.
+    record : dict of str to dict
+        Recordings made on the way (each a :class:`Watch`); other steps call one ``STEP:NAME``.
     """
 
     config: str
     set: tuple[str, ...] = ()
-    record: dict[str, Watch] = {}
+    record: dict[str, dict[str, Any]] = {}
+
+    def watches(self, where: str) -> dict[str, Watch]:
+        """Return what to record, checked; `where` is named in errors."""
+        return {
+            name: parse_model(Watch, fields, where=f"{where}: record.{name}") for name, fields in self.record.items()
+        }
 
 
 class RecordTask(Task):

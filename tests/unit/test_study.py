@@ -210,6 +210,12 @@ def test_mistakes_are_told_at_once(written: Callable[..., Graph], changes: dict[
             "trained/ei-1: spec: sample: unknown key 'sample' – did you mean 'samples'",
         ),
         ({"steps__trained__spec": {"populations": "fc9/E"}}, "no population matches 'fc9/E'"),
+        (
+            {"steps__train__record__way__epoch": 1},
+            "train/ei-1: record.way: epoch: unknown key 'epoch' – did you mean 'epochs'",
+        ),
+        ({"steps__train__record__way__epochs": [0, 3]}, "record.way: epochs .* not all in the training. valid: 0 to 2"),
+        ({"steps__emergence__over": 3}, "steps.emergence: over: 3 is not possible"),
         ({"steps__train__record__way__spec": {"split": "test"}}, "test images are kept for the end of training"),
         ({"steps__train__set": ["seed={seed}", "network.circuit={circuit}", "dataset.name=svhn"]}, "unknown data set"),
         ({"steps__extra": {"kind": "simulate", "circuit": "brunel-200"}}, "unknown circuit 'brunel-200'"),
@@ -219,9 +225,8 @@ def test_mistakes_are_told_at_once(written: Callable[..., Graph], changes: dict[
 def test_what_cannot_be_is_told_before_anything_runs(
     written: Callable[..., Graph], tmp_path: Path, changes: dict[str, Any], says: str
 ) -> None:
-    graph = written(changed(NETWORKS, **changes))
     with pytest.raises(EIPlatformError, match=says):
-        run(graph, tmp_path / "out")
+        run(written(changed(NETWORKS, **changes)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -330,6 +335,15 @@ def test_a_directory_is_one_study_and_one_process(written: Callable[..., Graph],
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
     with pytest.raises(OutputExistsError, match="not empty"):
         run(graph, tmp_path / "mine")
+
+
+def test_the_example_of_the_guide_can_be_taken(tmp_path: Path) -> None:
+    text = (Path(DIGITS).parents[2] / "docs" / "studies.md").read_text()
+    study = yaml.safe_load(text.partition("```yaml")[2].partition("```")[0])
+    study["steps"]["train"]["config"] = DIGITS
+    (tmp_path / "example.yml").write_text(yaml.safe_dump(study))
+    found = status_of(expand(load_study(tmp_path / "example.yml")), tmp_path / "out")
+    assert [name for name, state in found.items() if state.up_to_date] == ["microcircuit"] and len(found) == 9
 
 
 def test_studies_that_ship_can_be_taken() -> None:
