@@ -37,6 +37,8 @@ FIGURES: dict[str, str] = {
     "comparison_with_cortex": "comparison",
     "regime_scorecard": "regime_scorecard",
     "lesion_dose_response": "lesions",
+    "ei_versus_bn": "ei_versus_bn",
+    "balance_emergence": "balance_emergence",
 }
 """Every figure and the analysis whose result it draws."""
 

@@ -82,6 +82,7 @@ def analyse(
     surrogates: str | None = None,
     interval: Literal["percentile", "bca"] | None = None,
     scheduler: str | None = None,
+    statistics: Annotated[list[str] | None, Many] = None,
     partial: Annotated[bool, Flag] = False,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -93,14 +94,15 @@ def analyse(
     Parameters
     ----------
     name : str
-        balance, balance_across_depth, comparison, distributions, gain_modulation, learning, lesions,
-        reference_check, regime_scorecard, timescales or traces.
+        balance, balance_across_depth, balance_emergence, comparison, distributions, ei_versus_bn, gain_modulation,
+        learning, lesions, reference_check, regime_scorecard, timescales or traces.
     inputs : list[Path]
-        Recordings (or a directory of recordings); for learning the training directory.
+        Recordings (or a directory of recordings); for learning the training directory; for balance_emergence and
+        ei_versus_bn also summaries of circuits (data/reference/*.nc).
     out : Path
         Result file, e.g. balance.nc.
     null : list[Path]
-        For balance and balance_across_depth: null recordings of one kind, or a directory of them
+        For balance, balance_across_depth and ei_versus_bn: null recordings of one kind, or a directory of them
         (eiplatform record --null), e.g. --null rec/untrained-*.
     surrogates : str
         For balance, instead of null recordings: shift-time:20, shuffle-neurons:20 or poisson:20.
@@ -108,6 +110,9 @@ def analyse(
         For balance: percentile (default) or bca.
     scheduler : str
         For balance: address of a dask.distributed scheduler, e.g. tcp://10.0.0.1:8786.
+    statistics : list[str]
+        For balance, balance_across_depth, balance_emergence, comparison and ei_versus_bn: keys (default: all that
+        were recorded).
     partial : bool
         Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
@@ -124,7 +129,16 @@ def analyse(
 
     claim_file(out, overwrite=overwrite)
     balancing = {"surrogates": surrogates, "method": interval, "scheduler": scheduler}
-    result = run_by_name(name, inputs, null or [], partial=partial, n_bootstrap=bootstrap, seed=seed, **balancing)
+    result = run_by_name(
+        name,
+        inputs,
+        null or [],
+        partial=partial,
+        n_bootstrap=bootstrap,
+        seed=seed,
+        statistics=statistics,
+        **balancing,
+    )
     return _finish(result, out, json)
 
 

@@ -9,8 +9,7 @@ import xarray as xr
 
 from analyses.comparison import VERDICTS
 from eiplatform.report.tables import Table
-from eiplatform.report.tables import _cell as cell_text
-from eiplatform.report.tables import _number as number
+from eiplatform.report.tables import cell_text as cell_text
 
 __all__ = ["comparison_tables"]
 
@@ -53,7 +52,7 @@ def _row(one: xr.Dataset, populations: list[str]) -> tuple[str, ...]:
             if np.isfinite(data["effect"]):
                 lines.append(f"effect {cell_text(data, '', ('effect', 'effect_low', 'effect_high'))}")
             if np.isfinite(data["distance"]):
-                floor = f" (floor {number(float(data['distance_floor']))})"
+                floor = f" (floor {number_text(float(data['distance_floor']))})"
                 lines.append(f"distance {cell_text(data, '', ('distance', 'distance_low', 'distance_high'))}{floor}")
             lines.append(str(data["verdict"].item()))
         row.append("\n".join(lines))
@@ -65,7 +64,7 @@ def _row(one: xr.Dataset, populations: list[str]) -> tuple[str, ...]:
         ("ceiling_distance", "seeds: distance"),
     ):
         if np.isfinite(one[name]):
-            lines.append(f"{words} {number(float(one[name]))}")
+            lines.append(f"{words} {number_text(float(one[name]))}")
     return (*row, "\n".join(lines))
 
 
@@ -85,7 +84,7 @@ def _note(result: xr.Dataset, one: xr.Dataset) -> str:
     if kind == "network":
         return note + f"n = {int(result['n_samples'].max())} against {seeds} images."
     note += f"Network: n = {int(result['n_samples'].max())} images; circuit: n = {seeds} seeds. "
-    note += f"A step of the network is taken as {number(float(one['step_ms']))} ms: both membranes forget equally"
+    note += f"A step of the network is taken as {number_text(float(one['step_ms']))} ms: both membranes forget equally"
     if kind == "circuit":
         note += f"; the circuit's currents are averaged over {float(one['interval_ms']):g} ms"
     return note + (
@@ -107,7 +106,7 @@ def _left_out(result: xr.Dataset, populations: list[str]) -> list[tuple[str, ...
             here = one.sel(reference=reference)
             told = sorted({str(note) for note in here["note"].values.ravel() if note})
             reason = "; ".join(told) if bool(here["comparable"]) else str(here["reason"].item())
-            reasons.setdefault(reason, []).append(f"{reference}: {number(float(here['reference_value']))}")
-        network = ", ".join(f"{name}: {number(float(one['value'].sel(population=name)))}" for name in populations)
+            reasons.setdefault(reason, []).append(f"{reference}: {number_text(float(here['reference_value']))}")
+        network = ", ".join(f"{name}: {number_text(float(one['value'].sel(population=name)))}" for name in populations)
         rows += [(str(one["label"].item()), reason, network, ", ".join(who)) for reason, who in reasons.items()]
     return rows

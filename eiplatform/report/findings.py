@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from analyses import defined
+from eiplatform.report.studies import circuit_told, emergence_told
 from eiplatform.report.tables import NULLS, told_in_order
 
 __all__ = ["findings_of"]
@@ -30,6 +31,8 @@ def findings_of(results: Mapping[str, xr.Dataset]) -> list[str]:
     """
     makers = {
         "learning": _learning,
+        "ei_versus_bn": circuit_told,
+        "balance_emergence": emergence_told,
         "balance": _balance,
         "comparison": _comparison,
         "reference_check": _reference_check,

@@ -9,7 +9,6 @@ import xarray as xr
 
 from eiplatform.report.tables import Table
 from eiplatform.report.tables import _interval as interval
-from eiplatform.report.tables import _number as number
 
 __all__ = ["depth_tables", "gain_tables", "regime_tables", "timescale_tables"]
 
@@ -18,7 +17,7 @@ def _texts(values: xr.DataArray) -> list[str]:
     return [str(value) for value in values.values]
 
 
-def _cell(data: xr.Dataset, name: str) -> str:
+def cell_text(data: xr.Dataset, name: str) -> str:
     return interval(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
 
 
@@ -46,7 +45,7 @@ def regime_tables(result: xr.Dataset) -> Iterable[Table]:
         row.append(f"paradoxical in {100 * falls:.0f} %" if np.isfinite(falls) else "not determined")
         placed.append(tuple(row))
         for family in families:
-            cells = [name, family, number(float(one["step_ms"].sel(family_name=family)))]
+            cells = [name, family, number_text(float(one["step_ms"].sel(family_name=family)))]
             for feature in _texts(result["feature"]):
                 here = one.sel(family_name=family, feature=feature)
                 cells.append(str(here["reason"].item()) or _cell_of(here))
@@ -93,7 +92,7 @@ def depth_tables(result: xr.Dataset) -> Iterable[Table]:
                 interval(*(float(here[part].isel(depth=k)) for part in ("value", "low", "high")))
                 for k in range(len(layers))
             ]
-            rows.append((str(here["label"].item()), *cells, _cell(here, "slope")))
+            rows.append((str(here["label"].item()), *cells, cell_text(here, "slope")))
         n = int(result.attrs["n_samples"])
         note = f"Slope per layer (least squares), interval from draws in which all layers see the same {n} samples."
         yield Table(f"Balance across the depth of '{name}'", ("statistic", *layers, "slope"), tuple(rows), note)
@@ -104,9 +103,11 @@ def gain_tables(result: xr.Dataset) -> Iterable[Table]:
     rows = []
     for layer in _texts(result["layer"]):
         one = result.sel(layer=layer)
-        shares = [_cell(one.sel(part=part), "share") for part in _texts(result["part"])]
-        normalisation = str(one["note"].item()) or _cell(one, "normalisation")
-        rows.append((layer, *shares, normalisation, number(float(one["half"])), number(float(one["r_squared"]))))
+        shares = [cell_text(one.sel(part=part), "share") for part in _texts(result["part"])]
+        normalisation = str(one["note"].item()) or cell_text(one, "normalisation")
+        rows.append(
+            (layer, *shares, normalisation, number_text(float(one["half"])), number_text(float(one["r_squared"])))
+        )
     columns = ("layer", *_texts(result["part"]), "normalisation index", "half at", "R squared")
     note = (
         "Shares of the variance of ln(gain), main effects and the rest; index: d ln(1/gain) / d ln(mean excitation of "
@@ -124,10 +125,10 @@ def timescale_tables(result: xr.Dataset) -> Iterable[Table]:
         cells = []
         for signal in _texts(result["signal"]):
             here = one.sel(signal=signal)
-            text = str(here["note"].item()) or f"{_cell(here, 'timescale')} {one['time_units'].item()}"
+            text = str(here["note"].item()) or f"{cell_text(here, 'timescale')} {one['time_units'].item()}"
             scaled = float(here["timescale_membrane"])
-            cells.append(text + (f"\n{number(scaled)} tau" if np.isfinite(scaled) else ""))
-        lag = f"{number(float(one['cross_lag_of_peak']))} (r {number(float(one['cross_peak']))})"
+            cells.append(text + (f"\n{number_text(scaled)} tau" if np.isfinite(scaled) else ""))
+        lag = f"{number_text(float(one['cross_lag_of_peak']))} (r {number_text(float(one['cross_peak']))})"
         rows.append((layer, *cells, lag))
     note = (
         "Integral of the autocorrelation to its first zero [95 % over samples]; tau: membrane time constants, which "

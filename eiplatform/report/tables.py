@@ -11,7 +11,7 @@ import xarray as xr
 
 from analyses import defined
 
-__all__ = ["NULLS", "Table", "scorecard", "told_in_order"]
+__all__ = ["NULLS", "Table", "cell_text", "number_text", "scorecard", "told_in_order"]
 
 T = TypeVar("T")
 
@@ -62,8 +62,8 @@ class Table:
     note: str = ""
 
 
-def _number(value: float) -> str:
-    """Three significant digits, without an exponent where that is readable."""
+def number_text(value: float) -> str:
+    """Return a number with three significant digits, without an exponent where that is readable."""
     if not np.isfinite(value):
         return "–"
     if abs(value) < 1e-12:  # rounding of an exact zero
@@ -79,10 +79,10 @@ def _number(value: float) -> str:
 def _interval(value: float, low: float, high: float) -> str:
     if not np.isfinite(value):
         return "–"
-    return f"{_number(value)} [{_number(low)}, {_number(high)}]" if np.isfinite(low) else _number(value)
+    return f"{number_text(value)} [{number_text(low)}, {number_text(high)}]" if np.isfinite(low) else number_text(value)
 
 
-def _cell(data: xr.Dataset, prefix: str = "", suffixes: tuple[str, str, str] = ("value", "low", "high")) -> str:
+def cell_text(data: xr.Dataset, prefix: str = "", suffixes: tuple[str, str, str] = ("value", "low", "high")) -> str:
     """Return value and interval of one cell of a result."""
     return _interval(*(float(data[prefix + name]) for name in suffixes))
 
@@ -99,11 +99,14 @@ def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
     -------
     list of Table
     """
-    from eiplatform.report import profiles
+    from eiplatform.report import profiles  # these build on this module
     from eiplatform.report.compared import comparison_tables
+    from eiplatform.report.studies import circuit_tables, emergence_tables
 
     makers = {
         "learning": _learning,
+        "ei_versus_bn": circuit_tables,
+        "balance_emergence": emergence_tables,
         "balance": _balance,
         "balance_across_depth": profiles.depth_tables,
         "gain_modulation": profiles.gain_tables,
@@ -153,11 +156,11 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         row = [str(one["label"].item())]
         for population in populations:
             data = one.sel(population=population)
-            text = _cell(data)
+            text = cell_text(data)
             if "null" in result and np.isfinite(data["value"]):
-                ends = f"{_number(float(data['null_minimum']))} to {_number(float(data['null_maximum']))}"
+                ends = f"{number_text(float(data['null_minimum']))} to {number_text(float(data['null_maximum']))}"
                 z = float(data["z"])
-                text += f"\nnull {ends}" + (f"\nz {_number(z)}" if np.isfinite(z) else "")
+                text += f"\nnull {ends}" + (f"\nz {number_text(z)}" if np.isfinite(z) else "")
             row.append(text)
         rows.append(tuple(row))
     excluded = int(result["n_excluded"].sel(statistic=shown).max())
@@ -193,8 +196,8 @@ def _reference_check(result: xr.Dataset) -> Iterable[Table]:
                 (
                     str(reference),
                     f"{str(quantity).replace('_', ' ')} ({cell['units'].item()})",
-                    _cell(cell),
-                    _number(float(cell["theory"])),
+                    cell_text(cell),
+                    number_text(float(cell["theory"])),
                     f"{100 * float(cell['deviation']):+.1f} %",
                 )
             )
@@ -209,7 +212,7 @@ def _lesions(result: xr.Dataset) -> Iterable[Table]:
         cell = result.sel(dose=dose)
         accuracy = _interval(*(100 * float(cell[name]) for name in ("accuracy", "accuracy_low", "accuracy_high")))
         rates = ", ".join(
-            f"{population}: {_number(float(cell['value'].sel(population=population, statistic='rate')))}"
+            f"{population}: {number_text(float(cell['value'].sel(population=population, statistic='rate')))}"
             for population in result["population"].values
         )
         rows.append((f"{dose:g}", accuracy, rates))
