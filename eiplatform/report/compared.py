@@ -8,8 +8,7 @@ import numpy as np
 import xarray as xr
 
 from analyses.comparison import VERDICTS
-from eiplatform.report.tables import Table
-from eiplatform.report.tables import cell_text as cell_text
+from eiplatform.report.tables import Table, cell_text, number_text
 
 __all__ = ["comparison_tables"]
 

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from eiplatform.report.tables import Table
-from eiplatform.report.tables import _interval as interval
+from eiplatform.report.tables import Table, interval_text, number_text
 
 __all__ = ["depth_tables", "gain_tables", "regime_tables", "timescale_tables"]
 
@@ -17,8 +16,8 @@ def _texts(values: xr.DataArray) -> list[str]:
     return [str(value) for value in values.values]
 
 
-def cell_text(data: xr.Dataset, name: str) -> str:
-    return interval(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
+def _cell(data: xr.Dataset, name: str) -> str:
+    return interval_text(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
 
 
 def _largest(share: xr.DataArray, dim: str) -> str:
@@ -77,7 +76,7 @@ def regime_tables(result: xr.Dataset) -> Iterable[Table]:
 
 
 def _cell_of(data: xr.Dataset) -> str:
-    return interval(*(float(data[f"feature_{part}"]) for part in ("value", "low", "high")))
+    return interval_text(*(float(data[f"feature_{part}"]) for part in ("value", "low", "high")))
 
 
 def depth_tables(result: xr.Dataset) -> Iterable[Table]:
@@ -89,10 +88,10 @@ def depth_tables(result: xr.Dataset) -> Iterable[Table]:
         for statistic in _texts(result["statistic"]):
             here = one.sel(statistic=statistic)
             cells = [
-                interval(*(float(here[part].isel(depth=k)) for part in ("value", "low", "high")))
+                interval_text(*(float(here[part].isel(depth=k)) for part in ("value", "low", "high")))
                 for k in range(len(layers))
             ]
-            rows.append((str(here["label"].item()), *cells, cell_text(here, "slope")))
+            rows.append((str(here["label"].item()), *cells, _cell(here, "slope")))
         n = int(result.attrs["n_samples"])
         note = f"Slope per layer (least squares), interval from draws in which all layers see the same {n} samples."
         yield Table(f"Balance across the depth of '{name}'", ("statistic", *layers, "slope"), tuple(rows), note)
@@ -103,8 +102,8 @@ def gain_tables(result: xr.Dataset) -> Iterable[Table]:
     rows = []
     for layer in _texts(result["layer"]):
         one = result.sel(layer=layer)
-        shares = [cell_text(one.sel(part=part), "share") for part in _texts(result["part"])]
-        normalisation = str(one["note"].item()) or cell_text(one, "normalisation")
+        shares = [_cell(one.sel(part=part), "share") for part in _texts(result["part"])]
+        normalisation = str(one["note"].item()) or _cell(one, "normalisation")
         rows.append(
             (layer, *shares, normalisation, number_text(float(one["half"])), number_text(float(one["r_squared"])))
         )
@@ -125,7 +124,7 @@ def timescale_tables(result: xr.Dataset) -> Iterable[Table]:
         cells = []
         for signal in _texts(result["signal"]):
             here = one.sel(signal=signal)
-            text = str(here["note"].item()) or f"{cell_text(here, 'timescale')} {one['time_units'].item()}"
+            text = str(here["note"].item()) or f"{_cell(here, 'timescale')} {one['time_units'].item()}"
             scaled = float(here["timescale_membrane"])
             cells.append(text + (f"\n{number_text(scaled)} tau" if np.isfinite(scaled) else ""))
         lag = f"{number_text(float(one['cross_lag_of_peak']))} (r {number_text(float(one['cross_peak']))})"

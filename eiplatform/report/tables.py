@@ -11,7 +11,7 @@ import xarray as xr
 
 from analyses import defined
 
-__all__ = ["NULLS", "Table", "cell_text", "number_text", "scorecard", "told_in_order"]
+__all__ = ["NULLS", "Table", "cell_text", "interval_text", "number_text", "scorecard", "told_in_order"]
 
 T = TypeVar("T")
 
@@ -76,7 +76,8 @@ def number_text(value: float) -> str:
     return text.replace("-", "\N{MINUS SIGN}")  # which no browser breaks a line at
 
 
-def _interval(value: float, low: float, high: float) -> str:
+def interval_text(value: float, low: float, high: float) -> str:
+    """Return a value with its interval, if it has one."""
     if not np.isfinite(value):
         return "–"
     return f"{number_text(value)} [{number_text(low)}, {number_text(high)}]" if np.isfinite(low) else number_text(value)
@@ -84,7 +85,7 @@ def _interval(value: float, low: float, high: float) -> str:
 
 def cell_text(data: xr.Dataset, prefix: str = "", suffixes: tuple[str, str, str] = ("value", "low", "high")) -> str:
     """Return value and interval of one cell of a result."""
-    return _interval(*(float(data[prefix + name]) for name in suffixes))
+    return interval_text(*(float(data[prefix + name]) for name in suffixes))
 
 
 def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
@@ -210,7 +211,7 @@ def _lesions(result: xr.Dataset) -> Iterable[Table]:
     rows = []
     for dose in result["dose"].values:
         cell = result.sel(dose=dose)
-        accuracy = _interval(*(100 * float(cell[name]) for name in ("accuracy", "accuracy_low", "accuracy_high")))
+        accuracy = interval_text(*(100 * float(cell[name]) for name in ("accuracy", "accuracy_low", "accuracy_high")))
         rates = ", ".join(
             f"{population}: {number_text(float(cell['value'].sel(population=population, statistic='rate')))}"
             for population in result["population"].values
