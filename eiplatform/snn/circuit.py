@@ -125,6 +125,8 @@ class PathwayScale(NamedTuple):
         driven by its bias alone (the rule of E-I Prop for a sample without inhibition).
     mask_inh : Tensor (n_I,) or None
         Multiplies the activity of the I neurons: 0 silences one.
+    recurrent_exc, recurrent_inh : float, Tensor (n_E,), or None
+        On positive and negative feedback weights, of feedback networks alone.
     """
 
     input_exc: Factor = None
@@ -132,6 +134,8 @@ class PathwayScale(NamedTuple):
     subtractive: Factor = None
     divisive: Factor = None
     mask_inh: Tensor | None = None
+    recurrent_exc: Factor = None
+    recurrent_inh: Factor = None
 
 
 class _Currents(NamedTuple):
