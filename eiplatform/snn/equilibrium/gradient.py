@@ -90,16 +90,13 @@ def equilibrium_rate(
     settings : FeedbackConfig
         Whose ``gradient`` is ``ide`` or ``spide``.
     monitor : Monitor
-        Receives ``forward_residual`` (mean of ``|a - f(a)|``) now and, when the gradient is
+        Receives ``forward_residual`` (mean of ``|a - f(a)|`` of the layer that is read) now and, when the gradient is
         computed, how well its equation was solved.
 
     Returns
     -------
     Tensor
     """
-    rate = rates[equation.read].detach()
-    with torch.no_grad():
-        monitor.add(forward_residual=float((rate - equation.around_saved(rate)).abs().mean()))
     if settings.gradient == "spide":
         return _by_spikes(equation, rates, settings, monitor)
     solver = Solver(settings.solver, settings.tolerance, settings.max_iterations, settings.damping)
@@ -107,7 +104,9 @@ def equilibrium_rate(
     def report(found: Solution) -> None:
         monitor.add(residual=found.residual, iterations=float(found.iterations), unconverged=float(not found.converged))
 
-    return implicit_rate(rate, equation.around, equation.around_saved, solver, report)
+    rate, distance = implicit_rate(rates[equation.read], equation.around, equation.around_saved, solver, report)
+    monitor.add(forward_residual=distance)
+    return rate
 
 
 def _by_spikes(equation: Equilibrium, rates: Sequence[Tensor], settings: FeedbackConfig, monitor: Monitor) -> Tensor:
@@ -117,8 +116,10 @@ def _by_spikes(equation: Equilibrium, rates: Sequence[Tensor], settings: Feedbac
     edges = [equation.back.detached(), *(edge.detached() for edge in equation.below[1:])]
     pulls = [pull_back(edge, fixed[layer - 1]) for layer, edge in enumerate(edges)]
     carriers = [equation.back(fixed[-1]) + equation.current]
-    for layer in range(1, n):
-        carriers.append(equation.layers[layer].batch_edge(fixed[layer - 1], equation.masks[layer])[0])
+    carriers += [equation.layers[layer].batch_edge(fixed[layer - 1], equation.masks[layer])[0] for layer in range(1, n)]
+    with torch.no_grad():
+        reached = (carriers[equation.read] / full).clamp(0, 1)
+        monitor.add(forward_residual=float((fixed[equation.read] - reached).abs().mean()))
     phase = BackwardPhase(settings.back_steps, settings.back_threshold, settings.back_decay, settings.gradient_scale)
     products = [lambda v, pull=pull, gate=gate: pull(gate * v) for pull, gate in zip(pulls, open_, strict=True)]
 

@@ -62,7 +62,7 @@ def fixed_point(function: Function, start: Tensor, tolerance: float = 1e-10, max
 
 def implicit_rate(
     rate: Tensor, parameterised: Function, linearised: Function, solver: Solver, report: Callable[[Solution], None]
-) -> Tensor:
+) -> tuple[Tensor, float]:
     """Return `rate` with the gradient of the fixed point.
 
     Parameters
@@ -81,13 +81,15 @@ def implicit_rate(
 
     Returns
     -------
-    Tensor
+    rate : Tensor
         Equal to `rate`, bit for bit.
+    distance : float
+        Mean of ``|a - f(a)|``: 0 at the equilibrium.
 
     Examples
     --------
     >>> theta = torch.tensor([3.0], requires_grad=True)  # a = 0.5 a + theta, hence a = 2 theta
-    >>> rate = implicit_rate(
+    >>> rate, distance = implicit_rate(
     ...     torch.tensor([[6.0]]), lambda a: 0.5 * a + theta, lambda a: 0.5 * a, Solver(tolerance=1e-6), print)
     >>> rate.sum().backward()
     Solution(value=tensor([[2.]]), residual=0.0, iterations=3, converged=True)
@@ -96,8 +98,9 @@ def implicit_rate(
     """
     fixed = rate.detach()
     value = parameterised(fixed)
+    distance = float((fixed - value.detach()).abs().mean())
     if not value.requires_grad:
-        return fixed
+        return fixed, distance
     product = pull_back(linearised, fixed)
 
     def gradient(g: Tensor) -> list[Tensor]:
@@ -105,7 +108,7 @@ def implicit_rate(
         report(found)
         return [found.value]
 
-    return replace_value(fixed, [value], gradient)
+    return replace_value(fixed, [value], gradient), distance
 
 
 def pull_back(function: Function, at: Tensor) -> Function:

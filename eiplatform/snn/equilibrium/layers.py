@@ -78,7 +78,7 @@ class Edge(NamedTuple):
         return (exc, inh) if self.mask is None else (exc * self.mask, inh * self.mask)
 
     def detached(self) -> Edge:
-        """The same without gradients."""
+        """Return the same map without gradients."""
         shift = None if self.shift is None else self.shift.detach()
         return Edge(self.transform, self.weight.detach(), shift, self.mask)
 
