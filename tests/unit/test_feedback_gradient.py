@@ -259,15 +259,18 @@ def test_spide_finds_the_gradient_of_ide(layers: str, rest: float) -> None:
     """At rates that are the equilibrium the two must agree, up to the error of the spikes."""
     gradients = []
     for settings in (
-        {"gradient": "spide", "back_steps": 4000, "gradient_scale": 0.3},
+        {"gradient": "spide", "back_steps": 1500, "gradient_scale": 0.3},
         {"gradient": "ide", "tolerance": 1e-9, "max_iterations": 100},
     ):
         network, x = build(layers, (7,), circuit="none", rest=rest, dropout=0.0, **settings)
-        network.zero_grad()
-        network.run(x, steps=3000).logits[:, 0].sum().backward()
-        gradients.append(torch.cat([parameter.grad.flatten() for parameter in network.parameters()]))
-        network.convergence()
-    assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 0.03
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                if name.endswith("bias"):
+                    parameter += 0.8  # away from 0, where one spike of the transient opens the gate of a rate
+        network.run(x, steps=1500).logits[:, 0].sum().backward()
+        parameters = [parameter.grad for name, parameter in network.named_parameters() if "readout" not in name]
+        gradients.append(torch.cat([grad.flatten() for grad in parameters]))
+    assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 0.02
 
 
 @pytest.mark.parametrize("decay", [1.0, 0.9])
