@@ -45,7 +45,11 @@ def made(chosen: Config, shape: tuple[int, ...] = (1, 8, 8)) -> tuple[Network, T
     with torch.no_grad():
         for _ in range(50):
             network.run(x)
-    return network.double().eval(), x.double()
+        network.double()
+        for name, parameter in network.named_parameters():
+            if name.endswith("bias"):
+                parameter += 0.8  # so that every layer fires
+    return network.eval(), x.double()
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +78,7 @@ def test_the_simulation_is_the_papers(decay: float, rest: float) -> None:
     for step in range(9):
         below = x.flatten(1).numpy()
         for name in u:
-            u[name] = decay * u[name] + below @ weights[name].T + (fed @ feedback.T if name == "fc1" else 0)
+            u[name] = decay * u[name] + below @ weights[name].T + 0.8 + (fed @ feedback.T if name == "fc1" else 0)
             below = (u[name] >= 2.0).astype(float)
             signals = output.signals[f"{name}/E"]
             np.testing.assert_allclose(signals["voltage"][step].detach(), u[name], atol=1e-12)
@@ -138,7 +142,7 @@ def test_the_pathways_are_separate_and_can_be_cut() -> None:
     )
     record = {"fc1/E": frozenset((*names, "drive")), "fc2/E": frozenset({"spikes"})}
     with torch.no_grad():
-        intact = network.run(x, steps=2, record=record)
+        intact = network.run(x, steps=9, record=record)
         for pathway, signal in cut_by.items():
             with lesioned(network, make_lesions(pathway, [0.25], "fc1")):
                 cut = network.run(x, steps=1, record=record).signals["fc1/E"]
@@ -147,21 +151,17 @@ def test_the_pathways_are_separate_and_can_be_cut() -> None:
                 torch.testing.assert_close(cut[name][0], factor * intact.signals["fc1/E"][name][0], rtol=1e-12, atol=0)
         both = [*make_lesions("recurrent->E", [1.0]), *make_lesions("recurrent->E subtractive", [1.0])]
         with lesioned(network, both):
-            alone = network.run(x, steps=2, record=record)
-        weight = network.layers["fc1"].feedback.weight
-        kept = weight.clone()
-        weight.zero_()
-        weight[0, 0] = 1e-300  # a norm is still needed
-        without = network.run(x, steps=2, record=record)
-        weight.copy_(kept)
+            alone = network.run(x, steps=9, record=record)
     assert not torch.equal(alone.logits, intact.logits)
     assert torch.equal(alone.signals["fc1/E"]["drive"][0], intact.signals["fc1/E"]["drive"][0])
     assert alone.signals["fc1/E"]["current_exc_recurrent"].max() == 0
-    del without
     network.layers["fc1"].lesion = PathwayScale(divisive=0.5)
     with pytest.raises(UnknownNameError, match="recurrent_exc"):
         network.run(x)
-    with pytest.raises(UnknownNameError, match="recurrent->E"), lesioned(network, make_lesions("I->E divisive", [0.5])):
+    with (
+        pytest.raises(UnknownNameError, match="no layer with"),
+        lesioned(network, make_lesions("I->E divisive", [0.5])),
+    ):
         pass
 
 
@@ -279,8 +279,7 @@ def test_a_checkpoint_holds_everything(tmp_path: Path) -> None:
 def test_the_published_networks_have_the_published_size(
     name: str, shape: tuple[int, ...], classes: int, parameters: float, neurons: float
 ) -> None:
-    with torch.device("meta"):
-        network = build_network(config(f"network.feedback.layers={name}"), shape, classes)
+    network = build_network(config(f"network.feedback.layers={name}"), shape, classes)
     found = sum(parameter.numel() for parameter in network.parameters())
     assert found == pytest.approx(parameters, rel=0.02)
     hidden = sum(info.n_neurons for info in network.populations().values()) - classes
@@ -305,7 +304,9 @@ def test_the_feedback_weight_stays_within_its_norm(transform: Linear | Conv2d | 
     (weight() * target).sum().backward()
     assert weight.alpha.grad == 0  # at its limit
     # What is normalised does not depend on the size of W0: its gradient has no part along it.
-    along = float((weight.weight.grad * weight.weight).sum() / weight.weight.grad.norm() / weight.weight.norm())
+    along = float(
+        (weight.weight.grad * weight.weight.detach()).sum() / weight.weight.grad.norm() / weight.weight.detach().norm()
+    )
     assert abs(along) < 1e-4
     with torch.no_grad():
         weight.alpha.fill_(-0.3)
@@ -339,7 +340,7 @@ def test_the_transposed_convolution_is_the_adjoint_of_the_strided_one() -> None:
     ],
 )
 def test_layers_that_make_no_sense_are_refused(text: str, complaint: str) -> None:
-    with pytest.raises(ValueError, match="") as caught:
+    with pytest.raises(ValueError) as caught:
         parse_layers(text)
     assert complaint in str(caught.value)
     with pytest.raises(ConfigError, match="network.feedback.layers"):

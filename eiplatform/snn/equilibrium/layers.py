@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ class Edge(NamedTuple):
     shift: Tensor | None
     mask: Tensor | None
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, /) -> Tensor:
         """Currents (B, ...) of `x` (B, ...)."""
         current = self.transform.apply(self.weight, x[None])[0]
         if self.shift is not None:
@@ -102,7 +102,7 @@ class LoopLayer(Circuit):
 
     spiking = True
     signals = {"E": _OWN}
-    routes = _FORWARD
+    routes: ClassVar[tuple[Route, ...]] = _FORWARD
     norm: BatchNorm | None
     bias: nn.Parameter | None
 
@@ -138,7 +138,8 @@ class LoopLayer(Circuit):
 
     def edge(self, mask: Tensor | None = None) -> Edge:
         """Return the feed-forward map with the saved statistics of normalisation."""
-        scale, shift = None, self.bias
+        scale: Tensor | None = None
+        shift: Tensor | None = self.bias
         if self.norm is not None:
             scale = self.norm.weight * torch.rsqrt(self.norm.running_var + self.norm.eps)
             shift = self.norm.bias - scale * self.norm.running_mean

@@ -20,7 +20,7 @@ from eiplatform.snn.equilibrium.monitor import Monitor
 from eiplatform.snn.equilibrium.neuron import rate_weights
 from eiplatform.snn.equilibrium.simulation import Masks, Simulation
 from eiplatform.snn.equilibrium.transposed import TransposedConv2d
-from eiplatform.snn.network import Network, Options, Output, Record
+from eiplatform.snn.network import Call, Network, Options, Output, Record
 from eiplatform.snn.neuron import Membrane
 from eiplatform.snn.transform import Conv2d, Linear, Transform
 
@@ -166,14 +166,14 @@ class FeedbackNetwork(Network):
         if torch.is_grad_enabled() and not through:
             equation = Equilibrium(tuple(layers.values()), self.read, below, back, current, masks.below)
             rate = equilibrium_rate(equation, rates, self.feedback, self.monitor)
-        readout = self.circuits()["readout"]
-        logits = readout(rate.flatten(1)[None])[0][0]
+        circuits = self.circuits()
+        logits = self._flow(rate[None], None, lambda name, values, steps: circuits[name](values, steps=steps)[0])[0]
 
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
         if "readout" in wanted:
             factors = x.new_tensor(weights).mul_(n_steps).reshape(-1, 1, 1)
             shown = torch.stack([spikes.flatten(1) for spikes in simulation.shown]) * factors
-            readings = readout(shown, record=wanted["readout"])[1]
+            readings = circuits["readout"](shown, record=wanted["readout"])[1]
         for name in wanted:
             recorded = readings if name == "readout" else simulation.recorded(name)
             for key, values in recorded.items():
@@ -182,8 +182,12 @@ class FeedbackNetwork(Network):
                 if select and population in select:
                     values = take(values, select[population])
                 signals[population][signal] = values if keep is None else keep(population, signal, values)
-        final = simulation.state | {BACK: Membrane(simulation.fed)}
-        return Output(logits, signals, final)
+        assert simulation.fed is not None
+        return Output(logits, signals, simulation.state | {BACK: Membrane(simulation.fed)})
+
+    def _flow(self, x: Tensor, steps: int | None, call: Call) -> Tensor:
+        """Return the readout's output for rates (1, B, ...) of the layer that it sees; the loop runs before."""
+        return call("readout", x.flatten(2), steps)
 
     def _loop_layers(self) -> dict[str, LoopLayer]:
         found = {}

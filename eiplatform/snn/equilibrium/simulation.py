@@ -65,6 +65,7 @@ class Simulation:
         self.layers, self.below, self.back, self.masks = layers, below, back, masks
         self.read, self.record, self.through_time = read, record, through_time
         self.state: dict[str, Membrane] = {}
+        self.fed: Tensor | None = None
         self.shown: list[Tensor] = []
         self._tape: dict[str, dict[str, list[Tensor]]] = {name: {} for name in layers}
 
@@ -109,8 +110,7 @@ class Simulation:
                     totals[index] = torch.add(spikes, totals[index], alpha=decay)
                 if index == self.read and "readout" in self.record:
                     self.shown.append(spikes)
-            fed = spikes
-        self.fed = fed
+            self.fed = fed = spikes
         counted = sum(decay**step for step in range(steps))
         return [total / counted for total in totals]
 
