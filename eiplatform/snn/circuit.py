@@ -214,7 +214,7 @@ def ei_layer(
     check_record(record, _LAYER_RECORD)
     if steps is not None:
         x = x[None]
-    cut = PathwayScale() if lesion is None else lesion
+    cut = _without_feedback(lesion)
     currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
     assert currents.weight_div is not None
     axis = transform.channel_axis
@@ -283,7 +283,7 @@ def ei_readout(
         )
     if steps is not None:
         x = x[None]
-    cut = PathwayScale() if lesion is None else lesion
+    cut = _without_feedback(lesion)
     currents = _currents(parameters, None, x, transform, prop, cut)
     known = _common(currents, x, transform, cut, record)
     net, activity = currents.parts(transform)
@@ -293,6 +293,13 @@ def ei_readout(
     known["E/current_net"] = net
     signals = recorded(record, known, steps)
     return net if steps is None else net.expand(steps, *net.shape[1:]), signals
+
+
+def _without_feedback(lesion: PathwayScale | None) -> PathwayScale:
+    """Return the lesion, all of it intact if there is none."""
+    if lesion is not None and (lesion.recurrent_exc is not None or lesion.recurrent_inh is not None):
+        raise UnknownNameError("this layer has no feedback", where="lesion", valid=PathwayScale._fields[:5])
+    return PathwayScale() if lesion is None else lesion
 
 
 def stabilise(inhibition_div: Tensor, prop: EIProp = FULL_PROP) -> Tensor:

@@ -270,7 +270,7 @@ def test_spide_finds_the_gradient_of_ide(layers: str, rest: float) -> None:
         network.run(x, steps=1500).logits[:, 0].sum().backward()
         parameters = [parameter.grad for name, parameter in network.named_parameters() if "readout" not in name]
         gradients.append(torch.cat([grad.flatten() for grad in parameters]))
-    assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 0.02
+    assert float((gradients[0] - gradients[1]).norm() / gradients[1].norm()) < 0.04
 
 
 @pytest.mark.parametrize("decay", [1.0, 0.9])

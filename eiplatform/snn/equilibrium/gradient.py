@@ -114,7 +114,7 @@ def _by_spikes(equation: Equilibrium, rates: Sequence[Tensor], settings: Feedbac
     fixed = [rate.detach() for rate in rates]
     open_ = [((rate > 0) & (rate < _FULL)).to(rate.dtype) / full for rate in fixed]
     edges = [equation.back.detached(), *(edge.detached() for edge in equation.below[1:])]
-    pulls = [pull_back(edge, fixed[layer - 1]) for layer, edge in enumerate(edges)]
+    pulls = [pull_back(edge.__call__, fixed[layer - 1]) for layer, edge in enumerate(edges)]
     carriers = [equation.back(fixed[-1]) + equation.current]
     carriers += [equation.layers[layer].batch_edge(fixed[layer - 1], equation.masks[layer])[0] for layer in range(1, n)]
     with torch.no_grad():
