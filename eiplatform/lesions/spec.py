@@ -20,6 +20,8 @@ Pathway = Literal[
     "input->E subtractive",
     "recurrent->E",
     "recurrent->E subtractive",
+    "recurrent->I",
+    "I->I subtractive",
 ]
 
 
@@ -34,7 +36,8 @@ class Lesion(BaseModel):
     pathway : str
         ``"input->E"``, ``"input->I"``, ``"I->E subtractive"`` or ``"I->E divisive"``; of signed
         weights ``"input->E"`` (positive) and ``"input->E subtractive"`` (negative), and what feedback
-        networks feed back likewise: ``"recurrent->E"``, ``"recurrent->E subtractive"``.
+        networks feed back likewise: ``"recurrent->E"``, ``"recurrent->E subtractive"``; with E and I
+        populations ``"recurrent->I"`` and ``"I->I subtractive"`` too.
     dose : float
         Fraction removed, 0 (intact) to 1 (all).  Divisive inhibition is the denominator of the
         gain and nothing else stands there, so its dose must stay below 1.

@@ -127,6 +127,8 @@ class PathwayScale(NamedTuple):
         Multiplies the activity of the I neurons: 0 silences one.
     recurrent_exc, recurrent_inh : float, Tensor (n_E,), or None
         On positive and negative feedback weights, of feedback networks alone.
+    recurrent_to_inh, inh_to_inh : float, Tensor (n_I,), or None
+        On E->I and I->I, of feedback networks with E and I populations alone.
     """
 
     input_exc: Factor = None
@@ -136,6 +138,8 @@ class PathwayScale(NamedTuple):
     mask_inh: Tensor | None = None
     recurrent_exc: Factor = None
     recurrent_inh: Factor = None
+    recurrent_to_inh: Factor = None
+    inh_to_inh: Factor = None
 
 
 class _Currents(NamedTuple):
@@ -297,7 +301,7 @@ def ei_readout(
 
 def _without_feedback(lesion: PathwayScale | None) -> PathwayScale:
     """Return the lesion, all of it intact if there is none."""
-    if lesion is not None and (lesion.recurrent_exc is not None or lesion.recurrent_inh is not None):
+    if lesion is not None and any(factor is not None for factor in lesion[5:]):
         raise UnknownNameError("this layer has no feedback", where="lesion", valid=PathwayScale._fields[:5])
     return PathwayScale() if lesion is None else lesion
 

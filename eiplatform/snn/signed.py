@@ -129,7 +129,9 @@ class _SignedCircuit(Circuit):
             known = {"input_exc", "subtractive"}
             if any(factor is not None for name, factor in self.lesion._asdict().items() if name not in known):
                 raise UnknownNameError(
-                    "a layer with signed weights has no I neurons and no feedback", where="lesion", valid="input_exc, subtractive"
+                    "a layer with signed weights has no I neurons and no feedback",
+                    where="lesion",
+                    valid="input_exc, subtractive",
                 )
             exc, inh = _scale_rows(exc, self.lesion.input_exc), _scale_rows(inh, self.lesion.subtractive)
         return exc, inh

@@ -109,6 +109,7 @@ class LoopLayer(Circuit):
     def __init__(self, transform: Transform, n: int, neuron: LIF, drop: float, *, batch_norm: bool) -> None:
         super().__init__(transform, {"E": n})
         self.neuron, self.drop = neuron, drop
+        self.parts = {"E": slice(0, n)}
         self.weight = nn.Parameter(torch.full(transform.weight_shape(n), torch.nan))
         self.norm = BatchNorm(n) if batch_norm else None
         self.bias = None if batch_norm else nn.Parameter(torch.zeros(n))
@@ -164,11 +165,20 @@ class LoopLayer(Circuit):
 
     def forward(
         self, drive: Tensor, state: Membrane | None = None, *, through_time: bool = False
-    ) -> tuple[Membrane, Tensor, Tensor]:
-        """Advance the neurons by one step; return the state, and spikes and voltage (1, B, ...)."""
+    ) -> tuple[Membrane, Tensor, tuple[Tensor, Tensor]]:
+        """Advance the neurons by one step; return the state, E spikes (1, B, ...), all spikes and voltages (B, ...)."""
         before = None if state is None else state.membrane
         membrane, spikes, voltage = advance(drive, before, self.neuron, self.drop, through_time=through_time)
-        return Membrane(membrane), spikes[None], voltage[None]
+        return Membrane(membrane), self.visible(spikes)[None], (spikes, voltage)
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons (channels) of all populations."""
+        return self.n_exc
+
+    def visible(self, spikes: Tensor) -> Tensor:
+        """Return those of the spikes or rates (B, ...) that other layers see."""
+        return spikes
 
     def _edge(self, scale: Tensor | None, shift: Tensor | None, mask: Tensor | None) -> Edge:
         weight = self.weight if scale is None else scale.reshape(-1, *(1,) * (self.weight.ndim - 1)) * self.weight
@@ -202,7 +212,7 @@ class FeedbackLayer(LoopLayer):
     """
 
     signals = {"E": (*_OWN[:3], *_PARTS, *_OWN[3:])}
-    routes = (*_FORWARD, *_BACK)
+    routes: ClassVar[tuple[Route, ...]] = (*_FORWARD, *_BACK)
 
     def __init__(
         self,

@@ -14,12 +14,14 @@ from eiplatform.errors import ConfigError, choose
 from eiplatform.feedback_config import FeedbackConfig, Stage
 from eiplatform.snn.circuit import take
 from eiplatform.snn.description import Pathway
+from eiplatform.snn.equilibrium.dale import DaleFeedbackLayer
 from eiplatform.snn.equilibrium.gradient import Equilibrium, equilibrium_rate
 from eiplatform.snn.equilibrium.layers import FeedbackLayer, LoopLayer
 from eiplatform.snn.equilibrium.monitor import Monitor
 from eiplatform.snn.equilibrium.neuron import rate_weights
 from eiplatform.snn.equilibrium.simulation import Masks, Simulation
 from eiplatform.snn.equilibrium.transposed import TransposedConv2d
+from eiplatform.snn.layers import n_inhibitory
 from eiplatform.snn.network import Call, Network, Options, Output, Record
 from eiplatform.snn.neuron import Membrane
 from eiplatform.snn.transform import Conv2d, Linear, Transform
@@ -46,8 +48,8 @@ class FeedbackNetwork(Network):
     seed : int
         Of dropout.
     **options
-        See :class:`~eiplatform.snn.network.Options`; `circuit` is ``bn`` or ``none``, and the
-        membrane constant that of `feedback`.
+        See :class:`~eiplatform.snn.network.Options`; of circuit ``ei`` are E and I populations
+        (:mod:`eiplatform.snn.equilibrium.dale`), and the membrane constant is that of `feedback`.
 
     Raises
     ------
@@ -101,7 +103,11 @@ class FeedbackNetwork(Network):
         normalised = self.circuit == "bn"
         source = "input"
         for index, (name, stage, transform) in enumerate(zip(names, stages, transforms, strict=True)):
-            if index:
+            layer: LoopLayer
+            if self.circuit == "ei":
+                n_inh = n_inhibitory(stage.n, self.ei_ratio)
+                layer = DaleFeedbackLayer(transform.fan_in, stage.n, n_inh, self.neuron, drop, feedback.norm_limit)
+            elif index:
                 layer = LoopLayer(transform, stage.n, self.neuron, drop, batch_norm=normalised)
             else:
                 layer = FeedbackLayer(
@@ -117,7 +123,7 @@ class FeedbackNetwork(Network):
         """Return all pathways; the source of ``recurrent`` is the last layer of the loop."""
         last = f"{self._loop[-1]}/E"
         return tuple(
-            path._replace(source=last) if path.name.startswith("recurrent") else path for path in super().pathways()
+            path._replace(source=last) if path.source.endswith("/recurrent") else path for path in super().pathways()
         )
 
     def convergence(self) -> dict[str, float]:
@@ -167,6 +173,7 @@ class FeedbackNetwork(Network):
             equation = Equilibrium(tuple(layers.values()), self.read, below, back, current, masks.below)
             rate = equilibrium_rate(equation, rates, self.feedback, self.monitor)
         circuits = self.circuits()
+        rate = layers[self._loop[self.read]].visible(rate)
         logits = self._flow(rate[None], None, lambda name, values, steps: circuits[name](values, steps=steps)[0])[0]
 
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
@@ -209,7 +216,7 @@ class FeedbackNetwork(Network):
         self.drawn += 1
 
         def mask(layer: LoopLayer) -> Tensor:
-            shape = (like.shape[0], *layer.transform.output_shape(layer.n_exc))
+            shape = (like.shape[0], *layer.transform.output_shape(layer.n_neurons))
             kept = torch.rand(shape, generator=generator) >= rate
             return (kept / (1 - rate)).to(like.device, like.dtype)
 

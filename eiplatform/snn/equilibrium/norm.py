@@ -60,8 +60,14 @@ class FeedbackWeight(nn.Module):
                 return
             for buffer in (self.left, self.right):
                 buffer.copy_(torch.empty(buffer.shape, dtype=torch.float64).normal_(generator=generator))
-            self._iterate(_FIRST_ITERATIONS)
-            self.alpha.copy_(self._norm())
+        self.settle()
+
+    def settle(self) -> None:
+        """Take the norm of the present ``W0``, which becomes alpha."""
+        if self.limit is not None:
+            with torch.no_grad():
+                self._iterate(_FIRST_ITERATIONS)
+                self.alpha.copy_(self._norm())
 
     def forward(self) -> Tensor:
         """Return the weight that acts now."""

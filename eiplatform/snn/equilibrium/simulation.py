@@ -99,17 +99,15 @@ class Simulation:
                     if index == 0 and static:
                         first_parts = parts
                     self._keep_currents(name, wanted, parts, returns, fed)
-                self.state[name], fired, voltage = layer(drive, self.state.get(name), through_time=self.through_time)
-                spikes = fired[0]
-                for signal, values in (("drive", drive), ("voltage", voltage[0]), ("spikes", spikes)):
-                    if f"E/{signal}" in wanted:
-                        self._keep(name, f"E/{signal}", values)
+                before = self.state.get(name)
+                self.state[name], _, (spikes, voltage) = layer(drive, before, through_time=self.through_time)
+                self._keep(name, wanted, {"drive": drive, "voltage": voltage, "spikes": spikes})
                 if step == 0:
                     totals.append(spikes)
                 else:
                     totals[index] = torch.add(spikes, totals[index], alpha=decay)
                 if index == self.read and "readout" in self.record:
-                    self.shown.append(spikes)
+                    self.shown.append(layer.visible(spikes))
             self.fed = fed = spikes
         counted = sum(decay**step for step in range(steps))
         return [total / counted for total in totals]
@@ -134,15 +132,20 @@ class Simulation:
             # As many zeros as spikes at rest: what has not fired yet comes back as nothing.
             more, less = (torch.zeros_like(exc),) * 2 if fed is None else returns.split(fed)
             known = {
-                "E/current_exc_external": exc,
-                "E/current_inh_external": inh,
-                "E/current_exc_recurrent": more,
-                "E/current_inh_recurrent": less,
+                "current_exc_external": exc,
+                "current_inh_external": inh,
+                "current_exc_recurrent": more,
+                "current_inh_recurrent": less,
             }
             exc, inh = exc + more, inh + less
-        known |= {"E/current_exc": exc, "E/current_inh": inh, "E/current_net": exc - inh}
-        for signal in wanted & set(known):
-            self._keep(name, signal, known[signal])
+        known |= {"current_exc": exc, "current_inh": inh, "current_net": exc - inh}
+        self._keep(name, wanted, known)
 
-    def _keep(self, name: str, signal: str, values: Tensor) -> None:
-        self._tape[name].setdefault(signal, []).append(values)
+    def _keep(self, name: str, wanted: frozenset[str], known: Mapping[str, Tensor]) -> None:
+        """Keep what is wanted of each population; several of them lie side by side in the last axis."""
+        parts = self.layers[name].parts
+        for key in wanted:
+            role, _, signal = key.partition("/")
+            if signal in known:
+                values = known[signal] if len(parts) == 1 else known[signal][..., parts[role]]
+                self._tape[name].setdefault(key, []).append(values)
