@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from eiplatform.errors import ConfigError, suggest
+from eiplatform.feedback_config import FeedbackConfig, check_feedback
 
 __all__ = [
     "Config",
@@ -50,6 +51,7 @@ Architecture = Literal[
     "resnet50",
     "resnet101",
     "resnet152",
+    "feedback",
 ]
 
 Positive = Annotated[int, Field(ge=1)]
@@ -122,6 +124,7 @@ class NetworkConfig(_Frozen):
     steps: int = Field(4, ge=1, description="time steps T")
     neuron: NeuronConfig = NeuronConfig()
     prop: PropConfig = Field(PropConfig(), description="of circuit ei")
+    feedback: FeedbackConfig = Field(FeedbackConfig(), description="of architecture feedback")
 
     @field_validator("channels")
     @classmethod
@@ -136,15 +139,18 @@ class NetworkConfig(_Frozen):
         applies = {
             "hidden": self.architecture == "mlp",
             "channels": self.architecture == "cnn",
-            "width": self.architecture != "mlp",
+            "width": self.architecture not in ("mlp", "feedback"),
             "ei_ratio": self.circuit == "ei",
-            "initialise": self.circuit == "ei",
+            "initialise": self.circuit == "ei" and self.architecture != "feedback",
             "readout_bias": self.circuit != "ei",
-            "prop": self.circuit == "ei",
+            "prop": self.circuit == "ei" and self.architecture != "feedback",
+            "feedback": self.architecture == "feedback",
         }
         for name, does in applies.items():
             if not does and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} does not apply to {self.architecture} with circuit {self.circuit}")
+        if self.architecture == "feedback":
+            check_feedback(self.feedback, self.circuit, self.neuron.tau, self.neuron.reset)
         return self
 
 
@@ -157,7 +163,8 @@ class TrainingConfig(_Frozen):
     learning_rate: float = Field(2e-3, gt=0)
     warmup_epochs: int = Field(10, ge=0, description="epochs of linear rise of the learning rate")
     warmup_from: float = Field(1e-7, ge=0, description="learning rate at the start of the rise")
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "step"] = "cosine"
+    milestones: tuple[Positive, ...] = Field((), description="of step: epochs after which the rate falls tenfold")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(5e-4, ge=0, description="L2 on all parameters (sgd), decoupled (adamw)")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
@@ -178,6 +185,8 @@ class TrainingConfig(_Frozen):
     def _fits_together(self) -> TrainingConfig:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+        if (self.schedule == "step") != bool(self.milestones):
+            raise ValueError("milestones go with schedule step, and with no other")
         if self.accumulate > self.batch_size:
             raise ValueError(f"accumulate ({self.accumulate}) must not exceed batch_size ({self.batch_size})")
         if self.backend == "compiled" and self.device != "cpu":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from eiplatform.config import Config
 from eiplatform.snn.circuit import EIProp
 from eiplatform.snn.convnet import VGG, ConvNet
+from eiplatform.snn.equilibrium.network import FeedbackNetwork
+from eiplatform.snn.equilibrium.neuron import feedback_tau
 from eiplatform.snn.mlp import MLP
 from eiplatform.snn.network import Network, Options
 from eiplatform.snn.neuron import LIF
@@ -54,6 +56,9 @@ def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) 
         ),
         "prop": EIProp(part.prop.stabilise, part.prop.straight_through, part.prop.scale_gradient),
     }
+    if part.architecture == "feedback":
+        options["neuron"] = options["neuron"]._replace(tau=feedback_tau(part.feedback.decay))
+        return FeedbackNetwork(input_shape, n_classes, part.feedback, config.seed, **options)
     if part.architecture == "mlp":
         return MLP(input_shape, n_classes, part.hidden, **options)
     if part.architecture == "cnn":

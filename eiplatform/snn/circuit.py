@@ -125,6 +125,10 @@ class PathwayScale(NamedTuple):
         driven by its bias alone (the rule of E-I Prop for a sample without inhibition).
     mask_inh : Tensor (n_I,) or None
         Multiplies the activity of the I neurons: 0 silences one.
+    recurrent_exc, recurrent_inh : float, Tensor (n_E,), or None
+        On positive and negative feedback weights, of feedback networks alone.
+    recurrent_to_inh, inh_to_inh : float, Tensor (n_I,), or None
+        On E->I and I->I, of feedback networks with E and I populations alone.
     """
 
     input_exc: Factor = None
@@ -132,6 +136,10 @@ class PathwayScale(NamedTuple):
     subtractive: Factor = None
     divisive: Factor = None
     mask_inh: Tensor | None = None
+    recurrent_exc: Factor = None
+    recurrent_inh: Factor = None
+    recurrent_to_inh: Factor = None
+    inh_to_inh: Factor = None
 
 
 class _Currents(NamedTuple):
@@ -210,7 +218,7 @@ def ei_layer(
     check_record(record, _LAYER_RECORD)
     if steps is not None:
         x = x[None]
-    cut = PathwayScale() if lesion is None else lesion
+    cut = _without_feedback(lesion)
     currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
     assert currents.weight_div is not None
     axis = transform.channel_axis
@@ -279,7 +287,7 @@ def ei_readout(
         )
     if steps is not None:
         x = x[None]
-    cut = PathwayScale() if lesion is None else lesion
+    cut = _without_feedback(lesion)
     currents = _currents(parameters, None, x, transform, prop, cut)
     known = _common(currents, x, transform, cut, record)
     net, activity = currents.parts(transform)
@@ -289,6 +297,13 @@ def ei_readout(
     known["E/current_net"] = net
     signals = recorded(record, known, steps)
     return net if steps is None else net.expand(steps, *net.shape[1:]), signals
+
+
+def _without_feedback(lesion: PathwayScale | None) -> PathwayScale:
+    """Return the lesion, all of it intact if there is none."""
+    if lesion is not None and any(factor is not None for factor in lesion[5:]):
+        raise UnknownNameError("this layer has no feedback", where="lesion", valid=PathwayScale._fields[:5])
+    return PathwayScale() if lesion is None else lesion
 
 
 def stabilise(inhibition_div: Tensor, prop: EIProp = FULL_PROP) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from eiplatform.errors import TrainingError, choose
+from eiplatform.snn.equilibrium.layers import LoopLayer
 from eiplatform.snn.layers import EICircuit
 from eiplatform.snn.signed import BatchNorm, SignedLayer, SignedReadout
 
@@ -206,6 +207,8 @@ def _initialise_here(network: nn.Module, x: Tensor, generator: torch.Generator, 
                 module.weight.copy_(drawn * math.sqrt(variance))
                 if module.bias is not None:
                     module.bias.zero_()
+            elif isinstance(module, LoopLayer):
+                module.initialise(generator)
             elif isinstance(module, BatchNorm):
                 module.weight.fill_(1.0)
                 module.bias.zero_()

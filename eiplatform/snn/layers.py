@@ -126,6 +126,10 @@ class Circuit(nn.Module):
         """Return the parameters (channels,) of the E neurons that the sum rules need."""
         return {}
 
+    def signed_parameters(self) -> dict[str, nn.Parameter]:
+        """Return the parameters that Dale's law keeps >= 0, by name."""
+        return {}
+
 
 class EICircuit(Circuit):
     """What a hidden layer and the readout share: the pathways from the input and from I to E.

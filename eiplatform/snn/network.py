@@ -231,6 +231,10 @@ class Network(nn.Module):
                 found.append(Pathway(name, route.name, source, target, route.sign, route.mode, route.factor))
         return tuple(found)
 
+    def convergence(self) -> dict[str, float]:
+        """Return what training says of equilibria since the last call; nothing where there are none."""
+        return {}
+
     def _check_input(self, x: Tensor, steps: int | None) -> int | None:
         """Return the number of steps of a static input, None for a sequence."""
         if steps is not None and steps < 1:

@@ -126,11 +126,12 @@ class _SignedCircuit(Circuit):
         weight = self.weight if sign is None else self.weight * sign
         exc, inh = weight.clamp(min=0), (-weight).clamp(min=0)
         if self.lesion is not None:
-            if any(
-                factor is not None for factor in (self.lesion.input_inh, self.lesion.divisive, self.lesion.mask_inh)
-            ):
+            known = {"input_exc", "subtractive"}
+            if any(factor is not None for name, factor in self.lesion._asdict().items() if name not in known):
                 raise UnknownNameError(
-                    "a layer with signed weights has no I neurons", where="lesion", valid="input_exc, subtractive"
+                    "a layer with signed weights has no I neurons and no feedback",
+                    where="lesion",
+                    valid="input_exc, subtractive",
                 )
             exc, inh = _scale_rows(exc, self.lesion.input_exc), _scale_rows(inh, self.lesion.subtractive)
         return exc, inh

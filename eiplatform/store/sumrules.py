@@ -137,7 +137,8 @@ def _voltage(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     voltage, drive, spikes = (_values(data, name) for name in ("voltage", "drive", "spikes"))
     threshold, decay = float(data.attrs["threshold"]), float(data.attrs["membrane_decay"])
     before, fired = voltage[:, :-1], spikes[:, :-1]
-    after_reset = before - threshold * fired if data.attrs["reset"] == "soft" else before * (1 - fired)
+    drop = float(data.attrs.get("reset_by", threshold))  # of neurons that rest below 0
+    after_reset = before - drop * fired if data.attrs["reset"] == "soft" else before * (1 - fired)
     expected = drive.copy()
     expected[:, 1:] += decay * after_reset
     scale = np.abs(drive) + threshold

@@ -28,6 +28,7 @@ from eiplatform.snn import load as load_checkpoint
 from eiplatform.snn import save as save_checkpoint
 from eiplatform.snn.backend import current, resolve, use_backend
 from eiplatform.snn.diagnosis import ONLY_LOSS, check_rates, first_non_finite
+from eiplatform.snn.equilibrium.monitor import check_convergence
 from eiplatform.training.batches import Batches
 from eiplatform.training.evaluation import as_tensors, evaluate
 from eiplatform.training.files import (
@@ -255,6 +256,7 @@ class _Run:
             self._diverged(f"after epoch {epoch}", [x])
         self._check_weights(epoch)
         history = [(line["epoch"], line["rates"]) for line in self.metrics] + [(epoch, found.rates)]
+        reached = self.network.convergence()
         self.metrics.append(
             {
                 "epoch": epoch,
@@ -265,9 +267,10 @@ class _Run:
                 "learning_rate": self.optimiser.param_groups[0]["lr"] if trained else None,
                 "rates": found.rates,
                 "silent": found.silent,
-                "warnings": check_rates(history),
+                "warnings": check_rates(history) + check_convergence(reached),
                 "seconds": time.perf_counter() - start,
             }
+            | ({"convergence": reached} if reached else {})
         )
         best = self.metrics[self.best_epoch]["validation_accuracy"]
         if epoch and (self.best_epoch == 0 or found.accuracy >= best):
