@@ -13,8 +13,11 @@ import torch
 from torch import Tensor, distributed, nn
 
 from eiplatform.errors import TrainingError, choose
+from eiplatform.snn.backei import BackEILayer
+from eiplatform.snn.dann import DANNLayer, DANNReadout
 from eiplatform.snn.layers import EICircuit
 from eiplatform.snn.signed import BatchNorm, SignedLayer, SignedReadout
+from eiplatform.snn.stepwise import StepwiseNeuron
 
 __all__ = ["SCHEMES", "InputMoments", "ei_init_scales", "initialise_ei", "initialise_network", "input_moments"]
 
@@ -206,6 +209,10 @@ def _initialise_here(network: nn.Module, x: Tensor, generator: torch.Generator, 
                 module.weight.copy_(drawn * math.sqrt(variance))
                 if module.bias is not None:
                     module.bias.zero_()
+                if isinstance(module, BackEILayer):
+                    module.draw(generator)
+            elif isinstance(module, StepwiseNeuron):
+                module.initialise(generator)
             elif isinstance(module, BatchNorm):
                 module.weight.fill_(1.0)
                 module.bias.zero_()
@@ -244,7 +251,12 @@ def _fill(layer: EICircuit, name: str, moments: InputMoments, x: Tensor, generat
             remedy="use a larger batch, a lower neuron.threshold or fewer layers",
         )
     scale, gain_inh = ei_init_scales(moments, layer.transform.fan_in)
-    _draw(layer, scale, gain_inh, generator)
+    if isinstance(layer, DANNLayer):
+        layer.draw(gain_inh, generator)
+    elif isinstance(layer, DANNReadout):
+        layer.draw(generator)
+    else:
+        _draw(layer, scale, gain_inh, generator)
 
 
 def _draw(layer: EICircuit, scale: float, gain_inh: float, generator: torch.Generator) -> None:
