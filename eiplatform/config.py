@@ -87,17 +87,17 @@ class NeuronConfig(_Frozen):
     A field of another model must keep its default.
     """
 
-    model: Literal["lif", "stl", "backei", "relu"] = Field(
-        "lif",
-        description="leaky integrate-and-fire; the same with a trainable threshold per neuron; "
-        "with self-feedback and signed output (BackEISNN); rates",
-    )
     tau: float = Field(2.0, ge=1, description="membrane constant in steps")
     threshold: float = Field(1.0, gt=0)
     reset: Literal["soft", "hard"] = "soft"
     detach_reset: bool = True
     surrogate: SurrogateName = "sigmoid"
     alpha: float | None = Field(None, gt=0, description="steepness; by default the surrogate's own")
+    model: Literal["lif", "stl", "backei", "relu"] = Field(
+        "lif",
+        description="leaky integrate-and-fire; the same with a trainable threshold per neuron; "
+        "with self-feedback and signed output (BackEISNN); rates",
+    )
     threshold_spread: float = Field(1e-4, ge=0, description="standard deviation of the thresholds' start, of stl")
     max_spikes: int = Field(1, ge=1, le=127, description="spikes of one sign that a neuron fires per step at most")
     negative_spikes: bool = Field(False, description="potentials below minus the threshold fire negative spikes")

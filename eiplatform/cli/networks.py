@@ -359,7 +359,7 @@ def lesion(
     out : Path
         Directory; one recording per dose is made in it.
     pathway : str
-        'input->E', 'input->I', 'I->E subtractive' or 'I->E divisive'.
+        'input->E', 'input->I', 'I->E subtractive', 'I->E divisive' or (without Dale's law) 'input->E subtractive'.
     layers : str
         Layer name or wildcard, e.g. fc2 or 'fc*'.
     doses : list[float]

@@ -12,7 +12,7 @@ from eiplatform.errors import ConfigError
 
 __all__ = ["Lesion", "Pathway", "make_lesions"]
 
-Pathway = Literal["input->E", "input->I", "I->E subtractive", "I->E divisive"]
+Pathway = Literal["input->E", "input->I", "I->E subtractive", "I->E divisive", "input->E subtractive"]
 
 
 class Lesion(BaseModel):
@@ -24,7 +24,8 @@ class Lesion(BaseModel):
     Attributes
     ----------
     pathway : str
-        ``"input->E"``, ``"input->I"``, ``"I->E subtractive"`` or ``"I->E divisive"``.
+        ``"input->E"``, ``"input->I"``, ``"I->E subtractive"`` or ``"I->E divisive"``; of a network
+        without Dale's law ``"input->E"`` and ``"input->E subtractive"``, its two signs.
     dose : float
         Fraction removed, 0 (intact) to 1 (all).  Divisive inhibition is the denominator of the
         gain and nothing else stands there, so its dose must stay below 1.
