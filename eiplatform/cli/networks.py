@@ -143,7 +143,7 @@ def record(
     steps : int
         Number of time steps; may be longer than in training.
     input : str
-        constant (default): the same image at every step; bernoulli, poisson: each pixel a spike train.
+        constant: the same image at every step; bernoulli, poisson: each pixel a spike train (default: as trained).
     warmup : int
         Steps that are run first and not kept.
     every : int

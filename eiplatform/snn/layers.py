@@ -83,6 +83,8 @@ class Circuit(nn.Module):
         What each population can record, by role.
     stepwise : StepwiseNeuron or None
         What its E neurons are if they can do more than plain leaky integrate-and-fire.
+    votes : int
+        Neurons per class of a readout that votes, else 0.
     routes : tuple of Route
         The pathways.
     """
@@ -99,6 +101,7 @@ class Circuit(nn.Module):
         self.channels = dict(channels)
         self.lesion = None
         self.stepwise = None
+        self.votes = 0
 
     @property
     def n_exc(self) -> int:
@@ -143,7 +146,8 @@ class Circuit(nn.Module):
 
     def attrs(self) -> dict[str, Any]:
         """Return further attributes of the E neurons for the store."""
-        return {} if self.stepwise is None else self.stepwise.attrs()
+        votes = {"votes": self.votes} if self.votes else {}
+        return votes if self.stepwise is None else votes | self.stepwise.attrs()
 
 
 class EICircuit(Circuit):

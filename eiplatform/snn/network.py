@@ -171,6 +171,7 @@ class Network(nn.Module):
         transform = Linear(n_inputs)
         if self.votes:
             self._add("readout", transform, n_classes * self.votes, source, normalise=False)
+            self.circuits()["readout"].votes = self.votes
         elif self.circuit == "dann":
             self.layers["readout"] = DANNReadout(transform, n_classes, 1, self.prop)
         elif self.circuit == "ei":
