@@ -106,8 +106,13 @@ class NeuronConfig(_Frozen):
 
     @property
     def stepwise(self) -> bool:
-        """Whether the neurons can do more than the fused operations of plain ones."""
+        """Whether the neurons can do more than plain ones and are advanced step by step."""
         return self.model in ("stl", "backei") or self.max_spikes > 1 or self.negative_spikes or self.learn_surrogate
+
+    @property
+    def fused(self) -> bool:
+        """Whether the neurons are plain ones, for which there are fused operations, compiled ones too."""
+        return self.model == "lif" and not self.stepwise
 
     @model_validator(mode="after")
     def _all_applies(self) -> NeuronConfig:
@@ -280,7 +285,7 @@ class Config(_Frozen):
     @model_validator(mode="after")
     def _parts_fit(self) -> Config:
         neuron, training = self.network.neuron, self.training
-        if neuron.stepwise and training.backend == "compiled":
+        if not neuron.fused and training.backend == "compiled":
             raise ValueError("the compiled backend is for plain lif neurons; these need training.backend eager")
         if training.trained != "all" and neuron.model != "stl":
             raise ValueError(f"training.trained {training.trained} is for network.neuron.model stl")

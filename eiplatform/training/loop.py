@@ -95,7 +95,7 @@ def describe(config: Config) -> str:
         device = f"cuda ({torch.cuda.get_device_name()})"
     n_threads = part.threads or torch.get_num_threads()
     threads = f"{n_threads} thread{'s' if n_threads > 1 else ''}"
-    backend = "eager, step by step" if config.network.neuron.stepwise else resolve(part.backend, part.device)
+    backend = _backend(config) + (", step by step" if config.network.neuron.stepwise else "")
     return f"{device}, {threads}, {part.precision}, {backend}, {size} process{'es' if size > 1 else ''}"
 
 
@@ -150,10 +150,7 @@ def fit(
         raise MissingDependencyError(
             "training.tensorboard needs tensorboard, which is not installed", remedy="pip install 'eiplatform[track]'"
         )
-    # The configuration has refused to compile neurons that can do more than plain ones; auto means eager then.
-    stepwise = config.network.neuron.stepwise
-    backend = "eager" if stepwise else resolve(config.training.backend, config.training.device)
-    with use_backend(backend), join(config.training.device) as world:
+    with use_backend(_backend(config)), join(config.training.device) as world:
         # The first process downloads, if asked to; the others then find the files.
         data = world.on_first(lambda: open_dataset(config)) or open_dataset(config)
         if resume:
@@ -164,6 +161,12 @@ def fit(
             world.on_first(lambda: claim_directory(out, overwrite=overwrite))
         with _deterministic(world.device, config.training.threads):
             return _Run(config, out, data, world, progress if world.first else None, observe).go(resume)
+
+
+def _backend(config: Config) -> str:
+    """Return what computes; neurons that are not plain ones cannot be compiled, so that auto means eager for them."""
+    fused = config.network.neuron.fused
+    return resolve(config.training.backend, config.training.device) if fused else "eager"
 
 
 class _Run:

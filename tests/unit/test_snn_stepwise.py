@@ -236,10 +236,11 @@ def test_hard_spikes_learn_as_their_primitive(surrogate: str) -> None:
             assert torch.allclose(values.grad, expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("batch_norm", [True, False])
 @pytest.mark.parametrize("geometry", ["linear", "conv"])
-def test_currents_of_negative_spikes_go_by_the_sign_of_what_a_synapse_does(geometry: str) -> None:
+def test_currents_of_negative_spikes_go_by_the_sign_of_what_a_synapse_does(geometry: str, batch_norm: bool) -> None:
     transform, shape = {"linear": (Linear(9), (9,)), "conv": (Conv2d((3, 6, 5)), (3, 6, 5))}[geometry]
-    layer = SignedLayer(transform, 4).double()
+    layer = SignedLayer(transform, 4, batch_norm=batch_norm).double().eval()
     randomise(layer)
     layer.signed_input = True
     x = torch.randint(-2, 3, (T, B, *shape), generator=torch.Generator().manual_seed(5)).double()
@@ -247,6 +248,9 @@ def test_currents_of_negative_spikes_go_by_the_sign_of_what_a_synapse_does(geome
     _, spikes, signals = layer(x, record=record)
     if geometry == "linear":  # synapse by synapse
         each = layer.weight * x[..., None, :]
+        if layer.norm is not None:  # a negative scale counts as a sign of the weights
+            assert bool((layer.norm.weight < 0).any())
+            each = each * layer.norm.weight.sign()[:, None]
         assert torch.allclose(signals["E/current_exc"], each.clamp(min=0).sum(-1), rtol=0, atol=1e-12)
         assert torch.allclose(signals["E/current_inh"], (-each).clamp(min=0).sum(-1), rtol=0, atol=1e-12)
     exc, inh = signals["E/current_exc"], signals["E/current_inh"]
@@ -256,6 +260,9 @@ def test_currents_of_negative_spikes_go_by_the_sign_of_what_a_synapse_does(geome
     _, cut_spikes, cut = layer(x, record=record)
     assert torch.allclose(cut["E/current_net"], 0.5 * exc - 0.25 * inh, rtol=0, atol=1e-12)
     assert torch.allclose(cut["E/current_inh"], 0.25 * inh) and not torch.equal(spikes, cut_spikes)
+    intact_net = layer.transform.apply(layer.weight, x)
+    layer.lesion = PathwayScale(subtractive=1.0)
+    assert torch.allclose(layer._raw(x), intact_net, rtol=0, atol=1e-12)
     readout = SignedReadout(Linear(9), 3).double()
     randomise(readout)
     readout.signed_input = True
@@ -289,6 +296,7 @@ def test_a_run_can_be_continued() -> None:
         (["network.neuron.model=relu", "network.votes=3"], "counted in spikes"),
         (["network.neuron.model=stl", "training.backend=compiled"], "the compiled backend is for plain lif"),
         (["network.neuron.learn_surrogate=true", "training.backend=compiled"], "the compiled backend"),
+        (["network.neuron.model=relu", "training.backend=compiled"], "the compiled backend"),
         (["training.trained=thresholds"], "is for network.neuron.model stl"),
         (["training.balance=0.1", "network.neuron.model=relu"], "membrane potentials"),
         (["network.dropout=0.5"], "dropout does not apply to mlp"),

@@ -18,7 +18,7 @@ from eiplatform.lesions.spec import Lesion
 from eiplatform.recording.checkpoint import open_checkpoint
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, build_network, initialise_network
+from eiplatform.snn import Network, build_network, dale, initialise_network
 from eiplatform.store.sumrules import check_sum_rules
 from eiplatform.training import describe, evaluate, fit, initialise, learning_rate
 from eiplatform.training.losses import balance_loss, task_loss
@@ -82,6 +82,8 @@ def test_every_system_learns_resumes_bit_for_bit_and_is_recorded(system: str, tm
     assert all(torch.equal(again[name], values) for name, values in weights(result.out).items())
 
     network, _, data = open_checkpoint(result.out, "test")
+    assert not dale.violations(network) and bool(dale.signed_parameters(network)) == (system in ("dann", "ei-stl"))
+    assert not any("threshold" in name for name in dale.signed_parameters(network))
     spec = RecordingSpec(samples=20)
     record_network(network, data, tmp_path / "rec", spec, config=config.model_dump(mode="json"), label="x")
     tree = eiplatform.open(tmp_path / "rec")
