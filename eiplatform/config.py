@@ -227,9 +227,9 @@ class TrainingConfig(_Frozen):
     learning_rate: float = Field(2e-3, gt=0)
     warmup_epochs: int = Field(10, ge=0, description="epochs of linear rise of the learning rate")
     warmup_from: float = Field(1e-7, ge=0, description="learning rate at the start of the rise")
-    schedule: Literal["cosine", "constant", "step"] = "cosine"
-    decay: float = Field(0.1, gt=0, le=1, description="factor on the learning rate, of schedule step")
-    decay_epochs: int = Field(40, ge=1, description="epochs after which it acts, again and again, of schedule step")
+    schedule: Literal["cosine", "constant", "decay"] = "cosine"
+    decay: float = Field(0.1, gt=0, le=1, description="factor on the learning rate, of schedule decay")
+    decay_epochs: int = Field(40, ge=1, description="epochs after which it acts, again and again, of schedule decay")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(5e-4, ge=0, description="L2 on all parameters (sgd, adam), decoupled (adamw)")
     loss: Literal["cross-entropy", "mse"] = Field("cross-entropy", description="mse: to one-hot labels")
@@ -259,8 +259,8 @@ class TrainingConfig(_Frozen):
             raise ValueError(f"the compiled backend is for device cpu, not {self.device}")
         applies = {
             "label_smoothing": self.loss == "cross-entropy",
-            "decay": self.schedule == "step",
-            "decay_epochs": self.schedule == "step",
+            "decay": self.schedule == "decay",
+            "decay_epochs": self.schedule == "decay",
         }
         for name, does in applies.items():
             if not does and getattr(self, name) != type(self).model_fields[name].default:

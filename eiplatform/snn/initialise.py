@@ -23,6 +23,8 @@ __all__ = ["SCHEMES", "InputMoments", "ei_init_scales", "initialise_ei", "initia
 
 _SPIKES_PER_STEP = 0.2
 """About what a neuron fires when its drive has unit variance (tau = 2, threshold 1, a few steps)."""
+_THRESHOLDS = 0x57
+"""Sets the random numbers of thresholds apart from those of weights."""
 SCHEMES = ("ei", "fan-in")
 """How E-I layers are initialised: from their input's moments, or (an ablation) from its size alone."""
 
@@ -201,6 +203,7 @@ def initialise_network(
 
 def _initialise_here(network: nn.Module, x: Tensor, generator: torch.Generator, scheme: str, **forward: Any) -> None:
     with_data = False
+    own = torch.Generator().manual_seed(generator.initial_seed() ^ _THRESHOLDS)  # weights are those of plain neurons
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, SignedLayer | SignedReadout):
@@ -212,7 +215,7 @@ def _initialise_here(network: nn.Module, x: Tensor, generator: torch.Generator, 
                 if isinstance(module, BackEILayer):
                     module.draw(generator)
             elif isinstance(module, StepwiseNeuron):
-                module.initialise(generator)
+                module.initialise(own)
             elif isinstance(module, BatchNorm):
                 module.weight.fill_(1.0)
                 module.bias.zero_()

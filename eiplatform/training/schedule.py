@@ -12,7 +12,7 @@ __all__ = ["epoch_order", "learning_rate"]
 
 
 def learning_rate(training: TrainingConfig, iteration: int, per_epoch: int) -> float:
-    """Return the learning rate of one iteration: linear rise, then cosine to 0, steps, or constant.
+    """Return the learning rate of one iteration: linear rise, then cosine to 0, decay, or constant.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def learning_rate(training: TrainingConfig, iteration: int, per_epoch: int) -> f
         return start + (peak - start) * iteration / warm
     if training.schedule == "constant":
         return peak
-    if training.schedule == "step":
+    if training.schedule == "decay":
         return peak * training.decay ** (iteration // per_epoch // training.decay_epochs)
     return 0.5 * peak * (1 + math.cos(math.pi * (iteration - warm) / (total - warm)))
 

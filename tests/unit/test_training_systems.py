@@ -161,6 +161,16 @@ def test_a_regime_trains_what_it_names(regime: str, tmp_path: Path) -> None:
     assert changed == (thresholds if regime == "thresholds" else set(before) - thresholds)
 
 
+def test_thresholds_are_drawn_apart_from_weights() -> None:
+    """The same seed gives the weights of the network of plain neurons."""
+    networks = [initialise(small("network.circuit=none", f"network.neuron.model={model}")) for model in ("stl", "lif")]
+    drawn, plain = (network.state_dict() for network in networks)
+    assert all(torch.equal(drawn[name], values) for name, values in plain.items())
+    thresholds = [values for name, values in drawn.items() if name not in plain]
+    assert len(thresholds) == 2 and all(0 < values.std() < 3e-4 for values in thresholds)
+    assert not torch.equal(thresholds[0][:16], thresholds[1])
+
+
 def test_regimes_need_thresholds() -> None:
     network = build_network(small(), (64,), 10)
     with pytest.raises(ConfigError, match="without trainable thresholds"):
@@ -223,8 +233,8 @@ def test_the_balanced_loss_acts_in_training_whatever_the_backend(backend: str, t
     assert found[1] < 0.7 * found[0]
 
 
-def test_learning_rates_in_steps() -> None:
-    part = TrainingConfig(epochs=9, warmup_epochs=0, learning_rate=1.0, schedule="step", decay=0.5, decay_epochs=2)
+def test_learning_rates_that_decay() -> None:
+    part = TrainingConfig(epochs=9, warmup_epochs=0, learning_rate=1.0, schedule="decay", decay=0.5, decay_epochs=2)
     rates = [learning_rate(part, iteration, 3) for iteration in range(0, 27, 3)]
     assert rates == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.0625]
 
