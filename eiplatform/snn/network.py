@@ -118,6 +118,10 @@ class Network(nn.Module):
         self.votes = options.get("votes", 0)
         if self.circuit == "dann" and self.model != "relu":
             raise ConfigError(f"neurons of model {self.model} in circuit dann", where="network", valid="relu")
+        if self.circuit in ("ei", "dann") and self.signed_spikes:
+            raise ConfigError(
+                "neurons whose spikes have signs break Dale's law", where=f"circuit {self.circuit}", valid="bn or none"
+            )
         self.noise = 0  # seed of dropout; the training loop sets another one for every batch
         self.layers = nn.ModuleDict()
         self._inputs: dict[str, str] = {}

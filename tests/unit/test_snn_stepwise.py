@@ -10,6 +10,7 @@ from eiplatform.config import Config, load_config
 from eiplatform.errors import ConfigError
 from eiplatform.snn import (
     LIF,
+    MLP,
     EILayer,
     Network,
     SignedLayer,
@@ -312,5 +313,10 @@ def test_what_does_not_fit_together_is_one_clear_line(overrides: list[str], mess
 def test_neurons_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match="reset that subtracts"):
         StepwiseNeuron(LIF(reset="hard"), (2,), Firing(max_spikes=2))
+    for options in ({"model": "backei"}, {"firing": Firing(negative=True)}):
+        with pytest.raises(ConfigError, match="break Dale's law"):
+            MLP((4,), 2, (3,), circuit="ei", **options)  # type: ignore[typeddict-item]
+    with pytest.raises(ConfigError, match="model lif in circuit dann"):
+        MLP((4,), 2, (3,), circuit="dann")
     with pytest.raises(ConfigError, match="at least 1"):
         StepwiseNeuron(LIF(), (2,), Firing(max_spikes=0))
