@@ -250,3 +250,20 @@ def test_lesions_of_both_signs_of_a_network_without_dales_law() -> None:
         cut = network.run(x, record=record).signals["fc2/E"]
     assert bool((cut["current_inh"] == 0).all()) and torch.equal(cut["current_net"], cut["current_exc"])
     assert torch.equal(cut["current_exc"], intact["current_exc"])
+
+
+@pytest.mark.parametrize("system", ["ei-stl", "dann", "circulate"])
+def test_moments_are_those_of_the_raw_signals(system: str, tmp_path: Path) -> None:
+    """Whatever a layer computes with, its reduced signals are complete."""
+    config = small(*SYSTEMS[system])
+    network, data = initialise(config), load_data("digits").test
+    plain = config.model_dump(mode="json")
+    for keep in ("raw", "moments"):
+        spec = RecordingSpec(samples=12, batch_samples=5, keep=keep)
+        record_network(network, data, tmp_path / keep, spec, config=plain, label="x")
+    raw, reduced = (eiplatform.open(tmp_path / keep) for keep in ("raw", "moments"))
+    for name in network.populations():
+        for signal in reduced[name]["signal"].values.tolist():
+            expected = raw[name][signal].astype(float).mean(("sample", "time"))
+            assert np.allclose(reduced[name]["mean"].sel(signal=signal), expected, rtol=1e-5, atol=1e-5), signal
+        assert set(reduced[name]["signal"].values) == set(network.populations()[name].signals)
