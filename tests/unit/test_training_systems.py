@@ -87,6 +87,7 @@ def test_every_system_learns_resumes_bit_for_bit_and_is_recorded(system: str, tm
     spec = RecordingSpec(samples=20)
     record_network(network, data, tmp_path / "rec", spec, config=config.model_dump(mode="json"), label="x")
     tree = eiplatform.open(tmp_path / "rec")
+    assert tree.attrs["source"]["spec"]["input"] == ("bernoulli" if system == "stl" else "constant")
     rules = {rule for leaf in tree.leaves for rule in check_sum_rules(leaf.to_dataset(), leaf.path)}
     assert {
         "stl": {"net", "drive", "voltage", "threshold"},
