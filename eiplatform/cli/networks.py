@@ -144,7 +144,7 @@ def record(
     steps : int
         Number of time steps; may be longer than in training.
     input : str
-        constant (default): the same image at every step; bernoulli, poisson: each pixel a spike train.
+        constant: the same image at every step; bernoulli, poisson: each pixel a spike train (default: as trained).
     warmup : int
         Steps that are run first and not kept.
     every : int
@@ -370,7 +370,7 @@ def lesion(
     out : Path
         Directory; one recording per dose is made in it.
     pathway : str
-        'input->E', 'input->I', 'I->E subtractive' or 'I->E divisive'.
+        'input->E', 'input->I', 'I->E subtractive', 'I->E divisive' or (without Dale's law) 'input->E subtractive'.
     layers : str
         Layer name or wildcard, e.g. fc2 or 'fc*'.
     doses : list[float]

@@ -204,7 +204,7 @@ class _Keeper:
             name: {
                 signal: np.empty(
                     (n_samples, len(plan.time), len(plan.neurons[name])),
-                    dtype=bool if signal == "spikes" else np.float32,
+                    dtype=stored_type(signal, plan.infos[name]),
                 )
                 for signal in plan.stored(name)
             }
@@ -262,6 +262,12 @@ class _Keeper:
         return data
 
 
+def stored_type(signal: str, info: PopulationInfo) -> type:
+    """Return how a signal is stored: spikes as bool, or as whole numbers where there can be several."""
+    graded = "max_spikes" in info.attrs
+    return {"spikes": np.int8 if graded else bool, "output": np.int8}.get(signal, np.float32)
+
+
 def _label(
     arrays: Mapping[str, np.ndarray],
     plan: Plan,
@@ -272,10 +278,15 @@ def _label(
     info: PopulationInfo = plan.infos[population]
     place = np.unravel_index(neurons, info.shape)
     attrs: dict[str, Any] = dict(info.attrs)
+    if info.decay is not None:
+        attrs |= {"membrane_decay": info.decay, "reset": info.reset}
     if info.threshold is not None:
-        attrs |= {"threshold": info.threshold, "membrane_decay": info.decay, "reset": info.reset}
+        attrs["threshold"] = info.threshold
     return population_dataset(
-        {name: values.astype(bool) if name == "spikes" else values for name, values in arrays.items()},
+        {
+            name: values.astype(stored_type(name, info)) if name in ("spikes", "output") else values
+            for name, values in arrays.items()
+        },
         sample=coords["sample"],
         time=plan.time,
         neuron=neurons,
