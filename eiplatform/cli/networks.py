@@ -359,7 +359,8 @@ def lesion(
     out : Path
         Directory; one recording per dose is made in it.
     pathway : str
-        'input->E', 'input->I', 'I->E subtractive' or 'I->E divisive'.
+        'input->E', 'input->I', 'I->E subtractive' or 'I->E divisive'; of signed weights also
+        'input->E subtractive', of feedback networks 'recurrent->E' and others (docs/equilibrium.md).
     layers : str
         Layer name or wildcard, e.g. fc2 or 'fc*'.
     doses : list[float]

@@ -256,7 +256,8 @@ class _Run:
             self._diverged(f"after epoch {epoch}", [x])
         self._check_weights(epoch)
         history = [(line["epoch"], line["rates"]) for line in self.metrics] + [(epoch, found.rates)]
-        reached = self.network.convergence()
+        reached = self.network.convergence()  # of this process's part of the batches
+        unreached = self.world.on_first(lambda: check_convergence(reached)) or []
         self.metrics.append(
             {
                 "epoch": epoch,
@@ -267,7 +268,7 @@ class _Run:
                 "learning_rate": self.optimiser.param_groups[0]["lr"] if trained else None,
                 "rates": found.rates,
                 "silent": found.silent,
-                "warnings": check_rates(history) + check_convergence(reached),
+                "warnings": check_rates(history) + unreached,
                 "seconds": time.perf_counter() - start,
             }
             | ({"convergence": reached} if reached else {})
