@@ -49,7 +49,7 @@ class DaleFeedbackLayer(FeedbackLayer):
     {'E': 4, 'I': 2}
     """
 
-    signals: ClassVar[dict[str, tuple[str, ...]]] = {
+    signals = {
         "E": FeedbackLayer.signals["E"],
         "I": FeedbackLayer.signals["E"],
     }
