@@ -25,6 +25,7 @@ from torch import Tensor
 
 from eiplatform.errors import UnknownNameError, choose
 from eiplatform.snn.fused import ei_spikes, replace_zeros
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, Membrane
 from eiplatform.snn.transform import Transform
 
@@ -162,6 +163,7 @@ def ei_layer(
     prop: EIProp = FULL_PROP,
     lesion: PathwayScale | None = None,
     select: Mapping[str, Tensor] | None = None,
+    moments: Moments | None = None,
 ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
     """Run one hidden E-I layer.
 
@@ -183,6 +185,8 @@ def ei_layer(
     lesion : PathwayScale, optional
     select : mapping of str to Tensor of int, optional
         Neurons (indices) of ``E`` and ``I`` whose signals are returned; without gradients only.
+    moments : Moments, optional
+        The signals of all neurons are added to it; without gradients only.
 
     Returns
     -------
@@ -231,6 +235,7 @@ def ei_layer(
         straight_through=prop.straight_through,
         keep=frozenset(field for field, name in _KEPT.items() if name in record),
         select=chosen,
+        moments=moments,
     )
     known = _common(currents, x, transform, cut, record)
     known["E/spikes"] = spikes = fused.spikes.movedim(-1, axis)
