@@ -17,13 +17,10 @@ from eiplatform.snn.compiled import SURROGATES, TYPES, Block, call
 from eiplatform.snn.compiled import Sequence as Pointer
 from eiplatform.snn.compiled import Sums as PointerSums
 from eiplatform.snn.fused_parts import SIGNALS, Options, Weights, replace_zeros, weights_of
-from eiplatform.snn.moments import Moments
+from eiplatform.snn.moments import FEW, Moments
 from eiplatform.snn.neuron import sample_blocks
 
 __all__ = ["CompiledSpikes"]
-
-BLOCKS_OF_MOMENTS = 8
-"""Blocks that pass a tile of neurons together: fewer, and the sums are read and written more often."""
 
 
 class CompiledSpikes(torch.autograd.Function):
@@ -58,7 +55,9 @@ class CompiledSpikes(torch.autograd.Function):
         selection = None if options.select is None else _selection(options.select, math.prod(shape[1:-1]), shape[-1])
         mixing = _mixing(w)
         blocks = sample_blocks(spikes)
-        groups = _groups(blocks, 1 if options.moments is None else BLOCKS_OF_MOMENTS)
+        # With moments, blocks together have a few values of each neuron: its sums are fetched as much less often.
+        values = blocks[0].stop * len(currents)
+        groups = _groups(blocks, 1 if options.moments is None else -(-FEW // values))
         mixed = w.bias.new_empty(_mixed_shape(currents, groups[0], mixing))
         if options.moments is not None:
             options.moments.begin(currents, len(bias), options.steps, w.bias.dtype)

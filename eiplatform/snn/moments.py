@@ -17,7 +17,7 @@ from torch import Tensor
 
 from eiplatform.errors import EIPlatformError, choose
 
-__all__ = ["FIELDS", "Moments", "Sums"]
+__all__ = ["FEW", "FIELDS", "Moments", "Sums"]
 
 STATIC = ("exc", "inh", "net", "div", "gain", "drive", "activity")
 """What a static input gives once for all steps."""
