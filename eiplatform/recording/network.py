@@ -300,7 +300,8 @@ class _Keeper:
 
 def _spread(neurons: np.ndarray) -> np.ndarray:
     """Return the neurons on which the sum rules are checked."""
-    return neurons[np.unique(np.linspace(0, len(neurons) - 1, CHECKED_NEURONS).astype(int))]
+    some: np.ndarray = neurons[np.unique(np.linspace(0, len(neurons) - 1, CHECKED_NEURONS).astype(int))]
+    return some
 
 
 def _label(

@@ -90,7 +90,7 @@ class Reduction:
         names = list(self.signals)
         if inside:
             n = next(iter(inside.values()))[0]
-            both = inside | {name: (n, mean[i], products[i]) for i, name in enumerate(self.signals)}
+            both = dict(inside) | {name: (n, mean[i], products[i]) for i, name in enumerate(self.signals)}
             names = sorted(both)
             mean, products = (np.stack([both[name][part] for name in names]) for part in (1, 2))
         data: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]] = {

@@ -78,6 +78,8 @@ class CompiledSpikes(torch.autograd.Function):
                 _point(b, options.moments)
                 call("moments", b, currents.dtype)
                 options.moments.fresh = False
+        if options.moments is not None:
+            options.moments.end()
         # Of a small batch the mixed currents are kept too, as they need no memory to speak of.
         saved = mixed if len(blocks) == 1 else None
         ctx.save_for_backward(currents, weight_sub, weight_div, gain_exc, bias, membrane, saved)

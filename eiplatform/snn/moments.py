@@ -68,6 +68,7 @@ class Moments:
         self.sums: dict[str, Sums] = {}
         self.fresh = True
         """Whether nothing was added yet, and the shifts are still to be chosen."""
+        self._centred = False
         self._n_samples = 0
         self._steps: tuple[int, int] | None = None
         self._parts: dict[str, tuple[Tensor, Tensor]] = {}
@@ -137,17 +138,31 @@ class Moments:
         """Complete a batch."""
         for name in self._parts:
             self._flush(name)
-        self.fresh = False
+        if not self._centred:
+            for name in self.fields:
+                self._centre(name)
+        self.fresh, self._centred = False, True
+
+    def _centre(self, name: str) -> None:
+        """Move the shift to the mean so far: the first value may have been far away."""
+        shift, total, squares = self.sums[name]
+        before = shift.double().clone()
+        shift.add_(total / self._seen(name))
+        moved = shift.double() - before
+        squares.sub_(moved * (2 * total - self._seen(name) * moved))
+        total.sub_(self._seen(name) * moved)
+
+    def _seen(self, name: str) -> int:
+        """Return how many values were added: of what a static input gives, one per sample."""
+        assert self._steps is not None
+        given, steps = self._steps
+        held = name in STATIC and given < steps
+        return self._n_samples * (1 if held else len(range(self.warmup, steps, self.every)))
 
     def result(self, name: str) -> tuple[int, Tensor, Tensor]:
         """Return n, mean and sum of squared deviations, shape (places, channels)."""
-        assert self._steps is not None
-        given, steps = self._steps
-        kept = len(range(self.warmup, steps, self.every))
-        held = name in STATIC and given < steps
-        n = self._n_samples * kept
+        seen, n = self._seen(name), self._seen("spikes")
         shift, total, squares = self.sums[name]
-        seen = self._n_samples if held else n
         mean = total / seen
         m2 = (squares - total * mean).clamp_min_(0) * (n / seen)
         return n, mean.add_(shift), m2
