@@ -12,7 +12,7 @@ the rates of E, then of I; but F >= 0, and W has the blocks
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
