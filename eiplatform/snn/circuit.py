@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from eiplatform.errors import UnknownNameError, choose
+from eiplatform.errors import EIPlatformError, UnknownNameError, choose
 from eiplatform.snn.fused import ei_spikes, replace_zeros
 from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, Membrane
@@ -233,6 +233,8 @@ def ei_layer(
     check_record(record, _LAYER_RECORD if fires else _RATE_RECORD)
     if steps is not None:
         x = x[None]
+    if stepwise is not None and moments is not None:
+        raise EIPlatformError("neurons that run step by step form no moments", where="moments", valid="none")
     cut = _without_feedback(lesion)
     currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
     assert currents.weight_div is not None

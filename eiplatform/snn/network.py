@@ -251,10 +251,7 @@ class Network(nn.Module):
         carried = dict(state or {})
         for name in carried:
             choose(name, self._inputs, "layer", where="state")
-        summed = dict(moments or {})
-        for name in summed:
-            fused = [n for n, c in self.circuits().items() if isinstance(c, EILayer) and c.stepwise is None]
-            choose(name, fused, "layer", where="moments")
+        summed = self._check_moments(moments)
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
         final: dict[str, Membrane] = {}
         layers = self.circuits()
@@ -320,6 +317,13 @@ class Network(nn.Module):
                 target = f"{name}/{route.target}"
                 found.append(Pathway(name, route.name, source, target, route.sign, route.mode, route.factor))
         return tuple(found)
+
+    def _check_moments(self, moments: Mapping[str, Moments] | None) -> dict[str, Moments]:
+        """Return the moments to form by layer; only fused layers form them."""
+        fused = [name for name, layer in self.circuits().items() if isinstance(layer, EILayer) and not layer.stepwise]
+        return {
+            choose(name, fused, "layer that forms moments", where="moments"): m for name, m in (moments or {}).items()
+        }
 
     def convergence(self) -> dict[str, float]:
         """Return what training says of equilibria since the last call; nothing where there are none."""
