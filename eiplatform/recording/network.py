@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eiplatform.datasets import Split
 from eiplatform.errors import SumRuleError
+from eiplatform.recording.bits import pack_bits
 from eiplatform.recording.inside import CHECKED_NEURONS, Inside, formed_inside
 from eiplatform.recording.plan import Plan, Recordable, evaluation, make_plan, shown, weights_hash
 from eiplatform.recording.reduce import Reduction
@@ -209,10 +210,9 @@ class _Keeper:
         self.start = 0
         self._arrays: dict[str, dict[str, np.ndarray]] = {
             name: {
-                signal: np.empty(
-                    (n_samples, len(plan.time), len(plan.neurons[name])),
-                    dtype=bool if signal == "spikes" else np.float32,
-                )
+                signal: np.empty((n_samples, len(plan.time), -(-len(plan.neurons[name]) // 8)), dtype=np.uint8)
+                if signal == "spikes"
+                else np.empty((n_samples, len(plan.time), len(plan.neurons[name])), dtype=np.float32)
                 for signal in plan.stored(name)
             }
             for name in plan.signals
@@ -251,7 +251,10 @@ class _Keeper:
         spec = self._plan.spec
         kept = values[spec.warmup :: spec.every]
         array = self._arrays[population].get(signal)
-        if array is not None:
+        if array is not None and array.dtype == np.uint8:
+            chosen = pack_bits(kept).transpose(0, 1)
+            array[self.start : self.start + chosen.shape[0]] = chosen.cpu().numpy()
+        elif array is not None:
             chosen = kept.flatten(2).transpose(0, 1)
             array[self.start : self.start + chosen.shape[0]] = chosen.cpu().numpy()
         if self._reduced:
@@ -286,7 +289,11 @@ class _Keeper:
         """Return the shard's dataset of one population."""
         plan = self._plan
         coords = {"sample": part.ids, "label": part.labels}
-        arrays = self._arrays[population]
+        arrays = dict(self._arrays[population])
+        if "spikes" in arrays:
+            n_neurons = len(plan.neurons[population])
+            bits = np.unpackbits(arrays["spikes"], axis=-1, count=n_neurons, bitorder="little")
+            arrays["spikes"] = bits.view(bool)
         data = _label(arrays, plan, population, plan.neurons[population], coords)
         if plan.spec.dtype == "float16":
             data = _halved(data, population)
@@ -317,7 +324,7 @@ def _label(
     if info.threshold is not None:
         attrs |= {"threshold": info.threshold, "membrane_decay": info.decay, "reset": info.reset}
     return population_dataset(
-        {name: values.astype(bool) if name == "spikes" else values for name, values in arrays.items()},
+        {name: values.astype(bool, copy=False) if name == "spikes" else values for name, values in arrays.items()},
         sample=coords["sample"],
         time=plan.time,
         neuron=neurons,
