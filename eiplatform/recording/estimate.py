@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.memory import free_disk, in_units
 from eiplatform.recording.footprint import peak_bytes
-from eiplatform.recording.network import histogram_edges, record_shard
+from eiplatform.recording.network import CHECKED, histogram_edges, record_shard
 from eiplatform.recording.plan import Plan, Recordable, check_memory, evaluation, make_plan
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store.shards import pack_spikes, write_shard
+from eiplatform.store.sumrules import check_sum_rules
 
 __all__ = ["Estimate", "check_budget", "estimate", "stored_bytes"]
 
@@ -38,7 +40,7 @@ class Estimate:
     bytes : int
         On disk.
     memory : int
-        Beside the process as it is: tensors of one batch and the shards in flight.
+        Beside the process as it is: tensors of one batch, the shards in flight and the check of their sum rules.
     seconds : float
         On this machine as busy as it is now.
     populations : dict of str to int
@@ -95,14 +97,15 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec) -> Estimate:
         slope = (most - run(few // 2)) / (few - few // 2) if few > 1 else most
         tensors = round(most + slope * (batch - few))
         seconds = _seconds(network, plan, data, parameter, edges, batch)
-        first, per_sample = _sizes(network, plan, data, parameter, edges)
+        first, per_sample, checking = _sizes(network, plan, data, parameter, edges)
     samples, shards = len(plan.positions), len(plan.shards)
-    shard = first + per_sample * (min(spec.shard_samples, samples) - 1)
+    largest = min(spec.shard_samples, samples)
+    shard = first + per_sample * (largest - 1)
     return Estimate(
         samples,
         len(plan.time),
         shards * first + per_sample * (samples - shards),
-        tensors + min(shards, IN_FLIGHT) * shard,
+        tensors + min(shards, IN_FLIGHT) * shard + checking * min(CHECKED, largest),
         seconds * samples / batch,
         {name: len(neurons) for name, neurons in plan.neurons.items()},
     )
@@ -130,10 +133,22 @@ def _seconds(
 
 def _sizes(
     network: Recordable, plan: Plan, data: Split, parameter: Tensor, edges: Mapping[str, Mapping[str, Tensor]]
-) -> tuple[int, int]:
-    """Return the bytes of a shard of one sample, and of every further one."""
+) -> tuple[int, int, int]:
+    """Return the bytes of a shard of one sample, of every further one, and what its sum rules need per sample."""
     part = data.take(plan.positions[:1])
     recorded = record_shard(network, plan, part, parameter, edges)
+    tracing = tracemalloc.is_tracing()
+    if not tracing:
+        tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        for name, values in recorded.items():
+            check_sum_rules(values, name)
+        checking = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not tracing:
+            tracemalloc.stop()
     populations = {name: pack_spikes(values) for name, values in recorded.items()}
     per_sample = sum(
         variable.nbytes
@@ -143,7 +158,7 @@ def _sizes(
     )
     with TemporaryDirectory() as folder:
         first = write_shard(Path(folder) / "probe.h5", populations, {"populations": list(populations)})["bytes"]
-    return int(first), per_sample
+    return int(first), per_sample, checking
 
 
 def check_budget(
@@ -213,5 +228,5 @@ def stored_bytes(network: Recordable, data: Split, spec: RecordingSpec) -> int:
     plan = make_plan(network, data, spec)
     with evaluation(network) as parameter:
         edges = histogram_edges(network, data, plan, parameter)
-        first, per_sample = _sizes(network, plan, data, parameter, edges)
+        first, per_sample, _ = _sizes(network, plan, data, parameter, edges)
     return len(plan.shards) * first + per_sample * (len(plan.positions) - len(plan.shards))

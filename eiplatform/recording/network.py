@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eiplatform.datasets import Split
 from eiplatform.errors import SumRuleError
+from eiplatform.recording.bits import pack_bits
 from eiplatform.recording.inside import CHECKED_NEURONS, Inside, formed_inside
 from eiplatform.recording.plan import Plan, Recordable, evaluation, make_plan, shown, weights_hash
 from eiplatform.recording.reduce import Reduction
@@ -213,9 +214,8 @@ class _Keeper:
         self.start = 0
         self._arrays: dict[str, dict[str, np.ndarray]] = {
             name: {
-                signal: np.empty(
-                    (n_samples, len(plan.time), len(plan.neurons[name])),
-                    dtype=stored_type(signal, plan.infos[name]),
+                signal: _empty(
+                    n_samples, len(plan.time), len(plan.neurons[name]), stored_type(signal, plan.infos[name])
                 )
                 for signal in plan.stored(name)
             }
@@ -255,7 +255,10 @@ class _Keeper:
         spec = self._plan.spec
         kept = values[spec.warmup :: spec.every]
         array = self._arrays[population].get(signal)
-        if array is not None:
+        if array is not None and array.dtype == np.uint8:
+            chosen = pack_bits(kept).transpose(0, 1)
+            array[self.start : self.start + chosen.shape[0]] = chosen.cpu().numpy()
+        elif array is not None:
             chosen = kept.flatten(2).transpose(0, 1)
             array[self.start : self.start + chosen.shape[0]] = chosen.cpu().numpy()
         if self._reduced:
@@ -290,7 +293,11 @@ class _Keeper:
         """Return the shard's dataset of one population."""
         plan = self._plan
         coords = {"sample": part.ids, "label": part.labels}
-        arrays = self._arrays[population]
+        arrays = dict(self._arrays[population])
+        for name, packed in arrays.items():
+            if packed.dtype == np.uint8:
+                n_neurons = len(plan.neurons[population])
+                arrays[name] = np.unpackbits(packed, axis=-1, count=n_neurons, bitorder="little").view(bool)
         data = _label(arrays, plan, population, plan.neurons[population], coords)
         if plan.spec.dtype == "float16":
             data = _halved(data, population)
@@ -306,6 +313,13 @@ def _spread(neurons: np.ndarray) -> np.ndarray:
     """Return the neurons on which the sum rules are checked."""
     some: np.ndarray = neurons[np.unique(np.linspace(0, len(neurons) - 1, CHECKED_NEURONS).astype(int))]
     return some
+
+
+def _empty(n_samples: int, n_steps: int, n_neurons: int, kind: type) -> np.ndarray:
+    """Return an array for a signal of a shard; a neuron's spike is a bit."""
+    if kind is bool:
+        return np.empty((n_samples, n_steps, -(-n_neurons // 8)), np.uint8)
+    return np.empty((n_samples, n_steps, n_neurons), kind)
 
 
 def stored_type(signal: str, info: PopulationInfo) -> type:
@@ -330,7 +344,7 @@ def _label(
         attrs["threshold"] = info.threshold
     return population_dataset(
         {
-            name: values.astype(stored_type(name, info)) if name in ("spikes", "output") else values
+            name: values.astype(stored_type(name, info), copy=False) if name in ("spikes", "output") else values
             for name, values in arrays.items()
         },
         sample=coords["sample"],

@@ -7,7 +7,7 @@ float64, so that neither many values nor a large mean cost digits.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from eiplatform.store.reduced import BUCKETS, GAMMA, LARGEST, LOWEST, PER_SIDE, 
 
 __all__ = ["Reduction"]
 
+PIECE = 2**16
+"""Values that are sorted into bins together."""
 _OWN = "the signal's unit"
 
 
@@ -178,19 +180,41 @@ def _products(batch: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
     return torch.stack(means).cpu().numpy(), products.numpy()
 
 
+def _pieces(x: Tensor) -> Iterator[Tensor]:
+    """Yield all values of a signal in the order of the memory, in pieces that stay in the cache of a CPU."""
+    for row in _rows(x)[0]:
+        yield from row.split(PIECE) if x.device.type == "cpu" else (row,)
+
+
 def _count(x: Tensor, edges: Tensor) -> np.ndarray:
     """Return the counts of the bins, those outside in the first and the last entry."""
     edges = edges.to(x.device, torch.float64)
-    place = torch.bucketize(x.double().flatten(), edges, right=True)
-    place[x.double().flatten() == edges[-1]] -= 1  # as in numpy, the last bin has its right edge
-    return torch.bincount(place, minlength=len(edges) + 1).cpu().numpy()
+    single = x.dtype != torch.float64
+    # A float32 is at least an edge exactly where it is at least the next float32 from the edge on.
+    starts = torch.from_numpy(_up(edges.cpu().numpy())).to(x.device) if single else edges
+    counts = torch.zeros(len(edges) + 1, dtype=torch.int64, device=x.device)
+    for piece in _pieces(x):
+        counts += torch.bincount(torch.bucketize(piece, starts, out_int32=True, right=True), minlength=len(counts))
+        if not single or starts[-1].double() == edges[-1]:
+            last = (piece == starts[-1]).sum()  # as in numpy, the last bin has its right edge
+            counts[-1] -= last
+            counts[-2] += last
+    return counts.cpu().numpy()
+
+
+def _up(values: np.ndarray) -> np.ndarray:
+    """Return the smallest float32 that is not below each value."""
+    near = values.astype(np.float32)
+    return np.where(near < values, np.nextafter(near, np.float32(np.inf)), near)
 
 
 def _sketch(x: Tensor) -> np.ndarray:
-    x = x.float().flatten()
-    size = x.abs()
-    bucket = torch.ceil(torch.log(size.clamp(SMALLEST, LARGEST)) / math.log(GAMMA)).long() - LOWEST
-    bucket = bucket.clamp_(0, PER_SIDE - 1)
-    place = torch.where(x > 0, PER_SIDE + 1 + bucket, PER_SIDE - 1 - bucket)
-    place = torch.where(size < SMALLEST, PER_SIDE, place)
-    return torch.bincount(place, minlength=BUCKETS).cpu().numpy()
+    counts = torch.zeros(BUCKETS, dtype=torch.int64, device=x.device)
+    for piece in _pieces(x):
+        values = piece.float()
+        size = values.abs()
+        bucket = size.clamp(SMALLEST, LARGEST).log_().div_(math.log(GAMMA)).ceil_().sub_(LOWEST)
+        # On either side of the zeros, which are in the middle: PER_SIDE.
+        place = bucket.clamp_(0, PER_SIDE - 1).add_(1).mul_(values.sign()).mul_(size >= SMALLEST).add_(PER_SIDE)
+        counts += torch.bincount(place.int(), minlength=BUCKETS)
+    return counts.cpu().numpy()
