@@ -16,7 +16,7 @@ from eiplatform.statistics.base.balance import (
     partial_correlation,
 )
 from eiplatform.statistics.base.bootstrap import Interval, Unit, combine_seeds, hierarchical_bootstrap, resample_counts
-from eiplatform.statistics.base.correlogram import correlogram, peak, pooled_peak
+from eiplatform.statistics.base.correlogram import correlogram, mean_correlogram, peak, pooled_peak
 from eiplatform.statistics.base.curves import RectifiedFit, regress
 from eiplatform.statistics.base.gain import describe
 from eiplatform.statistics.base.membrane import FreeMembrane, fluctuation_index, free_membrane
@@ -67,6 +67,7 @@ __all__ = [
     "log_ratio_spread",
     "log_slope",
     "lv",
+    "mean_correlogram",
     "mean_influence",
     "moments_over_samples",
     "moments_over_time",

@@ -9,24 +9,27 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray
-from eiplatform.statistics.base.tracking import sample_blocks
+from eiplatform.errors import choose
+from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_nanmean
+from eiplatform.statistics.base.tracking import RESIDUAL_PAIRS, sample_blocks
 
-__all__ = ["correlogram", "peak", "pooled_peak"]
+__all__ = ["correlogram", "mean_correlogram", "peak", "pooled_peak"]
+
+Curves = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 def _scored(part: npt.NDArray[Any]) -> FloatArray:
     """z-score over time; constant signals are 0."""
-    values = np.asarray(part, dtype=np.float64)
-    mean = values.mean(axis=1, keepdims=True)
-    centred = values - mean
-    sd = np.sqrt(np.einsum("stn,stn->sn", centred, centred) / values.shape[1])[:, None]
+    scored: FloatArray = np.array(part, dtype=np.float64)  # a copy, changed in place
+    mean = scored.mean(axis=1, keepdims=True)
+    scored -= mean
+    sd = np.sqrt(np.einsum("stn,stn->sn", scored, scored) / scored.shape[1])[:, None]
     varies = sd > RELATIVE_TOLERANCE * np.hypot(sd, mean)
-    scored: FloatArray = centred * np.where(varies, 1 / np.where(varies, sd, 1.0), 0.0)
+    scored *= np.where(varies, 1 / np.where(varies, sd, 1.0), 0.0)
     return scored
 
 
-def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> tuple[FloatArray, FloatArray]:
+def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> Curves:
     """Correlation of E(t) with I(t + lag) over time within each sample, of the same neuron and with the others.
 
     Deviations from a sample's mean, divided by its standard deviations; each lag is averaged over the T - |lag|
@@ -40,7 +43,7 @@ def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> t
 
     Returns
     -------
-    own, cross : array, shape (sample, lag, neuron)
+    own, cross : array of float32, shape (sample, lag, neuron)
         With the inhibition of the same neuron, and the mean over that of the other neurons.  Lags from ``-max_lag``
         to ``max_lag``; positive: inhibition later.  NaN where a signal is constant.
 
@@ -55,7 +58,7 @@ def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> t
     n_samples, n_time, n_neurons = exc.shape
     size = fft.next_fast_len(n_time + max_lag, real=True)
     count = (n_time - np.abs(np.arange(-max_lag, max_lag + 1)))[:, None]
-    own, cross = (np.empty((n_samples, 2 * max_lag + 1, n_neurons)) for _ in range(2))
+    own, cross = (np.empty((n_samples, 2 * max_lag + 1, n_neurons), np.float32) for _ in range(2))
     for block in sample_blocks(exc.shape):
         e, i = (_scored(part[block]) for part in (exc, inh))
         varies: npt.NDArray[np.bool_] = (np.any(e, axis=1) & np.any(i, axis=1))[:, None]
@@ -69,6 +72,27 @@ def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> t
         own[block] = np.where(varies, alone / count, np.nan)
         cross[block] = np.where(varies, (together - alone) / count, np.nan) / np.where(others > 0, others, np.nan)
     return own, cross
+
+
+def mean_correlogram(weights: npt.NDArray[Any], curves: Curves, pairs: str) -> FloatArray:
+    """Average correlograms over samples, lag by lag, shape (draw, lag, neuron).
+
+    Parameters
+    ----------
+    weights : array, shape (draw, sample)
+    curves : tuple of array, shape (sample, lag, neuron)
+        Of :func:`correlogram`.
+    pairs : {"own", "cross", "excess"}
+        E and I of the same neuron; I of the other neurons; own minus cross.
+    """
+    choose(pairs, RESIDUAL_PAIRS, "pairing")
+    if pairs == "excess":
+        return mean_correlogram(weights, curves, "own") - mean_correlogram(weights, curves, "cross")
+    table = curves[pairs == "cross"]
+    mean = np.empty((len(weights), *table.shape[1:]))
+    for position in range(table.shape[1]):
+        mean[:, position] = weighted_nanmean(weights, table[:, position].astype(np.float64))
+    return mean
 
 
 def peak(curves: FloatArray) -> tuple[FloatArray, FloatArray]:

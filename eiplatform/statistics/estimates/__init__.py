@@ -5,7 +5,7 @@ from eiplatform.statistics.estimates.common import OVER, Estimate
 from eiplatform.statistics.estimates.curves import DRIVES, input_output, paired, require_points, split_units
 from eiplatform.statistics.estimates.gain import GAIN_MEASURES, gain
 from eiplatform.statistics.estimates.gain_curve import ACTIVITIES, gain_slope, population_activity
-from eiplatform.statistics.estimates.lag import LAG_MEASURES, correlograms, in_intervals, lag
+from eiplatform.statistics.estimates.lag import LAG_MEASURES, by_draws, correlograms, in_intervals, lag
 from eiplatform.statistics.estimates.membrane import driven_above_threshold, fluctuation_index
 from eiplatform.statistics.estimates.spikes import FANO_WINDOWS, MIN_WINDOWS, fano, isi, rate
 from eiplatform.statistics.estimates.tightness import (
@@ -30,6 +30,7 @@ __all__ = [
     "OVER",
     "Estimate",
     "balance",
+    "by_draws",
     "correlation",
     "correlograms",
     "cotuning",
