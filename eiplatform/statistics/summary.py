@@ -185,12 +185,11 @@ def _cell(population: Population, entry: Statistic, n_bootstrap: int, seed: int,
         notes.append(f"no interval: undefined in {interval.failed} of {n_bootstrap} draws")
     if used and population.n_samples == 1:
         notes.append("one sample: the interval covers neurons only")
-    correlation = entry.name in ("ei_correlation", "ei_cotuning")
-    bound = np.inf if not correlation else 2.0 if entry.key.endswith("_excess") else 1.0
+    least, most = entry.bounds
     return cell | {
         "value": interval.estimate,
-        "low": max(interval.low, -bound),  # NaN stays NaN: it is the first argument
-        "high": min(interval.high, bound),
+        "low": max(interval.low, least),  # NaN stays NaN: it is the first argument
+        "high": min(interval.high, most),
         "n_neurons": estimate.unit.n_neurons,
         "n_used": used,
         "n_excluded": estimate.unit.n_neurons - used,

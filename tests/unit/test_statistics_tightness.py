@@ -305,7 +305,7 @@ def test_cotuning_is_the_correlation_of_class_means():
 
 
 def test_cotuning_under_weights_leaves_out_classes_that_were_not_drawn():
-    _, label, tuning, exc = labelled_samples(17, per_class=3)
+    _, label, tuning, exc = labelled_samples(17, per_class=5)
     inh = np.random.default_rng(1).gamma(2.0, size=exc.shape)
     kernel = base.ClassTuning(base.CurrentPair(exc, inh), label)
     weights = np.where(label < 6, 1.0, 0.0) * np.arange(1, len(label) + 1)
@@ -331,6 +331,19 @@ def test_beta_is_never_compared_raw_across_sizes():
     for key in ("balance_index", "ei_ratio", "imbalance_index", "mean_to_fluctuation_samples", "ei_ratio_sd"):
         assert not ei.STATISTICS[key].comparable
     assert "in-degree" in ei.STATISTICS["balance_index"].comparable_reason
+
+
+def test_values_and_intervals_stay_within_what_is_possible():
+    exc, inh = mixed(21, 40, 60, 6)
+    table = ei.summarise(recording(exc, inh, label=np.arange(40) % 5), n_bootstrap=30)
+    bounded = 0
+    for key in table["statistic"].values:
+        least, most = ei.STATISTICS[key].bounds
+        cell = table.sel(statistic=key).squeeze()
+        if np.isfinite(cell["value"]):
+            assert least <= cell["low"] <= cell["value"] <= cell["high"] <= most, key
+            bounded += np.isfinite(least)
+    assert bounded > 15
 
 
 def test_own_minus_cross_stands_beside_every_correlation():

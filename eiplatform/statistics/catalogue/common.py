@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -48,6 +49,8 @@ class Statistic:
         Whether the value has no unit.
     in_time : bool
         Whether the value, having a unit, is a time; else it is a rate.
+    bounds : tuple of float
+        What the value cannot leave; intervals end there.
     """
 
     key: str
@@ -62,6 +65,7 @@ class Statistic:
     average: str = "mean"
     dimensionless: bool = True
     in_time: bool = False
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def page(self) -> str:
