@@ -186,6 +186,20 @@ def test_several_conditions_make_one_curve():
     np.testing.assert_allclose(ei.naka_rushton(parts)["half"], ei.naka_rushton(whole)["half"])
 
 
+def test_silent_neurons_are_nan_and_counted():
+    off = curves(0.1, 3.0, samples=40, neurons=6)
+    on = curves(0.1, 4.0, samples=40, neurons=6)
+    on["spikes"][:, :, [1, 4]] = 0.0
+    found = off.ei.inhibition_split(on, n_bootstrap=20)
+    assert np.isnan(found["gain_ratio"][[1, 4]]).all() and (found.attrs["n"], found.attrs["n_excluded"]) == (4, 2)
+    assert np.isfinite(found["mean_threshold_shift_low"])
+    fit = on.ei.naka_rushton()
+    assert np.isnan(fit["half"][[1, 4]]).all() and fit.attrs["n_excluded"] >= 2
+    on["spikes"][:] = 0.0
+    silent = off.ei.inhibition_split(on, n_bootstrap=5)
+    assert np.isnan(silent["mean_gain_ratio"]) and silent.attrs["n_excluded"] == 6
+
+
 def test_curves_that_do_not_fit_together_are_refused():
     off = curves(0.1, 3.0)
     with pytest.raises(StatisticError, match="same recorded neurons"):
@@ -289,6 +303,8 @@ def test_any_statistic_may_be_what_responds():
     control, perturbed = (recording({"current_exc": exc, "current_inh": k * exc}) for k in (0.5, 0.8))
     found = control.ei.perturbation_response(perturbed, statistic="balance_index", n_bootstrap=50)
     assert float(found["mean_response"]) == pytest.approx(-0.3)
+    ratio = control.ei.perturbation_response(perturbed, statistic="ei_ratio", n_bootstrap=50)
+    assert float(ratio["mean_response"]) == pytest.approx(np.log(0.5 / 0.8))
     with pytest.raises(UnknownNameError, match="statistic"):
         control.ei.perturbation_response(perturbed, statistic="balance")
 
