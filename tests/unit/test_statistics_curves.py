@@ -238,6 +238,16 @@ def test_naka_rushton_equals_scipy_on_noisy_data(baseline):
     assert (fit.r2 > 0.95).all() and (baseline or (fit.baseline == 0).all())
 
 
+def test_naka_rushton_weights_are_repetitions():
+    rng = np.random.default_rng(7)
+    x = rng.uniform(0, 12, size=(60, 3))
+    y = 20 * x**2 / (x**2 + 16) + rng.normal(size=x.shape)
+    drawn = rng.integers(0, 60, 60)
+    got = base.fit_naka_rushton(x, y, np.bincount(drawn, minlength=60))
+    want = base.fit_naka_rushton(x[drawn], y[drawn])
+    np.testing.assert_allclose([got.half, got.exponent, got.r2], [want.half, want.exponent, want.r2], rtol=1e-5)
+
+
 def test_naka_rushton_that_the_data_do_not_tell_is_nan():
     x = np.linspace(0.1, 5, 60)[:, None] * np.ones((1, 4))
     y = np.stack([np.zeros(60), 5 - x[:, 0], x[:, 0] ** 2, 3 * x[:, 0] / (x[:, 0] + 1)], axis=1)
