@@ -84,7 +84,12 @@ def test_normalisation_that_the_data_do_not_tell_is_nan():
     data["gain"][:, :, 0] = 2.0
     data["gain"][:, :, 1] = 1 + data["current_exc"].mean("neuron").values  # rises
     found = data.ei.gain_normalisation(n_bootstrap=5)
-    assert np.isnan(found["sigma"]).all() and found.attrs["n_excluded"] == 12  # 1/P throughout: any small sigma fits
+    assert (
+        np.isnan(found["saturation"]) and np.isnan(found["sigma"]).all() and found.attrs["n_excluded"] == 12
+    )  # 1/P throughout: any small sigma fits
+    weak = gains(-1.0, noise=0.3).ei.gain_normalisation(n_bootstrap=40)
+    assert not weak["saturation_low"] <= 0
+    assert weak.attrs["n"] > 0 and (np.isfinite(weak["saturation_low"]) or "no interval" in weak.attrs["note"])
     silent = data.assign(current_exc=0 * data["current_exc"])
     with pytest.raises(StatisticError, match="not active"):
         silent.ei.gain_normalisation()
