@@ -16,7 +16,7 @@ __all__ = [
     "DeviceError",
     "EIPlatformError",
     "MissingDependencyError",
-    "NotRecordedError",
+    "NotApplicableError",
     "OutputExistsError",
     "StatisticError",
     "StoreError",
@@ -106,8 +106,8 @@ class TooShortError(StatisticError):
     """A recording is too short for a temporal statistic."""
 
 
-class NotRecordedError(StatisticError):
-    """A statistic needs what this population has not: a threshold, a membrane constant, labels."""
+class NotApplicableError(StatisticError):
+    """A statistic has no meaning for this recording, whatever its length: no threshold or labels, steps left out."""
 
 
 class TrainingError(EIPlatformError):

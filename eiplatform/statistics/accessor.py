@@ -104,9 +104,63 @@ class EIAccessor:
         """Local variation per neuron: :func:`eiplatform.statistics.lv`."""
         return labelled.lv(self._data, min_spikes=min_spikes)
 
+    def lvr(self, *, min_spikes: int = 10, refractoriness: float | None = None) -> xr.DataArray:
+        """Revised local variation per neuron: :func:`eiplatform.statistics.lvr`."""
+        return labelled.lvr(self._data, min_spikes=min_spikes, refractoriness=refractoriness)
+
+    def cv2(self, *, min_spikes: int = 10) -> xr.DataArray:
+        """Local CV per neuron: :func:`eiplatform.statistics.cv2`."""
+        return labelled.cv2(self._data, min_spikes=min_spikes)
+
     def fano_factor(self, *, over: str = "time", window: float | None = None) -> xr.DataArray:
         """Fano factor per neuron: :func:`eiplatform.statistics.fano_factor`."""
         return labelled.fano_factor(self._data, over=over, window=window)
+
+    def rate_distribution(self, *, quantiles: Sequence[float] = (0.025, 0.25, 0.5, 0.75, 0.975)) -> xr.Dataset:
+        """Distribution of rates over neurons: :func:`eiplatform.statistics.rate_distribution`."""
+        return labelled.rate_distribution(self._data, quantiles=quantiles)
+
+    def dead_fraction(self) -> xr.DataArray:
+        """Whether a neuron never fires: :func:`eiplatform.statistics.dead_fraction`."""
+        return labelled.dead_fraction(self._data)
+
+    def saturated_fraction(self, *, share: float = 0.9, maximum: float | None = None) -> xr.DataArray:
+        """Whether a neuron fires at its highest rate: :func:`eiplatform.statistics.saturated_fraction`."""
+        return labelled.saturated_fraction(self._data, share=share, maximum=maximum)
+
+    def sparseness(self, *, kind: str = "lifetime") -> xr.DataArray:
+        """Treves-Rolls sparseness: :func:`eiplatform.statistics.sparseness`."""
+        return labelled.sparseness(self._data, kind=kind)
+
+    def count_correlation(
+        self, *, over: str = "time", per: str = "neuron", n_neurons: int = 100, window: float | None = None
+    ) -> xr.DataArray:
+        """Correlation of spike counts of pairs: :func:`eiplatform.statistics.count_correlation`."""
+        return labelled.count_correlation(self._data, over=over, per=per, n_neurons=n_neurons, window=window)
+
+    def chi(self, *, signal: str = "voltage", n_neurons: int = 100, window: float | None = None) -> xr.DataArray:
+        """Golomb & Rinzel's synchrony: :func:`eiplatform.statistics.chi`."""
+        return labelled.chi(self._data, signal=signal, n_neurons=n_neurons, window=window)
+
+    def synchrony(self, *, n_neurons: int = 100, window: float | None = None) -> xr.DataArray:
+        """Variance over mean of population counts: :func:`eiplatform.statistics.synchrony`."""
+        return labelled.synchrony(self._data, n_neurons=n_neurons, window=window)
+
+    def timescale(
+        self, *, signal: str = "voltage", max_lag: float | None = None, window: float | None = None
+    ) -> xr.DataArray:
+        """Autocorrelation time: :func:`eiplatform.statistics.timescale`."""
+        return labelled.timescale(self._data, signal=signal, max_lag=max_lag, window=window)
+
+    def power_spectrum(self, *, window: float | None = None, segment: float | None = None) -> xr.Dataset:
+        """Spectrum of the population's rate: :func:`eiplatform.statistics.power_spectrum`."""
+        return labelled.power_spectrum(self._data, window=window, segment=segment)
+
+    def participation_ratio(
+        self, *, over: str = "time", n_neurons: int = 100, window: float | None = None
+    ) -> xr.DataArray:
+        """Dimension of activity: :func:`eiplatform.statistics.participation_ratio`."""
+        return labelled.participation_ratio(self._data, over=over, n_neurons=n_neurons, window=window)
 
     def gain(self, *, measure: str = "mean") -> xr.DataArray:
         """Gain per neuron: :func:`eiplatform.statistics.gain`."""

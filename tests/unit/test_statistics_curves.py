@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize
 
 import eiplatform.statistics as ei
-from eiplatform.errors import NotRecordedError, StatisticError, TooShortError, UnknownNameError
+from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, UnknownNameError
 from eiplatform.microcircuits.theory import siegert_rate
 from eiplatform.statistics import base
 from eiplatform.store.schema import population_dataset
@@ -93,7 +93,7 @@ def test_normalisation_that_the_data_do_not_tell_is_nan():
     silent = data.assign(current_exc=0 * data["current_exc"])
     with pytest.raises(StatisticError, match="not active"):
         silent.ei.gain_normalisation()
-    with pytest.raises(NotRecordedError, match="not active"):
+    with pytest.raises(NotApplicableError, match="not active"):
         silent.ei.gain_slope()
 
 

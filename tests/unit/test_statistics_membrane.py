@@ -5,7 +5,7 @@ import pytest
 from scipy import signal, stats
 
 import eiplatform.statistics as ei
-from eiplatform.errors import NotRecordedError, TooShortError
+from eiplatform.errors import NotApplicableError, TooShortError
 from eiplatform.store.schema import population_dataset
 
 
@@ -123,7 +123,7 @@ def test_unit_of_current_does_not_matter_if_the_threshold_goes_with_it():
 def test_what_the_membrane_needs_is_named(missing):
     data = network()
     del data.attrs[missing]
-    with pytest.raises(NotRecordedError, match=f"attribute '{missing}'"):
+    with pytest.raises(NotApplicableError, match=f"attribute '{missing}'"):
         data.ei.fluctuation_index()
     table = ei.summarise(data, ["fluctuation_index", "balance_index"], n_bootstrap=5)
     assert missing in table["note"].sel(statistic="fluctuation_index").item()
@@ -131,7 +131,7 @@ def test_what_the_membrane_needs_is_named(missing):
 
 
 def test_unknown_drive_and_short_recordings_are_refused():
-    with pytest.raises(NotRecordedError, match="drive, or gain and bias"):
+    with pytest.raises(NotApplicableError, match="drive, or gain and bias"):
         network().drop_vars("drive").ei.driven_above_threshold()
     with pytest.raises(TooShortError, match="at least 50"):
         network().isel(time=slice(49)).ei.fluctuation_index()

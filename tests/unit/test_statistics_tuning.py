@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import eiplatform.statistics as ei
-from eiplatform.errors import NotRecordedError, TooShortError
+from eiplatform.errors import NotApplicableError, TooShortError
 from eiplatform.statistics import base
 from eiplatform.store.schema import population_dataset
 
@@ -58,7 +58,7 @@ def test_cotuning_needs_labels_and_classes():
     data = recording(exc[:, None], exc[:, None], label=label)
     with pytest.raises(TooShortError, match="at least 5 classes"):
         data.ei.ei_cotuning()
-    with pytest.raises(NotRecordedError, match="label of every sample"):
+    with pytest.raises(NotApplicableError, match="label of every sample"):
         recording(exc[:, None], exc[:, None]).ei.ei_cotuning()
     table = ei.summarise(recording(exc[:, None], exc[:, None]), n_bootstrap=5)
     assert "label of every sample" in table["note"].sel(statistic="ei_cotuning").item()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from eiplatform.statistics.estimates import Estimate
@@ -47,8 +47,10 @@ class Statistic:
         Where the definition comes from.
     dimensionless : bool
         Whether the value has no unit.
-    in_time : bool
-        Whether the value, having a unit, is a time; else it is a rate.
+    level : {"neuron", "population"}
+        Whether each neuron has a value, or only the population.
+    by_time : mapping of str to str
+        The unit, if it has one, by the recording's unit of time.
     bounds : tuple of float
         What the value cannot leave; intervals end there.
     """
@@ -64,7 +66,8 @@ class Statistic:
     estimate: Callable[[Population], Estimate] = field(repr=False)
     average: str = "mean"
     dimensionless: bool = True
-    in_time: bool = False
+    level: str = "neuron"
+    by_time: Mapping[str, str] = field(default_factory=lambda: {"step": "spikes/step", "ms": "Hz"}, repr=False)
     bounds: tuple[float, float] = (-math.inf, math.inf)
 
     @property
@@ -76,6 +79,4 @@ class Statistic:
         """Return the unit of the value in a recording whose time is in `time_units` (``"step"`` or ``"ms"``)."""
         if self.dimensionless:
             return "1"
-        if self.in_time:
-            return time_units
-        return "spikes/step" if time_units == "step" else "Hz"
+        return self.by_time[time_units]

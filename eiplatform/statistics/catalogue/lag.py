@@ -25,7 +25,7 @@ LISTED = [
         reference="Okun & Lampl 2008, Nat Neurosci 11:535",
         estimate=partial(estimates.lag, measure=measure, pairs=pairs),
         dimensionless=measure == "peak",
-        in_time=measure == "lag",
+        by_time={"step": "step", "ms": "ms"},
     )
     for measure in estimates.LAG_MEASURES
     for pairs, text in _TEXT.items()

@@ -44,9 +44,8 @@ def correlation(population: Population, over: str, pairs: str) -> Estimate:
             unit(population, pair.n_neurons, values), population.neuron, f"{_CONSTANT} over samples", "1", attrs
         )
 
-    exc, inh = (population.array(name) for name in needs)
-    population.require_time("the E-I correlation", exc.shape[1])
-    per_sample = base.correlation_over_time(exc, inh, pairs)
+    population.require_time("the E-I correlation", population.data.sizes["time"])
+    per_sample = population.table(base.correlations_over_time, *needs)[base.PAIRS.index(pairs)]
 
     def averaged(weights: FloatArray) -> FloatArray:
         return base.weighted_nanmean(weights, per_sample)

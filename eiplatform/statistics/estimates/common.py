@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import numpy.typing as npt
 
 from eiplatform.statistics import base
@@ -37,6 +38,14 @@ class Estimate:
     units : str
     attrs : dict
         The choices made: window, pairs, least number of spikes.
+    level : {"neuron", "population"}
+        Whether each neuron has a value of its own.  A value of the whole population is the mean of
+        what `unit` gives (value plus influence of each neuron), or the one number that it gives.
+    n_pooled : int, optional
+        Neurons behind a unit that gives one number; its interval then covers samples only.
+    shown : array, shape (neuron,), optional
+        Values per neuron where `unit` gives something else (twice the deviation of a neuron's mean over
+        pairs, since each pair belongs to two neurons).
     """
 
     unit: base.Unit
@@ -44,6 +53,24 @@ class Estimate:
     rule: str
     units: str = "1"
     attrs: Mapping[str, Any] = field(default_factory=dict)
+    level: str = "neuron"
+    n_pooled: int | None = None
+    shown: FloatArray | None = None
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons considered."""
+        return self.unit.n_neurons if self.n_pooled is None else self.n_pooled
+
+    def n_used(self, per_neuron: FloatArray) -> int:
+        """Return how many neurons have a value, or stand behind the population's."""
+        found = int(np.isfinite(per_neuron).sum())
+        return found if self.n_pooled is None else self.n_pooled * found
+
+    @property
+    def covers_samples_only(self) -> bool:
+        """Whether resampling neurons tells nothing."""
+        return self.n_pooled is not None
 
 
 def unit(

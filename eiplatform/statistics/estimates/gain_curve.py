@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eiplatform.errors import NotRecordedError, choose
+from eiplatform.errors import NotApplicableError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.estimates.common import Estimate, unit
@@ -32,7 +32,7 @@ def gain_slope(population: Population, activity: str = "excitation") -> Estimate
     population.require_samples("the slope of the gain")
     active, gain = population_activity(population, activity), population.time_mean("gain")
     if not (active > 0).any():
-        raise NotRecordedError("the population is not active in any sample", where=population.name or None)
+        raise NotApplicableError("the population is not active in any sample", where=population.name or None)
 
     def values(weights: FloatArray) -> FloatArray:
         return base.log_slope(weights, active, gain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eiplatform.errors import NotRecordedError
+from eiplatform.errors import NotApplicableError
 from eiplatform.statistics import base
 from eiplatform.statistics.base.membrane import Inputs
 from eiplatform.statistics.base.moments import FloatArray
@@ -49,7 +49,7 @@ def _membrane(population: Population) -> tuple[base.FreeMembrane, float]:
 
 def _attribute(population: Population, name: str) -> float:
     if name not in population.data.attrs:
-        raise NotRecordedError(
+        raise NotApplicableError(
             f"{_NAME} needs the attribute '{name}', which this population has not", where=population.name or None
         )
     return float(population.data.attrs[name])
@@ -75,7 +75,7 @@ def _network(population: Population) -> Inputs:
             return np.asarray(gain[block] * net + bias, dtype=np.float64)
 
     else:
-        raise NotRecordedError(
+        raise NotApplicableError(
             f"{_NAME} of a network needs its drive, or gain and bias, which were not recorded",
             where=population.name or None,
             remedy="record 'drive'",

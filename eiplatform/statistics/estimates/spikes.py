@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from eiplatform.errors import StatisticError, choose
@@ -11,24 +13,51 @@ from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.population import Population
 
-__all__ = ["FANO_WINDOWS", "MIN_WINDOWS", "fano", "isi", "rate"]
+__all__ = ["FANO_WINDOWS", "MIN_WINDOWS", "REFRACTORINESS", "fano", "isi", "rate", "rate_table", "windowed"]
 
 FANO_WINDOWS = {"step": 10.0, "ms": 50.0}
 """Default window of the Fano factor, by the recording's unit of time."""
 MIN_WINDOWS = 10
 """Fewest windows per sample for a Fano factor over time."""
+REFRACTORINESS = {"step": 0.0, "ms": 5.0}
+"""Refractoriness constant of LvR: 5 ms (Shinomoto et al. 2009); a network's neurons have none."""
+
+_IRREGULARITY = {
+    "cv": "the CV of the intervals",
+    "lv": "the local variation",
+    "lvr": "the revised local variation",
+    "cv2": "CV2",
+}
+
+
+def rate_table(population: Population, statistic: str) -> tuple[FloatArray, str]:
+    """Return every neuron's rate in every sample, shape (sample, neuron), and its unit."""
+    population.require(("spikes",), statistic)
+    if "spikes" in population.data and population.units == "step":
+        # The mean count per recorded step: also right when only every k-th step was recorded.
+        return population.time_mean("spikes"), "spikes/step"
+    if population.units == "step":
+        raise StatisticError("spike events in steps are not a network's recording", where=population.name or None)
+    return population.trains.counts / population.trains.duration * 1000.0, "Hz"
+
+
+def windowed(
+    population: Population, statistic: str, window: float | None, defaults: Mapping[str, float], least: int
+) -> float:
+    """Return the window for counts, checked: whole steps, and at least `least` of them in a sample."""
+    chosen = defaults[population.units] if window is None else float(window)
+    if not (0 < chosen < math.inf and (population.units != "step" or chosen == int(chosen))):
+        raise StatisticError(
+            f"the window is {window}", valid=f"a positive (whole, for steps) number of {population.units}"
+        )
+    steps = math.ceil(chosen * least / population.dt - 1e-9)
+    population.require_time(f"{statistic} in windows of {chosen:g} {population.units}", population.n_intervals, steps)
+    return chosen
 
 
 def rate(population: Population) -> Estimate:
     """Spikes per step, or per second, of every neuron."""
-    population.require(("spikes",), "the rate")
-    if "spikes" in population.data and population.units == "step":
-        # The mean count per recorded step: also right when only every k-th step was recorded.
-        table, units = population.time_mean("spikes"), "spikes/step"
-    else:
-        table, units = population.trains.counts / population.trains.duration * 1000.0, "Hz"
-        if population.units == "step":
-            raise StatisticError("spike events in steps are not a network's recording", where=population.name or None)
+    table, units = rate_table(population, "the rate")
 
     def values(weights: FloatArray) -> FloatArray:
         return base.weighted_mean(weights, table)
@@ -38,16 +67,24 @@ def rate(population: Population) -> Estimate:
     )
 
 
-def isi(population: Population, kind: str, min_spikes: int) -> Estimate:
-    """Irregularity of inter-spike intervals: ``"cv"`` or ``"lv"``."""
-    name = "the CV of the intervals" if kind == "cv" else "the local variation"
+def isi(population: Population, kind: str, min_spikes: int, refractoriness: float | None = None) -> Estimate:
+    """Irregularity of inter-spike intervals: ``"cv"``, ``"lv"``, ``"lvr"`` or ``"cv2"``."""
+    name = _IRREGULARITY[choose(kind, _IRREGULARITY, "irregularity")]
     if min_spikes < 3:
         raise StatisticError(f"min_spikes is {min_spikes}", valid="at least 3 (two intervals)")
     population.require(("spikes",), name)
     population.require_time(name, population.n_intervals)
     population.require_every_step(name)
     trains = population.trains
-    kernel = base.cv_isi if kind == "cv" else base.lv
+    attrs: dict[str, Any] = {"min_spikes": min_spikes}
+    if kind == "lvr":
+        constant = REFRACTORINESS[population.units] if refractoriness is None else float(refractoriness)
+        if not (constant >= 0 and math.isfinite(constant)):
+            raise StatisticError(f"the refractoriness is {refractoriness}", valid=f"0 {population.units} or more")
+        attrs["refractoriness"] = f"{constant:g} {population.units}"
+        kernel: Callable[..., FloatArray] = partial(base.lvr, refractoriness=constant)
+    else:
+        kernel = {"cv": base.cv_isi, "lv": base.lv, "cv2": base.cv2}[kind]
 
     def values(weights: FloatArray) -> FloatArray:
         return kernel(trains, weights, min_spikes=min_spikes)
@@ -57,7 +94,7 @@ def isi(population: Population, kind: str, min_spikes: int) -> Estimate:
         population.spiking_neuron,
         f"no sample with at least {min_spikes} spikes",
         "1",
-        {"min_spikes": min_spikes},
+        attrs,
     )
 
 
@@ -74,16 +111,7 @@ def fano(population: Population, over: str, window: float | None) -> Estimate:
         chosen = None
         attrs: dict[str, Any] = {"window": f"whole sample, {trains.duration:g} {population.units}"}
     else:
-        chosen = FANO_WINDOWS[population.units] if window is None else float(window)
-        whole = population.units != "step" or chosen == int(chosen)
-        if not (chosen > 0 and whole):
-            raise StatisticError(
-                f"the window is {window}", valid=f"a positive (whole, for steps) number of {population.units}"
-            )
-        steps = math.ceil(chosen * MIN_WINDOWS / population.dt - 1e-9)
-        population.require_time(
-            f"the Fano factor in windows of {chosen:g} {population.units}", population.n_intervals, steps
-        )
+        chosen = windowed(population, "the Fano factor", window, FANO_WINDOWS, MIN_WINDOWS)
         trains = population.trains
         attrs = {"window": f"{chosen:g} {population.units}"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from eiplatform.errors import NotRecordedError, TooShortError, choose
+from eiplatform.errors import NotApplicableError, TooShortError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.estimates.common import Estimate, shared, unit
@@ -48,7 +48,7 @@ def cotuning(population: Population, pairs: str) -> Estimate:
 def _labels(population: Population, name: str) -> npt.NDArray[np.generic]:
     data = population.data
     if "label" not in data.variables or data["label"].dims != ("sample",):
-        raise NotRecordedError(
+        raise NotApplicableError(
             f"{name} needs the label of every sample, which this population has not",
             where=population.name or None,
             valid="a recording of a network on a labelled data set",

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from eiplatform.errors import StatisticError
 from eiplatform.statistics import base, estimates
-from eiplatform.statistics.labelled.common import labelled
+from eiplatform.statistics.labelled.common import checked_quantiles, labelled
 from eiplatform.statistics.population import Population
 
 __all__ = ["gain", "gain_distribution"]
@@ -62,9 +61,7 @@ def gain_distribution(
     StatisticError
         If the population has no gain, or a quantile is outside [0, 1].
     """
-    wanted = np.asarray(tuple(quantiles), dtype=np.float64)
-    if wanted.size == 0 or not ((wanted >= 0) & (wanted <= 1)).all():
-        raise StatisticError(f"quantiles are {tuple(quantiles)}", valid="numbers from 0 to 1")
+    wanted = checked_quantiles(quantiles)
     checked = Population(population)
     checked.require(("gain",), "the gain")
     values = checked.array("gain").astype(np.float64)

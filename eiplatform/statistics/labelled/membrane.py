@@ -30,7 +30,7 @@ def fluctuation_index(population: xr.Dataset) -> xr.DataArray:
 
     Raises
     ------
-    NotRecordedError
+    NotApplicableError
         If an attribute or signal that the membrane needs is missing.
     StatisticError
         If a signal is not finite, or the time axis has gaps.

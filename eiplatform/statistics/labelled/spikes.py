@@ -8,7 +8,7 @@ from eiplatform.statistics import estimates
 from eiplatform.statistics.labelled.common import labelled
 from eiplatform.statistics.population import Population
 
-__all__ = ["cv_isi", "fano_factor", "lv", "rate"]
+__all__ = ["cv2", "cv_isi", "fano_factor", "lv", "lvr", "rate"]
 
 
 def rate(population: xr.Dataset) -> xr.DataArray:
@@ -88,6 +88,64 @@ def lv(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
     Shinomoto, Shima & Tanji 2003, Neural Comput 15:2823.
     """
     return labelled(estimates.isi(Population(population), "lv", min_spikes), "lv")
+
+
+def lvr(population: xr.Dataset, *, min_spikes: int = 10, refractoriness: float | None = None) -> xr.DataArray:
+    """Revised local variation 3 <(1 - 4ab/(a + b)^2)(1 + 4R/(a + b))> over adjacent intervals a, b.
+
+    :func:`lv` with the part that a refractory period takes away given back, so that the value does
+    not fall with the rate.
+
+    Parameters
+    ----------
+    population : xarray.Dataset
+        With ``spikes`` or spike events.
+    min_spikes : int
+        Samples in which a neuron fires fewer do not count for it.
+    refractoriness : float, optional
+        The constant R: default 5 ms in a circuit (as in the paper), 0 steps in a network, whose
+        neurons have no refractory period (the value is then that of :func:`lv`).
+
+    Returns
+    -------
+    xarray.DataArray, dims (neuron)
+
+    Raises
+    ------
+    StatisticError
+        If the population has no spikes, or the refractoriness is negative.
+    TooShortError
+        With fewer than 50 recorded intervals per sample.
+
+    References
+    ----------
+    Shinomoto et al. 2009, PLoS Comput Biol 5:e1000433.
+    """
+    return labelled(estimates.isi(Population(population), "lvr", min_spikes, refractoriness), "lvr")
+
+
+def cv2(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
+    """Mean of 2 |a - b|/(a + b) over adjacent inter-spike intervals a, b.
+
+    Parameters, result and errors are those of :func:`cv_isi`.  Not biased by few spikes or by
+    slow changes of the rate.
+
+    Parameters
+    ----------
+    population : xarray.Dataset
+        With ``spikes`` or spike events.
+    min_spikes : int
+        Samples in which a neuron fires fewer do not count for it.
+
+    Returns
+    -------
+    xarray.DataArray, dims (neuron)
+
+    References
+    ----------
+    Holt et al. 1996, J Neurophysiol 75:1806.
+    """
+    return labelled(estimates.isi(Population(population), "cv2", min_spikes), "cv2")
 
 
 def fano_factor(population: xr.Dataset, *, over: str = "time", window: float | None = None) -> xr.DataArray:

@@ -30,7 +30,7 @@ def ei_cotuning(population: xr.Dataset, *, pairs: str = "own") -> xr.DataArray:
 
     Raises
     ------
-    NotRecordedError
+    NotApplicableError
         If the samples have no labels.
     StatisticError
         If a signal is missing or not finite.
