@@ -52,13 +52,13 @@ def test_correlogram_equals_loops_and_scipy():
     for s in range(2):
         table = np.array([[explicit_correlogram(exc[s, :, i], inh[s, :, j], 7) for j in range(4)] for i in range(4)])
         for n in range(4):
-            np.testing.assert_allclose(own[s, :, n], table[n, n], atol=1e-6)
+            np.testing.assert_allclose(own[:, s, n], table[n, n], atol=1e-6)
             np.testing.assert_allclose(
-                cross[s, :, n], np.mean([table[n, j] for j in range(4) if j != n], axis=0), atol=1e-6
+                cross[:, s, n], np.mean([table[n, j] for j in range(4) if j != n], axis=0), atol=1e-6
             )
     e, i = (stats.zscore(x[0, :, 0]) for x in (exc, inh))
     full = signal.correlate(i, e, mode="full")[60 - 7 : 60 + 8]
-    np.testing.assert_allclose(own[0, :, 0] * (61 - np.abs(np.arange(-7, 8))), full, atol=1e-5)
+    np.testing.assert_allclose(own[:, 0, 0] * (61 - np.abs(np.arange(-7, 8))), full, atol=1e-5)
 
 
 def test_lag_zero_is_the_correlation_over_time():
@@ -123,7 +123,7 @@ def test_exchange_of_the_currents_reverses_the_lags():
     exc, inh = coupled(7, 0.7, 3, samples=2, steps=200, neurons=3)
     own, _ = base.correlogram(exc, inh, 6)
     back, _ = base.correlogram(inh, exc, 6)
-    np.testing.assert_allclose(own[:, ::-1], back, atol=1e-6)
+    np.testing.assert_allclose(own[::-1], back, atol=1e-6)
 
 
 def test_peaks_at_the_edge_and_constant_currents_are_nan():

@@ -50,6 +50,7 @@ def _over_neurons() -> list[Statistic]:
             comparable_reason=_NEURONS[pairs][1],
             reference="Xue, Atallah & Scanziani 2014, Nature 511:596",
             estimate=partial(estimates.over_neurons, pairs=pairs),
+            level="population",
             bounds=(-2.0, 2.0) if pairs == "excess" else (-1.0, 1.0),
         )
         for pairs, (suffix, text) in _PAIRS.items()
@@ -79,6 +80,7 @@ LISTED = [
         comparable_reason="the more inputs a neuron has, the more alike are the ratios of the neurons",
         reference="Xue, Atallah & Scanziani 2014, Nature 511:596",
         estimate=estimates.ratio_spread,
+        level="population",
         bounds=(0.0, math.inf),
     ),
     *(

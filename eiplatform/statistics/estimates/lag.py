@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from eiplatform.errors import StatisticError, TooShortError, choose
 from eiplatform.statistics import base
-from eiplatform.statistics.base.correlogram import Curves
 from eiplatform.statistics.base.moments import FloatArray
-from eiplatform.statistics.estimates.common import Estimate, shared, unit
+from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.population import Population
 
 __all__ = ["LAG_MEASURES", "by_draws", "correlograms", "in_intervals", "lag"]
@@ -41,8 +43,18 @@ def in_intervals(population: Population, length: float, what: str) -> int:
     return round(intervals)
 
 
-def correlograms(population: Population, max_lag: float | None) -> Curves:
-    """Own and cross correlogram of each sample and neuron, each of shape (sample, lag, neuron), made once.
+@cache
+def _kernel(lags: int) -> Callable[..., FloatArray]:
+    """One function per largest lag: tables are kept by the function that made them."""
+    return partial(_flat, lags=lags)
+
+
+def _flat(exc: npt.NDArray[Any], inh: npt.NDArray[Any], *, lags: int) -> FloatArray:
+    return base.correlogram(exc, inh, lags).reshape(-1, exc.shape[0], exc.shape[2])
+
+
+def correlograms(population: Population, max_lag: float | None) -> FloatArray:
+    """Own and cross correlogram of each sample and neuron, shape (2, lag, sample, neuron), made once.
 
     Raises
     ------
@@ -52,20 +64,21 @@ def correlograms(population: Population, max_lag: float | None) -> Curves:
     name = "the E-I correlogram"
     population.require(_NEEDS, name)
     lags = _DEFAULT if max_lag is None else in_intervals(population, max_lag, "a largest lag")
-    exc, inh = (population.array(signal) for signal in _NEEDS)
-    population.require_time(name, exc.shape[1])
-    if exc.shape[1] < 4 * lags:
+    n_time = population.data.sizes["time"]
+    population.require_time(name, n_time)
+    if n_time < 4 * lags:
         raise TooShortError(
-            f"{name} to lags of {lags * population.dt:g} {population.units}: {exc.shape[1]} intervals are too few",
+            f"{name} to lags of {lags * population.dt:g} {population.units}: {n_time} intervals are too few",
             where=population.name or None,
             valid=f"at least {4 * lags} intervals, four times the largest lag",
         )
-    return shared(population, ("correlogram", lags), lambda: base.correlogram(exc, inh, lags))
+    flat = population.table(_kernel(lags), *_NEEDS)
+    return flat.reshape(2, -1, *flat.shape[1:])
 
 
-def by_draws(weights: FloatArray, curves: Curves, rows: Callable[[FloatArray], FloatArray]) -> FloatArray:
+def by_draws(weights: FloatArray, curves: FloatArray, rows: Callable[[FloatArray], FloatArray]) -> FloatArray:
     """Call `rows` for so many draws at a time that their correlograms stay small, and join what it gives."""
-    size = max(1, _BLOCK // (curves[0].shape[1] * curves[0].shape[2]))
+    size = max(1, _BLOCK // (curves.shape[1] * curves.shape[3]))
     return np.concatenate([rows(weights[start : start + size]) for start in range(0, len(weights), size)])
 
 
@@ -74,7 +87,7 @@ def lag(population: Population, measure: str, pairs: str, max_lag: float | None 
     choose(measure, LAG_MEASURES, "measure of the correlogram")
     choose(pairs, base.RESIDUAL_PAIRS, "pairing")
     curves = correlograms(population, max_lag)
-    _, n_lags, n_neurons = curves[0].shape
+    _, n_lags, _, n_neurons = curves.shape
 
     def values(weights: FloatArray) -> FloatArray:
         index = LAG_MEASURES.index(measure)

@@ -91,7 +91,7 @@ def ei_correlogram(
     }
     rows = []
     curves = estimates.correlograms(checked, max_lag)
-    n_samples, _, n_neurons = curves[0].shape
+    _, _, n_samples, n_neurons = curves.shape
     for which in pairs:
         rows.append(base.mean_correlogram(np.ones((1, n_samples)), curves, which)[0])
         for index, name in enumerate(("peak_lag", "peak")):
