@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from eiplatform.errors import StatisticError
 from figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters, points_with_intervals
 
 ANALYSIS = "comparison"
@@ -40,8 +41,19 @@ def caption(result: xr.Dataset) -> str:
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return one row per layer and per circuit for every statistic shown."""
+    """Return one row per layer and per circuit for every statistic shown.
+
+    Raises
+    ------
+    StatisticError
+        If no comparable statistic has a value on both sides.
+    """
     parts = []
+    if not _shown(result):
+        raise StatisticError(
+            "no comparable statistic has a value in both network and circuit",
+            remedy="record the network for some hundred steps: most of them are over time",
+        )
     shown = result.sel(statistic=_shown(result))
     for statistic in shown["statistic"].values:
         one = shown.sel(statistic=statistic)

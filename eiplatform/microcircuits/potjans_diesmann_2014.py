@@ -186,6 +186,7 @@ class PotjansDiesmann2014(Circuit):
             "tau_membrane": p.tau_ms,
             "tau_syn": p.tau_syn_ms,
             "capacitance_pf": p.capacitance_pf,
+            "reversal_leak": p.leak_mv,
         }
         start = dict(zip((0, 2, 4, 6, 1, 3, 5, 7), self._starts, strict=True))
         return tuple(

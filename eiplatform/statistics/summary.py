@@ -221,12 +221,12 @@ def _cell(entry: Statistic, estimate: Estimate, interval: Interval, n_bootstrap:
         notes.append("one sample: no interval, since this value has one over samples only")
     elif used and estimate.unit.n_samples == 1:
         notes.append("one sample: the interval covers neurons only")
-    bound = 2.0 if entry.key.endswith("_excess") else 1.0 if entry.name == "ei_correlation" else np.inf
+    least, most = entry.bounds
     return {
         "value": interval.estimate,
         # NaN stays NaN: it is the first argument.
-        "low": float("nan") if alone else max(interval.low, -bound),
-        "high": float("nan") if alone else min(interval.high, bound),
+        "low": float("nan") if alone else max(interval.low, least),
+        "high": float("nan") if alone else min(interval.high, most),
         "n_neurons": estimate.n_neurons,
         "n_used": used,
         "n_excluded": estimate.n_neurons - used,

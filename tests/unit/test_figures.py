@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from analyses import balance, balance_emergence, comparison, distributions, ei_versus_bn, lesions, traces
-from eiplatform.errors import ConfigError, UnknownNameError
+from eiplatform.errors import ConfigError, StatisticError, UnknownNameError
 from eiplatform.report import findings_of, scorecard, write_report
 from eiplatform.store.references import reference_file
 from figures import FIGURES, figures_of, save
@@ -161,3 +161,9 @@ def test_findings_follow_the_numbers(results: dict[str, xr.Dataset]) -> None:
     assert "Removing 50 %" in told
     turned = results | {"lesions": results["lesions"].assign(accuracy_high=results["lesions"]["accuracy"] * 0 + 1)}
     assert "No dose of the lesion" in " ".join(findings_of(turned))
+
+
+def test_a_comparison_of_nothing_is_no_figure(results: dict[str, xr.Dataset]) -> None:
+    nothing = results["comparison"].assign(difference=results["comparison"]["difference"] * np.nan)
+    with pytest.raises(StatisticError, match="no comparable statistic"):
+        import_module("figures.comparison_with_cortex").table(nothing)

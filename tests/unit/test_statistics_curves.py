@@ -84,7 +84,12 @@ def test_normalisation_that_the_data_do_not_tell_is_nan():
     data["gain"][:, :, 0] = 2.0
     data["gain"][:, :, 1] = 1 + data["current_exc"].mean("neuron").values  # rises
     found = data.ei.gain_normalisation(n_bootstrap=5)
-    assert np.isnan(found["sigma"]).all() and found.attrs["n_excluded"] == 12  # 1/P throughout: any small sigma fits
+    assert (
+        np.isnan(found["saturation"]) and np.isnan(found["sigma"]).all() and found.attrs["n_excluded"] == 12
+    )  # 1/P throughout: any small sigma fits
+    weak = gains(-1.0, noise=0.3).ei.gain_normalisation(n_bootstrap=40)
+    assert not weak["saturation_low"] <= 0
+    assert weak.attrs["n"] > 0 and (np.isfinite(weak["saturation_low"]) or "no interval" in weak.attrs["note"])
     silent = data.assign(current_exc=0 * data["current_exc"])
     with pytest.raises(StatisticError, match="not active"):
         silent.ei.gain_normalisation()
@@ -186,6 +191,20 @@ def test_several_conditions_make_one_curve():
     np.testing.assert_allclose(ei.naka_rushton(parts)["half"], ei.naka_rushton(whole)["half"])
 
 
+def test_silent_neurons_are_nan_and_counted():
+    off = curves(0.1, 3.0, samples=40, neurons=6)
+    on = curves(0.1, 4.0, samples=40, neurons=6)
+    on["spikes"][:, :, [1, 4]] = 0.0
+    found = off.ei.inhibition_split(on, n_bootstrap=20)
+    assert np.isnan(found["gain_ratio"][[1, 4]]).all() and (found.attrs["n"], found.attrs["n_excluded"]) == (4, 2)
+    assert np.isfinite(found["mean_threshold_shift_low"])
+    fit = on.ei.naka_rushton()
+    assert np.isnan(fit["half"][[1, 4]]).all() and fit.attrs["n_excluded"] >= 2
+    on["spikes"][:] = 0.0
+    silent = off.ei.inhibition_split(on, n_bootstrap=5)
+    assert np.isnan(silent["mean_gain_ratio"]) and silent.attrs["n_excluded"] == 6
+
+
 def test_curves_that_do_not_fit_together_are_refused():
     off = curves(0.1, 3.0)
     with pytest.raises(StatisticError, match="same recorded neurons"):
@@ -222,6 +241,16 @@ def test_naka_rushton_equals_scipy_on_noisy_data(baseline):
         got = [fit.maximum[k], fit.half[k], fit.exponent[k]] + ([fit.baseline[k]] if baseline else [])
         np.testing.assert_allclose(got, want, rtol=2e-3)
     assert (fit.r2 > 0.95).all() and (baseline or (fit.baseline == 0).all())
+
+
+def test_naka_rushton_weights_are_repetitions():
+    rng = np.random.default_rng(7)
+    x = rng.uniform(0, 12, size=(60, 3))
+    y = 20 * x**2 / (x**2 + 16) + rng.normal(size=x.shape)
+    drawn = rng.integers(0, 60, 60)
+    got = base.fit_naka_rushton(x, y, np.bincount(drawn, minlength=60))
+    want = base.fit_naka_rushton(x[drawn], y[drawn])
+    np.testing.assert_allclose([got.half, got.exponent, got.r2], [want.half, want.exponent, want.r2], rtol=1e-5)
 
 
 def test_naka_rushton_that_the_data_do_not_tell_is_nan():
@@ -289,6 +318,8 @@ def test_any_statistic_may_be_what_responds():
     control, perturbed = (recording({"current_exc": exc, "current_inh": k * exc}) for k in (0.5, 0.8))
     found = control.ei.perturbation_response(perturbed, statistic="balance_index", n_bootstrap=50)
     assert float(found["mean_response"]) == pytest.approx(-0.3)
+    ratio = control.ei.perturbation_response(perturbed, statistic="ei_ratio", n_bootstrap=50)
+    assert float(ratio["mean_response"]) == pytest.approx(np.log(0.5 / 0.8))
     with pytest.raises(UnknownNameError, match="statistic"):
         control.ei.perturbation_response(perturbed, statistic="balance")
 

@@ -52,13 +52,13 @@ def test_correlogram_equals_loops_and_scipy():
     for s in range(2):
         table = np.array([[explicit_correlogram(exc[s, :, i], inh[s, :, j], 7) for j in range(4)] for i in range(4)])
         for n in range(4):
-            np.testing.assert_allclose(own[s, :, n], table[n, n], atol=1e-12)
+            np.testing.assert_allclose(own[:, s, n], table[n, n], atol=1e-6)
             np.testing.assert_allclose(
-                cross[s, :, n], np.mean([table[n, j] for j in range(4) if j != n], axis=0), atol=1e-12
+                cross[:, s, n], np.mean([table[n, j] for j in range(4) if j != n], axis=0), atol=1e-6
             )
     e, i = (stats.zscore(x[0, :, 0]) for x in (exc, inh))
     full = signal.correlate(i, e, mode="full")[60 - 7 : 60 + 8]
-    np.testing.assert_allclose(own[0, :, 0] * (61 - np.abs(np.arange(-7, 8))), full, atol=1e-10)
+    np.testing.assert_allclose(own[:, 0, 0] * (61 - np.abs(np.arange(-7, 8))), full, atol=1e-5)
 
 
 def test_lag_zero_is_the_correlation_over_time():
@@ -67,7 +67,7 @@ def test_lag_zero_is_the_correlation_over_time():
     found = data.ei.ei_correlogram(max_lag=5, n_bootstrap=5)
     for pairs in ("own", "cross", "excess"):
         here = found["correlation"].sel(pairs=pairs, lag=0)
-        np.testing.assert_allclose(here, data.ei.ei_correlation(over="time", pairs=pairs), atol=1e-9)
+        np.testing.assert_allclose(here, data.ei.ei_correlation(over="time", pairs=pairs), atol=1e-6)
 
 
 @pytest.mark.parametrize(("rho", "lag"), [(0.9, 3), (0.6, -4), (0.4, 0)])
@@ -114,11 +114,16 @@ def test_lag_per_neuron_and_its_units():
     assert float(table["value"][0, 0]) == pytest.approx(float(lag.mean()))
 
 
+def test_intervals_of_long_lags_are_not_those_of_correlations():
+    table = ei.summarise(recording(*coupled(11, 0.9, 6, samples=4)), ["ei_lag_excess"], n_bootstrap=50)
+    assert 5.5 < float(table["low"].item()) < 6.5 and float(table["low"].item()) < float(table["high"].item())
+
+
 def test_exchange_of_the_currents_reverses_the_lags():
     exc, inh = coupled(7, 0.7, 3, samples=2, steps=200, neurons=3)
     own, _ = base.correlogram(exc, inh, 6)
     back, _ = base.correlogram(inh, exc, 6)
-    np.testing.assert_allclose(own[:, ::-1], back, atol=1e-12)
+    np.testing.assert_allclose(own[::-1], back, atol=1e-6)
 
 
 def test_peaks_at_the_edge_and_constant_currents_are_nan():

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import eiplatform.statistics as ei
-from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, UnknownNameError
+from eiplatform.errors import StatisticError, TooShortError, UnknownNameError
 from eiplatform.statistics import base
 from eiplatform.store.schema import population_dataset
 
@@ -281,56 +281,23 @@ def test_neurons_without_inhibition_are_counted_in_the_distribution():
         recording(exc, inh).ei.ei_ratio_distribution(quantiles=(5,))
 
 
-def labelled_samples(seed, per_class=30, n_classes=8, neurons=12):
-    rng = np.random.default_rng(seed)
-    label = rng.permutation(np.repeat(np.arange(n_classes), per_class))
-    tuning = rng.gamma(2.0, size=(n_classes, neurons))
-    exc = tuning[label] + 0.2 * rng.normal(size=(len(label), neurons))
-    return rng, label, tuning, exc
-
-
-def test_cotuning_is_the_correlation_of_class_means():
-    rng, label, tuning, exc = labelled_samples(16)
-    inh = tuning[label] + 3 * rng.normal(size=exc.shape)  # noise within classes hides nothing but the means
-    data = recording(exc[:, None], inh[:, None], label=label)
-    means = [np.array([x[label == c].mean(axis=0) for c in range(8)]) for x in (exc, inh)]
-    own = np.array([np.corrcoef(means[0][:, i], means[1][:, i])[0, 1] for i in range(12)])
-    np.testing.assert_allclose(data.ei.ei_cotuning(), own, rtol=1e-9)
-    cross = [
-        np.mean([np.corrcoef(means[0][:, i], means[1][:, j])[0, 1] for j in range(12) if j != i]) for i in range(12)
-    ]
-    np.testing.assert_allclose(data.ei.ei_cotuning(pairs="cross"), cross, rtol=1e-9)
-    np.testing.assert_allclose(data.ei.ei_cotuning(pairs="excess"), own - cross, rtol=1e-9)
-    assert data.ei.ei_cotuning().attrs["n_classes"] == 8
-
-
-def test_cotuning_under_weights_leaves_out_classes_that_were_not_drawn():
-    _, label, tuning, exc = labelled_samples(17, per_class=3)
-    inh = np.random.default_rng(1).gamma(2.0, size=exc.shape)
-    kernel = base.ClassTuning(base.CurrentPair(exc, inh), label)
-    weights = np.where(label < 6, 1.0, 0.0) * np.arange(1, len(label) + 1)
-    means = [
-        np.array([np.average(x[label == c], axis=0, weights=weights[label == c]) for c in range(6)]) for x in (exc, inh)
-    ]
-    want = [np.corrcoef(means[0][:, i], means[1][:, i])[0, 1] for i in range(12)]
-    np.testing.assert_allclose(kernel.correlation(weights[None], "own")[0], want, rtol=1e-9)
-
-
-def test_cotuning_needs_labels_and_classes():
-    _, label, _, exc = labelled_samples(18, n_classes=4)
-    data = recording(exc[:, None], exc[:, None], label=label)
-    with pytest.raises(TooShortError, match="at least 5 classes"):
-        data.ei.ei_cotuning()
-    with pytest.raises(NotApplicableError, match="label of every sample"):
-        recording(exc[:, None], exc[:, None]).ei.ei_cotuning()
-    table = ei.summarise(recording(exc[:, None], exc[:, None]), n_bootstrap=5)
-    assert "label of every sample" in table["note"].sel(statistic="ei_cotuning").item()
-
-
 def test_beta_is_never_compared_raw_across_sizes():
     for key in ("balance_index", "ei_ratio", "imbalance_index", "mean_to_fluctuation_samples", "ei_ratio_sd"):
         assert not ei.STATISTICS[key].comparable
     assert "in-degree" in ei.STATISTICS["balance_index"].comparable_reason
+
+
+def test_values_and_intervals_stay_within_what_is_possible():
+    exc, inh = mixed(21, 40, 60, 6)
+    table = ei.summarise(recording(exc, inh, label=np.arange(40) % 5), n_bootstrap=30)
+    bounded = 0
+    for key in table["statistic"].values:
+        least, most = ei.STATISTICS[key].bounds
+        cell = table.sel(statistic=key).squeeze()
+        if np.isfinite(cell["value"]):
+            assert least <= cell["low"] <= cell["value"] <= cell["high"] <= most, key
+            bounded += np.isfinite(least)
+    assert bounded > 15
 
 
 def test_own_minus_cross_stands_beside_every_correlation():
@@ -355,6 +322,17 @@ def test_too_small_says_how_much_is_enough(call, error):
     exc, inh = mixed(19, 5, 10, 6)
     with pytest.raises(TooShortError, match=error):
         call(recording(exc, inh))
+
+
+def test_a_wrong_axis_is_named():
+    data = recording(*mixed(22, 2, 60, 5))
+    for call in (data.ei.residual_variance, data.ei.mean_to_fluctuation):
+        with pytest.raises(UnknownNameError, match="unknown estimator axis 'neuron'"):
+            call(over="neuron")
+    with pytest.raises(UnknownNameError, match="did you mean 'neuron'"):
+        data.ei.ei_correlation(over="neurons")
+    with pytest.raises(UnknownNameError, match="pairing"):
+        data.ei.residual_variance(pairs="partial")
 
 
 def test_windows_that_do_not_fit_are_refused():

@@ -25,7 +25,7 @@ from eiplatform.statistics.base.balance import (
     partial_correlation,
 )
 from eiplatform.statistics.base.bootstrap import Interval, Unit, bootstrap_statistics, hierarchical_bootstrap
-from eiplatform.statistics.base.correlogram import correlogram, peak, pooled_peak
+from eiplatform.statistics.base.correlogram import correlogram, mean_correlogram, peak, pooled_peak
 from eiplatform.statistics.base.curves import RectifiedFit, regress
 from eiplatform.statistics.base.dimension import participation_ratio
 from eiplatform.statistics.base.gain import describe
@@ -101,6 +101,7 @@ __all__ = [
     "log_slope",
     "lv",
     "lvr",
+    "mean_correlogram",
     "mean_influence",
     "moments_over_samples",
     "moments_over_time",

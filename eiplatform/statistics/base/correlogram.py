@@ -9,24 +9,25 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray
-from eiplatform.statistics.base.tracking import sample_blocks
+from eiplatform.errors import choose
+from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_nanmean
+from eiplatform.statistics.base.tracking import RESIDUAL_PAIRS, sample_blocks
 
-__all__ = ["correlogram", "peak", "pooled_peak"]
+__all__ = ["correlogram", "mean_correlogram", "peak", "pooled_peak"]
 
 
 def _scored(part: npt.NDArray[Any]) -> FloatArray:
     """z-score over time; constant signals are 0."""
-    values = np.asarray(part, dtype=np.float64)
-    mean = values.mean(axis=1, keepdims=True)
-    centred = values - mean
-    sd = np.sqrt(np.einsum("stn,stn->sn", centred, centred) / values.shape[1])[:, None]
+    scored: FloatArray = np.array(part, dtype=np.float64)  # a copy, changed in place
+    mean = scored.mean(axis=1, keepdims=True)
+    scored -= mean
+    sd = np.sqrt(np.einsum("stn,stn->sn", scored, scored) / scored.shape[1])[:, None]
     varies = sd > RELATIVE_TOLERANCE * np.hypot(sd, mean)
-    scored: FloatArray = centred * np.where(varies, 1 / np.where(varies, sd, 1.0), 0.0)
+    scored *= np.where(varies, 1 / np.where(varies, sd, 1.0), 0.0)
     return scored
 
 
-def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> tuple[FloatArray, FloatArray]:
+def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> FloatArray:
     """Correlation of E(t) with I(t + lag) over time within each sample, of the same neuron and with the others.
 
     Deviations from a sample's mean, divided by its standard deviations; each lag is averaged over the T - |lag|
@@ -40,8 +41,8 @@ def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> t
 
     Returns
     -------
-    own, cross : array, shape (sample, lag, neuron)
-        With the inhibition of the same neuron, and the mean over that of the other neurons.  Lags from ``-max_lag``
+    array, shape (2, lag, sample, neuron)
+        With the inhibition of the same neuron, then the mean over that of the other neurons.  Lags from ``-max_lag``
         to ``max_lag``; positive: inhibition later.  NaN where a signal is constant.
 
     Examples
@@ -49,13 +50,13 @@ def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> t
     >>> import numpy as np
     >>> exc = np.random.default_rng(0).normal(size=(1, 400, 2))
     >>> own, cross = correlogram(exc, np.roll(exc, 3, axis=1), 5)
-    >>> own.argmax(axis=1) - 5
+    >>> own.argmax(axis=0) - 5
     array([[3, 3]])
     """
     n_samples, n_time, n_neurons = exc.shape
     size = fft.next_fast_len(n_time + max_lag, real=True)
     count = (n_time - np.abs(np.arange(-max_lag, max_lag + 1)))[:, None]
-    own, cross = (np.empty((n_samples, 2 * max_lag + 1, n_neurons)) for _ in range(2))
+    found = np.empty((2, 2 * max_lag + 1, n_samples, n_neurons))
     for block in sample_blocks(exc.shape):
         e, i = (_scored(part[block]) for part in (exc, inh))
         varies: npt.NDArray[np.bool_] = (np.any(e, axis=1) & np.any(i, axis=1))[:, None]
@@ -66,9 +67,29 @@ def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> t
         total = np.pad(i.sum(axis=2), ((0, 0), (max_lag, max_lag)))
         together = sliding_window_view(total, n_time, axis=1) @ e
         others = varies.sum(axis=2, keepdims=True) - 1
-        own[block] = np.where(varies, alone / count, np.nan)
-        cross[block] = np.where(varies, (together - alone) / count, np.nan) / np.where(others > 0, others, np.nan)
-    return own, cross
+        own = np.where(varies, alone / count, np.nan)
+        cross = np.where(varies, (together - alone) / count, np.nan) / np.where(others > 0, others, np.nan)
+        found[:, :, block] = own.transpose(1, 0, 2), cross.transpose(1, 0, 2)
+    return found
+
+
+def mean_correlogram(weights: npt.NDArray[Any], curves: npt.NDArray[Any], pairs: str) -> FloatArray:
+    """Average correlograms over samples, lag by lag, shape (draw, lag, neuron).
+
+    Parameters
+    ----------
+    weights : array, shape (draw, sample)
+    curves : array, shape (2, lag, sample, neuron)
+        Of :func:`correlogram`.
+    pairs : {"own", "cross", "excess"}
+        E and I of the same neuron; I of the other neurons; own minus cross.
+    """
+    choose(pairs, RESIDUAL_PAIRS, "pairing")
+    if pairs == "excess":
+        return mean_correlogram(weights, curves, "own") - mean_correlogram(weights, curves, "cross")
+    table = curves[int(pairs == "cross")]
+    mean: FloatArray = np.stack([weighted_nanmean(weights, at_lag) for at_lag in table], axis=1)
+    return mean
 
 
 def peak(curves: FloatArray) -> tuple[FloatArray, FloatArray]:

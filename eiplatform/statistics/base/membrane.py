@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_mean
-from eiplatform.statistics.base.tracking import sample_blocks
 
 __all__ = ["FreeMembrane", "Inputs", "fluctuation_index", "free_membrane"]
 
-Inputs = Callable[[slice], tuple[FloatArray, FloatArray | float]]
-"""Takes a block of samples; gives the potential that the input of each interval would hold the membrane at, shape
+Inputs = Iterable[tuple[FloatArray, FloatArray | float]]
+"""Blocks of samples: the potential that the input of each interval would hold the membrane at, shape
 (sample, time, neuron), and the part of a deviation from it that is left after the interval (or one for all)."""
 
 
@@ -35,29 +34,26 @@ class FreeMembrane:
     above: FloatArray
 
 
-def free_membrane(inputs: Inputs, shape: tuple[int, int, int], threshold: float) -> FreeMembrane:
+def free_membrane(inputs: Inputs, threshold: float) -> FreeMembrane:
     """Follow V[t] = target[t] + left[t] (V[t-1] - target[t]), started at the mean of the target.
 
     Parameters
     ----------
-    inputs : callable
-        Gives target and left of a block of samples.
-    shape : tuple of int
-        Samples, intervals, neurons.
+    inputs : iterable of tuple
+        Target and left, block of samples by block.
     threshold : float
 
     Examples
     --------
     >>> import numpy as np
     >>> target = np.random.default_rng(0).normal(size=(1, 20000, 1))
-    >>> found = free_membrane(lambda block: (target[block], 0.5), target.shape, 1.0)
+    >>> found = free_membrane([(target, 0.5)], 1.0)
     >>> found.variance.round(2)  # (1 - a)^2 / (1 - a^2) with a = 0.5
     array([[0.33]])
     """
-    n_samples, n_time, n_neurons = shape
-    mean, variance, above = (np.empty((n_samples, n_neurons)) for _ in range(3))
-    for block in sample_blocks(shape):
-        target, left = inputs(block)
+    rows: list[tuple[FloatArray, FloatArray, FloatArray]] = []
+    for target, left in inputs:
+        n_time = target.shape[1]
         start = target.mean(axis=1)
         moved = np.zeros_like(start)  # potential minus `start`: sums keep their digits
         first, second, count = np.zeros_like(start), np.zeros_like(start), np.zeros_like(start)
@@ -71,12 +67,8 @@ def free_membrane(inputs: Inputs, shape: tuple[int, int, int], threshold: float)
         first /= n_time
         spread = np.maximum(second / n_time - first**2, 0.0)
         floor = RELATIVE_TOLERANCE**2 * (second / n_time + start**2)
-        mean[block], variance[block], above[block] = (
-            start + first,
-            np.where(spread > floor, spread, 0.0),
-            count / n_time,
-        )
-    return FreeMembrane(mean, variance, above)
+        rows.append((start + first, np.where(spread > floor, spread, 0.0), count / n_time))
+    return FreeMembrane(*(np.concatenate(parts) for parts in zip(*rows, strict=True)))
 
 
 def fluctuation_index(weights: npt.NDArray[np.float64], membrane: FreeMembrane, threshold: float) -> FloatArray:

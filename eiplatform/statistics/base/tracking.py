@@ -28,15 +28,15 @@ __all__ = [
 RESIDUAL_PAIRS = ("own", "cross", "excess")
 """E and I of the same neuron; E of this with I of the other neurons; own minus cross."""
 
-_BLOCK = 2**19  # elements of one signal in float64: 4 MiB
+_BLOCK = 2**18  # elements of one signal in float64: 2 MiB
 
 
 def sample_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Yield slices of the first axis that hold about half a million elements each.
+    """Yield slices of the first axis that hold about a quarter of a million elements each.
 
     Examples
     --------
-    >>> [block.stop - block.start for block in sample_blocks((5, 512, 512))]
+    >>> [block.stop - block.start for block in sample_blocks((5, 256, 512))]
     [2, 2, 1]
     """
     size = max(1, _BLOCK // max(1, int(np.prod(shape[1:]))))
@@ -89,10 +89,10 @@ def _pair_moments(
 
 def _centred(part: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
     """Return deviations from the mean over time, and the least variance that is no rounding."""
-    values = np.asarray(part, dtype=np.float64)
-    mean = values.mean(axis=1, keepdims=True)
-    centred: FloatArray = values - mean
-    square = np.einsum("stn,stn->sn", centred, centred) / values.shape[1] + mean[:, 0] ** 2
+    centred: FloatArray = np.array(part, dtype=np.float64)  # a copy, changed in place
+    mean = centred.mean(axis=1, keepdims=True)
+    centred -= mean
+    square = np.einsum("stn,stn->sn", centred, centred) / centred.shape[1] + mean[:, 0] ** 2
     return centred, RELATIVE_TOLERANCE**2 * square
 
 

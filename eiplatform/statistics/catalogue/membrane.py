@@ -34,5 +34,6 @@ LISTED = [
         comparable_reason=_REASON,
         reference="Brunel 2000, J Comput Neurosci 8:183",
         estimate=estimates.driven_above_threshold,
+        bounds=(0.0, 1.0),
     ),
 ]

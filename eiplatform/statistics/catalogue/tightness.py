@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from eiplatform.statistics import estimates
@@ -30,6 +31,7 @@ def _residuals() -> list[Statistic]:
             comparable_reason=OVER_TIME if over == "time" else OVER_SAMPLES,
             reference="var(E - I)/(var E + var I); Renart et al. 2010, Science 327:587",
             estimate=partial(estimates.residual, over=over, pairs=pairs),
+            bounds=(-2.0, 2.0) if pairs == "excess" else (0.0, 2.0),
         )
         for over, word in (("sample", "samples"), ("time", "time"))
         for pairs, (suffix, text) in _PAIRS.items()
@@ -48,6 +50,8 @@ def _over_neurons() -> list[Statistic]:
             comparable_reason=_NEURONS[pairs][1],
             reference="Xue, Atallah & Scanziani 2014, Nature 511:596",
             estimate=partial(estimates.over_neurons, pairs=pairs),
+            level="population",
+            bounds=(-2.0, 2.0) if pairs == "excess" else (-1.0, 1.0),
         )
         for pairs, (suffix, text) in _PAIRS.items()
     ]
@@ -64,6 +68,7 @@ LISTED = [
         comparable_reason=BY_SIZE,
         reference=_RUBIN,
         estimate=estimates.imbalance,
+        bounds=(-1.0, 1.0),
     ),
     Statistic(
         key="ei_ratio_sd",
@@ -75,6 +80,8 @@ LISTED = [
         comparable_reason="the more inputs a neuron has, the more alike are the ratios of the neurons",
         reference="Xue, Atallah & Scanziani 2014, Nature 511:596",
         estimate=estimates.ratio_spread,
+        level="population",
+        bounds=(0.0, math.inf),
     ),
     *(
         Statistic(

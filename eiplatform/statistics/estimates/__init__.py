@@ -14,7 +14,7 @@ from eiplatform.statistics.estimates.curves import DRIVES, input_output, paired,
 from eiplatform.statistics.estimates.dimension import participation_ratio
 from eiplatform.statistics.estimates.gain import GAIN_MEASURES, gain
 from eiplatform.statistics.estimates.gain_curve import ACTIVITIES, gain_slope, population_activity
-from eiplatform.statistics.estimates.lag import LAG_MEASURES, correlograms, in_intervals, lag
+from eiplatform.statistics.estimates.lag import LAG_MEASURES, by_draws, correlograms, in_intervals, lag
 from eiplatform.statistics.estimates.membrane import driven_above_threshold, fluctuation_index
 from eiplatform.statistics.estimates.spikes import (
     FANO_WINDOWS,
@@ -64,6 +64,7 @@ __all__ = [
     "SPARSENESS",
     "SYNCHRONY_WINDOWS",
     "balance",
+    "by_draws",
     "chi",
     "correlation",
     "correlograms",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from eiplatform.errors import StatisticError, TooShortError, choose
 from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray, weighted_nanmean
-from eiplatform.statistics.estimates.common import Estimate, shared, unit
+from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.population import Population
 
-__all__ = ["LAG_MEASURES", "correlograms", "in_intervals", "lag"]
+__all__ = ["LAG_MEASURES", "by_draws", "correlograms", "in_intervals", "lag"]
 
 LAG_MEASURES = ("lag", "peak")
 """Where the peak of the correlogram lies, and how high it is."""
@@ -38,45 +43,56 @@ def in_intervals(population: Population, length: float, what: str) -> int:
     return round(intervals)
 
 
-def correlograms(population: Population, max_lag: float | None, pairs: str) -> FloatArray:
-    """Cross-correlogram of each sample and neuron, shape (sample, lag, neuron).
+@cache
+def _kernel(lags: int) -> Callable[..., FloatArray]:
+    """One function per largest lag: tables are kept by the function that made them."""
+    return partial(_flat, lags=lags)
+
+
+def _flat(exc: npt.NDArray[Any], inh: npt.NDArray[Any], *, lags: int) -> FloatArray:
+    return base.correlogram(exc, inh, lags).reshape(-1, exc.shape[0], exc.shape[2])
+
+
+def correlograms(population: Population, max_lag: float | None) -> FloatArray:
+    """Own and cross correlogram of each sample and neuron, shape (2, lag, sample, neuron), made once.
 
     Raises
     ------
     TooShortError
         With fewer than four times `max_lag` intervals.
     """
-    choose(pairs, base.RESIDUAL_PAIRS, "pairing")
     name = "the E-I correlogram"
     population.require(_NEEDS, name)
     lags = _DEFAULT if max_lag is None else in_intervals(population, max_lag, "a largest lag")
-    exc, inh = (population.array(signal) for signal in _NEEDS)
-    population.require_time(name, exc.shape[1])
-    if exc.shape[1] < 4 * lags:
+    n_time = population.data.sizes["time"]
+    population.require_time(name, n_time)
+    if n_time < 4 * lags:
         raise TooShortError(
-            f"{name} to lags of {lags * population.dt:g} {population.units}: {exc.shape[1]} intervals are too few",
+            f"{name} to lags of {lags * population.dt:g} {population.units}: {n_time} intervals are too few",
             where=population.name or None,
             valid=f"at least {4 * lags} intervals, four times the largest lag",
         )
-    own, cross = shared(population, ("correlogram", lags), lambda: base.correlogram(exc, inh, lags))
-    return own if pairs == "own" else cross if pairs == "cross" else own - cross
+    flat = population.table(_kernel(lags), *_NEEDS)
+    return flat.reshape(2, -1, *flat.shape[1:])
+
+
+def by_draws(weights: FloatArray, curves: FloatArray, rows: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Call `rows` for so many draws at a time that their correlograms stay small, and join what it gives."""
+    size = max(1, _BLOCK // (curves.shape[1] * curves.shape[3]))
+    return np.concatenate([rows(weights[start : start + size]) for start in range(0, len(weights), size)])
 
 
 def lag(population: Population, measure: str, pairs: str, max_lag: float | None = None) -> Estimate:
     """Lag or height of the peak of each neuron's correlogram, averaged over samples first."""
     choose(measure, LAG_MEASURES, "measure of the correlogram")
-    curves = correlograms(population, max_lag, pairs)
-    n_samples, n_lags, n_neurons = curves.shape
+    choose(pairs, base.RESIDUAL_PAIRS, "pairing")
+    curves = correlograms(population, max_lag)
+    _, n_lags, _, n_neurons = curves.shape
 
     def values(weights: FloatArray) -> FloatArray:
-        size = max(1, _BLOCK // (n_lags * n_neurons))
-        rows = []
-        for start in range(0, len(weights), size):
-            part = weights[start : start + size]
-            mean = weighted_nanmean(part, curves.reshape(n_samples, -1)).reshape(len(part), n_lags, n_neurons)
-            where, height = base.peak(mean)
-            rows.append(where * population.dt if measure == "lag" else height)
-        return np.concatenate(rows)
+        index = LAG_MEASURES.index(measure)
+        found = by_draws(weights, curves, lambda part: base.peak(base.mean_correlogram(part, curves, pairs))[index])
+        return found * population.dt if measure == "lag" else found
 
     return Estimate(
         unit(population, n_neurons, values),

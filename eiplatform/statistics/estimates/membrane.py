@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from eiplatform.errors import NotApplicableError
@@ -40,11 +42,10 @@ def driven_above_threshold(population: Population) -> Estimate:
 
 def _membrane(population: Population) -> tuple[base.FreeMembrane, float]:
     population.require(("current_exc", "current_inh"), _NAME)
-    shape = population.array("current_exc").shape
     threshold = _attribute(population, "threshold")
     inputs = _network(population) if population.units == "step" else _circuit(population)
-    population.require_time(_NAME, shape[1])
-    return shared(population, "free membrane", lambda: base.free_membrane(inputs, shape, threshold)), threshold
+    population.require_time(_NAME, population.data.sizes["time"])
+    return shared(population, "free membrane", lambda: base.free_membrane(inputs, threshold)), threshold
 
 
 def _attribute(population: Population, name: str) -> float:
@@ -61,30 +62,18 @@ def _network(population: Population) -> Inputs:
     population.require_every_step(_NAME)
     data = population.data
     if "drive" in data:
-        drive = population.array("drive")
-
-        def target(block: slice) -> FloatArray:
-            return np.asarray(drive[block], dtype=np.float64)
-
-    elif {"gain", "bias"} <= set(data.variables):
-        exc, inh, gain = (population.array(name) for name in ("current_exc", "current_inh", "gain"))
+        return ((drive.astype(np.float64) / (1 - decay), decay) for (drive,) in population.blocks("drive"))
+    if {"gain", "bias"} <= set(data.variables):
         bias = data["bias"].to_numpy().astype(np.float64)
-
-        def target(block: slice) -> FloatArray:
-            net = np.asarray(exc[block], dtype=np.float64) - inh[block]
-            return np.asarray(gain[block] * net + bias, dtype=np.float64)
-
-    else:
-        raise NotApplicableError(
-            f"{_NAME} of a network needs its drive, or gain and bias, which were not recorded",
-            where=population.name or None,
-            remedy="record 'drive'",
+        return (
+            ((gain * (exc.astype(np.float64) - inh) + bias) / (1 - decay), decay)
+            for exc, inh, gain in population.blocks("current_exc", "current_inh", "gain")
         )
-
-    def inputs(block: slice) -> tuple[FloatArray, FloatArray | float]:
-        return target(block) / (1 - decay), decay
-
-    return inputs
+    raise NotApplicableError(
+        f"{_NAME} of a network needs its drive, or gain and bias, which were not recorded",
+        where=population.name or None,
+        remedy="record 'drive'",
+    )
 
 
 def _circuit(population: Population) -> Inputs:
@@ -94,31 +83,28 @@ def _circuit(population: Population) -> Inputs:
     if {"conductance_exc", "conductance_inh"} <= set(data.variables):
         return _conductances(population, tau)
     left = float(np.exp(-population.dt / tau))
-    exc, inh = population.array("current_exc"), population.array("current_inh")
     if data["current_exc"].attrs.get("units") == "mV":
         resistance, rest = 1.0, float(attrs.get("reversal_leak", 0.0))  # potential and current both above rest
     else:
         resistance, rest = tau / _attribute(population, "capacitance_pf"), _attribute(population, "reversal_leak")
-
-    def inputs(block: slice) -> tuple[FloatArray, FloatArray | float]:
-        net = np.asarray(exc[block], dtype=np.float64) - inh[block]
-        return rest + resistance * net, left
-
-    return inputs
+    return (
+        (rest + resistance * (exc.astype(np.float64) - inh), left)
+        for exc, inh in population.blocks("current_exc", "current_inh")
+    )
 
 
 def _conductances(population: Population, tau: float) -> Inputs:
     leak, rest = _attribute(population, "g_leak"), _attribute(population, "reversal_leak")
     reversal_exc, reversal_inh = _attribute(population, "reversal_exc"), _attribute(population, "reversal_inh")
-    exc, inh = population.array("conductance_exc"), population.array("conductance_inh")
-    constant = population.array("current_exc_constant") if "current_exc_constant" in population.data else None
+    names = ["conductance_exc", "conductance_inh"]
+    if "current_exc_constant" in population.data:
+        names.append("current_exc_constant")
 
-    def inputs(block: slice) -> tuple[FloatArray, FloatArray | float]:
-        g_exc, g_inh = (np.asarray(part[block], dtype=np.float64) / leak for part in (exc, inh))
-        total = 1 + g_exc + g_inh
-        target = rest + g_exc * reversal_exc + g_inh * reversal_inh
-        if constant is not None:
-            target = target + np.asarray(constant[block], dtype=np.float64) / leak
-        return target / total, np.exp(-population.dt * total / tau)
+    def inputs() -> Iterator[tuple[FloatArray, FloatArray]]:
+        for parts in population.blocks(*names):
+            g_exc, g_inh, *constant = (part.astype(np.float64) / leak for part in parts)
+            total = 1 + g_exc + g_inh
+            target = rest + g_exc * reversal_exc + g_inh * reversal_inh + sum(constant)
+            yield target / total, np.exp(-population.dt * total / tau)
 
-    return inputs
+    return inputs()

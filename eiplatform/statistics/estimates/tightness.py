@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from eiplatform.errors import StatisticError, TooShortError, choose
 from eiplatform.statistics import base
@@ -39,14 +42,14 @@ def imbalance(population: Population) -> Estimate:
     return Estimate(unit(population, pair.n_neurons, values), population.neuron, "sum of mean currents not positive")
 
 
-def pair_moments(population: Population, window: int = 1) -> base.PairMoments:
+def pair_moments(population: Population) -> base.PairMoments:
     """Second moments of E and I over time in each sample, made once."""
+    return base.PairMoments(*population.table(_moments, *_NEEDS))
 
-    def make() -> base.PairMoments:
-        exc, inh = (population.array(name) for name in _NEEDS)
-        return base.moments_over_time(exc, inh, (window,))[0]
 
-    return shared(population, ("moments over time", window), make)
+def _moments(exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> FloatArray:
+    """Tables of the second moments over time of some samples, in the order of PairMoments."""
+    return np.stack(list(vars(base.moments_over_time(exc, inh)[0]).values()))
 
 
 def mean_to_fluctuation(population: Population, over: str, n_inputs: int | None = None) -> Estimate:
@@ -68,7 +71,7 @@ def mean_to_fluctuation(population: Population, over: str, n_inputs: int | None 
 
         where = "over samples"
     else:
-        population.require_time(name, population.array("current_exc").shape[1])
+        population.require_time(name, population.data.sizes["time"])
         moments = pair_moments(population)
         total = np.nan_to_num(moments.var_exc) + np.nan_to_num(moments.var_inh)
 
@@ -104,7 +107,7 @@ def residual(population: Population, over: str, pairs: str) -> Estimate:
         where, n = "over samples", pair.n_neurons
         attrs = {"pairs": pairs}
     else:
-        population.require_time(name, population.array("current_exc").shape[1])
+        population.require_time(name, population.data.sizes["time"])
         per_sample = base.residual_variance(pair_moments(population), pairs)
 
         def values(weights: FloatArray) -> FloatArray:
@@ -135,7 +138,8 @@ def over_neurons(population: Population, pairs: str) -> Estimate:
         population.neuron,
         "none; samples in which excitation or inhibition is the same for all neurons are left out",
         "1",
-        {"pairs": pairs, "per_neuron": "influence values: their mean is the correlation", "samples_left_out": left_out},
+        {"pairs": pairs, "samples_left_out": left_out},
+        level="population",
     )
 
 
@@ -149,9 +153,8 @@ def ratio_spread(population: Population) -> Estimate:
     def values(weights: FloatArray) -> FloatArray:
         return base.log_ratio_spread(*pair.means(weights))
 
-    attrs = {"per_neuron": "influence values: their mean is the standard deviation over neurons"}
     rule = "mean excitation or mean inhibition not positive"
-    return Estimate(unit(population, pair.n_neurons, values), population.neuron, rule, "1", attrs)
+    return Estimate(unit(population, pair.n_neurons, values), population.neuron, rule, level="population")
 
 
 def require_neurons(population: Population, statistic: str) -> None:

@@ -23,6 +23,7 @@ def cotuning(population: Population, pairs: str) -> Estimate:
     name = "E-I co-tuning over classes"
     population.require(("current_exc", "current_inh"), name)
     labels = _labels(population, name)
+    population.require_samples(name)
     tuning = shared(population, "class tuning", lambda: base.ClassTuning(population.currents, labels))
     count = len(tuning.classes)
     if count < MIN_CLASSES:

@@ -86,7 +86,7 @@ def ei_correlation(population: xr.Dataset, *, over: str = "sample", pairs: str =
         ``"time"``: over at least 50 recorded intervals within a sample, then averaged over
         samples.
         ``"neuron"``: of time-averaged currents over the (at least 5) neurons of a sample, then averaged over
-        samples; values are influences, whose mean is the correlation.
+        samples: one number for the population.
     pairs : {"own", "cross", "excess", "partial"}
         E and I of the same neuron; E of this with I of all other neurons (mean); own minus
         cross; own with the mean excitation of the other neurons regressed out.  Over neurons: E and I of
@@ -94,7 +94,7 @@ def ei_correlation(population: xr.Dataset, *, over: str = "sample", pairs: str =
 
     Returns
     -------
-    xarray.DataArray, dims (neuron)
+    xarray.DataArray, dims (neuron), or () over neurons
 
     Raises
     ------

@@ -17,10 +17,17 @@ from eiplatform.statistics.population import Population
 __all__ = ["gain_normalisation", "gain_slope", "inhibition_split", "naka_rushton"]
 
 
-def _with_interval(name: str, unit: Unit, options: dict[str, Any], scale: float = 1.0) -> dict[str, float]:
-    found = hierarchical_bootstrap([unit], **options)
-    ends = (("", found.estimate), ("_low", found.low), ("_high", found.high))
-    return {name + end: scale * number for end, number in ends}
+def _with_interval(name: str, unit: Unit, options: dict[str, Any], notes: list[str]) -> dict[str, float]:
+    """Return the mean over neurons and its interval by name, and note why there is none.
+
+    A geometric mean has its interval in logarithms, so that it stays positive.
+    """
+    inside = Unit(lambda w: np.log(unit.values(w)), unit.n_samples, unit.n_neurons) if unit.geometric else unit
+    found = hierarchical_bootstrap([inside], **options)
+    if np.isfinite(found.estimate) and found.failed:
+        notes.append(f"{name}: no interval, undefined in {found.failed} of {len(found.draws)} draws")
+    numbers = {name: found.estimate, f"{name}_low": found.low, f"{name}_high": found.high}
+    return {key: float(np.exp(value)) for key, value in numbers.items()} if unit.geometric else numbers
 
 
 def gain_slope(population: xr.Dataset, *, activity: str = "excitation") -> xr.DataArray:
@@ -101,7 +108,9 @@ def gain_normalisation(
 
     maximum, sigma, r2 = (part[0] for part in base.fit_normalisation(np.ones((1, len(active))), active, gain))
     unit = Unit(saturation, len(active), gain.shape[1], geometric=True)
-    numbers = _with_interval("saturation", unit, {"n_bootstrap": n_bootstrap, "seed": seed, "level": level})
+    notes: list[str] = []
+    options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "level": level}
+    numbers = _with_interval("saturation", unit, options, notes)
     used = int(np.isfinite(sigma).sum())
     return xr.Dataset(
         {
@@ -119,6 +128,7 @@ def gain_normalisation(
             "n": used,
             "n_excluded": sigma.size - used,
             "exclusion": "gain constant, or best sigma more than a thousandfold from the mean activity",
+            "note": "; ".join(notes),
             "level": level,
         },
     )
@@ -175,7 +185,10 @@ def inhibition_split(
     *curve_off, first = estimates.input_output(off, drive)
     *curve_on, second = estimates.input_output(on, drive)
     if first.units != second.units or not np.array_equal(first.neuron, second.neuron):
-        raise StatisticError("the two recordings are not of the same recorded neurons in the same unit of time")
+        raise StatisticError(
+            "the two recordings are not of the same recorded neurons in the same unit of time",
+            remedy="take the neurons that both have, e.g. on.sel(neuron=off['neuron'])",
+        )
     for rows in (len(curve_off[0]), len(curve_on[0])):
         estimates.require_points("the split of inhibition", rows)
     single = isinstance(off, xr.Dataset) and isinstance(on, xr.Dataset)
@@ -184,11 +197,12 @@ def inhibition_split(
     units = estimates.split_units(pair_off, pair_on, floor, together)
     options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "level": level}
     found: dict[str, Any] = {}
+    notes: list[str] = []
     for word, curve in (("off", pair_off), ("on", pair_on)):
         gain, threshold = base.RectifiedFit(*curve, floor=floor).fit(np.ones(len(curve[0])))
         found |= {f"gain_{word}": ("neuron", gain), f"threshold_{word}": ("neuron", threshold)}
     for name, unit in units.items():
-        found |= {name: ("neuron", unit.per_neuron()), **_with_interval(f"mean_{name}", unit, options)}
+        found |= {name: ("neuron", unit.per_neuron()), **_with_interval(f"mean_{name}", unit, options, notes)}
     if together:
         slope, offset = base.regress(np.ones((1, len(pair_off[1]))), pair_off[1], pair_on[1])
         found |= {"response_slope": ("neuron", slope[0]), "response_offset": ("neuron", offset[0])}
@@ -203,6 +217,7 @@ def inhibition_split(
             "n": used,
             "n_excluded": first.neuron.size - used,
             "exclusion": "fewer than five samples on the line, constant input, or no rise, in one of the two",
+            "note": "; ".join(notes),
             "response": "slope and offset of on on off responses: not a measure of division",
             "level": level,
         },

@@ -13,8 +13,6 @@ from eiplatform.statistics.population import Population
 
 __all__ = ["ei_correlogram", "ei_lag"]
 
-_BLOCK = 2**21  # elements of one (draw, lag, neuron) block: 16 MiB
-
 
 def ei_lag(
     population: xr.Dataset, *, measure: str = "lag", pairs: str = "own", max_lag: float | None = None
@@ -92,16 +90,18 @@ def ei_correlogram(
         f"{name}{end}": [] for name in ("peak_lag", "peak") for end in ("", "_low", "_high")
     }
     rows = []
+    curves = estimates.correlograms(checked, max_lag)
+    _, _, n_samples, n_neurons = curves.shape
     for which in pairs:
-        curves = estimates.correlograms(checked, max_lag, which)
-        n_samples, n_lags, n_neurons = curves.shape
-        rows.append(_mean(np.ones((1, n_samples)), curves)[0])
+        rows.append(base.mean_correlogram(np.ones((1, n_samples)), curves, which)[0])
         for index, name in enumerate(("peak_lag", "peak")):
 
-            def values(weights: np.ndarray, table: np.ndarray = curves, index: int = index) -> np.ndarray:
-                size = max(1, _BLOCK // (table.shape[1] * table.shape[2]))
-                parts = [weights[start : start + size] for start in range(0, len(weights), size)]
-                return np.concatenate([base.pooled_peak(_mean(part, table))[index] for part in parts])
+            def values(weights: np.ndarray, which: str = which, index: int = index) -> np.ndarray:
+                return estimates.by_draws(
+                    weights,
+                    curves,
+                    lambda part: base.pooled_peak(base.mean_correlogram(part, curves, which))[index],
+                )
 
             interval = hierarchical_bootstrap(
                 [Unit(values, n_samples, n_neurons)], n_bootstrap=n_bootstrap, seed=seed, level=level
@@ -134,9 +134,3 @@ def ei_correlogram(
             "level": level,
         },
     )
-
-
-def _mean(weights: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """Average over samples, shape (draw, lag, neuron)."""
-    flat = base.weighted_nanmean(weights, curves.reshape(len(curves), -1))
-    return flat.reshape(len(weights), *curves.shape[1:])

@@ -33,7 +33,7 @@ def perturbation_response(
     control, perturbed : xarray.Dataset
         One population, e.g. ``E``, of two conditions of ``eiplatform simulate --protocol perturb-I``.
     statistic : str
-        Key of :data:`eiplatform.statistics.STATISTICS`.
+        Key of :data:`eiplatform.statistics.STATISTICS`; of a ratio (``ei_ratio``) the natural logarithm.
     n_bootstrap, seed, level
         Of the interval.
 
@@ -58,10 +58,11 @@ def perturbation_response(
     estimates.paired(first, second)
     entry = entry_of(statistic)
     before, after = entry.estimate(first), entry.estimate(second)
-    rows = before.unit.per_neuron(), after.unit.per_neuron()
+    scale = np.log if before.unit.geometric else np.asarray
+    rows = scale(before.unit.per_neuron()), scale(after.unit.per_neuron())
 
     def values(weights: np.ndarray) -> np.ndarray:
-        difference: np.ndarray = after.unit.values(weights) - before.unit.values(weights)
+        difference: np.ndarray = scale(after.unit.values(weights)) - scale(before.unit.values(weights))
         return difference
 
     unit = Unit(values, first.n_samples, before.unit.n_neurons)
@@ -81,7 +82,7 @@ def perturbation_response(
         },
         coords={"neuron": before.neuron},
         attrs={
-            "long_name": f"response of {entry.label}",
+            "long_name": f"response of {'ln ' if before.unit.geometric else ''}{entry.label}",
             "units": before.units,
             "statistic": statistic,
             "n": int(both.sum()),

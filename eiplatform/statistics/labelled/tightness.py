@@ -237,8 +237,7 @@ def ei_correlation_windows(
     checked = Population(population)
     name = "the E-I correlation by window"
     checked.require(("current_exc", "current_inh"), name)
-    exc, inh = (checked.array(signal) for signal in ("current_exc", "current_inh"))
-    n_time = exc.shape[1]
+    n_time, n_neurons = checked.data.sizes["time"], checked.data.sizes["neuron"]
     checked.require_time(name, n_time)
     if windows is None:
         chosen = [window for window in WINDOWS if window * MIN_WINDOWS <= n_time]
@@ -252,17 +251,20 @@ def ei_correlation_windows(
                 where=checked.name or None,
                 valid=f"windows up to {n_time // MIN_WINDOWS} intervals",
             )
-    moments = base.moments_over_time(exc, inh, tuple(chosen))
+    parts = [
+        base.moments_over_time(exc, inh, tuple(chosen)) for exc, inh in checked.blocks("current_exc", "current_inh")
+    ]
     shape = (len(base.RESIDUAL_PAIRS), len(chosen))
     numbers = {key: np.empty(shape) for key in ("value", "low", "high")}
-    rows = np.empty((*shape, exc.shape[2]))
+    rows = np.empty((*shape, n_neurons))
     for index in np.ndindex(shape):
-        per_sample = base.paired_correlation(moments[index[1]], base.RESIDUAL_PAIRS[index[0]])
+        pairs = base.RESIDUAL_PAIRS[index[0]]
+        per_sample = np.concatenate([base.paired_correlation(part[index[1]], pairs) for part in parts])
 
         def values(weights: np.ndarray, table: np.ndarray = per_sample) -> np.ndarray:
             return base.weighted_nanmean(weights, table)
 
-        unit = Unit(values, checked.n_samples, exc.shape[2])
+        unit = Unit(values, checked.n_samples, n_neurons)
         rows[index] = unit.per_neuron()
         found = hierarchical_bootstrap([unit], n_bootstrap=n_bootstrap, seed=seed, level=level)
         numbers["value"][index], numbers["low"][index], numbers["high"][index] = found.estimate, found.low, found.high

@@ -35,7 +35,7 @@ def ei_cotuning(population: xr.Dataset, *, pairs: str = "own") -> xr.DataArray:
     StatisticError
         If a signal is missing or not finite.
     TooShortError
-        With fewer than 5 classes.
+        With fewer than 30 samples or 5 classes.
 
     References
     ----------
