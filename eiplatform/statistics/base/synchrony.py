@@ -69,7 +69,7 @@ class SharedSums:
     def pairs(self, weights: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Mean, variance, and mean covariance with the other neurons, each of shape (draw, neuron)."""
         mean, variance, shared = (weighted_mean(weights, part) for part in (self.mean, self.variance, self.shared))
-        return mean, variance, (shared - variance) / (variance.shape[1] - 1)
+        return mean, variance, (shared - variance) / max(variance.shape[1] - 1, 1)
 
 
 def _mean(values: FloatArray) -> FloatArray:
