@@ -107,7 +107,7 @@ class TooShortError(StatisticError):
 
 
 class NotApplicableError(StatisticError):
-    """A statistic has no meaning for this recording, whatever its length (a limit it lacks, steps left out)."""
+    """A statistic has no meaning for this recording, whatever its length: no threshold or labels, steps left out."""
 
 
 class TrainingError(EIPlatformError):

@@ -26,7 +26,9 @@ from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony,
 __all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
 
 SYNCHRONY_BIN_MS, SYNCHRONY_NEURONS = 3.0, 1000
-_RATE_EDGES, _CV_EDGES = np.arange(0, 60.5, 0.5), np.arange(0, 2.05, 0.05)
+# Half a hertz where most circuits fire; wider up to the limit that a refractory time of 2 ms sets.
+_RATE_EDGES = np.concatenate([np.arange(0, 60, 0.5), np.arange(60, 505, 5)])
+_CV_EDGES = np.arange(0, 2.05, 0.05)
 _LAGS, _SEGMENT = np.arange(-50, 51), 512
 
 
@@ -51,10 +53,20 @@ class Case:
 
 
 CASES: dict[str, Case] = {
+    "brunel-2000-A": Case("brunel-2000", {"state": "A"}, warmup_ms=200.0),
+    "brunel-2000-B": Case("brunel-2000", {"state": "B"}, warmup_ms=200.0),
     "brunel-2000-C": Case("brunel-2000", {"state": "C"}, warmup_ms=200.0),
+    "brunel-2000-D": Case("brunel-2000", {"state": "D"}, warmup_ms=200.0),
+    "chance-2002": Case("chance-2002", {"current_pa": 200.0}),
+    "feedforward-inhibition": Case("feedforward-inhibition"),
+    "isn": Case("isn"),
     "potjans-diesmann-2014-10": Case("potjans-diesmann-2014", {"scale": 0.1}),
     "potjans-diesmann-2014-100": Case("potjans-diesmann-2014"),
+    "van-vreeswijk-sompolinsky": Case("van-vreeswijk-sompolinsky"),
+    "vogels-abbott-2005-coba": Case("vogels-abbott-2005"),
+    "vogels-abbott-2005-cuba": Case("vogels-abbott-2005", {"variant": "cuba"}),
 }
+"""Summaries by name; published parameters, but that Chance's cell needs a current to fire."""
 
 
 def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
@@ -72,9 +84,11 @@ def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
         ``rate`` (Hz), ``cv`` (neurons with at least 50 spikes; fewer bias it) and ``lv`` (at least
         10), ``synchrony`` (variance over mean of counts in 3 ms of at most 1000 neurons, their
         number in ``n_synchrony``), mean currents, ``balance`` (net over excitatory), correlation over
-        time of a neuron's recurrent excitation and inhibition (``ei_own``) and of different neurons'
-        (``ei_cross``); histograms of rates and of CV (at least 10 spikes), the correlation function of
-        mean recurrent excitation and inhibition (a positive lag: inhibition follows) and the spectrum
+        time of a neuron's excitation and inhibition (``ei_own``) and of different neurons'
+        (``ei_cross``), NaN where a current is constant; the excitation is that at a fixed voltage
+        where conductances drive, else the recurrent one, else (no recurrent one) the
+        whole; histograms of rates and of CV (at least 10 spikes), the correlation function of the same
+        two averaged over neurons (a positive lag: inhibition follows) and the spectrum
         of the population's rate relative to that of as many Poisson neurons.
     """
     for name, data in populations.items():
@@ -143,24 +157,30 @@ def _mean(values: np.ndarray) -> float:
     return float(finite.mean()) if finite.size else np.nan
 
 
+def _pair(data: xr.Dataset) -> tuple[str, str]:
+    """Return the names of the excitation and inhibition that are correlated, see :func:`summarise_run`."""
+    if "current_exc_fixed" in data:
+        return "current_exc_fixed", "current_inh_fixed"
+    return "current_exc_recurrent" if "current_exc_recurrent" in data else "current_exc", "current_inh"
+
+
 def _currents(data: xr.Dataset) -> dict[str, Any]:
     row: dict[str, Any] = {
         str(name): float(values.mean(dtype=np.float64))
         for name, values in data.data_vars.items()
         if "current" in str(name)
     }
-    row["balance"] = row["current_net"] / row["current_exc"]
-    exc, inh = (data[name].values[0].astype(float) for name in ("current_exc_recurrent", "current_inh"))
+    row["balance"] = row["current_net"] / row["current_exc"] if row["current_exc"] else np.nan
+    exc, inh = (data[name].values[0].astype(float) for name in _pair(data))
     exc, inh = exc - exc.mean(axis=0), inh - inh.mean(axis=0)
-    scale = np.sqrt((exc**2).mean(axis=0) * (inh**2).mean(axis=0))
     for name, shift in (("ei_own", 0), ("ei_cross", 1)):
         other = np.roll(inh, shift, axis=1)
-        row[name] = float(
-            ((exc * other).mean(axis=0) / np.sqrt((exc**2).mean(axis=0) * (other**2).mean(axis=0))).mean()
-        )
+        scale = np.sqrt((exc**2).mean(axis=0) * (other**2).mean(axis=0))
+        varies = scale > 0
+        row[name] = _mean((exc * other).mean(axis=0)[varies] / scale[varies])
     a, b = exc.mean(axis=1), inh.mean(axis=1)
     size = len(a)
-    norm = np.sqrt((a**2).mean() * (b**2).mean()) if scale.any() else np.nan
+    norm = np.sqrt((a**2).mean() * (b**2).mean()) or np.nan
     row["ei_correlation"] = np.array(
         [
             (a[max(0, -lag) : size - max(0, lag)] * b[max(0, lag) : size - max(0, -lag)]).mean() / norm
@@ -182,13 +202,20 @@ def over_seeds(runs: Sequence[xr.Dataset], *, level: float = 0.95) -> xr.Dataset
     Returns
     -------
     xarray.Dataset
-        Each variable with a dimension ``over_seeds``: mean, low, high, std.
+        Each variable with a dimension ``over_seeds``: mean, low, high, std, and n, the number of
+        seeds with a value (a network that fell silent has no CV); NaN where n < 2.  And each
+        statistic, with ``_seeds`` after its name, per seed (dims seed, population).
     """
     stacked = xr.concat(list(runs), dim="seed")
-    mean, std = stacked.mean("seed"), stacked.std("seed", ddof=1)
-    half = stats.t.ppf((1 + level) / 2, len(runs) - 1) * std / np.sqrt(len(runs))
-    parts = {"mean": mean, "low": mean - half, "high": mean + half, "std": std}
+    n = stacked.notnull().sum("seed")
+    held = stacked.where(n > 1)
+    mean, std = held.mean("seed"), held.std("seed", ddof=1)
+    half = std * xr.apply_ufunc(stats.t.ppf, (1 + level) / 2, (n - 1).where(n > 1)) / np.sqrt(n)
+    parts = {"mean": mean, "low": mean - half, "high": mean + half, "std": std, "n": n.astype(float)}
     result: xr.Dataset = xr.concat(list(parts.values()), dim="over_seeds").assign_coords(over_seeds=list(parts))
+    for name, values in stacked.data_vars.items():
+        if set(values.dims) == {"seed", "population"}:
+            result[f"{name}_seeds"] = values.transpose("seed", "population")
     result.attrs |= {"n_seeds": len(runs), "level": level}
     return result
 

@@ -259,12 +259,13 @@ def simulate(
     set_ : list[str]
         Parameters, e.g. --set state=C j_mv=0.1.
     protocol : str
-        spontaneous, step-input, perturb-E, perturb-I or lesion: one recording per condition, and the
+        spontaneous, step-input, perturb-E, perturb-I, lesion or pulse: one recording per condition, and the
         rates of all in protocol.nc.
     target : str
-        The driven population of step-input, or the pathway of a lesion, e.g. 'I->E'.
+        The driven population of step-input, the pathway of a lesion, e.g. 'I->E', or the input of a pulse.
     levels : list[float]
-        Values of the drive (step-input), changes of it (perturb-E, perturb-I) or fractions removed (lesion).
+        Values of the drive (step-input), changes of it (perturb-E, perturb-I), fractions removed (lesion) or
+        lengths in ms (pulse).
     freeze : str
         perturb-E, perturb-I: once more with this population frozen, e.g. --freeze E.
     seeds : list[int]

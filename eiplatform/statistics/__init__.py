@@ -3,7 +3,9 @@
 Importing this package registers the accessor.  It needs numpy, scipy and xarray only.
 """
 
-from eiplatform.statistics.accessor import EIAccessor
+from eiplatform.statistics.accessor import (
+    EIAccessor,
+)
 from eiplatform.statistics.labelled import (
     balance_index,
     chi,
@@ -11,30 +13,56 @@ from eiplatform.statistics.labelled import (
     cv2,
     cv_isi,
     dead_fraction,
+    driven_above_threshold,
     ei_correlation,
+    ei_correlation_windows,
+    ei_correlogram,
+    ei_cotuning,
+    ei_lag,
     ei_ratio,
+    ei_ratio_distribution,
     fano_factor,
+    fluctuation_index,
     gain,
     gain_distribution,
+    gain_normalisation,
+    gain_slope,
+    imbalance_index,
+    inhibition_split,
     lv,
     lvr,
+    mean_to_fluctuation,
+    naka_rushton,
+    paradoxical_index,
     participation_ratio,
     per_neuron,
+    perturbation_response,
     power_spectrum,
     rate,
     rate_distribution,
+    residual_variance,
     saturated_fraction,
     sparseness,
     synchrony,
     timescale,
 )
-from eiplatform.statistics.registry import STATISTICS, Statistic, statistic
-from eiplatform.statistics.seeds import against_null, summarise_seeds
-from eiplatform.statistics.summary import populations_of, summarise
+from eiplatform.statistics.registry import (
+    STATISTICS,
+    Statistic,
+    statistic,
+)
+from eiplatform.statistics.seeds import (
+    against_null,
+    summarise_seeds,
+)
+from eiplatform.statistics.summary import (
+    populations_of,
+    summarise,
+)
 
 __all__ = [
-    "STATISTICS",
     "EIAccessor",
+    "STATISTICS",
     "Statistic",
     "against_null",
     "balance_index",
@@ -43,19 +71,35 @@ __all__ = [
     "cv2",
     "cv_isi",
     "dead_fraction",
+    "driven_above_threshold",
     "ei_correlation",
+    "ei_correlation_windows",
+    "ei_correlogram",
+    "ei_cotuning",
+    "ei_lag",
     "ei_ratio",
+    "ei_ratio_distribution",
     "fano_factor",
+    "fluctuation_index",
     "gain",
     "gain_distribution",
+    "gain_normalisation",
+    "gain_slope",
+    "imbalance_index",
+    "inhibition_split",
     "lv",
     "lvr",
+    "mean_to_fluctuation",
+    "naka_rushton",
+    "paradoxical_index",
     "participation_ratio",
     "per_neuron",
+    "perturbation_response",
     "populations_of",
     "power_spectrum",
     "rate",
     "rate_distribution",
+    "residual_variance",
     "saturated_fraction",
     "sparseness",
     "statistic",

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from eiplatform.errors import choose
-from eiplatform.statistics.catalogue import activity, balance, dimension, gain, spikes, synchrony, timescale
+from eiplatform.statistics.catalogue import (
+    activity,
+    balance,
+    dimension,
+    gain,
+    gain_curve,
+    lag,
+    membrane,
+    spikes,
+    synchrony,
+    tightness,
+    timescale,
+    tuning,
+)
 from eiplatform.statistics.catalogue.common import Statistic
 
 __all__ = ["STATISTICS", "Statistic", "statistic"]
 
 STATISTICS: dict[str, Statistic] = {
     entry.key: entry
-    for topic in (balance, spikes, activity, synchrony, timescale, dimension, gain)
+    for topic in (
+        *(balance, tightness, lag, tuning, membrane),
+        *(spikes, activity, synchrony, timescale, dimension),
+        *(gain, gain_curve),
+    )
     for entry in topic.LISTED
 }
 """All public statistics by key, in the order of tables."""

@@ -26,21 +26,21 @@ def population(seed, n_samples=31, n_steps=100, n_neurons=5, scale=1.0):
             "gain": rng.gamma(3.0, size=shape),
             "voltage": rng.normal(size=shape),
             "spikes": rng.random(shape) < 0.3,
+            "drive": scale * rng.gamma(2.0, size=shape),
         },
         sample=np.arange(n_samples), time=np.arange(n_steps), neuron=np.arange(n_neurons), dt=1.0,
         time_units="step", current_units="1", n_neurons=n_neurons, role="E",
+        sample_coords={"label": np.arange(n_samples) % 6},
+        attrs={"threshold": 5.0 * scale, "membrane_decay": 0.5, "reset": "soft"},
     )  # fmt: skip
 
 
 @settings(max_examples=15, deadline=None)
 @given(seed=seeds, exponent=st.floats(-6, 6))
 def test_balance_does_not_depend_on_the_unit_of_current(seed, exponent):
+    scaled, plain = population(seed, scale=10.0**exponent), population(seed)
     for key in CURRENTS:
-        np.testing.assert_allclose(
-            ei.per_neuron(population(seed, scale=10.0**exponent), key),
-            ei.per_neuron(population(seed), key),
-            rtol=1e-7, atol=1e-9,
-        )  # fmt: skip
+        np.testing.assert_allclose(ei.per_neuron(scaled, key), ei.per_neuron(plain, key), rtol=1e-7, atol=1e-9)
 
 
 @settings(max_examples=15, deadline=None)
@@ -110,6 +110,19 @@ def test_merging_two_shards_equals_the_whole(seed, where):
     for key in ("rate", "gain"):
         merged = sum(part.sizes["sample"] * ei.per_neuron(part, key) for part in parts) / 31
         np.testing.assert_allclose(merged, ei.per_neuron(data, key), rtol=1e-9)
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=seeds, where=st.integers(1, 30))
+def test_merging_two_shards_equals_the_whole_over_time_and_over_neurons(seed, where):
+    """Statistics within a sample, averaged over samples, merge as means do."""
+    data = population(seed, n_steps=60)
+    parts = [data.isel(sample=slice(where)), data.isel(sample=slice(where, None))]
+    keys = ("residual_variance_time", "residual_variance_time_excess", "ei_correlation_neurons",
+            "driven_above_threshold")  # fmt: skip
+    for key in keys:
+        merged = sum(part.sizes["sample"] * ei.per_neuron(part, key) for part in parts) / 31
+        np.testing.assert_allclose(merged, ei.per_neuron(data, key), rtol=1e-8, atol=1e-11)
 
 
 @pytest.mark.parametrize("key", list(ei.STATISTICS))

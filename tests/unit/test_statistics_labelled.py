@@ -27,10 +27,13 @@ def network(n_samples=40, n_steps=4, n_neurons=6, *, seed=0, role="E", **signals
         "gain": rng.gamma(5.0, 0.2, size=shape).astype(np.float32),
         "voltage": rng.normal(size=shape).astype(np.float32),
         "spikes": rng.random(shape) < 0.3,
+        "drive": rng.normal(0.4, 0.2, size=shape).astype(np.float32),
     }
     return population_dataset(
         made, sample=100 + np.arange(n_samples), time=np.arange(n_steps), neuron=10 + np.arange(n_neurons),
         dt=1.0, time_units="step", current_units="1", n_neurons=64, role=role,
+        sample_coords={"label": np.arange(n_samples) % 7},
+        attrs={"threshold": 1.0, "membrane_decay": 0.5, "reset": "soft"},
     )  # fmt: skip
 
 

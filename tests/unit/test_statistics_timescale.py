@@ -149,11 +149,11 @@ def test_chance_peaks_are_as_rare_as_stated():
     rng = np.random.default_rng(2)
     frequency, power = base.population_spectrum(rng.normal(size=(1500, 640)), 1.0, 64)
     n = 19
-    where, _ = base.peak(frequency, power, n / (1 + 2 / 36 * (1 - 1 / n)))
+    where, _ = base.spectrum_peak(frequency, power, n / (1 + 2 / 36 * (1 - 1 / n)))
     assert np.isfinite(where).mean() < 0.025
     strong = power.copy()
     strong[:, 12] *= 8
-    assert np.isfinite(base.peak(frequency, strong, 18.0)[0]).mean() > 0.97
+    assert np.isfinite(base.spectrum_peak(frequency, strong, 18.0)[0]).mean() > 0.97
 
 
 def test_a_slow_drift_is_no_peak():

@@ -23,21 +23,103 @@ from eiplatform.statistics.base.balance import (
     pair_correlation,
     partial_correlation,
 )
-from eiplatform.statistics.base.bootstrap import Interval, Unit, combine_seeds, hierarchical_bootstrap, resample_counts
-from eiplatform.statistics.base.dimension import participation_ratio
-from eiplatform.statistics.base.gain import describe
-from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean
-from eiplatform.statistics.base.spikes import SpikeTrains, cv2, cv_isi, fano_factor, lv, lvr, rate
-from eiplatform.statistics.base.synchrony import SharedSums, chi, count_synchrony, pair_correlations, partner_mean
-from eiplatform.statistics.base.timescale import LagSums, decay_time, integrated_time, peak, population_spectrum
+from eiplatform.statistics.base.bootstrap import (
+    Interval,
+    Unit,
+    combine_seeds,
+    hierarchical_bootstrap,
+    resample_counts,
+)
+from eiplatform.statistics.base.correlogram import (
+    correlogram,
+    peak,
+    pooled_peak,
+)
+from eiplatform.statistics.base.curves import (
+    RectifiedFit,
+    regress,
+)
+from eiplatform.statistics.base.dimension import (
+    participation_ratio,
+)
+from eiplatform.statistics.base.gain import (
+    describe,
+)
+from eiplatform.statistics.base.membrane import (
+    FreeMembrane,
+    fluctuation_index,
+    free_membrane,
+)
+from eiplatform.statistics.base.moments import (
+    CurrentPair,
+    Moments,
+    weighted_mean,
+    weighted_nanmean,
+)
+from eiplatform.statistics.base.naka_rushton import (
+    NakaRushton,
+    fit_naka_rushton,
+)
+from eiplatform.statistics.base.normalisation import (
+    fit_normalisation,
+    log_slope,
+)
+from eiplatform.statistics.base.patterns import (
+    Patterns,
+    log_ratio_spread,
+    mean_influence,
+    spread_influence,
+)
+from eiplatform.statistics.base.spikes import (
+    SpikeTrains,
+    cv2,
+    cv_isi,
+    fano_factor,
+    lv,
+    lvr,
+    rate,
+)
+from eiplatform.statistics.base.synchrony import (
+    SharedSums,
+    chi,
+    count_synchrony,
+    pair_correlations,
+    partner_mean,
+)
+from eiplatform.statistics.base.timescale import (
+    LagSums,
+    decay_time,
+    integrated_time,
+    population_spectrum,
+    spectrum_peak,
+)
+from eiplatform.statistics.base.tracking import (
+    RESIDUAL_PAIRS,
+    PairMoments,
+    moments_over_samples,
+    moments_over_time,
+    paired_correlation,
+    residual_variance,
+    sample_blocks,
+)
+from eiplatform.statistics.base.tuning import (
+    ClassTuning,
+)
 
 __all__ = [
-    "PAIRS",
-    "RATE_MEASURES",
+    "ClassTuning",
     "CurrentPair",
+    "FreeMembrane",
     "Interval",
     "LagSums",
     "Moments",
+    "NakaRushton",
+    "PAIRS",
+    "PairMoments",
+    "Patterns",
+    "RATE_MEASURES",
+    "RESIDUAL_PAIRS",
+    "RectifiedFit",
     "SharedSums",
     "SpikeTrains",
     "Unit",
@@ -45,6 +127,7 @@ __all__ = [
     "chi",
     "combine_seeds",
     "correlation_over_time",
+    "correlogram",
     "count_synchrony",
     "cross_correlation",
     "cv2",
@@ -54,24 +137,40 @@ __all__ = [
     "describe",
     "ei_ratio",
     "fano_factor",
+    "fit_naka_rushton",
+    "fit_normalisation",
+    "fluctuation_index",
+    "free_membrane",
     "hierarchical_bootstrap",
     "integrated_time",
     "lifetime_sparseness",
+    "log_ratio_spread",
+    "log_slope",
     "lv",
     "lvr",
+    "mean_influence",
+    "moments_over_samples",
+    "moments_over_time",
     "own_correlation",
     "pair_correlation",
     "pair_correlations",
+    "paired_correlation",
     "partial_correlation",
     "participation_ratio",
     "partner_mean",
     "peak",
+    "pooled_peak",
     "population_sparseness",
     "population_spectrum",
     "rate",
     "rate_shape",
+    "regress",
     "resample_counts",
+    "residual_variance",
+    "sample_blocks",
+    "spectrum_peak",
     "saturated",
+    "spread_influence",
     "weighted_mean",
     "weighted_nanmean",
 ]

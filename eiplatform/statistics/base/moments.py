@@ -93,6 +93,13 @@ class CurrentPair:
     ----------
     exc, inh : array, shape (sample, neuron)
 
+    Attributes
+    ----------
+    exc, inh : array, shape (sample, neuron)
+        Deviations from the mean over samples.
+    floor_exc, floor_inh : array, shape (neuron,)
+        Variances up to which a signal is constant.
+
     Examples
     --------
     >>> import numpy as np
@@ -108,8 +115,8 @@ class CurrentPair:
         self._centre_exc, self._centre_inh = exc.mean(axis=0), inh.mean(axis=0)
         self.exc: FloatArray = exc - self._centre_exc
         self.inh: FloatArray = inh - self._centre_inh
-        self._floor_exc = RELATIVE_TOLERANCE**2 * (exc**2).mean(axis=0)
-        self._floor_inh = RELATIVE_TOLERANCE**2 * (inh**2).mean(axis=0)
+        self.floor_exc: FloatArray = RELATIVE_TOLERANCE**2 * (exc**2).mean(axis=0)
+        self.floor_inh: FloatArray = RELATIVE_TOLERANCE**2 * (inh**2).mean(axis=0)
 
     @cached_property
     def _products(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -119,8 +126,8 @@ class CurrentPair:
     def varying(self) -> npt.NDArray[np.bool_]:
         """Whether both signals of a neuron vary over the samples, shape (neuron,)."""
         exc_squared, inh_squared, _ = self._products
-        above: npt.NDArray[np.bool_] = (exc_squared.mean(axis=0) > self._floor_exc) & (
-            inh_squared.mean(axis=0) > self._floor_inh
+        above: npt.NDArray[np.bool_] = (exc_squared.mean(axis=0) > self.floor_exc) & (
+            inh_squared.mean(axis=0) > self.floor_inh
         )
         return above
 
@@ -144,7 +151,7 @@ class CurrentPair:
         return Moments(
             mean_exc=mean_exc + self._centre_exc,
             mean_inh=mean_inh + self._centre_inh,
-            var_exc=np.where(var_exc > self._floor_exc, var_exc, np.nan),
-            var_inh=np.where(var_inh > self._floor_inh, var_inh, np.nan),
+            var_exc=np.where(var_exc > self.floor_exc, var_exc, np.nan),
+            var_inh=np.where(var_inh > self.floor_inh, var_inh, np.nan),
             cov=w @ product - mean_exc * mean_inh,
         )

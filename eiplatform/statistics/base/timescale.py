@@ -17,7 +17,7 @@ from scipy import stats
 
 from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_mean
 
-__all__ = ["LagSums", "decay_time", "integrated_time", "peak", "population_spectrum"]
+__all__ = ["LagSums", "decay_time", "integrated_time", "spectrum_peak", "population_spectrum"]
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def population_spectrum(counts: npt.NDArray[Any], fs: float, segment: int) -> tu
     return frequency[1:], power[:, 1:]
 
 
-def peak(frequency: FloatArray, power: FloatArray, n_segments: float) -> tuple[FloatArray, FloatArray]:
+def spectrum_peak(frequency: FloatArray, power: FloatArray, n_segments: float) -> tuple[FloatArray, FloatArray]:
     """Frequency and height (over the median) of the highest power, if it is a peak.
 
     Parameters

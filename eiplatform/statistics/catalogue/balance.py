@@ -5,14 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from eiplatform.statistics import estimates
-from eiplatform.statistics.catalogue.common import CURRENTS, OVER_SAMPLES, OVER_TIME, Statistic
+from eiplatform.statistics.catalogue.common import BY_SIZE, CURRENTS, OVER_SAMPLES, OVER_TIME, Statistic
 
 __all__ = ["LISTED"]
-
-_MEANS = (
-    "dimensionless; depends on in-degree and on whether constant drive counts as excitation: "
-    "read it beside both, not as a distance"
-)
 
 _PAIRS = {
     "own": ("", "E-I correlation"),
@@ -55,8 +50,8 @@ LISTED = [
         label="E/I ratio",
         needs=CURRENTS,
         over="sample and time",
-        comparable=True,
-        comparable_reason=_MEANS,
+        comparable=False,
+        comparable_reason=BY_SIZE,
         reference="Xue, Atallah & Scanziani 2014, Nature 511:596",
         estimate=partial(estimates.balance, kind="ratio"),
         average="geometric mean",
@@ -67,8 +62,8 @@ LISTED = [
         label="balance index (E - I)/E",
         needs=CURRENTS,
         over="sample and time",
-        comparable=True,
-        comparable_reason=_MEANS,
+        comparable=False,
+        comparable_reason=BY_SIZE,
         reference="Ahmadian & Miller 2021, Neuron 109:3373",
         estimate=partial(estimates.balance, kind="index"),
     ),

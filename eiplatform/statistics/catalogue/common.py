@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from eiplatform.statistics.estimates import Estimate
 from eiplatform.statistics.population import Population
 
-__all__ = ["CURRENTS", "OVER_SAMPLES", "OVER_TIME", "SPIKES", "Statistic"]
+__all__ = ["BY_SIZE", "CURRENTS", "OVER_SAMPLES", "OVER_TIME", "SPIKES", "Statistic"]
 
 CURRENTS = ("current_exc", "current_inh")
 SPIKES = ("spikes",)
+BY_SIZE = (
+    "dimensionless, but it depends on the in-degree (about 1/sqrt(K)) and on whether constant drive counts as "
+    "excitation: values of networks of different size stand beside each other, their difference says nothing"
+)
 OVER_SAMPLES = "samples are images in a network and trials in a circuit: another axis"
 OVER_TIME = "over time in both, where the network runs long enough; intervals (steps, ms) differ"
 
@@ -30,8 +34,8 @@ class Statistic:
         For tables and figures.
     needs : tuple of str
         Signals; ``spikes`` is met by events too.
-    over : {"sample", "time", "sample and time"}
-        The estimator axis: what a neuron's value is taken over.
+    over : {"sample", "time", "sample and time", "neuron"}
+        The estimator axis: what a value is taken over.
     average : {"mean", "geometric mean"}
         How neurons are averaged to the population's value.
     comparable : bool

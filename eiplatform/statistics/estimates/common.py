@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,10 @@ from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.population import Population
 
-__all__ = ["OVER", "Estimate", "unit"]
+__all__ = ["OVER", "Estimate", "shared", "unit"]
+
+_Made = TypeVar("_Made")
+_SHARED: WeakKeyDictionary[Population, dict[Hashable, Any]] = WeakKeyDictionary()
 
 OVER = ("sample", "time")
 """Estimator axes that a statistic can be asked for."""
@@ -74,3 +78,12 @@ def unit(
 ) -> base.Unit:
     """Return the kernel `values`, sample weights to values per neuron, with the sizes of the population."""
     return base.Unit(values, population.n_samples, n_neurons, geometric)
+
+
+def shared(population: Population, key: Hashable, make: Callable[[], _Made]) -> _Made:
+    """Return what `make` gives, made once per population: several statistics rest on the same passes over the data."""
+    held = _SHARED.setdefault(population, {})
+    if key not in held:
+        held[key] = make()
+    made: _Made = held[key]
+    return made

@@ -131,7 +131,7 @@ def peak(population: Population, measure: str) -> Estimate:
     frequency, power, _, independent, attrs = spectrum(population, None, None)
 
     def values(weights: FloatArray) -> FloatArray:
-        where, height = base.peak(frequency, base.weighted_mean(weights, power), independent)
+        where, height = base.spectrum_peak(frequency, base.weighted_mean(weights, power), independent)
         return (where if measure == "frequency" else height)[:, None]
 
     units = ("1/step" if population.units == "step" else "Hz") if measure == "frequency" else "1"

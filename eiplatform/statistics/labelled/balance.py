@@ -75,19 +75,22 @@ def balance_index(population: xr.Dataset) -> xr.DataArray:
 
 
 def ei_correlation(population: xr.Dataset, *, over: str = "sample", pairs: str = "own") -> xr.DataArray:
-    """Pearson correlation of excitation and inhibition of each neuron.
+    """Pearson correlation of excitation and inhibition: of each neuron, or over the neurons of a sample.
 
     Parameters
     ----------
     population : xarray.Dataset
         With ``current_exc`` and ``current_inh``.
-    over : {"sample", "time"}
+    over : {"sample", "time", "neuron"}
         ``"sample"``: of time-averaged currents over at least 30 samples.
         ``"time"``: over at least 50 recorded intervals within a sample, then averaged over
         samples.
+        ``"neuron"``: of time-averaged currents over the (at least 5) neurons of a sample, then averaged over
+        samples; values are influences, whose mean is the correlation.
     pairs : {"own", "cross", "excess", "partial"}
         E and I of the same neuron; E of this with I of all other neurons (mean); own minus
-        cross; own with the mean excitation of the other neurons regressed out.
+        cross; own with the mean excitation of the other neurons regressed out.  Over neurons: E and I of
+        the same sample; E of this with I of the other samples; own minus cross; no partial.
 
     Returns
     -------
@@ -104,6 +107,9 @@ def ei_correlation(population: xr.Dataset, *, over: str = "sample", pairs: str =
     ----------
     Okun & Lampl 2008, Nat Neurosci 11:535; Renart et al. 2010, Science 327:587.
     """
-    word = {"sample": "samples", "time": "time"}[choose(over, ("sample", "time"), "estimator axis")]
+    if choose(over, ("sample", "time", "neuron"), "estimator axis") == "neuron":
+        suffix = "" if choose(pairs, base.RESIDUAL_PAIRS, "pairing over neurons") == "own" else f"_{pairs}"
+        return labelled(estimates.over_neurons(Population(population), pairs), f"ei_correlation_neurons{suffix}")
+    word = {"sample": "samples", "time": "time"}[over]
     suffix = "" if choose(pairs, base.PAIRS, "pairing") == "own" else f"_{pairs}"
     return labelled(estimates.correlation(Population(population), over, pairs), f"ei_correlation_{word}{suffix}")
