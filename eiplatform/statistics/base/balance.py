@@ -14,6 +14,7 @@ __all__ = [
     "PAIRS",
     "balance_index",
     "correlation_over_time",
+    "correlations_over_time",
     "cross_correlation",
     "ei_ratio",
     "own_correlation",
@@ -160,6 +161,18 @@ def correlation_over_time(exc: npt.NDArray[Any], inh: npt.NDArray[Any], pairs: s
     array, shape (sample, neuron)
         NaN where a signal is constant in time.
     """
+    return correlations_over_time(exc, inh)[choose(pairs, PAIRS, "pairing")]
+
+
+def correlations_over_time(exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> dict[str, FloatArray]:
+    """Return all of :data:`PAIRS` by :func:`correlation_over_time`, in one pass over the data."""
     one = np.ones((1, exc.shape[1]))
-    rows = [pair_correlation(one, CurrentPair(e, i), pairs)[0] for e, i in zip(exc, inh, strict=True)]
-    return np.stack(rows)
+    rows: dict[str, list[FloatArray]] = {pairs: [] for pairs in PAIRS}
+    for e, i in zip(exc, inh, strict=True):
+        pair = CurrentPair(e, i)
+        moments = pair.moments(one)
+        own, cross = own_correlation(moments)[0], cross_correlation(one, pair, moments)[0]
+        partial = partial_correlation(one, pair, moments)[0]
+        for pairs, values in (("own", own), ("cross", cross), ("excess", own - cross), ("partial", partial)):
+            rows[pairs].append(values)
+    return {pairs: np.stack(values) for pairs, values in rows.items()}

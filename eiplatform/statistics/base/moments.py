@@ -62,6 +62,9 @@ def weighted_nanmean(weights: npt.NDArray[Any], data: FloatArray) -> FloatArray:
     """
     defined = np.isfinite(data)
     weights = np.asarray(weights, dtype=np.float64)
+    if defined.all():
+        everywhere: FloatArray = (weights @ data) / weights.sum(axis=1, keepdims=True)
+        return everywhere
     total = weights @ np.where(defined, data, 0.0)
     count = weights @ defined.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):

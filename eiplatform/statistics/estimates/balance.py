@@ -5,7 +5,7 @@ from __future__ import annotations
 from eiplatform.errors import choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray
-from eiplatform.statistics.estimates.common import OVER, Estimate, unit
+from eiplatform.statistics.estimates.common import OVER, Estimate, shared, unit
 from eiplatform.statistics.population import Population
 
 __all__ = ["balance", "correlation"]
@@ -46,7 +46,7 @@ def correlation(population: Population, over: str, pairs: str) -> Estimate:
 
     exc, inh = (population.array(name) for name in needs)
     population.require_time("the E-I correlation", exc.shape[1])
-    per_sample = base.correlation_over_time(exc, inh, pairs)
+    per_sample = shared(population, "correlations over time", lambda: base.correlations_over_time(exc, inh))[pairs]
 
     def averaged(weights: FloatArray) -> FloatArray:
         return base.weighted_nanmean(weights, per_sample)

@@ -28,7 +28,8 @@ def gain(population: Population, measure: str) -> Estimate:
 
     else:
         centre = mean.mean(axis=0)
-        square = ((population.array("gain") - centre) ** 2).mean(axis=1)
+        # Sample by sample, so that nothing as large as the signal is made.
+        square = np.stack([((values - centre) ** 2).mean(axis=0) for values in population.array("gain")])
 
         def values(weights: FloatArray) -> FloatArray:
             average = base.weighted_mean(weights, mean)
