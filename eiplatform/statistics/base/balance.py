@@ -109,8 +109,8 @@ def partial_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: M
     common = pair.exc[:, pair.varying].mean(axis=1)
     mean_common = (w @ common)[:, None]
     var_all = (w @ common**2)[:, None] - mean_common**2
-    exc_all = w @ (pair.exc * common[:, None]) - (w @ pair.exc) * mean_common
-    inh_all = w @ (pair.inh * common[:, None]) - (w @ pair.inh) * mean_common
+    exc_all = (w * common) @ pair.exc - (w @ pair.exc) * mean_common
+    inh_all = (w * common) @ pair.inh - (w @ pair.inh) * mean_common
     # From the mean of all neurons to the mean of all but neuron i.
     exc_others = (n * exc_all - moments.var_exc) / (n - 1)
     inh_others = (n * inh_all - moments.cov) / (n - 1)

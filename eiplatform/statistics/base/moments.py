@@ -113,13 +113,16 @@ class CurrentPair:
     """
 
     def __init__(self, exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> None:
-        exc, inh = np.asarray(exc, dtype=np.float64), np.asarray(inh, dtype=np.float64)
-        self.n_samples, self.n_neurons = exc.shape
-        self._centre_exc, self._centre_inh = exc.mean(axis=0), inh.mean(axis=0)
-        self.exc: FloatArray = exc - self._centre_exc
-        self.inh: FloatArray = inh - self._centre_inh
-        self.floor_exc: FloatArray = RELATIVE_TOLERANCE**2 * (exc**2).mean(axis=0)
-        self.floor_inh: FloatArray = RELATIVE_TOLERANCE**2 * (inh**2).mean(axis=0)
+        self.exc: FloatArray = np.array(exc, dtype=np.float64)
+        self.inh: FloatArray = np.array(inh, dtype=np.float64)
+        self.n_samples, self.n_neurons = self.exc.shape
+        self._centre_exc, self._centre_inh = self.exc.mean(axis=0), self.inh.mean(axis=0)
+        self.exc -= self._centre_exc
+        self.inh -= self._centre_inh
+        self._square_exc = np.einsum("sn,sn->n", self.exc, self.exc) / self.n_samples
+        self._square_inh = np.einsum("sn,sn->n", self.inh, self.inh) / self.n_samples
+        self.floor_exc: FloatArray = RELATIVE_TOLERANCE**2 * (self._square_exc + self._centre_exc**2)
+        self.floor_inh: FloatArray = RELATIVE_TOLERANCE**2 * (self._square_inh + self._centre_inh**2)
 
     @cached_property
     def _products(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -128,10 +131,7 @@ class CurrentPair:
     @cached_property
     def varying(self) -> npt.NDArray[np.bool_]:
         """Whether both signals of a neuron vary over the samples, shape (neuron,)."""
-        exc_squared, inh_squared, _ = self._products
-        above: npt.NDArray[np.bool_] = (exc_squared.mean(axis=0) > self.floor_exc) & (
-            inh_squared.mean(axis=0) > self.floor_inh
-        )
+        above: npt.NDArray[np.bool_] = (self._square_exc > self.floor_exc) & (self._square_inh > self.floor_inh)
         return above
 
     def means(self, weights: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
@@ -147,14 +147,19 @@ class CurrentPair:
         weights : array, shape (draw, sample)
         """
         w = _normalised(weights)
-        exc_squared, inh_squared, product = self._products
         mean_exc, mean_inh = w @ self.exc, w @ self.inh
-        var_exc = w @ exc_squared - mean_exc**2
-        var_inh = w @ inh_squared - mean_inh**2
+        if len(w) == 1:
+            # One weighting needs no arrays of products, each as large as the data.
+            pairs = ((self.exc, self.exc), (self.inh, self.inh), (self.exc, self.inh))
+            square_exc, square_inh, product = (np.einsum("s,sn,sn->n", w[0], *pair)[None] for pair in pairs)
+        else:
+            square_exc, square_inh, product = (w @ table for table in self._products)
+        var_exc = square_exc - mean_exc**2
+        var_inh = square_inh - mean_inh**2
         return Moments(
             mean_exc=mean_exc + self._centre_exc,
             mean_inh=mean_inh + self._centre_inh,
             var_exc=np.where(var_exc > self.floor_exc, var_exc, np.nan),
             var_inh=np.where(var_inh > self.floor_inh, var_inh, np.nan),
-            cov=w @ product - mean_exc * mean_inh,
+            cov=product - mean_exc * mean_inh,
         )
