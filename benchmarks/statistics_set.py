@@ -100,9 +100,8 @@ def table(clock: Clock, scale: float, layers: float) -> None:
         share = (estimate * scale + bootstrap * layers) / AIM_S
         print(f"{key:34} {estimate:11.3f} {bootstrap:12.3f} {100 * share:8.1f} %")
     estimates, bootstraps = (sum(cell[k] for cell in cells.values()) for k in (0, 1))
-    print(
-        f"{'together':34} {estimates:11.2f} {bootstraps:12.2f} {100 * (estimates * scale + bootstraps * layers) / AIM_S:8.1f} %"
-    )
+    share = (estimates * scale + bootstraps * layers) / AIM_S
+    print(f"{'together':34} {estimates:11.2f} {bootstraps:12.2f} {100 * share:8.1f} %")
 
 
 def main() -> None:

@@ -192,8 +192,8 @@ def _cell(population: Population, entry: Statistic, n_bootstrap: int, seed: int,
     return cell | {
         "value": interval.estimate,
         # NaN stays NaN: it is the first argument.
-        "low": float("nan") if alone else max(interval.low, -bound),
-        "high": float("nan") if alone else min(interval.high, bound),
+        "low": float("nan") if alone else max(interval.low, -bound, entry.limits[0]),
+        "high": float("nan") if alone else min(interval.high, bound, entry.limits[1]),
         "n_neurons": estimate.n_neurons,
         "n_used": used,
         "n_excluded": estimate.n_neurons - used,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -50,6 +51,8 @@ class Statistic:
         Whether each neuron has a value, or only the population.
     by_time : mapping of str to str
         The unit, if it has one, by the recording's unit of time.
+    limits : (float, float)
+        What the value cannot leave, and its interval is cut to.
     """
 
     key: str
@@ -65,6 +68,7 @@ class Statistic:
     dimensionless: bool = True
     level: str = "neuron"
     by_time: Mapping[str, str] = field(default_factory=lambda: {"step": "spikes/step", "ms": "Hz"}, repr=False)
+    limits: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def page(self) -> str:
