@@ -46,6 +46,7 @@ from eiplatform.statistics.base.dimension import (
 from eiplatform.statistics.base.gain import (
     describe,
 )
+from eiplatform.statistics.base.irregularity import cv2, cv_isi, fano_factor, lv, lvr, rate
 from eiplatform.statistics.base.membrane import (
     FreeMembrane,
     fluctuation_index,
@@ -71,15 +72,7 @@ from eiplatform.statistics.base.patterns import (
     mean_influence,
     spread_influence,
 )
-from eiplatform.statistics.base.spikes import (
-    SpikeTrains,
-    cv2,
-    cv_isi,
-    fano_factor,
-    lv,
-    lvr,
-    rate,
-)
+from eiplatform.statistics.base.spikes import SpikeTrains
 from eiplatform.statistics.base.synchrony import (
     SharedSums,
     chi,

@@ -168,7 +168,7 @@ def spectrum_peak(frequency: FloatArray, power: FloatArray, n_segments: float) -
     --------
     >>> import numpy as np
     >>> f = np.arange(1.0, 100.0)
-    >>> where, height = peak(f, np.exp(-((f - 30.0) ** 2) / 50)[None] * 50 + 1, 100)
+    >>> where, height = spectrum_peak(f, np.exp(-((f - 30.0) ** 2) / 50)[None] * 50 + 1, 100)
     >>> where.round(2), height.round(1)
     (array([30.]), array([51.]))
     """
