@@ -18,10 +18,11 @@ import numpy as np
 import xarray as xr
 from scipy import signal, stats
 
-from eiplatform.errors import StoreError, TooShortError, choose
+from eiplatform.errors import TooShortError, choose
 from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
 from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv
+from eiplatform.store.references import read_reference, reference_file
 
 __all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
 
@@ -247,13 +248,7 @@ def shipped(name: str) -> xr.Dataset:
     >>> bool(3.8 < low < high < 4.1)
     True
     """
-    file = f"{choose(name, CASES, 'summary')}.nc"
-    folders = (Path(__file__).parent / "_data" / "reference", Path(__file__).parents[1] / "data" / "reference")
-    for folder in folders:
-        if (folder / file).is_file():
-            with xr.open_dataset(folder / file, engine="h5netcdf") as data:
-                return data.load()
-    raise StoreError(f"there is no {file}", where="data/reference", remedy=f"make reference CASES={name}")
+    return read_reference(reference_file(choose(name, CASES, "summary")))
 
 
 def write(name: str, case: Case, folder: Path, *, jobs: int = 1) -> Path:

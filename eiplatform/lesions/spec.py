@@ -12,7 +12,17 @@ from eiplatform.errors import ConfigError
 
 __all__ = ["Lesion", "Pathway", "make_lesions"]
 
-Pathway = Literal["input->E", "input->I", "I->E subtractive", "I->E divisive"]
+Pathway = Literal[
+    "input->E",
+    "input->I",
+    "I->E subtractive",
+    "I->E divisive",
+    "input->E subtractive",
+    "recurrent->E",
+    "recurrent->E subtractive",
+    "recurrent->I",
+    "I->I subtractive",
+]
 
 
 class Lesion(BaseModel):
@@ -24,7 +34,10 @@ class Lesion(BaseModel):
     Attributes
     ----------
     pathway : str
-        ``"input->E"``, ``"input->I"``, ``"I->E subtractive"`` or ``"I->E divisive"``.
+        ``"input->E"``, ``"input->I"``, ``"I->E subtractive"`` or ``"I->E divisive"``; of signed
+        weights ``"input->E"`` (positive) and ``"input->E subtractive"`` (negative), and what feedback
+        networks feed back likewise: ``"recurrent->E"``, ``"recurrent->E subtractive"``; with E and I
+        populations ``"recurrent->I"`` and ``"I->I subtractive"`` too.
     dose : float
         Fraction removed, 0 (intact) to 1 (all).  Divisive inhibition is the denominator of the
         gain and nothing else stands there, so its dose must stay below 1.

@@ -39,6 +39,7 @@ def record_network(
     config: Mapping[str, Any],
     label: str,
     lesions: Sequence[Mapping[str, Any]] = (),
+    null: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     resume: bool = False,
     rank: int = 0,
@@ -67,6 +68,8 @@ def record_network(
         Name of the recording in tables and figures, e.g. ``"trained"``.
     lesions : sequence of mapping
         Lesions under which the network runs (already applied), for the manifest.
+    null : mapping, optional
+        What makes this a null recording (:mod:`eiplatform.recording.nulls`), for the manifest.
     overwrite : bool
         Whether an earlier recording at `path` may be deleted.
     resume : bool
@@ -110,6 +113,7 @@ def record_network(
             "weights": weights_hash(network),
             "lesions": [dict(lesion) for lesion in lesions],
         }
+        source |= {} if null is None else {"null": dict(null)}
         if rank and barrier:
             barrier()  # until the first process has begun the recording
         writer = RecordingWriter(
@@ -200,7 +204,7 @@ class _Keeper:
             name: {
                 signal: np.empty(
                     (n_samples, len(plan.time), len(plan.neurons[name])),
-                    dtype=bool if signal == "spikes" else np.float32,
+                    dtype=stored_type(signal, plan.infos[name]),
                 )
                 for signal in plan.stored(name)
             }
@@ -258,6 +262,12 @@ class _Keeper:
         return data
 
 
+def stored_type(signal: str, info: PopulationInfo) -> type:
+    """Return how a signal is stored: spikes as bool, or as whole numbers where there can be several."""
+    graded = "max_spikes" in info.attrs
+    return {"spikes": np.int8 if graded else bool, "output": np.int8}.get(signal, np.float32)
+
+
 def _label(
     arrays: Mapping[str, np.ndarray],
     plan: Plan,
@@ -268,10 +278,15 @@ def _label(
     info: PopulationInfo = plan.infos[population]
     place = np.unravel_index(neurons, info.shape)
     attrs: dict[str, Any] = dict(info.attrs)
+    if info.decay is not None:
+        attrs |= {"membrane_decay": info.decay, "reset": info.reset}
     if info.threshold is not None:
-        attrs |= {"threshold": info.threshold, "membrane_decay": info.decay, "reset": info.reset}
+        attrs["threshold"] = info.threshold
     return population_dataset(
-        {name: values.astype(bool) if name == "spikes" else values for name, values in arrays.items()},
+        {
+            name: values.astype(stored_type(name, info)) if name in ("spikes", "output") else values
+            for name, values in arrays.items()
+        },
         sample=coords["sample"],
         time=plan.time,
         neuron=neurons,

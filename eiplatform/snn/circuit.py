@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -26,6 +27,7 @@ from torch import Tensor
 from eiplatform.errors import UnknownNameError, choose
 from eiplatform.snn.fused import ei_spikes, replace_zeros
 from eiplatform.snn.neuron import LIF, Membrane
+from eiplatform.snn.stepwise import StepwiseNeuron, stepwise_ei_spikes
 from eiplatform.snn.transform import Transform
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "ReadoutParameters",
     "ei_layer",
     "ei_readout",
+    "scale_gradient",
     "stabilise",
     "take",
 ]
@@ -59,6 +62,7 @@ _KEPT = {
     "voltage": "E/voltage",
 }
 _LAYER_RECORD = tuple(f"E/{name}" for name in EXC_SIGNALS) + tuple(f"I/{name}" for name in INH_SIGNALS)
+_RATE_RECORD = (*_LAYER_RECORD[:6], "E/activity", *_LAYER_RECORD[8:])
 _READOUT_RECORD = tuple(f"E/{name}" for name in READOUT_SIGNALS) + tuple(f"I/{name}" for name in INH_SIGNALS)
 
 
@@ -125,6 +129,10 @@ class PathwayScale(NamedTuple):
         driven by its bias alone (the rule of E-I Prop for a sample without inhibition).
     mask_inh : Tensor (n_I,) or None
         Multiplies the activity of the I neurons: 0 silences one.
+    recurrent_exc, recurrent_inh : float, Tensor (n_E,), or None
+        On positive and negative feedback weights, of feedback networks alone.
+    recurrent_to_inh, inh_to_inh : float, Tensor (n_I,), or None
+        On E->I and I->I, of feedback networks with E and I populations alone.
     """
 
     input_exc: Factor = None
@@ -132,6 +140,10 @@ class PathwayScale(NamedTuple):
     subtractive: Factor = None
     divisive: Factor = None
     mask_inh: Tensor | None = None
+    recurrent_exc: Factor = None
+    recurrent_inh: Factor = None
+    recurrent_to_inh: Factor = None
+    inh_to_inh: Factor = None
 
 
 class _Currents(NamedTuple):
@@ -162,6 +174,8 @@ def ei_layer(
     prop: EIProp = FULL_PROP,
     lesion: PathwayScale | None = None,
     select: Mapping[str, Tensor] | None = None,
+    stepwise: StepwiseNeuron | None = None,
+    floor: float = 0.0,
 ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
     """Run one hidden E-I layer.
 
@@ -183,6 +197,10 @@ def ei_layer(
     lesion : PathwayScale, optional
     select : mapping of str to Tensor of int, optional
         Neurons (indices) of ``E`` and ``I`` whose signals are returned; without gradients only.
+    stepwise : StepwiseNeuron, optional
+        Fires in place of `neuron`, whose constants are its own.
+    floor : float
+        Constant part of the divisive inhibition, with `stepwise` only.
 
     Returns
     -------
@@ -207,10 +225,11 @@ def ei_layer(
     >>> signals["E/drive"][0].tolist()  # (3 - 1.5) * 1 / 1.5
     [[1.0, 1.0]]
     """
-    check_record(record, _LAYER_RECORD)
+    fires = stepwise is None or stepwise.fires
+    check_record(record, _LAYER_RECORD if fires else _RATE_RECORD)
     if steps is not None:
         x = x[None]
-    cut = PathwayScale() if lesion is None else lesion
+    cut = _without_feedback(lesion)
     currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
     assert currents.weight_div is not None
     axis = transform.channel_axis
@@ -218,22 +237,41 @@ def ei_layer(
     if chosen is not None:  # its place in the order of the memory, channels last
         places = math.prod(transform.output_shape(1)[1:])
         chosen = chosen % places * len(parameters.bias) + chosen // places
-    fused = ei_spikes(
-        currents.both,
-        None if currents.folded else currents.weight_sub,
-        currents.weight_div,
-        parameters.gain_exc,
-        parameters.bias,
-        None if state is None else state.membrane.movedim(axis, -1),
-        neuron=neuron,
-        steps=steps,
-        stabilised=prop.stabilise,
-        straight_through=prop.straight_through,
-        keep=frozenset(field for field, name in _KEPT.items() if name in record),
-        select=chosen,
-    )
+    weight_sub = None if currents.folded else currents.weight_sub
+    keep = frozenset(field for field, name in _KEPT.items() if name in record)
+    if stepwise is None:
+        fused = ei_spikes(
+            currents.both,
+            weight_sub,
+            currents.weight_div,
+            parameters.gain_exc,
+            parameters.bias,
+            None if state is None else state.membrane.movedim(axis, -1),
+            neuron=neuron,
+            steps=steps,
+            stabilised=prop.stabilise,
+            straight_through=prop.straight_through,
+            keep=keep,
+            select=chosen,
+        )
+    else:
+        fused = stepwise_ei_spikes(
+            currents.both,
+            weight_sub,
+            currents.weight_div,
+            parameters.gain_exc,
+            parameters.bias,
+            state,
+            neuron=stepwise,
+            axis=axis,
+            divisor=partial(stabilise, prop=prop) if prop.stabilise else lambda div: div,
+            floor=floor,
+            steps=steps,
+            keep=keep,
+            select=chosen,
+        )
     known = _common(currents, x, transform, cut, record)
-    known["E/spikes"] = spikes = fused.spikes.movedim(-1, axis)
+    known["E/spikes" if fires else "E/activity"] = spikes = fused.spikes.movedim(-1, axis)
     for role, neurons in (select or {}).items():
         known |= {k: take(v, neurons) for k, v in known.items() if v is not None and k in record and k[0] == role}
     for field, name in _KEPT.items():
@@ -279,7 +317,7 @@ def ei_readout(
         )
     if steps is not None:
         x = x[None]
-    cut = PathwayScale() if lesion is None else lesion
+    cut = _without_feedback(lesion)
     currents = _currents(parameters, None, x, transform, prop, cut)
     known = _common(currents, x, transform, cut, record)
     net, activity = currents.parts(transform)
@@ -289,6 +327,13 @@ def ei_readout(
     known["E/current_net"] = net
     signals = recorded(record, known, steps)
     return net if steps is None else net.expand(steps, *net.shape[1:]), signals
+
+
+def _without_feedback(lesion: PathwayScale | None) -> PathwayScale:
+    """Return the lesion, all of it intact if there is none."""
+    if lesion is not None and any(factor is not None for factor in lesion[5:]):
+        raise UnknownNameError("this layer has no feedback", where="lesion", valid=PathwayScale._fields[:5])
+    return PathwayScale() if lesion is None else lesion
 
 
 def stabilise(inhibition_div: Tensor, prop: EIProp = FULL_PROP) -> Tensor:
@@ -330,7 +375,7 @@ def _currents(
     weight_inh_in = _scale_rows(parameters.weight_inh_in, cut.input_inh)
     weight_inh_out = parameters.weight_inh_out
     if prop.scale_gradient:
-        weight_inh_out = _ScaleGradient.apply(weight_inh_out, 1.0 / transform.fan_in)  # type: ignore[no-untyped-call]
+        weight_inh_out = scale_gradient(weight_inh_out, 1.0 / transform.fan_in)
     if cut.mask_inh is not None:
         weight_inh_out = weight_inh_out * cut.mask_inh.to(weight_inh_out)
     weight_sub = _scale_rows(weight_inh_out, cut.subtractive)
@@ -410,6 +455,12 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         return None, grads[0]
+
+
+def scale_gradient(values: Tensor, factor: float) -> Tensor:
+    """Return the values themselves; their gradient is multiplied by a factor."""
+    scaled: Tensor = _ScaleGradient.apply(values, factor)  # type: ignore[no-untyped-call]
+    return scaled
 
 
 class _ScaleGradient(torch.autograd.Function):

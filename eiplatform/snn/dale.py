@@ -9,16 +9,16 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from eiplatform.snn.layers import EICircuit
+from eiplatform.snn.layers import Circuit
 
 __all__ = ["attach", "signed_parameters", "violations"]
 
 
 def signed_parameters(network: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameters of all E-I layers that must be >= 0, by their full name."""
+    """Return the parameters of all layers that must be >= 0, by their full name."""
     found = {}
     for prefix, module in network.named_modules():
-        if isinstance(module, EICircuit):
+        if isinstance(module, Circuit):
             for name, parameter in module.signed_parameters().items():
                 found[f"{prefix}.{name}" if prefix else name] = parameter
     return found

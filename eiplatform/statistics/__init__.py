@@ -3,9 +3,7 @@
 Importing this package registers the accessor.  It needs numpy, scipy and xarray only.
 """
 
-from eiplatform.statistics.accessor import (
-    EIAccessor,
-)
+from eiplatform.statistics.accessor import EIAccessor
 from eiplatform.statistics.labelled import (
     balance_index,
     chi,
@@ -46,23 +44,15 @@ from eiplatform.statistics.labelled import (
     synchrony,
     timescale,
 )
-from eiplatform.statistics.registry import (
-    STATISTICS,
-    Statistic,
-    statistic,
-)
-from eiplatform.statistics.seeds import (
-    against_null,
-    summarise_seeds,
-)
-from eiplatform.statistics.summary import (
-    populations_of,
-    summarise,
-)
+from eiplatform.statistics.nulls import SURROGATES, null_from, surrogate
+from eiplatform.statistics.registry import STATISTICS, Statistic, statistic
+from eiplatform.statistics.seeds import against_null, summarise_seeds
+from eiplatform.statistics.summary import populations_of, summarise
 
 __all__ = [
     "EIAccessor",
     "STATISTICS",
+    "SURROGATES",
     "Statistic",
     "against_null",
     "balance_index",
@@ -91,6 +81,7 @@ __all__ = [
     "lvr",
     "mean_to_fluctuation",
     "naka_rushton",
+    "null_from",
     "paradoxical_index",
     "participation_ratio",
     "per_neuron",
@@ -105,6 +96,7 @@ __all__ = [
     "statistic",
     "summarise",
     "summarise_seeds",
+    "surrogate",
     "synchrony",
     "timescale",
 ]

@@ -12,7 +12,7 @@ __all__ = ["epoch_order", "learning_rate"]
 
 
 def learning_rate(training: TrainingConfig, iteration: int, per_epoch: int) -> float:
-    """Return the learning rate of one iteration: linear rise, then cosine to 0.
+    """Return the learning rate of one iteration: linear rise, then cosine to 0, constant, or falling in steps.
 
     Parameters
     ----------
@@ -34,6 +34,10 @@ def learning_rate(training: TrainingConfig, iteration: int, per_epoch: int) -> f
         return start + (peak - start) * iteration / warm
     if training.schedule == "constant":
         return peak
+    if training.schedule == "step":
+        return float(peak * 0.1 ** sum(iteration >= epoch * per_epoch for epoch in training.milestones))
+    if training.schedule == "decay":
+        return float(peak * training.decay ** (iteration // per_epoch // training.decay_epochs))
     return 0.5 * peak * (1 + math.cos(math.pi * (iteration - warm) / (total - warm)))
 
 

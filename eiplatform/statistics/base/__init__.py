@@ -24,62 +24,20 @@ from eiplatform.statistics.base.balance import (
     pair_correlation,
     partial_correlation,
 )
-from eiplatform.statistics.base.bootstrap import (
-    Interval,
-    Unit,
-    combine_seeds,
-    hierarchical_bootstrap,
-    resample_counts,
-)
-from eiplatform.statistics.base.correlogram import (
-    correlogram,
-    peak,
-    pooled_peak,
-)
-from eiplatform.statistics.base.curves import (
-    RectifiedFit,
-    regress,
-)
-from eiplatform.statistics.base.dimension import (
-    participation_ratio,
-)
-from eiplatform.statistics.base.gain import (
-    describe,
-)
+from eiplatform.statistics.base.bootstrap import Interval, Unit, bootstrap_statistics, hierarchical_bootstrap
+from eiplatform.statistics.base.correlogram import correlogram, peak, pooled_peak
+from eiplatform.statistics.base.curves import RectifiedFit, regress
+from eiplatform.statistics.base.dimension import participation_ratio
+from eiplatform.statistics.base.gain import describe
+from eiplatform.statistics.base.intervals import METHODS, combine_seeds, interval_of, resample_counts
 from eiplatform.statistics.base.irregularity import cv2, cv_isi, fano_factor, lv, lvr, rate
-from eiplatform.statistics.base.membrane import (
-    FreeMembrane,
-    fluctuation_index,
-    free_membrane,
-)
-from eiplatform.statistics.base.moments import (
-    CurrentPair,
-    Moments,
-    weighted_mean,
-    weighted_nanmean,
-)
-from eiplatform.statistics.base.naka_rushton import (
-    NakaRushton,
-    fit_naka_rushton,
-)
-from eiplatform.statistics.base.normalisation import (
-    fit_normalisation,
-    log_slope,
-)
-from eiplatform.statistics.base.patterns import (
-    Patterns,
-    log_ratio_spread,
-    mean_influence,
-    spread_influence,
-)
+from eiplatform.statistics.base.membrane import FreeMembrane, fluctuation_index, free_membrane
+from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean, weighted_sums
+from eiplatform.statistics.base.naka_rushton import NakaRushton, fit_naka_rushton
+from eiplatform.statistics.base.normalisation import fit_normalisation, log_slope
+from eiplatform.statistics.base.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
 from eiplatform.statistics.base.spikes import SpikeTrains
-from eiplatform.statistics.base.synchrony import (
-    SharedSums,
-    chi,
-    count_synchrony,
-    pair_correlations,
-    partner_mean,
-)
+from eiplatform.statistics.base.synchrony import SharedSums, chi, count_synchrony, pair_correlations, partner_mean
 from eiplatform.statistics.base.timescale import (
     LagSums,
     decay_time,
@@ -96,9 +54,7 @@ from eiplatform.statistics.base.tracking import (
     residual_variance,
     sample_blocks,
 )
-from eiplatform.statistics.base.tuning import (
-    ClassTuning,
-)
+from eiplatform.statistics.base.tuning import ClassTuning
 
 __all__ = [
     "ClassTuning",
@@ -106,6 +62,7 @@ __all__ = [
     "FreeMembrane",
     "Interval",
     "LagSums",
+    "METHODS",
     "Moments",
     "NakaRushton",
     "PAIRS",
@@ -118,6 +75,7 @@ __all__ = [
     "SpikeTrains",
     "Unit",
     "balance_index",
+    "bootstrap_statistics",
     "chi",
     "combine_seeds",
     "correlation_over_time",
@@ -138,6 +96,7 @@ __all__ = [
     "free_membrane",
     "hierarchical_bootstrap",
     "integrated_time",
+    "interval_of",
     "lifetime_sparseness",
     "log_ratio_spread",
     "log_slope",
@@ -163,9 +122,10 @@ __all__ = [
     "resample_counts",
     "residual_variance",
     "sample_blocks",
-    "spectrum_peak",
     "saturated",
+    "spectrum_peak",
     "spread_influence",
     "weighted_mean",
     "weighted_nanmean",
+    "weighted_sums",
 ]

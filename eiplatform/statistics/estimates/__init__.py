@@ -8,43 +8,14 @@ from eiplatform.statistics.estimates.activity import (
     saturated,
     sparseness,
 )
-from eiplatform.statistics.estimates.balance import (
-    balance,
-    correlation,
-)
-from eiplatform.statistics.estimates.common import (
-    OVER,
-    Estimate,
-)
-from eiplatform.statistics.estimates.curves import (
-    DRIVES,
-    input_output,
-    paired,
-    require_points,
-    split_units,
-)
-from eiplatform.statistics.estimates.dimension import (
-    participation_ratio,
-)
-from eiplatform.statistics.estimates.gain import (
-    GAIN_MEASURES,
-    gain,
-)
-from eiplatform.statistics.estimates.gain_curve import (
-    ACTIVITIES,
-    gain_slope,
-    population_activity,
-)
-from eiplatform.statistics.estimates.lag import (
-    LAG_MEASURES,
-    correlograms,
-    in_intervals,
-    lag,
-)
-from eiplatform.statistics.estimates.membrane import (
-    driven_above_threshold,
-    fluctuation_index,
-)
+from eiplatform.statistics.estimates.balance import balance, correlation
+from eiplatform.statistics.estimates.common import OVER, Estimate
+from eiplatform.statistics.estimates.curves import DRIVES, input_output, paired, require_points, split_units
+from eiplatform.statistics.estimates.dimension import participation_ratio
+from eiplatform.statistics.estimates.gain import GAIN_MEASURES, gain
+from eiplatform.statistics.estimates.gain_curve import ACTIVITIES, gain_slope, population_activity
+from eiplatform.statistics.estimates.lag import LAG_MEASURES, correlograms, in_intervals, lag
+from eiplatform.statistics.estimates.membrane import driven_above_threshold, fluctuation_index
 from eiplatform.statistics.estimates.spikes import (
     FANO_WINDOWS,
     MIN_WINDOWS,
@@ -70,18 +41,8 @@ from eiplatform.statistics.estimates.tightness import (
     ratio_spread,
     residual,
 )
-from eiplatform.statistics.estimates.timescale import (
-    MAX_LAGS,
-    PEAK_MEASURES,
-    SEGMENTS,
-    peak,
-    spectrum,
-    timescale,
-)
-from eiplatform.statistics.estimates.tuning import (
-    MIN_CLASSES,
-    cotuning,
-)
+from eiplatform.statistics.estimates.timescale import MAX_LAGS, PEAK_MEASURES, SEGMENTS, peak, spectrum, timescale
+from eiplatform.statistics.estimates.tuning import MIN_CLASSES, cotuning
 
 __all__ = [
     "ACTIVITIES",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from eiplatform.errors import choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray
-from eiplatform.statistics.estimates.common import OVER, Estimate, shared, unit
+from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.population import Population
 
 __all__ = ["balance", "correlation"]
@@ -44,9 +44,8 @@ def correlation(population: Population, over: str, pairs: str) -> Estimate:
             unit(population, pair.n_neurons, values), population.neuron, f"{_CONSTANT} over samples", "1", attrs
         )
 
-    exc, inh = (population.array(name) for name in needs)
-    population.require_time("the E-I correlation", exc.shape[1])
-    per_sample = shared(population, "correlations over time", lambda: base.correlations_over_time(exc, inh))[pairs]
+    population.require_time("the E-I correlation", population.data.sizes["time"])
+    per_sample = population.table(base.correlations_over_time, *needs)[base.PAIRS.index(pairs)]
 
     def averaged(weights: FloatArray) -> FloatArray:
         return base.weighted_nanmean(weights, per_sample)

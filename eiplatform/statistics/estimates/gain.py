@@ -8,7 +8,7 @@ from eiplatform.errors import choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.estimates.common import Estimate, unit
-from eiplatform.statistics.population import Population
+from eiplatform.statistics.population import Population, time_variance
 
 __all__ = ["GAIN_MEASURES", "gain"]
 
@@ -27,13 +27,13 @@ def gain(population: Population, measure: str) -> Estimate:
             return base.weighted_mean(weights, mean)
 
     else:
-        centre = mean.mean(axis=0)
-        # Sample by sample, so that nothing as large as the signal is made.
-        square = np.stack([((values - centre) ** 2).mean(axis=0) for values in population.array("gain")])
+        centre = base.weighted_mean(np.ones((1, population.n_samples)), mean)[0]
+        within = population.table(time_variance, "gain")
 
         def values(weights: FloatArray) -> FloatArray:
-            average = base.weighted_mean(weights, mean)
-            variance = base.weighted_mean(weights, square) - (average - centre) ** 2
+            w = weights / weights.sum(axis=1, keepdims=True)
+            average, square = base.weighted_sums(w, lambda m, v: (m, v + (m - centre) ** 2), mean, within)
+            variance = square - (average - centre) ** 2
             sd = np.sqrt(np.maximum(variance, 0.0))
             cv: FloatArray = np.divide(sd, average, out=np.full_like(sd, np.nan), where=average > 0)
             return cv

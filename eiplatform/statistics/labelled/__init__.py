@@ -5,58 +5,17 @@ many neurons count (``n``), how many were excluded and by which rule, the estima
 (``over``) and the paper.  A statistic of the whole population has no dimension.
 """
 
-from eiplatform.statistics.labelled.activity import (
-    dead_fraction,
-    rate_distribution,
-    saturated_fraction,
-    sparseness,
-)
-from eiplatform.statistics.labelled.balance import (
-    balance_index,
-    ei_correlation,
-    ei_ratio,
-)
-from eiplatform.statistics.labelled.common import (
-    per_neuron,
-)
-from eiplatform.statistics.labelled.dimension import (
-    participation_ratio,
-)
-from eiplatform.statistics.labelled.gain import (
-    gain,
-    gain_distribution,
-)
-from eiplatform.statistics.labelled.gain_curve import (
-    gain_normalisation,
-    gain_slope,
-    inhibition_split,
-    naka_rushton,
-)
-from eiplatform.statistics.labelled.lag import (
-    ei_correlogram,
-    ei_lag,
-)
-from eiplatform.statistics.labelled.membrane import (
-    driven_above_threshold,
-    fluctuation_index,
-)
-from eiplatform.statistics.labelled.spikes import (
-    cv2,
-    cv_isi,
-    fano_factor,
-    lv,
-    lvr,
-    rate,
-)
-from eiplatform.statistics.labelled.stability import (
-    paradoxical_index,
-    perturbation_response,
-)
-from eiplatform.statistics.labelled.synchrony import (
-    chi,
-    count_correlation,
-    synchrony,
-)
+from eiplatform.statistics.labelled.activity import dead_fraction, rate_distribution, saturated_fraction, sparseness
+from eiplatform.statistics.labelled.balance import balance_index, ei_correlation, ei_ratio
+from eiplatform.statistics.labelled.common import per_neuron
+from eiplatform.statistics.labelled.dimension import participation_ratio
+from eiplatform.statistics.labelled.gain import gain, gain_distribution
+from eiplatform.statistics.labelled.gain_curve import gain_normalisation, gain_slope, inhibition_split, naka_rushton
+from eiplatform.statistics.labelled.lag import ei_correlogram, ei_lag
+from eiplatform.statistics.labelled.membrane import driven_above_threshold, fluctuation_index
+from eiplatform.statistics.labelled.spikes import cv2, cv_isi, fano_factor, lv, lvr, rate
+from eiplatform.statistics.labelled.stability import paradoxical_index, perturbation_response
+from eiplatform.statistics.labelled.synchrony import chi, count_correlation, synchrony
 from eiplatform.statistics.labelled.tightness import (
     ei_correlation_windows,
     ei_ratio_distribution,
@@ -64,13 +23,8 @@ from eiplatform.statistics.labelled.tightness import (
     mean_to_fluctuation,
     residual_variance,
 )
-from eiplatform.statistics.labelled.timescale import (
-    power_spectrum,
-    timescale,
-)
-from eiplatform.statistics.labelled.tuning import (
-    ei_cotuning,
-)
+from eiplatform.statistics.labelled.timescale import power_spectrum, timescale
+from eiplatform.statistics.labelled.tuning import ei_cotuning
 
 __all__ = [
     "balance_index",

@@ -1,0 +1,1 @@
+"""Feedback networks and their equilibria: implicit differentiation, ternary spikes, and through time."""

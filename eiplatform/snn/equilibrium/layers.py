@@ -1,0 +1,254 @@
+"""Layers in the loop of a feedback network: signed weights, one step at a time.
+
+Recorded are, with the scale of batch normalisation folded into the feed-forward weight,
+
+    current_exc = current_exc_external + current_exc_recurrent      (positive weights)
+    current_inh = current_inh_external + current_inh_recurrent      (negative weights)
+    drive       = current_exc - current_inh + bias + norm_shift
+
+``external`` is what comes from the layer below (or the input), ``recurrent`` what is fed back; a
+layer that nothing is fed back to has the whole alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from eiplatform.errors import UnknownNameError
+from eiplatform.snn.circuit import PathwayScale
+from eiplatform.snn.description import PopulationInfo, Route
+from eiplatform.snn.equilibrium.neuron import advance
+from eiplatform.snn.equilibrium.norm import FeedbackWeight
+from eiplatform.snn.layers import Circuit
+from eiplatform.snn.neuron import LIF, Membrane
+from eiplatform.snn.signed import BatchNorm
+from eiplatform.snn.transform import Transform
+
+__all__ = ["Edge", "FeedbackLayer", "LoopLayer"]
+
+_OWN = ("current_exc", "current_inh", "current_net", "drive", "voltage", "spikes")
+_PARTS = ("current_exc_external", "current_inh_external", "current_exc_recurrent", "current_inh_recurrent")
+
+_FORWARD = (
+    Route("input->E", "input", "E", "+", "additive", "input_exc"),
+    Route("input->E subtractive", "input", "E", "-", "subtractive", "subtractive"),
+)
+_BACK = (
+    Route("recurrent->E", "recurrent", "E", "+", "additive", "recurrent_exc"),
+    Route("recurrent->E subtractive", "recurrent", "E", "-", "subtractive", "recurrent_inh"),
+)
+
+
+class Edge(NamedTuple):
+    """An affine map from presynaptic spikes or rates to currents, as it stands in one run.
+
+    Attributes
+    ----------
+    transform : Transform
+    weight : Tensor
+        Lesions and the scale of normalisation included.
+    shift : Tensor or None
+        Per neuron (channel): bias, or shift of normalisation.
+    mask : Tensor, shape (B, ...), or None
+        Dropout.
+    """
+
+    transform: Transform
+    weight: Tensor
+    shift: Tensor | None
+    mask: Tensor | None
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Currents (B, ...) of `x` (B, ...)."""
+        current = self.transform.apply(self.weight, x[None])[0]
+        if self.shift is not None:
+            current = current + self.transform.per_channel(self.shift)
+        return current if self.mask is None else current * self.mask
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Currents through positive and through negative weights, both >= 0 for `x` >= 0."""
+        both = self.transform.apply_pair(self.weight.clamp(min=0), (-self.weight).clamp(min=0), x[None])[0]
+        exc, inh = both.chunk(2, self.transform.channel_axis)
+        return (exc, inh) if self.mask is None else (exc * self.mask, inh * self.mask)
+
+    def detached(self) -> Edge:
+        """Return the same map without gradients."""
+        shift = None if self.shift is None else self.shift.detach()
+        return Edge(self.transform, self.weight.detach(), shift, self.mask)
+
+
+class LoopLayer(Circuit):
+    """A layer of the loop that sees the layer before it.
+
+    Weights are NaN until :meth:`initialise` or a checkpoint fills them.
+
+    Parameters
+    ----------
+    transform : Transform
+    n : int
+        Neurons (channels).
+    neuron : LIF
+    drop : float
+        What a spike takes from the membrane.
+    batch_norm : bool
+        Normalise the feed-forward current (and have no other bias), or add a bias.
+    """
+
+    spiking = True
+    signals = {"E": _OWN}
+    routes: ClassVar[tuple[Route, ...]] = _FORWARD
+    norm: BatchNorm | None
+    bias: nn.Parameter | None
+
+    def __init__(self, transform: Transform, n: int, neuron: LIF, drop: float, *, batch_norm: bool) -> None:
+        super().__init__(transform, {"E": n})
+        self.neuron, self.drop = neuron, drop
+        self.parts = {"E": slice(0, n)}
+        self.weight = nn.Parameter(torch.full(transform.weight_shape(n), torch.nan))
+        self.norm = BatchNorm(n) if batch_norm else None
+        self.bias = None if batch_norm else nn.Parameter(torch.zeros(n))
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the weights uniformly, every row of norm 1; the bias is 0."""
+        with torch.no_grad():
+            drawn = torch.empty(self.weight.shape, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+            self.weight.copy_(functional.normalize(drawn.flatten(1), dim=1).view_as(drawn))
+            if self.bias is not None:
+                self.bias.zero_()
+
+    def neuron_parameters(self) -> dict[str, Tensor]:
+        """Return the bias, and the shift that normalisation has in evaluation."""
+        if self.norm is None:
+            assert self.bias is not None
+            return {"bias": self.bias, "norm_shift": torch.zeros_like(self.bias)}
+        shift = self.norm.folded()[1].to(self.norm.bias.dtype)
+        return {"bias": torch.zeros_like(shift), "norm_shift": shift}
+
+    def populations(self) -> dict[str, PopulationInfo]:
+        """Return the populations by role; one that resets by another amount than its threshold says so."""
+        attrs: Mapping[str, Any] = MappingProxyType(
+            {} if self.drop == self.neuron.threshold else {"reset_by": self.drop}
+        )
+        return {role: info._replace(attrs=attrs) for role, info in super().populations().items()}
+
+    def edge(self, mask: Tensor | None = None) -> Edge:
+        """Return the feed-forward map with the saved statistics of normalisation."""
+        scale: Tensor | None = None
+        shift: Tensor | None = self.bias
+        if self.norm is not None:
+            scale = self.norm.weight * torch.rsqrt(self.norm.running_var + self.norm.eps)
+            shift = self.norm.bias - scale * self.norm.running_mean
+        return self._edge(scale, shift, mask)
+
+    def batch_edge(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Edge]:
+        """Return the current of `x` (B, ...), and the map with the statistics that normalised it.
+
+        In training these are those of the batch, and the saved ones follow them.
+        """
+        if self.norm is None or not self.training:
+            edge = self.edge(mask)
+            return edge(x), edge
+        sign = torch.where(self.norm.weight.detach() < 0, -1.0, 1.0).to(self.weight)
+        sign = sign.reshape(-1, *(1,) * (self.weight.ndim - 1))  # a lesion cuts what excites after normalisation
+        weight = self.weight if self.lesion is None else self._cut(self.weight * sign) * sign
+        raw = self.transform.apply(weight, x[None])
+        values, scale = self.norm(raw)
+        mean = raw.detach().movedim(self.transform.channel_axis, -1).flatten(0, -2).mean(0)
+        edge = self._edge(scale, self.norm.bias - scale * mean, mask)
+        return values[0] if mask is None else values[0] * mask, edge
+
+    def forward(
+        self, drive: Tensor, state: Membrane | None = None, *, through_time: bool = False
+    ) -> tuple[Membrane, Tensor, tuple[Tensor, Tensor]]:
+        """Advance the neurons by one step; return the state, E spikes (1, B, ...), all spikes and voltages (B, ...)."""
+        before = None if state is None else state.membrane
+        membrane, spikes, voltage = advance(drive, before, self.neuron, self.drop, through_time=through_time)
+        return Membrane(membrane), self.visible(spikes)[None], (spikes, voltage)
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons (channels) of all populations."""
+        return self.n_exc
+
+    def visible(self, spikes: Tensor) -> Tensor:
+        """Return those of the spikes or rates (B, ...) that other layers see."""
+        return spikes
+
+    def _edge(self, scale: Tensor | None, shift: Tensor | None, mask: Tensor | None) -> Edge:
+        weight = self.weight if scale is None else scale.reshape(-1, *(1,) * (self.weight.ndim - 1)) * self.weight
+        return Edge(self.transform, self._cut(weight), shift, mask)
+
+    def _cut(self, weight: Tensor) -> Tensor:
+        """Return the feed-forward weight after lesions."""
+        if self.lesion is None:
+            return weight
+        self._check_lesion(self.lesion)
+        return _scaled(weight, self.lesion.input_exc, self.lesion.subtractive)
+
+    def _check_lesion(self, lesion: PathwayScale) -> None:
+        known = {route.factor for route in self.routes}
+        for name, factor in lesion._asdict().items():
+            if factor is not None and name not in known:
+                raise UnknownNameError(f"this layer has no pathway '{name}'", where="lesion", valid=sorted(known))
+
+
+class FeedbackLayer(LoopLayer):
+    """The first layer of the loop, on which the feedback ends.
+
+    Parameters
+    ----------
+    transform, n, neuron, drop, batch_norm
+        As of :class:`LoopLayer`.
+    back : Transform
+        Geometry of the feedback, from the last layer of the loop.
+    limit : float or None
+        Of the feedback weight's spectral norm.
+    """
+
+    signals = {"E": (*_OWN[:3], *_PARTS, *_OWN[3:])}
+    routes: ClassVar[tuple[Route, ...]] = (*_FORWARD, *_BACK)
+
+    def __init__(
+        self,
+        transform: Transform,
+        n: int,
+        neuron: LIF,
+        drop: float,
+        *,
+        batch_norm: bool,
+        back: Transform,
+        limit: float | None,
+    ) -> None:
+        super().__init__(transform, n, neuron, drop, batch_norm=batch_norm)
+        self.feedback = FeedbackWeight(back, n, limit)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw both weights."""
+        super().initialise(generator)
+        self.feedback.initialise(generator)
+
+    def back_edge(self, mask: Tensor | None = None) -> Edge:
+        """Return the feedback map."""
+        weight = self.feedback()
+        if self.lesion is not None:
+            self._check_lesion(self.lesion)
+            weight = _scaled(weight, self.lesion.recurrent_exc, self.lesion.recurrent_inh)
+        return Edge(self.feedback.transform, weight, None, mask)
+
+
+def _scaled(weight: Tensor, exc: Any, inh: Any) -> Tensor:
+    """Scale the positive and the negative part of a weight, by a number or per row."""
+    if exc is None and inh is None:
+        return weight
+    parts = []
+    for part, factor in ((weight.clamp(min=0), exc), ((-weight).clamp(min=0), inh)):
+        if isinstance(factor, Tensor) and factor.ndim:
+            factor = factor.to(weight).reshape(-1, *(1,) * (weight.ndim - 1))
+        parts.append(part if factor is None else part * factor)
+    return parts[0] - parts[1]
