@@ -24,8 +24,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from eiplatform.errors import UnknownNameError, choose
+from eiplatform.errors import EIPlatformError, UnknownNameError, choose
 from eiplatform.snn.fused import ei_spikes, replace_zeros
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, Membrane
 from eiplatform.snn.stepwise import StepwiseNeuron, stepwise_ei_spikes
 from eiplatform.snn.transform import Transform
@@ -176,6 +177,7 @@ def ei_layer(
     select: Mapping[str, Tensor] | None = None,
     stepwise: StepwiseNeuron | None = None,
     floor: float = 0.0,
+    moments: Moments | None = None,
 ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
     """Run one hidden E-I layer.
 
@@ -201,6 +203,8 @@ def ei_layer(
         Fires in place of `neuron`, whose constants are its own.
     floor : float
         Constant part of the divisive inhibition, with `stepwise` only.
+    moments : Moments, optional
+        The signals of all neurons are added to it; only without gradients and without `stepwise`.
 
     Returns
     -------
@@ -229,6 +233,8 @@ def ei_layer(
     check_record(record, _LAYER_RECORD if fires else _RATE_RECORD)
     if steps is not None:
         x = x[None]
+    if stepwise is not None and moments is not None:
+        raise EIPlatformError("neurons that run step by step form no moments", where="moments", valid="none")
     cut = _without_feedback(lesion)
     currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
     assert currents.weight_div is not None
@@ -253,6 +259,7 @@ def ei_layer(
             straight_through=prop.straight_through,
             keep=keep,
             select=chosen,
+            moments=moments,
         )
     else:
         fused = stepwise_ei_spikes(

@@ -26,6 +26,7 @@ from eiplatform.snn.circuit import (
     scale_gradient,
 )
 from eiplatform.snn.layers import EILayer, EIReadout
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import Membrane
 from eiplatform.snn.rate import RateNeuron
 from eiplatform.snn.transform import Transform
@@ -98,6 +99,7 @@ class DANNLayer(EILayer):
         steps: int | None = None,
         record: frozenset[str] = NOTHING,
         select: Mapping[str, Tensor] | None = None,
+        moments: Moments | None = None,
     ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
         """Return a state without meaning, the rates (T, B, ...) and the recorded signals."""
         inh_in: Tensor = self.weight_inh_in
@@ -116,6 +118,7 @@ class DANNLayer(EILayer):
             prop=self.prop._replace(stabilise=False),
             lesion=self.lesion,
             select=select,
+            moments=moments,
             stepwise=self.stepwise,
             floor=FLOOR,
         )

@@ -24,6 +24,7 @@ from eiplatform.snn.circuit import (
     ei_readout,
 )
 from eiplatform.snn.description import PopulationInfo, Route
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
 from eiplatform.snn.stepwise import StepwiseNeuron
 from eiplatform.snn.transform import Conv2d, Linear, Transform
@@ -226,6 +227,7 @@ class EILayer(EICircuit):
         steps: int | None = None,
         record: frozenset[str] = NOTHING,
         select: Mapping[str, Tensor] | None = None,
+        moments: Moments | None = None,
     ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
         """Return the state, the spikes (T, B, ...) and the recorded signals; see :func:`ei_layer`."""
         parameters = EIParameters(
@@ -243,6 +245,7 @@ class EILayer(EICircuit):
             lesion=self.lesion,
             select=select,
             stepwise=self.stepwise,
+            moments=moments,
         )
 
 

@@ -14,6 +14,7 @@ from eiplatform.snn.circuit import FULL_PROP, NOTHING, EIProp, take
 from eiplatform.snn.dann import DANNLayer, DANNReadout
 from eiplatform.snn.description import Pathway, PopulationInfo
 from eiplatform.snn.layers import Circuit, EILayer, EIReadout, n_inhibitory
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
 from eiplatform.snn.rate import RateNeuron
 from eiplatform.snn.signed import SignedLayer, SignedReadout
@@ -206,6 +207,7 @@ class Network(nn.Module):
         state: Mapping[str, Membrane] | None = None,
         keep: Callable[[str, str, Tensor], Tensor] | None = None,
         select: Mapping[str, Tensor] | None = None,
+        moments: Mapping[str, Moments] | None = None,
     ) -> Output:
         """Run the network from rest, or from `state`.
 
@@ -227,6 +229,9 @@ class Network(nn.Module):
         select : mapping of str to Tensor of int, optional
             Neurons (indices) of a population whose signals are wanted, then of shape (T, B, k);
             without gradients only.
+        moments : mapping of str to Moments, optional
+            By hidden E-I layer: what the signals of all its neurons are added to, formed while
+            they are in the cache; without gradients only.
 
         Returns
         -------
@@ -246,6 +251,7 @@ class Network(nn.Module):
         carried = dict(state or {})
         for name in carried:
             choose(name, self._inputs, "layer", where="state")
+        summed = self._check_moments(moments)
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
         final: dict[str, Membrane] = {}
         layers = self.circuits()
@@ -256,7 +262,12 @@ class Network(nn.Module):
             chosen = {role: (select or {})[f"{name}/{role}"] for role in "EI" if f"{name}/{role}" in (select or {})}
             if isinstance(layer, EILayer):  # leaves what is not selected in the cache
                 final[name], result, recorded = layer(
-                    values, carried.get(name), steps=steps, record=asked, select=chosen
+                    values,
+                    carried.get(name),
+                    steps=steps,
+                    record=asked,
+                    select=chosen,
+                    moments=summed.get(name),
                 )
             elif layer.spiking:
                 final[name], result, recorded = layer(values, carried.get(name), steps=steps, record=asked)
@@ -306,6 +317,13 @@ class Network(nn.Module):
                 target = f"{name}/{route.target}"
                 found.append(Pathway(name, route.name, source, target, route.sign, route.mode, route.factor))
         return tuple(found)
+
+    def _check_moments(self, moments: Mapping[str, Moments] | None) -> dict[str, Moments]:
+        """Return the moments to form by layer; only fused layers form them."""
+        fused = [name for name, layer in self.circuits().items() if isinstance(layer, EILayer) and not layer.stepwise]
+        return {
+            choose(name, fused, "layer that forms moments", where="moments"): m for name, m in (moments or {}).items()
+        }
 
     def convergence(self) -> dict[str, float]:
         """Return what training says of equilibria since the last call; nothing where there are none."""

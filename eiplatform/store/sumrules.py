@@ -157,7 +157,7 @@ def _voltage(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     if "self_feedback" in data.attrs:
         drive = drive * _values(data, "feedback")
     before, fired = voltage[:, :-1], spikes[:, :-1]
-    drop = float(data.attrs.get("reset_by", threshold))  # of neurons that rest below 0
+    drop = data.attrs.get("reset_by", threshold)  # of neurons that rest below 0
     after_reset = before - drop * fired if data.attrs["reset"] == "soft" else before * (1 - fired)
     expected = drive.copy()
     expected[:, 1:] += decay * after_reset

@@ -274,7 +274,8 @@ class _Run:
         lines = [(line["epoch"], line["rates"]) for line in self.metrics] + [(epoch, found.rates)]
         most = self.network.max_spikes
         history = [(when, {name: rate / most for name, rate in rates.items()}) for when, rates in lines]
-        reached = self.network.convergence()
+        reached = self.network.convergence()  # of this process's part of the batches
+        unreached = self.world.on_first(lambda: check_convergence(reached)) or []
         self.metrics.append(
             {
                 "epoch": epoch,
@@ -285,7 +286,7 @@ class _Run:
                 "learning_rate": self.optimiser.param_groups[0]["lr"] if trained else None,
                 "rates": found.rates,
                 "silent": found.silent,
-                "warnings": check_rates(history) + check_convergence(reached),
+                "warnings": check_rates(history) + unreached,
                 "seconds": time.perf_counter() - start,
             }
             | ({"convergence": reached} if reached else {})

@@ -372,3 +372,19 @@ def test_maps_that_do_not_meet_are_refused() -> None:
         build_network(config("network.feedback.layers=3C3-4C3s(F3C3u)"), (1, 7, 7), 10)
     with pytest.raises(ConfigError, match="channels"):
         build_network(config("network.feedback.layers=3C3(F3C3)"), (8,), 10)
+
+
+@pytest.mark.parametrize("gradient", ["ide", "spide", "bptt"])
+def test_under_autocast_only_currents_lose_precision(gradient: str) -> None:
+    chosen = config(f"network.feedback.gradient={gradient}", "network.feedback.dropout=0.0")
+    network, x = made(chosen)
+    network.float()
+    found = []
+    for reduced in (False, True):
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+            output = network.run(x.float(), record={"fc1/E": frozenset({"voltage"})})
+        assert output.signals["fc1/E"]["voltage"].dtype == torch.float32
+        output.logits.float().square().sum().backward()
+        found.append(torch.cat([parameter.grad.flatten() for parameter in network.parameters()]))
+    assert 0 < float((found[0] - found[1]).norm() / found[0].norm()) < 0.2

@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor
 
-from eiplatform.snn.neuron import LIF
+from eiplatform.snn.neuron import LIF, real_type
 
 __all__ = ["advance", "feedback_tau", "rate_weights"]
 
@@ -77,6 +77,7 @@ def advance(
     >>> spikes.tolist(), membrane.tolist()
     ([0.0, 1.0], [1.5, 0.5])
     """
+    drive = drive.to(real_type(drive))  # under autocast, currents alone are of less precision
     voltage = drive if membrane is None else torch.add(drive, membrane, alpha=neuron.decay)
     if not through_time:
         spikes = (voltage >= neuron.threshold).to(voltage.dtype)
