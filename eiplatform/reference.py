@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
+from scipy import signal, stats
 
 from eiplatform.errors import TooShortError, choose
 from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
-from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv, population_spectrum
+from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv
 from eiplatform.store.references import read_reference, reference_file
 
 __all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
@@ -105,7 +105,7 @@ def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
         "rate_bin": ("rate_bin", _RATE_EDGES[:-1], {"units": "Hz", "long_name": "lower edge"}),
         "cv_bin": ("cv_bin", _CV_EDGES[:-1], {"long_name": "lower edge"}),
         "lag": ("lag", _LAGS, {"units": "ms"}),
-        "frequency": ("frequency", np.fft.rfftfreq(_SEGMENT, 1e-3)[1:], {"units": "Hz"}),
+        "frequency": ("frequency", np.fft.rfftfreq(_SEGMENT, 1e-3), {"units": "Hz"}),
     }
     dims = {"rates": "rate_bin", "cvs": "cv_bin", "ei_correlation": "lag", "spectrum": "frequency"}
     variables = {
@@ -133,8 +133,8 @@ def _population(data: xr.Dataset) -> dict[str, Any]:
     subset = SpikeTrains.from_events(
         time[kept], neuron[kept], np.zeros(kept.sum(), int), n_neurons=some, n_samples=1, duration=duration, units="ms"
     )
-    activity = trains.population_counts(1.0)
-    _, power = population_spectrum(activity, 1e3, _SEGMENT)
+    activity = trains.population_counts(1.0)[0]
+    _, power = signal.welch(activity, fs=1e3, nperseg=min(_SEGMENT, len(activity)), detrend="constant")
     row: dict[str, Any] = {
         "n_neurons": n,
         "rate": rates.mean(),
@@ -146,7 +146,7 @@ def _population(data: xr.Dataset) -> dict[str, Any]:
         "rates": np.histogram(rates, _RATE_EDGES)[0] / n,
         "cvs": np.histogram(cvs[np.isfinite(cvs)], _CV_EDGES)[0] / max(np.isfinite(cvs).sum(), 1),
         # A Poisson process of rate r has the one-sided density 2 r at all frequencies.
-        "spectrum": power[0] / max(2 * activity.mean() * 1e-3, 1e-30),
+        "spectrum": power / max(2 * activity.mean() * 1e-3, 1e-30),
     }
     if "current_exc" in data:
         row |= _currents(data)

@@ -91,6 +91,23 @@ class TrainBlocks:
             self._windows[window] = self._joined("window_sums", window)
         return self._windows[window]
 
+    def binned(self, window: float, neurons: npt.NDArray[np.int64]) -> FloatArray:
+        """Return counts of some neurons in windows, as ``SpikeTrains.binned``."""
+        return self._table(partial(self._binned, window, neurons), "spikes").transpose(1, 0, 2)
+
+    def population_counts(self, window: float) -> FloatArray:
+        """Return counts of all neurons together in windows, as ``SpikeTrains.population_counts``."""
+        return self._table(partial(self._population_counts, window), "spikes")
+
+    def _trains(self, spikes: npt.NDArray[Any]) -> SpikeTrains:
+        return SpikeTrains.from_dense(np.asarray(spikes), dt=self._dt, units=self.units)
+
+    def _binned(self, window: float, neurons: npt.NDArray[np.int64], spikes: npt.NDArray[Any]) -> FloatArray:
+        return self._trains(spikes).binned(window, neurons).transpose(1, 0, 2)
+
+    def _population_counts(self, window: float, spikes: npt.NDArray[Any]) -> FloatArray:
+        return self._trains(spikes).population_counts(window)
+
     def _joined(self, name: str, *arguments: float) -> Any:
         """Join a tuple of tables (..., sample, neuron); what is no table is the same in all blocks."""
         tables = self._table(partial(self._stacked, name, *arguments), "spikes")
@@ -107,7 +124,7 @@ class TrainBlocks:
 
     def _stacked(self, name: str, *arguments: float | npt.NDArray[Any]) -> FloatArray:
         *options, spikes = arguments
-        sums = getattr(SpikeTrains.from_dense(np.asarray(spikes), dt=self._dt, units=self.units), name)
+        sums = getattr(self._trains(np.asarray(spikes)), name)
         self._last = sums(*options) if options else sums
         shape = (-1, np.shape(spikes)[0], self.n_neurons)
         return np.concatenate([np.reshape(item, shape) for item in self._last if np.ndim(item) > 1])

@@ -9,6 +9,7 @@ import eiplatform.statistics as ei
 from eiplatform.errors import StatisticError, TooShortError, UnknownNameError
 from eiplatform.statistics import base
 from eiplatform.statistics.base.synchrony import SharedSums
+from eiplatform.statistics.trains import TrainBlocks
 from eiplatform.store.schema import population_dataset
 
 
@@ -55,6 +56,21 @@ def test_sums_of_events_and_of_dense_counts_agree():
         np.testing.assert_allclose(getattr(events, name), getattr(counts, name), rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(trains(spikes).binned(3.0, np.array([1, 5])), dense[:, :, [1, 5]])
     np.testing.assert_array_equal(trains(spikes).population_counts(3.0), dense.sum(axis=2))
+
+
+def test_counts_of_spikes_read_in_blocks_are_those_of_the_whole():
+    spikes = np.random.default_rng(1).poisson(0.4, size=(5, 61, 7))
+
+    def table(function, name):
+        return np.concatenate([function(spikes[:2]), function(spikes[2:])], axis=-2)
+
+    blocks = TrainBlocks(table, lambda name: spikes, 5, 7, 61, 1.0, "step")
+    np.testing.assert_array_equal(blocks.population_counts(3.0), trains(spikes).population_counts(3.0))
+    chosen = np.array([0, 2, 6])
+    np.testing.assert_array_equal(blocks.binned(3.0, chosen), trains(spikes).binned(3.0, chosen))
+    for name in ("mean", "variance", "shared"):
+        ours, whole = (getattr(SharedSums.from_trains(each, 3.0), name) for each in (blocks, trains(spikes)))
+        np.testing.assert_allclose(ours, whole, rtol=1e-12, atol=1e-12)
 
 
 def test_influence_of_a_neuron_is_the_derivative_of_the_value():

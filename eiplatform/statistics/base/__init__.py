@@ -30,12 +30,13 @@ from eiplatform.statistics.base.curves import RectifiedFit, regress
 from eiplatform.statistics.base.dimension import participation_ratio
 from eiplatform.statistics.base.gain import describe
 from eiplatform.statistics.base.intervals import METHODS, combine_seeds, interval_of, resample_counts
+from eiplatform.statistics.base.irregularity import cv2, cv_isi, fano_factor, lv, lvr, rate
 from eiplatform.statistics.base.membrane import FreeMembrane, fluctuation_index, free_membrane
 from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean, weighted_sums
 from eiplatform.statistics.base.naka_rushton import NakaRushton, fit_naka_rushton
 from eiplatform.statistics.base.normalisation import fit_normalisation, log_slope
 from eiplatform.statistics.base.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
-from eiplatform.statistics.base.spikes import SpikeTrains, cv2, cv_isi, fano_factor, lv, lvr, rate
+from eiplatform.statistics.base.spikes import SpikeTrains
 from eiplatform.statistics.base.synchrony import SharedSums, chi, count_synchrony, pair_correlations, partner_mean
 from eiplatform.statistics.base.timescale import (
     LagSums,

@@ -69,7 +69,7 @@ class SharedSums:
     def pairs(self, weights: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Mean, variance, and mean covariance with the other neurons, each of shape (draw, neuron)."""
         mean, variance, shared = (weighted_mean(weights, part) for part in (self.mean, self.variance, self.shared))
-        return mean, variance, (shared - variance) / (variance.shape[1] - 1)
+        return mean, variance, (shared - variance) / max(variance.shape[1] - 1, 1)
 
 
 def _mean(values: FloatArray) -> FloatArray:
@@ -174,6 +174,8 @@ def partner_mean(correlations: FloatArray, n_neurons: int) -> FloatArray:
     for index in np.triu_indices(n_neurons, 1):
         member[np.arange(correlations.shape[1]), index] = 1.0
     defined = np.isfinite(correlations)
+    if defined.all():
+        return (correlations @ member) / (n_neurons - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean: FloatArray = (np.where(defined, correlations, 0.0) @ member) / (defined.astype(np.float64) @ member)
     return mean

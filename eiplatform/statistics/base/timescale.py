@@ -58,10 +58,13 @@ class LagSums:
             np.cumsum(deviation, axis=0, out=total[1:])
             row = np.zeros((3, mean.size))
             row[0] = np.einsum("tn,tn->n", deviation, deviation) / n_times
+            base = deviation[:start]
             # total[t + 1] is the sum up to and with time t.
-            for lag in (1, 2):
-                ahead = total[lag + max_lag : lag + max_lag + start] - total[lag : lag + start]
-                row[lag] = np.einsum("tn,tn->n", deviation[:start], ahead) / start
+            ahead = total[1 + max_lag : 1 + max_lag + start] - total[1 : 1 + start]
+            row[1] = np.einsum("tn,tn->n", base, ahead) / start
+            # From lags 1 .. K to 2 .. K + 1.
+            first, last = (np.einsum("tn,tn->n", base, deviation[k : k + start]) for k in (1, max_lag + 1))
+            row[2] = row[1] + (last - first) / start
             row[:, row[0] <= (RELATIVE_TOLERANCE * mean) ** 2] = 0.0
             rows.append(row)
         zero, first, second = np.stack(rows, axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from eiplatform.statistics import estimates
@@ -23,6 +24,9 @@ _SHAPES = {
     "log_skewness": ("skewness of log rates over active neurons", "Roxin et al. 2011, J Neurosci 31:16217"),
 }
 
+_SHARE, _POSITIVE = (0.0, 1.0), (0.0, math.inf)
+_LIMITS = {"cv": _POSITIVE, "gini": _SHARE, "log_sd": _POSITIVE, "log_skewness": (-math.inf, math.inf)}
+
 LISTED = [
     *(
         Statistic(
@@ -36,6 +40,7 @@ LISTED = [
             reference=reference,
             estimate=partial(estimates.rate_shape, measure=measure),
             level="population",
+            bounds=_LIMITS[measure],
         )
         for measure, (label, reference) in _SHAPES.items()
     ),
@@ -49,6 +54,7 @@ LISTED = [
         comparable_reason=_SILENCE,
         reference="share of neurons without a spike in the whole recording",
         estimate=estimates.dead,
+        bounds=_SHARE,
     ),
     Statistic(
         key="saturated_fraction",
@@ -60,6 +66,7 @@ LISTED = [
         comparable_reason=_SILENCE,
         reference="share of neurons at 90 % of the highest possible rate",
         estimate=partial(estimates.saturated, share=estimates.SATURATED_SHARE, maximum=None),
+        bounds=_SHARE,
     ),
     Statistic(
         key="sparseness_lifetime",
@@ -71,6 +78,7 @@ LISTED = [
         comparable_reason=OVER_SAMPLES,
         reference="Vinje & Gallant 2000, Science 287:1273; Treves & Rolls 1991, Network 2:371",
         estimate=partial(estimates.sparseness, kind="lifetime"),
+        bounds=_SHARE,
     ),
     Statistic(
         key="sparseness_population",
@@ -82,6 +90,7 @@ LISTED = [
         comparable_reason=_SAMPLE_NOISE,
         reference="Treves & Rolls 1991, Network 2:371; Willmore & Tolhurst 2001, Network 12:255",
         estimate=partial(estimates.sparseness, kind="population"),
+        bounds=_SHARE,
         level="population",
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from eiplatform.statistics import estimates
@@ -24,6 +25,7 @@ LISTED = [
         comparable_reason=_WINDOWS.format("10 steps", "50 ms"),
         reference="Cohen & Kohn 2011, Nat Neurosci 14:811; Renart et al. 2010, Science 327:587",
         estimate=partial(estimates.count_correlation, over="time", n_neurons=_FIXED, window=None),
+        bounds=(-1.0, 1.0),
     ),
     Statistic(
         key="count_correlation_samples",
@@ -35,6 +37,7 @@ LISTED = [
         comparable_reason=OVER_SAMPLES,
         reference="Cohen & Kohn 2011, Nat Neurosci 14:811",
         estimate=partial(estimates.count_correlation, over="sample", n_neurons=_FIXED, window=None),
+        bounds=(-1.0, 1.0),
     ),
     Statistic(
         key="chi_voltage",
@@ -46,6 +49,7 @@ LISTED = [
         comparable_reason=OVER_TIME,
         reference=_GOLOMB,
         estimate=partial(estimates.chi, signal="voltage", n_neurons=_FIXED, window=None),
+        bounds=(0.0, 1.0),
         level="population",
     ),
     Statistic(
@@ -58,6 +62,7 @@ LISTED = [
         comparable_reason=_WINDOWS.format("1 step", "3 ms"),
         reference=_GOLOMB,
         estimate=partial(estimates.chi, signal="spikes", n_neurons=_FIXED, window=None),
+        bounds=(0.0, 1.0),
         level="population",
     ),
     Statistic(
@@ -70,6 +75,7 @@ LISTED = [
         comparable_reason=_WINDOWS.format("1 step", "3 ms"),
         reference="Potjans & Diesmann 2014, Cereb Cortex 24:785",
         estimate=partial(estimates.synchrony, n_neurons=_FIXED, window=None),
+        bounds=(0.0, math.inf),
         level="population",
     ),
 ]

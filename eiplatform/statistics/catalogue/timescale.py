@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 from eiplatform.statistics import estimates
@@ -23,6 +24,7 @@ LISTED = [
         comparable_reason=_STEPS,
         reference="Sokal 1997, in Functional Integration, 131; Marriott & Pope 1954, Biometrika 41:390",
         estimate=partial(estimates.timescale, signal="voltage", max_lag=None, window=None),
+        bounds=(0.0, math.inf),
         dimensionless=False,
         by_time=_TIME,
     ),
@@ -36,6 +38,7 @@ LISTED = [
         comparable_reason=_STEPS,
         reference="Murray et al. 2014, Nat Neurosci 17:1661",
         estimate=partial(estimates.timescale, signal="spikes", max_lag=None, window=None),
+        bounds=(0.0, math.inf),
         dimensionless=False,
         level="population",
         by_time=_TIME,
@@ -50,6 +53,7 @@ LISTED = [
         comparable_reason=_STEPS,
         reference="Welch 1967, IEEE Trans Audio 15:70",
         estimate=partial(estimates.peak, measure="frequency"),
+        bounds=(0.0, math.inf),
         dimensionless=False,
         level="population",
         by_time={"step": "1/step", "ms": "Hz"},
@@ -64,6 +68,7 @@ LISTED = [
         comparable_reason="grows with the number of neurons and with the length of a segment, which differ",
         reference="Welch 1967, IEEE Trans Audio 15:70",
         estimate=partial(estimates.peak, measure="height"),
+        bounds=(0.0, math.inf),
         level="population",
     ),
 ]

@@ -67,6 +67,12 @@ def some_neurons(n_all: int, n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.sort(np.random.default_rng(0).choice(n_all, n, replace=False))
 
 
+def _shared_sums(values: np.ndarray[Any, Any]) -> FloatArray:
+    """Mean, variance and shared covariance of some samples, shape (3, sample, neuron)."""
+    sums = SharedSums.from_signal(values)
+    return np.stack([sums.mean, sums.variance, sums.shared])
+
+
 def chi(population: Population, signal: str, n_neurons: int, window: float | None) -> Estimate:
     """Golomb & Rinzel's chi of a signal, or of spike counts."""
     name = f"chi of {choose(signal, SIGNALS, 'signal')}"
@@ -82,10 +88,9 @@ def chi(population: Population, signal: str, n_neurons: int, window: float | Non
         if window is not None:
             raise StatisticError("only spikes are counted in windows", valid="window=None, or signal='spikes'")
         enough_neurons(population, name, n_neurons, len(population.neuron))
-        array = population.array(signal)
-        population.require_time(name, array.shape[1])
+        population.require_time(name, population.data.sizes["time"])
         attrs["interval"] = f"{population.dt:g} {population.units}"
-        sums, neuron = SharedSums.from_signal(array), population.neuron
+        sums, neuron = SharedSums(*population.table(_shared_sums, signal)), population.neuron
 
     def values(weights: FloatArray) -> FloatArray:
         return base.chi(weights, sums, n_neurons)

@@ -58,7 +58,7 @@ def timescale(population: Population, signal: str, max_lag: float | None, window
     if signal == "spikes":
         attrs["window"] = f"{width:g} {population.units}"
         return _of_spikes(population, width, lags, attrs)
-    sums = LagSums.from_signal(population.array(signal), lags)
+    sums = LagSums.from_signal((sample for (block,) in population.blocks(signal) for sample in block), lags)
     time = base.integrated_time(np.ones((1, population.n_samples)), sums)[0] * width
     # Decided once, so that draws near the limit do not lose their longest times.
     kept = (time > 0) & (time <= longest / _LONGEST)
@@ -74,7 +74,7 @@ def _of_spikes(population: Population, width: float, lags: int, attrs: dict[str,
     trains = population.trains
     chosen = some_neurons(trains.n_neurons, _NEURONS)
     if "spikes" in population.data and width == population.dt:
-        samples: Iterable[Any] = (counts[:, chosen] for counts in population.array("spikes"))
+        samples: Iterable[Any] = (sample[:, chosen] for (block,) in population.blocks("spikes") for sample in block)
     else:
         samples = trains.binned(width, chosen)
     sums = LagSums.from_signal(samples, lags)
