@@ -57,7 +57,7 @@ def skewed(rng: np.random.Generator) -> Units:
 
 
 def crossed(rng: np.random.Generator) -> Units:
-    return [unit(1 + 0.5 * rng.normal(size=(60, 1)) + 0.5 * rng.normal(size=(1, 40)) + rng.normal(size=(60, 40)))]
+    return [unit(1 + 0.5 * rng.normal(size=(120, 1)) + 0.5 * rng.normal(size=(1, 80)) + rng.normal(size=(120, 80)))]
 
 
 def misses(make: Callable[[np.random.Generator], Units], truth: float, method: str) -> tuple[float, float]:
@@ -65,7 +65,9 @@ def misses(make: Callable[[np.random.Generator], Units], truth: float, method: s
     below = above = 0
     for repeat in range(REPEATS):
         units = make(np.random.default_rng(repeat))
-        found = base.hierarchical_bootstrap(units, n_bootstrap=800 if method == "bca" else 200, seed=repeat, method=method)
+        found = base.hierarchical_bootstrap(
+            units, n_bootstrap=800 if method == "bca" else 200, seed=repeat, method=method
+        )
         below += truth < found.low
         above += truth > found.high
     return below / REPEATS, above / REPEATS
