@@ -25,7 +25,7 @@ MIN_SAMPLES = 30
 MIN_INTERVALS = 50
 """Fewest recorded intervals per sample for a statistic over time."""
 
-KEPT_BYTES = 2**26
+KEPT_BYTES = 2**25
 """A signal of at most this size is kept when it was read."""
 
 _DIMS = ("sample", "time", "neuron")
@@ -250,7 +250,7 @@ class Population:
         """Spikes: all neurons from events, else the recorded ones from the count array."""
         if "spikes" in self.data:
             dense = self.data["spikes"]
-            if dense.nbytes > KEPT_BYTES // 8:  # as events with time, neuron and sample they take more
+            if dense.nbytes > KEPT_BYTES // 4:  # as events with time, neuron and sample they take more
                 sizes = (self.n_samples, dense.sizes["neuron"], dense.sizes["time"])
                 # It has all that the kernels read.
                 return cast(SpikeTrains, TrainBlocks(self.table, self.array, *sizes, self.dt, self.units))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,6 +177,15 @@ def test_a_scheduler_without_distributed_names_the_extra(store: Path, monkeypatc
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(MissingDependencyError, match=r"--scheduler needs distributed.*eiplatform\[cluster\]"):
         summary(store, scheduler="tcp://127.0.0.1:1")
+
+
+def test_what_travels_to_a_worker_is_small_and_complete(store: Path) -> None:
+    data = eiplatform.open(store)["fc1/E"].ds
+    sent = pickle.dumps(data)
+    assert len(sent) < 0.2 * data.nbytes
+    xr.testing.assert_identical(ei.summarise(pickle.loads(sent), n_bootstrap=9), ei.summarise(data, n_bootstrap=9))
+    error = pickle.loads(pickle.dumps(StatisticError("bad", where="here", valid="good")))
+    assert str(error) == str(StatisticError("bad", where="here", valid="good")) and error.exit_code == 2
 
 
 @pytest.mark.filterwarnings("default")  # those of the cluster's own event loop
