@@ -17,7 +17,6 @@ from eiplatform.errors import MissingDependencyError, StatisticError, StoreError
 from eiplatform.statistics import base, population, spread
 from eiplatform.statistics.base import spill
 from eiplatform.statistics.base.spikes import SpikeTrains
-from eiplatform.store import blocks
 from eiplatform.store.schema import population_dataset
 from eiplatform.store.writer import RecordingWriter
 
@@ -54,7 +53,7 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Blocks of a few samples, nothing kept, and tables in files."""
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 5 * 4 * STEPS * NEURONS)
+    monkeypatch.setattr(population, "BLOCK_BYTES", 5 * 4 * STEPS * NEURONS)
     monkeypatch.setattr(population, "KEPT_BYTES", 0)
     monkeypatch.setattr(spill, "SPILL_BYTES", 0)
     monkeypatch.setattr(spill, "ROWS_BYTES", 8 * NEURONS * 11)
@@ -133,7 +132,7 @@ def test_trains_of_blocks_are_those_of_the_whole(tiny: None) -> None:
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Peak of what Python and numpy allocate, for recordings of 2 and 8 MB."""
     monkeypatch.setattr(population, "KEPT_BYTES", 2**16)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 2**18)
+    monkeypatch.setattr(population, "BLOCK_BYTES", 2**18)
     monkeypatch.setattr(spill, "SPILL_BYTES", 2**15)
     monkeypatch.setattr(spill, "ROWS_BYTES", 2**14)
     keys = ["balance_index", "ei_correlation_samples_excess", "ei_correlation_time", "gain_cv", "fano_factor", "lv"]
