@@ -27,7 +27,7 @@ __all__ = ["Interval", "Unit", "bootstrap_statistics", "check_bootstrap", "hiera
 JACKKNIFE_GROUPS = 200
 """Groups of samples that the jackknife of BCa leaves out, at most."""
 
-_CHUNK = 2**21  # elements of one (draw, neuron) or (draw, sample) block: 16 MiB
+_CHUNK = 2**20  # elements of one (draw, neuron) or (draw, sample) block: 8 MiB
 
 
 @dataclass(frozen=True)
