@@ -177,9 +177,17 @@ class Population:
             self._arrays[name] = values
         return values
 
-    def forget_signals(self) -> None:
-        """Let go of the signals that were kept; tables stay."""
+    def forget(self, *, tables: bool = True) -> None:
+        """Let go of the signals that were kept, and of the tables unless they are still needed.
+
+        Spike trains and tables refer to the population and it to them, so that without this their
+        memory stays until Python looks for cycles.
+        """
         self._arrays.clear()
+        if tables:
+            self._tables.clear()
+            for name in ("trains", "currents"):
+                self.__dict__.pop(name, None)
 
     def blocks(self, *names: str) -> Iterator[tuple[npt.NDArray[Any], ...]]:
         """Yield the same samples of some signals, block by block, in the order of the samples.
