@@ -37,11 +37,12 @@ def pack_bits(spikes: Tensor) -> Tensor:
     fired = (spikes != 0).view(torch.uint8)
     n_places = math.prod(spikes.shape[3:])
     if spikes.ndim > 3 and n_places % 8 == 0:
-        rows = fired.movedim(2, -1).flatten(2, -2).unflatten(2, (-1, 8))  # a view where channels are last
+        rows = fired.movedim(2, -1).flatten(2, -2)  # a view where channels are last
+        rows = rows.reshape(*rows.shape[:2], -1, 8, rows.shape[-1])
         return _horner(rows.unbind(3)).transpose(2, 3).flatten(2)
     rows = fired.flatten(2)
     rows = functional.pad(rows, (0, -rows.shape[2] % 8))
-    return _horner(rows.unflatten(2, (-1, 8)).unbind(3))
+    return _horner(rows.reshape(*rows.shape[:2], -1, 8).unbind(3))
 
 
 def _horner(bits: tuple[Tensor, ...]) -> Tensor:

@@ -74,7 +74,8 @@ def _balance(result: xr.Dataset) -> list[str]:
         down = names[clear & (one["z"] < 0).values].tolist()
         sentences.append(
             f"{who}: the {one['label'].item()} differs from its null, {result.attrs['n_nulls']} "
-            f"{NULLS[result.attrs['null']]} (p < 0.05 each, Student t, not corrected for several tests): "
+            f"{NULLS[result.attrs.get('null', 'recordings')]} "
+            f"(p < 0.05 each, Student t, not corrected for several tests): "
             f"higher in {_names(up)}, lower in {_names(down)}."
         )
     for statistic in defined(result, [f"ei_correlation_{axis}_excess"]):

@@ -170,9 +170,10 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         f"over images and neurons; at most {excluded} neurons of a layer excluded as undefined. "
     )
     if "null" in result:
+        n_nulls = int(result.attrs["n_nulls"])
         note += (
-            f"null: range over {result.attrs['n_nulls']} {NULLS[result.attrs['null']]}; z: distance from them in "
-            "units of their spread. "
+            f"null: range over {n_nulls} {NULLS[result.attrs.get('null', 'recordings')]}; z: distance from them in "
+            f"units of their spread. By rank alone, {n_nulls} nulls give no p below {min(1.0, 2 / (n_nulls + 1)):.2g}. "
         )
     note += (
         "A high correlation is no evidence of balance by itself: images share their brightness, and all neurons of a "

@@ -18,14 +18,25 @@ from eiplatform.statistics.trains import TrainBlocks
 from eiplatform.store.blocks import row_blocks
 from eiplatform.store.schema import EVENTS, SIGNALS
 
-__all__ = ["KEPT_BYTES", "MIN_INTERVALS", "MIN_SAMPLES", "Population", "time_mean", "time_sum", "time_variance"]
+__all__ = [
+    "BLOCK_BYTES",
+    "KEPT_BYTES",
+    "MIN_INTERVALS",
+    "MIN_SAMPLES",
+    "Population",
+    "time_mean",
+    "time_sum",
+    "time_variance",
+]
 
 MIN_SAMPLES = 30
 """Fewest samples for a statistic over samples."""
 MIN_INTERVALS = 50
 """Fewest recorded intervals per sample for a statistic over time."""
 
-KEPT_BYTES = 2**26
+BLOCK_BYTES = 2**23
+"""Largest block of one signal, unless one sample is larger."""
+KEPT_BYTES = 2**24
 """A signal of at most this size is kept when it was read."""
 
 _DIMS = ("sample", "time", "neuron")
@@ -166,6 +177,18 @@ class Population:
             self._arrays[name] = values
         return values
 
+    def forget(self, *, tables: bool = True) -> None:
+        """Let go of the signals that were kept, and of the tables unless they are still needed.
+
+        Spike trains and tables refer to the population and it to them, so that without this their
+        memory stays until Python looks for cycles.
+        """
+        self._arrays.clear()
+        if tables:
+            self._tables.clear()
+            for name in ("trains", "currents"):
+                self.__dict__.pop(name, None)
+
     def blocks(self, *names: str) -> Iterator[tuple[npt.NDArray[Any], ...]]:
         """Yield the same samples of some signals, block by block, in the order of the samples.
 
@@ -176,9 +199,8 @@ class Population:
         Yields
         ------
         tuple of array, shape (samples of the block, time, neuron)
-            One per name, checked to be finite.  A block has at most four million values of a
-            signal (:data:`eiplatform.store.blocks.BLOCK_BYTES` of float32), unless one sample has
-            more.
+            One per name, checked to be finite.  A block has at most two million values of a
+            signal (:data:`BLOCK_BYTES` of float32), unless one sample has more.
 
         Raises
         ------
@@ -187,7 +209,7 @@ class Population:
         """
         sizes = [(self.n_samples, *(self.data[name].sizes[dim] for dim in _DIMS[1:])) for name in names]
         small = all(self.data[name].nbytes <= KEPT_BYTES for name in names)
-        for rows in row_blocks(max(sizes), 4):
+        for rows in row_blocks(max(sizes), 4, BLOCK_BYTES):
             yield tuple(self.array(name)[rows] if small else self._read(name, rows) for name in names)
 
     def table(self, function: Callable[..., FloatArray], *names: str) -> FloatArray:

@@ -202,9 +202,11 @@ def _row(item: tuple[str, xr.Dataset], keys: Sequence[str], options: Mapping[str
             cell["note"] = f"{error.what}; enough: {error.valid}"
         except NotApplicableError as error:
             cell["note"] = error.what
+    population.forget(tables=False)
     intervals = bootstrap_statistics([estimate.unit for estimate in estimates], **options)
     for place, estimate, interval in zip(places, estimates, intervals, strict=True):
         cells[place] |= _cell(STATISTICS[keys[place]], estimate, interval, options["n_bootstrap"])
+    population.forget()
     return cells
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
 import tracemalloc
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +17,8 @@ import eiplatform
 import eiplatform.statistics as ei
 from eiplatform.errors import MissingDependencyError, StatisticError, StoreError
 from eiplatform.statistics import base, population, spread
-from eiplatform.statistics.base import spill
+from eiplatform.statistics.base import moments, spill
 from eiplatform.statistics.base.spikes import SpikeTrains
-from eiplatform.store import blocks
 from eiplatform.store.schema import population_dataset
 from eiplatform.store.writer import RecordingWriter
 
@@ -53,7 +55,7 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Blocks of a few samples, nothing kept, and tables in files."""
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 5 * 4 * STEPS * NEURONS)
+    monkeypatch.setattr(population, "BLOCK_BYTES", 5 * 4 * STEPS * NEURONS)
     monkeypatch.setattr(population, "KEPT_BYTES", 0)
     monkeypatch.setattr(spill, "SPILL_BYTES", 0)
     monkeypatch.setattr(spill, "ROWS_BYTES", 8 * NEURONS * 11)
@@ -134,7 +136,7 @@ def test_trains_of_blocks_are_those_of_the_whole(tiny: None) -> None:
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Peak of what Python and numpy allocate, for recordings of 2 and 8 MB."""
     monkeypatch.setattr(population, "KEPT_BYTES", 2**16)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 2**18)
+    monkeypatch.setattr(population, "BLOCK_BYTES", 2**18)
     monkeypatch.setattr(spill, "SPILL_BYTES", 2**15)
     monkeypatch.setattr(spill, "ROWS_BYTES", 2**14)
     keys = ["balance_index", "ei_correlation_samples_excess", "ei_correlation_time", "gain_cv", "fano_factor", "lv"]
@@ -152,6 +154,29 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path, monkeypatch: py
     signal = 4 * 64 * 64  # bytes of a sample
     assert peaks[160] - peaks[40] < 0.25 * (160 - 40) * signal
     assert peaks[160] < 8e6
+
+
+def test_nothing_of_a_population_outlives_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without waiting for Python to look for cycles: ten layers take no more than two."""
+    made: list[weakref.ref[np.ndarray]] = []
+    plain = spill.empty_table
+
+    def followed(shape: tuple[int, ...]) -> np.ndarray:
+        table = plain(shape)
+        made.append(weakref.ref(table))
+        return table
+
+    for module in (population, moments):
+        monkeypatch.setattr(module, "empty_table", followed)
+    monkeypatch.setattr(population, "KEPT_BYTES", 0)  # trains in blocks, which refer to the population
+    data = layer(np.arange(40))
+    gc.collect()
+    gc.disable()
+    try:
+        ei.summarise(data, n_bootstrap=5, workers=1)
+        assert len(made) > 8 and not any(table() is not None for table in made)
+    finally:
+        gc.enable()
 
 
 def test_weighted_sums_add_up() -> None:
@@ -178,6 +203,15 @@ def test_a_scheduler_without_distributed_names_the_extra(store: Path, monkeypatc
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(MissingDependencyError, match=r"--scheduler needs distributed.*eiplatform\[cluster\]"):
         summary(store, scheduler="tcp://127.0.0.1:1")
+
+
+def test_what_travels_to_a_worker_is_small_and_complete(store: Path) -> None:
+    data = eiplatform.open(store)["fc1/E"].ds
+    sent = pickle.dumps(data)
+    assert len(sent) < 0.2 * data.nbytes
+    xr.testing.assert_identical(ei.summarise(pickle.loads(sent), n_bootstrap=9), ei.summarise(data, n_bootstrap=9))
+    error = pickle.loads(pickle.dumps(StatisticError("bad", where="here", valid="good")))
+    assert str(error) == str(StatisticError("bad", where="here", valid="good")) and error.exit_code == 2
 
 
 @pytest.mark.filterwarnings("default")  # those of the cluster's own event loop

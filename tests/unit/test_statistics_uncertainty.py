@@ -57,7 +57,7 @@ def skewed(rng: np.random.Generator) -> Units:
 
 
 def crossed(rng: np.random.Generator) -> Units:
-    return [unit(1 + 0.5 * rng.normal(size=(60, 1)) + 0.5 * rng.normal(size=(1, 40)) + rng.normal(size=(60, 40)))]
+    return [unit(1 + 0.5 * rng.normal(size=(120, 1)) + 0.5 * rng.normal(size=(1, 80)) + rng.normal(size=(120, 80)))]
 
 
 def misses(make: Callable[[np.random.Generator], Units], truth: float, method: str) -> tuple[float, float]:

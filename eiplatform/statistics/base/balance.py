@@ -74,21 +74,18 @@ def cross_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: Mom
     moments : Moments
         ``pair.moments(weights)``.
     """
-    weights = np.asarray(weights, dtype=np.float64)
     w = weights / weights.sum(axis=1, keepdims=True)
     defined = np.isfinite(moments.var_exc) & np.isfinite(moments.var_inh)
     per_exc = np.where(defined, 1.0 / np.sqrt(np.where(defined, moments.var_exc, 1.0)), 0.0)
     per_inh = np.where(defined, 1.0 / np.sqrt(np.where(defined, moments.var_inh, 1.0)), 0.0)
     total = np.zeros_like(per_exc)
     mean = np.zeros((len(w), 1))
-    first = np.zeros_like(per_exc)
     for rows, (exc, inh) in row_blocks_of(pair.exc, pair.inh):
         # Sum over neurons of the z-scored inhibition, per draw and sample.
         summed = w[:, rows] * (per_inh @ inh.T)
         mean += summed.sum(axis=1, keepdims=True)
         total += summed @ exc
-        first += w[:, rows] @ exc
-    total = (total - mean * first) * per_exc
+    total = (total - mean * pair.deviations(weights)[0]) * per_exc
     others = defined.sum(axis=1, keepdims=True) - 1
     cross = (total - moments.cov * per_exc * per_inh) / np.maximum(others, 1)
     return np.where(defined & (others > 0), cross, np.nan)
@@ -108,17 +105,18 @@ def partial_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: M
     moments : Moments
         ``pair.moments(weights)``.
     """
-    weights = np.asarray(weights, dtype=np.float64)
     w = weights / weights.sum(axis=1, keepdims=True)
     n = int(pair.varying.sum())
     if n < 2:
         return np.full_like(moments.cov, np.nan)
+    share = pair.varying[:, None] / n
 
     def terms(exc: FloatArray, inh: FloatArray) -> tuple[FloatArray, ...]:
-        common = exc[:, pair.varying].mean(axis=1, keepdims=True)
-        return common, common**2, exc, inh, exc * common, inh * common
+        common = exc @ share
+        return common, common**2, exc * common, inh * common
 
-    mean_common, var_all, mean_exc, mean_inh, exc_all, inh_all = weighted_sums(w, terms, pair.exc, pair.inh)
+    mean_common, var_all, exc_all, inh_all = weighted_sums(w, terms, pair.exc, pair.inh)
+    mean_exc, mean_inh = pair.deviations(weights)
     var_all -= mean_common**2
     exc_all -= mean_exc * mean_common
     inh_all -= mean_inh * mean_common
@@ -155,7 +153,7 @@ def pair_correlation(weights: npt.NDArray[Any], pair: CurrentPair, pairs: str) -
         return own_correlation(moments)
     if pairs == "partial":
         return partial_correlation(weights, pair, moments)
-    cross = cross_correlation(weights, pair, moments)
+    cross = pair.shared(weights, "cross", lambda: cross_correlation(weights, pair, moments))
     return cross if pairs == "cross" else own_correlation(moments) - cross
 
 

@@ -13,6 +13,7 @@ __all__ = ["METHODS", "combine_seeds", "interval_of", "resample_counts"]
 
 METHODS = ("percentile", "bca")
 """Kinds of bootstrap interval."""
+_DRAWN = 2**17  # items drawn at a time: 1 MiB
 FEW_SEEDS = 10
 """Fewer seeds do not tell the shape of their distribution: the mean of three drawn of three has ten values."""
 
@@ -31,10 +32,15 @@ def resample_counts(rng: np.random.Generator, n_draws: int, n_items: int) -> Flo
     >>> resample_counts(np.random.default_rng(0), 2, 5).sum(axis=1)
     array([5., 5.])
     """
-    drawn = rng.integers(0, n_items, size=(n_draws, n_items))
-    drawn += n_items * np.arange(n_draws)[:, None]
-    counts = np.bincount(drawn.ravel(), minlength=n_draws * n_items)
-    return counts.reshape(n_draws, n_items).astype(np.float64)
+    counts = np.empty((n_draws, n_items))
+    rows = max(1, _DRAWN // n_items)
+    for start in range(0, n_draws, rows):
+        size = min(rows, n_draws - start)
+        drawn = rng.integers(0, n_items, size=(size, n_items))
+        drawn += n_items * np.arange(size)[:, None]
+        found = np.bincount(drawn.ravel(), minlength=size * n_items)
+        counts[start : start + size] = found.reshape(size, n_items)
+    return counts
 
 
 def interval_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 FloatArray = npt.NDArray[np.float64]
+Made = TypeVar("Made")
 
 RELATIVE_TOLERANCE = 1e-5
 """A signal whose standard deviation is below this part of its root mean square is constant:
@@ -167,7 +168,8 @@ class CurrentPair:
         self.floor_exc: FloatArray = RELATIVE_TOLERANCE**2 * (square_exc + self._centre_exc**2)
         self.floor_inh: FloatArray = RELATIVE_TOLERANCE**2 * (square_inh + self._centre_inh**2)
         self._square_exc, self._square_inh = square_exc, square_inh
-        self._last: tuple[npt.NDArray[Any], Moments] | None = None
+        self._last: npt.NDArray[Any] | None = None
+        self._shared: dict[str, Any] = {}
 
     @cached_property
     def varying(self) -> npt.NDArray[np.bool_]:
@@ -180,18 +182,36 @@ class CurrentPair:
         moments = self.moments(weights)
         return moments.mean_exc, moments.mean_inh
 
+    def shared(self, weights: npt.NDArray[Any], name: str, make: Callable[[], Made]) -> Made:
+        """Return what `make` gives, made once for the same weights (the same array).
+
+        Statistics are evaluated one after the other under the same weights, and several need
+        the same moments.
+        """
+        if self._last is not weights:
+            self._last, self._shared = weights, {}
+        if name not in self._shared:
+            self._shared[name] = make()
+        made: Made = self._shared[name]
+        return made
+
     def moments(self, weights: npt.NDArray[Any]) -> Moments:
         """Return all first and second moments under each weighting.
-
-        Statistics that are evaluated one after the other under the same weights (the same
-        array) share them.
 
         Parameters
         ----------
         weights : array, shape (draw, sample)
         """
-        if self._last is not None and self._last[0] is weights:
-            return self._last[1]
+        return self._moments(weights)[0]
+
+    def deviations(self, weights: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+        """Return the means of the centred excitation and inhibition, each of shape (draw, neuron)."""
+        return self._moments(weights)[1]
+
+    def _moments(self, weights: npt.NDArray[Any]) -> tuple[Moments, tuple[FloatArray, FloatArray]]:
+        return self.shared(weights, "moments", lambda: self._make_moments(weights))
+
+    def _make_moments(self, weights: npt.NDArray[Any]) -> tuple[Moments, tuple[FloatArray, FloatArray]]:
         w = _normalised(weights)
         mean_exc, mean_inh, exc_squared, inh_squared, product = weighted_sums(
             w, lambda exc, inh: (exc, inh, exc**2, inh**2, exc * inh), self.exc, self.inh
@@ -205,8 +225,7 @@ class CurrentPair:
             var_inh=np.where(var_inh > self.floor_inh, var_inh, np.nan),
             cov=product - mean_exc * mean_inh,
         )
-        self._last = weights, moments
-        return moments
+        return moments, (mean_exc, mean_inh)
 
 
 def _centred(values: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray, FloatArray]:

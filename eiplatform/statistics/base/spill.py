@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 __all__ = ["ROWS_BYTES", "SPILL_BYTES", "empty_table", "row_blocks_of"]
 
-SPILL_BYTES = 2**26
+SPILL_BYTES = 2**24
 """A table larger than this lies in a file."""
 ROWS_BYTES = 2**22
 """Largest block of rows of one table, in bytes, unless one row is larger."""
