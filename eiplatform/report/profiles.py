@@ -54,8 +54,8 @@ def regime_tables(result: xr.Dataset) -> Iterable[Table]:
     columns = ("population", *families, "balance, residual", "balance, tracking", "inhibition-stabilised")
     note = (
         f"Shares of {result.attrs['n_bootstrap']} bootstrap draws nearest to a regime (below 5 % not listed); none: "
-        "within tolerance of no regime; Poisson: like independent random spiking. Tight has two senses: a small residual "
-        f"(|beta| < {result.attrs['cut_tight_residual']:g}) and inhibition that tracks excitation in time. "
+        "within tolerance of no regime; Poisson: like independent random spiking. Tight has two senses: a small "
+        f"residual (|beta| < {result.attrs['cut_tight_residual']:g}) and inhibition that tracks excitation in time. "
         + "; ".join(sorted(set(_texts(result["isn_note"]))))
         + "."
     )
@@ -110,8 +110,8 @@ def gain_tables(result: xr.Dataset) -> Iterable[Table]:
     columns = ("layer", *_texts(result["part"]), "normalisation index", "half at", "R squared")
     note = (
         "Shares of the variance of ln(gain), main effects and the rest; index: d ln(1/gain) / d ln(mean excitation of "
-        "the population) over samples, 0 not at all, 1 in proportion; half at: excitation that halves the gain (none where "
-        "the fit has no limit)."
+        "the population) over samples, 0 not at all, 1 in proportion; half at: excitation that halves the gain (none "
+        "where the fit has no limit)."
     )
     yield Table("What the gain varies with", columns, tuple(rows), note)
 
@@ -131,6 +131,7 @@ def timescale_tables(result: xr.Dataset) -> Iterable[Table]:
         rows.append((layer, *cells, lag))
     note = (
         "Integral of the autocorrelation to its first zero [95 % over samples]; tau: membrane time constants, which "
-        "compare steps with ms. Lag of the peak of the population's E-I cross-correlation; positive: inhibition follows."
+        "compare steps with ms. Lag of the peak of the population's E-I cross-correlation; positive: inhibition "
+        "follows."
     )
     yield Table("Time scales", ("layer", *_texts(result["signal"]), "lag of inhibition"), tuple(rows), note)
