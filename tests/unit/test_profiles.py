@@ -49,7 +49,9 @@ def _written(path: Path, populations: dict[str, xr.Dataset]) -> Path:
 
 
 def _deep(path: Path, ratios: tuple[float, ...], seed: int = 0) -> Path:
-    return _written(path, {f"fc{k}/E": layer(np.arange(40), seed=seed, ratio=ratio) for k, ratio in enumerate(ratios)})
+    return _written(
+        path, {f"fc{k}/E": layer(np.arange(40), seed=7 * seed + k, ratio=ratio) for k, ratio in enumerate(ratios)}
+    )
 
 
 def test_slope_across_depth_is_that_of_least_squares(tmp_path: Path) -> None:
