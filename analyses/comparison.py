@@ -16,8 +16,8 @@ import xarray as xr
 from scipy import stats
 
 from analyses.inputs import Recording, describe_inputs, label_of, open_kind, opened, spiking
-from analyses.matching import comparability, match_time, step_in_ms
-from analyses.sides import Measured, Reference, Side, sides_of, sides_of_summary
+from analyses.parts.matching import comparability, match_time, step_in_ms
+from analyses.parts.sides import Measured, Reference, Side, sides_of, sides_of_summary
 from eiplatform.errors import StatisticError, choose
 from eiplatform.reference import CASES
 from eiplatform.statistics import STATISTICS

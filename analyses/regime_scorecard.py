@@ -16,8 +16,8 @@ import xarray as xr
 from scipy import stats
 
 from analyses.inputs import Recording, describe_inputs, label_of, opened, spiking
-from analyses.matching import match_time, step_in_ms
-from analyses.regime_features import (
+from analyses.parts.matching import match_time, step_in_ms
+from analyses.parts.regime_features import (
     FEATURES,
     Feature,
     Template,

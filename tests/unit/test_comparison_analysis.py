@@ -14,7 +14,7 @@ from scipy import stats
 import eiplatform
 from analyses import comparison
 from analyses.comparison import VERDICTS, compare_cell
-from analyses.sides import Measured, as_seeds, open_references
+from analyses.parts.sides import Measured, as_seeds, open_references
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNameError
 from eiplatform.reference import shipped

@@ -11,7 +11,7 @@ import xarray as xr
 
 from analyses import regime_scorecard
 from analyses.command import run_by_name
-from analyses.regime_features import (
+from analyses.parts.regime_features import (
     FEATURES,
     Feature,
     features_of_population,

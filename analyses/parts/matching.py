@@ -10,7 +10,7 @@ import xarray as xr
 from eiplatform.errors import StatisticError
 
 if TYPE_CHECKING:
-    from analyses.sides import Side
+    from analyses.parts.sides import Side
     from eiplatform.statistics import Statistic
 
 __all__ = ["comparability", "match_time", "step_in_ms"]
