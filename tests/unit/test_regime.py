@@ -21,7 +21,8 @@ from analyses.parts.regime_features import (
     shared_variance,
     templates,
 )
-from analyses.regime_scorecard import place, responses
+from analyses.parts.stabilisation import responses
+from analyses.regime_scorecard import place
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError
 from eiplatform.reference import shipped
