@@ -46,7 +46,7 @@ def stabilised(
     """
     note = "not determined: needs the protocol perturb-I (eiplatform simulate ... --protocol perturb-I)"
     falls, lost = np.full(len(kinds), np.nan), np.full(len(kinds), np.nan)
-    notes = [note + ("; a layer without recurrent excitation cannot be" if kind == "network" else "") for kind in kinds]
+    notes = [note + ("; without recurrent excitation a layer cannot be" if kind == "network" else "") for kind in kinds]
     if perturbation is not None:
         data = perturbation if isinstance(perturbation, xr.Dataset) else _protocol(Path(perturbation))
         if data.attrs.get("protocol") != "perturb-I":
