@@ -128,7 +128,7 @@ def run(
         **options,
         **{f"cut_{name}": cut for name, cut in CUTS.items()},
         excluded="; ".join(f"{key}: {why}" for key, why in EXCLUDED.items()),
-        absent=absent,
+        absent=list(absent),
         **describe_inputs(trees),
     )
 
