@@ -26,7 +26,7 @@ from analyses import (
     timescales,
     traces,
 )
-from analyses.sides import open_references
+from analyses.parts.sides import open_references
 from eiplatform.errors import ConfigError, choose
 from eiplatform.store.reader import recordings_below
 from eiplatform.store.references import is_reference

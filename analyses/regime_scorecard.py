@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from analyses.inputs import Recording, describe_inputs, label_of, opened, spiking
-from analyses.matching import match_time, step_in_ms
-from analyses.regime_features import (
+from analyses.parts.matching import match_time, step_in_ms
+from analyses.parts.regime_features import (
     FEATURES,
     Feature,
     Template,
@@ -25,13 +24,14 @@ from analyses.regime_features import (
     features_of_summary,
     templates,
 )
-from eiplatform.errors import ConfigError, StatisticError
+from analyses.parts.stabilisation import stabilised
+from eiplatform.errors import StatisticError
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import summarise
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.population import Population
 
-__all__ = ["CUTS", "place", "responses", "run"]
+__all__ = ["CUTS", "place", "run"]
 
 CUTS = {"tight_residual": 0.1, "tracking": 0.5, "detailed": 0.1}
 """Conventions: |beta| below which the residual is tight (Ahmadian & Miller 2021); the correlation over
@@ -118,7 +118,9 @@ def run(
     if not rows:
         raise StatisticError("no firing population was recorded", remedy="record 'spikes'")
     result = _placed(rows, regimes, families, n_bootstrap, seed)
-    result = result.merge(_kinds(rows)).merge(_stabilised(rows, trees, perturbation, n_bootstrap, seed))
+    result = result.merge(_kinds(rows)).merge(
+        stabilised([row["kind"] for row in rows], trees, perturbation, n_bootstrap, seed)
+    )
     return result.assign_attrs(
         analysis="regime_scorecard",
         label=", ".join([*map(label_of, trees), *names]),
@@ -126,7 +128,7 @@ def run(
         **options,
         **{f"cut_{name}": cut for name, cut in CUTS.items()},
         excluded="; ".join(f"{key}: {why}" for key, why in EXCLUDED.items()),
-        absent=absent,
+        absent=list(absent),
         **describe_inputs(trees),
     )
 
@@ -312,93 +314,3 @@ def _shares(kinds: Sequence[np.ndarray | None], draws: FloatArray) -> list[float
         return [np.nan] * len(kinds)
     first = [float(kind.mean()) for kind in kinds if kind is not None]
     return [*first, 1.0 - sum(first)]
-
-
-def _stabilised(
-    rows: Sequence[dict[str, Any]],
-    trees: Sequence[xr.DataTree],
-    perturbation: str | Path | xr.Dataset | None,
-    n_bootstrap: int,
-    seed: int,
-) -> xr.Dataset:
-    """Return whether the circuit given answers paradoxically to drive of I."""
-    note = "not determined: needs the protocol perturb-I (eiplatform simulate ... --protocol perturb-I)"
-    falls, lost = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    notes = [
-        note + ("; a layer without recurrent excitation cannot be" if row["kind"] == "network" else "") for row in rows
-    ]
-    if perturbation is not None:
-        data = perturbation if isinstance(perturbation, xr.Dataset) else _protocol(Path(perturbation))
-        if data.attrs.get("protocol") != "perturb-I":
-            raise ConfigError(
-                f"the perturbation is of the protocol '{data.attrs.get('protocol')}'",
-                valid="perturb-I",
-                where="perturbation",
-            )
-        circuits = {str(tree.attrs["source"]["name"]) for tree in trees}
-        if circuits != {str(data.attrs["circuit"])}:
-            raise ConfigError(
-                f"the perturbation is of '{data.attrs['circuit']}'",
-                where="perturbation",
-                valid=circuits or "a circuit's",
-            )
-        free, frozen, told = responses(data, n_bootstrap, seed)
-        falls[:] = (free < 0).mean()
-        if frozen is not None:
-            lost[:] = ((free < 0) & (frozen >= 0)).mean()
-        notes = [told] * len(rows)
-    return xr.Dataset(
-        {
-            "paradoxical": ("population", falls),
-            "paradoxical_lost": ("population", lost),
-            "isn_note": ("population", notes),
-        }
-    )
-
-
-def _protocol(path: Path) -> xr.Dataset:
-    if not path.is_file():
-        raise ConfigError(
-            "no such file", where=str(path), remedy="give the protocol.nc that 'eiplatform simulate' wrote"
-        )
-    return xr.load_dataset(path, engine="h5netcdf")
-
-
-def responses(data: xr.Dataset, n_bootstrap: int, seed: int) -> tuple[FloatArray, FloatArray | None, str]:
-    """Return draws of the mean response of I to the smallest rise of its drive, free and with E frozen.
-
-    Parameters
-    ----------
-    data : xarray.Dataset
-        Of :func:`eiplatform.microcircuits.protocols.run_protocol`, at least two seeds.
-    n_bootstrap, seed : int
-        Draws of Student's t about the mean over seeds.
-
-    Returns
-    -------
-    free, frozen : array, shape (draw,)
-        In Hz; frozen is None where that was not simulated.
-    told : str
-        The means, in words.
-    """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 7]))
-    rise = float(data["level"].where(data["level"] > 0).min())
-    found: list[FloatArray | None] = []
-    told = []
-    for frozen in (False, True):
-        chosen = ((data["level"] == rise) & (data["frozen"] == frozen)).values
-        if not chosen.any():
-            found.append(None)
-            continue
-        values = data["response"].sel(population=data.attrs["target"]).values[chosen][0]
-        n = len(values)
-        if n < 2:
-            raise ConfigError("one seed says nothing of chance", where="perturbation", valid="two seeds or more")
-        scale = values.std(ddof=1) / np.sqrt(n)
-        found.append(values.mean() + scale * stats.t.rvs(n - 1, size=n_bootstrap, random_state=rng))
-        told.append(f"{'E frozen' if frozen else 'free'}: {values.mean():+.2f} Hz")
-    free, frozen_draws = found
-    if free is None:
-        raise ConfigError("no rise of the drive without freezing", where="perturbation", valid="a level above 0")
-    seeds = data.sizes["seed"]
-    return free, frozen_draws, f"response of I to {100 * rise:g} % more drive, {seeds} seeds: " + ", ".join(told)

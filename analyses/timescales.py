@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from analyses.inputs import Recording, describe_inputs, label_of, opened, spiking
-from analyses.regime_features import counts_in_windows
+from analyses.parts.regime_features import counts_in_windows
 from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.base.intervals import interval_of, resample_counts

@@ -1,4 +1,4 @@
-"""Every layer beside the cortical circuits, statistic by statistic."""
+"""Every layer beside cortical circuits or other networks, statistic by statistic."""
 
 from __future__ import annotations
 
@@ -25,23 +25,44 @@ def _shown(result: xr.Dataset) -> list[str]:
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n, intervals, matched time and what is not shown."""
     left_out = [str(name) for name in result["label"].values[~np.isin(result["statistic"].values, _shown(result))]]
+    kinds = result["kind"].values.astype(str)
     matched = ", ".join(
         f"{name}: {interval:g} ms"
-        for name, interval in zip(result["reference"].values, result["interval_ms"].values, strict=True)
+        for name, interval in zip(
+            result["reference"].values[kinds == "circuit"],
+            result["interval_ms"].values[kinds == "circuit"],
+            strict=True,
+        )
+    )
+    timed = (
+        f"Currents of a circuit are averaged over the length of a network step ({matched}), by the stated assumption "
+        "that the membranes forget equally. "
+        if matched
+        else ""
+    )
+    rest = (
+        f"Not comparable or undefined, hence not shown: {'; '.join(left_out)} (reasons in the table)."
+        if left_out
+        else ""
     )
     return (
-        f"Layers of the network ({result.attrs['label']}, n = {int(result['n_samples'].max())} samples) and excitatory "
-        f"populations of cortical circuits (n = {int(result['reference_n_samples'].max())} seeds), mean over neurons. "
-        f"Bars: {100 * result.attrs['level']:.0f} % percentile bootstrap over samples (seeds) and neurons; with "
-        "few seeds "
-        "the circuit's bar is too narrow, the grey band is the range over its seeds. Currents of the circuit are "
-        f"averaged over the length of a network step ({matched}), by the stated assumption that the membranes forget "
-        f"equally. Not comparable or undefined, hence not shown: {'; '.join(left_out)} (reasons in the table)."
+        f"Layers of the network ({result.attrs['label']}, n = {int(result['n_samples'].max())} samples) and those "
+        "populations of the references to which a statistic can be compared, mean over neurons. Bars: "
+        f"{100 * result.attrs['level']:.0f} % interval (bootstrap over samples or seeds and neurons; Student t over "
+        "seeds for summaries and several networks); with few seeds a circuit's bar is too narrow, the grey band is the "
+        f"range over its seeds. {timed}{rest}"
     )
+
+
+def _factors(one: xr.Dataset) -> list[float]:
+    """Return the different factors from the network's unit to those of the references, of one statistic."""
+    ratio = (one["converted"] / one["value"]).transpose("population", "reference").values
+    found = sorted({round(float(factor), 9) for factor in ratio[np.isfinite(ratio)]})
+    return found or [1.0]
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return one row per layer and per circuit for every statistic shown.
+    """Return one row per layer and comparable reference for every statistic shown, in the reference's unit.
 
     Raises
     ------
@@ -56,25 +77,35 @@ def table(result: xr.Dataset) -> pd.DataFrame:
         )
     shown = result.sel(statistic=_shown(result))
     for statistic in shown["statistic"].values:
-        one = shown.sel(statistic=statistic)
-        about = {"statistic": str(statistic), "label": str(one["label"].item())}
-        for name in one["population"].values:
-            row = one.sel(population=name)
-            numbers = {key: float(row[key]) for key in ("value", "low", "high")}
-            parts.append({**about, "kind": "trained", "name": str(name), **numbers, "ceiling": np.nan})
-        for name in one["reference"].values:
-            row = one.sel(reference=name)
-            numbers = {key: float(row[f"reference_{key}"]) for key in ("value", "low", "high")}
-            parts.append({**about, "kind": "reference", "name": str(name), **numbers, "ceiling": float(row["ceiling"])})
+        every = shown.sel(statistic=statistic)
+        every = every.sel(reference=every["difference"].notnull().any("population"))
+        for unit in dict.fromkeys(every["reference_units"].values.astype(str)):
+            one = every.sel(reference=every["reference_units"] == unit)
+            label = str(one["label"].item()) + ("" if unit == "1" else f" ({unit})")
+            about = {"statistic": f"{statistic} {unit}", "label": label}
+            factors = _factors(one)
+            for factor in factors:
+                step = f" (step {1e3 / factor:.3g} ms)" if len(factors) > 1 else ""
+                for name in one["population"].values.astype(str):
+                    row = one.sel(population=name)
+                    numbers = {key: factor * float(row[key]) for key in ("value", "low", "high")}
+                    about |= {"kind": "trained", "name": f"{layer_name(name)}{step}"}
+                    parts.append({**about, **numbers, "ceiling": np.nan})
+            for name in one["reference"].values.astype(str):
+                row = one.sel(reference=name)
+                numbers = {key: float(row[f"reference_{key}"]) for key in ("value", "low", "high")}
+                about |= {"kind": "reference", "name": name}
+                parts.append({**about, **numbers, "ceiling": float(row["ceiling"])})
     return pd.DataFrame(parts)
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw one panel per statistic, layers above circuits."""
     statistics = list(dict.fromkeys(table["statistic"]))
-    columns = min(3, len(statistics))
+    columns = min(2 if table["name"].str.len().max() > 24 else 3, len(statistics))
     rows_of_panels = -(-len(statistics) // columns)
-    made, axes = figure(rows_of_panels, columns, height_mm=12 + 40 * rows_of_panels)
+    longest = max(table.groupby("statistic").size())
+    made, axes = figure(rows_of_panels, columns, height_mm=12 + (22 + max(18, 4.5 * longest)) * rows_of_panels)
     for ax, statistic in zip(axes, statistics, strict=False):
         rows = table[table["statistic"] == statistic].reset_index(drop=True)
         position = -np.arange(len(rows), dtype=float)
@@ -86,7 +117,7 @@ def draw(table: pd.DataFrame) -> Figure:
             for value, half in zip(part["value"], part["ceiling"] / 2, strict=True):
                 if np.isfinite(half):
                     ax.axvspan(value - half, value + half, color=COLOURS["null"], alpha=0.25, linewidth=0)
-        ax.set_yticks(position, [fill(layer_name(name), 14) for name in rows["name"]])
+        ax.set_yticks(position, [fill(str(name), 30) for name in rows["name"]], fontsize=5)
         ax.set_ylim(position.min() - 0.6, 0.6)
         ax.set_xlabel(fill(str(rows["label"].iloc[0]), 26))
         ax.margins(x=0.1)

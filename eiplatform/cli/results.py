@@ -187,7 +187,7 @@ def compare(
     """
     import eiplatform
     from analyses import comparison
-    from analyses.sides import as_seeds, open_references
+    from analyses.parts.sides import as_seeds, open_references
     from eiplatform.files import claim_file
     from eiplatform.store.reader import recordings_below
 

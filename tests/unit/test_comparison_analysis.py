@@ -14,7 +14,7 @@ from scipy import stats
 import eiplatform
 from analyses import comparison
 from analyses.comparison import VERDICTS, compare_cell
-from analyses.sides import Measured, as_seeds, open_references
+from analyses.parts.sides import Measured, as_seeds, open_references
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNameError
 from eiplatform.reference import shipped
@@ -141,6 +141,16 @@ def test_shipped_summary_stands_for_its_circuit(network_recording: Write) -> Non
         float(data["ei_own"].sel(over_seeds="mean")), rel=1e-6
     )
     assert not bool(correlation["comparable"]) and "recurrent excitation only" in str(correlation["reason"].item())
+
+
+def test_what_depends_on_size_is_described_not_tested(network_recording: Write, circuit_recording: Write) -> None:
+    own = network_recording("own", samples=6, steps=120, ratio=2.0)
+    other = network_recording("other", seed=8, samples=6, steps=120)
+    result = comparison.run(own, [circuit_recording(), other], **FAST).sel(statistic=["ei_ratio", "balance_index"])
+    circuit = result.sel(reference="circuit: E")
+    assert (circuit["verdict"] == "described").all() and np.isfinite(circuit["difference"]).all()
+    assert np.isnan(circuit[["p", "q", "effect", "distance", "p_equivalence"]].to_dataarray()).all()
+    assert (result["verdict"].sel(reference="other: fc1/E") != "described").all()
 
 
 def test_nothing_is_dropped_from_the_tables(network_recording: Write, circuit_recording: Write) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -169,3 +172,11 @@ def test_impossible_distributions_are_refused() -> None:
         wasserstein([np.nan], [1.0])
     with pytest.raises(StatisticError, match="one weight of at least 0"):
         wasserstein([1.0, 2.0], [1.0], [1.0, -1.0])
+
+
+def test_example_of_the_guide_runs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "comparison.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", page, re.S)
+    assert examples
+    for example in examples:
+        exec(compile(example, "docs/comparison.md", "exec"), {})

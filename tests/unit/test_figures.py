@@ -10,7 +10,19 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from analyses import balance, balance_emergence, comparison, distributions, ei_versus_bn, lesions, traces
+from analyses import (
+    balance,
+    balance_across_depth,
+    balance_emergence,
+    comparison,
+    distributions,
+    ei_versus_bn,
+    gain_modulation,
+    lesions,
+    regime_scorecard,
+    timescales,
+    traces,
+)
 from eiplatform.errors import ConfigError, StatisticError, UnknownNameError
 from eiplatform.report import findings_of, scorecard, write_report
 from eiplatform.store.references import reference_file
@@ -74,6 +86,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
         "traces": traces.run([long, circuit]),
         "comparison": comparison.run(long, [circuit], **FAST),
         "lesions": lesions.run(doses, **FAST),
+        "balance_across_depth": balance_across_depth.run([trained], nulls, **FAST),
+        "gain_modulation": gain_modulation.run([trained], **FAST),
+        "timescales": timescales.run([long, circuit], **FAST),
+        "regime_scorecard": regime_scorecard.run([long, circuit], **FAST),
     }
 
 
@@ -85,6 +101,8 @@ def _drawn(name: str, table: pd.DataFrame) -> list[float]:
     for ax in figure.axes:
         for line in ax.lines:
             numbers += [float(v) for v in np.ravel(line.get_xdata())] + [float(v) for v in np.ravel(line.get_ydata())]
+        for image in ax.images:
+            numbers += [float(v) for v in np.ravel(image.get_array())]
         for patch in ax.patches:
             if hasattr(patch, "get_data"):
                 numbers += [float(v) for v in patch.get_data().values]

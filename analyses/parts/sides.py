@@ -13,7 +13,7 @@ import xarray as xr
 
 import eiplatform
 from analyses.inputs import Recording, label_of, spiking
-from analyses.matching import match_time, step_in_ms
+from analyses.parts.matching import match_time, step_in_ms
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise, summarise_seeds

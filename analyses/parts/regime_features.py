@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -290,8 +291,9 @@ def features_of_summary(
     }
 
 
-def templates() -> tuple[list[Template], list[str]]:
-    """Return the regimes of the shipped summaries, and the summaries that are not installed."""
+@cache
+def templates() -> tuple[tuple[Template, ...], tuple[str, ...]]:
+    """Return the regimes of the shipped summaries, and the summaries that are not installed; read once."""
     found: list[Template] = []
     absent = []
     for name, case in CASES.items():
@@ -310,4 +312,4 @@ def templates() -> tuple[list[Template], list[str]]:
                 found.append(Template(case.circuit, f"state {state}", tau, data.sel(population=population)))
     if not found:
         raise StatisticError("no shipped summary is installed", remedy="make reference")
-    return found, absent
+    return tuple(found), tuple(absent)

@@ -10,10 +10,14 @@ import xarray as xr
 from eiplatform.errors import StatisticError
 
 if TYPE_CHECKING:
-    from analyses.sides import Side
+    from analyses.parts.sides import Side
     from eiplatform.statistics import Statistic
 
-__all__ = ["comparability", "match_time", "step_in_ms"]
+__all__ = ["DESCRIBED", "comparability", "match_time", "step_in_ms"]
+
+DESCRIBED = ("ei_ratio", "balance_index")
+"""Statistics that depend on in-degree and on how constant drive is counted: beside a circuit their
+difference is given as description, without score or verdict."""
 
 CONVERTED = ("rate",)
 """Statistics with a unit of time, compared after conversion by the stated length of a step."""
