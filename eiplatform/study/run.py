@@ -138,20 +138,23 @@ class _Run:
         place = {name: index for index, name in enumerate(todo)}
         ready = list(order.get_ready())
         running: dict[str, _Child] = {}
+        begun = 0
         try:
             while ready or running:
                 ready.sort(key=place.__getitem__)
                 while ready and len(running) < jobs:
                     name = ready.pop(0)
-                    self._begin(name, len(todo))
+                    self._note(name, "started")
+                    begun += 1
                     if jobs > 1:
                         running[name] = _Child(self.act, self.planned[name], self.status[name].resume)
-                    elif self._here(name):
+                    elif self._here(name, f"[{begun}/{len(todo)}] {name}"):
                         order.done(name)
                 for name in _ended(running):
-                    child = running.pop(name)
-                    if self._close(name, child.seconds, child.error(), child.details):
+                    seconds, error, details = running.pop(name).ended()
+                    if self._close(name, seconds, error, details):
                         order.done(name)
+                        self._say(f"{name}: {seconds:.1f} s")
                 ready += order.get_ready()
         except BaseException:
             for name, child in running.items():
@@ -161,20 +164,15 @@ class _Run:
         ended = self.outcome.done.keys() | self.outcome.failed.keys()
         self.outcome.blocked = [name for name in todo if name not in ended]
 
-    def _begin(self, name: str, total: int) -> None:
-        self._note(name, "started")
-        number = len(self.outcome.done) + len(self.outcome.failed) + 1
-        self.title = f"[{number}/{total}] {name}"
-
     def _note(self, name: str, state: str, **facts: object) -> None:
         status = self.status[name]
         self.ledger.write(name, state=state, inputs=status.inputs, code=status.code, **facts)
 
-    def _here(self, name: str) -> bool:
+    def _here(self, name: str, title: str) -> bool:
         """Take a step in this process."""
         started, error, details = time.monotonic(), "", ""
         try:
-            with stage(self.title, quiet=self.quiet) as update:
+            with stage(title, quiet=self.quiet) as update:
                 self.act(self.planned[name], resume=self.status[name].resume, progress=update)
         except KeyboardInterrupt:
             self._note(name, "interrupted")
@@ -188,7 +186,6 @@ class _Run:
         if not error:
             self._note(name, "done", seconds=round(seconds, 1), finished=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
             self.outcome.done[name] = seconds
-            self._say(f"{name}: done, {seconds:.1f} s")
             return True
         if details:
             log = self.out / LEDGER / f"{name.replace('/', '--')}.log"
@@ -216,23 +213,25 @@ class _Child:
 
     def __init__(self, act: Perform, job: Job, resume: bool) -> None:
         context = multiprocessing.get_context("spawn")
-        self._results, there = context.Pipe(duplex=False)
+        self.results, there = context.Pipe(duplex=False)
         with _environment(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"):
             self.process = context.Process(target=_work, args=(there, act, job, resume))
             self._started = time.monotonic()
             self.process.start()
         there.close()
-        self.seconds, self.details = 0.0, ""
 
-    def error(self) -> str:
-        """Return what failed, or nothing."""
-        self.process.join()
-        self.seconds = time.monotonic() - self._started
+    def ended(self) -> tuple[float, str, str]:
+        """Return how long it took, what failed (empty: nothing) and the traceback of it."""
         try:
-            error, self.details = self._results.recv()
+            told = self.results.recv()
         except EOFError:
-            return f"its process ended with status {self.process.exitcode} (killed, or out of memory)"
-        return str(error)
+            told = None
+        self.process.join()
+        seconds = time.monotonic() - self._started
+        if told is None:
+            return seconds, f"its process ended with status {self.process.exitcode} (killed, or out of memory)", ""
+        error, details = told
+        return seconds, error, details
 
     def stop(self) -> None:
         """End it; what it has completed stays."""
@@ -250,11 +249,11 @@ def _work(results: Connection, act: Perform, job: Job, resume: bool) -> None:
 
 
 def _ended(running: Mapping[str, _Child]) -> list[str]:
-    """Wait until some child has ended, and return which."""
+    """Wait until some child has said how it ended, or has died, and return which."""
     if not running:
         return []
-    ended = wait([child.process.sentinel for child in running.values()])
-    return [name for name, child in running.items() if child.process.sentinel in ended]
+    ended = wait([child.results for child in running.values()])
+    return [name for name, child in running.items() if child.results in ended]
 
 
 @contextmanager
