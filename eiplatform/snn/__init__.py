@@ -7,6 +7,7 @@ from eiplatform.snn.checkpoint import CheckpointError, load, save
 from eiplatform.snn.circuit import EIParameters, EIProp, PathwayScale, ReadoutParameters, ei_layer, ei_readout
 from eiplatform.snn.convnet import ConvNet
 from eiplatform.snn.description import Pathway, PopulationInfo
+from eiplatform.snn.equilibrium.network import FeedbackNetwork
 from eiplatform.snn.initialise import initialise_ei, initialise_network
 from eiplatform.snn.layers import Circuit, EICircuit, EIConv2d, EILayer, EILinear, EILinearReadout, EIReadout
 from eiplatform.snn.mlp import MLP
@@ -32,6 +33,7 @@ __all__ = [
     "EIParameters",
     "EIProp",
     "EIReadout",
+    "FeedbackNetwork",
     "Membrane",
     "Network",
     "Output",
