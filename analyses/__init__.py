@@ -18,11 +18,17 @@ __all__ = ["ANALYSES", "defined", "load_result", "save_result"]
 
 ANALYSES: dict[str, str] = {
     "balance": "How balanced is every layer, and is it more than initialisation gives?",
-    "comparison": "How close is every layer to a cortical circuit, where the two can be compared?",
+    "balance_across_depth": "Does balance tighten or loosen from layer to layer?",
+    "balance_emergence": "When in training does the balance of every layer tighten or loosen?",
+    "comparison": "How close is every layer to a cortical circuit or another network, where they can be compared?",
     "distributions": "How are excitatory, inhibitory and net currents and gain distributed?",
+    "ei_versus_bn": "What does training do to balance, with E-I circuits, with batch normalisation, with neither?",
+    "gain_modulation": "What does the gain vary with: neurons, inputs, time, or the activity of the population?",
     "learning": "How did training go, and how well does the network do on unseen images?",
     "lesions": "What does removing an inhibition pathway do to accuracy, firing and balance?",
     "reference_check": "Does a simulated circuit do what its closed form says?",
+    "regime_scorecard": "Where does each layer sit among the regimes of cortical circuits, and how sure is that?",
+    "timescales": "How long do currents and spikes remember, and does inhibition follow excitation?",
     "traces": "How do excitation and inhibition of single neurons move in time?",
 }
 """Every analysis and the question that it answers."""

@@ -2,17 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 import eiplatform
-from analyses import ANALYSES, balance, comparison, distributions, learning, lesions, reference_check, traces
+from analyses import (
+    ANALYSES,
+    balance,
+    balance_across_depth,
+    balance_emergence,
+    comparison,
+    distributions,
+    ei_versus_bn,
+    gain_modulation,
+    learning,
+    lesions,
+    reference_check,
+    regime_scorecard,
+    timescales,
+    traces,
+)
+from analyses.sides import open_references
 from eiplatform.errors import ConfigError, choose
 from eiplatform.store.reader import recordings_below
+from eiplatform.store.references import is_reference
 
 __all__ = ["run_by_name"]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What was asked for, once it is known to fit the analysis."""
+
+    inputs: list[Path]
+    nulls: list[Path]
+    partial: bool
+    bootstrap: dict[str, Any]
+    statistics: dict[str, Any]
+    more: dict[str, Any]
+
+    def open(self, path: Path) -> xr.DataTree:
+        """Open one recording."""
+        return eiplatform.open(path, partial=self.partial)
+
+    def below(self, paths: Sequence[Path]) -> list[xr.DataTree]:
+        """Open the recordings in some directories."""
+        return [self.open(recording) for path in paths for recording in recordings_below(path)]
+
+    def apart(self) -> tuple[list[Path], list[Path]]:
+        """Return the inputs that are no summaries of circuits, and those that are."""
+        references = [path for path in self.inputs if is_reference(path)]
+        return [path for path in self.inputs if path not in references], references
+
+
+@dataclass(frozen=True)
+class _Analysis:
+    """How an analysis is run, and which options it takes beside its inputs."""
+
+    run: Callable[[_Request], xr.Dataset]
+    takes: frozenset[str] = field(default_factory=frozenset)
+    one_input: bool = False
+
+
+def _balance(request: _Request) -> xr.Dataset:
+    tree, nulls = request.open(request.inputs[0]), request.below(request.nulls)
+    return balance.run(tree, nulls, **request.bootstrap, **request.statistics, **request.more)
+
+
+def _across_depth(request: _Request) -> xr.Dataset:
+    recordings, nulls = request.below(request.inputs), request.below(request.nulls)
+    return balance_across_depth.run(recordings, nulls, **request.bootstrap, **request.statistics)
+
+
+def _emergence(request: _Request) -> xr.Dataset:
+    series, references = request.apart()
+    return balance_emergence.run(series, references, **request.statistics)
+
+
+def _comparison(request: _Request) -> xr.Dataset:
+    if len(request.inputs) < 2:
+        raise ConfigError("the analysis 'comparison' takes a network and at least one reference")
+    own, references = request.below(request.inputs[:1]), open_references(request.inputs[1:], partial=request.partial)
+    return comparison.run(own, references, **request.bootstrap, **request.statistics)
+
+
+def _ei_versus_bn(request: _Request) -> xr.Dataset:
+    recordings, references = request.apart()
+    return ei_versus_bn.run(request.below(recordings), request.below(request.nulls), references, **request.statistics)
+
+
+def _regime(request: _Request) -> xr.Dataset:
+    protocols = [path for path in request.inputs if path.suffix == ".nc" and path.is_file()]
+    if len(protocols) > 1:
+        raise ConfigError("one perturbation at a time", where=", ".join(map(str, protocols)))
+    places = open_references([path for path in request.inputs if path not in protocols], partial=request.partial)
+    return regime_scorecard.run(places, perturbation=protocols[0] if protocols else None, **request.bootstrap)
+
+
+_SURROGATES = frozenset({"surrogates", "method", "scheduler"})
+_COMMON = frozenset({"nulls", "partial", "statistics"})
+_PARTIAL = frozenset({"partial"})
+
+_RUN: dict[str, _Analysis] = {
+    "balance": _Analysis(_balance, _COMMON | _SURROGATES, one_input=True),
+    "balance_across_depth": _Analysis(_across_depth, _COMMON),
+    "balance_emergence": _Analysis(_emergence, frozenset({"statistics"})),
+    "comparison": _Analysis(_comparison, frozenset({"partial", "statistics"})),
+    "distributions": _Analysis(lambda request: distributions.run(request.below(request.inputs)), _PARTIAL),
+    "ei_versus_bn": _Analysis(_ei_versus_bn, _COMMON),
+    "gain_modulation": _Analysis(
+        lambda request: gain_modulation.run(request.below(request.inputs), **request.bootstrap), _PARTIAL
+    ),
+    "learning": _Analysis(lambda request: learning.run(request.inputs[0]), one_input=True),
+    "lesions": _Analysis(lambda request: lesions.run(request.below(request.inputs), **request.bootstrap), _PARTIAL),
+    "reference_check": _Analysis(lambda request: reference_check.run(request.below(request.inputs)), _PARTIAL),
+    "regime_scorecard": _Analysis(_regime, _PARTIAL),
+    "timescales": _Analysis(
+        lambda request: timescales.run(request.below(request.inputs), **request.bootstrap), _PARTIAL
+    ),
+    "traces": _Analysis(lambda request: traces.run(request.below(request.inputs)), _PARTIAL),
+}
+
+_NAMED = {"nulls": "--null", "method": "--interval"}
+"""What an option is called on the command line where that is another word."""
 
 
 def run_by_name(
@@ -23,6 +139,8 @@ def run_by_name(
     partial: bool = False,
     n_bootstrap: int = 1000,
     seed: int = 0,
+    statistics: Sequence[str] | None = None,
+    **more: Any,
 ) -> xr.Dataset:
     """Run the analysis `name`.
 
@@ -31,41 +149,40 @@ def run_by_name(
     name : str
         A key of :data:`analyses.ANALYSES`.
     inputs : sequence of Path
-        Recordings or directories of recordings; for ``learning`` one training directory.
+        Recordings or directories of recordings; for ``learning`` one training directory; for
+        ``comparison`` and ``regime_scorecard`` also names of shipped summaries, for the latter a
+        ``protocol.nc`` of perturb-I too; for ``balance_emergence`` recordings made while training.
+        ``ei_versus_bn`` and ``balance_emergence`` take summaries of circuits (data/reference/*.nc).
     nulls : sequence of Path
-        For ``balance``: recordings of untrained networks.
+        For ``balance``, ``balance_across_depth`` and ``ei_versus_bn``: null recordings, or
+        directories of them.
     partial : bool
         Take what is complete of interrupted or damaged recordings; the result says so.
     n_bootstrap, seed : int
         Of the bootstrap.
+    statistics : sequence of str, optional
+        Keys; the default is all.
+    **more
+        For ``balance``: ``surrogates``, ``method``, ``scheduler``; None is as if it were not
+        given.
 
     Raises
     ------
     UnknownNameError
         If there is no such analysis.
     ConfigError
-        If the inputs do not fit it.
+        If the inputs do not fit it, or it does not take an option.
     """
-    choose(name, ANALYSES, "analysis")
-    if nulls and name != "balance":
-        raise ConfigError(f"the analysis '{name}' takes no null", valid="--null goes with balance")
-    if partial and name == "learning":
-        raise ConfigError("the analysis 'learning' reads no recording", remedy="leave out --partial")
-    if name in ("learning", "balance") and len(inputs) != 1:
+    analysis = _RUN[choose(name, ANALYSES, "analysis")]
+    asked = {option: value for option, value in more.items() if value is not None}
+    given = {*asked, *(["nulls"] if nulls else []), *(["partial"] if partial else [])}
+    given |= {"statistics"} if statistics else set()
+    if refused := sorted(given - analysis.takes):
+        option = _NAMED.get(refused[0], f"--{refused[0]}")
+        fitting = [other for other, known in _RUN.items() if refused[0] in known.takes]
+        raise ConfigError(f"the analysis '{name}' takes no {option}", valid=f"{option} goes with {', '.join(fitting)}")
+    if analysis.one_input and len(inputs) != 1:
         raise ConfigError(f"the analysis '{name}' takes one input, {len(inputs)} were given")
-    if name == "learning":
-        return learning.run(inputs[0])
-    found = [recording for path in inputs for recording in recordings_below(path)]
-    if name == "balance":
-        null_trees = [eiplatform.open(null, partial=partial) for null in nulls]
-        return balance.run(eiplatform.open(inputs[0], partial=partial), null_trees, n_bootstrap=n_bootstrap, seed=seed)
-    recordings = [eiplatform.open(recording, partial=partial) for recording in found]
-    if name == "comparison":
-        if len(recordings) < 2:
-            raise ConfigError("the analysis 'comparison' takes a network and at least one circuit")
-        return comparison.run(recordings[0], recordings[1:], n_bootstrap=n_bootstrap, seed=seed)
-    if name == "lesions":
-        return lesions.run(recordings, n_bootstrap=n_bootstrap, seed=seed)
-    if name == "distributions":
-        return distributions.run(recordings)
-    return reference_check.run(recordings) if name == "reference_check" else traces.run(recordings)
+    bootstrap: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed}
+    chosen: dict[str, Any] = {"statistics": statistics} if statistics else {}
+    return analysis.run(_Request(list(inputs), list(nulls), partial, bootstrap, chosen, asked))

@@ -1,4 +1,4 @@
-"""How close is every layer to a cortical circuit, where the two can be compared?
+"""How close is every layer to a cortical circuit (or another network), where the two can be compared?
 
 Only comparable things are compared; what is not is listed with the reason.  Time is matched
 first: a network's step lasts ``-tau_m ln(decay)`` of a circuit with membrane constant ``tau_m``
@@ -7,162 +7,311 @@ first: a network's step lasts ``-tau_m ln(decay)`` of a circuit with membrane co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
-from analyses.inputs import Recording, describe_inputs, label_of, open_kind, spiking
-from eiplatform.errors import StatisticError
-from eiplatform.statistics import STATISTICS, summarise
+from analyses.inputs import Recording, describe_inputs, label_of, open_kind, opened, spiking
+from analyses.matching import comparability, match_time, step_in_ms
+from analyses.sides import Measured, Reference, Side, sides_of, sides_of_summary
+from eiplatform.errors import StatisticError, choose
+from eiplatform.reference import CASES
+from eiplatform.statistics import STATISTICS
+from eiplatform.statistics.base.comparison import benjamini_hochberg, equivalence_p, mover, spread, standardised
+from eiplatform.statistics.base.distance import cliffs_delta, distance, wasserstein
 
-__all__ = ["match_time", "run", "step_in_ms"]
+__all__ = ["VERDICTS", "compare_cell", "match_time", "run", "step_in_ms"]
+
+LEVEL, FDR = 0.95, 0.05
+
+VERDICTS = {
+    "different": "a difference at the false discovery rate, not shown to lie within the margin",
+    "small difference": "a difference at the false discovery rate, but the means are equivalent within the margin",
+    "like a seed": "a difference at the false discovery rate, no larger than two seeds of the reference differ by",
+    "equivalent": "no difference found, and equivalent within the margin at the false discovery rate",
+    "undecided": "neither a difference nor equivalence can be shown",
+    "not compared": "not comparable, or undefined on one side: see reason and note",
+}
+"""What can be said of a layer beside a reference, from the corrected tests and the reference's own seeds."""
+
+_ROUNDING = 1e-5  # a spread below this part of the values is rounding: signals are float32
+_ZERO = 1e-12  # of numbers without unit
+
+_DESCRIPTIONS = {
+    "converted": "the network's value in the reference's unit",
+    "difference": "network minus reference, in the reference's unit",
+    "effect": "difference over the reference's standard deviation over neurons within a seed (Glass's delta)",
+    "effect_seeds": "difference over the reference's standard deviation over seeds",
+    "dominance": "Cliff's delta, P(network's neuron above) - P(below)",
+    "distance": "Wasserstein distance over neurons, over the reference's standard deviation over neurons",
+    "distance_floor": "mean distance of two samples of these sizes from the reference's distribution",
+    "p": "no difference of means, two-sided",
+    "p_distance": "no difference of the distributions over neurons, by permutation of neurons",
+    "p_equivalence": "difference beyond the margin, two one-sided tests",
+    "spread": "the reference's standard deviation over neurons within a seed",
+    "ceiling": "range of the reference's value over its own seeds",
+    "ceiling_effect": "mean absolute effect between two seeds of the reference",
+    "ceiling_distance": "mean normalised distance between two seeds of the reference",
+    "ceiling_distance_maximum": "largest normalised distance between two seeds of the reference",
+}
+
+_CELL = (
+    *("converted", "difference", "difference_low", "difference_high", "effect", "effect_low", "effect_high"),
+    *("effect_seeds", "dominance", "distance", "distance_low", "distance_high", "distance_floor"),
+    *("p", "p_distance", "p_equivalence"),
+)
+_OF_REFERENCE = ("spread", "ceiling", "ceiling_effect", "ceiling_distance", "ceiling_distance_maximum")
 
 
-def step_in_ms(layer: xr.Dataset, circuit: xr.Dataset) -> float:
-    """Return how long one step of a network lasts in the time of a circuit.
-
-    The membrane of the network forgets a factor ``decay`` per step; that of the circuit
-    ``exp(-t / tau_m)`` in a time t.
+def run(
+    recording: Reference,
+    references: Sequence[Reference],
+    *,
+    statistics: Iterable[str] | None = None,
+    margin: float = 0.5,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Set every firing layer beside the excitatory populations of references.
 
     Parameters
     ----------
-    layer : xarray.Dataset
-        Population of a network, with ``membrane_decay``.
-    circuit : xarray.Dataset
-        Population of a circuit, with ``tau_membrane``.
-
-    Examples
-    --------
-    >>> network = xr.Dataset(attrs={"membrane_decay": 0.5})
-    >>> round(step_in_ms(network, xr.Dataset(attrs={"tau_membrane": 20.0})), 2)
-    13.86
-    """
-    decay = float(layer.attrs["membrane_decay"])
-    if decay <= 0:
-        raise StatisticError("a membrane that forgets everything in a step has no time scale", where="membrane_decay")
-    return -float(circuit.attrs["tau_membrane"]) * float(np.log(decay))
-
-
-def match_time(circuit: xr.Dataset, interval_ms: float) -> xr.Dataset:
-    """Average the currents of a circuit over intervals of about a given length.
-
-    The length is the nearest whole number of recorded intervals; a remainder at the end is
-    left out, and the attribute ``dt`` tells the length used.  Spike events stay as they are.
-
-    Parameters
-    ----------
-    circuit : xarray.Dataset
-    interval_ms : float
-    """
-    factor = max(1, round(interval_ms / float(circuit.attrs["dt"])))
-    # An average of the voltage is not a voltage "before reset"; it is not compared.
-    averaged = circuit.drop_vars("voltage", errors="ignore").coarsen(time=factor, boundary="trim")
-    matched: xr.Dataset = averaged.mean(keep_attrs=True)
-    matched = matched.assign_coords(time=circuit["time"].values[: factor * matched.sizes["time"] : factor])
-    matched["time"].attrs = circuit["time"].attrs
-    return matched.assign_attrs(circuit.attrs, dt=factor * float(circuit.attrs["dt"]))
-
-
-def run(recording: Recording, references: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
-    """Set every firing layer beside the excitatory populations of reference circuits.
-
-    Parameters
-    ----------
-    recording : str, Path or DataTree
-        Of a network that ran long enough for temporal statistics (some hundred steps).
-    references : sequence of str, Path or DataTree
-        Recordings of circuits, with several seeds each for a ceiling.
+    recording : str, Path, DataTree, or a sequence of them
+        Of a network that ran long enough for temporal statistics (some hundred steps); several
+        are its seeds.
+    references : sequence
+        Each a recording (str, Path, DataTree) of a circuit, whose samples are its seeds, or of
+        another network; a list of recordings, the seeds of one network; or the name of a shipped
+        summary (:data:`eiplatform.reference.CASES`).
+    statistics : iterable of str, optional
+        Keys of :data:`~eiplatform.statistics.STATISTICS`; default: all.
+    margin : float
+        Largest difference that counts as none, in units of the reference's spread over neurons.
     n_bootstrap, seed : int
-        Of the intervals.
+        Of the intervals and permutations.
 
     Returns
     -------
     xarray.Dataset, dims (population, reference, statistic)
-        ``value``, ``low``, ``high`` (population, statistic) of the network;
-        ``reference_value``, ``reference_low``, ``reference_high`` and ``ceiling`` (reference,
-        statistic), the last being the range over the reference's own seeds;
-        ``difference`` with ``difference_low`` and ``difference_high``: network minus
-        reference, interval after Zou & Donner (2008), Stat Med 27:1693, from the two intervals;
-        ``comparable`` and ``reason`` (statistic), ``note`` (population, reference, statistic).
-        Differences of what is not comparable are NaN.
+        Raw values: ``value``, ``low``, ``high`` (population, statistic) of the network;
+        ``reference_value``, ``reference_low``, ``reference_high`` (reference, statistic).
+        Scores, NaN where not comparable: ``converted`` (the network's value in the reference's
+        unit); ``difference`` with interval (Zou & Donner 2008, Stat Med 27:1693); ``effect``
+        with interval (Glass's delta: over the reference's spread over neurons),
+        ``effect_seeds`` (over its spread over seeds), ``dominance`` (Cliff's delta);
+        ``distance`` with interval (Wasserstein over the reference's spread) and
+        ``distance_floor``; ``p``, ``p_distance``, ``p_equivalence`` and their ``q``
+        (Benjamini & Hochberg over all tests of that kind in the table); ``verdict``, one of
+        :data:`VERDICTS`.
+        Of the reference: ``spread``, ``ceiling`` (range over its seeds), ``ceiling_effect``,
+        ``ceiling_distance`` and ``ceiling_distance_maximum`` (between pairs of its seeds).
+        ``comparable`` and ``reason`` (reference, statistic), ``note`` (population, reference,
+        statistic).
 
     Raises
     ------
     ConfigError
-        If `recording` is not of a network or a reference not of a circuit.
+        If `recording` is not of a network.
     StatisticError
-        If nothing fires, or the layers' membranes have different time constants.
+        If nothing fires, the layers' membranes have different time constants, the recording is
+        its own reference, or the margin is not positive.
     """
-    (tree,) = open_kind([recording], "network", purpose="the recording")
-    circuits = open_kind(references, "circuit", purpose="a reference")
-    layers = spiking(tree)
-    if not layers:
-        raise StatisticError("no firing layer was recorded", where=tree.attrs["path"], remedy="record 'spikes'")
-    if len({float(layer.attrs["membrane_decay"]) for layer in layers.values()}) > 1:
-        raise StatisticError("the layers differ in their membrane constant", where=tree.attrs["path"])
-    layer = next(iter(layers.values()))
-    options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed}
-    own = summarise(tree, list(STATISTICS), populations=layers, **options)
-
-    rows, ceilings, names, intervals = [], [], [], []
-    for circuit in circuits:
-        for name, data in spiking(circuit).items():
-            step = step_in_ms(layer, data)
-            matched = match_time(data, step)
-            rows.append(summarise(matched, list(STATISTICS), **options).isel(population=0, drop=True))
-            ceilings.append(_ceiling(matched))
-            names.append(f"{label_of(circuit)}: {name}")
-            intervals.append(float(matched.attrs["dt"]))
-    reference = xr.concat(rows, dim=xr.Variable("reference", names))
-    result = own[["value", "low", "high", "n_samples", "n_neurons", "n_excluded"]]
-    for name in ("value", "low", "high", "n_samples", "n_neurons", "n_excluded"):
-        result[f"reference_{name}"] = reference[name]
-    result["ceiling"] = (("reference", "statistic"), np.array(ceilings))
-    result["interval_ms"] = ("reference", intervals)
-    result = result.drop_vars("comparable")
-    result["comparable"] = ("statistic", [entry.comparable for entry in STATISTICS.values()])
-    result["reason"] = ("statistic", [entry.comparable_reason for entry in STATISTICS.values()])
-    for name, values in _difference(result).items():
-        result[name] = values
-    notes = [own["note"].broadcast_like(result["difference"]), reference["note"].broadcast_like(result["difference"])]
-    joined = np.array(
-        [
-            "; ".join(f"{who}: {note}" for who, note in (("network", a), ("reference", b)) if note)
-            for a, b in zip(*(note.transpose(*result["difference"].dims).values.ravel() for note in notes), strict=True)
-        ]
-    )
-    result["note"] = (result["difference"].dims, joined.reshape(result["difference"].shape))
-    return result.assign_attrs(
-        analysis="comparison", label=label_of(tree), **options, **describe_inputs([tree, *circuits])
+    if not margin > 0:
+        raise StatisticError(f"the margin is {margin}", valid="a positive number of the reference's spreads")
+    keys = [choose(key, STATISTICS, "statistic") for key in (STATISTICS if statistics is None else statistics)]
+    seeds = open_kind(_several(recording), "network", purpose="the recording")
+    groups = [_opened(reference) for reference in references]
+    trees = [*seeds, *(found for group in groups if not isinstance(group, str) for found in group)]
+    where = seeds[0].attrs["path"]
+    if len({found.attrs["id"] for found in trees}) < len(trees):
+        raise StatisticError("a recording stands for its own reference, or is given twice", where=where)
+    options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "level": LEVEL}
+    own = sides_of(seeds, keys, None, **options)
+    layers = spiking(seeds[0])
+    layer = layers[own[0].population]
+    timed = any(isinstance(group, str) or group[0].attrs["source"]["kind"] == "circuit" for group in groups)
+    if timed and len({float(one.attrs.get("membrane_decay", np.nan)) for one in layers.values()}) > 1:
+        raise StatisticError("the layers differ in their membrane constant", where=where)
+    others: list[Side] = []
+    for group in groups:
+        if isinstance(group, str):
+            others += sides_of_summary(group, keys, layer)
+        else:
+            others += sides_of(group, keys, layer, **options)
+    result = _assembled(own, others, keys, margin, n_bootstrap, seed)
+    result["role"] = ("population", [str(layers[side.population].attrs["role"]) for side in own])
+    return result.set_coords("role").assign_attrs(
+        analysis="comparison",
+        label=label_of(seeds[0]) if len(seeds) == 1 else f"{label_of(seeds[0])} and {len(seeds) - 1} more",
+        margin=margin,
+        fdr=FDR,
+        **options,
+        **describe_inputs(trees),
     )
 
 
-def _ceiling(circuit: xr.Dataset) -> list[float]:
-    """Return the range of every statistic over the circuit's seeds; NaN with a single seed."""
-    if circuit.sizes["sample"] < 2:
-        return [float("nan")] * len(STATISTICS)
-    values = []
-    for index, sample in enumerate(circuit["sample"].values):
-        one = circuit.isel(sample=[index])
-        if "spike" in one.dims:
-            one = one.isel(spike=np.flatnonzero(circuit["spike_sample"].values == sample))
-        values.append(summarise(one, list(STATISTICS), n_bootstrap=1)["value"].values[0])
-    with np.errstate(invalid="ignore"):
-        spread: list[float] = (np.max(values, axis=0) - np.min(values, axis=0)).tolist()
-    return spread
+def _several(recording: Reference) -> list[Recording]:
+    return list(recording) if isinstance(recording, Sequence) and not isinstance(recording, str) else [recording]
 
 
-def _difference(result: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Return network minus reference with its interval from the two separate intervals (MOVER)."""
-    comparable = result["comparable"]
+def _opened(reference: Reference) -> str | list[xr.DataTree]:
+    if isinstance(reference, str) and reference in CASES:
+        return reference
+    several = _several(reference)
+    return opened(several) if len(several) == 1 else open_kind(several, "network", purpose="a seed of the reference")
+
+
+def _assembled(
+    own: Sequence[Side], others: Sequence[Side], keys: list[str], margin: float, n_bootstrap: int, seed: int
+) -> xr.Dataset:
+    """Compare every cell and put all into one Dataset."""
     dims = ("population", "reference", "statistic")
-    difference = (result["value"] - result["reference_value"]).where(comparable)
-    below = np.hypot(result["value"] - result["low"], result["reference_high"] - result["reference_value"])
-    above = np.hypot(result["high"] - result["value"], result["reference_value"] - result["reference_low"])
-    return {
-        "difference": difference.transpose(*dims),
-        "difference_low": (difference - below).transpose(*dims),
-        "difference_high": (difference + above).transpose(*dims),
+    shape = (len(own), len(others), len(keys))
+    scores = {name: np.full(shape, np.nan) for name in _CELL}
+    notes, verdicts = np.full(shape, "", dtype=object), np.full(shape, "not compared", dtype=object)
+    allowed = [[comparability(STATISTICS[key], own[0], other) for key in keys] for other in others]
+    for i, j, k in np.ndindex(*shape):
+        mine, other = own[i].cells[keys[k]], others[j].cells[keys[k]]
+        told = [f"network: {mine.note}"] if mine.note else []
+        told += [f"reference: {other.note}"] if other.note else []
+        comparable, _, factor = allowed[j][k]
+        if comparable and np.isfinite([mine.value, other.value]).all():
+            cell, note = compare_cell(mine, other, factor=factor, margin=margin, n_bootstrap=n_bootstrap, seed=seed)
+            for name, number in cell.items():
+                scores[name][i, j, k] = number
+            told += [note] if note else []
+        notes[i, j, k] = "; ".join(told)
+    ceilings = [[_ceiling(side.cells[key]) for key in keys] for side in others]
+    for name in ("p", "p_distance", "p_equivalence"):
+        scores[name.replace("p", "q", 1)] = benjamini_hochberg(scores[name])
+    for i, j, k in np.ndindex(*shape):
+        if np.isfinite(scores["difference"][i, j, k]):
+            largest = ceilings[j][k][_OF_REFERENCE.index("ceiling_distance_maximum")]
+            found = {name: float(scores[name][i, j, k]) for name in ("q", "q_distance", "q_equivalence")}
+            verdicts[i, j, k] = _verdict(**found, within=bool(scores["distance"][i, j, k] <= largest))
+    result = xr.Dataset(
+        {
+            name: (dims, values, {"long_name": _DESCRIPTIONS[name]} if name in _DESCRIPTIONS else {})
+            for name, values in scores.items()
+        },
+        coords={
+            "population": [side.population for side in own],
+            "reference": [side.name for side in others],
+            "statistic": keys,
+            "label": ("statistic", [STATISTICS[key].label for key in keys]),
+            "over": ("statistic", [STATISTICS[key].over for key in keys]),
+        },
+    )
+    result["note"], result["verdict"] = (dims, notes.astype(str)), (dims, verdicts.astype(str))
+    for prefix, dim, sides in (("", "population", own), ("reference_", "reference", others)):
+        for name in ("value", "low", "high", "n_samples", "n_neurons", "n_excluded", "units"):
+            rows = [[getattr(side.cells[key], name) for key in keys] for side in sides]
+            result[f"{prefix}{name}"] = ((dim, "statistic"), np.array(rows))
+    for index, name in enumerate(_OF_REFERENCE):
+        values = np.array([[cell[index] for cell in row] for row in ceilings])
+        result[name] = (("reference", "statistic"), values, {"long_name": _DESCRIPTIONS[name]})
+    result["n_seeds"] = (("reference", "statistic"), [[len(side.cells[key].seeds) for key in keys] for side in others])
+    result["interval_ms"] = ("reference", [side.interval_ms for side in others])
+    result["step_ms"] = ("reference", [side.step_ms for side in others])
+    result["kind"] = ("reference", [side.kind for side in others])
+    result["comparable"] = (("reference", "statistic"), [[found[0] for found in row] for row in allowed])
+    result["reason"] = (("reference", "statistic"), [[found[1] for found in row] for row in allowed])
+    return result
+
+
+def compare_cell(
+    mine: Measured, other: Measured, *, factor: float = 1.0, margin: float = 0.5, n_bootstrap: int = 1000, seed: int = 0
+) -> tuple[dict[str, float], str]:
+    """Compare one statistic of a network's population with that of a reference's.
+
+    Parameters
+    ----------
+    mine, other : Measured
+    factor : float
+        From the unit of `mine` to that of `other`.
+    margin : float
+        In units of the reference's spread over neurons.
+    n_bootstrap, seed : int
+
+    Returns
+    -------
+    scores : dict of str to float
+        As described in :func:`run`; NaN where it is undefined.
+    note : str
+        Why something is undefined.
+    """
+    value, value_low, value_high = (factor * number for number in (mine.value, mine.low, mine.high))
+    found = mover(value, value_low, value_high, other.value, other.low, other.high)
+    difference, low, high = (float(part) for part in found)
+    sd, sd_error = _spread(other)
+    if sd <= _ROUNDING * max(abs(value), abs(other.value)):
+        sd = 0.0
+    effect = standardised(difference, low, high, sd, sd_error, level=LEVEL)
+    # The interval may be asymmetric and wider than normal; its half-width over 1.96 is the error used.
+    error = (high - low) / (2 * stats.norm.ppf((1 + LEVEL) / 2))
+    cell = {
+        "converted": value,
+        "difference": difference,
+        "difference_low": low,
+        "difference_high": high,
+        **dict(zip(("effect", "effect_low", "effect_high"), effect, strict=True)),
+        "effect_seeds": difference / other.sd_seeds if other.sd_seeds > 0 else np.nan,
+        "p": float(2 * stats.norm.sf(abs(difference) / error)) if error > _ZERO else np.nan,
+        "p_equivalence": float(equivalence_p(difference, error, margin * sd)) if error > _ZERO and sd > 0 else np.nan,
     }
+    notes = [] if error > _ZERO else ["no test: an interval is missing or has no width"]
+    if not sd > 0:
+        return cell, "; ".join(
+            [*notes, "no effect size, distance or equivalence: the reference has no spread over neurons"]
+        )
+    if not mine.seeds or mine.seeds[0].size < 2:
+        return cell, "; ".join([*notes, "no distance: one value for the whole layer"])
+    values, others = factor * np.concatenate(mine.seeds), np.concatenate(other.seeds)
+    if other.bin_width:  # into the bins of the histogram on the other side
+        values = (np.floor(values / other.bin_width) + 0.5) * other.bin_width
+        notes.append(f"distribution in bins of {other.bin_width:g} {other.units}")
+    apart = distance(values, others, counts_b=other.counts, n_bootstrap=n_bootstrap, seed=seed, level=LEVEL)
+    cell |= {
+        "distance": apart.value / sd,
+        "distance_low": apart.low / sd,
+        "distance_high": apart.high / sd,
+        "distance_floor": apart.floor / sd,
+        "p_distance": apart.p,
+        "dominance": cliffs_delta(values, others, None, other.counts),
+    }
+    return cell, "; ".join(notes)
+
+
+def _spread(cell: Measured) -> tuple[float, float]:
+    """Return the spread over neurons and its error; that of rounding is none."""
+    sd, error = spread(list(cell.seeds), cell.counts) if cell.seeds else (np.nan, np.nan)
+    return (0.0, np.nan) if sd <= max(_ZERO, _ROUNDING * abs(cell.value)) else (sd, error)
+
+
+def _ceiling(cell: Measured) -> tuple[float, ...]:
+    """Return the entries of _OF_REFERENCE: what the reference's own seeds differ by."""
+    sd, _ = _spread(cell)
+    values = cell.seed_values[np.isfinite(cell.seed_values)]
+    if len(values) < 2:
+        # Two seeds of a normal distribution differ by 2 sd / sqrt(pi) on average.
+        expected = 2 * cell.sd_seeds / np.sqrt(np.pi) / sd if sd > 0 else np.nan
+        return sd, np.nan, expected, np.nan, np.nan
+    between = float(np.mean([abs(a - b) for a, b in combinations(values, 2)]))
+    if not sd > 0:
+        return sd, float(np.ptp(values)), np.nan, np.nan, np.nan
+    apart = [float(wasserstein(a, b)) / sd for a, b in combinations(cell.seeds, 2)]
+    return sd, float(np.ptp(values)), between / sd, float(np.mean(apart)), float(np.max(apart))
+
+
+def _verdict(q: float, q_distance: float, q_equivalence: float, *, within: bool) -> str:
+    """Return one of VERDICTS from the corrected tests; a missing test shows nothing."""
+    differs, same = q <= FDR or q_distance <= FDR, q_equivalence <= FDR
+    if not differs:
+        return "equivalent" if same else "undecided"
+    if same:
+        return "small difference"
+    return "like a seed" if within else "different"

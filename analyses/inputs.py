@@ -13,7 +13,17 @@ import eiplatform
 from eiplatform.errors import ConfigError
 from eiplatform.statistics import populations_of
 
-__all__ = ["Recording", "describe_inputs", "excitatory", "label_of", "open_kind", "opened", "samples_of", "spiking"]
+__all__ = [
+    "Recording",
+    "describe_inputs",
+    "excitatory",
+    "label_of",
+    "open_kind",
+    "opened",
+    "samples_of",
+    "setting_of",
+    "spiking",
+]
 
 
 Recording = str | Path | xr.DataTree
@@ -79,3 +89,12 @@ def describe_inputs(trees: Iterable[xr.DataTree]) -> dict[str, Any]:
     }
     partial = [f"{label_of(tree)}: {tree.attrs['problems']}" for tree in trees if not tree.attrs["complete"]]
     return found | {"partial": partial} if partial else found
+
+
+def setting_of(tree: xr.DataTree) -> str:
+    """Say in a word or two how a network was driven when it was recorded, e.g. ``"constant, 4 steps"``.
+
+    Recordings of one setting can be set beside each other.
+    """
+    source = tree.attrs["source"]
+    return f"{source['spec']['input']}, {int(source['steps']) - int(source['spec']['warmup'])} steps"

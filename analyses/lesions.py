@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
-from analyses.inputs import Recording, describe_inputs, open_kind, samples_of, spiking
+from analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, spiking
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import summarise
 
@@ -24,7 +24,8 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
     ----------
     readout : xarray.Dataset
         The readout's E population; the class is the neuron with the largest mean net current,
-        plus its bias if the readout has one.
+        plus its bias if the readout has one; of a population vote (attribute ``votes``) the class
+        whose neurons fire most.
     level : float
 
     Returns
@@ -32,11 +33,17 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
     value, low, high : float
     """
     if readout.sizes["neuron"] != readout.attrs["n_neurons"]:
-        raise StatisticError("accuracy needs every neuron of the readout", where="readout/E")
-    logits = readout["current_net"].mean("time")
-    if "bias" in readout:
-        logits = logits + readout["bias"]
-    predicted = logits.argmax("neuron").values
+        raise StatisticError(
+            "accuracy needs every neuron of the readout",
+            where="readout/E",
+            remedy=f"record {readout.attrs['n_neurons']} neurons or more",
+        )
+    votes = int(readout.attrs.get("votes", 0))
+    logits = readout["output" if "output" in readout else "spikes" if votes else "current_net"].mean("time")
+    if votes:
+        predicted = logits.values.reshape(len(logits), -1, votes).mean(2).argmax(1)
+    else:
+        predicted = (logits + readout["bias"] if "bias" in readout else logits).argmax("neuron").values
     correct = int((predicted == readout["label"].values).sum())
     test = binomtest(correct, len(predicted)).proportion_ci(level, method="wilson")
     return correct / len(predicted), float(test.low), float(test.high)
@@ -86,7 +93,8 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
 
     summaries, correct = [], []
     for tree in trees:
-        summary = summarise(tree, STATISTICS, populations=spiking(tree), n_bootstrap=n_bootstrap, seed=seed)
+        measured = spiking(tree) or excitatory(tree)  # rates have no spikes
+        summary = summarise(tree, STATISTICS, populations=measured, n_bootstrap=n_bootstrap, seed=seed)
         summaries.append(summary[["value", "low", "high", "n_excluded"]])
         correct.append(accuracy(tree["readout/E"].to_dataset()))
     result = xr.concat(summaries, dim=xr.Variable("dose", doses), join="exact")

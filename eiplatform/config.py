@@ -83,7 +83,11 @@ class DatasetConfig(_Frozen):
 
 
 class NeuronConfig(_Frozen):
-    """Leaky integrate-and-fire neurons; defaults of arXiv 2509.23253."""
+    """Neurons of the hidden layers; defaults of arXiv 2509.23253.
+
+    ``max_spikes``, ``negative_spikes`` and ``learn_surrogate`` are pieces that any spiking model can have.
+    A field of another model must keep its default.
+    """
 
     tau: float = Field(2.0, ge=1, description="membrane constant in steps")
     threshold: float = Field(1.0, gt=0)
@@ -91,6 +95,40 @@ class NeuronConfig(_Frozen):
     detach_reset: bool = True
     surrogate: SurrogateName = "sigmoid"
     alpha: float | None = Field(None, gt=0, description="steepness; by default the surrogate's own")
+    model: Literal["lif", "stl", "backei", "relu"] = Field(
+        "lif",
+        description="leaky integrate-and-fire; the same with a trainable threshold per neuron; "
+        "with self-feedback and signed output (BackEISNN); rates",
+    )
+    threshold_spread: float = Field(1e-4, ge=0, description="standard deviation of the thresholds' start, of stl")
+    max_spikes: int = Field(1, ge=1, le=127, description="spikes of one sign that a neuron fires per step at most")
+    negative_spikes: bool = Field(False, description="potentials below minus the threshold fire negative spikes")
+    learn_surrogate: bool = Field(False, description="a trainable width of the surrogate per time step")
+    feedback_kernel: Literal[1, 3, 5, 7] = Field(3, description="places on either axis, of backei")
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether the neurons can do more than plain ones and are advanced step by step."""
+        return self.model in ("stl", "backei") or self.max_spikes > 1 or self.negative_spikes or self.learn_surrogate
+
+    @property
+    def fused(self) -> bool:
+        """Whether the neurons are plain ones, for which there are fused operations, compiled ones too."""
+        return self.model == "lif" and not self.stepwise
+
+    @model_validator(mode="after")
+    def _all_applies(self) -> NeuronConfig:
+        pieces = ("max_spikes", "negative_spikes", "learn_surrogate")
+        spiking = ("tau", "threshold", "reset", "detach_reset", "surrogate", "alpha", *pieces)
+        foreign = {"relu": spiking, "backei": pieces}.get(self.model, ())
+        owners = {"threshold_spread": "stl", "feedback_kernel": "backei"}
+        foreign += tuple(name for name, owner in owners.items() if self.model != owner)
+        for name in foreign:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} does not apply to model {self.model}")
+        if self.reset == "hard" and (self.max_spikes > 1 or self.negative_spikes):
+            raise ValueError("max_spikes and negative_spikes need reset soft, which subtracts the threshold per spike")
+        return self
 
 
 class PropConfig(_Frozen):
@@ -108,22 +146,34 @@ class NetworkConfig(_Frozen):
     """
 
     architecture: Architecture = "mlp"
-    circuit: Literal["ei", "bn", "none"] = Field(
-        "ei", description="E-I circuits; or signed weights with batch normalisation, or with a bias alone"
+    circuit: Literal["ei", "bn", "none", "dann"] = Field(
+        "ei",
+        description="E-I circuits; or signed weights with batch normalisation, or with a bias alone; "
+        "or the E-I layer of DANN, for rates",
     )
     hidden: tuple[Positive, ...] = Field((500, 500, 300), min_length=1, description="neurons per layer, of mlp")
     channels: tuple[int | str, ...] = Field(
         (32, "P", 64, "P", 128, "P"), min_length=1, description="channels and poolings, of cnn"
     )
     width: float = Field(1.0, gt=0, description="factor on all channels, of every architecture but mlp")
-    ei_ratio: float = Field(4.0, gt=0, description="E neurons (channels) per I neuron, of circuit ei")
+    kernel: Literal[3, 5, 7] = Field(3, description="places on either axis of a convolution, of cnn")
+    pooling: Literal["average", "max"] = Field("average", description="what P means, of cnn")
+    dense: tuple[Positive, ...] = Field((), description="neurons of fully connected layers before the readout, of cnn")
+    dropout: float = Field(0.0, ge=0, lt=1, description="part of the dense layers' input silenced in training, of cnn")
+    ei_ratio: float = Field(4.0, gt=0, description="E neurons (channels) per I neuron, of circuits ei and dann")
     initialise: Literal["ei", "fan-in"] = Field(
         "ei", description="E-I Init from the data, or weights scaled by the number of inputs alone; of circuit ei"
     )
     readout_bias: bool = Field(False, description="a bias in the readout, of circuits bn and none")
     steps: int = Field(4, ge=1, description="time steps T")
+    encoding: Literal["constant", "bernoulli"] = Field(
+        "constant", description="an image at every step, or spikes with its intensities as probabilities"
+    )
+    votes: int = Field(
+        0, ge=0, description="spiking neurons per class whose mean rate is the answer; 0: a readout of currents"
+    )
     neuron: NeuronConfig = NeuronConfig()
-    prop: PropConfig = Field(PropConfig(), description="of circuit ei")
+    prop: PropConfig = Field(PropConfig(), description="of circuit ei; scale_gradient of circuit dann too")
     feedback: FeedbackConfig = Field(FeedbackConfig(), description="of architecture feedback")
 
     @field_validator("channels")
@@ -139,11 +189,15 @@ class NetworkConfig(_Frozen):
         applies = {
             "hidden": self.architecture == "mlp",
             "channels": self.architecture == "cnn",
+            "kernel": self.architecture == "cnn",
+            "pooling": self.architecture == "cnn",
+            "dense": self.architecture == "cnn",
+            "dropout": self.architecture == "cnn" and bool(self.dense),
             "width": self.architecture not in ("mlp", "feedback"),
-            "ei_ratio": self.circuit == "ei",
+            "ei_ratio": self.circuit in ("ei", "dann"),
             "initialise": self.circuit == "ei" and self.architecture != "feedback",
-            "readout_bias": self.circuit != "ei",
-            "prop": self.circuit == "ei" and self.architecture != "feedback",
+            "readout_bias": self.circuit in ("bn", "none") and not self.votes,
+            "prop": self.circuit in ("ei", "dann") and self.architecture != "feedback",
             "feedback": self.architecture == "feedback",
         }
         for name, does in applies.items():
@@ -153,21 +207,42 @@ class NetworkConfig(_Frozen):
             check_feedback(self.feedback, self.circuit, self.neuron.tau, self.neuron.reset)
         return self
 
+    @model_validator(mode="after")
+    def _neurons_fit(self) -> NetworkConfig:
+        model, dale = self.neuron.model, self.circuit in ("ei", "dann")
+        if self.circuit == "dann" and (model != "relu" or self.prop not in (PropConfig(), _UNSCALED)):
+            raise ValueError("circuit dann has neurons of model relu, and of prop scale_gradient alone")
+        if dale and self.neuron.negative_spikes:
+            raise ValueError("negative spikes of E neurons would break Dale's law; they need circuit bn or none")
+        if model == "backei" and (dale or self.architecture == "mlp"):
+            raise ValueError("model backei is for convolutional networks of circuit bn or none: its spikes have signs")
+        if model == "relu" and self.votes:
+            raise ValueError("votes are counted in spikes, which model relu has not")
+        return self
+
+
+_UNSCALED = PropConfig(scale_gradient=False)
+
 
 class TrainingConfig(_Frozen):
     """Optimisation; defaults of arXiv 2509.23253."""
 
     epochs: int = Field(300, ge=1)
     batch_size: int = Field(128, ge=2)
-    optimiser: Literal["sgd", "adamw"] = "sgd"
+    optimiser: Literal["sgd", "adamw", "adam"] = "sgd"
     learning_rate: float = Field(2e-3, gt=0)
     warmup_epochs: int = Field(10, ge=0, description="epochs of linear rise of the learning rate")
     warmup_from: float = Field(1e-7, ge=0, description="learning rate at the start of the rise")
-    schedule: Literal["cosine", "constant", "step"] = "cosine"
+    schedule: Literal["cosine", "constant", "step", "decay"] = "cosine"
     milestones: tuple[Positive, ...] = Field((), description="of step: epochs after which the rate falls tenfold")
+    decay: float = Field(0.1, gt=0, le=1, description="factor on the learning rate, of schedule decay")
+    decay_epochs: int = Field(40, ge=1, description="epochs after which it acts, again and again, of schedule decay")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    weight_decay: float = Field(5e-4, ge=0, description="L2 on all parameters (sgd), decoupled (adamw)")
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0, description="L2 on all parameters (sgd, adam), decoupled (adamw)")
+    loss: Literal["cross-entropy", "mse"] = Field("cross-entropy", description="mse: to one-hot labels")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="of cross-entropy")
+    balance: float = Field(0.0, ge=0, description="weight of the loss that balances positive and negative potentials")
+    trained: Literal["all", "weights", "thresholds"] = Field("all", description="what learns, of neuron model stl")
     accumulate: int = Field(1, ge=1, description="parts in which a batch is worked off, to need less memory")
     precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast while training")
     backend: Literal["eager", "compiled", "auto"] = Field(
@@ -191,6 +266,14 @@ class TrainingConfig(_Frozen):
             raise ValueError(f"accumulate ({self.accumulate}) must not exceed batch_size ({self.batch_size})")
         if self.backend == "compiled" and self.device != "cpu":
             raise ValueError(f"the compiled backend is for device cpu, not {self.device}")
+        applies = {
+            "label_smoothing": self.loss == "cross-entropy",
+            "decay": self.schedule == "decay",
+            "decay_epochs": self.schedule == "decay",
+        }
+        for name, does in applies.items():
+            if not does and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} does not apply to loss {self.loss} and schedule {self.schedule}")
         return self
 
 
@@ -207,6 +290,17 @@ class Config(_Frozen):
     dataset: DatasetConfig = DatasetConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Config:
+        neuron, training = self.network.neuron, self.training
+        if not neuron.fused and training.backend == "compiled":
+            raise ValueError("the compiled backend is for plain lif neurons; these need training.backend eager")
+        if training.trained != "all" and neuron.model != "stl":
+            raise ValueError(f"training.trained {training.trained} is for network.neuron.model stl")
+        if training.balance and neuron.model == "relu":
+            raise ValueError("training.balance acts on membrane potentials, which model relu has not")
+        return self
 
 
 def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> Config:

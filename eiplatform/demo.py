@@ -212,12 +212,13 @@ def run_demo(
         update(2, total, "trained, noisy input")
         for k in range(chosen.nulls):
             # Seeds far from those of training: no null shares a weight with the trained network.
+            about = {"kind": "reinit", "index": k + 1, "seed": 1000 * (seed + 1) + k}
             null = initialise(config, 1000 * (seed + 1) + k)
             label = f"untrained {k + 1}"
             path = recordings / f"untrained-{k + 1}"
-            record_network(null, images, path, null_spec, config=settings, label=label)
+            record_network(null, images, path, null_spec, config=settings, label=label, null=about)
             path = recordings / f"untrained-noisy-{k + 1}"
-            record_network(null, images, path, long_spec, config=settings, label=f"{label}, noisy input")
+            record_network(null, images, path, long_spec, config=settings, label=f"{label}, noisy input", null=about)
             update(4 + 2 * k, total, label)
 
     with stage("3/6 simulating cortex", quiet=quiet) as update:

@@ -16,6 +16,7 @@ __all__ = [
     "DeviceError",
     "EIPlatformError",
     "MissingDependencyError",
+    "NotApplicableError",
     "OutputExistsError",
     "StatisticError",
     "StoreError",
@@ -103,6 +104,10 @@ class StatisticError(EIPlatformError):
 
 class TooShortError(StatisticError):
     """A recording is too short for a temporal statistic."""
+
+
+class NotApplicableError(StatisticError):
+    """A statistic has no meaning for this recording, whatever its length: no threshold or labels, steps left out."""
 
 
 class TrainingError(EIPlatformError):

@@ -16,17 +16,20 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import signal, stats
+from scipy import stats
 
-from eiplatform.errors import StoreError, TooShortError, choose
+from eiplatform.errors import TooShortError, choose
 from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
-from eiplatform.statistics.base import SpikeTrains, cv_isi, lv
+from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv, population_spectrum
+from eiplatform.store.references import read_reference, reference_file
 
 __all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
 
 SYNCHRONY_BIN_MS, SYNCHRONY_NEURONS = 3.0, 1000
-_RATE_EDGES, _CV_EDGES = np.arange(0, 60.5, 0.5), np.arange(0, 2.05, 0.05)
+# Half a hertz where most circuits fire; wider up to the limit that a refractory time of 2 ms sets.
+_RATE_EDGES = np.concatenate([np.arange(0, 60, 0.5), np.arange(60, 505, 5)])
+_CV_EDGES = np.arange(0, 2.05, 0.05)
 _LAGS, _SEGMENT = np.arange(-50, 51), 512
 
 
@@ -51,10 +54,20 @@ class Case:
 
 
 CASES: dict[str, Case] = {
+    "brunel-2000-A": Case("brunel-2000", {"state": "A"}, warmup_ms=200.0),
+    "brunel-2000-B": Case("brunel-2000", {"state": "B"}, warmup_ms=200.0),
     "brunel-2000-C": Case("brunel-2000", {"state": "C"}, warmup_ms=200.0),
+    "brunel-2000-D": Case("brunel-2000", {"state": "D"}, warmup_ms=200.0),
+    "chance-2002": Case("chance-2002", {"current_pa": 200.0}),
+    "feedforward-inhibition": Case("feedforward-inhibition"),
+    "isn": Case("isn"),
     "potjans-diesmann-2014-10": Case("potjans-diesmann-2014", {"scale": 0.1}),
     "potjans-diesmann-2014-100": Case("potjans-diesmann-2014"),
+    "van-vreeswijk-sompolinsky": Case("van-vreeswijk-sompolinsky"),
+    "vogels-abbott-2005-coba": Case("vogels-abbott-2005"),
+    "vogels-abbott-2005-cuba": Case("vogels-abbott-2005", {"variant": "cuba"}),
 }
+"""Summaries by name; published parameters, but that Chance's cell needs a current to fire."""
 
 
 def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
@@ -72,9 +85,11 @@ def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
         ``rate`` (Hz), ``cv`` (neurons with at least 50 spikes; fewer bias it) and ``lv`` (at least
         10), ``synchrony`` (variance over mean of counts in 3 ms of at most 1000 neurons, their
         number in ``n_synchrony``), mean currents, ``balance`` (net over excitatory), correlation over
-        time of a neuron's recurrent excitation and inhibition (``ei_own``) and of different neurons'
-        (``ei_cross``); histograms of rates and of CV (at least 10 spikes), the correlation function of
-        mean recurrent excitation and inhibition (a positive lag: inhibition follows) and the spectrum
+        time of a neuron's excitation and inhibition (``ei_own``) and of different neurons'
+        (``ei_cross``), NaN where a current is constant; the excitation is that at a fixed voltage
+        where conductances drive, else the recurrent one, else (no recurrent one) the
+        whole; histograms of rates and of CV (at least 10 spikes), the correlation function of the same
+        two averaged over neurons (a positive lag: inhibition follows) and the spectrum
         of the population's rate relative to that of as many Poisson neurons.
     """
     for name, data in populations.items():
@@ -90,7 +105,7 @@ def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
         "rate_bin": ("rate_bin", _RATE_EDGES[:-1], {"units": "Hz", "long_name": "lower edge"}),
         "cv_bin": ("cv_bin", _CV_EDGES[:-1], {"long_name": "lower edge"}),
         "lag": ("lag", _LAGS, {"units": "ms"}),
-        "frequency": ("frequency", np.fft.rfftfreq(_SEGMENT, 1e-3), {"units": "Hz"}),
+        "frequency": ("frequency", np.fft.rfftfreq(_SEGMENT, 1e-3)[1:], {"units": "Hz"}),
     }
     dims = {"rates": "rate_bin", "cvs": "cv_bin", "ei_correlation": "lag", "spectrum": "frequency"}
     variables = {
@@ -114,22 +129,24 @@ def _population(data: xr.Dataset) -> dict[str, Any]:
     with np.errstate(invalid="ignore"):
         cvs = cv_isi(trains, one, min_spikes=10)[0]
     some = min(n, SYNCHRONY_NEURONS)
-    bins = int(duration / SYNCHRONY_BIN_MS)
-    counts = _counts(time[neuron < some], SYNCHRONY_BIN_MS, bins)
-    activity = _counts(time, 1.0, int(duration))
-    _, power = signal.welch(activity, fs=1e3, nperseg=min(_SEGMENT, len(activity)), detrend="constant")
+    kept = neuron < some
+    subset = SpikeTrains.from_events(
+        time[kept], neuron[kept], np.zeros(kept.sum(), int), n_neurons=some, n_samples=1, duration=duration, units="ms"
+    )
+    activity = trains.population_counts(1.0)
+    _, power = population_spectrum(activity, 1e3, _SEGMENT)
     row: dict[str, Any] = {
         "n_neurons": n,
         "rate": rates.mean(),
         "cv": _mean(cv_isi(trains, one, min_spikes=50)[0]),
         "n_cv": int((trains.counts[0] >= 50).sum()),
         "lv": _mean(lv(trains, one, min_spikes=10)[0]),
-        "synchrony": counts.var() / counts.mean() if counts.any() else np.nan,
+        "synchrony": count_synchrony(one, SharedSums.from_trains(subset, SYNCHRONY_BIN_MS), some).mean(),
         "n_synchrony": some,
         "rates": np.histogram(rates, _RATE_EDGES)[0] / n,
         "cvs": np.histogram(cvs[np.isfinite(cvs)], _CV_EDGES)[0] / max(np.isfinite(cvs).sum(), 1),
         # A Poisson process of rate r has the one-sided density 2 r at all frequencies.
-        "spectrum": power / max(2 * activity.mean() * 1e-3, 1e-30),
+        "spectrum": power[0] / max(2 * activity.mean() * 1e-3, 1e-30),
     }
     if "current_exc" in data:
         row |= _currents(data)
@@ -141,9 +158,11 @@ def _mean(values: np.ndarray) -> float:
     return float(finite.mean()) if finite.size else np.nan
 
 
-def _counts(time: np.ndarray, width: float, bins: int) -> np.ndarray:
-    index = np.floor(time / width + 1e-9).astype(int)
-    return np.bincount(index[index < bins], minlength=bins)
+def _pair(data: xr.Dataset) -> tuple[str, str]:
+    """Return the names of the excitation and inhibition that are correlated, see :func:`summarise_run`."""
+    if "current_exc_fixed" in data:
+        return "current_exc_fixed", "current_inh_fixed"
+    return "current_exc_recurrent" if "current_exc_recurrent" in data else "current_exc", "current_inh"
 
 
 def _currents(data: xr.Dataset) -> dict[str, Any]:
@@ -152,18 +171,17 @@ def _currents(data: xr.Dataset) -> dict[str, Any]:
         for name, values in data.data_vars.items()
         if "current" in str(name)
     }
-    row["balance"] = row["current_net"] / row["current_exc"]
-    exc, inh = (data[name].values[0].astype(float) for name in ("current_exc_recurrent", "current_inh"))
+    row["balance"] = row["current_net"] / row["current_exc"] if row["current_exc"] else np.nan
+    exc, inh = (data[name].values[0].astype(float) for name in _pair(data))
     exc, inh = exc - exc.mean(axis=0), inh - inh.mean(axis=0)
-    scale = np.sqrt((exc**2).mean(axis=0) * (inh**2).mean(axis=0))
     for name, shift in (("ei_own", 0), ("ei_cross", 1)):
         other = np.roll(inh, shift, axis=1)
-        row[name] = float(
-            ((exc * other).mean(axis=0) / np.sqrt((exc**2).mean(axis=0) * (other**2).mean(axis=0))).mean()
-        )
+        scale = np.sqrt((exc**2).mean(axis=0) * (other**2).mean(axis=0))
+        varies = scale > 0
+        row[name] = _mean((exc * other).mean(axis=0)[varies] / scale[varies])
     a, b = exc.mean(axis=1), inh.mean(axis=1)
     size = len(a)
-    norm = np.sqrt((a**2).mean() * (b**2).mean()) if scale.any() else np.nan
+    norm = np.sqrt((a**2).mean() * (b**2).mean()) or np.nan
     row["ei_correlation"] = np.array(
         [
             (a[max(0, -lag) : size - max(0, lag)] * b[max(0, lag) : size - max(0, -lag)]).mean() / norm
@@ -185,13 +203,20 @@ def over_seeds(runs: Sequence[xr.Dataset], *, level: float = 0.95) -> xr.Dataset
     Returns
     -------
     xarray.Dataset
-        Each variable with a dimension ``over_seeds``: mean, low, high, std.
+        Each variable with a dimension ``over_seeds``: mean, low, high, std, and n, the number of
+        seeds with a value (a network that fell silent has no CV); NaN where n < 2.  And each
+        statistic, with ``_seeds`` after its name, per seed (dims seed, population).
     """
     stacked = xr.concat(list(runs), dim="seed")
-    mean, std = stacked.mean("seed"), stacked.std("seed", ddof=1)
-    half = stats.t.ppf((1 + level) / 2, len(runs) - 1) * std / np.sqrt(len(runs))
-    parts = {"mean": mean, "low": mean - half, "high": mean + half, "std": std}
+    n = stacked.notnull().sum("seed")
+    held = stacked.where(n > 1)
+    mean, std = held.mean("seed"), held.std("seed", ddof=1)
+    half = std * xr.apply_ufunc(stats.t.ppf, (1 + level) / 2, (n - 1).where(n > 1)) / np.sqrt(n)
+    parts = {"mean": mean, "low": mean - half, "high": mean + half, "std": std, "n": n.astype(float)}
     result: xr.Dataset = xr.concat(list(parts.values()), dim="over_seeds").assign_coords(over_seeds=list(parts))
+    for name, values in stacked.data_vars.items():
+        if set(values.dims) == {"seed", "population"}:
+            result[f"{name}_seeds"] = values.transpose("seed", "population")
     result.attrs |= {"n_seeds": len(runs), "level": level}
     return result
 
@@ -223,13 +248,7 @@ def shipped(name: str) -> xr.Dataset:
     >>> bool(3.8 < low < high < 4.1)
     True
     """
-    file = f"{choose(name, CASES, 'summary')}.nc"
-    folders = (Path(__file__).parent / "_data" / "reference", Path(__file__).parents[1] / "data" / "reference")
-    for folder in folders:
-        if (folder / file).is_file():
-            with xr.open_dataset(folder / file, engine="h5netcdf") as data:
-                return data.load()
-    raise StoreError(f"there is no {file}", where="data/reference", remedy=f"make reference CASES={name}")
+    return read_reference(reference_file(choose(name, CASES, "summary")))
 
 
 def write(name: str, case: Case, folder: Path, *, jobs: int = 1) -> Path:

@@ -30,9 +30,15 @@ FIGURES: dict[str, str] = {
     "current_distributions": "distributions",
     "gain_distributions": "distributions",
     "balance_across_layers": "balance",
+    "balance_across_depth": "balance_across_depth",
+    "gain_modulation": "gain_modulation",
+    "timescales": "timescales",
     "current_traces": "traces",
     "comparison_with_cortex": "comparison",
+    "regime_scorecard": "regime_scorecard",
     "lesion_dose_response": "lesions",
+    "ei_versus_bn": "ei_versus_bn",
+    "balance_emergence": "balance_emergence",
 }
 """Every figure and the analysis whose result it draws."""
 

@@ -142,10 +142,17 @@ def write_network(
     correct: float = 1.0,
     lesions: list[dict[str, object]] | None = None,
     shards: int = 2,
+    circuit: str = "ei",
+    number: int | None = None,
 ) -> Path:
-    """Write a network's recording of two layers and, at T = 4, a readout."""
+    """Write a network's recording of two layers and, at T = 4, a readout.
+
+    `seed` decides the signals, `number` (by default the same) is the seed of the network's configuration.
+    """
     source = {"kind": "network", "label": path.name, "name": "toy", "lesions": lesions or []}
-    with RecordingWriter(path, source=source, config={"seed": seed}) as writer:
+    source |= {"steps": steps, "spec": {"input": "constant", "warmup": 0}}
+    config = {"seed": seed if number is None else number, "network": {"circuit": circuit}}
+    with RecordingWriter(path, source=source, config=config) as writer:
         for part in np.array_split(np.arange(samples), shards):
             populations = {
                 "fc1/E": layer(part, seed=seed, steps=steps, ratio=ratio),
@@ -154,6 +161,15 @@ def write_network(
             if steps == N_STEPS:
                 populations["readout/E"] = readout(part, correct=correct)
             writer.append(populations)
+    return path
+
+
+def write_series(path: Path, *, number: int, ratios: dict[int, float], circuit: str = "ei") -> Path:
+    """Write recordings made while training: the E/I ratio at every iteration named, four iterations an epoch."""
+    path.mkdir(parents=True)
+    (path / "series.json").write_text('{"format": "eiplatform-series", "iterations_per_epoch": 4}')
+    for step, ratio in ratios.items():
+        write_network(path / f"step-{step:08d}", seed=number, number=number, ratio=ratio, circuit=circuit)
     return path
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 import eiplatform
-from eiplatform.cli import exchange, inspect, networks, results
+from eiplatform.cli import exchange, inspect, networks, results, study
 from eiplatform.errors import EIPlatformError
 
 __all__ = ["app", "main"]
@@ -37,6 +37,7 @@ for command in (
     networks.lesion,
     results.figures,
     results.report,
+    study.study,
     inspect.info,
     inspect.validate,
     inspect.pack,

@@ -111,6 +111,7 @@ def record(
     keep: Annotated[list[str] | None, Many] = None,
     dtype: Literal["float32", "float16"] | None = None,
     label: str = "network",
+    null: str | None = None,
     budget: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     dry_run: Annotated[bool, Flag] = False,
@@ -143,7 +144,7 @@ def record(
     steps : int
         Number of time steps; may be longer than in training.
     input : str
-        constant (default): the same image at every step; bernoulli, poisson: each pixel a spike train.
+        constant: the same image at every step; bernoulli, poisson: each pixel a spike train (default: as trained).
     warmup : int
         Steps that are run first and not kept.
     every : int
@@ -154,6 +155,9 @@ def record(
         float32 (default) or float16.
     label : str
         Name of the recording in tables and figures.
+    null : str
+        Record so many nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
+        (within sign) or shuffle-inputs:5 (pixels).
     budget : str
         Largest size on disk, e.g. 20GB; over it, nothing runs (default: what is free).
     device : str
@@ -167,6 +171,7 @@ def record(
     json : bool
         Print JSON.
     """
+    from eiplatform.cli.nulls import nulls_of, record_all
     from eiplatform.cli.output import print_json, say
     from eiplatform.memory import parse_size
     from eiplatform.progress import stage
@@ -191,11 +196,16 @@ def record(
         dtype=dtype,
     )
     limit = None if budget is None else parse_size(budget)
+    wanted = nulls_of(null, resume=resume)
     network, config, data = open_checkpoint(checkpoint, chosen.split)
     with join(device) as world:
         network.to(world.device)
         quiet = json or not world.first
         expected = estimate(network, data, chosen)
+        if wanted is not None:
+            return record_all(
+                network, data, out, wanted, chosen, expected, config, label, limit, world.size, dry_run, overwrite, json
+            )
         check_budget(expected, network, data, chosen, out, limit)
         if not quiet:
             say(f"recording {expected}")
@@ -259,12 +269,13 @@ def simulate(
     set_ : list[str]
         Parameters, e.g. --set state=C j_mv=0.1.
     protocol : str
-        spontaneous, step-input, perturb-E, perturb-I or lesion: one recording per condition, and the
+        spontaneous, step-input, perturb-E, perturb-I, lesion or pulse: one recording per condition, and the
         rates of all in protocol.nc.
     target : str
-        The driven population of step-input, or the pathway of a lesion, e.g. 'I->E'.
+        The driven population of step-input, the pathway of a lesion, e.g. 'I->E', or the input of a pulse.
     levels : list[float]
-        Values of the drive (step-input), changes of it (perturb-E, perturb-I) or fractions removed (lesion).
+        Values of the drive (step-input), changes of it (perturb-E, perturb-I), fractions removed (lesion) or
+        lengths in ms (pulse).
     freeze : str
         perturb-E, perturb-I: once more with this population frozen, e.g. --freeze E.
     seeds : list[int]
@@ -359,8 +370,12 @@ def lesion(
     out : Path
         Directory; one recording per dose is made in it.
     pathway : str
+    <<<<<<< HEAD
+        'input->E', 'input->I', 'I->E subtractive', 'I->E divisive' or (without Dale's law) 'input->E subtractive'.
+    =======
         'input->E', 'input->I', 'I->E subtractive' or 'I->E divisive'; of signed weights also
         'input->E subtractive', of feedback networks 'recurrent->E' and others (docs/equilibrium.md).
+    >>>>>>> h/ide
     layers : str
         Layer name or wildcard, e.g. fc2 or 'fc*'.
     doses : list[float]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -79,6 +79,10 @@ def analyse(
     *,
     out: Path,
     null: Annotated[list[Path] | None, Many] = None,
+    surrogates: str | None = None,
+    interval: Literal["percentile", "bca"] | None = None,
+    scheduler: str | None = None,
+    statistics: Annotated[list[str] | None, Many] = None,
     partial: Annotated[bool, Flag] = False,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -90,13 +94,25 @@ def analyse(
     Parameters
     ----------
     name : str
-        balance, comparison, distributions, learning, lesions, reference_check or traces.
+        balance, balance_across_depth, balance_emergence, comparison, distributions, ei_versus_bn, gain_modulation,
+        learning, lesions, reference_check, regime_scorecard, timescales or traces.
     inputs : list[Path]
-        Recordings (or a directory of recordings); for learning the training directory.
+        Recordings (or a directory of recordings); for learning the training directory; for balance_emergence and
+        ei_versus_bn also summaries of circuits (data/reference/*.nc).
     out : Path
         Result file, e.g. balance.nc.
     null : list[Path]
-        For balance: recordings of untrained networks, e.g. --null rec/untrained-*.
+        For balance, balance_across_depth and ei_versus_bn: null recordings of one kind, or a directory of them
+        (eiplatform record --null), e.g. --null rec/untrained-*.
+    surrogates : str
+        For balance, instead of null recordings: shift-time:20, shuffle-neurons:20 or poisson:20.
+    interval : str
+        For balance: percentile (default) or bca.
+    scheduler : str
+        For balance: address of a dask.distributed scheduler, e.g. tcp://10.0.0.1:8786.
+    statistics : list[str]
+        For balance, balance_across_depth, balance_emergence, comparison and ei_versus_bn: keys (default: all that
+        were recorded).
     partial : bool
         Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
@@ -112,7 +128,17 @@ def analyse(
     from eiplatform.files import claim_file
 
     claim_file(out, overwrite=overwrite)
-    result = run_by_name(name, inputs, null or [], partial=partial, n_bootstrap=bootstrap, seed=seed)
+    balancing = {"surrogates": surrogates, "method": interval, "scheduler": scheduler}
+    result = run_by_name(
+        name,
+        inputs,
+        null or [],
+        partial=partial,
+        n_bootstrap=bootstrap,
+        seed=seed,
+        statistics=statistics,
+        **balancing,
+    )
     return _finish(result, out, json)
 
 
@@ -121,21 +147,35 @@ def compare(
     *,
     to: Annotated[list[Path], Many],
     out: Path,
+    seeds: Annotated[bool, Flag] = False,
+    margin: float = 0.5,
+    only: Annotated[list[str] | None, Many] = None,
+    partial: Annotated[bool, Flag] = False,
     bootstrap: int = 1000,
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
-    """Set every layer of a network beside cortical circuits.
+    """Set every layer of a network beside cortical circuits, or beside other networks.
 
     Parameters
     ----------
     recording : Path
-        Of a network that ran for some hundred steps (eiplatform record --steps 240).
+        Of a network that ran for some hundred steps (eiplatform record --steps 240), or a directory of
+        recordings, its seeds.
     to : list[Path]
-        Recordings of circuits.
+        Recordings of circuits or networks, directories of recordings, or names of shipped summaries
+        (brunel-2000-C, potjans-diesmann-2014-10, ...).
     out : Path
         Result file, e.g. comparison.nc.
+    seeds : bool
+        The networks in --to are seeds of one: a single reference.
+    margin : float
+        Largest difference that counts as none, in units of the reference's spread over neurons.
+    only : list[str]
+        Keys of statistics (default: all).
+    partial : bool
+        Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
         Bootstrap draws.
     seed : int
@@ -145,11 +185,18 @@ def compare(
     json : bool
         Print the result's tables as JSON.
     """
+    import eiplatform
     from analyses import comparison
+    from analyses.sides import as_seeds, open_references
     from eiplatform.files import claim_file
+    from eiplatform.store.reader import recordings_below
 
     claim_file(out, overwrite=overwrite)
-    return _finish(comparison.run(recording, to, n_bootstrap=bootstrap, seed=seed), out, json)
+    own = [eiplatform.open(found, partial=partial) for found in recordings_below(recording)]
+    found = open_references(to, partial=partial)
+    references = as_seeds(found) if seeds else found
+    result = comparison.run(own, references, statistics=only, margin=margin, n_bootstrap=bootstrap, seed=seed)
+    return _finish(result, out, json)
 
 
 def figures(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from eiplatform.errors import ConfigError, choose
 from eiplatform.store.schema import EXCITATORY_PARTS
 
-__all__ = ["Circuit", "Drive", "Edges", "Model", "Parameters", "Population", "Recorded", "generator"]
+__all__ = ["Circuit", "Drive", "Edges", "Model", "Parameters", "Population", "Pulse", "Recorded", "generator"]
 
 Structure = Mapping[str, int | float]
 
@@ -151,6 +151,25 @@ class Drive:
 
 
 @dataclass(frozen=True)
+class Pulse:
+    """The parameters of a short input from outside, for the protocol ``pulse``.
+
+    Attributes
+    ----------
+    start : str
+        Field of the circuit's parameters: when it begins, in ms after the start of the simulation.
+    length : str
+        Field of the circuit's parameters: how long it lasts, in ms; 0: there is none.
+    length_ms : float
+        Published length.
+    """
+
+    start: str
+    length: str
+    length_ms: float
+
+
+@dataclass(frozen=True)
 class Edges:
     """Synapses of one Brian2 ``Synapses`` object, sorted by source (twice as fast as unsorted).
 
@@ -251,6 +270,8 @@ class Circuit(ABC):
     """Keys that :meth:`from_parameters` accepts beside the fields of the parameters."""
     drives: ClassVar[Mapping[str, Drive]] = {}
     """External drive of each population (``"E"``), or of several together (``"E+I"``)."""
+    pulses: ClassVar[Mapping[str, Pulse]] = {}
+    """Short inputs from outside, by their source (``"thalamus"``)."""
     pathways: ClassVar[Mapping[str, str]] = {}
     """Parameter that the strength of each synaptic pathway (``"I->E"``) is proportional to."""
 

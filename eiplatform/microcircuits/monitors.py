@@ -129,7 +129,10 @@ def extract(
         for signal in circuit.signals:
             boundary = raw[f"{group}.{signal.variable}"].reshape(-1, total)[first:, begin : begin + width]
             if signal.kind == "integral":
-                values = np.diff(boundary[: count + 1], axis=0) / (record_dt_ms * 1e-3)
+                values = np.diff(boundary[: count + 1], axis=0)
+                # Where no charge flowed, the difference of two accumulated ones is their rounding, of either sign.
+                values[np.abs(values) <= 8 * np.finfo(np.float64).eps * np.abs(boundary[1 : count + 1])] = 0.0
+                values /= record_dt_ms * 1e-3
             else:
                 values = boundary[:count]
             yield f"{population.name}/{signal.signal}", (values * signal.scale).astype(np.float32)

@@ -25,6 +25,7 @@ from eiplatform.microcircuits.circuit import (
     Edges,
     Model,
     Population,
+    Pulse,
     Recorded,
     Structure,
     generator,
@@ -67,6 +68,7 @@ class PotjansDiesmann2014(Circuit):
     current_units = "pA"
     potential_units = "mV"
     shortcuts = ("scale", "background")
+    pulses = {"thalamus": Pulse("thalamic_start_ms", "thalamic_duration_ms", 10.0)}
     parameters: PotjansDiesmann2014Parameters
 
     def __init__(self, parameters: PotjansDiesmann2014Parameters | None = None) -> None:

@@ -16,6 +16,8 @@ numbers; responses are therefore differences within a seed.
     lowers the rate of I (paradoxical effect); with E frozen it raises it.
 ``lesion``
     A fraction of one synaptic pathway removed.
+``pulse``
+    A short input from outside, e.g. from the thalamus; the result has the rates in time as well.
 """
 
 from __future__ import annotations
@@ -23,7 +25,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,202 +32,19 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy import stats
 
-from eiplatform.errors import ConfigError, choose
+from eiplatform.errors import ConfigError
 from eiplatform.microcircuits.circuit import Circuit
+from eiplatform.microcircuits.conditions import PROTOCOLS, Condition, Protocol, plan
 from eiplatform.microcircuits.processes import Progress
 from eiplatform.microcircuits.runner import simulate
 
-__all__ = ["PROTOCOLS", "Condition", "Protocol", "Sink", "plan", "run_protocol", "threshold_linear"]
-
-PROTOCOLS = ("spontaneous", "step-input", "perturb-E", "perturb-I", "lesion")
-"""Names of the protocols."""
-
-DOSES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Fractions of a pathway that a lesion removes unless told otherwise."""
+__all__ = ["PROTOCOLS", "Condition", "Protocol", "Sink", "plan", "pulse_onset", "run_protocol", "threshold_linear"]
 
 MEANS = ("current_exc", "current_inh", "current_net", "conductance_exc", "conductance_inh", "gain", "voltage")
 """Signals whose means are kept, where a circuit has them."""
 
 Sink = Callable[[Mapping[str, xr.Dataset]], None]
 """Takes the recordings of one seed."""
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One condition of a protocol.
-
-    Attributes
-    ----------
-    name : str
-        E.g. ``"drive_inh=1.01"``; also the name of its recording.
-    level : float
-        Value of the drive, change of it, or fraction removed; 0 for the control of the last two.
-    changes : mapping
-        Parameters that differ from the circuit's own.
-    frozen : bool
-        Whether a population is frozen at its rate in the control.
-    """
-
-    name: str
-    level: float
-    changes: Mapping[str, float]
-    frozen: bool = False
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """The conditions of a protocol for one circuit.
-
-    Attributes
-    ----------
-    name : str
-        One of :data:`PROTOCOLS`.
-    target : str
-        Population or pathway concerned; empty for the spontaneous activity.
-    parameter : str
-        Parameter that the conditions change; empty for the spontaneous activity.
-    level : str
-        What the level of a condition means.
-    freeze : str
-        Population that is frozen in some conditions, or empty.
-    conditions : tuple of Condition
-        The control first, frozen ones last.
-    """
-
-    name: str
-    target: str
-    parameter: str
-    level: str
-    freeze: str
-    conditions: tuple[Condition, ...]
-
-
-def plan(
-    name: str,
-    circuit: Circuit,
-    *,
-    target: str | None = None,
-    levels: Sequence[float] | None = None,
-    freeze: str | None = None,
-) -> Protocol:
-    """Return the conditions of a protocol; run nothing.
-
-    Parameters
-    ----------
-    name : str
-        One of :data:`PROTOCOLS`.
-    circuit : Circuit
-    target : str, optional
-        ``step-input``: population, a key of the circuit's `drives` (default: the first);
-        ``lesion``: pathway, a key of its `pathways`.  Not for the others.
-    levels : sequence of float, optional
-        ``step-input``: values of the drive (default: half to one and a half times its value, or six
-        steps from zero).  ``perturb-*``: changes of the drive, relative or in its unit as the circuit
-        declares (default: one and two of its small steps).  ``lesion``: fractions removed (default:
-        quarters).  The control, 0, is added to the last two.
-    freeze : str, optional
-        ``perturb-*``: repeat every condition with this population frozen.
-
-    Raises
-    ------
-    UnknownNameError
-        For a protocol, population or pathway that the circuit does not have.
-    ConfigError
-        For arguments that the protocol does not take, or impossible levels.
-
-    Examples
-    --------
-    >>> from eiplatform.microcircuits import load
-    >>> [condition.name for condition in plan("perturb-I", load("isn"), levels=[0.01]).conditions]
-    ['drive_inh=1', 'drive_inh=1.01']
-    """
-    choose(name, PROTOCOLS, "protocol")
-    kind = "perturb" if name.startswith("perturb-") else name
-    given = {"target": target, "levels": levels, "freeze": freeze}
-    allowed = {"spontaneous": (), "step-input": ("target", "levels"), "lesion": ("target", "levels")}
-    taken = allowed.get(kind, ("levels", "freeze"))
-    if unused := [key for key, value in given.items() if value is not None and key not in taken]:
-        raise ConfigError(
-            f"protocol '{name}' takes no {' and no '.join(unused)}", where="protocol", valid=taken or "no argument"
-        )
-    if kind == "spontaneous":
-        return Protocol(name, "", "", "none", "", (Condition("spontaneous", 0.0, {}),))
-    if kind == "lesion":
-        return _lesion(name, circuit, target, levels)
-    if kind == "step-input":
-        return _step_input(name, circuit, target, levels)
-    return _perturbation(name, circuit, levels, freeze)
-
-
-def _levels(values: Sequence[float], *, control: bool) -> list[float]:
-    """Return different finite levels in ascending order, 0 first if there is a control."""
-    numbers = [float(value) for value in values if not isinstance(value, bool)]
-    good = len(numbers) == len(values) and bool(np.isfinite(numbers).all())
-    if not good or len(set(numbers)) < len(numbers) or not numbers:
-        raise ConfigError(f"{list(values)} are not all possible", where="levels", valid="different finite numbers")
-    return [0.0, *sorted(set(numbers) - {0.0})] if control else sorted(numbers)
-
-
-def _named(options: Mapping[str, Any], name: str, kind: str, circuit: Circuit) -> str:
-    if not options:
-        raise ConfigError(f"this circuit declares no {kind} that a protocol could change", where=circuit.name)
-    return choose(name, options, kind, where=circuit.name)
-
-
-def _conditions(circuit: Circuit, parameter: str, values: Mapping[float, float]) -> tuple[Condition, ...]:
-    found = tuple(Condition(f"{parameter}={value:.6g}", level, {parameter: value}) for level, value in values.items())
-    if len({condition.name for condition in found}) < len(found):
-        raise ConfigError(
-            f"the levels {list(values)} leave '{parameter}' the same",
-            where=circuit.name,
-            remedy="choose levels further apart, or another target",
-        )
-    for condition in found:
-        circuit.changed(condition.changes)  # refuses what is impossible before anything runs
-    return found
-
-
-def _lesion(name: str, circuit: Circuit, target: str | None, levels: Sequence[float] | None) -> Protocol:
-    if target is None:
-        raise ConfigError("a lesion needs a pathway", where="target", valid=circuit.pathways or "none in this circuit")
-    pathway = _named(circuit.pathways, target, "pathway", circuit)
-    parameter = circuit.pathways[pathway]
-    intact = float(getattr(circuit.parameters, parameter))
-    doses = _levels(DOSES if levels is None else levels, control=True)
-    if not 0 <= min(doses) <= max(doses) <= 1:
-        raise ConfigError(f"{doses} are not all fractions", where="levels", valid="from 0 (intact) to 1 (all removed)")
-    conditions = _conditions(circuit, parameter, {dose: intact * (1 - dose) for dose in doses})
-    return Protocol(name, pathway, parameter, "fraction of the pathway removed", "", conditions)
-
-
-def _step_input(name: str, circuit: Circuit, target: str | None, levels: Sequence[float] | None) -> Protocol:
-    chosen = _named(circuit.drives, target or next(iter(circuit.drives), ""), "driven population", circuit)
-    drive = circuit.drives[chosen]
-    value = float(getattr(circuit.parameters, drive.parameter))
-    if levels is None:
-        levels = [value * part for part in (0.5, 0.75, 1.0, 1.25, 1.5)] if drive.relative else [
-            value + step * drive.step for step in range(6)
-        ]  # fmt: skip
-    conditions = _conditions(circuit, drive.parameter, {level: level for level in _levels(levels, control=False)})
-    return Protocol(name, chosen, drive.parameter, f"value of {drive.parameter}", "", conditions)
-
-
-def _perturbation(name: str, circuit: Circuit, levels: Sequence[float] | None, freeze: str | None) -> Protocol:
-    target = _named(circuit.drives, name.removeprefix("perturb-"), "driven population", circuit)
-    drive = circuit.drives[target]
-    value = float(getattr(circuit.parameters, drive.parameter))
-    if drive.relative and value == 0:
-        raise ConfigError(f"'{drive.parameter}' is 0: a relative change of it is none", where=circuit.name)
-    changes = _levels([drive.step, 2 * drive.step] if levels is None else levels, control=True)
-    conditions = _conditions(circuit, drive.parameter, {change: drive.changed(value, change) for change in changes})
-    if freeze is not None:
-        circuit.changed(circuit.frozen(freeze, 1.0))
-        conditions += tuple(
-            Condition(f"{freeze}-frozen,{condition.name}", condition.level, condition.changes, frozen=True)
-            for condition in conditions
-        )
-    what = f"{'relative change' if drive.relative else 'change'} of {drive.parameter}"
-    return Protocol(name, target, drive.parameter, what, freeze or "", conditions)
 
 
 def run_protocol(
@@ -264,13 +82,18 @@ def run_protocol(
         ``rate`` (Hz), the means over time and recorded neurons of the circuit's currents, conductances
         and gain; ``response``, the rate minus that of the first condition with the same freezing, and
         over seeds ``response_mean``, ``response_low``, ``response_high``.  Coordinates ``level`` and
-        ``frozen``; the rate of the frozen population is the attribute ``frozen_rate``.
+        ``frozen``; the rate of the frozen population is the attribute ``frozen_rate``.  For ``pulse``
+        also ``rate_in_time`` (condition, seed, population, time) in bins of 1 ms, whose coordinate is
+        the time since the pulse began (ms, start of the bin).
 
     Raises
     ------
     EIPlatformError
         As :func:`~eiplatform.microcircuits.simulate`; arguments are checked before anything runs.
+    ConfigError
+        If a pulse lies outside the recorded time.
     """
+    onset = pulse_onset(protocol, circuit, **options)
     sink = keep or (lambda condition, changed: nullcontext(lambda populations: None))
     simulate(circuit, seeds=seeds, **options)  # checks at the call, runs when iterated
     count = len(protocol.conditions)
@@ -293,7 +116,7 @@ def run_protocol(
 
         with sink(condition, changed) as store:
             runs = simulate(changed, seeds=seeds, progress=report, **options)
-            rows.append(_summary(runs, store))
+            rows.append(_summary(runs, store, onset))
     result = xr.concat(rows, dim="condition").assign_coords(
         condition=[condition.name for condition in protocol.conditions],
         level=("condition", [condition.level for condition in protocol.conditions], {"long_name": protocol.level}),
@@ -313,8 +136,39 @@ def run_protocol(
     return _with_responses(result, level)
 
 
-def _summary(runs: Iterator[tuple[int, dict[str, xr.Dataset]]], store: Sink) -> xr.Dataset:
-    """Return rate and mean signals of every seed and population."""
+def pulse_onset(
+    protocol: Protocol, circuit: Circuit, *, duration_ms: float = 1000.0, warmup_ms: float = 200.0, **_: Any
+) -> float | None:
+    """Return when a protocol's pulse begins, in ms after the warm-up; None where there is no pulse.
+
+    Parameters
+    ----------
+    protocol : Protocol
+    circuit : Circuit
+    duration_ms, warmup_ms : float
+        As in :func:`~eiplatform.microcircuits.simulate`, whose other options do not matter.
+
+    Raises
+    ------
+    ConfigError
+        If the pulse does not begin and end within the recorded time.
+    """
+    if protocol.name != "pulse":
+        return None
+    start = float(getattr(circuit.parameters, circuit.pulses[protocol.target].start)) - warmup_ms
+    end = start + max(condition.level for condition in protocol.conditions)
+    if start < 0 or end > duration_ms:
+        raise ConfigError(
+            f"the pulse lasts from {start:g} to {end:g} ms, the recording from 0 to {duration_ms:g} ms",
+            where=circuit.name,
+            remedy=f"choose duration and warm-up, or '{circuit.pulses[protocol.target].start}', "
+            "which counts from the start of the warm-up",
+        )
+    return start
+
+
+def _summary(runs: Iterator[tuple[int, dict[str, xr.Dataset]]], store: Sink, onset: float | None) -> xr.Dataset:
+    """Return rate and mean signals of every seed and population; with the onset of a pulse, rates in time too."""
     rows: list[xr.Dataset] = []
     for seed, populations in runs:
         store(populations)
@@ -331,8 +185,25 @@ def _summary(runs: Iterator[tuple[int, dict[str, xr.Dataset]]], store: Sink) -> 
             {key: ("population", values, {"units": units[key]}) for key, values in per_population.items()},
             coords={"population": list(populations), "seed": seed},
         )
+        if onset is not None:
+            row = row.merge(_in_time(populations, onset))
         rows.append(row)
     return xr.concat(rows, dim="seed")
+
+
+def _in_time(populations: Mapping[str, xr.Dataset], onset: float) -> xr.Dataset:
+    """Return the rate (Hz) of every population in bins of 1 ms about the start of a pulse."""
+    found = []
+    for data in populations.values():
+        before, after = int(onset), int(data.attrs["duration"] - onset)
+        edges = onset + np.arange(-before, after + 1)
+        counts = np.histogram(data["spike_time"].values, edges)[0]
+        found.append(1e3 * counts / data.attrs["n_neurons"])
+    time = ("time", np.arange(-before, after, dtype=float), {"units": "ms", "long_name": "time since the pulse began"})
+    return xr.Dataset(
+        {"rate_in_time": (("population", "time"), found, {"units": "Hz"})},
+        coords={"population": list(populations), "time": time},
+    )
 
 
 def _with_responses(result: xr.Dataset, level: float) -> xr.Dataset:

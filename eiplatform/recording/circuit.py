@@ -12,7 +12,7 @@ import xarray as xr
 
 from eiplatform.files import claim_directory, write_bytes
 from eiplatform.microcircuits import Circuit, load, simulate
-from eiplatform.microcircuits.protocols import Condition, Sink, plan, run_protocol
+from eiplatform.microcircuits.protocols import Condition, Sink, plan, pulse_onset, run_protocol
 from eiplatform.store.writer import RecordingWriter
 
 __all__ = ["check_simulation", "record_circuit", "record_protocol"]
@@ -133,7 +133,9 @@ def record_protocol(
     """
     model = load(circuit, parameters)
     planned = plan(protocol, model, target=target, levels=levels, freeze=freeze)
-    simulate(model, seeds=seeds, **options)  # every argument is checked before the directory is touched
+    # Every argument is checked before the directory is touched.
+    simulate(model, seeds=seeds, **options)
+    pulse_onset(planned, model, **options)
     directory = claim_directory(Path(path), overwrite=overwrite)
 
     @contextmanager

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from eiplatform.datasets import Split
 from eiplatform.errors import SumRuleError
+from eiplatform.recording.inside import CHECKED_NEURONS, Inside, formed_inside
 from eiplatform.recording.plan import Plan, Recordable, evaluation, make_plan, shown, weights_hash
 from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
@@ -39,6 +40,7 @@ def record_network(
     config: Mapping[str, Any],
     label: str,
     lesions: Sequence[Mapping[str, Any]] = (),
+    null: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     resume: bool = False,
     rank: int = 0,
@@ -67,6 +69,8 @@ def record_network(
         Name of the recording in tables and figures, e.g. ``"trained"``.
     lesions : sequence of mapping
         Lesions under which the network runs (already applied), for the manifest.
+    null : mapping, optional
+        What makes this a null recording (:mod:`eiplatform.recording.nulls`), for the manifest.
     overwrite : bool
         Whether an earlier recording at `path` may be deleted.
     resume : bool
@@ -110,6 +114,7 @@ def record_network(
             "weights": weights_hash(network),
             "lesions": [dict(lesion) for lesion in lesions],
         }
+        source |= {} if null is None else {"null": dict(null)}
         if rank and barrier:
             barrier()  # until the first process has begun the recording
         writer = RecordingWriter(
@@ -152,16 +157,25 @@ def record_shard(
     told: Callable[[int], None] = lambda samples: None,
 ) -> dict[str, xr.Dataset]:
     """Run the samples of one shard and return every population's dataset."""
-    keeper = _Keeper(plan, len(part), edges)
-    select = {
-        name: torch.as_tensor(neurons, device=parameter.device)
-        for name, neurons in plan.neurons.items()
-        if len(neurons) < plan.infos[name].n_neurons
-    }
+    inside = Inside(plan, formed_inside(network, plan, parameter.device.type))
+    keeper = _Keeper(plan, len(part), edges, inside)
     for start in range(0, len(part), plan.spec.batch):
         batch = part.take(np.arange(start, min(start + plan.spec.batch, len(part))))
         keeper.start = start
-        network.run(shown(plan, batch, parameter), steps=plan.steps, record=plan.signals, keep=keeper, select=select)
+        select = {
+            name: torch.as_tensor(neurons, device=parameter.device)
+            for name, neurons in keeper.asked_neurons.items()
+            if len(neurons) < plan.infos[name].n_neurons
+        }
+        further = {"moments": inside.moments} if inside.moments else {}
+        network.run(
+            shown(plan, batch, parameter),
+            steps=plan.steps,
+            record=keeper.asked_signals,
+            keep=keeper,
+            select=select,
+            **further,
+        )
         told(start + len(batch))
     return {name: keeper.dataset(name, part) for name in plan.signals}
 
@@ -193,14 +207,15 @@ class _Keeper:
     The arrays of a shard are allocated once and filled batch by batch.
     """
 
-    def __init__(self, plan: Plan, n_samples: int, edges: Mapping[str, Mapping[str, Tensor]]) -> None:
+    def __init__(self, plan: Plan, n_samples: int, edges: Mapping[str, Mapping[str, Tensor]], inside: Inside) -> None:
         self._plan = plan
+        self._inside = inside
         self.start = 0
         self._arrays: dict[str, dict[str, np.ndarray]] = {
             name: {
                 signal: np.empty(
                     (n_samples, len(plan.time), len(plan.neurons[name])),
-                    dtype=bool if signal == "spikes" else np.float32,
+                    dtype=stored_type(signal, plan.infos[name]),
                 )
                 for signal in plan.stored(name)
             }
@@ -210,9 +225,31 @@ class _Keeper:
         self._reduced: dict[str, Reduction] = {}
         if plan.reductions:
             self._reduced = {
-                name: Reduction(sorted(signals), len(plan.neurons[name]), plan.reductions, edges.get(name, {}))
+                name: Reduction(
+                    sorted(signals - inside.signals.get(name, frozenset())),
+                    len(plan.neurons[name]),
+                    plan.reductions,
+                    edges.get(name, {}),
+                )
                 for name, signals in plan.signals.items()
             }
+
+    @property
+    def asked_signals(self) -> dict[str, frozenset[str]]:
+        """What the layers have to return of this batch: of the first one all, for the sum rules."""
+        if self.start == 0:
+            return self._plan.signals
+        inside = self._inside.signals
+        return {name: signals - inside.get(name, frozenset()) for name, signals in self._plan.signals.items()}
+
+    @property
+    def asked_neurons(self) -> dict[str, np.ndarray]:
+        """Of which neurons: of populations that are reduced inside only those to be checked."""
+        neurons = dict(self._plan.neurons)
+        for name, signals in self._inside.signals.items():
+            if signals == self._plan.signals[name]:
+                neurons[name] = _spread(neurons[name])
+        return neurons
 
     def __call__(self, population: str, signal: str, values: Tensor) -> Tensor:
         spec = self._plan.spec
@@ -224,10 +261,12 @@ class _Keeper:
         if self._reduced:
             waiting = self._waiting[population]
             waiting[signal] = kept
-            if len(waiting) == len(self._plan.signals[population]):
+            if len(waiting) == len(self.asked_signals[population]):
                 if self.start == 0:
                     self._check(population, waiting)
-                self._reduced[population].add(waiting)
+                inside = self._inside.signals.get(population, frozenset())
+                if not inside.issuperset(waiting):
+                    self._reduced[population].add(waiting)
                 self._waiting[population] = {}
         return values[:0]
 
@@ -235,14 +274,17 @@ class _Keeper:
         """Check the sum rules on a few samples and neurons before they are reduced."""
         plan = self._plan
         neurons = plan.neurons[population]
-        some = np.unique(np.linspace(0, len(neurons) - 1, 64).astype(int))
-        pick = torch.as_tensor(some)
+        some = _spread(neurons)
+        if next(iter(signals.values()))[0, 0].numel() == len(some):
+            pick = torch.arange(len(some))
+        else:
+            pick = torch.as_tensor(np.searchsorted(neurons, some))
         arrays = {
             name: values[:, :CHECKED].flatten(2)[..., pick.to(values.device)].transpose(0, 1).cpu().numpy()
             for name, values in signals.items()
         }
         n_samples = next(iter(arrays.values())).shape[0]
-        check_sum_rules(_label(arrays, plan, population, neurons[some], {"sample": np.arange(n_samples)}), population)
+        check_sum_rules(_label(arrays, plan, population, some, {"sample": np.arange(n_samples)}), population)
 
     def dataset(self, population: str, part: Split) -> xr.Dataset:
         """Return the shard's dataset of one population."""
@@ -253,9 +295,23 @@ class _Keeper:
         if plan.spec.dtype == "float16":
             data = _halved(data, population)
         if self._reduced:
-            data = xr.merge([data, self._reduced[population].dataset()], combine_attrs="override")
+            data = xr.merge(
+                [data, self._reduced[population].dataset(self._inside.result(population))], combine_attrs="override"
+            )
             data.attrs["reduced"] = " ".join(sorted(plan.reductions))
         return data
+
+
+def _spread(neurons: np.ndarray) -> np.ndarray:
+    """Return the neurons on which the sum rules are checked."""
+    some: np.ndarray = neurons[np.unique(np.linspace(0, len(neurons) - 1, CHECKED_NEURONS).astype(int))]
+    return some
+
+
+def stored_type(signal: str, info: PopulationInfo) -> type:
+    """Return how a signal is stored: spikes as bool, or as whole numbers where there can be several."""
+    graded = "max_spikes" in info.attrs
+    return {"spikes": np.int8 if graded else bool, "output": np.int8}.get(signal, np.float32)
 
 
 def _label(
@@ -268,10 +324,15 @@ def _label(
     info: PopulationInfo = plan.infos[population]
     place = np.unravel_index(neurons, info.shape)
     attrs: dict[str, Any] = dict(info.attrs)
+    if info.decay is not None:
+        attrs |= {"membrane_decay": info.decay, "reset": info.reset}
     if info.threshold is not None:
-        attrs |= {"threshold": info.threshold, "membrane_decay": info.decay, "reset": info.reset}
+        attrs["threshold"] = info.threshold
     return population_dataset(
-        {name: values.astype(bool) if name == "spikes" else values for name, values in arrays.items()},
+        {
+            name: values.astype(stored_type(name, info)) if name in ("spikes", "output") else values
+            for name, values in arrays.items()
+        },
         sample=coords["sample"],
         time=plan.time,
         neuron=neurons,

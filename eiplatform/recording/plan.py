@@ -113,6 +113,8 @@ def make_plan(network: Recordable, data: Split, spec: RecordingSpec) -> Plan:
     ConfigError
         If it leaves nothing to record, or needs more memory than there is.
     """
+    if spec.input is None:
+        spec = spec.model_copy(update={"input": getattr(network, "encoding", "constant")})
     infos = dict(network.populations())
     signals = spec.resolve({name: info.signals for name, info in infos.items()})
     neurons = {name: spec.choose_neurons(name, infos[name].shape) for name in signals}

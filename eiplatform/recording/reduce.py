@@ -78,10 +78,21 @@ class Reduction:
             if self._sketch is not None:
                 self._sketch[index] += times * _sketch(part)
 
-    def dataset(self) -> xr.Dataset:
-        """Return the state as variables of the schema."""
+    def dataset(self, inside: Mapping[str, tuple[int, np.ndarray, np.ndarray]] | None = None) -> xr.Dataset:
+        """Return the state as variables of the schema.
+
+        Parameters
+        ----------
+        inside : mapping of str to (n, mean, sum of squared deviations), optional
+            Of further signals, if there are only moments.
+        """
         n, mean, products = self._state
         names = list(self.signals)
+        if inside:
+            n = next(iter(inside.values()))[0]
+            both = dict(inside) | {name: (n, mean[i], products[i]) for i, name in enumerate(self.signals)}
+            names = sorted(both)
+            mean, products = (np.stack([both[name][part] for name in names]) for part in (1, 2))
         data: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, str]]] = {
             "n": ((), np.asarray(n), {"long_name": "values per neuron: samples times steps", "units": "1"})
         }

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from eiplatform.config import parse_model, read_yaml
+from eiplatform.datasets.encoding import spike_trains
 from eiplatform.errors import ConfigError, match_names
 from eiplatform.files import content_hash
 
@@ -74,10 +75,10 @@ class RecordingSpec(BaseModel):
     split : {"train", "validation", "test"}
     steps : int or None
         Number of time steps, also more than in training; None takes the network's own T.
-    input : {"constant", "bernoulli", "poisson"}
+    input : {"constant", "bernoulli", "poisson"} or None
         How an image drives the network: the same at every step, or as spike trains in which each
-        pixel fires with its intensity as probability, or as mean count, per step.  Event data
-        come as they are.
+        pixel fires with its intensity as probability, or as mean count, per step; None: as in
+        training.  Event data come as they are.
     warmup : int
         Steps that are run first and not kept (the network starts at rest).
     every : int
@@ -109,7 +110,7 @@ class RecordingSpec(BaseModel):
     samples: Positive | tuple[int, ...] | PerClass | None = None
     split: Literal["train", "validation", "test"] = "test"
     steps: Positive | None = None
-    input: Literal["constant", "bernoulli", "poisson"] = "constant"
+    input: Literal["constant", "bernoulli", "poisson"] | None = None
     warmup: Index = 0
     every: Positive = 1
     keep: Annotated[tuple[Keep, ...], BeforeValidator(_listed), Field(min_length=1)] = ("raw",)
@@ -239,16 +240,7 @@ class RecordingSpec(BaseModel):
         array
             The images themselves (constant), or spikes of shape (steps, sample, ...).
         """
-        if self.input == "constant":
-            return images
-        spikes = np.empty((steps, *images.shape), dtype=images.dtype)
-        for index, (image, identifier) in enumerate(zip(images, ids.tolist(), strict=True)):
-            rng = np.random.default_rng([self.seed, 1, int(identifier)])
-            if self.input == "poisson":
-                spikes[:, index] = rng.poisson(image, (steps, *image.shape))
-            else:
-                spikes[:, index] = rng.random((steps, *image.shape)) < image
-        return spikes
+        return spike_trains(images, ids, steps, self.input or "constant", self.seed)
 
 
 def load_spec(path: str | Path | None, **overrides: Any) -> RecordingSpec:

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from analyses import defined
-from eiplatform.report.tables import told_in_order
+from eiplatform.report.studies import circuit_told, emergence_told
+from eiplatform.report.tables import NULLS, told_in_order
 
 __all__ = ["findings_of"]
 
@@ -30,6 +31,8 @@ def findings_of(results: Mapping[str, xr.Dataset]) -> list[str]:
     """
     makers = {
         "learning": _learning,
+        "ei_versus_bn": circuit_told,
+        "balance_emergence": emergence_told,
         "balance": _balance,
         "comparison": _comparison,
         "reference_check": _reference_check,
@@ -70,9 +73,9 @@ def _balance(result: xr.Dataset) -> list[str]:
         up = names[clear & (one["z"] > 0).values].tolist()
         down = names[clear & (one["z"] < 0).values].tolist()
         sentences.append(
-            f"{who}: the {one['label'].item()} differs from that of {result.attrs['n_nulls']} untrained networks "
-            f"(p < 0.05 each, Student t, not corrected for several tests): higher in {_names(up)}, "
-            f"lower in {_names(down)}."
+            f"{who}: the {one['label'].item()} differs from its null, {result.attrs['n_nulls']} "
+            f"{NULLS[result.attrs['null']]} (p < 0.05 each, Student t, not corrected for several tests): "
+            f"higher in {_names(up)}, lower in {_names(down)}."
         )
     for statistic in defined(result, [f"ei_correlation_{axis}_excess"]):
         largest = float(np.nanmax(np.abs(result["value"].sel(statistic=statistic).values)))
@@ -92,10 +95,16 @@ def _comparison(result: xr.Dataset) -> list[str]:
         for statistic in defined(result, ("ei_correlation_time",), "difference"):
             one = result.sel(statistic=statistic, reference=reference)
             names = one["population"].values.astype(str)
-            up = names[(one["difference_low"] > 0).values].tolist()
-            down = names[(one["difference_high"] < 0).values].tolist()
-            parts.append(f"{one['label'].item()}: above in {_names(up)}, below in {_names(down)}")
-        sentences.append(f"Against {reference} (interval of the difference excludes 0): {'; '.join(parts)}.")
+            differs = ((one["q"] <= result.attrs["fdr"]) & (one["verdict"] != "equivalent")).values
+            up = names[differs & (one["difference"] > 0).values].tolist()
+            down = names[differs & (one["difference"] < 0).values].tolist()
+            parts.append(f"{one['label'].item()} above in {_names(up)}, below in {_names(down)}")
+        verdicts, counts = np.unique(result["verdict"].sel(reference=reference).values, return_counts=True)
+        told = {str(verdict): int(count) for verdict, count in zip(verdicts, counts, strict=True)}
+        told.pop("not compared", None)
+        parts.append(", ".join(f"{count} {verdict}" for verdict, count in told.items()) or "nothing is comparable")
+        rate = f"{100 * result.attrs['fdr']:g} %"
+        sentences.append(f"Against {reference} (false discovery rate {rate}; layers x statistics): {'; '.join(parts)}.")
     return sentences
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from analyses import defined
 
-__all__ = ["Table", "scorecard", "told_in_order"]
+__all__ = ["NULLS", "Table", "cell_text", "interval_text", "number_text", "scorecard", "told_in_order"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,18 @@ TRAINED_STATISTICS = (
     "fano_factor",
     "gain",
 )
+
+
+NULLS = {
+    "recordings": "other networks on the same images",
+    "reinit": "untrained networks on the same images",
+    "shuffle-weights": "networks with weights shuffled within sign, on the same images",
+    "shuffle-inputs": "sets of the same images with shuffled pixels",
+    "shift-time": "surrogates with inhibition shifted in time",
+    "shuffle-neurons": "surrogates with inhibition of another neuron",
+    "poisson": "surrogates of random spikes of the same rates",
+}
+"""What stands behind the range, by kind of null."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +62,8 @@ class Table:
     note: str = ""
 
 
-def _number(value: float) -> str:
-    """Three significant digits, without an exponent where that is readable."""
+def number_text(value: float) -> str:
+    """Return a number with three significant digits, without an exponent where that is readable."""
     if not np.isfinite(value):
         return "–"
     if abs(value) < 1e-12:  # rounding of an exact zero
@@ -64,15 +76,16 @@ def _number(value: float) -> str:
     return text.replace("-", "\N{MINUS SIGN}")  # which no browser breaks a line at
 
 
-def _interval(value: float, low: float, high: float) -> str:
+def interval_text(value: float, low: float, high: float) -> str:
+    """Return a value with its interval, if it has one."""
     if not np.isfinite(value):
         return "–"
-    return f"{_number(value)} [{_number(low)}, {_number(high)}]" if np.isfinite(low) else _number(value)
+    return f"{number_text(value)} [{number_text(low)}, {number_text(high)}]" if np.isfinite(low) else number_text(value)
 
 
-def _cell(data: xr.Dataset, prefix: str = "", suffixes: tuple[str, str, str] = ("value", "low", "high")) -> str:
+def cell_text(data: xr.Dataset, prefix: str = "", suffixes: tuple[str, str, str] = ("value", "low", "high")) -> str:
     """Return value and interval of one cell of a result."""
-    return _interval(*(float(data[prefix + name]) for name in suffixes))
+    return interval_text(*(float(data[prefix + name]) for name in suffixes))
 
 
 def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
@@ -87,10 +100,20 @@ def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
     -------
     list of Table
     """
+    from eiplatform.report import profiles  # these build on this module
+    from eiplatform.report.compared import comparison_tables
+    from eiplatform.report.studies import circuit_tables, emergence_tables
+
     makers = {
         "learning": _learning,
+        "ei_versus_bn": circuit_tables,
+        "balance_emergence": emergence_tables,
         "balance": _balance,
-        "comparison": _comparison,
+        "balance_across_depth": profiles.depth_tables,
+        "gain_modulation": profiles.gain_tables,
+        "timescales": profiles.timescale_tables,
+        "comparison": comparison_tables,
+        "regime_scorecard": profiles.regime_tables,
         "reference_check": _reference_check,
         "lesions": _lesions,
     }
@@ -134,11 +157,11 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         row = [str(one["label"].item())]
         for population in populations:
             data = one.sel(population=population)
-            text = _cell(data)
+            text = cell_text(data)
             if "null" in result and np.isfinite(data["value"]):
-                ends = f"{_number(float(data['null_minimum']))} to {_number(float(data['null_maximum']))}"
+                ends = f"{number_text(float(data['null_minimum']))} to {number_text(float(data['null_maximum']))}"
                 z = float(data["z"])
-                text += f"\nnull {ends}" + (f"\nz {_number(z)}" if np.isfinite(z) else "")
+                text += f"\nnull {ends}" + (f"\nz {number_text(z)}" if np.isfinite(z) else "")
             row.append(text)
         rows.append(tuple(row))
     excluded = int(result["n_excluded"].sel(statistic=shown).max())
@@ -148,8 +171,8 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
     )
     if "null" in result:
         note += (
-            f"null: range over {result.attrs['n_nulls']} untrained networks (E-I Init only) on the same images; z: "
-            "distance from them in units of their spread over seeds. "
+            f"null: range over {result.attrs['n_nulls']} {NULLS[result.attrs['null']]}; z: distance from them in "
+            "units of their spread. "
         )
     note += (
         "A high correlation is no evidence of balance by itself: images share their brightness, and all neurons of a "
@@ -161,55 +184,8 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         reasons = sorted({str(text) for text in result["note"].sel(statistic=missing).values.ravel() if text})
         labels = ", ".join(str(result["label"].sel(statistic=key).item()) for key in missing)
         note += f" Not defined here: {labels} ({'; '.join(reasons)})."
-    title = f"Balance of '{result.attrs['label']}'" + (" against untrained networks" if "null" in result else "")
+    title = f"Balance of '{result.attrs['label']}'" + (" against its null" if "null" in result else "")
     yield Table(title, ("statistic", *populations), tuple(rows), note)
-
-
-def _comparison(result: xr.Dataset) -> Iterable[Table]:
-    populations = [str(name) for name in result["population"].values]
-    shown = defined(result, result["statistic"].values.tolist(), "difference")
-    for index, reference in enumerate(result["reference"].values):
-        rows = []
-        for statistic in shown:
-            one = result.sel(statistic=statistic, reference=reference)
-            row = [str(one["label"].item())]
-            for population in populations:
-                data = one.sel(population=population)
-                text = _cell(data)
-                if np.isfinite(data["difference"]):
-                    text += f"\n\N{GREEK CAPITAL LETTER DELTA} {_cell(data, 'difference', ('', '_low', '_high'))}"
-                row.append(text)
-            spread = float(one["ceiling"])
-            row.append(_cell(one, "reference_") + (f"\nseed range {_number(spread)}" if np.isfinite(spread) else ""))
-            rows.append(tuple(row))
-        note = (
-            f"Value [95 % interval]; \N{GREEK CAPITAL LETTER DELTA}: network minus circuit. Network: "
-            f"n = {int(result['n_samples'].max())} images. Circuit: n = "
-            f"{int(result['reference_n_samples'].max())} seeds, "
-            "and how far its own seeds differ (seed range). Currents of the circuit are averaged over "
-            f"{float(result['interval_ms'][index]):g} ms, one network step by the assumption that both membranes "
-            "forget "
-            "equally. E/I ratio and balance index depend on in-degree and on how constant drive is counted: read them "
-            "beside both, not as a distance."
-        )
-        title = f"'{result.attrs['label']}' against {reference}"
-        yield Table(title, ("statistic", *populations, str(reference)), tuple(rows), note)
-    left_out = []
-    for statistic in result["statistic"].values:
-        if statistic in shown:
-            continue
-        one = result.sel(statistic=statistic)
-        notes = sorted({str(note) for note in one["note"].values.ravel() if note})
-        reason = "; ".join(notes) if bool(one["comparable"]) else str(one["reason"].item())
-        network = ", ".join(f"{name}: {_number(float(one['value'].sel(population=name)))}" for name in populations)
-        circuit = ", ".join(
-            f"{name}: {_number(float(value))}"
-            for name, value in zip(result["reference"].values, one["reference_value"].values, strict=True)
-        )
-        left_out.append((str(one["label"].item()), reason, network, circuit))
-    if left_out:
-        columns = ("statistic", "reason", "network", "circuit")
-        yield Table("Not compared, and why", columns, tuple(left_out), "Raw values, each in its own unit.")
 
 
 def _reference_check(result: xr.Dataset) -> Iterable[Table]:
@@ -221,8 +197,8 @@ def _reference_check(result: xr.Dataset) -> Iterable[Table]:
                 (
                     str(reference),
                     f"{str(quantity).replace('_', ' ')} ({cell['units'].item()})",
-                    _cell(cell),
-                    _number(float(cell["theory"])),
+                    cell_text(cell),
+                    number_text(float(cell["theory"])),
                     f"{100 * float(cell['deviation']):+.1f} %",
                 )
             )
@@ -235,9 +211,9 @@ def _lesions(result: xr.Dataset) -> Iterable[Table]:
     rows = []
     for dose in result["dose"].values:
         cell = result.sel(dose=dose)
-        accuracy = _interval(*(100 * float(cell[name]) for name in ("accuracy", "accuracy_low", "accuracy_high")))
+        accuracy = interval_text(*(100 * float(cell[name]) for name in ("accuracy", "accuracy_low", "accuracy_high")))
         rates = ", ".join(
-            f"{population}: {_number(float(cell['value'].sel(population=population, statistic='rate')))}"
+            f"{population}: {number_text(float(cell['value'].sel(population=population, statistic='rate')))}"
             for population in result["population"].values
         )
         rows.append((f"{dose:g}", accuracy, rates))

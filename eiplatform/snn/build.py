@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from eiplatform.config import Config
+from eiplatform.config import Config, NeuronConfig
 from eiplatform.snn.circuit import EIProp
-from eiplatform.snn.convnet import VGG, ConvNet
+from eiplatform.snn.convnet import VGG, ConvNet, Form
 from eiplatform.snn.equilibrium.network import FeedbackNetwork
 from eiplatform.snn.equilibrium.neuron import feedback_tau
 from eiplatform.snn.mlp import MLP
 from eiplatform.snn.network import Network, Options
 from eiplatform.snn.neuron import LIF
 from eiplatform.snn.resnet import RESNET, ResNet
+from eiplatform.snn.stepwise import Firing
 from eiplatform.snn.surrogate import make_surrogate
 
 __all__ = ["build_network"]
@@ -55,6 +56,11 @@ def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) 
             surrogate=make_surrogate(part.neuron.surrogate, part.neuron.alpha),
         ),
         "prop": EIProp(part.prop.stabilise, part.prop.straight_through, part.prop.scale_gradient),
+        "model": part.neuron.model,
+        "firing": _firing(part.neuron, part.steps),
+        "feedback_kernel": part.neuron.feedback_kernel,
+        "encoding": part.encoding,
+        "votes": part.votes,
     }
     if part.architecture == "feedback":
         options["neuron"] = options["neuron"]._replace(tau=feedback_tau(part.feedback.decay))
@@ -62,7 +68,21 @@ def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) 
     if part.architecture == "mlp":
         return MLP(input_shape, n_classes, part.hidden, **options)
     if part.architecture == "cnn":
-        return ConvNet(input_shape, n_classes, part.channels, part.width, **options)
+        form = Form(part.kernel, part.pooling, part.dense, part.dropout)
+        return ConvNet(input_shape, n_classes, part.channels, part.width, form, **options)
     if part.architecture in VGG:
         return ConvNet(input_shape, n_classes, VGG[part.architecture], part.width, **options)
     return ResNet(input_shape, n_classes, RESNET[part.architecture], part.width, **options)
+
+
+def _firing(part: NeuronConfig, steps: int) -> Firing | None:
+    """Return what the neurons can do beyond plain ones, None if nothing."""
+    if not part.stepwise or part.model == "backei":
+        return None
+    return Firing(
+        thresholds=part.model == "stl",
+        spread=part.threshold_spread,
+        max_spikes=part.max_spikes,
+        negative=part.negative_spikes,
+        widths=steps if part.learn_surrogate else 0,
+    )

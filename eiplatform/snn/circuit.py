@@ -18,14 +18,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from eiplatform.errors import UnknownNameError, choose
+from eiplatform.errors import EIPlatformError, UnknownNameError, choose
 from eiplatform.snn.fused import ei_spikes, replace_zeros
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, Membrane
+from eiplatform.snn.stepwise import StepwiseNeuron, stepwise_ei_spikes
 from eiplatform.snn.transform import Transform
 
 __all__ = [
@@ -38,6 +41,7 @@ __all__ = [
     "ReadoutParameters",
     "ei_layer",
     "ei_readout",
+    "scale_gradient",
     "stabilise",
     "take",
 ]
@@ -59,6 +63,7 @@ _KEPT = {
     "voltage": "E/voltage",
 }
 _LAYER_RECORD = tuple(f"E/{name}" for name in EXC_SIGNALS) + tuple(f"I/{name}" for name in INH_SIGNALS)
+_RATE_RECORD = (*_LAYER_RECORD[:6], "E/activity", *_LAYER_RECORD[8:])
 _READOUT_RECORD = tuple(f"E/{name}" for name in READOUT_SIGNALS) + tuple(f"I/{name}" for name in INH_SIGNALS)
 
 
@@ -170,6 +175,9 @@ def ei_layer(
     prop: EIProp = FULL_PROP,
     lesion: PathwayScale | None = None,
     select: Mapping[str, Tensor] | None = None,
+    stepwise: StepwiseNeuron | None = None,
+    floor: float = 0.0,
+    moments: Moments | None = None,
 ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
     """Run one hidden E-I layer.
 
@@ -191,6 +199,12 @@ def ei_layer(
     lesion : PathwayScale, optional
     select : mapping of str to Tensor of int, optional
         Neurons (indices) of ``E`` and ``I`` whose signals are returned; without gradients only.
+    stepwise : StepwiseNeuron, optional
+        Fires in place of `neuron`, whose constants are its own.
+    floor : float
+        Constant part of the divisive inhibition, with `stepwise` only.
+    moments : Moments, optional
+        The signals of all neurons are added to it; only without gradients and without `stepwise`.
 
     Returns
     -------
@@ -215,9 +229,12 @@ def ei_layer(
     >>> signals["E/drive"][0].tolist()  # (3 - 1.5) * 1 / 1.5
     [[1.0, 1.0]]
     """
-    check_record(record, _LAYER_RECORD)
+    fires = stepwise is None or stepwise.fires
+    check_record(record, _LAYER_RECORD if fires else _RATE_RECORD)
     if steps is not None:
         x = x[None]
+    if stepwise is not None and moments is not None:
+        raise EIPlatformError("neurons that run step by step form no moments", where="moments", valid="none")
     cut = _without_feedback(lesion)
     currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
     assert currents.weight_div is not None
@@ -226,22 +243,42 @@ def ei_layer(
     if chosen is not None:  # its place in the order of the memory, channels last
         places = math.prod(transform.output_shape(1)[1:])
         chosen = chosen % places * len(parameters.bias) + chosen // places
-    fused = ei_spikes(
-        currents.both,
-        None if currents.folded else currents.weight_sub,
-        currents.weight_div,
-        parameters.gain_exc,
-        parameters.bias,
-        None if state is None else state.membrane.movedim(axis, -1),
-        neuron=neuron,
-        steps=steps,
-        stabilised=prop.stabilise,
-        straight_through=prop.straight_through,
-        keep=frozenset(field for field, name in _KEPT.items() if name in record),
-        select=chosen,
-    )
+    weight_sub = None if currents.folded else currents.weight_sub
+    keep = frozenset(field for field, name in _KEPT.items() if name in record)
+    if stepwise is None:
+        fused = ei_spikes(
+            currents.both,
+            weight_sub,
+            currents.weight_div,
+            parameters.gain_exc,
+            parameters.bias,
+            None if state is None else state.membrane.movedim(axis, -1),
+            neuron=neuron,
+            steps=steps,
+            stabilised=prop.stabilise,
+            straight_through=prop.straight_through,
+            keep=keep,
+            select=chosen,
+            moments=moments,
+        )
+    else:
+        fused = stepwise_ei_spikes(
+            currents.both,
+            weight_sub,
+            currents.weight_div,
+            parameters.gain_exc,
+            parameters.bias,
+            state,
+            neuron=stepwise,
+            axis=axis,
+            divisor=partial(stabilise, prop=prop) if prop.stabilise else lambda div: div,
+            floor=floor,
+            steps=steps,
+            keep=keep,
+            select=chosen,
+        )
     known = _common(currents, x, transform, cut, record)
-    known["E/spikes"] = spikes = fused.spikes.movedim(-1, axis)
+    known["E/spikes" if fires else "E/activity"] = spikes = fused.spikes.movedim(-1, axis)
     for role, neurons in (select or {}).items():
         known |= {k: take(v, neurons) for k, v in known.items() if v is not None and k in record and k[0] == role}
     for field, name in _KEPT.items():
@@ -345,7 +382,7 @@ def _currents(
     weight_inh_in = _scale_rows(parameters.weight_inh_in, cut.input_inh)
     weight_inh_out = parameters.weight_inh_out
     if prop.scale_gradient:
-        weight_inh_out = _ScaleGradient.apply(weight_inh_out, 1.0 / transform.fan_in)  # type: ignore[no-untyped-call]
+        weight_inh_out = scale_gradient(weight_inh_out, 1.0 / transform.fan_in)
     if cut.mask_inh is not None:
         weight_inh_out = weight_inh_out * cut.mask_inh.to(weight_inh_out)
     weight_sub = _scale_rows(weight_inh_out, cut.subtractive)
@@ -425,6 +462,12 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         return None, grads[0]
+
+
+def scale_gradient(values: Tensor, factor: float) -> Tensor:
+    """Return the values themselves; their gradient is multiplied by a factor."""
+    scaled: Tensor = _ScaleGradient.apply(values, factor)  # type: ignore[no-untyped-call]
+    return scaled
 
 
 class _ScaleGradient(torch.autograd.Function):

@@ -19,6 +19,12 @@ struct Sequence {
     int64_t step;  // elements from one step to the next
 };
 
+// Of one signal at (n_places, channels): the sums of its deviations from `shift` and of their squares.
+struct Sums {
+    void* shift;
+    double *sum, *square;  // null: not wanted
+};
+
 // As in compiled.py.
 struct Block {
     int64_t n_samples, n_places, n_exc;
@@ -35,6 +41,13 @@ struct Block {
     // Forward: to be filled.  Backward: the gradients with respect to them, without inh and div.
     Sequence spikes, voltage, inh, net, div, gain, drive;
     void* last;  // the membrane
+    // Forward: of these neurons alone signals are kept, (n_steps, n_samples, n_selected); those at
+    // place p are entries first[p] to first[p + 1] of the channels and of the slots.  Null: all.
+    int64_t n_selected;
+    const int64_t *first, *channel, *slot;
+    // Forward with moments: steps from warmup on, every so many; whether the shifts are to be chosen.
+    int64_t warmup, every, fresh;
+    Sums exc_sums, inh_sums, net_sums, div_sums, gain_sums, drive_sums, activity_sums, voltage_sums, spikes_sums;
     // Backward alone: to be filled, but the last two (n_chunks, n_exc), which are added to.
     Sequence grad_currents, grad_mixed;
     void* grad_membrane;
@@ -210,27 +223,32 @@ template <class Work> void in_chunks(const Block& b, Work work) {
         work(chunk, chunk * b.n_samples / b.n_chunks, (chunk + 1) * b.n_samples / b.n_chunks);
 }
 
-// Write the signals that are asked for, but the voltage.
-template <class Real, class Io> void keep(const Block& b, int64_t t, int64_t row, const Inputs<Real, Io>& from) {
-    Real* inh = row_of<Real>(b.inh, t, row, b.n_exc);
-    Real* net = row_of<Real>(b.net, t, row, b.n_exc);
-    Real* div = row_of<Real>(b.div, t, row, b.n_exc);
-    Real* gain = row_of<Real>(b.gain, t, row, b.n_exc);
-    Real* drive = row_of<Real>(b.drive, t, row, b.n_exc);
-    for (int64_t c = 0; c < b.n_exc; c++) {
-        const Cell<Real> cell(from, c);
-        if (inh) inh[c] = from.inh[c];
-        if (net) net[c] = cell.net;
-        if (div) div[c] = from.div[c];
-        if (gain) gain[c] = cell.gain;
-        if (drive) drive[c] = cell.drive;
+// Write the values f(c) of a row at one step to a signal, where it is asked for.
+template <class Real, class Value>
+void keep(const Block& b, const Sequence& signal, int64_t t, int64_t row, Value value) {
+    if (!signal.data) return;
+    if (!b.first) {
+        Real* to = row_of<Real>(signal, t, row, b.n_exc);
+        for (int64_t c = 0; c < b.n_exc; c++) to[c] = value(c);
+        return;
     }
+    const int64_t place = row % b.n_places;
+    Real* to = row_of<Real>(signal, t, row / b.n_places, b.n_selected);
+    for (int64_t j = b.first[place]; j < b.first[place + 1]; j++) to[b.slot[j]] = value(b.channel[j]);
+}
+
+// The same for all signals but the voltage.
+template <class Real, class Io> void keep_all(const Block& b, int64_t t, int64_t row, const Inputs<Real, Io>& from) {
+    keep<Real>(b, b.inh, t, row, [&](int64_t c) { return from.inh[c]; });
+    keep<Real>(b, b.net, t, row, [&](int64_t c) { return Cell<Real>(from, c).net; });
+    keep<Real>(b, b.div, t, row, [&](int64_t c) { return from.div[c]; });
+    keep<Real>(b, b.gain, t, row, [&](int64_t c) { return Cell<Real>(from, c).gain; });
+    keep<Real>(b, b.drive, t, row, [&](int64_t c) { return Cell<Real>(from, c).drive; });
 }
 
 template <class Real, class Io> void forward(const Block& b) {
     in_chunks(b, [&](int64_t, int64_t first, int64_t end) {
         const int64_t n = b.n_exc;
-        const bool keeps = b.inh.data || b.net.data || b.div.data || b.gain.data || b.drive.data;
         const std::vector<Real> none(n);
         std::vector<Real> zeros(b.n_given), held(n), spare(n);
         for (int64_t sample = first; sample < end; sample++) {
@@ -240,15 +258,205 @@ template <class Real, class Io> void forward(const Block& b) {
                 start(b.membrane, row, n, after);
                 for (int64_t t = 0; t < b.n_steps; t++) {
                     Io* spikes = row_of<Io>(b.spikes, t, row, n);
-                    Real* voltages = row_of<Real>(b.voltage, t, row, n, spare.data());
                     const Inputs<Real, Io> from(b, t < b.n_given ? t : 0, row, zeros[t < b.n_given ? t : 0], none.data());
-                    if (t < b.n_given && keeps) keep(b, t, row, from);
+                    if (t < b.n_given) keep_all(b, t, row, from);
                     (t < b.n_given ? advance<true, Real, Io> : advance<false, Real, Io>)(b, from, held.data(), after,
-                                                                                       voltages, spikes);
+                                                                                       spare.data(), spikes);
+                    keep<Real>(b, b.voltage, t, row, [&](int64_t c) { return spare[c]; });
                 }
             }
         }
     });
+}
+
+constexpr int64_t TILE = 256;  // neurons whose sums stay in the first cache while the samples pass
+constexpr int64_t FEW = 16;    // additions in the signals' type before their sum is added in double
+
+// The sums of one signal in a tile of neighbouring neurons.
+template <class Real> struct Tally {
+    Real *shift = nullptr, part[TILE], part_square[TILE];
+    double *sum, *square;
+    int64_t n, waiting = 0;
+    bool fresh;
+
+    Tally(const Sums& to, int64_t first, int64_t n, bool fresh) : n(n), fresh(fresh) {
+        if (!to.sum) return;
+        shift = static_cast<Real*>(to.shift) + first;
+        sum = to.sum + first;
+        square = to.square + first;
+        clear();
+    }
+    void clear() {
+        std::fill_n(part, TILE, Real(0));
+        std::fill_n(part_square, TILE, Real(0));
+        waiting = 0;
+    }
+    // Add values of `count` neurons from the one `at` on.
+    template <class Value> void add(const Value* __restrict values, int64_t at, int64_t count) {
+        if (!shift) return;
+        if (fresh)
+            for (int64_t c = 0; c < count; c++) shift[at + c] = load(values[c]);
+        add(values, shift + at, part + at, part_square + at, count);
+    }
+    template <class Value>
+    static void add(const Value* __restrict values, const Real* __restrict about, Real* __restrict sums,
+                    Real* __restrict squares, int64_t count) {
+#pragma omp simd
+        for (int64_t c = 0; c < count; c++) {
+            const Real deviation = load(values[c]) - about[c];
+            sums[c] += deviation;
+            squares[c] += deviation * deviation;
+        }
+    }
+    // All neurons have been added to.
+    void next() {
+        fresh = false;
+        if (++waiting == FEW) flush();
+    }
+    void flush() {
+        if (!shift || !waiting) return;
+#pragma omp simd
+        for (int64_t c = 0; c < n; c++) {
+            sum[c] += part[c];
+            square[c] += part_square[c];
+        }
+        clear();
+    }
+};
+
+// Write the values of a tile to a signal.
+template <class Real>
+void keep_tile(const Block& b, const Sequence& signal, int64_t t, int64_t row, int64_t from_c, int64_t n,
+               const Real* values) {
+    if (!b.first) {
+        std::copy_n(values, n, row_of<Real>(signal, t, row, b.n_exc) + from_c);
+        return;
+    }
+    const int64_t place = row % b.n_places;
+    Real* to = row_of<Real>(signal, t, row / b.n_places, b.n_selected);
+    for (int64_t j = b.first[place]; j < b.first[place + 1]; j++)
+        if (b.channel[j] >= from_c && b.channel[j] < from_c + n) to[b.slot[j]] = values[b.channel[j] - from_c];
+}
+
+template <class Real, class Io>
+void compute(int64_t n, const Inputs<Real, Io> from, Real* __restrict nets, Real* __restrict gains,
+             Real* __restrict drives) {
+#pragma omp simd
+    for (int64_t c = 0; c < n; c++) {
+        const Cell<Real> cell(from, c);
+        nets[c] = cell.net;
+        gains[c] = cell.gain;
+        drives[c] = cell.drive;
+    }
+}
+
+template <bool hard, class Real, class Io>
+void integrate(const Block& b, int64_t n, const Real* __restrict drives, Real* __restrict after,
+               Real* __restrict voltages, Io* __restrict spikes) {
+    const Real decay = b.decay, threshold = b.threshold;
+#pragma omp simd
+    for (int64_t c = 0; c < n; c++) {
+        const Real value = drives[c] + decay * after[c];
+        const Real reset = hard ? value : threshold;
+        after[c] = value - (value >= threshold ? reset : Real(0));
+        voltages[c] = value;
+        store(spikes[c], value >= threshold ? Real(1) : Real(0));
+    }
+}
+
+// As forward, with the sums of all signals: a tile of neurons passes through all samples.
+// A tile is some places with all channels, or a part of the channels of one place.
+template <class Real, class Io> void forward_moments(const Block& b) {
+    const int64_t width = std::min(TILE, b.n_exc), height = TILE / width;
+    const int64_t across = (b.n_exc + width - 1) / width, down = (b.n_places + height - 1) / height;
+    const auto counts = [&](int64_t t) { return t >= b.warmup && (t - b.warmup) % b.every == 0; };
+    const bool held_input = b.n_given < b.n_steps;
+    const std::vector<Real> none(b.n_exc);
+    std::vector<Real> zeros(b.n_given * b.n_samples);
+    in_chunks(b, [&](int64_t, int64_t first, int64_t end) {
+        for (int64_t t = 0; t < b.n_given; t++)
+            for (int64_t sample = first; sample < end; sample++)
+                zeros[t * b.n_samples + sample] = replacement<Real>(b, t, sample);
+    });
+#pragma omp parallel for schedule(static) num_threads(b.n_chunks) if (b.n_chunks > 1)
+    for (int64_t tile = 0; tile < down * across; tile++) {
+        const int64_t place = tile / across * height, n_places = std::min(height, b.n_places - place);
+        const int64_t from_c = tile % across * width, n = std::min(width, b.n_exc - from_c);
+        const int64_t first = place * b.n_exc + from_c, size = (n_places - 1) * b.n_exc + n;
+        const bool fresh = b.fresh;
+        Tally<Real> exc(b.exc_sums, first, size, fresh), inh(b.inh_sums, first, size, fresh),
+            net(b.net_sums, first, size, fresh), div(b.div_sums, first, size, fresh),
+            gain(b.gain_sums, first, size, fresh), drive(b.drive_sums, first, size, fresh),
+            voltage(b.voltage_sums, first, size, fresh), fired(b.spikes_sums, first, size, fresh);
+        Real nets[TILE], gains[TILE], drives[TILE], voltages[TILE];
+        for (int64_t sample = 0; sample < b.n_samples; sample++) {
+            const int64_t row = sample * b.n_places + place;
+            Real* after = static_cast<Real*>(b.last) + row * b.n_exc + from_c;
+            if (b.membrane)
+                std::copy_n(static_cast<const Real*>(b.membrane) + row * b.n_exc + from_c, size, after);
+            else
+                std::fill_n(after, size, Real(0));
+            for (int64_t t = 0; t < b.n_steps; t++) {
+                if (t < b.n_given) {
+                    const bool taken = held_input || counts(t);
+                    for (int64_t p = 0; p < n_places; p++) {
+                        const int64_t at = p * b.n_exc;
+                        Inputs<Real, Io> from(b, t, row + p, zeros[t * b.n_samples + sample], none.data());
+                        if (from_c == 0) keep_all(b, t, row + p, from);
+                        from.exc += from_c;
+                        from.inh += from_c;
+                        from.div += from_c;
+                        from.gain_exc += from_c;
+                        from.bias += from_c;
+                        compute(n, from, nets + at, gains + at, drives + at);
+                        if (!taken) continue;
+                        exc.add(from.exc, at, n);
+                        inh.add(from.inh, at, n);
+                        div.add(from.div, at, n);
+                    }
+                    if (taken) {
+                        net.add(nets, 0, size);
+                        gain.add(gains, 0, size);
+                        drive.add(drives, 0, size);
+                        for (Tally<Real>* tally : {&exc, &inh, &net, &div, &gain, &drive}) tally->next();
+                    }
+                }
+                Io* spikes = row_of<Io>(b.spikes, t, row, b.n_exc) + from_c;
+                (b.hard ? integrate<true, Real, Io> : integrate<false, Real, Io>)(b, size, drives, after, voltages,
+                                                                                 spikes);
+                if (b.voltage.data)
+                    for (int64_t p = 0; p < n_places; p++)
+                        keep_tile(b, b.voltage, t, row + p, from_c, n, voltages + p * b.n_exc);
+                if (counts(t)) {
+                    voltage.add(voltages, 0, size);
+                    fired.add(spikes, 0, size);
+                    voltage.next();
+                    fired.next();
+                }
+            }
+        }
+        for (Tally<Real>* tally : {&exc, &inh, &net, &div, &gain, &drive, &voltage, &fired}) tally->flush();
+    }
+    if (!b.activity_sums.sum) return;
+    const int64_t n_inh = b.n_channels - b.n_exc, wide = std::min(TILE, n_inh), high = TILE / wide;
+#pragma omp parallel for schedule(static) num_threads(b.n_chunks) if (b.n_chunks > 1)
+    for (int64_t place = 0; place < b.n_places; place += high) {
+        const int64_t n_places = std::min(high, b.n_places - place);
+        for (int64_t from_c = 0; from_c < n_inh; from_c += wide) {
+            const int64_t n = std::min(wide, n_inh - from_c);
+            Tally<Real> activity(b.activity_sums, place * n_inh + from_c, (n_places - 1) * n_inh + n, b.fresh);
+            for (int64_t sample = 0; sample < b.n_samples; sample++)
+                for (int64_t t = 0; t < b.n_given; t++) {
+                    if (!held_input && !counts(t)) continue;
+                    const int64_t row = sample * b.n_places + place;
+                    for (int64_t p = 0; p < n_places; p++)
+                        activity.add(row_of<const Io>(b.currents, t, row + p, b.n_channels) + b.n_exc + from_c,
+                                     p * n_inh, n);
+                    activity.next();
+                }
+            activity.flush();
+        }
+    }
 }
 
 // Back through one step of the neurons.  `later` is the gradient with respect to the membrane
@@ -367,6 +575,9 @@ extern "C" {
 void forward_float32(const Block* b) { forward<float, float>(*b); }
 void forward_float64(const Block* b) { forward<double, double>(*b); }
 void forward_bfloat16(const Block* b) { forward<float, BFloat16>(*b); }
+void moments_float32(const Block* b) { forward_moments<float, float>(*b); }
+void moments_float64(const Block* b) { forward_moments<double, double>(*b); }
+void moments_bfloat16(const Block* b) { forward_moments<float, BFloat16>(*b); }
 void backward_float32(const Block* b) { backward<float, float>(*b); }
 void backward_float64(const Block* b) { backward<double, double>(*b); }
 void backward_bfloat16(const Block* b) { backward<float, BFloat16>(*b); }

@@ -22,7 +22,7 @@ from torch import Tensor
 from eiplatform.errors import DeviceError
 from eiplatform.files import atomic_write, cache_directory
 
-__all__ = ["Block", "Sequence", "available", "call", "library"]
+__all__ = ["Block", "Sequence", "Sums", "available", "call", "library"]
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 # No -ffast-math: silent samples divide by infinity, and either direction must round alike.
@@ -47,6 +47,12 @@ class Sequence(ctypes.Structure):
         return cls(None, 0) if x is None else cls(x.data_ptr(), x.stride(0))
 
 
+class Sums(ctypes.Structure):
+    """Where the sums of one signal are; see the source."""
+
+    _fields_ = [(name, ctypes.c_void_p) for name in ("shift", "sum", "square")]
+
+
 class Block(ctypes.Structure):
     """What a call works on; see the source."""
 
@@ -59,13 +65,18 @@ class Block(ctypes.Structure):
         *((name, Sequence) for name in ("currents", "mixed")),
         *((name, Sequence) for name in ("spikes", "voltage", "inh", "net", "div", "gain", "drive")),
         ("last", ctypes.c_void_p),
+        ("n_selected", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("first", "channel", "slot")),
+        *((name, ctypes.c_int64) for name in ("warmup", "every", "fresh")),
+        *((f"{name}_sums", Sums) for name in ("exc", "inh", "net", "div", "gain", "drive")),
+        *((f"{name}_sums", Sums) for name in ("activity", "voltage", "spikes")),
         *((name, Sequence) for name in ("grad_currents", "grad_mixed")),
         *((name, ctypes.c_void_p) for name in ("grad_membrane", "grad_bias", "grad_gain_exc")),
     ]
 
 
 def call(direction: str, block: Block, dtype: torch.dtype) -> None:
-    """Run ``forward`` or ``backward`` on a block of currents of that type."""
+    """Run ``forward``, ``moments`` (forward as well) or ``backward`` on a block of currents of that type."""
     getattr(library(), f"{direction}_{TYPES[dtype]}")(ctypes.byref(block))
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
+import torch
 from torch import Tensor
 
 from eiplatform.errors import ConfigError
 from eiplatform.snn.network import Call, Network, Options
-from eiplatform.snn.transform import Conv2d, average_pool
+from eiplatform.snn.transform import Conv2d, Linear, average_pool, max_pool
 
 __all__ = ["POOL", "VGG", "ConvNet", "scaled"]
 
@@ -41,6 +42,28 @@ def scaled(n_channels: int, width: float) -> int:
     return max(1, round(n_channels * width))
 
 
+class Form(NamedTuple):
+    """How a plain convolutional network is built apart from its channels.
+
+    Attributes
+    ----------
+    kernel : int
+        Places on either axis, odd; maps keep their size.
+    pooling : {"average", "max"}
+        Over squares of 2x2.
+    dense : tuple of int
+        Neurons of the fully connected layers ``fc1`` .. before the readout, which are not normalised.
+    dropout : float
+        In training, this part of the values that reach ``fc1`` .. and the readout is set to zero,
+        anew at every step, and the others are scaled up.
+    """
+
+    kernel: int = 3
+    pooling: str = "average"
+    dense: tuple[int, ...] = ()
+    dropout: float = 0.0
+
+
 class ConvNet(Network):
     """Layers ``conv1`` .. ``convN`` with kernels of 3x3 that keep the map's size, and a ``readout``.
 
@@ -53,6 +76,7 @@ class ConvNet(Network):
         E channels of a layer, or an average pooling over 2x2; e.g. one of :data:`VGG`.
     width : float
         Factor on all channels.
+    form : Form
     **options
         See :class:`~eiplatform.snn.network.Options`.
 
@@ -75,9 +99,11 @@ class ConvNet(Network):
         n_classes: int,
         plan: Sequence[int | str],
         width: float = 1.0,
+        form: Form = Form(),  # noqa: B008 - a tuple
         **options: Unpack[Options],
     ) -> None:
         super().__init__(input_shape, **options)
+        self.form = form
         if len(self.input_shape) != 3:
             raise ConfigError(f"images of shape {self.input_shape}", valid="(channels, rows, columns)")
         if not any(isinstance(entry, int) for entry in plan):
@@ -88,7 +114,7 @@ class ConvNet(Network):
         for entry in plan:
             if isinstance(entry, int):
                 name = f"conv{len(self.layers) + 1}"
-                shape = self._add(name, Conv2d(shape), scaled(entry, width), source)
+                shape = self._add(name, Conv2d(shape, form.kernel, 1, form.kernel // 2), scaled(entry, width), source)
                 source = f"{name}/E"
                 self._plan.append(name)
             else:
@@ -104,13 +130,28 @@ class ConvNet(Network):
                     )
                 shape = (shape[0], shape[1] // 2, shape[2] // 2)
                 self._plan.append(POOL)
-        self._add_readout(math.prod(shape), n_classes, source)
+        n_inputs = math.prod(shape)
+        for number, n_exc in enumerate(form.dense, 1):
+            (n_inputs,) = self._add(f"fc{number}", Linear(n_inputs), n_exc, source, normalise=False)
+            source = f"fc{number}/E"
+        self._add_readout(n_inputs, n_classes, source)
 
     def _flow(self, x: Tensor, steps: int | None, call: Call) -> Tensor:
         for name in self._plan:
             if name == POOL:
-                x = average_pool(x)
+                x = average_pool(x) if self.form.pooling == "average" else max_pool(x)
             else:
                 x = call(name, x, steps)
                 steps = None
-        return call("readout", x.flatten(2), None)
+        x = x.flatten(2)
+        generator = torch.Generator().manual_seed(self.noise)
+        for number in range(1, len(self.form.dense) + 1):
+            x = call(f"fc{number}", self._dropped(x, generator), None)
+        return call("readout", self._dropped(x, generator), None)
+
+    def _dropped(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Silence a part of the values in training, decided by the network's own noise."""
+        if not (self.training and self.form.dropout):
+            return x
+        kept = torch.rand(x.shape, generator=generator) >= self.form.dropout
+        return x * kept.to(x) / (1 - self.form.dropout)

@@ -23,6 +23,7 @@ from eiplatform.snn.backend import current
 from eiplatform.snn.fused_compiled import CompiledSpikes
 from eiplatform.snn.fused_eager import EagerSpikes
 from eiplatform.snn.fused_parts import SIGNALS, Fused, Options, replace_zeros
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF
 
 __all__ = ["SIGNALS", "Fused", "ei_spikes", "replace_zeros"]
@@ -42,6 +43,7 @@ def ei_spikes(
     straight_through: bool = True,
     keep: frozenset[str] = frozenset(),
     select: Tensor | None = None,
+    moments: Moments | None = None,
 ) -> Fused:
     """Turn the currents of the input into spikes.
 
@@ -65,6 +67,8 @@ def ei_spikes(
     select : Tensor of int, shape (k,), optional
         Only where no gradients are asked for: return those fields of these neurons alone, shape
         (T, B, k); an index counts places, then channels.  What is not selected never leaves the cache.
+    moments : Moments, optional
+        Only where no gradients are asked for: the signals are added to it, whatever is returned.
 
     Returns
     -------
@@ -79,9 +83,17 @@ def ei_spikes(
     >>> fused.drive.item()  # (3 - 0.5) / 0.5 - 1
     4.0
     """
-    if select is not None and torch.is_grad_enabled():
-        raise EIPlatformError("neurons can be selected only without gradients", where="ei_spikes")
-    options = Options(neuron, steps or len(currents), stabilised, straight_through, keep, select)
+    if torch.is_grad_enabled():
+        for what, given in (("neurons can be selected", select), ("moments can be formed", moments)):
+            if given is not None:
+                raise EIPlatformError(f"{what} only without gradients", where="ei_spikes")
+    if moments is not None and weight_sub is None and {"exc", "inh"}.intersection(moments.fields):
+        raise EIPlatformError(
+            "excitation and subtractive inhibition are not apart here",
+            where="ei_spikes",
+            remedy="form their moments outside of autocast",
+        )
+    options = Options(neuron, steps or len(currents), stabilised, straight_through, keep, select, moments)
     function = CompiledSpikes if current() == "compiled" else EagerSpikes
     outputs = function.apply(currents.contiguous(), weight_sub, weight_div, gain_exc, bias, membrane, options)  # type: ignore[no-untyped-call]
     return Fused(*outputs)

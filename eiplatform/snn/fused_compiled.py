@@ -15,7 +15,9 @@ from torch import Tensor
 from eiplatform.errors import DeviceError
 from eiplatform.snn.compiled import SURROGATES, TYPES, Block, call
 from eiplatform.snn.compiled import Sequence as Pointer
+from eiplatform.snn.compiled import Sums as PointerSums
 from eiplatform.snn.fused_parts import SIGNALS, Options, Weights, replace_zeros, weights_of
+from eiplatform.snn.moments import FEW, Moments
 from eiplatform.snn.neuron import sample_blocks
 
 __all__ = ["CompiledSpikes"]
@@ -48,26 +50,41 @@ class CompiledSpikes(torch.autograd.Function):
         spikes = currents.new_empty((options.steps, *shape))
         last = w.bias.new_empty(shape)
         steps = {name: options.steps if name == "voltage" else len(currents) for name in options.keep}
-        kept = {name: w.bias.new_empty((n, *shape)) for name, n in steps.items()}
+        kept_shape = shape if options.select is None else (shape[0], len(options.select))
+        kept = {name: w.bias.new_empty((n, *kept_shape)) for name, n in steps.items()}
+        selection = None if options.select is None else _selection(options.select, math.prod(shape[1:-1]), shape[-1])
         mixing = _mixing(w)
         blocks = sample_blocks(spikes)
-        mixed = w.bias.new_empty(_mixed_shape(currents, blocks[0], mixing))
-        for block in blocks:
-            part = currents[:, block]
-            b = _describe(part, w, None if start is None else start[block], options)
-            b.mixed = Pointer.of(_mix(part, mixing, mixed))
-            b.spikes = Pointer.of(spikes[:, block])
-            b.last = last[block].data_ptr()
+        # With moments, blocks together have a few values of each neuron: its sums are fetched as much less often.
+        values = blocks[0].stop * len(currents)
+        groups = _groups(blocks, 1 if options.moments is None else -(-FEW // values))
+        mixed = w.bias.new_empty(_mixed_shape(currents, groups[0], mixing))
+        if options.moments is not None:
+            options.moments.begin(currents, len(bias), options.steps, w.bias.dtype)
+        for group in groups:
+            part = currents[:, group]
+            b = _describe(part, w, None if start is None else start[group], options)
+            b.mixed = Pointer.of(_mix(part, mixing, mixed, blocks[0].stop))
+            b.spikes = Pointer.of(spikes[:, group])
+            b.last = last[group].data_ptr()
             for name, values in kept.items():
-                setattr(b, name, Pointer.of(values[:, block]))
-            call("forward", b, currents.dtype)
+                setattr(b, name, Pointer.of(values[:, group]))
+            if selection is not None:
+                b.n_selected = len(selection[1])
+                b.first, b.channel, b.slot = (values.data_ptr() for values in selection)
+            if options.moments is None:
+                call("forward", b, currents.dtype)
+            else:
+                _point(b, options.moments)
+                call("moments", b, currents.dtype)
+                options.moments.fresh = False
+        if options.moments is not None:
+            options.moments.end()
         # Of a small batch the mixed currents are kept too, as they need no memory to speak of.
         saved = mixed if len(blocks) == 1 else None
         ctx.save_for_backward(currents, weight_sub, weight_div, gain_exc, bias, membrane, saved)
         ctx.options = options
         ctx.set_materialize_grads(False)
-        if options.select is not None:
-            kept = {name: values.flatten(2)[..., options.select] for name, values in kept.items()}
         return spikes, last, *(kept.get(name) for name in SIGNALS)
 
     @staticmethod
@@ -137,12 +154,39 @@ def _matrices(part: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
         yield tuple(x.view(-1, x.shape[-1]) for x in values)
 
 
-def _mix(part: Tensor, mixing: Tensor, out: Tensor) -> Tensor:
-    """Return both kinds of inhibition (T, rows, channels) in the first rows of `out`."""
-    found = out[:, : part[0].numel() // part.shape[-1]]
-    for rows, target in _matrices(part, found):
-        torch.mm(rows[:, -mixing.shape[1] :].to(mixing.dtype), mixing.T, out=target)
+def _mix(part: Tensor, mixing: Tensor, out: Tensor, n_samples: int | None = None) -> Tensor:
+    """Return both kinds of inhibition (T, rows, channels) in the first rows of `out`.
+
+    The products are of `n_samples` at a time, as the bits of a product can depend on how many rows it has.
+    """
+    places = part[0, 0].numel() // part.shape[-1]
+    found = out[:, : part.shape[1] * places]
+    size = n_samples or part.shape[1]
+    for start in range(0, part.shape[1], size):
+        block = found[:, start * places : (start + size) * places]
+        for rows, target in _matrices(part[:, start : start + size], block):
+            torch.mm(rows[:, -mixing.shape[1] :].to(mixing.dtype), mixing.T, out=target)
     return found
+
+
+def _groups(blocks: list[slice], n: int) -> list[slice]:
+    """Join `n` neighbouring blocks each."""
+    return [slice(some[0].start, some[-1].stop) for some in (blocks[i : i + n] for i in range(0, len(blocks), n))]
+
+
+def _selection(select: Tensor, n_places: int, n_exc: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where the neurons of each place begin, and their channels and slots, ordered by place."""
+    slot = torch.argsort(select)
+    place, channel = select[slot] // n_exc, select[slot] % n_exc
+    first = torch.searchsorted(place.contiguous(), torch.arange(n_places + 1))
+    return first, channel.contiguous(), slot.contiguous()
+
+
+def _point(b: Block, moments: Moments) -> None:
+    """Let a block add to moments."""
+    b.warmup, b.every, b.fresh = moments.warmup, moments.every, moments.fresh
+    for name, sums in moments.sums.items():
+        setattr(b, f"{name}_sums", PointerSums(*(values.data_ptr() for values in sums)))
 
 
 def _describe(part: Tensor, w: Weights, membrane: Tensor | None, options: Options) -> Block:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from eiplatform.snn.fused_parts import SIGNALS, Options, Weights, replace_zeros, weights_of
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import advance_block, rewind_block, sample_blocks, steps_of
 
 __all__ = ["EagerSpikes"]
@@ -51,8 +52,9 @@ def _drive(block: Tensor, w: Weights, options: Options, scratch: _Scratch, t: in
     inh = None
     net = exc
     if w.sub is not None:
-        # The inhibition's buffer is free again where it is not to be kept.
-        inh = torch.mm(activity, w.sub.T, out=buffer("inh" if "inh" in options.keep else "net"))
+        # The inhibition's buffer is free again where it is not wanted.
+        wanted = "inh" in options.keep or (options.moments is not None and "inh" in options.moments.fields)
+        inh = torch.mm(activity, w.sub.T, out=buffer("inh" if wanted else "net"))
         net = torch.sub(exc, inh, out=buffer("net"))
     div = torch.mm(activity, w.div.T, out=buffer("div"))
     denominator = div
@@ -61,6 +63,19 @@ def _drive(block: Tensor, w: Weights, options: Options, scratch: _Scratch, t: in
     gain = torch.div(w.gain_exc, denominator, out=buffer("gain"))
     drive = torch.mul(gain, net, out=buffer("drive")).add_(w.bias)
     return _Step(activity, inh, net, div, denominator, gain, drive)
+
+
+def _add_drive(moments: Moments, block: Tensor, step: _Step, scratch: _Scratch) -> None:
+    """Add all signals up to the drive of one step of a block (samples, places..., channels)."""
+    rows = block.flatten(0, -2)
+    n_exc = step.drive.shape[1]
+    values = {"exc": rows[:, :n_exc], "activity": rows[:, n_exc:], "inh": step.inh}
+    values |= {name: getattr(step, name) for name in ("net", "div", "gain", "drive")}
+    for name in moments.fields:
+        signal = values.get(name)
+        if signal is not None:
+            kind = "activity deviation" if name == "activity" else "deviation"
+            moments.add(name, signal, len(block), scratch(kind, *signal.shape))
 
 
 def _keep(values: Tensor, target: Tensor, select: Tensor | None) -> None:
@@ -98,6 +113,9 @@ class EagerSpikes(torch.autograd.Function):
         kept_shape = shape if select is None else (shape[0], len(select))
         kept = {name: w.bias.new_empty((n, *kept_shape)) for name, n in steps.items()}
         scratch = _Scratch(w.bias)
+        moments = options.moments
+        if moments is not None:
+            moments.begin(currents, len(bias), options.steps, w.bias.dtype)
         for block in sample_blocks(spikes):
             drives = []
             for t, currents_t in enumerate(currents):
@@ -105,10 +123,12 @@ class EagerSpikes(torch.autograd.Function):
                 step = _drive(currents_t[block], w, options, scratch, t)
                 for name in options.keep - {"voltage"}:
                     _keep(getattr(step, name), kept[name][t, block], select)
+                if moments is not None and (len(currents) < options.steps or moments.takes(t)):
+                    _add_drive(moments, currents_t[block], step, scratch)
                 drives.append(step.drive)
             if "voltage" in kept and select is None:
                 voltages = [_rows(v[block]) for v in kept["voltage"]]
-            elif "voltage" in kept:
+            elif "voltage" in kept or (moments is not None and "voltage" in moments.fields):
                 voltages = [scratch(f"voltage {t}", *drives[0].shape) for t in range(options.steps)]
             else:
                 voltages = [scratch("voltage", *drives[0].shape)] * options.steps
@@ -116,9 +136,15 @@ class EagerSpikes(torch.autograd.Function):
             drives *= options.steps // len(drives)
             fired = [_rows(s[block]) for s in spikes]
             advance_block(drives, before, options.neuron, voltages, _rows(last[block]), fired)
+            if moments is not None:
+                for t in filter(moments.takes, range(options.steps)):
+                    for name, values in (("voltage", voltages[t]), ("spikes", fired[t])):
+                        moments.add(name, values, block.stop - block.start, scratch("deviation", *values.shape))
             if "voltage" in kept and select is not None:
                 for t, voltage in enumerate(voltages):
                     _keep(voltage, kept["voltage"][t, block], select)
+        if moments is not None:
+            moments.end()
         return spikes, last, *(kept.get(name) for name in SIGNALS)
 
     @staticmethod

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, real_type
 
 __all__ = ["SIGNALS", "Fused", "Options", "Weights", "replace_zeros", "weights_of"]
@@ -51,6 +52,7 @@ class Options(NamedTuple):
     straight_through: bool
     keep: frozenset[str]
     select: Tensor | None
+    moments: Moments | None
 
 
 def replace_zeros(inhibition_div: Tensor) -> Tensor:

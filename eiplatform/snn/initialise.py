@@ -13,14 +13,19 @@ import torch
 from torch import Tensor, distributed, nn
 
 from eiplatform.errors import TrainingError, choose
+from eiplatform.snn.backei import BackEILayer
+from eiplatform.snn.dann import DANNLayer, DANNReadout
 from eiplatform.snn.equilibrium.layers import LoopLayer
 from eiplatform.snn.layers import EICircuit
 from eiplatform.snn.signed import BatchNorm, SignedLayer, SignedReadout
+from eiplatform.snn.stepwise import StepwiseNeuron
 
 __all__ = ["SCHEMES", "InputMoments", "ei_init_scales", "initialise_ei", "initialise_network", "input_moments"]
 
 _SPIKES_PER_STEP = 0.2
 """About what a neuron fires when its drive has unit variance (tau = 2, threshold 1, a few steps)."""
+_THRESHOLDS = 0x57
+"""Sets the random numbers of thresholds apart from those of weights."""
 SCHEMES = ("ei", "fan-in")
 """How E-I layers are initialised: from their input's moments, or (an ablation) from its size alone."""
 
@@ -199,6 +204,7 @@ def initialise_network(
 
 def _initialise_here(network: nn.Module, x: Tensor, generator: torch.Generator, scheme: str, **forward: Any) -> None:
     with_data = False
+    own = torch.Generator().manual_seed(generator.initial_seed() ^ _THRESHOLDS)  # weights are those of plain neurons
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, SignedLayer | SignedReadout):
@@ -207,6 +213,10 @@ def _initialise_here(network: nn.Module, x: Tensor, generator: torch.Generator, 
                 module.weight.copy_(drawn * math.sqrt(variance))
                 if module.bias is not None:
                     module.bias.zero_()
+                if isinstance(module, BackEILayer):
+                    module.draw(generator)
+            elif isinstance(module, StepwiseNeuron):
+                module.initialise(own)
             elif isinstance(module, LoopLayer):
                 module.initialise(generator)
             elif isinstance(module, BatchNorm):
@@ -247,7 +257,12 @@ def _fill(layer: EICircuit, name: str, moments: InputMoments, x: Tensor, generat
             remedy="use a larger batch, a lower neuron.threshold or fewer layers",
         )
     scale, gain_inh = ei_init_scales(moments, layer.transform.fan_in)
-    _draw(layer, scale, gain_inh, generator)
+    if isinstance(layer, DANNLayer):
+        layer.draw(gain_inh, generator)
+    elif isinstance(layer, DANNReadout):
+        layer.draw(generator)
+    else:
+        _draw(layer, scale, gain_inh, generator)
 
 
 def _draw(layer: EICircuit, scale: float, gain_inh: float, generator: torch.Generator) -> None:

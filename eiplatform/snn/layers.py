@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,9 @@ from eiplatform.snn.circuit import (
     ei_readout,
 )
 from eiplatform.snn.description import PopulationInfo, Route
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
+from eiplatform.snn.stepwise import StepwiseNeuron
 from eiplatform.snn.transform import Conv2d, Linear, Transform
 
 __all__ = [
@@ -80,45 +82,62 @@ class Circuit(nn.Module):
         readout, called as ``layer(x, steps, record)``.
     signals : dict of str to tuple of str
         What each population can record, by role.
+    stepwise : StepwiseNeuron or None
+        What its E neurons are if they can do more than plain leaky integrate-and-fire.
+    votes : int
+        Neurons per class of a readout that votes, else 0.
     routes : tuple of Route
         The pathways.
     """
 
     spiking: ClassVar[bool]
-    signals: ClassVar[dict[str, tuple[str, ...]]]
+    signals: dict[str, tuple[str, ...]]
     routes: ClassVar[tuple[Route, ...]]
     lesion: PathwayScale | None
+    stepwise: StepwiseNeuron | None
 
     def __init__(self, transform: Transform, channels: dict[str, int]) -> None:
         super().__init__()
         self.transform = transform
         self.channels = dict(channels)
         self.lesion = None
+        self.stepwise = None
+        self.votes = 0
 
     @property
     def n_exc(self) -> int:
         """Number of E neurons (channels)."""
         return self.channels["E"]
 
+    @property
+    def fires(self) -> bool:
+        """Whether its E neurons spike."""
+        return self.spiking and (self.stepwise is None or self.stepwise.fires)
+
     def populations(self) -> dict[str, PopulationInfo]:
         """Return the populations by role, with the present values of their parameters."""
-        neuron = getattr(self, "neuron", None)
+        neuron = getattr(self, "neuron", None) if self.fires else None
         found = {}
         for role, signals in self.signals.items():
             shape = self.transform.output_shape(self.channels[role])
             spikes = neuron if role == "E" else None
+            more = self.stepwise if role == "E" else None
+            told = dict(self.neuron_parameters()) if role == "E" else {}
+            own = {} if more is None else more.parameters_told()
             parameters = {
                 name: values.detach().cpu().repeat_interleave(math.prod(shape[1:])).numpy()
-                for name, values in (self.neuron_parameters() if role == "E" else {}).items()
+                for name, values in told.items()
             }
+            parameters |= {name: values.detach().cpu().flatten().numpy() for name, values in own.items()}
             found[role] = PopulationInfo(
                 role,
                 shape,
                 signals,
                 parameters,
-                spikes.threshold if spikes else None,
+                spikes.threshold if spikes and "threshold" not in own else None,
                 spikes.decay if spikes else None,
                 spikes.reset if spikes else None,
+                self.attrs() if role == "E" else {},
             )
         return found
 
@@ -129,6 +148,11 @@ class Circuit(nn.Module):
     def signed_parameters(self) -> dict[str, nn.Parameter]:
         """Return the parameters that Dale's law keeps >= 0, by name."""
         return {}
+
+    def attrs(self) -> dict[str, Any]:
+        """Return further attributes of the E neurons for the store."""
+        votes = {"votes": self.votes} if self.votes else {}
+        return votes if self.stepwise is None else votes | self.stepwise.attrs()
 
 
 class EICircuit(Circuit):
@@ -166,6 +190,8 @@ class EILayer(EICircuit):
         Numbers of E and I neurons (channels).
     neuron : LIF
     prop : EIProp
+    stepwise : StepwiseNeuron, optional
+        Fires in place of `neuron`, whose constants are its own.
     """
 
     spiking = True
@@ -173,10 +199,19 @@ class EILayer(EICircuit):
     routes = (*_INPUT_ROUTES, Route("I->E divisive", "I", "E", "/", "divisive", "divisive"))
 
     def __init__(
-        self, transform: Transform, n_exc: int, n_inh: int, neuron: LIF = PAPER_LIF, prop: EIProp = FULL_PROP
+        self,
+        transform: Transform,
+        n_exc: int,
+        n_inh: int,
+        neuron: LIF = PAPER_LIF,
+        prop: EIProp = FULL_PROP,
+        stepwise: StepwiseNeuron | None = None,
     ) -> None:
         super().__init__(transform, n_exc, n_inh, prop)
         self.neuron = neuron
+        self.stepwise = stepwise
+        if not self.fires:
+            self.signals = {"E": (*EXC_SIGNALS[:-2], "activity"), "I": INH_SIGNALS}
         self.gain_inh = nn.Parameter(torch.full((n_inh,), torch.nan))
         self.gain_exc = nn.Parameter(torch.ones(n_exc))
         self.bias = nn.Parameter(torch.zeros(n_exc))
@@ -192,6 +227,7 @@ class EILayer(EICircuit):
         steps: int | None = None,
         record: frozenset[str] = NOTHING,
         select: Mapping[str, Tensor] | None = None,
+        moments: Moments | None = None,
     ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
         """Return the state, the spikes (T, B, ...) and the recorded signals; see :func:`ei_layer`."""
         parameters = EIParameters(
@@ -208,6 +244,8 @@ class EILayer(EICircuit):
             prop=self.prop,
             lesion=self.lesion,
             select=select,
+            stepwise=self.stepwise,
+            moments=moments,
         )
 
 

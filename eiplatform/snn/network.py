@@ -9,17 +9,24 @@ from typing import NamedTuple, TypedDict, Unpack
 from torch import Tensor, nn
 
 from eiplatform.errors import ConfigError, EIPlatformError, choose
+from eiplatform.snn.backei import BackEILayer
 from eiplatform.snn.circuit import FULL_PROP, NOTHING, EIProp, take
+from eiplatform.snn.dann import DANNLayer, DANNReadout
 from eiplatform.snn.description import Pathway, PopulationInfo
 from eiplatform.snn.layers import Circuit, EILayer, EIReadout, n_inhibitory
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
+from eiplatform.snn.rate import RateNeuron
 from eiplatform.snn.signed import SignedLayer, SignedReadout
+from eiplatform.snn.stepwise import Firing, StepwiseNeuron
 from eiplatform.snn.transform import Linear, Transform
 
 __all__ = ["CIRCUITS", "Call", "Network", "Options", "Output", "Pathway", "PopulationInfo"]
 
-CIRCUITS = ("ei", "bn", "none")
-"""Kinds of circuit, each of which every architecture can be built of."""
+CIRCUITS = ("ei", "bn", "none", "dann")
+"""Kinds of circuit, each of which every architecture can be built of; the last one has rates."""
+NEURONS = ("lif", "stl", "backei", "relu")
+"""Neuron models; with ``stl`` comes a :class:`Firing` that has thresholds."""
 
 Record = Mapping[str, frozenset[str]]
 Call = Callable[[str, Tensor, int | None], Tensor]
@@ -49,10 +56,11 @@ class Options(TypedDict, total=False):
 
     Attributes
     ----------
-    circuit : {"ei", "bn", "none"}
-        E-I circuits; signed weights with batch normalisation; signed weights with a bias.
+    circuit : {"ei", "bn", "none", "dann"}
+        E-I circuits; signed weights with batch normalisation; signed weights with a bias; the
+        E-I layer of DANN.
     ei_ratio : float
-        E neurons (channels) per I neuron, > 0; of E-I circuits.
+        E neurons (channels) per I neuron, > 0; of E-I circuits and DANN.
     readout_bias : bool
         Whether a readout of signed weights adds a bias to the logits.
     steps : int
@@ -60,6 +68,15 @@ class Options(TypedDict, total=False):
     neuron : LIF
     prop : EIProp
         Of E-I circuits.
+    model : {"lif", "stl", "backei", "relu"}
+    firing : Firing or None
+        What the neurons can do beyond those of ``lif``; None: nothing.
+    feedback_kernel : int
+        Of ``backei``.
+    encoding : {"constant", "bernoulli"}
+        How images are shown in training, and are to be shown afterwards.
+    votes : int
+        Spiking neurons per class whose mean rate is the logit; 0: a readout of currents.
     """
 
     circuit: str
@@ -68,6 +85,11 @@ class Options(TypedDict, total=False):
     steps: int
     neuron: LIF
     prop: EIProp
+    model: str
+    firing: Firing | None
+    feedback_kernel: int
+    encoding: str
+    votes: int
 
 
 class Network(nn.Module):
@@ -90,28 +112,80 @@ class Network(nn.Module):
         self.readout_bias = options.get("readout_bias", False)
         self.neuron = options.get("neuron", PAPER_LIF)
         self.prop = options.get("prop", FULL_PROP)
+        self.model = choose(options.get("model", "lif"), NEURONS, "neuron model")
+        self.firing = options.get("firing")
+        self.feedback_kernel = options.get("feedback_kernel", 3)
+        self.encoding = options.get("encoding", "constant")
+        self.votes = options.get("votes", 0)
+        if self.circuit == "dann" and self.model != "relu":
+            raise ConfigError(f"neurons of model {self.model} in circuit dann", where="network", valid="relu")
+        if self.circuit in ("ei", "dann") and self.signed_spikes:
+            raise ConfigError(
+                "neurons whose spikes have signs break Dale's law", where=f"circuit {self.circuit}", valid="bn or none"
+            )
+        self.noise = 0  # seed of dropout; the training loop sets another one for every batch
         self.layers = nn.ModuleDict()
         self._inputs: dict[str, str] = {}
 
-    def _add(self, name: str, transform: Transform, n_exc: int, source: str) -> tuple[int, ...]:
-        """Add a hidden layer that sees the populations `source`; return the shape of its spikes."""
-        if self.circuit == "ei":
+    def _add(
+        self, name: str, transform: Transform, n_exc: int, source: str, *, normalise: bool = True
+    ) -> tuple[int, ...]:
+        """Add a hidden layer that sees the populations `source`; return the shape of its spikes.
+
+        Without `normalise`, a layer of circuit ``bn`` has a bias instead.
+        """
+        layer: Circuit
+        shape = transform.output_shape(n_exc)
+        if self.circuit == "dann":
             n_inh = n_inhibitory(n_exc, self.ei_ratio)
-            self.layers[name] = EILayer(transform, n_exc, n_inh, self.neuron, self.prop)
+            layer = DANNLayer(transform, n_exc, n_inh, self.prop, sees_input=source == "input")
+        elif self.circuit == "ei":
+            n_inh = n_inhibitory(n_exc, self.ei_ratio)
+            layer = EILayer(transform, n_exc, n_inh, self.neuron, self.prop, self._stepwise(shape))
         else:
-            self.layers[name] = SignedLayer(transform, n_exc, self.neuron, batch_norm=self.circuit == "bn")
+            batch_norm = self.circuit == "bn" and normalise
+            if self.model == "backei" and len(shape) == 3:
+                layer = BackEILayer(transform, n_exc, self.neuron, self.feedback_kernel, batch_norm=batch_norm)
+            else:
+                stepwise = self._stepwise(shape)
+                layer = SignedLayer(transform, n_exc, self.neuron, batch_norm=batch_norm, stepwise=stepwise)
+            layer.signed_input = self.signed_spikes and source != "input"
+        self.layers[name] = layer
         self._inputs[name] = source
-        return transform.output_shape(n_exc)
+        return shape
+
+    def _stepwise(self, shape: tuple[int, ...]) -> StepwiseNeuron | None:
+        """Return neurons that can do more than plain ones, None for plain ones."""
+        if self.model == "relu":
+            return RateNeuron()
+        return None if self.firing is None else StepwiseNeuron(self.neuron, shape, self.firing)
+
+    @property
+    def signed_spikes(self) -> bool:
+        """Whether hidden neurons may send negative spikes."""
+        return self.model == "backei" or (self.firing is not None and self.firing.negative)
+
+    @property
+    def max_spikes(self) -> int:
+        """Most spikes of one sign that a neuron fires in one step."""
+        return 1 if self.firing is None else self.firing.max_spikes
 
     def _add_readout(self, n_inputs: int, n_classes: int, source: str) -> None:
         if n_classes < 1:
             raise ConfigError(f"a network for {n_classes} classes", valid="at least 1")
         transform = Linear(n_inputs)
-        if self.circuit == "ei":
+        if self.votes:
+            self._add("readout", transform, n_classes * self.votes, source, normalise=False)
+            self.circuits()["readout"].votes = self.votes
+        elif self.circuit == "dann":
+            self.layers["readout"] = DANNReadout(transform, n_classes, 1, self.prop)
+        elif self.circuit == "ei":
             n_inh = n_inhibitory(n_classes, self.ei_ratio)
             self.layers["readout"] = EIReadout(transform, n_classes, n_inh, self.prop)
         else:
-            self.layers["readout"] = SignedReadout(transform, n_classes, bias=self.readout_bias)
+            readout = SignedReadout(transform, n_classes, bias=self.readout_bias)
+            readout.signed_input = self.signed_spikes and source != "input"
+            self.layers["readout"] = readout
         self._inputs["readout"] = source
 
     @abstractmethod
@@ -133,6 +207,7 @@ class Network(nn.Module):
         state: Mapping[str, Membrane] | None = None,
         keep: Callable[[str, str, Tensor], Tensor] | None = None,
         select: Mapping[str, Tensor] | None = None,
+        moments: Mapping[str, Moments] | None = None,
     ) -> Output:
         """Run the network from rest, or from `state`.
 
@@ -154,6 +229,9 @@ class Network(nn.Module):
         select : mapping of str to Tensor of int, optional
             Neurons (indices) of a population whose signals are wanted, then of shape (T, B, k);
             without gradients only.
+        moments : mapping of str to Moments, optional
+            By hidden E-I layer: what the signals of all its neurons are added to, formed while
+            they are in the cache; without gradients only.
 
         Returns
         -------
@@ -173,6 +251,7 @@ class Network(nn.Module):
         carried = dict(state or {})
         for name in carried:
             choose(name, self._inputs, "layer", where="state")
+        summed = self._check_moments(moments)
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
         final: dict[str, Membrane] = {}
         layers = self.circuits()
@@ -183,7 +262,12 @@ class Network(nn.Module):
             chosen = {role: (select or {})[f"{name}/{role}"] for role in "EI" if f"{name}/{role}" in (select or {})}
             if isinstance(layer, EILayer):  # leaves what is not selected in the cache
                 final[name], result, recorded = layer(
-                    values, carried.get(name), steps=steps, record=asked, select=chosen
+                    values,
+                    carried.get(name),
+                    steps=steps,
+                    record=asked,
+                    select=chosen,
+                    moments=summed.get(name),
                 )
             elif layer.spiking:
                 final[name], result, recorded = layer(values, carried.get(name), steps=steps, record=asked)
@@ -198,7 +282,10 @@ class Network(nn.Module):
             assert isinstance(result, Tensor)
             return result
 
-        return Output(self._flow(x, repeats, call).mean(0), signals, final)
+        logits = self._flow(x, repeats, call).mean(0)
+        if self.votes:
+            logits = logits.view(len(logits), -1, self.votes).mean(2)
+        return Output(logits, signals, final)
 
     def circuits(self) -> dict[str, Circuit]:
         """Return the layers by name, in order; the last one is the readout."""
@@ -211,7 +298,7 @@ class Network(nn.Module):
     @property
     def n_classes(self) -> int:
         """Number of logits."""
-        return self.circuits()["readout"].n_exc
+        return self.circuits()["readout"].n_exc // (self.votes or 1)
 
     def populations(self) -> dict[str, PopulationInfo]:
         """Return all populations by name (``fc1/E``, ``fc1/I``, ... ``readout/E``), in order."""
@@ -230,6 +317,13 @@ class Network(nn.Module):
                 target = f"{name}/{route.target}"
                 found.append(Pathway(name, route.name, source, target, route.sign, route.mode, route.factor))
         return tuple(found)
+
+    def _check_moments(self, moments: Mapping[str, Moments] | None) -> dict[str, Moments]:
+        """Return the moments to form by layer; only fused layers form them."""
+        fused = [name for name, layer in self.circuits().items() if isinstance(layer, EILayer) and not layer.stepwise]
+        return {
+            choose(name, fused, "layer that forms moments", where="moments"): m for name, m in (moments or {}).items()
+        }
 
     def convergence(self) -> dict[str, float]:
         """Return what training says of equilibria since the last call; nothing where there are none."""

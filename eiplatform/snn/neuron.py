@@ -56,9 +56,17 @@ PAPER_LIF = LIF()
 
 
 class Membrane(NamedTuple):
-    """State of a population: the membrane after the reset, shape (B, ...)."""
+    """State of a population: the membrane after the reset, shape (B, ...).
+
+    Attributes
+    ----------
+    membrane : Tensor
+    output : Tensor or None
+        What was last sent on, of neurons that feel it themselves (BackEISNN).
+    """
 
     membrane: Tensor
+    output: Tensor | None = None
 
 
 def _reset(voltage: Tensor, spikes: Tensor, neuron: LIF) -> Tensor:

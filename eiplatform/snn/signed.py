@@ -11,6 +11,11 @@ positive and negative part of ``c W``, and for inputs ``x >= 0``:
     drive       = gain * current_net + bias             -> leaky integrate-and-fire
 
 so that the same sum rules hold.  The parts are computed only when they are recorded.
+
+Where presynaptic spikes may be negative (circulate-firing, BackEISNN), what a synapse does is
+decided by its weight times the spike: ``current_exc = W+ x+ + |W-| x-`` and
+``current_inh = |W-| x+ + W+ x-`` with ``x+`` and ``x-`` the magnitudes of both signs; lesions act
+on these two currents.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ from eiplatform.snn.circuit import NOTHING, READOUT_SIGNALS, Factor, check_recor
 from eiplatform.snn.description import Route
 from eiplatform.snn.layers import Circuit
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane, lif_sequence
+from eiplatform.snn.stepwise import StepwiseNeuron
 from eiplatform.snn.transform import Transform
 
 __all__ = ["SIGNED_SIGNALS", "BatchNorm", "SignedLayer", "SignedReadout"]
@@ -112,6 +118,9 @@ class BatchNorm(nn.Module):
 
 
 class _SignedCircuit(Circuit):
+    signed_input = False
+    """Whether presynaptic spikes may be negative."""
+
     def __init__(self, transform: Transform, n_exc: int) -> None:
         super().__init__(transform, {"E": n_exc})
         self.weight = nn.Parameter(torch.full(transform.weight_shape(n_exc), torch.nan))
@@ -136,19 +145,46 @@ class _SignedCircuit(Circuit):
             exc, inh = _scale_rows(exc, self.lesion.input_exc), _scale_rows(inh, self.lesion.subtractive)
         return exc, inh
 
-    def _effective_weight(self) -> Tensor:
+    def _raw(self, x: Tensor) -> Tensor:
+        """Return W x after lesions."""
         if self.lesion is None:
-            return self.weight
-        exc, inh = self._parts()
+            return self.transform.apply(self.weight, x)
         sign = self._sign()
-        return exc - inh if sign is None else (exc - inh) * sign
+        if self.signed_input:
+            exc, inh = self._both(x)
+            return (exc - inh) if sign is None else (exc - inh) * self.transform.per_channel(sign.flatten())
+        exc_weight, inh_weight = self._parts()
+        weight = exc_weight - inh_weight
+        return self.transform.apply(weight if sign is None else weight * sign, x)
+
+    def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the excitatory and the inhibitory current after lesions."""
+        axis = self.transform.channel_axis
+        if not self.signed_input:
+            first, second = self.transform.apply_pair(*self._parts(), x).chunk(2, axis)
+            return first, second
+        lesion, self.lesion = self.lesion, None  # acts on the currents, whichever weights they come through
+        try:
+            exc_weight, inh_weight = self._parts()
+        finally:
+            self.lesion = lesion
+        up = self.transform.apply_pair(exc_weight, inh_weight, x.clamp(min=0)).chunk(2, axis)
+        down = self.transform.apply_pair(exc_weight, inh_weight, (-x).clamp(min=0)).chunk(2, axis)
+        exc, inh = up[0] + down[1], up[1] + down[0]
+        if lesion is None:
+            return exc, inh
+        return self._scaled(exc, lesion.input_exc), self._scaled(inh, lesion.subtractive)
+
+    def _scaled(self, current: Tensor, factor: Factor) -> Tensor:
+        if isinstance(factor, Tensor) and factor.ndim:
+            factor = self.transform.per_channel(factor.to(current))
+        return current if factor is None else current * factor
 
     def _currents(self, raw: Tensor, x: Tensor, record: frozenset[str]) -> dict[str, Tensor]:
         """Return those of the three currents that are asked for; `raw` is W x."""
         known = {}
         if {"E/current_exc", "E/current_inh"} & record:
-            both = self.transform.apply_pair(*self._parts(), x)
-            known["E/current_exc"], known["E/current_inh"] = both.chunk(2, self.transform.channel_axis)
+            known["E/current_exc"], known["E/current_inh"] = self._both(x)
         if "E/current_net" in record:
             sign = self._sign()
             known["E/current_net"] = raw if sign is None else raw * self.transform.per_channel(sign.flatten())
@@ -169,6 +205,8 @@ class SignedLayer(_SignedCircuit):
     neuron : LIF
     batch_norm : bool
         Normalise (and have no other bias), or add a bias.
+    stepwise : StepwiseNeuron, optional
+        Fires in place of `neuron`, whose constants are its own.
     """
 
     spiking = True
@@ -177,9 +215,22 @@ class SignedLayer(_SignedCircuit):
     norm: BatchNorm | None
     bias: nn.Parameter | None
 
-    def __init__(self, transform: Transform, n_exc: int, neuron: LIF = PAPER_LIF, *, batch_norm: bool = False) -> None:
+    def __init__(
+        self,
+        transform: Transform,
+        n_exc: int,
+        neuron: LIF = PAPER_LIF,
+        *,
+        batch_norm: bool = False,
+        stepwise: StepwiseNeuron | None = None,
+    ) -> None:
         super().__init__(transform, n_exc)
         self.neuron = neuron
+        self.stepwise = stepwise
+        if stepwise is not None and stepwise.firing.negative:
+            self.signals = {"E": (*SIGNED_SIGNALS, "output")}
+        elif not self.fires:
+            self.signals = {"E": (*SIGNED_SIGNALS[:-2], "activity")}
         self.norm = BatchNorm(n_exc) if batch_norm else None
         self.bias = None if batch_norm else nn.Parameter(torch.zeros(n_exc))
 
@@ -204,10 +255,10 @@ class SignedLayer(_SignedCircuit):
         Parameters and results are those of :func:`eiplatform.snn.circuit.ei_layer`, the
         signals ``E/`` + :data:`SIGNED_SIGNALS`.  `x` is >= 0.
         """
-        check_record(record, tuple(f"E/{name}" for name in SIGNED_SIGNALS))
+        check_record(record, tuple(f"E/{name}" for name in self.signals["E"]))
         if steps is not None:
             x = x[None]
-        raw = self.transform.apply(self._effective_weight(), x)
+        raw = self._raw(x)
         scale: Tensor | None = None
         if self.norm is None:
             assert self.bias is not None
@@ -218,11 +269,22 @@ class SignedLayer(_SignedCircuit):
         if "E/gain" in record:
             gain = torch.ones_like(raw[:1, :1]) if scale is None else self.transform.per_channel(scale.abs())
             known["E/gain"] = gain.expand_as(raw)
-        state, spikes, voltage = lif_sequence(
-            drive, state, self.neuron, steps=steps, keep_voltage="E/voltage" in record
-        )
-        known |= {"E/drive": drive, "E/voltage": voltage, "E/spikes": spikes}
+        state, spikes, more = self._fire(drive, state, steps, record)
+        known |= {"E/drive": drive, "E/spikes": spikes, **more}
         return state, spikes, recorded(record, known, steps)
+
+    def _fire(
+        self, drive: Tensor, state: Membrane | None, steps: int | None, record: frozenset[str]
+    ) -> tuple[Membrane, Tensor, dict[str, Tensor | None]]:
+        """Return the state, what is sent on, and those signals that only the neurons know."""
+        keep = "E/voltage" in record
+        if self.stepwise is None:
+            state, spikes, voltage = lif_sequence(drive, state, self.neuron, steps=steps, keep_voltage=keep)
+            return state, spikes, {"E/voltage": voltage}
+        state, spikes, voltage = self.stepwise(drive, state, steps=steps, keep_voltage=keep)
+        assert state is not None
+        more = {"E/spikes": spikes.abs(), "E/output": spikes} if self.fires else {"E/activity": spikes}
+        return state, spikes, {"E/voltage": voltage, **more}
 
 
 class SignedReadout(_SignedCircuit):
@@ -257,7 +319,7 @@ class SignedReadout(_SignedCircuit):
         check_record(record, tuple(f"E/{name}" for name in READOUT_SIGNALS))
         if steps is not None:
             x = x[None]
-        net = self.transform.apply(self._effective_weight(), x)
+        net = self._raw(x)
         signals = recorded(record, dict(self._currents(net, x, record)), steps)
         output = net if self.bias is None else net + self.bias
         return output if steps is None else output.expand(steps, *net.shape[1:]), signals

@@ -20,8 +20,8 @@ __all__ = ["SURROGATES", "Surrogate", "make_surrogate"]
 
 class _Form(NamedTuple):
     alpha: float
-    primitive: Callable[[Tensor, float], Tensor]
-    derivative: Callable[[Tensor, float], Tensor]
+    primitive: Callable[[Tensor, Any], Tensor]
+    derivative: Callable[[Tensor, Any], Tensor]
 
 
 def _sigmoid_derivative(x: Tensor, alpha: float) -> Tensor:
@@ -91,6 +91,11 @@ class Surrogate(NamedTuple):
         spikes: Tensor = _Spike.apply(x, self)  # type: ignore[no-untyped-call]
         return spikes
 
+    def spike_learnt(self, x: Tensor, alpha: Tensor) -> Tensor:
+        """Return the same step with steepness `alpha` (a scalar), which learns as if the spike were its primitive."""
+        spikes: Tensor = _LearntSpike.apply(x, alpha, self)  # type: ignore[no-untyped-call]
+        return spikes
+
 
 def make_surrogate(name: str, alpha: float | None = None) -> Surrogate:
     """Return the surrogate of that name.
@@ -133,3 +138,19 @@ class _Spike(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
         return grads[0] * ctx.form.derivative(x), None
+
+
+class _LearntSpike(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, alpha: Tensor, form: Surrogate) -> Tensor:
+        ctx.save_for_backward(x, alpha)
+        ctx.form = SURROGATES[form.name]
+        return (x >= 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, alpha = ctx.saved_tensors
+        with torch.enable_grad():
+            leaf = alpha.detach().requires_grad_()
+            (grad_alpha,) = torch.autograd.grad(ctx.form.primitive(x.detach(), leaf), leaf, grads[0])
+        return grads[0] * ctx.form.derivative(x, alpha), grad_alpha, None

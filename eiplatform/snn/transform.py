@@ -17,7 +17,7 @@ from torch.nn import functional
 from eiplatform.errors import ConfigError
 from eiplatform.snn.convolution import convolve
 
-__all__ = ["Conv2d", "Linear", "Transform", "average_pool"]
+__all__ = ["Conv2d", "Linear", "Transform", "average_pool", "max_pool"]
 
 
 class Transform(Protocol):
@@ -240,6 +240,21 @@ def average_pool(x: Tensor) -> Tensor:
     [[[[2.0]]]]
     """
     return functional.avg_pool2d(x, 2) if x.ndim <= 4 else _merged(functional.avg_pool2d, x, 2)
+
+
+def max_pool(x: Tensor) -> Tensor:
+    """Take the maximum over squares of 2x2; an odd last row or column is dropped.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., channels, rows, columns)
+
+    Examples
+    --------
+    >>> max_pool(torch.arange(6.0).reshape(1, 1, 2, 3)).tolist()
+    [[[[4.0]]]]
+    """
+    return functional.max_pool2d(x, 2) if x.ndim <= 4 else _merged(functional.max_pool2d, x, 2)
 
 
 def _merged(function: Callable[..., Tensor], x: Tensor, *args: Any) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +13,47 @@ import xarray as xr
 from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics.base.moments import CurrentPair, FloatArray
 from eiplatform.statistics.base.spikes import SpikeTrains
+from eiplatform.statistics.base.spill import empty_table, release
+from eiplatform.statistics.trains import TrainBlocks
+from eiplatform.store.blocks import row_blocks
 from eiplatform.store.schema import EVENTS, SIGNALS
 
-__all__ = ["MIN_INTERVALS", "MIN_SAMPLES", "Population"]
+__all__ = ["KEPT_BYTES", "MIN_INTERVALS", "MIN_SAMPLES", "Population", "time_mean", "time_sum", "time_variance"]
 
 MIN_SAMPLES = 30
 """Fewest samples for a statistic over samples."""
 MIN_INTERVALS = 50
 """Fewest recorded intervals per sample for a statistic over time."""
 
+KEPT_BYTES = 2**26
+"""A signal of at most this size is kept when it was read."""
+
 _DIMS = ("sample", "time", "neuron")
 
 
+def time_mean(values: npt.NDArray[Any]) -> FloatArray:
+    """Average over time, shape (sample, time, neuron) to (sample, neuron)."""
+    mean: FloatArray = values.mean(axis=1, dtype=np.float64)
+    return mean
+
+
+def time_sum(values: npt.NDArray[Any]) -> FloatArray:
+    """Sum over time, shape (sample, time, neuron) to (sample, neuron)."""
+    total: FloatArray = values.sum(axis=1, dtype=np.float64)
+    return total
+
+
+def time_variance(values: npt.NDArray[Any]) -> FloatArray:
+    """Variance (ddof 0) over time, shape (sample, time, neuron) to (sample, neuron)."""
+    variance: FloatArray = values.var(axis=1, dtype=np.float64)
+    return variance
+
+
 class Population:
-    """Checked view of one population's Dataset; arrays are read once and kept.
+    """Checked view of one population's Dataset.
+
+    Recordings may be larger than the memory: signals are read block by block (:meth:`blocks`)
+    and reduced to tables of (sample, neuron) (:meth:`table`), which are kept.
 
     Parameters
     ----------
@@ -69,7 +97,7 @@ class Population:
         self.units = str(data.attrs["dt_units"])
         self.dt = float(data.attrs["dt"])
         self._arrays: dict[str, npt.NDArray[Any]] = {}
-        self._means: dict[str, FloatArray] = {}
+        self._tables: dict[tuple[Any, ...], FloatArray] = {}
 
     @property
     def n_samples(self) -> int:
@@ -100,39 +128,112 @@ class Population:
                 valid=f"signals here: {', '.join(self.signals) or 'none'}",
             )
 
+    def _read(self, name: str, rows: slice = slice(None)) -> npt.NDArray[Any]:
+        """Read some samples of a signal, shape (sample, time, neuron), and check them."""
+        variable = self.data[name]
+        if "step" in variable.dims:
+            raise StatisticError(
+                "recorded at several moments of training",
+                where=self.name or None,
+                remedy="choose one: tree.isel(step=0), or one recording step-... of the series",
+            )
+        if variable.size == 0:
+            raise StatisticError(f"signal '{name}' is empty: shape {variable.shape}", where=self.name or None)
+        values = variable.isel(sample=rows).transpose(*_DIMS).to_numpy()
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            bad = int(np.count_nonzero(~np.isfinite(values)))
+            raise StatisticError(
+                f"signal '{name}' has {bad} values that are NaN or infinite (of {values.size})",
+                where=self.name or None,
+                remedy="'eiplatform validate' tells whether the recording is damaged",
+            )
+        return values
+
     def array(self, name: str) -> npt.NDArray[Any]:
         """Return one signal, shape (sample, time, neuron), checked to be finite.
+
+        It is read whole, and kept if it is small: of large recordings take :meth:`blocks`.
 
         Raises
         ------
         StatisticError
             If the signal has NaN or infinite values, or no values.
         """
-        if name not in self._arrays:
-            if "step" in self.data[name].dims:
-                raise StatisticError(
-                    "recorded at several moments of training",
-                    where=self.name or None,
-                    remedy="choose one: tree.isel(step=0), or one recording step-... of the series",
-                )
-            values = self.data[name].transpose(*_DIMS).to_numpy()
-            if values.size == 0:
-                raise StatisticError(f"signal '{name}' is empty: shape {values.shape}", where=self.name or None)
-            if values.dtype.kind == "f" and not np.isfinite(values).all():
-                bad = int(np.count_nonzero(~np.isfinite(values)))
-                raise StatisticError(
-                    f"signal '{name}' has {bad} values that are NaN or infinite (of {values.size})",
-                    where=self.name or None,
-                    remedy="'eiplatform validate' tells whether the recording is damaged",
-                )
+        if name in self._arrays:
+            return self._arrays[name]
+        values = self._read(name)
+        if values.nbytes <= KEPT_BYTES:
             self._arrays[name] = values
-        return self._arrays[name]
+        return values
+
+    def blocks(self, *names: str) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+        """Yield the same samples of some signals, block by block, in the order of the samples.
+
+        Parameters
+        ----------
+        *names : str
+
+        Yields
+        ------
+        tuple of array, shape (samples of the block, time, neuron)
+            One per name, checked to be finite.  A block has at most four million values of a
+            signal (:data:`eiplatform.store.blocks.BLOCK_BYTES` of float32), unless one sample has
+            more.
+
+        Raises
+        ------
+        StatisticError
+            As :meth:`array`; the number of bad values is that of the block.
+        """
+        sizes = [(self.n_samples, *(self.data[name].sizes[dim] for dim in _DIMS[1:])) for name in names]
+        small = all(self.data[name].nbytes <= KEPT_BYTES for name in names)
+        for rows in row_blocks(max(sizes), 4):
+            yield tuple(self.array(name)[rows] if small else self._read(name, rows) for name in names)
+
+    def table(self, function: Callable[..., FloatArray], *names: str) -> FloatArray:
+        """Reduce signals to one number per sample and neuron, reading them block by block.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the same samples of every signal, shape (block, time, neuron), and returns
+            (block, neuron), or (k, block, neuron) for k tables at once.  A function of a module
+            (not a closure): its result is kept for whoever asks for it again.
+        *names : str
+            Signals.
+
+        Returns
+        -------
+        array, shape (sample, neuron) or (k, sample, neuron)
+            In a temporary file if it is large, see :mod:`eiplatform.statistics.base.spill`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from eiplatform.store.schema import population_dataset
+        >>> data = population_dataset(
+        ...     {"gain": np.ones((2, 4, 3))}, sample=np.arange(2), time=np.arange(4), neuron=np.arange(3),
+        ...     dt=1.0, time_units="step", current_units="1", n_neurons=3, role="E")
+        >>> Population(data).table(time_sum, "gain")
+        array([[4., 4., 4.],
+               [4., 4., 4.]])
+        """
+        key = (function, *names)
+        if key not in self._tables:
+            table, start = np.empty(0), 0
+            for arrays in self.blocks(*names):
+                part = function(*arrays)
+                if not start:
+                    table = empty_table((*part.shape[:-2], self.n_samples, part.shape[-1]))
+                table[..., start : start + part.shape[-2], :] = part
+                release(table)
+                start += part.shape[-2]
+            self._tables[key] = table
+        return self._tables[key]
 
     def time_mean(self, name: str) -> FloatArray:
         """Return a signal averaged over time, shape (sample, neuron), in float64."""
-        if name not in self._means:
-            self._means[name] = self.array(name).mean(axis=1, dtype=np.float64)
-        return self._means[name]
+        return self.table(time_mean, name)
 
     @cached_property
     def currents(self) -> CurrentPair:
@@ -148,6 +249,11 @@ class Population:
     def trains(self) -> SpikeTrains:
         """Spikes: all neurons from events, else the recorded ones from the count array."""
         if "spikes" in self.data:
+            dense = self.data["spikes"]
+            if dense.nbytes > KEPT_BYTES // 8:  # as events with time, neuron and sample they take more
+                sizes = (self.n_samples, dense.sizes["neuron"], dense.sizes["time"])
+                # It has all that the kernels read.
+                return cast(SpikeTrains, TrainBlocks(self.table, self.array, *sizes, self.dt, self.units))
             return SpikeTrains.from_dense(self.array("spikes"), dt=self.dt, units=self.units)
         if "duration" not in self.data.attrs:
             raise StatisticError("spike events without the attribute 'duration'", where=self.name or None)

@@ -10,17 +10,20 @@ import xarray as xr
 from scipy import stats
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics.base.bootstrap import combine_seeds, percentile_interval
+from eiplatform.statistics.base.intervals import combine_seeds, interval_of
+from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
 
 __all__ = ["against_null", "summarise_seeds"]
 
 _DIMS = ("population", "statistic")
 _KEPT = ("role", "label", "over", "comparable")
+FEW = 10
+"""With fewer nulls the note says how many there were."""
 _ROUNDING = 1e-5  # a spread below this part of the values is rounding, not variation
 _INTERVALS = {
     "t": "Student t over seeds, given the samples",
-    "bootstrap": "percentile bootstrap of seeds, samples and neurons",
+    "bootstrap": "percentile bootstrap of seeds, samples and neurons, corrected for few seeds",
 }
 
 
@@ -33,6 +36,8 @@ def summarise_seeds(
     seed: int = 0,
     level: float = 0.95,
     populations: str | Iterable[str] | None = None,
+    workers: int = WORKERS,
+    scheduler: str | None = None,
 ) -> xr.Dataset:
     """Combine several seeds: networks initialised (or circuits realised) anew.
 
@@ -40,12 +45,13 @@ def summarise_seeds(
     ----------
     seeds : sequence
         Recordings (one per seed), or their summaries by :func:`summarise`.
-    statistics, n_bootstrap, level, populations
+    statistics, n_bootstrap, level, populations, workers, scheduler
         As for :func:`summarise`.
     interval : {"t", "bootstrap"}
         ``"t"``: Student's t over the seeds' values, honest for few seeds, given these samples.
-        ``"bootstrap"``: seed > sample > neuron; too narrow below about ten seeds.  Summaries
-        then need ``keep_draws=True``.
+        ``"bootstrap"``: seed > sample > neuron, for other samples too, corrected for few seeds
+        (:func:`~eiplatform.statistics.base.combine_seeds`).  Summaries then need
+        ``keep_draws=True``.
     seed : int
         Of the resampling.
 
@@ -91,6 +97,8 @@ def summarise_seeds(
             level=level,
             populations=names,
             keep_draws=interval == "bootstrap",
+            workers=workers,
+            scheduler=scheduler,
         )
         for item in seeds
     ]
@@ -118,8 +126,15 @@ def summarise_seeds(
         if here.size > 1:
             result["sd"][cell] = here.std(ddof=1)
         if draws is not None:
+            low, high = result["low"], result["high"]
+            if here.size == 1:  # its own interval, which knows its degrees of freedom
+                table = tables[int(np.flatnonzero(found[:, *cell])[0])]
+                low[cell], high[cell] = (table[name].transpose(*_DIMS).values[cell] for name in ("low", "high"))
+                continue
+            n_samples = min(int(table["n_samples"].transpose(*_DIMS).values[cell]) for table in tables)
             kept = draws[found[:, *cell], *cell]
-            result["low"][cell], result["high"][cell] = percentile_interval(combine_seeds(kept, seed), level)
+            combined, parts = combine_seeds(kept, seed, estimates=here, n_samples=n_samples)
+            low[cell], high[cell] = interval_of(combined, float(here.mean()), level, parts=parts, n_seeds=here.size)
         elif here.size > 1:
             half = stats.t.ppf((1 + level) / 2, here.size - 1) * result["sd"][cell] / np.sqrt(here.size)
             result["low"][cell], result["high"][cell] = here.mean() - half, here.mean() + half
@@ -168,22 +183,27 @@ def _first_note(tables: Sequence[xr.Dataset], cell: tuple[int, ...]) -> str:
 
 
 def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
-    """Set values beside their null: difference and z.
+    """Set values beside their null: difference, z and rank.
 
     Parameters
     ----------
     summary : xarray.Dataset
         Of :func:`summarise` (or of :func:`summarise_seeds`), e.g. of a trained network.
     null : xarray.Dataset
-        Of :func:`summarise_seeds`, e.g. of the same network untrained, several seeds.
+        Of :func:`summarise_seeds`, e.g. of the same network untrained, several seeds, or of
+        :func:`~eiplatform.statistics.nulls.null_from`.
 
     Returns
     -------
     xarray.Dataset, dims (population, statistic)
         ``value``, ``null`` (mean over its seeds), ``null_minimum``, ``null_maximum``,
-        ``difference``, ``z``, ``p`` (two-sided), ``n_seeds``, ``note``.  For k null seeds of
-        standard deviation s, z = difference / (s sqrt(1 + 1/k)), the distance of one more
-        seed; p refers it to Student's t with k - 1 degrees of freedom.
+        ``difference``, ``z``, ``p`` and ``p_rank`` (two-sided), ``n_below``, ``n_seeds``,
+        ``note``.  For k null seeds of standard deviation s, z = difference / (s sqrt(1 + 1/k)),
+        the distance of one more seed; p refers it to Student's t with k - 1 degrees of freedom,
+        which takes the null for normal.  ``p_rank`` assumes nothing: twice the share of nulls at
+        least as far on the value's side, the value itself counted (Phipson & Smyth 2010, Stat
+        Appl Genet Mol Biol 9:39); it is never below 2/(k + 1).  ``n_below`` of ``n_seeds`` nulls
+        lie below the value.  With fewer than 10 nulls the note says on how many z rests.
 
     Raises
     ------
@@ -229,6 +249,14 @@ def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
         else:
             z[cell] = difference[cell] / (sd[cell] * np.sqrt(1 + 1 / k[cell]))
             p[cell] = 2 * stats.t.sf(abs(z[cell]), k[cell] - 1)
+            if k[cell] < FEW:
+                smallest = min(1.0, 2 / (k[cell] + 1))
+                notes[cell] = f"z rests on {k[cell]} nulls; no rank among them gives p below {smallest:.2g}"
+    seeds = null["seed_value"].transpose("seed", *_DIMS).values
+    below, above = (seeds < value).sum(axis=0), (seeds > value).sum(axis=0)
+    known = np.isfinite(difference)
+    # Nulls equal to the value count on both sides.
+    rank = np.where(known, np.minimum(1.0, 2 * (k - np.maximum(below, above) + 1) / (k + 1)), np.nan)
     arrays: dict[str, Any] = {
         "value": value,
         "null": mean,
@@ -237,6 +265,8 @@ def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
         "difference": difference,
         "z": z,
         "p": p,
+        "p_rank": rank,
+        "n_below": np.where(known, below, 0),
         "n_seeds": k,
         "note": notes.astype(str),
     }

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from eiplatform.errors import StatisticError, TooShortError, choose
-from eiplatform.statistics.base.bootstrap import check_bootstrap, hierarchical_bootstrap
+from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
+from eiplatform.statistics.base.bootstrap import Interval, bootstrap_statistics, check_bootstrap
+from eiplatform.statistics.estimates import Estimate
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import STATISTICS, Statistic
+from eiplatform.statistics.spread import WORKERS, spread
 
 __all__ = ["SUMMARY_SCHEMA", "populations_of", "summarise"]
 
@@ -80,8 +83,11 @@ def summarise(
     n_bootstrap: int = 1000,
     seed: int = 0,
     level: float = 0.95,
+    method: str = "percentile",
     populations: str | Iterable[str] | None = None,
     keep_draws: bool = False,
+    workers: int = WORKERS,
+    scheduler: str | None = None,
 ) -> xr.Dataset:
     """Compute statistics of every population, with bootstrap intervals.
 
@@ -98,11 +104,19 @@ def summarise(
         is asked for.
     level : float
         Nominal coverage of the intervals.
+    method : {"percentile", "bca"}
+        Kind of interval, see :func:`~eiplatform.statistics.base.hierarchical_bootstrap`.
     populations : iterable of str, optional
         Full names, e.g. ``"fc1/E"``; default: all.
     keep_draws : bool
         Keep the bootstrap draws (variable ``draws``), which :func:`summarise_seeds` needs for
         its bootstrap over seeds.
+    workers : int
+        Populations that are computed at the same time, in threads; each takes up to some
+        hundred megabytes, however large the recording is.
+    scheduler : str, optional
+        Address of a ``dask.distributed`` scheduler; its workers compute the populations and
+        must see the recording under the same path.
 
     Returns
     -------
@@ -117,6 +131,8 @@ def summarise(
         For an unknown statistic or population.
     StatisticError
         If a signal has NaN, there is no population, or none has the signals of any statistic.
+    MissingDependencyError
+        If `scheduler` is given and ``distributed`` is not installed.
 
     Examples
     --------
@@ -133,19 +149,19 @@ def summarise(
     >>> str(table["note"].sel(population="E", statistic="ei_correlation_time").item())[:38]
     'the E-I correlation over time: 4 recor'
     """
-    check_bootstrap(n_bootstrap, level)
+    check_bootstrap(n_bootstrap, level, method)
     if seed < 0:
         raise StatisticError(f"the seed of the bootstrap is {seed}", valid="an integer of at least 0")
     found = populations_of(recording)
     if populations is not None:
         found = {name: found[choose(name, found, "population")] for name in as_list(populations)}
     keys = [choose(key, STATISTICS, "statistic") for key in as_list(STATISTICS if statistics is None else statistics)]
-    supported: set[str] = set()
-    rows: list[list[dict[str, Any]]] = []
-    for name, data in found.items():
-        population = Population(data, name)  # shared by its statistics, so that arrays are read once
-        supported |= {key for key in keys if not population.missing(STATISTICS[key].needs)}
-        rows.append([_cell(population, STATISTICS[key], n_bootstrap, seed, level) for key in keys])
+    supported = {
+        key for name, data in found.items() for key in keys if not Population(data, name).missing(STATISTICS[key].needs)
+    }
+    options = {"n_bootstrap": n_bootstrap, "seed": seed, "level": level, "method": method}
+    make = partial(_row, keys=keys, options=options)
+    rows = spread(make, list(found.items()), workers=workers, scheduler=scheduler)
     if statistics is None and not supported:
         reduced = any("n" in data.data_vars for data in found.values())
         raise StatisticError(
@@ -158,39 +174,62 @@ def summarise(
         )
     columns = [index for index, key in enumerate(keys) if statistics is not None or key in supported]
     table = _table([[row[index] for index in columns] for row in rows], found, [keys[index] for index in columns])
-    table.attrs = _attrs(recording, n_bootstrap=n_bootstrap, seed=seed, level=level)
+    table.attrs = _attrs(recording, **options)
     return table if keep_draws else table.drop_vars("draws")
 
 
-def _cell(population: Population, entry: Statistic, n_bootstrap: int, seed: int, level: float) -> dict[str, Any]:
-    """Compute one statistic of one population, or say why it cannot be computed."""
-    cell: dict[str, Any] = {name: float("nan") for name in _NUMBERS} | dict.fromkeys(_COUNTS, 0)
-    cell |= {"units": entry.units(population.units), "exclusion": "", "note": "", "draws": np.full(n_bootstrap, np.nan)}
-    cell["n_samples"] = population.n_samples
-    missing = population.missing(entry.needs)
-    if missing:
-        return cell | {"note": f"not recorded: {', '.join(missing)}"}
-    try:
-        estimate = entry.estimate(population)
-    except TooShortError as error:
-        return cell | {"note": f"{error.what}; enough: {error.valid}"}
-    interval = hierarchical_bootstrap([estimate.unit], n_bootstrap=n_bootstrap, seed=seed, level=level)
-    used = int(np.isfinite(estimate.unit.per_neuron()).sum())
+def _row(item: tuple[str, xr.Dataset], keys: Sequence[str], options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Compute all statistics of one population, or say why they cannot be computed."""
+    name, data = item
+    population = Population(data, name)
+    cells: list[dict[str, Any]] = []
+    estimates: list[Estimate] = []
+    places: list[int] = []
+    for place, key in enumerate(keys):
+        entry = STATISTICS[key]
+        cell: dict[str, Any] = {number: float("nan") for number in _NUMBERS} | dict.fromkeys(_COUNTS, 0)
+        cell |= {"units": entry.units(population.units), "exclusion": "", "note": ""}
+        cell |= {"draws": np.full(options["n_bootstrap"], np.nan), "n_samples": population.n_samples}
+        cells.append(cell)
+        missing = population.missing(entry.needs)
+        if missing:
+            cell["note"] = f"not recorded: {', '.join(missing)}"
+            continue
+        try:
+            estimates.append(entry.estimate(population))
+            places.append(place)
+        except TooShortError as error:
+            cell["note"] = f"{error.what}; enough: {error.valid}"
+        except NotApplicableError as error:
+            cell["note"] = error.what
+    intervals = bootstrap_statistics([estimate.unit for estimate in estimates], **options)
+    for place, estimate, interval in zip(places, estimates, intervals, strict=True):
+        cells[place] |= _cell(STATISTICS[keys[place]], estimate, interval, options["n_bootstrap"])
+    return cells
+
+
+def _cell(entry: Statistic, estimate: Estimate, interval: Interval, n_bootstrap: int) -> dict[str, Any]:
+    """Return what the table says of one statistic of one population."""
+    used = estimate.n_used(estimate.unit.per_neuron())
+    alone = estimate.covers_samples_only and estimate.unit.n_samples == 1
     notes = []
     if used == 0:
-        notes.append(f"no neuron left: {estimate.rule}")
+        notes.append(f"{'no neuron left' if estimate.level == 'neuron' else 'undefined'}: {estimate.rule}")
     elif interval.failed:
         notes.append(f"no interval: undefined in {interval.failed} of {n_bootstrap} draws")
-    if used and population.n_samples == 1:
+    if used and alone:
+        notes.append("one sample: no interval, since this value has one over samples only")
+    elif used and estimate.unit.n_samples == 1:
         notes.append("one sample: the interval covers neurons only")
     bound = 2.0 if entry.key.endswith("_excess") else 1.0 if entry.name == "ei_correlation" else np.inf
-    return cell | {
+    return {
         "value": interval.estimate,
-        "low": max(interval.low, -bound),  # NaN stays NaN: it is the first argument
-        "high": min(interval.high, bound),
-        "n_neurons": estimate.unit.n_neurons,
+        # NaN stays NaN: it is the first argument.
+        "low": float("nan") if alone else max(interval.low, -bound),
+        "high": float("nan") if alone else min(interval.high, bound),
+        "n_neurons": estimate.n_neurons,
         "n_used": used,
-        "n_excluded": estimate.unit.n_neurons - used,
+        "n_excluded": estimate.n_neurons - used,
         "exclusion": estimate.rule,
         "note": "; ".join(notes),
         "draws": interval.draws,
@@ -228,7 +267,7 @@ def _table(rows: list[list[dict[str, Any]]], found: Mapping[str, xr.Dataset], ke
 def _attrs(recording: xr.Dataset | xr.DataTree, **options: Any) -> dict[str, Any]:
     attrs: dict[str, Any] = {
         "schema": SUMMARY_SCHEMA,
-        "interval": "percentile bootstrap of samples and neurons, recentred on the value",
+        "interval": "bootstrap of samples and neurons, recentred on the value",
         **options,
     }
     if isinstance(recording, xr.DataTree):

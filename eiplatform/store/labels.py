@@ -11,7 +11,7 @@ from eiplatform.store.schema import EVENTS, PARAMETERS, SIGNALS
 
 __all__ = ["axis_problems", "event_problems", "label_problems"]
 
-_FIXED = {"inhibition_div": "1", "gain": "1", "gain_exc": "1", "spikes": "1", "activity": "1"}
+_FIXED = dict.fromkeys(("inhibition_div", "gain", "gain_exc", "spikes", "output", "feedback", "activity"), "1")
 
 
 def label_problems(name: str, data: xr.Dataset) -> list[str]:

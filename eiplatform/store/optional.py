@@ -15,7 +15,7 @@ def need(package: str, purpose: str) -> ModuleType:
 
     Parameters
     ----------
-    package : {"dask", "zarr", "pynwb"}
+    package : {"dask", "distributed", "zarr", "pynwb"}
     purpose : str
         What it is needed for, in the message.
 
@@ -24,7 +24,7 @@ def need(package: str, purpose: str) -> ModuleType:
     MissingDependencyError
         If it is not installed; the message names the extra that brings it.
     """
-    extra = {"pynwb": "nwb"}.get(package, package)
+    extra = {"pynwb": "nwb", "distributed": "cluster"}.get(package, package)
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:

@@ -73,6 +73,8 @@ SIGNALS: dict[str, Signal] = {
     "drive": _signal("input to the membrane, gain x net + bias", "current"),
     "voltage": _signal("membrane potential before reset", "potential"),
     "spikes": _signal("spikes", "count"),
+    "output": _signal("what spikes send on: positive minus negative ones", "count"),
+    "feedback": _signal("factor of a neuron's self-feedback on its drive", "dimensionless"),
     "activity": _signal("output of a graded (non-spiking) population", "rate"),
 }
 """Signals per (sample, time, neuron)."""
@@ -83,6 +85,7 @@ EXCITATORY_PARTS = ("current_exc_recurrent", "current_exc_external", "current_ex
 PARAMETERS: dict[str, Signal] = {
     "bias": _signal("bias added after the gain", "current"),
     "gain_exc": _signal("excitatory gain g_E, the gain's numerator", "dimensionless"),
+    "threshold": _signal("threshold of the neuron, where every neuron has its own", "potential"),
     "norm_shift": _signal("shift of batch normalisation, whose scale is folded into the weights", "current"),
 }
 """Parameters per neuron that the sum rules need."""

@@ -54,18 +54,26 @@ class Rule:
     residual : callable
         Dataset -> (absolute error, scale), two arrays of one shape.
     one_of : tuple of str
-        Signals of which at least one must be there, too.
+        Signals (or attributes) of which at least one must be there, too.
+    unless : tuple of str
+        Attributes with which it does not apply.
     """
 
     formula: str
     needs: tuple[str, ...]
     residual: Callable[[xr.Dataset], tuple[np.ndarray, np.ndarray]]
     one_of: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
 
     def applies(self, data: xr.Dataset) -> bool:
         """Whether all that the rule needs was recorded."""
-        found = all(name[1:] in data.attrs if name.startswith("@") else name in data for name in self.needs)
-        return found and (not self.one_of or any(name in data for name in self.one_of))
+
+        def has(name: str) -> bool:
+            return name[1:] in data.attrs if name.startswith("@") else name in data
+
+        if any(data.attrs.get(name) for name in self.unless):
+            return False
+        return all(map(has, self.needs)) and (not self.one_of or any(map(has, self.one_of)))
 
 
 def _values(data: xr.Dataset, name: str) -> np.ndarray:
@@ -133,15 +141,27 @@ def _fixed(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(*errors), np.maximum(np.add(*scales), np.finfo(np.float32).eps)
 
 
+def _theta(data: xr.Dataset) -> np.ndarray:
+    """Return the threshold, of every neuron or of all."""
+    return _values(data, "threshold") if "threshold" in data else np.asarray(float(data.attrs["threshold"]))
+
+
+def _fired(data: xr.Dataset) -> np.ndarray:
+    """Return how many thresholds the spikes of a step are worth, negative ones below zero."""
+    return _values(data, "output" if data.attrs.get("negative_spikes") else "spikes")
+
+
 def _voltage(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    voltage, drive, spikes = (_values(data, name) for name in ("voltage", "drive", "spikes"))
-    threshold, decay = float(data.attrs["threshold"]), float(data.attrs["membrane_decay"])
+    voltage, drive, spikes = _values(data, "voltage"), _values(data, "drive"), _fired(data)
+    threshold, decay = _theta(data), float(data.attrs["membrane_decay"])
+    if "self_feedback" in data.attrs:
+        drive = drive * _values(data, "feedback")
     before, fired = voltage[:, :-1], spikes[:, :-1]
-    drop = float(data.attrs.get("reset_by", threshold))  # of neurons that rest below 0
+    drop = data.attrs.get("reset_by", threshold)  # of neurons that rest below 0
     after_reset = before - drop * fired if data.attrs["reset"] == "soft" else before * (1 - fired)
     expected = drive.copy()
     expected[:, 1:] += decay * after_reset
-    scale = np.abs(drive) + threshold
+    scale = np.abs(drive) + np.abs(threshold)
     scale[:, 1:] += np.abs(before)
     whole_record = data.sizes["time"] and np.array_equal(data["time"].values, np.arange(data.sizes["time"]))
     if not whole_record:  # steps left out: the update cannot be followed
@@ -150,10 +170,33 @@ def _voltage(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _threshold(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    voltage, spikes = _values(data, "voltage"), _values(data, "spikes")
-    threshold = float(data.attrs["threshold"])
+    voltage, spikes, threshold = _values(data, "voltage"), _values(data, "spikes"), _theta(data)
     wrong = (voltage >= threshold) != (spikes > 0)
-    return np.where(wrong, np.abs(voltage - threshold), 0.0), np.full_like(voltage, threshold)
+    scale = np.broadcast_to(np.abs(threshold), voltage.shape)
+    return np.where(wrong, np.abs(voltage - threshold), 0.0), scale
+
+
+def _staircase(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    voltage, fired, threshold = _values(data, "voltage"), _fired(data), _theta(data)
+    most, negative = int(data.attrs["max_spikes"]), bool(data.attrs["negative_spikes"])
+    # n spikes mean n theta <= u < (n + 1) theta, but for the largest and the smallest n.
+    above = np.where(fired < most, voltage - (fired + 1) * threshold, -np.inf)
+    above = np.where(fired < 0, voltage - fired * threshold, above)
+    below = np.where(fired > (-most if negative else 0), (fired - 1) * threshold - voltage, -np.inf)
+    below = np.where(fired > 0, fired * threshold - voltage, below)
+    return np.maximum(np.maximum(above, below), 0.0), np.broadcast_to(np.abs(threshold), voltage.shape)
+
+
+def _rate(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    drive = _values(data, "drive")
+    return np.abs(_values(data, "activity") - np.maximum(drive, 0.0)), np.maximum(np.abs(drive), 1e-6)
+
+
+def _output(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    size, spikes = np.abs(_values(data, "output")), _values(data, "spikes")
+    # A gate of exactly zero sends nothing on of a spike.
+    error = np.maximum(size - spikes, 0.0) if "self_feedback" in data.attrs else np.abs(size - spikes)
+    return error, np.ones_like(size)
 
 
 RULES: dict[str, Rule] = {
@@ -194,10 +237,46 @@ RULES: dict[str, Rule] = {
     ),
     "voltage": Rule(
         "voltage[t] = decay x (voltage[t-1] after reset) + drive[t]",
-        ("voltage", "drive", "spikes", "@threshold", "@membrane_decay", "@reset"),
+        ("voltage", "drive", "spikes", "@membrane_decay", "@reset"),
         _voltage,
+        ("@threshold", "threshold"),
+        ("negative_spikes", "self_feedback"),
     ),
-    "threshold": Rule("spikes = voltage >= threshold", ("voltage", "spikes", "@threshold"), _threshold),
+    "signed voltage": Rule(
+        "voltage[t] = decay x (voltage[t-1] - threshold x output[t-1]) + drive[t]",
+        ("voltage", "drive", "output", "@membrane_decay", "@reset", "@negative_spikes"),
+        _voltage,
+        ("@threshold", "threshold"),
+        ("self_feedback",),
+    ),
+    "feedback voltage": Rule(
+        "voltage[t] = decay x (voltage[t-1] after reset) + feedback[t] x drive[t]",
+        ("voltage", "drive", "spikes", "feedback", "@membrane_decay", "@reset", "@self_feedback"),
+        _voltage,
+        ("@threshold", "threshold"),
+    ),
+    "threshold": Rule(
+        "spikes = voltage >= threshold",
+        ("voltage", "spikes"),
+        _threshold,
+        ("@threshold", "threshold"),
+        ("max_spikes",),
+    ),
+    "staircase": Rule(
+        "spikes = how often the threshold fits into the voltage, at most max_spikes times",
+        ("voltage", "spikes", "@max_spikes", "@negative_spikes"),
+        _staircase,
+        ("@threshold", "threshold"),
+        ("negative_spikes",),
+    ),
+    "signed staircase": Rule(
+        "output = how often the threshold fits into the voltage, of either sign, at most max_spikes times",
+        ("voltage", "output", "@max_spikes", "@negative_spikes"),
+        _staircase,
+        ("@threshold", "threshold"),
+    ),
+    "rate": Rule("activity = drive where it is positive", ("activity", "drive"), _rate),
+    "output": Rule("spikes = |output|", ("output", "spikes"), _output),
 }
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from eiplatform.config import Config
 from eiplatform.datasets import Split
+from eiplatform.datasets.encoding import training_spikes
 from eiplatform.training.augment import augment, draw
 from eiplatform.training.evaluation import shown
 from eiplatform.training.parallel import World
@@ -59,4 +60,10 @@ class Batches:
             chosen = index[part]
             stored = torch.from_numpy(self.split.stored_at(chosen)).to(self.world.device)
             varied = augment(stored, draws.take(part), self.config.dataset)
-            yield shown(varied, self.split), torch.from_numpy(self.split.labels[chosen]).to(self.world.device)
+            x = shown(varied, self.split)
+            if self.config.network.encoding == "bernoulli":
+                trains = training_spikes(
+                    x.cpu().numpy(), part, self.config.network.steps, self.config.seed, epoch, number
+                )
+                x = torch.from_numpy(trains).to(self.world.device)
+            yield x, torch.from_numpy(self.split.labels[chosen]).to(self.world.device)

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from eiplatform.datasets import Split
+from eiplatform.datasets.encoding import spike_trains
+from eiplatform.errors import ConfigError
 from eiplatform.snn import Network
+from eiplatform.training.losses import task_loss
 from eiplatform.training.parallel import World
 
-__all__ = ["Evaluation", "as_tensors", "evaluate", "shown"]
+__all__ = ["Evaluation", "as_tensors", "evaluate", "inputs", "shown"]
 
 
 class Evaluation(NamedTuple):
@@ -24,9 +26,10 @@ class Evaluation(NamedTuple):
     Attributes
     ----------
     loss, accuracy : float
-        Mean cross entropy and part of the samples that are classified rightly.
+        Mean error and part of the samples that are classified rightly.
     rates : dict of str to float
-        Mean spikes per neuron and step of each hidden layer's E neurons.
+        Mean spikes, of either sign, per neuron and step of each hidden layer's E neurons; nothing
+        of layers that do not spike.
     silent : dict of str to float
         Part of each hidden layer's E neurons that never fire on this split.
     """
@@ -38,7 +41,13 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    network: Network, split: Split, *, batch_size: int = 256, steps: int | None = None, world: World | None = None
+    network: Network,
+    split: Split,
+    *,
+    batch_size: int = 256,
+    steps: int | None = None,
+    world: World | None = None,
+    loss: str = "cross-entropy",
 ) -> Evaluation:
     """Measure loss, accuracy and firing rates of a network, lesions included, on a split.
 
@@ -54,6 +63,7 @@ def evaluate(
         Time steps of static images (default: those of training).
     world : World, optional
         Processes that share the work; all get the whole result.
+    loss : {"cross-entropy", "mse"}
 
     Returns
     -------
@@ -67,11 +77,12 @@ def evaluate(
     starts = range(0, len(split), batch_size)[world.rank :: world.size]
     with torch.no_grad(), _spikes_counted(network) as counts:
         for start in starts:
-            x, y = as_tensors(split, slice(start, start + batch_size), device)
-            logits = network.run(x, None if split.sequence else steps).logits
-            loss = functional.cross_entropy(logits.float(), y, reduction="sum").double()
-            n_steps = x.shape[0] if split.sequence else (network.steps if steps is None else steps)
-            totals += torch.stack((loss, (logits.argmax(1) == y).sum().double(), loss.new_tensor(n_steps * len(y))))
+            x, y = inputs(network, split, slice(start, start + batch_size), device, steps)
+            sequence = x.ndim == len(network.input_shape) + 2
+            logits = network.run(x, None if sequence else steps).logits
+            error = task_loss(logits.float(), y, loss).double()
+            n_steps = x.shape[0] if sequence else (network.steps if steps is None else steps)
+            totals += torch.stack((error, (logits.argmax(1) == y).sum().double(), error.new_tensor(n_steps * len(y))))
         counts = _complete(network, counts, device)
         world.add_([totals, *counts.values()])
     network.train(mode)
@@ -89,13 +100,14 @@ def _spikes_counted(network: Network) -> Iterator[dict[str, Tensor]]:
     """Count the spikes of every hidden neuron over time and samples, in the order of the layers."""
     counts: dict[str, Tensor] = {}
     handles = []
+    signed = network.signed_spikes
     for name, layer in network.circuits().items():
-        if not layer.spiking:
+        if not layer.fires:
             continue
 
         def count(module: torch.nn.Module, args: Any, output: Any, name: str = name) -> None:
             del module, args
-            spikes: Tensor = output[1]
+            spikes: Tensor = output[1].abs() if signed else output[1]
             fired = spikes.sum((0, 1), dtype=torch.float32).double().flatten()  # whole numbers: exact
             counts[name] = counts[name] + fired if name in counts else fired
 
@@ -111,10 +123,31 @@ def _complete(network: Network, counts: dict[str, Tensor], device: torch.device)
     """Return the counts in the order of the layers; zeros where a process had no batch of its own."""
     found = {}
     for name, layer in network.circuits().items():
-        if layer.spiking:
+        if layer.fires:
             n_neurons = layer.populations()["E"].n_neurons if name not in counts else 0
             found[name] = counts.get(name, torch.zeros(n_neurons, dtype=torch.float64, device=device))
     return found
+
+
+def inputs(
+    network: Network, split: Split, index: np.ndarray | slice, device: torch.device, steps: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return what a network sees of these samples outside training, encoded as it was trained, and their labels.
+
+    The spikes of a sample are those that a recording with its default seed shows.
+
+    Raises
+    ------
+    ConfigError
+        If event data are to be encoded once more.
+    """
+    x, y = as_tensors(split, index, device)
+    if network.encoding == "constant":
+        return x, y
+    if split.sequence:
+        raise ConfigError("event data are spikes already", where="network.encoding", valid="constant")
+    trains = spike_trains(x.cpu().numpy(), split.ids[index], steps or network.steps, network.encoding)
+    return torch.from_numpy(trains).to(device), y
 
 
 def as_tensors(split: Split, index: np.ndarray | slice, device: torch.device) -> tuple[Tensor, Tensor]:

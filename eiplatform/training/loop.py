@@ -16,8 +16,7 @@ import numpy as np
 import torch
 import yaml
 from torch import Tensor
-from torch.nn import functional
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from eiplatform.config import Config, TrainingConfig, config_hash
 from eiplatform.datasets import DataBundle, open_dataset, split_validation
@@ -30,7 +29,7 @@ from eiplatform.snn.backend import current, resolve, use_backend
 from eiplatform.snn.diagnosis import ONLY_LOSS, check_rates, first_non_finite
 from eiplatform.snn.equilibrium.monitor import check_convergence
 from eiplatform.training.batches import Batches
-from eiplatform.training.evaluation import as_tensors, evaluate
+from eiplatform.training.evaluation import evaluate, inputs
 from eiplatform.training.files import (
     BEST,
     CONFIG,
@@ -45,7 +44,9 @@ from eiplatform.training.files import (
     write_state,
     write_tensorboard,
 )
+from eiplatform.training.losses import balance_loss, task_loss
 from eiplatform.training.parallel import World, join
+from eiplatform.training.regimes import freeze
 from eiplatform.training.schedule import epoch_order, learning_rate
 
 __all__ = ["Observer", "Progress", "describe", "fit", "initialise"]
@@ -75,7 +76,7 @@ def initialise(config: Config, seed: int | None = None, *, data: DataBundle | No
     first = epoch_order(len(train), config.seed, 1)[: config.training.batch_size]
     network = build_network(config, data.info.input_shape, data.info.n_classes)
     generator = torch.Generator().manual_seed(config.seed if seed is None else seed)
-    x, _ = as_tensors(train, first, torch.device("cpu"))
+    x, _ = inputs(network, train, first, torch.device("cpu"))
     initialise_network(network, x, generator, config.network.initialise)
     return network
 
@@ -95,7 +96,7 @@ def describe(config: Config) -> str:
         device = f"cuda ({torch.cuda.get_device_name()})"
     n_threads = part.threads or torch.get_num_threads()
     threads = f"{n_threads} thread{'s' if n_threads > 1 else ''}"
-    backend = resolve(part.backend, part.device)
+    backend = _backend(config) + (", step by step" if config.network.neuron.stepwise else "")
     return f"{device}, {threads}, {part.precision}, {backend}, {size} process{'es' if size > 1 else ''}"
 
 
@@ -150,8 +151,7 @@ def fit(
         raise MissingDependencyError(
             "training.tensorboard needs tensorboard, which is not installed", remedy="pip install 'eiplatform[track]'"
         )
-    backend = resolve(config.training.backend, config.training.device)
-    with use_backend(backend), join(config.training.device) as world:
+    with use_backend(_backend(config)), join(config.training.device) as world:
         # The first process downloads, if asked to; the others then find the files.
         data = world.on_first(lambda: open_dataset(config)) or open_dataset(config)
         if resume:
@@ -162,6 +162,12 @@ def fit(
             world.on_first(lambda: claim_directory(out, overwrite=overwrite))
         with _deterministic(world.device, config.training.threads):
             return _Run(config, out, data, world, progress if world.first else None, observe).go(resume)
+
+
+def _backend(config: Config) -> str:
+    """Return what computes; neurons that are not plain ones cannot be compiled, so that auto means eager for them."""
+    fused = config.network.neuron.fused
+    return resolve(config.training.backend, config.training.device) if fused else "eager"
 
 
 class _Run:
@@ -187,7 +193,11 @@ class _Run:
             network = build_network(self.config, self.data.info.input_shape, self.data.info.n_classes)
         else:
             network = initialise(self.config, data=self.data)
+        freeze(network, self.config.training.trained)
         self.network = network.to(self.world.device)
+        fires = [name for name, layer in self.network.circuits().items() if layer.fires]
+        wanted = fires if self.config.training.balance else []
+        self.record = {f"{name}/E": frozenset({"voltage"}) for name in wanted}
         self.optimiser = _optimiser(self.config.training, self.network)
         dale.attach(self.optimiser, self.network)
         if resume:
@@ -228,12 +238,16 @@ class _Run:
         part, device = self.config.training, self.world.device
         self.optimiser.zero_grad(set_to_none=True)
         totals = torch.zeros(2, dtype=torch.float64, device=device)
-        for x, y in self.batches.parts(index, epoch, number):
+        for place, (x, y) in enumerate(self.batches.parts(index, epoch, number)):
+            noise = np.random.SeedSequence([self.config.seed, epoch, number, place, self.world.rank])
+            self.network.noise = int(noise.generate_state(1)[0])
             with torch.autocast(device.type, torch.bfloat16, enabled=part.precision == "bf16"):
-                logits = self.network.run(x).logits
-            loss = functional.cross_entropy(
-                logits.float(), y, reduction="sum", label_smoothing=part.label_smoothing
-            ) / len(index)
+                output = self.network.run(x, record=self.record)
+            logits = output.logits
+            loss = task_loss(logits.float(), y, part.loss, part.label_smoothing) / len(index)
+            if self.record:
+                voltages = (output.signals[name]["voltage"] for name in self.record)
+                loss = loss + part.balance * balance_loss(voltages) / len(index)
             loss.backward()  # type: ignore[no-untyped-call]
             totals += torch.stack((loss.detach().double(), (logits.argmax(1) == y).sum().double()))
         self.world.add_([totals])
@@ -250,12 +264,16 @@ class _Run:
         self.world.average_buffers(self.network)
         self.world.check_equal(self.network)
         size = self.config.training.batch_size
-        found = evaluate(self.network, self.validation, batch_size=size, world=self.world)
+        found = evaluate(
+            self.network, self.validation, batch_size=size, world=self.world, loss=self.config.training.loss
+        )
         if not math.isfinite(found.loss):
-            x, _ = as_tensors(self.validation, slice(size), self.world.device)
+            x, _ = inputs(self.network, self.validation, slice(size), self.world.device)
             self._diverged(f"after epoch {epoch}", [x])
         self._check_weights(epoch)
-        history = [(line["epoch"], line["rates"]) for line in self.metrics] + [(epoch, found.rates)]
+        lines = [(line["epoch"], line["rates"]) for line in self.metrics] + [(epoch, found.rates)]
+        most = self.network.max_spikes
+        history = [(when, {name: rate / most for name, rate in rates.items()}) for when, rates in lines]
         reached = self.network.convergence()  # of this process's part of the batches
         unreached = self.world.on_first(lambda: check_convergence(reached)) or []
         self.metrics.append(
@@ -351,11 +369,14 @@ class _Run:
 
 
 def _optimiser(part: TrainingConfig, network: Network) -> Optimizer:
-    parameters, rate, decay = network.parameters(), part.learning_rate, part.weight_decay
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    rate, decay = part.learning_rate, part.weight_decay
     # PyTorch's compiled step: one pass over weights, gradients and momenta, two to three times faster.
     fused = True if current() == "compiled" else None
     if part.optimiser == "adamw":
         return AdamW(parameters, lr=rate, weight_decay=decay, fused=fused)
+    if part.optimiser == "adam":
+        return Adam(parameters, lr=rate, weight_decay=decay, fused=fused)
     return SGD(parameters, lr=rate, momentum=part.momentum, weight_decay=decay, fused=fused)
 
 

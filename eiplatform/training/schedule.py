@@ -36,6 +36,8 @@ def learning_rate(training: TrainingConfig, iteration: int, per_epoch: int) -> f
         return peak
     if training.schedule == "step":
         return float(peak * 0.1 ** sum(iteration >= epoch * per_epoch for epoch in training.milestones))
+    if training.schedule == "decay":
+        return float(peak * training.decay ** (iteration // per_epoch // training.decay_epochs))
     return 0.5 * peak * (1 + math.cos(math.pi * (iteration - warm) / (total - warm)))
 
 

@@ -10,6 +10,7 @@ from eiplatform.statistics import base
 from eiplatform.store.schema import population_dataset
 
 seeds = st.integers(0, 2**32 - 1)
+NEURON = [key for key, entry in ei.STATISTICS.items() if entry.level == "neuron"]
 CURRENTS = [key for key, entry in ei.STATISTICS.items() if "current_exc" in entry.needs]
 
 
@@ -23,22 +24,23 @@ def population(seed, n_samples=31, n_steps=100, n_neurons=5, scale=1.0):
             "current_exc": scale * exc,
             "current_inh": scale * inh,
             "gain": rng.gamma(3.0, size=shape),
+            "voltage": rng.normal(size=shape),
             "spikes": rng.random(shape) < 0.3,
+            "drive": scale * rng.gamma(2.0, size=shape),
         },
         sample=np.arange(n_samples), time=np.arange(n_steps), neuron=np.arange(n_neurons), dt=1.0,
         time_units="step", current_units="1", n_neurons=n_neurons, role="E",
+        sample_coords={"label": np.arange(n_samples) % 6},
+        attrs={"threshold": 5.0 * scale, "membrane_decay": 0.5, "reset": "soft"},
     )  # fmt: skip
 
 
 @settings(max_examples=15, deadline=None)
 @given(seed=seeds, exponent=st.floats(-6, 6))
 def test_balance_does_not_depend_on_the_unit_of_current(seed, exponent):
+    scaled, plain = population(seed, scale=10.0**exponent), population(seed)
     for key in CURRENTS:
-        np.testing.assert_allclose(
-            ei.per_neuron(population(seed, scale=10.0**exponent), key),
-            ei.per_neuron(population(seed), key),
-            rtol=1e-7, atol=1e-9,
-        )  # fmt: skip
+        np.testing.assert_allclose(ei.per_neuron(scaled, key), ei.per_neuron(plain, key), rtol=1e-7, atol=1e-9)
 
 
 @settings(max_examples=15, deadline=None)
@@ -47,7 +49,7 @@ def test_order_of_neurons_and_samples_does_not_matter(seed):
     data = population(seed)
     rng = np.random.default_rng(seed)
     neurons, samples = rng.permutation(5), rng.permutation(31)
-    for key in ei.STATISTICS:
+    for key in NEURON:
         values = ei.per_neuron(data, key)
         shuffled = ei.per_neuron(data.isel(neuron=neurons, sample=samples), key)
         np.testing.assert_allclose(shuffled, values[neurons], rtol=1e-9, atol=1e-11)
@@ -110,8 +112,35 @@ def test_merging_two_shards_equals_the_whole(seed, where):
         np.testing.assert_allclose(merged, ei.per_neuron(data, key), rtol=1e-9)
 
 
+@settings(max_examples=5, deadline=None)
+@given(seed=seeds, where=st.integers(1, 30))
+def test_merging_two_shards_equals_the_whole_over_time_and_over_neurons(seed, where):
+    """Statistics within a sample, averaged over samples, merge as means do."""
+    data = population(seed, n_steps=60)
+    parts = [data.isel(sample=slice(where)), data.isel(sample=slice(where, None))]
+    keys = ("residual_variance_time", "residual_variance_time_excess", "ei_correlation_neurons",
+            "driven_above_threshold")  # fmt: skip
+    for key in keys:
+        merged = sum(part.sizes["sample"] * ei.per_neuron(part, key) for part in parts) / 31
+        np.testing.assert_allclose(merged, ei.per_neuron(data, key), rtol=1e-8, atol=1e-11)
+
+
 @pytest.mark.parametrize("key", list(ei.STATISTICS))
 def test_the_input_matters(key):
-    data = population(1)
-    other = population(2)
-    assert not np.allclose(ei.per_neuron(data, key), ei.per_neuron(other, key), equal_nan=True)
+    small = ei.STATISTICS[key].level == "neuron"
+    data, other = (population(seed, n_steps=100 if small else 130, n_neurons=5 if small else 101) for seed in (1, 2))
+    # Nothing is dead or saturated, and nothing has a memory or a rhythm, in noise.
+    rng = np.random.default_rng(3)
+    rhythm = rng.random((31, 130, 101)) < 0.3 + 0.2 * np.sin(0.8 * np.arange(130))[:, None]
+    slow = rng.random((31, 130, 101)) < np.repeat(rng.random((31, 26, 1)), 5, axis=1)
+    changed = {
+        "dead_fraction": data["spikes"] & (data["neuron"] > 1),
+        "saturated_fraction": data["spikes"] | (data["neuron"] > 1),
+        "timescale_spikes": (data["spikes"].dims, slow),
+        "spectrum_peak": (data["spikes"].dims, rhythm),
+        "spectrum_height": (data["spikes"].dims, rhythm),
+    }
+    if key in changed:
+        other["spikes"] = changed[key]
+    values = [np.asarray(ei.per_neuron(each, key)) for each in (data, other)]
+    assert np.isfinite(values[1]).any() and not np.allclose(*values, equal_nan=True)

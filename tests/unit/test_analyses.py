@@ -82,9 +82,14 @@ def test_comparison_compares_what_is_comparable(network_recording: Write, circui
     assert float(ratio["difference"]) == pytest.approx(float(ratio["value"]) - float(ratio["reference_value"]))
     assert float(ratio["difference_low"]) < float(ratio["difference"]) < float(ratio["difference_high"])
     assert 0 < float(ratio["ceiling"]) < 0.05
-    rate = result.sel(statistic="rate")
-    assert not bool(rate["comparable"]) and str(rate["reason"].item())
-    assert np.isnan(rate["difference"]).all()
+    irregularity = result.sel(statistic="cv_isi")
+    assert not bool(irregularity["comparable"]) and str(irregularity["reason"].item())
+    assert np.isnan(irregularity["difference"]).all()
+    assert (irregularity["verdict"] == "not compared").all()
+    # rates are compared in Hz, a step being -20 ms ln(1/2)
+    rate = result.sel(statistic="rate", population="fc1/E", reference="circuit: E")
+    assert float(rate["converted"]) == pytest.approx(float(rate["value"]) * 1000 / (20 * np.log(2)))
+    assert str(rate["units"].item()) == "spikes/step" and str(rate["reference_units"].item()) == "Hz"
     # what could not be computed says why
     excluded = result["note"].sel(statistic="ei_correlation_samples", population="fc1/E").values
     assert all("sample" in str(note) for note in excluded)

@@ -45,7 +45,7 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     commands = "demo train record simulate analyse compare lesion figures report info validate pack unpack".split()
-    commands += ["doctor", "import", "export"]
+    commands += ["doctor", "import", "export", "study"]
     assert all(re.search(rf"│ {command} ", done.stdout) for command in commands)
     assert "HEAVY []" in done.stdout
 
@@ -208,7 +208,7 @@ def test_results_and_figures_refuse_what_does_not_fit(
     refused(capsys, "analyse", "traces", network, "--null", network, *out, says="takes no null")
     refused(capsys, "analyse", "balance", circuit, *out, says="must be of a network")
     refused(capsys, "compare", circuit, "--to", circuit, *out, says="must be of a network")
-    refused(capsys, "compare", network, "--to", network, *out, says="must be of a circuit")
+    refused(capsys, "compare", network, "--to", network, *out, says="stands for its own reference")
     refused(capsys, "compare", network, *out, says="--to")
     refused(capsys, "figures", tmp_path / "absent.nc", "--out", tmp_path / "f", says="no such file")
     assert not (tmp_path / "x.nc").exists() and not (tmp_path / "f").exists()

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from analyses import balance, comparison, distributions, lesions, traces
+from analyses import balance, balance_emergence, comparison, distributions, ei_versus_bn, lesions, traces
 from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.report import findings_of, scorecard, write_report
+from eiplatform.store.references import reference_file
 from figures import FIGURES, figures_of, save
 from figures.style import paper_style
-from tests.conftest import write_circuit, write_network
+from tests.conftest import write_circuit, write_network, write_series
 
 FAST = {"n_bootstrap": 30, "seed": 0}
 
@@ -52,7 +53,21 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
         coords={"epoch": [0, 1], "layer": ["fc1", "fc2"]},
         attrs={"analysis": "learning", "level": 0.95, "dataset": "toy"},
     )
+    kinds = {
+        state: [
+            write_network(
+                place / f"{state}-{circuit}-{k}", seed=k + 9 * len(circuit), ratio=ratio, circuit=circuit, number=k
+            )
+            for circuit in ("ei", "none")
+            for k in (1, 2, 3)
+        ]
+        for state, ratio in (("after", 1.6), ("before", 1.2))
+    }
+    series = [write_series(place / f"series{k}", number=k, ratios={0: 1.2, 2: 1.4, 8: 1.6}) for k in (1, 2)]
+    cortex = [reference_file("brunel-2000-C")]
     return {
+        "ei_versus_bn": ei_versus_bn.run(kinds["after"], kinds["before"], cortex),
+        "balance_emergence": balance_emergence.run(series, cortex),
         "learning": learning,
         "balance": balance.run(trained, nulls, **FAST),
         "distributions": distributions.run([trained, nulls[0]]),
@@ -130,7 +145,7 @@ def test_report_holds_everything_and_asks_for_nothing(results: dict[str, xr.Data
 
 def test_scorecard_states_the_numbers_of_the_results(results: dict[str, xr.Dataset]) -> None:
     tables = {table.title: table for table in scorecard(results)}
-    row = tables["Balance of 'trained' against untrained networks"].rows[0]
+    row = tables["Balance of 'trained' against its null"].rows[0]
     value = float(results["balance"]["value"].sel(statistic="ei_ratio", population="fc1/E"))
     assert row[0] == "E/I ratio" and row[1].startswith(f"{value:.2f} [") and "null" in row[1]
     left_out = tables["Not compared, and why"].rows

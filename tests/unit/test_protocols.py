@@ -155,6 +155,41 @@ def test_the_command_line_runs_a_protocol(capsys, tmp_path):
     assert float(shunt[0].max()) == 0 < float(shunt[1].max())
 
 
+def test_a_pulse_is_seen_in_time_and_only_after_it_began(tmp_path):
+    small = {"n_scaling": 0.01, "k_scaling": 0.05, "thalamic_start_ms": 40.0}
+    arguments = {"duration_ms": 60.0, "warmup_ms": 10.0, "n_recorded": 2, "device": "numpy"}
+    result = record_protocol(
+        "potjans-diesmann-2014", tmp_path / "out", "pulse", parameters=small, levels=[20.0], seeds=(1, 2), **arguments
+    )
+    assert result.condition.values.tolist() == ["thalamic_duration_ms=0", "thalamic_duration_ms=20"]
+    assert result.time.values.tolist() == list(range(-30, 30))
+    quiet, driven = result["rate_in_time"].values
+    before = result.time.values < 0
+    assert before.sum() == 30
+    assert quiet[..., before].any()
+    assert np.array_equal(quiet[..., before], driven[..., before])
+    layer4 = driven.mean(0)[result.population.values.tolist().index("L4E"), ~before]
+    assert layer4[2:20].mean() > 3 * quiet.mean(0)[2].mean()
+    # The mean over time is the rate; the result on disk is the one that was returned.
+    np.testing.assert_allclose(result["rate_in_time"].mean("time"), result["rate"], rtol=1e-12)
+    assert np.array_equal(xr.load_dataset(tmp_path / "out" / "protocol.nc")["rate_in_time"], result["rate_in_time"])
+
+
+@pytest.mark.parametrize("start", [5.0, 65.0])
+def test_a_pulse_outside_the_recording_is_refused_before_anything_is_written(start, tmp_path):
+    with pytest.raises(ConfigError, match="the pulse lasts from"):
+        record_protocol(
+            "potjans-diesmann-2014", tmp_path / "out", "pulse",
+            parameters={"scale": 0.01, "thalamic_start_ms": start}, duration_ms=60.0, warmup_ms=10.0,
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_circuit_without_pulses_has_no_such_protocol():
+    with pytest.raises(ConfigError, match="no pulsed input"):
+        plan("pulse", load("isn"))
+
+
 def test_a_silent_circuit_can_be_recorded(tmp_path):
     """Its theory has no CV, its currents decay until they are nothing but rounding."""
     sizes = {"n_exc": 20, "n_inh": 10, "c_exc": 5, "c_inh": 5, "c_ext": 5}

@@ -16,7 +16,8 @@ CONFIG = load_config(None, ["network.hidden=[12, 8]", "network.steps=3"])
 @pytest.fixture
 def network() -> snn.Network:
     network = snn.build_network(CONFIG, (1, 4, 4), 5)
-    snn.initialise_ei(network, torch.rand(8, 1, 4, 4), torch.Generator().manual_seed(1))
+    images = torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(1))  # others may leave a layer silent
+    snn.initialise_ei(network, images, torch.Generator().manual_seed(1))
     return network
 
 

@@ -25,11 +25,15 @@ def network(n_samples=40, n_steps=4, n_neurons=6, *, seed=0, role="E", **signals
         "current_exc": rng.gamma(3.0, size=shape).astype(np.float32),
         "current_inh": rng.gamma(2.0, size=shape).astype(np.float32),
         "gain": rng.gamma(5.0, 0.2, size=shape).astype(np.float32),
+        "voltage": rng.normal(size=shape).astype(np.float32),
         "spikes": rng.random(shape) < 0.3,
+        "drive": rng.normal(0.4, 0.2, size=shape).astype(np.float32),
     }
     return population_dataset(
         made, sample=100 + np.arange(n_samples), time=np.arange(n_steps), neuron=10 + np.arange(n_neurons),
         dt=1.0, time_units="step", current_units="1", n_neurons=64, role=role,
+        sample_coords={"label": np.arange(n_samples) % 7},
+        attrs={"threshold": 1.0, "membrane_decay": 0.5, "reset": "soft"},
     )  # fmt: skip
 
 
@@ -233,12 +237,12 @@ def test_impossible_options_are_refused(call):
 
 
 def test_registry_and_per_neuron_agree_with_the_functions():
-    data = network(n_samples=40, n_steps=120)
+    data = network(n_samples=40, n_steps=130, n_neurons=101)
     for key, entry in ei.STATISTICS.items():
         assert entry.key == key and set(entry.needs) <= set(SIGNALS)
         assert entry.comparable_reason and entry.reference
         values = ei.per_neuron(data, key)
-        assert values.name == key and values.dims == ("neuron",)
+        assert values.name == key and values.dims == (("neuron",) if entry.level == "neuron" else ())
         assert values.attrs["units"] == entry.units("step")
         assert values.attrs["long_name"] == entry.label
     assert ei.per_neuron(circuit(n_time=500), "rate").attrs["units"] == ei.STATISTICS["rate"].units("ms")

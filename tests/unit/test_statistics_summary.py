@@ -16,6 +16,7 @@ def population(seed=0, *, scale=0.5, n_samples=40, n_steps=4, n_neurons=8, role=
     exc = rng.gamma(3.0, size=shape)
     signals = {"current_exc": exc, "current_inh": scale * exc * rng.gamma(20, 0.05, size=shape)}
     signals["gain"], signals["spikes"] = rng.gamma(5.0, 0.2, size=shape), rng.random(shape) < 0.3
+    signals["voltage"] = rng.normal(size=shape)
     if graded:
         signals = {"current_exc": exc, "activity": exc}
     return population_dataset(
@@ -29,7 +30,7 @@ def recording(seed=0, **options):
         {
             "fc1/E": population(seed, **options),
             "fc1/I": population(seed + 100, role="I", graded=True, n_neurons=3),
-            "readout/E": population(seed + 200, n_neurons=4).drop_vars(["gain", "spikes"]),
+            "readout/E": population(seed + 200, n_neurons=4).drop_vars(["gain", "spikes", "voltage"]),
         }
     )
     tree.attrs = {"id": "abc", "complete": True, "problems": ""}

@@ -17,7 +17,7 @@ from eiplatform.datasets import DataBundle, DataInfo, Split, load
 from eiplatform.errors import ConfigError, DeviceError, MissingDependencyError, TrainingError
 from eiplatform.snn import backend, compiled
 from eiplatform.snn.diagnosis import check_rates, first_non_finite
-from eiplatform.training import describe, evaluate, fit, initialise, loop
+from eiplatform.training import describe, evaluate, fit, initialise, loop, losses
 
 SMALL = [
     "network.hidden=[32, 24]",
@@ -107,14 +107,14 @@ def test_label_smoothing_is_the_textbooks(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_bf16_is_opt_in_and_said(tmp_path: Path, plain: Any) -> None:
     seen: list[torch.dtype] = []
-    real = loop.functional.cross_entropy
+    real = losses.functional.cross_entropy
 
     def watched(logits: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
         seen.append(logits.dtype)
         return real(logits, *args, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop.functional, "cross_entropy", watched)
+        patch.setattr(losses.functional, "cross_entropy", watched)
         result = fit(small("training.precision=bf16"), tmp_path / "b")
     assert set(seen) == {torch.float32}  # the loss is never computed in bf16
     a, b = weights(plain.last), weights(result.last)

@@ -12,7 +12,7 @@ the rates of E, then of I; but F >= 0, and W has the blocks
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ class DaleFeedbackLayer(FeedbackLayer):
     {'E': 4, 'I': 2}
     """
 
-    signals: ClassVar[dict[str, tuple[str, ...]]] = {
+    signals = {
         "E": FeedbackLayer.signals["E"],
         "I": FeedbackLayer.signals["E"],
     }

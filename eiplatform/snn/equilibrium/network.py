@@ -22,6 +22,7 @@ from eiplatform.snn.equilibrium.neuron import rate_weights
 from eiplatform.snn.equilibrium.simulation import Masks, Simulation
 from eiplatform.snn.equilibrium.transposed import TransposedConv2d
 from eiplatform.snn.layers import n_inhibitory
+from eiplatform.snn.moments import Moments
 from eiplatform.snn.network import Call, Network, Options, Output, Record
 from eiplatform.snn.neuron import Membrane
 from eiplatform.snn.transform import Conv2d, Linear, Transform
@@ -138,6 +139,7 @@ class FeedbackNetwork(Network):
         state: Mapping[str, Membrane] | None = None,
         keep: Callable[[str, str, Tensor], Tensor] | None = None,
         select: Mapping[str, Tensor] | None = None,
+        moments: Mapping[str, Moments] | None = None,
     ) -> Output:
         """Run the network from rest, or from `state`; see :meth:`eiplatform.snn.Network.run`.
 
@@ -145,6 +147,7 @@ class FeedbackNetwork(Network):
         """
         repeats = self._check_input(x, steps)
         wanted = self._check_record(record or {})
+        self._check_moments(moments)
         for population in select or {}:
             choose(population, self.populations(), "population", where="select")
         carried = dict(state or {})

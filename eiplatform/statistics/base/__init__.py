@@ -5,43 +5,126 @@ matrix of sample weights, shape (draw, sample), so that the bootstrap of every s
 handful of matrix products and never gathers resampled data.
 """
 
+from eiplatform.statistics.base.activity import (
+    RATE_MEASURES,
+    dead,
+    lifetime_sparseness,
+    population_sparseness,
+    rate_shape,
+    saturated,
+)
 from eiplatform.statistics.base.balance import (
     PAIRS,
     balance_index,
     correlation_over_time,
+    correlations_over_time,
     cross_correlation,
     ei_ratio,
     own_correlation,
     pair_correlation,
     partial_correlation,
 )
-from eiplatform.statistics.base.bootstrap import Interval, Unit, combine_seeds, hierarchical_bootstrap, resample_counts
+from eiplatform.statistics.base.bootstrap import Interval, Unit, bootstrap_statistics, hierarchical_bootstrap
+from eiplatform.statistics.base.correlogram import correlogram, peak, pooled_peak
+from eiplatform.statistics.base.curves import RectifiedFit, regress
+from eiplatform.statistics.base.dimension import participation_ratio
 from eiplatform.statistics.base.gain import describe
-from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean
-from eiplatform.statistics.base.spikes import SpikeTrains, cv_isi, fano_factor, lv, rate
+from eiplatform.statistics.base.intervals import METHODS, combine_seeds, interval_of, resample_counts
+from eiplatform.statistics.base.membrane import FreeMembrane, fluctuation_index, free_membrane
+from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean, weighted_sums
+from eiplatform.statistics.base.naka_rushton import NakaRushton, fit_naka_rushton
+from eiplatform.statistics.base.normalisation import fit_normalisation, log_slope
+from eiplatform.statistics.base.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
+from eiplatform.statistics.base.spikes import SpikeTrains, cv2, cv_isi, fano_factor, lv, lvr, rate
+from eiplatform.statistics.base.synchrony import SharedSums, chi, count_synchrony, pair_correlations, partner_mean
+from eiplatform.statistics.base.timescale import (
+    LagSums,
+    decay_time,
+    integrated_time,
+    population_spectrum,
+    spectrum_peak,
+)
+from eiplatform.statistics.base.tracking import (
+    RESIDUAL_PAIRS,
+    PairMoments,
+    moments_over_samples,
+    moments_over_time,
+    paired_correlation,
+    residual_variance,
+    sample_blocks,
+)
+from eiplatform.statistics.base.tuning import ClassTuning
 
 __all__ = [
-    "PAIRS",
+    "ClassTuning",
     "CurrentPair",
+    "FreeMembrane",
     "Interval",
+    "LagSums",
+    "METHODS",
     "Moments",
+    "NakaRushton",
+    "PAIRS",
+    "PairMoments",
+    "Patterns",
+    "RATE_MEASURES",
+    "RESIDUAL_PAIRS",
+    "RectifiedFit",
+    "SharedSums",
     "SpikeTrains",
     "Unit",
     "balance_index",
+    "bootstrap_statistics",
+    "chi",
     "combine_seeds",
     "correlation_over_time",
+    "correlations_over_time",
+    "correlogram",
+    "count_synchrony",
     "cross_correlation",
+    "cv2",
     "cv_isi",
+    "dead",
+    "decay_time",
     "describe",
     "ei_ratio",
     "fano_factor",
+    "fit_naka_rushton",
+    "fit_normalisation",
+    "fluctuation_index",
+    "free_membrane",
     "hierarchical_bootstrap",
+    "integrated_time",
+    "interval_of",
+    "lifetime_sparseness",
+    "log_ratio_spread",
+    "log_slope",
     "lv",
+    "lvr",
+    "mean_influence",
+    "moments_over_samples",
+    "moments_over_time",
     "own_correlation",
     "pair_correlation",
+    "pair_correlations",
+    "paired_correlation",
     "partial_correlation",
+    "participation_ratio",
+    "partner_mean",
+    "peak",
+    "pooled_peak",
+    "population_sparseness",
+    "population_spectrum",
     "rate",
+    "rate_shape",
+    "regress",
     "resample_counts",
+    "residual_variance",
+    "sample_blocks",
+    "saturated",
+    "spectrum_peak",
+    "spread_influence",
     "weighted_mean",
     "weighted_nanmean",
+    "weighted_sums",
 ]

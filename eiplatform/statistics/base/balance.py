@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, CurrentPair, FloatArray, Moments
+from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, CurrentPair, FloatArray, Moments, weighted_sums
+from eiplatform.statistics.base.spill import row_blocks_of
 
 __all__ = [
     "PAIRS",
     "balance_index",
     "correlation_over_time",
+    "correlations_over_time",
     "cross_correlation",
     "ei_ratio",
     "own_correlation",
@@ -77,10 +79,16 @@ def cross_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: Mom
     defined = np.isfinite(moments.var_exc) & np.isfinite(moments.var_inh)
     per_exc = np.where(defined, 1.0 / np.sqrt(np.where(defined, moments.var_exc, 1.0)), 0.0)
     per_inh = np.where(defined, 1.0 / np.sqrt(np.where(defined, moments.var_inh, 1.0)), 0.0)
-    # Sum over neurons of the z-scored inhibition, per draw and sample.
-    summed = per_inh @ pair.inh.T
-    summed -= (w * summed).sum(axis=1, keepdims=True)
-    total = ((w * summed) @ pair.exc) * per_exc
+    total = np.zeros_like(per_exc)
+    mean = np.zeros((len(w), 1))
+    first = np.zeros_like(per_exc)
+    for rows, (exc, inh) in row_blocks_of(pair.exc, pair.inh):
+        # Sum over neurons of the z-scored inhibition, per draw and sample.
+        summed = w[:, rows] * (per_inh @ inh.T)
+        mean += summed.sum(axis=1, keepdims=True)
+        total += summed @ exc
+        first += w[:, rows] @ exc
+    total = (total - mean * first) * per_exc
     others = defined.sum(axis=1, keepdims=True) - 1
     cross = (total - moments.cov * per_exc * per_inh) / np.maximum(others, 1)
     return np.where(defined & (others > 0), cross, np.nan)
@@ -105,11 +113,15 @@ def partial_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: M
     n = int(pair.varying.sum())
     if n < 2:
         return np.full_like(moments.cov, np.nan)
-    common = pair.exc[:, pair.varying].mean(axis=1)
-    mean_common = (w @ common)[:, None]
-    var_all = (w @ common**2)[:, None] - mean_common**2
-    exc_all = w @ (pair.exc * common[:, None]) - (w @ pair.exc) * mean_common
-    inh_all = w @ (pair.inh * common[:, None]) - (w @ pair.inh) * mean_common
+
+    def terms(exc: FloatArray, inh: FloatArray) -> tuple[FloatArray, ...]:
+        common = exc[:, pair.varying].mean(axis=1, keepdims=True)
+        return common, common**2, exc, inh, exc * common, inh * common
+
+    mean_common, var_all, mean_exc, mean_inh, exc_all, inh_all = weighted_sums(w, terms, pair.exc, pair.inh)
+    var_all -= mean_common**2
+    exc_all -= mean_exc * mean_common
+    inh_all -= mean_inh * mean_common
     # From the mean of all neurons to the mean of all but neuron i.
     exc_others = (n * exc_all - moments.var_exc) / (n - 1)
     inh_others = (n * inh_all - moments.cov) / (n - 1)
@@ -160,6 +172,27 @@ def correlation_over_time(exc: npt.NDArray[Any], inh: npt.NDArray[Any], pairs: s
     array, shape (sample, neuron)
         NaN where a signal is constant in time.
     """
+    found: FloatArray = correlations_over_time(exc, inh)[PAIRS.index(choose(pairs, PAIRS, "pairing"))]
+    return found
+
+
+def correlations_over_time(exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> FloatArray:
+    """All correlations of :data:`PAIRS` along the time axis of each sample, which share their moments.
+
+    Parameters
+    ----------
+    exc, inh : array, shape (sample, time, neuron)
+
+    Returns
+    -------
+    array, shape (4, sample, neuron)
+    """
     one = np.ones((1, exc.shape[1]))
-    rows = [pair_correlation(one, CurrentPair(e, i), pairs)[0] for e, i in zip(exc, inh, strict=True)]
-    return np.stack(rows)
+    found = np.empty((len(PAIRS), exc.shape[0], exc.shape[2]))
+    for sample, (e, i) in enumerate(zip(exc, inh, strict=True)):
+        pair = CurrentPair(e, i)
+        moments = pair.moments(one)
+        own = own_correlation(moments)[0]
+        cross = cross_correlation(one, pair, moments)[0]
+        found[:, sample] = own, cross, own - cross, partial_correlation(one, pair, moments)[0]
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RELATIVE_TOLERANCE", "CurrentPair", "FloatArray", "Moments", "weighted_mean", "weighted_nanmean"]
+from eiplatform.statistics.base.spill import empty_table, release, row_blocks_of
+
+__all__ = [
+    "RELATIVE_TOLERANCE",
+    "CurrentPair",
+    "FloatArray",
+    "Moments",
+    "weighted_mean",
+    "weighted_nanmean",
+    "weighted_sums",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -44,7 +55,45 @@ def weighted_mean(weights: npt.NDArray[Any], data: FloatArray) -> FloatArray:
     array([[2.],
            [1.]])
     """
-    return _normalised(weights) @ data
+    return weighted_sums(_normalised(weights), lambda part: (part,), data)[0]
+
+
+def weighted_sums(
+    weights: FloatArray, terms: Callable[..., tuple[FloatArray, ...]], *tables: npt.NDArray[Any]
+) -> list[FloatArray]:
+    """Sum terms over samples under several weightings, in blocks of samples.
+
+    Only one block of the terms is held at a time, so neither tables nor terms need fit into the
+    memory.
+
+    Parameters
+    ----------
+    weights : array, shape (draw, sample)
+    terms : callable
+        Takes the same rows of every table and returns arrays (rows, ...) to be summed.
+    *tables : array, shape (sample, ...)
+
+    Returns
+    -------
+    list of array, shape (draw, ...)
+        ``weights @ term`` of every term.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weighted_sums(np.array([[1.0, 2.0]]), lambda a: (a, a**2), np.array([[3.0], [4.0]]))
+    [array([[11.]]), array([[41.]])]
+    """
+    sums: list[FloatArray] = []
+    for rows, parts in row_blocks_of(*tables):
+        block = weights[:, rows]
+        found = [block @ term for term in terms(*parts)]
+        if sums:
+            for total, part in zip(sums, found, strict=True):
+                total += part
+        else:
+            sums = found
+    return sums
 
 
 def weighted_nanmean(weights: npt.NDArray[Any], data: FloatArray) -> FloatArray:
@@ -60,10 +109,12 @@ def weighted_nanmean(weights: npt.NDArray[Any], data: FloatArray) -> FloatArray:
     -------
     array, shape (draw, neuron)
     """
-    defined = np.isfinite(data)
-    weights = np.asarray(weights, dtype=np.float64)
-    total = weights @ np.where(defined, data, 0.0)
-    count = weights @ defined.astype(np.float64)
+
+    def terms(part: FloatArray) -> tuple[FloatArray, FloatArray]:
+        defined = np.isfinite(part)
+        return np.where(defined, part, 0.0), defined.astype(np.float64)
+
+    total, count = weighted_sums(np.asarray(weights, dtype=np.float64), terms, data)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean: FloatArray = total / count
     return mean
@@ -93,6 +144,13 @@ class CurrentPair:
     ----------
     exc, inh : array, shape (sample, neuron)
 
+    Attributes
+    ----------
+    exc, inh : array, shape (sample, neuron)
+        Deviations from the mean over samples.
+    floor_exc, floor_inh : array, shape (neuron,)
+        Variances up to which a signal is constant.
+
     Examples
     --------
     >>> import numpy as np
@@ -103,48 +161,65 @@ class CurrentPair:
     """
 
     def __init__(self, exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> None:
-        exc, inh = np.asarray(exc, dtype=np.float64), np.asarray(inh, dtype=np.float64)
         self.n_samples, self.n_neurons = exc.shape
-        self._centre_exc, self._centre_inh = exc.mean(axis=0), inh.mean(axis=0)
-        self.exc: FloatArray = exc - self._centre_exc
-        self.inh: FloatArray = inh - self._centre_inh
-        self._floor_exc = RELATIVE_TOLERANCE**2 * (exc**2).mean(axis=0)
-        self._floor_inh = RELATIVE_TOLERANCE**2 * (inh**2).mean(axis=0)
-
-    @cached_property
-    def _products(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        return self.exc**2, self.inh**2, self.exc * self.inh
+        self._centre_exc, self.exc, square_exc = _centred(exc)
+        self._centre_inh, self.inh, square_inh = _centred(inh)
+        self.floor_exc: FloatArray = RELATIVE_TOLERANCE**2 * (square_exc + self._centre_exc**2)
+        self.floor_inh: FloatArray = RELATIVE_TOLERANCE**2 * (square_inh + self._centre_inh**2)
+        self._square_exc, self._square_inh = square_exc, square_inh
+        self._last: tuple[npt.NDArray[Any], Moments] | None = None
 
     @cached_property
     def varying(self) -> npt.NDArray[np.bool_]:
         """Whether both signals of a neuron vary over the samples, shape (neuron,)."""
-        exc_squared, inh_squared, _ = self._products
-        above: npt.NDArray[np.bool_] = (exc_squared.mean(axis=0) > self._floor_exc) & (
-            inh_squared.mean(axis=0) > self._floor_inh
-        )
+        above: npt.NDArray[np.bool_] = (self._square_exc > self.floor_exc) & (self._square_inh > self.floor_inh)
         return above
 
     def means(self, weights: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
         """Return the mean excitation and inhibition, each of shape (draw, neuron)."""
-        w = _normalised(weights)
-        return w @ self.exc + self._centre_exc, w @ self.inh + self._centre_inh
+        moments = self.moments(weights)
+        return moments.mean_exc, moments.mean_inh
 
     def moments(self, weights: npt.NDArray[Any]) -> Moments:
         """Return all first and second moments under each weighting.
+
+        Statistics that are evaluated one after the other under the same weights (the same
+        array) share them.
 
         Parameters
         ----------
         weights : array, shape (draw, sample)
         """
+        if self._last is not None and self._last[0] is weights:
+            return self._last[1]
         w = _normalised(weights)
-        exc_squared, inh_squared, product = self._products
-        mean_exc, mean_inh = w @ self.exc, w @ self.inh
-        var_exc = w @ exc_squared - mean_exc**2
-        var_inh = w @ inh_squared - mean_inh**2
-        return Moments(
+        mean_exc, mean_inh, exc_squared, inh_squared, product = weighted_sums(
+            w, lambda exc, inh: (exc, inh, exc**2, inh**2, exc * inh), self.exc, self.inh
+        )
+        var_exc = exc_squared - mean_exc**2
+        var_inh = inh_squared - mean_inh**2
+        moments = Moments(
             mean_exc=mean_exc + self._centre_exc,
             mean_inh=mean_inh + self._centre_inh,
-            var_exc=np.where(var_exc > self._floor_exc, var_exc, np.nan),
-            var_inh=np.where(var_inh > self._floor_inh, var_inh, np.nan),
-            cov=w @ product - mean_exc * mean_inh,
+            var_exc=np.where(var_exc > self.floor_exc, var_exc, np.nan),
+            var_inh=np.where(var_inh > self.floor_inh, var_inh, np.nan),
+            cov=product - mean_exc * mean_inh,
         )
+        self._last = weights, moments
+        return moments
+
+
+def _centred(values: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the mean over samples, the values about it, and their mean square."""
+    n = len(values)
+    centre: FloatArray = np.zeros(values.shape[1:])
+    for _, (part,) in row_blocks_of(values):
+        centre += part.sum(axis=0, dtype=np.float64) / n
+    about = empty_table(values.shape)
+    square: FloatArray = np.zeros(values.shape[1:])
+    for rows, (part,) in row_blocks_of(values):
+        about[rows] = part
+        about[rows] -= centre
+        square += (about[rows] ** 2).sum(axis=0) / n
+        release(about)
+    return centre, about, square

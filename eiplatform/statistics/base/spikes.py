@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,27 @@ import numpy.typing as npt
 from eiplatform.errors import StatisticError
 from eiplatform.statistics.base.moments import FloatArray, weighted_mean, weighted_nanmean
 
-__all__ = ["SpikeTrains", "cv_isi", "fano_factor", "lv", "rate"]
+__all__ = ["LocalSums", "SpikeTrains", "WindowSums", "cv2", "cv_isi", "fano_factor", "lv", "lvr", "rate"]
 
 IntArray = npt.NDArray[np.int64]
+
+
+class LocalSums(NamedTuple):
+    """Sums over pairs of adjacent intervals a, b, each of shape (sample, neuron); q = (a - b)/(a + b)."""
+
+    number: FloatArray
+    square: FloatArray  # of q^2
+    absolute: FloatArray  # of |q|
+    square_rate: FloatArray  # of q^2 / (a + b)
+
+
+class WindowSums(NamedTuple):
+    """Sums over the windows of a sample, each of shape (sample, neuron); n is the count in a window."""
+
+    n_windows: int
+    total: FloatArray  # of n
+    about: FloatArray  # of (n - mean n)^2
+    shared: FloatArray  # of (n - mean n) times the count of the whole population
 
 
 @dataclass(frozen=True)
@@ -57,7 +75,7 @@ class SpikeTrains:
     n_samples: int
     duration: float
     units: str
-    _windows: dict[float, tuple[int, FloatArray]] = field(default_factory=dict, repr=False, compare=False)
+    _windows: dict[float, WindowSums] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def from_events(
@@ -111,24 +129,22 @@ class SpikeTrains:
             For anything but non-negative whole numbers.
         """
         spikes = np.asarray(spikes)
-        sample, step, neuron = np.nonzero(spikes)
-        count = spikes[sample, step, neuron]
+        n_samples, n_steps, n_neurons = spikes.shape
+        if n_steps == 0 or not dt > 0:
+            raise StatisticError(f"{n_steps} intervals of {dt} {units}", where="spikes", valid="a positive duration")
+        # In the order (neuron, sample, time) the events are sorted as they are found.
+        by_neuron = np.ascontiguousarray(spikes.transpose(2, 0, 1))
+        place = np.flatnonzero(by_neuron)
+        count = by_neuron.ravel()[place]
         if count.dtype != bool:
             # NaN counts as non-zero and fails the comparison.
             if not (np.all(count > 0) and np.all(count == np.floor(count))):
                 raise StatisticError("spike counts are negative, fractional or not finite", where="spikes")
-            repeats = count.astype(np.int64)
-            sample, step, neuron = (np.repeat(index, repeats) for index in (sample, step, neuron))
-        n_samples, n_steps, n_neurons = spikes.shape
-        return cls.from_events(
-            step * float(dt),
-            neuron,
-            sample,
-            n_neurons=n_neurons,
-            n_samples=n_samples,
-            duration=n_steps * dt,
-            units=units,
-        )
+            if np.any(count > 1):
+                place = np.repeat(place, count.astype(np.int64))
+        train, step = np.divmod(place, n_steps)
+        neuron, sample = np.divmod(train, n_samples)
+        return cls(step * float(dt), neuron, sample, n_neurons, n_samples, n_steps * float(dt), units)
 
     def _table(self, events: npt.NDArray[np.intp] | slice, values: FloatArray | None = None) -> FloatArray:
         """Sum `values` (or count) at some events per (sample, neuron)."""
@@ -160,28 +176,28 @@ class SpikeTrains:
             return number, mean, self._table(later, deviation**2) / number
 
     @cached_property
-    def local_sums(self) -> tuple[FloatArray, FloatArray]:
-        """Number of adjacent interval pairs, and the sum of ((a - b) / (a + b))^2, per (sample, neuron)."""
+    def local_sums(self) -> LocalSums:
+        """Sums over pairs of adjacent intervals, per (sample, neuron)."""
         later, isi = self._intervals
         adjacent = np.flatnonzero(np.diff(later) == 1) + 1
         before, after = isi[adjacent - 1], isi[adjacent]
         total = before + after
         # Two spikes in the same interval of a count array: no local variation is defined.
         positive = total > 0
-        term = ((after - before)[positive] / total[positive]) ** 2
+        quotient = (after - before)[positive] / total[positive]
+        square = quotient**2
         events = later[adjacent[positive]]
-        return self._table(events), self._table(events, term)
+        return LocalSums(
+            self._table(events),
+            self._table(events, square),
+            self._table(events, np.abs(quotient)),
+            self._table(events, square / total[positive]),
+        )
 
-    def window_sums(self, window: float) -> tuple[int, FloatArray]:
-        """Whole windows per sample, and the sum of squares of the counts about each sample's mean.
+    def window_sums(self, window: float) -> WindowSums:
+        """Take sums over the whole windows of every sample, about each sample's mean.
 
         A part of a window at the end of a sample is left out.
-
-        Returns
-        -------
-        int
-        array, shape (2, sample, neuron)
-            Sum of the counts, and sum of squared deviations from the sample's own mean.
         """
         if window not in self._windows:
             # The small number keeps a time on a window's edge in its window despite rounding.
@@ -193,13 +209,42 @@ class SpikeTrains:
             # windows with spikes are ever held.
             starts = np.flatnonzero(np.diff(cell, prepend=-1))
             count = np.diff(starts, append=cell.size).astype(np.float64)
-            owner = cell[starts] // n_windows if n_windows else cell[starts]
-            flat = (owner % self.n_samples) * self.n_neurons + owner // self.n_samples
-            size = self.n_samples * self.n_neurons
-            total, squares = (np.bincount(flat, weights=count**power, minlength=size) for power in (1, 2))
-            about = squares - total**2 / max(n_windows, 1)
-            self._windows[window] = n_windows, np.stack([total, about]).reshape(2, self.n_samples, self.n_neurons)
+            owner, when = np.divmod(cell[starts], max(n_windows, 1))
+            neuron, sample = np.divmod(owner, self.n_samples)
+            flat = sample * self.n_neurons + neuron
+            # About its mean, so that the mean count of the neuron itself drops out.
+            place = sample * n_windows + when
+            everyone = np.bincount(place, weights=count, minlength=self.n_samples * n_windows)
+            if n_windows:
+                table = everyone.reshape(self.n_samples, n_windows)
+                everyone = (table - table.mean(axis=1, keepdims=True)).ravel()
+            shape = (self.n_samples, self.n_neurons)
+            total, squares, shared = (
+                np.bincount(flat, weights=values, minlength=shape[0] * shape[1]).astype(np.float64).reshape(shape)
+                for values in (count, count**2, count * everyone[place])
+            )
+            self._windows[window] = WindowSums(n_windows, total, squares - total**2 / max(n_windows, 1), shared)
         return self._windows[window]
+
+    def binned(self, window: float, neurons: IntArray) -> FloatArray:
+        """Count the spikes of some neurons in whole windows, dense, shape (sample, window, neuron)."""
+        n_windows = int(self.duration / window + 1e-9)
+        place = np.full(self.n_neurons, -1)
+        place[neurons] = np.arange(neurons.size)
+        column = place[self.neuron]
+        index = np.floor(self.time / window + 1e-9).astype(np.int64)
+        kept = (column >= 0) & (index < n_windows)
+        cell = (self.sample[kept] * n_windows + index[kept]) * neurons.size + column[kept]
+        shape = (self.n_samples, n_windows, neurons.size)
+        return np.bincount(cell, minlength=shape[0] * shape[1] * shape[2]).astype(np.float64).reshape(shape)
+
+    def population_counts(self, window: float) -> FloatArray:
+        """Count the spikes of all neurons together in whole windows, shape (sample, window)."""
+        n_windows = int(self.duration / window + 1e-9)
+        index = np.floor(self.time / window + 1e-9).astype(np.int64)
+        inside = index < n_windows
+        counts = np.bincount(self.sample[inside] * n_windows + index[inside], minlength=self.n_samples * n_windows)
+        return counts.astype(np.float64).reshape(self.n_samples, n_windows)
 
 
 def rate(trains: SpikeTrains, weights: npt.NDArray[Any]) -> FloatArray:
@@ -239,12 +284,36 @@ def lv(trains: SpikeTrains, weights: npt.NDArray[Any], *, min_spikes: int = 10) 
     samples that count, since each pair is compared with itself only.  Poisson: 1; gamma
     intervals of shape k: 3 / (2k + 1).
     """
+    sums = trains.local_sums
+    return _pooled(trains, weights, 3.0 * sums.square, min_spikes)
+
+
+def lvr(trains: SpikeTrains, weights: npt.NDArray[Any], *, refractoriness: float, min_spikes: int = 10) -> FloatArray:
+    """Revised local variation 3 <(1 - 4ab/(a + b)^2)(1 + 4R/(a + b))> over adjacent intervals a, b.
+
+    Shinomoto et al. 2009, PLoS Comput Biol 5:e1000433, eq. 3.  Parameters and result are those of
+    :func:`lv`, of which it is the value for R = 0; `refractoriness` R is in the trains' unit.
+    Gamma intervals of shape k and mean 1/r: 3/(2k + 1) (1 + 4 R r k/(2k - 1)).
+    """
+    sums = trains.local_sums
+    return _pooled(trains, weights, 3.0 * (sums.square + 4.0 * refractoriness * sums.square_rate), min_spikes)
+
+
+def cv2(trains: SpikeTrains, weights: npt.NDArray[Any], *, min_spikes: int = 10) -> FloatArray:
+    """Mean of 2 |a - b|/(a + b) over adjacent intervals a, b (Holt et al. 1996, J Neurophysiol 75:1806).
+
+    Parameters and result are those of :func:`lv`.  Poisson: 1.
+    """
+    return _pooled(trains, weights, 2.0 * trains.local_sums.absolute, min_spikes)
+
+
+def _pooled(trains: SpikeTrains, weights: npt.NDArray[Any], total: FloatArray, min_spikes: int) -> FloatArray:
+    """Average over pairs of adjacent intervals, pooled over the samples with enough spikes."""
     weights = np.asarray(weights, dtype=np.float64)
-    number, total = trains.local_sums
     counted = trains.counts >= min_spikes
-    n = weights @ (number * counted)
+    n = weights @ (trains.local_sums.number * counted)
     with np.errstate(invalid="ignore", divide="ignore"):
-        local = 3.0 * (weights @ (total * counted)) / n
+        local = (weights @ (total * counted)) / n
     return np.where(n >= 1, local, np.nan)
 
 
@@ -275,7 +344,7 @@ def fano_factor(
     if over == "time":
         if window is None:
             raise StatisticError("the Fano factor over time needs a window", remedy="give window=")
-        n_windows, (total, about) = trains.window_sums(window)
+        n_windows, total, about, _ = trains.window_sums(window)
         with np.errstate(invalid="ignore", divide="ignore"):
             variance = (weights @ about) / (size * (n_windows - 1))
             mean = (weights @ total) / (size * n_windows)

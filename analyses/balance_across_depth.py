@@ -1,0 +1,159 @@
+"""Does the balance of excitation and inhibition tighten or loosen from layer to layer?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind
+from eiplatform.errors import StatisticError, choose
+from eiplatform.statistics import STATISTICS, summarise
+from eiplatform.statistics.base.intervals import interval_of
+
+__all__ = ["default_statistics", "run"]
+
+LEVEL = 0.95
+MIN_LAYERS = 3
+"""Fewest layers for a slope."""
+
+
+def default_statistics() -> list[str]:
+    """Return the keys of all statistics that need excitation and inhibition, and nothing else."""
+    return [key for key, entry in STATISTICS.items() if set(entry.needs) == {"current_exc", "current_inh"}]
+
+
+def run(
+    recordings: Sequence[Recording],
+    nulls: Sequence[Recording] = (),
+    *,
+    statistics: Sequence[str] | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Follow balance statistics from the first layer to the last.
+
+    Parameters
+    ----------
+    recordings : sequence of str, Path or DataTree
+        Of networks, e.g. several seeds, or trained with and without batch normalisation.
+    nulls : sequence of str, Path or DataTree
+        Of untrained networks; their range over seeds is the null of every layer.
+    statistics : sequence of str, optional
+        Keys; default: all that need excitation and inhibition only.
+    n_bootstrap, seed : int
+        Of the bootstrap over samples and neurons.
+
+    Returns
+    -------
+    xarray.Dataset, dims (recording, depth, statistic)
+        ``value``, ``low``, ``high``, ``note`` and the layer's name ``population`` (recording,
+        depth), depth counting from 0; ``slope`` with interval (recording, statistic): change
+        per layer, least squares over the layers with a value, at least three; in each draw the
+        layers see the same samples.  With nulls ``null``, ``null_minimum``, ``null_maximum``
+        (depth, statistic) over their seeds, ``null_slope`` and ``null_slope_sd`` (statistic).
+
+    Raises
+    ------
+    StatisticError
+        If no statistic can be computed for any layer.
+    """
+    keys = default_statistics() if statistics is None else [choose(key, STATISTICS, "statistic") for key in statistics]
+    trees = open_kind(recordings, "network", purpose="a recording")
+    null_trees = open_kind(nulls, "network", purpose="a null")
+    options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "keep_draws": True}
+    tables = [summarise(tree, keys, populations=list(excitatory(tree)), **options) for tree in trees]
+    if not any(np.isfinite(table["value"]).any() for table in tables):
+        notes = sorted({str(note) for table in tables for note in table["note"].values.ravel() if note})
+        raise StatisticError("no statistic of any layer can be computed", valid="; ".join(notes))
+    depth = max(table.sizes["population"] for table in tables)
+    shape = (len(tables), depth, len(keys))
+    numbers = {name: np.full(shape, np.nan) for name in ("value", "low", "high")}
+    notes_ = np.full(shape, "no such layer", dtype=object)
+    names = np.full(shape[:2], "", dtype=object)
+    slopes = np.full((3, len(tables), len(keys)), np.nan)
+    for index, table in enumerate(tables):
+        n = table.sizes["population"]
+        for name, values in numbers.items():
+            values[index, :n] = table[name].transpose("population", "statistic").values
+        notes_[index, :n] = table["note"].transpose("population", "statistic").values
+        names[index, :n] = table["population"].values
+        slopes[:, index] = _slopes(table)
+    dims = ("recording", "depth", "statistic")
+    result = xr.Dataset(
+        {name: (dims, values) for name, values in numbers.items()}
+        | {"note": (dims, notes_.astype(str))}
+        | {
+            name: (("recording", "statistic"), slopes[k]) for k, name in enumerate(("slope", "slope_low", "slope_high"))
+        },
+        coords={
+            "recording": [label_of(tree) for tree in trees],
+            "depth": np.arange(depth),
+            "population": (dims[:2], names.astype(str)),
+            "statistic": keys,
+            "label": ("statistic", [STATISTICS[key].label for key in keys]),
+        },
+    )
+    if null_trees:
+        result = result.merge(_null(null_trees, names[0], keys, seed))
+    return result.assign_attrs(
+        analysis="balance_across_depth",
+        level=LEVEL,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+        n_nulls=len(null_trees),
+        n_samples=max(int(table["n_samples"].max()) for table in tables),
+        **describe_inputs([*trees, *null_trees]),
+    )
+
+
+def _slope(values: np.ndarray) -> np.ndarray:
+    """Return the least-squares slope along the first axis, shape of the others; NaN with too few layers."""
+    held = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if held.sum() < MIN_LAYERS:
+        return np.full(values.shape[1:], np.nan)
+    depth = np.flatnonzero(held) - np.flatnonzero(held).mean()
+    slope: np.ndarray = np.tensordot(depth, values[held], axes=1) / (depth**2).sum()
+    return slope
+
+
+def _slopes(table: xr.Dataset) -> np.ndarray:
+    """Return slope, low and high of every statistic, shape (3, statistic)."""
+    values = table["value"].transpose("population", "statistic").values
+    draws = table["draws"].transpose("population", "statistic", "draw").values
+    found = np.full((3, values.shape[1]), np.nan)
+    for column in range(values.shape[1]):
+        slope = float(_slope(values[:, column]))
+        found[:, column] = (slope, *interval_of(_slope(draws[:, column]), 0.0, LEVEL))
+    return found
+
+
+def _null(trees: Sequence[xr.DataTree], layers: np.ndarray, keys: list[str], seed: int) -> xr.Dataset:
+    """Return mean and range of every layer over untrained networks, and of their slopes."""
+    rows = []
+    for tree in trees:
+        found = list(excitatory(tree))
+        if found != [name for name in layers if name]:
+            raise StatisticError(
+                f"the null has other layers: {', '.join(found)}",
+                where=tree.attrs["path"],
+                valid=[n for n in layers if n],
+            )
+        table = summarise(tree, keys, populations=found, n_bootstrap=1, seed=seed)
+        rows.append(table["value"].transpose("population", "statistic").values)
+    values = np.stack(rows)
+    full = np.full((len(rows), len(layers), len(keys)), np.nan)
+    full[:, : values.shape[1]] = values
+    slopes = np.array([[float(_slope(row[:, column])) for column in range(len(keys))] for row in values])
+    with np.errstate(invalid="ignore"):
+        return xr.Dataset(
+            {
+                "null": (("depth", "statistic"), full.mean(axis=0)),
+                "null_minimum": (("depth", "statistic"), full.min(axis=0)),
+                "null_maximum": (("depth", "statistic"), full.max(axis=0)),
+                "null_slope": ("statistic", slopes.mean(axis=0)),
+                "null_slope_sd": ("statistic", slopes.std(axis=0, ddof=1) if len(rows) > 1 else slopes[0] * np.nan),
+            }
+        )

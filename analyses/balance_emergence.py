@@ -1,0 +1,210 @@
+"""When in training does the balance of every layer tighten or loosen, and how fast?
+
+Networks recorded while they are trained, several seeds.  Every moment stands beside the same network before
+training (epoch 0, the null), seed by seed, and beside summaries of cortical circuits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import eiplatform
+from analyses.ei_versus_bn import SENSES, approach, axes_of, changes, keys_of, seed_values, stacked, tightness
+from analyses.inputs import describe_inputs, excitatory, samples_of, setting_of
+from eiplatform.errors import ConfigError, StatisticError
+from eiplatform.files import read_json
+from eiplatform.statistics import STATISTICS
+from eiplatform.statistics.base.contrasts import paired
+from eiplatform.statistics.references import reference_table
+from eiplatform.store.series import SERIES, is_series, steps_of
+
+__all__ = ["half_way", "run"]
+
+_DIMS = ("setting", "circuit", "epoch", "population", "statistic")
+
+
+def run(
+    series: Sequence[str | Path],
+    references: Sequence[str | Path] = (),
+    *,
+    statistics: Sequence[str] | None = None,
+    level: float = 0.95,
+) -> xr.Dataset:
+    """Follow the statistics of every layer over training.
+
+    Parameters
+    ----------
+    series : sequence of path
+        Recordings made while training (:mod:`eiplatform.store.series`), one per seed and setting (input and
+        steps), of one or more circuits, all at the same moments, the untrained network among them.
+    references : sequence of path
+        Summaries of circuits.
+    statistics : sequence of str, optional
+        Keys of :data:`eiplatform.statistics.STATISTICS`; default: all that were recorded.
+    level : float
+        Nominal coverage of all intervals.
+
+    Returns
+    -------
+    xarray.Dataset, dims (setting, circuit, epoch, population, statistic)
+        ``seed_value`` (with seed); ``value``, the mean over seeds with Student's interval (``_low``,
+        ``_high``); ``change`` from epoch 0, paired by seed, with ``_low``, ``_high``, ``_p``, ``_p_exact``,
+        ``_n`` and ``_q`` (false discovery rate over all cells); ``tightness`` likewise per ``sense``;
+        ``half`` (without epoch): after how many epochs half of the final change was reached for the first
+        time, mean over seeds with interval, where the final change differs from zero (q < 0.05);
+        ``accuracy`` (setting, circuit, epoch) of the recorded samples, where the readout was recorded whole;
+        references, ``distance`` and ``approach`` as :func:`analyses.ei_versus_bn.run` gives them.
+
+    Raises
+    ------
+    ConfigError
+        If something is no series, or one is given twice.
+    StatisticError
+        If the moments or seeds differ, epoch 0 is missing, or there is a single seed.
+    """
+    found: dict[tuple[str, str, int], dict[float, xr.DataTree]] = {}
+    for path in map(Path, series):
+        if not is_series(path):
+            raise ConfigError("not a series of recordings made while training", where=str(path))
+        per_epoch = int(read_json(path / SERIES)["iterations_per_epoch"])
+        moments = {step / per_epoch: eiplatform.open(part) for step, part in steps_of(path).items()}
+        first = next(iter(moments.values()), None)
+        if first is None or 0.0 not in moments:
+            raise StatisticError("the untrained network (epoch 0) was not recorded", where=str(path))
+        config = first.attrs["config"]
+        place = (setting_of(first), str(config["network"]["circuit"]), int(config["seed"]))
+        if place in found:
+            raise ConfigError(f"circuit {place[1]}, seed {place[2]}, {place[0]} is given twice", where=str(path))
+        found[place] = moments
+    if not found:
+        raise ConfigError("no series was given", where="inputs")
+    settings, circuits, seeds = axes_of(found)
+    epochs = list(next(iter(found.values())))
+    _check(found, settings, circuits, seeds, epochs)
+    keys = keys_of(statistics)
+    trees = [tree for moments in found.values() for tree in moments.values()]
+    populations = list(dict.fromkeys(name for tree in trees for name in excitatory(tree)))
+    values = stacked(
+        [
+            [[[found[setting, circuit, seed][e] for e in epochs] for circuit in circuits] for setting in settings]
+            for seed in seeds
+        ],
+        populations,
+        keys,
+    )
+    kept = [index for index, _ in enumerate(keys) if np.isfinite(values[..., index]).any()]
+    keys, values = [keys[index] for index in kept], values[..., kept]
+    null = np.broadcast_to(values[:, :, :, :1], values.shape)
+    change = changes("change", paired(values[:, :, :, 1:], null[:, :, :, 1:], level=level), _DIMS)
+    tighter = tightness(values[:, :, :, 1:], null[:, :, :, 1:], keys, _DIMS, level)
+    coords = {
+        "setting": settings,
+        "circuit": circuits,
+        "epoch": epochs,
+        "population": populations,
+        "statistic": keys,
+        "seed": seeds,
+        "label": ("statistic", [STATISTICS[key].label for key in keys]),
+        "sense": list(SENSES),
+        "meaning": ("sense", list(SENSES.values())),
+    }
+    result = xr.Dataset(
+        {
+            "seed_value": (("seed", *_DIMS), values),
+            **seed_values("value", values, _DIMS, level),
+            "accuracy": (
+                ("setting", "circuit", "epoch"),
+                [
+                    [
+                        [np.mean([_accuracy(found[setting, circuit, seed][e]) for seed in seeds]) for e in epochs]
+                        for circuit in circuits
+                    ]
+                    for setting in settings
+                ],
+            ),
+        },
+        coords=coords,
+    )
+    later = xr.Dataset({**change, **tighter}, coords={**coords, "epoch": epochs[1:]})
+    result = result.merge(later.reindex(epoch=epochs), compat="no_conflicts")
+    final = later["change_q"].isel(epoch=-1).values
+    halves = np.where(final < 0.05, half_way(np.array(epochs), values), np.nan)
+    half = xr.Dataset(seed_values("half", halves, tuple(dim for dim in _DIMS if dim != "epoch"), level), coords=coords)
+    result = result.merge(half, compat="no_conflicts")
+    result = result.merge(reference_table(references, keys), compat="no_conflicts")
+    result = result.merge(approach(values, null, result, _DIMS, level), compat="no_conflicts")
+    return result.assign_attrs(
+        analysis="balance_emergence",
+        level=level,
+        n_seeds=len(seeds),
+        n_samples=[len(samples_of(found[setting, circuits[0], seeds[0]][0.0])) for setting in settings],
+        **describe_inputs(trees),
+    )
+
+
+def _check(
+    found: dict[tuple[str, str, int], dict[float, xr.DataTree]],
+    settings: list[str],
+    circuits: list[str],
+    seeds: list[int],
+    epochs: list[float],
+) -> None:
+    if len(seeds) < 2:
+        raise StatisticError(f"one seed gives no interval: {seeds}", valid="two seeds or more")
+    for setting in settings:
+        for circuit in circuits:
+            for seed in seeds:
+                if (setting, circuit, seed) not in found:
+                    raise StatisticError(f"no series of circuit {circuit}, seed {seed}, {setting}", where="inputs")
+                moments = list(found[setting, circuit, seed])
+                if moments != epochs:
+                    raise StatisticError(
+                        f"seed {seed} of {circuit} was recorded at other moments: {moments}", valid=map(str, epochs)
+                    )
+
+
+def _accuracy(tree: xr.DataTree) -> float:
+    """Return the part of the recorded samples that the readout classifies rightly; NaN without a whole readout."""
+    if "readout" not in tree.children:
+        return np.nan
+    data = tree["readout/E"].to_dataset()
+    if data.sizes["neuron"] < data.attrs["n_neurons"] or "label" not in data.coords:
+        return np.nan
+    return float((data["current_net"].mean("time").argmax("neuron") == data["label"]).mean())
+
+
+def half_way(epochs: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return when half of the final change was reached for the first time, by linear interpolation.
+
+    Parameters
+    ----------
+    epochs : array, shape (epoch,)
+    values : array, shape (seed, setting, circuit, epoch, ...)
+
+    Returns
+    -------
+    array, shape (seed, setting, circuit, ...)
+        NaN where a value is missing.
+
+    Examples
+    --------
+    >>> values = np.array([0.0, 1.0, 4.0, 4.0]).reshape(1, 1, 1, 4, 1)
+    >>> half_way(np.array([0.0, 1.0, 2.0, 3.0]), values).item()
+    1.3333333333333333
+    """
+    part = np.moveaxis(values, 3, -1)
+    change = part - part[..., :1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = change / change[..., -1:]
+    found = np.full(share.shape[:-1], np.nan)
+    for cell in np.ndindex(found.shape):
+        one = share[cell]
+        if np.isfinite(one).all():
+            index = int(np.flatnonzero(one >= 0.5)[0])
+            step = (0.5 - one[index - 1]) / (one[index] - one[index - 1])
+            found[cell] = epochs[index - 1] + step * (epochs[index] - epochs[index - 1])
+    return found

@@ -1,0 +1,218 @@
+"""What does the gain vary with: neurons, inputs, time, or the activity of the population?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from analyses.inputs import Recording, describe_inputs, excitatory, label_of, opened
+from eiplatform.errors import StatisticError
+from eiplatform.statistics import STATISTICS, summarise
+from eiplatform.statistics.base.intervals import interval_of, resample_counts
+from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.population import Population
+
+__all__ = ["PARTS", "normalisation", "run", "variance_shares"]
+
+LEVEL = 0.95
+PARTS = ("neurons", "samples", "time", "rest")
+"""Main effects of the logarithm of the gain, and what none of them explains."""
+POINTS = 10
+"""Groups of samples, by activity, in the curve of gain against activity."""
+
+
+def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
+    """Split the variance of the gain, and follow it over the activity of the population.
+
+    Parameters
+    ----------
+    recordings : sequence of str, Path or DataTree
+        With populations that have ``gain``; with ``current_exc`` also for the normalisation.
+    n_bootstrap, seed : int
+
+    Returns
+    -------
+    xarray.Dataset, dims (layer, ...)
+        ``share`` with interval (layer, part): of the variance of ln(gain); ``normalisation``
+        with interval (layer): how far the gain falls when the population's mean excitation
+        rises, 0 not at all, 1 in proportion; ``half`` (layer): the excitation at which the gain
+        is half of its limit, in the current's unit; ``r_squared``; ``activity`` and ``gain``
+        (layer, point): the curve; ``value``, ``low``, ``high`` (layer, statistic) of every public
+        statistic that needs the gain; ``note`` (layer).
+
+    Raises
+    ------
+    StatisticError
+        If no population has a gain, or a gain is not positive.
+    """
+    trees = opened(recordings)
+    rows: list[dict[str, Any]] = []
+    keys = [key for key, entry in STATISTICS.items() if "gain" in entry.needs]
+    without = []
+    for tree in trees:
+        for name, data in excitatory(tree).items():
+            if "gain" not in data:
+                without.append(f"{label_of(tree)}: {name}")
+                continue
+            rows.append(_layer(f"{label_of(tree)}: {name}", name, data, keys, n_bootstrap, seed))
+    if not rows:
+        raise StatisticError(
+            "no population has a gain", where=", ".join(without) or None, remedy="record 'gain' of a network with one"
+        )
+    names = [name for name in rows[0] if name not in ("layer", "shares", "table")]
+    result = xr.Dataset(
+        {
+            name: ("layer" if np.ndim(rows[0][name]) == 0 else ("layer", "point"), [row[name] for row in rows])
+            for name in names
+        },
+        coords={"layer": [row["layer"] for row in rows], "part": list(PARTS), "statistic": keys},
+    )
+    for k, name in enumerate(("share", "share_low", "share_high")):
+        result[name] = (("layer", "part"), np.array([row["shares"][k] for row in rows]))
+    for name in ("value", "low", "high"):
+        result[name] = (("layer", "statistic"), np.array([row["table"][name].values for row in rows]))
+    result["label"] = ("statistic", [STATISTICS[key].label for key in keys])
+    return result.set_coords("label").assign_attrs(
+        analysis="gain_modulation",
+        level=LEVEL,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+        without_gain=without,
+        **describe_inputs(trees),
+    )
+
+
+def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap: int, seed: int) -> dict[str, Any]:
+    population = Population(data, name)
+    gain = population.array("gain").astype(np.float64)
+    if not (gain > 0).all():
+        raise StatisticError(f"{int((gain <= 0).sum())} gains are not positive", where=label)
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 8]))
+    weights = np.concatenate([np.ones((1, len(gain))), resample_counts(rng, n_bootstrap, len(gain))])
+    shares = variance_shares(np.log(gain), weights)
+    several = len(gain) > 1
+    low, high = (
+        np.quantile(shares[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0) if several else np.full((2, 4), np.nan)
+    )
+    table = summarise(data, keys, n_bootstrap=n_bootstrap, seed=seed).isel(population=0, drop=True)
+    row: dict[str, Any] = {
+        "layer": label,
+        "population": name,
+        "n_samples": len(gain),
+        "n_neurons": gain.shape[2],
+        "shares": np.stack([shares[0], low, high]),
+        "table": table,
+        **dict.fromkeys(("normalisation", "normalisation_low", "normalisation_high", "half", "r_squared"), np.nan),
+        "activity": np.full(POINTS, np.nan),
+        "gain": np.full(POINTS, np.nan),
+        "note": "",
+    }
+    if "current_exc" not in data:
+        return row | {"note": "no normalisation: current_exc was not recorded"}
+    if len(gain) < 3 * POINTS:
+        return row | {"note": f"no normalisation: {len(gain)} samples are too few, {3 * POINTS} are enough"}
+    activity = population.time_mean("current_exc").mean(axis=1)
+    per_sample = np.exp(np.log(gain).mean(axis=(1, 2)))
+    index, half, r_squared = (part for part in normalisation(activity, per_sample, weights))
+    low, high = interval_of(index[1:], 0.0, LEVEL)
+    groups = np.array_split(np.argsort(activity, kind="stable"), POINTS)
+    return row | {
+        "normalisation": index[0],
+        "normalisation_low": low,
+        "normalisation_high": high,
+        "half": half[0],
+        "r_squared": r_squared[0],
+        "activity": np.array([activity[group].mean() for group in groups]),
+        "gain": np.array([per_sample[group].mean() for group in groups]),
+        "note": "" if np.isfinite(index[0]) else "no normalisation: excitation or gain is the same for all samples",
+    }
+
+
+def variance_shares(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Split the variance into main effects of neurons, samples and time, and the rest.
+
+    Parameters
+    ----------
+    values : array, shape (sample, time, neuron)
+    weights : array, shape (draw, sample)
+        Of the samples.
+
+    Returns
+    -------
+    array, shape (draw, 4)
+        Shares in the order of :data:`PARTS`, which sum to 1; NaN where nothing varies.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> values = np.zeros((2, 3, 4)) + np.arange(4.0)  # only neurons differ
+    >>> variance_shares(values, np.ones((1, 2))).round(6)
+    array([[1., 0., 0., 0.]])
+    """
+    w = weights / weights.sum(axis=1, keepdims=True)
+    values = values - values.mean()
+    sample = values.mean(axis=(1, 2))
+    mean = w @ sample
+    total = w @ (values**2).mean(axis=(1, 2)) - mean**2
+    parts = np.stack(
+        [
+            ((w @ values.mean(axis=1)) ** 2).mean(axis=1) - mean**2,
+            w @ sample**2 - mean**2,
+            ((w @ values.mean(axis=2)) ** 2).mean(axis=1) - mean**2,
+        ],
+        axis=1,
+    )
+    floor = 1e-12 * np.abs(values).max() ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = np.where(total[:, None] > floor, np.maximum(parts, 0.0) / total[:, None], np.nan)
+    return np.concatenate([shares, 1.0 - shares.sum(axis=1, keepdims=True)], axis=1)
+
+
+def normalisation(
+    activity: FloatArray, gain: FloatArray, weights: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Fit the gain of every sample by divisive normalisation, g = g0 / (1 + A / half).
+
+    Linear in 1/g = (1 + A / half) / g0, hence least squares over the samples.
+
+    Parameters
+    ----------
+    activity, gain : array, shape (sample,)
+        Mean excitation of the population, and its geometric mean gain.
+    weights : array, shape (draw, sample)
+
+    Returns
+    -------
+    index : array, shape (draw,)
+        d ln(1/g) / d ln A at the mean activity: 0 without normalisation, 1 where the gain falls
+        in proportion; negative where it rises.
+    half : array, shape (draw,)
+        Activity at which the gain is half of its limit; NaN unless the gain falls.
+    r_squared : array, shape (draw,)
+
+    References
+    ----------
+    Carandini & Heeger 2012, Nat Rev Neurosci 13:51.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> activity = np.linspace(1.0, 3.0, 50)
+    >>> index, half, fit = normalisation(activity, 5.0 / (1 + activity / 2.0), np.ones((1, 50)))
+    >>> float(index[0].round(6)), float(half[0].round(6)), float(fit[0].round(6))
+    (0.5, 2.0, 1.0)
+    """
+    w = weights / weights.sum(axis=1, keepdims=True)
+    inverse = 1.0 / gain
+    mean_a, mean_i = w @ activity, w @ inverse
+    cov = w @ (activity * inverse) - mean_a * mean_i
+    var_a, var_i = w @ activity**2 - mean_a**2, w @ inverse**2 - mean_i**2
+    varies = (var_a > 1e-12 * mean_a**2) & (var_i > 1e-12 * mean_i**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        slope = np.where(varies, cov / var_a, np.nan)
+        index = slope * mean_a / mean_i
+        half = np.where((slope > 0) & (mean_i > slope * mean_a), (mean_i - slope * mean_a) / slope, np.nan)
+        return index, half, np.where(varies, cov**2 / (var_a * var_i), np.nan)

@@ -1,0 +1,114 @@
+"""Matching of time and units between a network and what it is compared with, and what forbids it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from eiplatform.errors import StatisticError
+
+if TYPE_CHECKING:
+    from analyses.sides import Side
+    from eiplatform.statistics import Statistic
+
+__all__ = ["comparability", "match_time", "step_in_ms"]
+
+CONVERTED = ("rate",)
+"""Statistics with a unit of time, compared after conversion by the stated length of a step."""
+
+
+def step_in_ms(layer: xr.Dataset, circuit: xr.Dataset) -> float:
+    """Return how long one step of a network lasts in the time of a circuit.
+
+    The membrane of the network forgets a factor ``decay`` per step; that of the circuit
+    ``exp(-t / tau_m)`` in a time t.
+
+    Parameters
+    ----------
+    layer : xarray.Dataset
+        Population of a network, with ``membrane_decay``.
+    circuit : xarray.Dataset
+        Population of a circuit, with ``tau_membrane``.
+
+    Examples
+    --------
+    >>> network = xr.Dataset(attrs={"membrane_decay": 0.5})
+    >>> round(step_in_ms(network, xr.Dataset(attrs={"tau_membrane": 20.0})), 2)
+    13.86
+    """
+    for side, name, whose in ((layer, "membrane_decay", "network"), (circuit, "tau_membrane", "circuit")):
+        if name not in side.attrs:
+            raise StatisticError(f"the {whose} does not say how fast its membrane forgets ({name})", where=whose)
+    decay = float(layer.attrs["membrane_decay"])
+    if decay <= 0:
+        raise StatisticError("a membrane that forgets everything in a step has no time scale", where="membrane_decay")
+    return -float(circuit.attrs["tau_membrane"]) * float(np.log(decay))
+
+
+def match_time(circuit: xr.Dataset, interval_ms: float) -> xr.Dataset:
+    """Average the currents of a circuit over intervals of about a given length.
+
+    The length is the nearest whole number of recorded intervals; a remainder at the end is
+    left out, and the attribute ``dt`` tells the length used.  Spike events stay as they are.
+
+    Parameters
+    ----------
+    circuit : xarray.Dataset
+    interval_ms : float
+    """
+    factor = max(1, round(interval_ms / float(circuit.attrs["dt"])))
+    # An average of the voltage is not a voltage "before reset"; it is not compared.
+    averaged = circuit.drop_vars("voltage", errors="ignore").coarsen(time=factor, boundary="trim")
+    matched: xr.Dataset = averaged.mean(keep_attrs=True)
+    matched = matched.assign_coords(time=circuit["time"].values[: factor * matched.sizes["time"] : factor])
+    matched["time"].attrs = circuit["time"].attrs
+    return matched.assign_attrs(circuit.attrs, dt=factor * float(circuit.attrs["dt"]))
+
+
+def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, str, float]:
+    """Say whether a statistic may be compared, why, and by what the network's value is multiplied for it.
+
+    Parameters
+    ----------
+    entry : Statistic
+    own : Side
+        Of a network.
+    reference : Side
+        Of a network, a circuit or a shipped summary.
+
+    Returns
+    -------
+    comparable : bool
+    reason : str
+        Why not, or with what caution.
+    factor : float
+        From the network's unit to the reference's.
+    """
+    mine, other = own.cells[entry.key], reference.cells[entry.key]
+    if other.barred:
+        return False, other.barred, 1.0
+    if reference.kind != "network":
+        if entry.key in CONVERTED:
+            return (
+                True,
+                f"spikes per step in Hz: a step is taken as {reference.step_ms:.3g} ms",
+                1e3 / reference.step_ms,
+            )
+        return entry.comparable, entry.comparable_reason, 1.0
+    if mine.units != other.units:
+        return False, f"other units: {mine.units} against {other.units}", 1.0
+    if own.facts["dt"] != reference.facts["dt"] and entry.over != "sample":
+        return False, f"every {own.facts['dt']:g} steps recorded against every {reference.facts['dt']:g}", 1.0
+    if mine.window and other.window and mine.window != other.window:
+        return False, f"other windows: {mine.window} against {other.window}", 1.0
+    if "time" in entry.over and entry.over != "sample and time" and own.facts["n_time"] != reference.facts["n_time"]:
+        steps = f"{own.facts['n_time']} against {reference.facts['n_time']}"
+        return False, f"estimated over other lengths: {steps} recorded intervals", 1.0
+    cautions = []
+    if own.facts["input"] != reference.facts["input"]:
+        cautions.append(f"other input: {own.facts['input'] or '?'} against {reference.facts['input'] or '?'}")
+    if own.facts["sample"] != reference.facts["sample"]:
+        cautions.append("other samples: the difference is of networks and samples together")
+    return True, "; ".join(cautions), 1.0

@@ -1,0 +1,404 @@
+"""Where does each layer sit among the regimes of cortical circuits, and how sure is that?
+
+A regime is never a hard label: it is the share of bootstrap draws that fall nearest to it.  A draw
+that lies within tolerance of no regime counts as "none", one that looks like independent random
+spiking as "Poisson".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from analyses.inputs import Recording, describe_inputs, label_of, opened, spiking
+from analyses.matching import match_time, step_in_ms
+from analyses.regime_features import (
+    FEATURES,
+    Feature,
+    Template,
+    features_of_population,
+    features_of_summary,
+    templates,
+)
+from eiplatform.errors import ConfigError, StatisticError
+from eiplatform.reference import CASES, shipped
+from eiplatform.statistics import summarise
+from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.population import Population
+
+__all__ = ["CUTS", "place", "responses", "run"]
+
+CUTS = {"tight_residual": 0.1, "tracking": 0.5, "detailed": 0.1}
+"""Conventions: |beta| below which the residual is tight (Ahmadian & Miller 2021); the correlation over
+time from which inhibition tracks excitation; own minus other from which tracking is detailed."""
+
+TIGHTNESS = ("tight", "loose", "inhibition exceeds excitation")
+TRACKING = ("detailed tracking", "global tracking", "no tracking")
+_BALANCE = ("balance_index", "ei_correlation_time", "ei_correlation_time_excess")
+_ELSE = ("Poisson", "none")
+_WINDOW_MS = 10.0
+
+EXCLUDED = {
+    "balance_index": "depends on in-degree and on how constant drive is counted: shown, not used for placing",
+    "cv_isi": "biased low for few spikes: LV stands for it",
+    "fano_factor": "its window differs between steps and ms",
+}
+"""Statistics that do not place a layer, and why."""
+
+
+def run(
+    recordings: Sequence[Recording],
+    *,
+    perturbation: str | Path | xr.Dataset | None = None,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Place every firing population among Brunel's states, PD14's layers, and kinds of balance.
+
+    Parameters
+    ----------
+    recordings : sequence of str, Path or DataTree
+        Networks or circuits, or names of shipped summaries.
+    perturbation : str, Path or Dataset, optional
+        Result of the protocol ``perturb-I`` (``protocol.nc``) of the one circuit given: decides
+        whether it is inhibition-stabilised.  Without it that is not determined.
+    n_bootstrap, seed : int
+        Of the bootstrap over samples and neurons; a summary's draws are further seeds.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``share`` and ``deviation`` (population, regime), with the coordinate ``family``: share
+        of draws, and the largest deviation of the estimate over :data:`FEATURES` in units of
+        their tolerances (up to 1 fits).  ``feature``, ``feature_low``, ``feature_high``
+        (population, family, feature) with ``used`` and ``reason``; ``template`` (regime,
+        feature).  ``tightness`` and ``tracking``: shares of the kinds of balance in the two
+        senses of the word; ``balance`` with ``low``, ``high`` and ``balance_note``
+        (population, statistic): what they rest on.  ``paradoxical`` and ``paradoxical_lost``:
+        shares of draws in which more drive to I lowers its rate, and in which it also no longer
+        does with excitation frozen; NaN where not determined, and ``isn_note`` says why.
+
+    Raises
+    ------
+    StatisticError
+        If nothing fires, or no summary is installed.
+    ConfigError
+        If the perturbation is of another protocol, or not of the circuit given.
+
+    References
+    ----------
+    Brunel 2000, J Comput Neurosci 8:183; Potjans & Diesmann 2014, Cereb Cortex 24:785; Ahmadian &
+    Miller 2021, Neuron 109:3373; Tsodyks et al. 1997, J Neurosci 17:4382.
+    """
+    regimes, absent = templates()
+    families = list(dict.fromkeys(template.family for template in regimes))
+    names = [name for name in recordings if isinstance(name, str) and name in CASES]
+    trees = opened([found for found in recordings if not (isinstance(found, str) and found in CASES)])
+    options = {"n_bootstrap": n_bootstrap, "seed": seed}
+    rows: list[dict[str, Any]] = []
+    for tree in trees:
+        kind = str(tree.attrs["source"]["kind"])
+        for name, data in spiking(tree).items():
+            population = Population(data, name)
+            rows.append({"name": f"{label_of(tree)}: {name}", "kind": kind, "balance": _balance(data, kind, **options)})
+            rows[-1]["features"] = {
+                family: features_of_population(
+                    population, step_ms=_step(data, kind, regimes, family), window_ms=_WINDOW_MS, **options
+                )
+                for family in families
+            }
+            rows[-1]["step"] = {family: _step(data, kind, regimes, family) for family in families}
+    for name in names:
+        rows += _summary_rows(name, families, n_bootstrap, seed)
+    if not rows:
+        raise StatisticError("no firing population was recorded", remedy="record 'spikes'")
+    result = _placed(rows, regimes, families, n_bootstrap, seed)
+    result = result.merge(_kinds(rows)).merge(_stabilised(rows, trees, perturbation, n_bootstrap, seed))
+    return result.assign_attrs(
+        analysis="regime_scorecard",
+        label=", ".join([*map(label_of, trees), *names]),
+        level=0.95,
+        **options,
+        **{f"cut_{name}": cut for name, cut in CUTS.items()},
+        excluded="; ".join(f"{key}: {why}" for key, why in EXCLUDED.items()),
+        absent=absent,
+        **describe_inputs(trees),
+    )
+
+
+def _step(data: xr.Dataset, kind: str, regimes: Sequence[Template], family: str) -> float:
+    """Return the window in which synchrony is compared: a network's step in the time of the family, or 10 ms."""
+    if kind != "network":
+        return _WINDOW_MS
+    tau = next(template.tau_ms for template in regimes if template.family == family)
+    return step_in_ms(data, xr.Dataset(attrs={"tau_membrane": tau}))
+
+
+def _balance(data: xr.Dataset, kind: str, **options: Any) -> xr.Dataset:
+    matched = data if kind == "network" or "current_exc" not in data else match_time(data, _WINDOW_MS)
+    return summarise(matched, _BALANCE, keep_draws=True, **options).isel(population=0, drop=True)
+
+
+def _summary_rows(name: str, families: Sequence[str], n_bootstrap: int, seed: int) -> list[dict[str, Any]]:
+    """Return the populations of a shipped summary, one more seed of which is drawn each time."""
+    data = shipped(name)
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 5]))
+    rows = []
+    for population in data["population"].values.astype(str):
+        one = data.sel(population=population)
+        features = features_of_summary(one, window_ms=_WINDOW_MS, n_draws=n_bootstrap, rng=rng)
+        shape = (len(_BALANCE),)
+        table = xr.Dataset(
+            {name: ("statistic", np.full(shape, np.nan)) for name in ("value", "low", "high")}
+            | {"note": ("statistic", ["not in a summary at this window"] * len(_BALANCE))}
+            | {"draws": (("statistic", "draw"), np.full((*shape, n_bootstrap), np.nan))},
+            coords={"statistic": list(_BALANCE)},
+        )
+        if "balance" in one:
+            mean, low, high, sd = (
+                float(one["balance"].sel(over_seeds=part)) for part in ("mean", "low", "high", "std")
+            )
+            for key, number in (("value", mean), ("low", low), ("high", high)):
+                table[key].loc[{"statistic": "balance_index"}] = number
+            table["draws"].loc[{"statistic": "balance_index"}] = mean + sd * rng.standard_normal(n_bootstrap)
+            table["note"].loc[{"statistic": "balance_index"}] = ""
+        step = dict.fromkeys(families, _WINDOW_MS)
+        rows.append({"name": f"{name}: {population}", "kind": "summary", "balance": table, "step": step})
+        rows[-1]["features"] = dict.fromkeys(families, features)
+    return rows
+
+
+def place(
+    features: dict[str, Feature], regimes: Sequence[dict[str, Feature]]
+) -> tuple[FloatArray, FloatArray, list[str]]:
+    """Place one population among the regimes of one family.
+
+    Parameters
+    ----------
+    features : dict of str to Feature
+        Of the population.
+    regimes : sequence of dict of str to Feature
+        Of every regime, with as many draws.
+
+    Returns
+    -------
+    share : array, shape (regime + 2,)
+        Share of draws nearest to each regime, to random spiking, to none; NaN if a feature is
+        missing, because fewer features fit more regimes.
+    deviation : array, shape (regime + 2,)
+        Of the estimate: the largest deviation of a feature, in tolerances; the last is NaN.
+    used : list of str
+        Features that have a value.
+    """
+    used = [name for name in FEATURES if np.isfinite(features[name].value) and np.isfinite(features[name].draws).all()]
+    size = len(regimes) + len(_ELSE)
+    if len(used) < len(FEATURES):
+        return np.full(size, np.nan), np.full(size, np.nan), used
+    tolerances = np.array([tolerance for _, tolerance in FEATURES.values()])
+    own = np.stack([features[name].draws for name in FEATURES])
+    point = np.array([features[name].value for name in FEATURES])
+    far, fixed = [], []
+    for regime in regimes:
+        template = np.stack([regime[name].draws for name in FEATURES])
+        centre = np.array([regime[name].value for name in FEATURES])
+        far.append(np.max(np.abs(own - template) / tolerances[:, None], axis=0))
+        fixed.append(float(np.max(np.abs(point - centre) / tolerances)))
+    # Random, independent spikes at any rate: irregularity 1, synchrony 0.
+    random = np.array([np.nan, 1.0, 0.0])
+    far.append(np.nanmax(np.abs(own - random[:, None]) / tolerances[:, None], axis=0))
+    fixed.append(float(np.nanmax(np.abs(point - random) / tolerances)))
+    table = np.stack(far)
+    nearest = np.where(table.min(axis=0) <= 1.0, table.argmin(axis=0), size - 1)
+    return np.bincount(nearest, minlength=size) / nearest.size, np.array([*fixed, np.nan]), used
+
+
+def _placed(
+    rows: Sequence[dict[str, Any]], regimes: Sequence[Template], families: list[str], n_bootstrap: int, seed: int
+) -> xr.Dataset:
+    shares, deviations = [], []
+    for row in rows:
+        rng = np.random.default_rng(np.random.SeedSequence([seed, 6]))
+        parts = []
+        for family in families:
+            window = row["step"][family]
+            looks = [
+                features_of_summary(template.summary, window_ms=window, n_draws=n_bootstrap, rng=rng)
+                for template in regimes
+                if template.family == family
+            ]
+            parts.append(place(row["features"][family], looks)[:2])
+        shares.append(np.concatenate([part[0] for part in parts]))
+        deviations.append(np.concatenate([part[1] for part in parts]))
+    labels, of_family = [], []
+    for family in families:
+        members = [template.regime for template in regimes if template.family == family]
+        labels += [f"{family}: {regime}" for regime in (*members, *_ELSE)]
+        of_family += [family] * (len(members) + len(_ELSE))
+    features = [[[row["features"][family][name] for name in FEATURES] for family in families] for row in rows]
+
+    def table(pick: Any) -> np.ndarray:
+        return np.array([[[pick(cell) for cell in line] for line in block] for block in features])
+
+    def quantile(cell: Feature, q: float) -> float:
+        return float(np.quantile(cell.draws, q)) if np.isfinite(cell.draws).all() else np.nan
+
+    template = []
+    for family in families:
+        for one in (regime for regime in regimes if regime.family == family):
+            look = features_of_summary(one.summary, window_ms=_WINDOW_MS)
+            template.append([look[name].value for name in FEATURES])
+        template += [[np.nan] * len(FEATURES)] * len(_ELSE)
+    dims = ("population", "family_name", "feature")
+    result = xr.Dataset(
+        {
+            "share": (("population", "regime"), np.array(shares)),
+            "deviation": (("population", "regime"), np.array(deviations)),
+            "feature_value": (dims, table(lambda cell: cell.value)),
+            "feature_low": (dims, table(lambda cell: quantile(cell, 0.025))),
+            "feature_high": (dims, table(lambda cell: quantile(cell, 0.975))),
+            "used": (dims, table(lambda cell: bool(np.isfinite(cell.value)))),
+            "reason": (dims, table(lambda cell: cell.note).astype(str)),
+            "template": (("regime", "feature"), np.array(template), {"window_ms": _WINDOW_MS}),
+        },
+        coords={
+            "population": [row["name"] for row in rows],
+            "kind": ("population", [row["kind"] for row in rows]),
+            "regime": labels,
+            "family": ("regime", of_family),
+            "family_name": families,
+            "feature": list(FEATURES),
+            "feature_label": ("feature", [text for text, _ in FEATURES.values()]),
+            "tolerance": ("feature", [tolerance for _, tolerance in FEATURES.values()]),
+        },
+    )
+    result["step_ms"] = (("population", "family_name"), [[row["step"][family] for family in families] for row in rows])
+    return result
+
+
+def _kinds(rows: Sequence[dict[str, Any]]) -> xr.Dataset:
+    """Return the shares of the kinds of balance, in the two senses of tight."""
+    tightness, tracking = [], []
+    for row in rows:
+        beta, own, excess = (row["balance"]["draws"].sel(statistic=key).values for key in _BALANCE)
+        tightness.append(_shares([np.abs(beta) < CUTS["tight_residual"], beta >= CUTS["tight_residual"], None], beta))
+        follows = own >= CUTS["tracking"]
+        detailed = excess >= CUTS["detailed"]
+        tracking.append(_shares([follows & detailed, follows & ~detailed, None], own + excess))
+    raw = {
+        name: np.stack([row["balance"][name].sel(statistic=list(_BALANCE)).values for row in rows])
+        for name in ("value", "low", "high", "note")
+    }
+    return xr.Dataset(
+        {
+            "tightness": (("population", "residual"), np.array(tightness)),
+            "tracking": (("population", "in_time"), np.array(tracking)),
+            **{
+                "balance" if name == "value" else f"balance_{name}": (("population", "statistic"), values)
+                for name, values in raw.items()
+            },
+        },
+        coords={"residual": list(TIGHTNESS), "in_time": list(TRACKING), "statistic": list(_BALANCE)},
+    )
+
+
+def _shares(kinds: Sequence[np.ndarray | None], draws: FloatArray) -> list[float]:
+    """Return the share of draws of every kind; the last is the rest; NaN where the draws are."""
+    if not np.isfinite(draws).all():
+        return [np.nan] * len(kinds)
+    first = [float(kind.mean()) for kind in kinds if kind is not None]
+    return [*first, 1.0 - sum(first)]
+
+
+def _stabilised(
+    rows: Sequence[dict[str, Any]],
+    trees: Sequence[xr.DataTree],
+    perturbation: str | Path | xr.Dataset | None,
+    n_bootstrap: int,
+    seed: int,
+) -> xr.Dataset:
+    """Return whether the circuit given answers paradoxically to drive of I."""
+    note = "not determined: needs the protocol perturb-I (eiplatform simulate ... --protocol perturb-I)"
+    falls, lost = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    notes = [
+        note + ("; a layer without recurrent excitation cannot be" if row["kind"] == "network" else "") for row in rows
+    ]
+    if perturbation is not None:
+        data = perturbation if isinstance(perturbation, xr.Dataset) else _protocol(Path(perturbation))
+        if data.attrs.get("protocol") != "perturb-I":
+            raise ConfigError(
+                f"the perturbation is of the protocol '{data.attrs.get('protocol')}'",
+                valid="perturb-I",
+                where="perturbation",
+            )
+        circuits = {str(tree.attrs["source"]["name"]) for tree in trees}
+        if circuits != {str(data.attrs["circuit"])}:
+            raise ConfigError(
+                f"the perturbation is of '{data.attrs['circuit']}'",
+                where="perturbation",
+                valid=circuits or "a circuit's",
+            )
+        free, frozen, told = responses(data, n_bootstrap, seed)
+        falls[:] = (free < 0).mean()
+        if frozen is not None:
+            lost[:] = ((free < 0) & (frozen >= 0)).mean()
+        notes = [told] * len(rows)
+    return xr.Dataset(
+        {
+            "paradoxical": ("population", falls),
+            "paradoxical_lost": ("population", lost),
+            "isn_note": ("population", notes),
+        }
+    )
+
+
+def _protocol(path: Path) -> xr.Dataset:
+    if not path.is_file():
+        raise ConfigError(
+            "no such file", where=str(path), remedy="give the protocol.nc that 'eiplatform simulate' wrote"
+        )
+    return xr.load_dataset(path, engine="h5netcdf")
+
+
+def responses(data: xr.Dataset, n_bootstrap: int, seed: int) -> tuple[FloatArray, FloatArray | None, str]:
+    """Return draws of the mean response of I to the smallest rise of its drive, free and with E frozen.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        Of :func:`eiplatform.microcircuits.protocols.run_protocol`, at least two seeds.
+    n_bootstrap, seed : int
+        Draws of Student's t about the mean over seeds.
+
+    Returns
+    -------
+    free, frozen : array, shape (draw,)
+        In Hz; frozen is None where that was not simulated.
+    told : str
+        The means, in words.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 7]))
+    rise = float(data["level"].where(data["level"] > 0).min())
+    found: list[FloatArray | None] = []
+    told = []
+    for frozen in (False, True):
+        chosen = ((data["level"] == rise) & (data["frozen"] == frozen)).values
+        if not chosen.any():
+            found.append(None)
+            continue
+        values = data["response"].sel(population=data.attrs["target"]).values[chosen][0]
+        n = len(values)
+        if n < 2:
+            raise ConfigError("one seed says nothing of chance", where="perturbation", valid="two seeds or more")
+        scale = values.std(ddof=1) / np.sqrt(n)
+        found.append(values.mean() + scale * stats.t.rvs(n - 1, size=n_bootstrap, random_state=rng))
+        told.append(f"{'E frozen' if frozen else 'free'}: {values.mean():+.2f} Hz")
+    free, frozen_draws = found
+    if free is None:
+        raise ConfigError("no rise of the drive without freezing", where="perturbation", valid="a level above 0")
+    seeds = data.sizes["seed"]
+    return free, frozen_draws, f"response of I to {100 * rise:g} % more drive, {seeds} seeds: " + ", ".join(told)

@@ -1,0 +1,348 @@
+"""What stands on either side of a comparison: populations with values per neuron and per seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import eiplatform
+from analyses.inputs import Recording, label_of, spiking
+from analyses.matching import match_time, step_in_ms
+from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
+from eiplatform.reference import CASES, shipped
+from eiplatform.statistics import STATISTICS, summarise, summarise_seeds
+from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.population import Population
+from eiplatform.store.reader import recordings_below
+
+__all__ = ["Measured", "Reference", "Side", "as_seeds", "measure", "open_references", "sides_of", "sides_of_summary"]
+
+Reference = Recording | Sequence[Recording]
+"""A recording; several (the seeds of one network); or the name of a shipped summary."""
+
+_NOT_KEPT = "not in this summary; simulate the circuit and give its recording"
+_CURRENTS_BARRED = "currents of 1 ms and recurrent excitation only, against all excitation in a step"
+_SPIKES_BARRED = "continuous intervals against whole steps, and other least numbers of spikes"
+_BARRED = {
+    "ei_correlation_time": ("ei_own", _CURRENTS_BARRED),
+    "ei_correlation_time_cross": ("ei_cross", _CURRENTS_BARRED),
+    "cv_isi": ("cv", _SPIKES_BARRED),
+    "lv": ("lv", _SPIKES_BARRED),
+}
+"""Statistics that a shipped summary has with another estimator: shown raw, not compared."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One statistic of one population.
+
+    Attributes
+    ----------
+    value, low, high : float
+        Mean over neurons (geometric for ratios) and its interval, in `units`.
+    units : str
+    n_samples, n_neurons, n_excluded : int
+    note : str
+        Why something is missing.
+    seeds : tuple of array
+        Values per neuron, undefined ones left out, one array per seed.
+    seed_values : array, shape (seed,)
+        The population's value in each seed; empty when unknown.
+    sd_seeds : float
+        Their standard deviation (ddof 1); NaN with fewer than two.
+    counts : array of int, optional
+        How many neurons have each value of the one array in `seeds`: a histogram.
+    bin_width : float
+        Of that histogram.
+    window : str
+        What the estimate says about its window, in its own time.
+    barred : str
+        Why this value may not be compared with a network's, whatever the statistic.
+    """
+
+    value: float
+    low: float
+    high: float
+    units: str
+    n_samples: int = 0
+    n_neurons: int = 0
+    n_excluded: int = 0
+    note: str = ""
+    seeds: tuple[FloatArray, ...] = ()
+    seed_values: FloatArray = field(default_factory=lambda: np.zeros(0))
+    sd_seeds: float = float("nan")
+    counts: np.ndarray | None = None
+    bin_width: float = 0.0
+    window: str = ""
+    barred: str = ""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One population as a side of a comparison.
+
+    Attributes
+    ----------
+    name : str
+        ``"label: population"``.
+    kind : {"network", "circuit", "summary"}
+    population : str
+    interval_ms : float
+        Time that one recorded interval stands for beside a network's step; NaN for a network.
+    step_ms : float
+        Time that a network's step stands for; NaN for a network.
+    cells : dict of str to Measured
+        By key of the statistic.
+    facts : dict
+        What has to agree for a statistic to be comparable: sample ids, steps, input.
+    """
+
+    name: str
+    kind: str
+    population: str
+    interval_ms: float
+    step_ms: float
+    cells: dict[str, Measured]
+    facts: dict[str, Any]
+
+
+def _per_neuron(population: Population, key: str) -> tuple[FloatArray, str]:
+    """Return the defined values per neuron, and the window; empty where it cannot be computed or neurons have none."""
+    entry = STATISTICS[key]
+    if population.missing(entry.needs) or entry.level == "population":
+        return np.zeros(0), ""
+    try:
+        estimate = entry.estimate(population)
+    except (TooShortError, NotApplicableError):
+        return np.zeros(0), ""
+    values = estimate.unit.per_neuron()
+    return values[np.isfinite(values)], str(estimate.attrs.get("window", ""))
+
+
+def _centre(values: FloatArray, key: str) -> float:
+    """Average neurons as the statistic does."""
+    if not values.size:
+        return float("nan")
+    return float(np.exp(np.log(values).mean())) if STATISTICS[key].average == "geometric mean" else float(values.mean())
+
+
+def _one_sample(data: xr.Dataset, index: int) -> xr.Dataset:
+    one = data.isel(sample=[index])
+    if "spike" in one.dims:
+        one = one.isel(spike=np.flatnonzero(data["spike_sample"].values == data["sample"].values[index]))
+    return one
+
+
+def measure(
+    parts: Sequence[xr.Dataset], keys: Sequence[str], *, per_sample: bool = False, **options: Any
+) -> dict[str, Measured]:
+    """Measure statistics of one population that was recorded in one or several seeds.
+
+    Parameters
+    ----------
+    parts : sequence of xarray.Dataset
+        The population in every recording; several are seeds of one thing.
+    keys : sequence of str
+    per_sample : bool
+        The samples of the one recording are its seeds (a circuit's realisations).
+    **options
+        ``n_bootstrap``, ``seed`` of the intervals.
+
+    Returns
+    -------
+    dict of str to Measured
+    """
+    tables = [summarise(part, keys, **options) for part in parts]
+    table = tables[0] if len(parts) == 1 else summarise_seeds(tables, **options)
+    pieces = [_one_sample(parts[0], k) for k in range(parts[0].sizes["sample"])] if per_sample else list(parts)
+    read = [Population(piece) for piece in pieces]
+    found = {}
+    for key in keys:
+        row, rows = _row(table, key), [_row(one, key) for one in tables]
+        values, windows = zip(*(_per_neuron(population, key) for population in read), strict=True)
+        centres = np.array([_centre(part, key) for part in values])
+        defined = centres[np.isfinite(centres)]
+        found[key] = Measured(
+            value=float(row["value"]),
+            low=float(row["low"]),
+            high=float(row["high"]),
+            units=str(rows[0]["units"].item()),
+            n_samples=int(rows[0]["n_samples"]),
+            n_neurons=sum(int(one["n_neurons"]) for one in rows),
+            n_excluded=sum(int(one["n_excluded"]) for one in rows),
+            note=str(row["note"].item()),
+            seeds=tuple(part for part in values if part.size),
+            seed_values=centres,
+            sd_seeds=float(defined.std(ddof=1)) if defined.size > 1 else float("nan"),
+            window=next(filter(None, windows), ""),
+        )
+    return found
+
+
+def _row(table: xr.Dataset, key: str) -> xr.Dataset:
+    return table.sel(statistic=key).isel(population=0)
+
+
+def sides_of(trees: Sequence[xr.DataTree], keys: Sequence[str], layer: xr.Dataset | None, **options: Any) -> list[Side]:
+    """Return the firing excitatory populations of a recording, or of the seeds of one network.
+
+    Parameters
+    ----------
+    trees : sequence of DataTree
+        Recordings; several are seeds of one network with the same layers.
+    keys : sequence of str
+    layer : xarray.Dataset or None
+        Layer of the network on the other side, whose step a circuit's time is matched to.
+    **options
+        ``n_bootstrap``, ``seed``.
+
+    Raises
+    ------
+    StatisticError
+        If nothing fires, or seeds differ in their layers.
+    """
+    first = trees[0]
+    populations = [spiking(tree) for tree in trees]
+    if not populations[0]:
+        raise StatisticError("no firing layer was recorded", where=first.attrs["path"], remedy="record 'spikes'")
+    for tree, found in zip(trees, populations, strict=True):
+        if list(found) != list(populations[0]):
+            raise StatisticError(
+                f"the seeds of one network differ in their layers: {', '.join(found)}",
+                where=tree.attrs["path"],
+                valid=populations[0],
+            )
+    kind = str(first.attrs["source"]["kind"])
+    label = label_of(first) if len(trees) == 1 else f"{label_of(first)} and {len(trees) - 1} more"
+    sides = []
+    for name, data in populations[0].items():
+        parts = [found[name] for found in populations]
+        interval = step = float("nan")
+        facts = {"time_units": str(data.attrs["dt_units"]), "n_time": int(data.sizes["time"])}
+        if kind == "circuit" and layer is not None:
+            step = step_in_ms(layer, data)
+            parts = [match_time(data, step)]
+            interval = float(parts[0].attrs["dt"])
+        else:
+            facts |= {"sample": data["sample"].values.tolist(), "dt": float(data.attrs["dt"])}
+            facts |= {"input": str(first.attrs["source"].get("spec", {}).get("input", ""))}
+        cells = measure(parts, keys, per_sample=kind == "circuit", **options)
+        sides.append(Side(f"{label}: {name}", kind, name, interval, step, cells, facts))
+    return sides
+
+
+def sides_of_summary(name: str, keys: Sequence[str], layer: xr.Dataset) -> list[Side]:
+    """Return the excitatory populations of a shipped summary.
+
+    Its rates have a histogram over neurons (mean over seeds); its balance index is a ratio of means
+    over neurons.  Everything else that it keeps has another window or estimator.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`eiplatform.reference.CASES`.
+    keys : sequence of str
+    layer : xarray.Dataset
+        Layer of the network on the other side.
+    """
+    data = shipped(name)
+    parameters = json.loads(data.attrs["parameters"])
+    circuit = xr.Dataset(attrs={"tau_membrane": parameters["tau_ms"]})
+    step = step_in_ms(layer, circuit)
+    sides = []
+    for population in data["population"].values.astype(str):
+        if not population.endswith("E"):
+            continue
+        one = data.sel(population=population)
+        cells = {key: Measured(np.nan, np.nan, np.nan, "", note=_NOT_KEPT) for key in keys}
+        if "rate" in cells:
+            cells["rate"] = _shipped_rate(one)
+        if "balance_index" in cells and "balance" in one:
+            cells["balance_index"] = _shipped_cell(
+                one, "balance", "1", "ratio of means over neurons; no distribution over neurons in this summary"
+            )
+        for key, (variable, why) in _BARRED.items():
+            if key in cells and variable in one:
+                cells[key] = _shipped_cell(one, variable, "1", "", barred=why)
+        facts = {"time_units": "ms"}
+        sides.append(Side(f"{name}: {population}", "summary", population, 1.0, step, cells, facts))
+    return sides
+
+
+def _shipped_cell(one: xr.Dataset, variable: str, units: str, note: str, **more: Any) -> Measured:
+    mean, low, high, sd = (float(one[variable].sel(over_seeds=part)) for part in ("mean", "low", "high", "std"))
+    n = int(one.attrs["n_seeds"])
+    neurons = round(float(one["n_neurons"].sel(over_seeds="mean")))
+    return Measured(mean, low, high, units, n, neurons, note=note, sd_seeds=sd, **more)
+
+
+def _shipped_rate(one: xr.Dataset) -> Measured:
+    edges = one["rate_bin"].values
+    width = float(edges[1] - edges[0])
+    share = one["rates"].sel(over_seeds="mean").values.astype(float)
+    outside = 1.0 - share.sum()
+    if outside > 1e-3:
+        note = f"no distribution: {100 * outside:.0f} % of the neurons fire faster than its histogram reaches"
+        return _shipped_cell(one, "rate", "Hz", note)
+    counts = np.rint(share * float(one["n_neurons"].sel(over_seeds="mean")) * int(one.attrs["n_seeds"])).astype(
+        np.int64
+    )
+    held = counts > 0
+    return _shipped_cell(one, "rate", "Hz", "", seeds=(edges[held] + width / 2,), counts=counts[held], bin_width=width)
+
+
+def open_references(to: Sequence[str | Path], *, partial: bool = False) -> list[Recording]:
+    """Turn what a user names into references.
+
+    Parameters
+    ----------
+    to : sequence of str or Path
+        Each a recording, a directory of recordings, or the name of a shipped summary.
+    partial : bool
+        Take what is complete of interrupted recordings.
+
+    Returns
+    -------
+    list of str or DataTree
+        Names of summaries, and open recordings.
+
+    Raises
+    ------
+    StoreError, UnknownNameError
+        If there is no such recording or summary.
+    """
+    found: list[Recording] = []
+    for place in to:
+        name = str(place)
+        if name in CASES and not Path(place).exists():
+            shipped(name)  # now, not after an hour of computing
+            found.append(name)
+        elif not Path(place).exists() and len(Path(place).parts) == 1 and suggest(name, CASES):
+            raise UnknownNameError(f"no recording and no shipped summary '{name}'{suggest(name, CASES)}", valid=CASES)
+        else:
+            found += [eiplatform.open(recording, partial=partial) for recording in recordings_below(place)]
+    return found
+
+
+def as_seeds(references: Sequence[Recording]) -> list[Reference]:
+    """Join all networks among references into one, whose seeds they are; summaries stay.
+
+    Raises
+    ------
+    ConfigError
+        If one is of a circuit, whose seeds are its samples.
+    """
+    trees: list[Recording] = []
+    for reference in references:
+        if isinstance(reference, xr.DataTree):
+            if reference.attrs["source"]["kind"] != "network":
+                where = reference.attrs["path"]
+                raise ConfigError("only networks are given as seeds; a circuit's seeds are its samples", where=where)
+            trees.append(reference)
+    return [*(reference for reference in references if isinstance(reference, str)), *([trees] if trees else [])]

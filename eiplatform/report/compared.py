@@ -1,0 +1,111 @@
+"""Tables of a comparison: raw values beside scores, verdicts, and what was not compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import xarray as xr
+
+from analyses.comparison import VERDICTS
+from eiplatform.report.tables import Table, cell_text, number_text
+
+__all__ = ["comparison_tables"]
+
+_DELTA = "\N{GREEK CAPITAL LETTER DELTA}"
+
+
+def comparison_tables(result: xr.Dataset) -> Iterable[Table]:
+    """Give one table per reference, and one of what was not compared.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        Of :func:`analyses.comparison.run`.
+    """
+    populations = [str(name) for name in result["population"].values]
+    for reference in result["reference"].values.astype(str):
+        one = result.sel(reference=reference)
+        held = np.isfinite(one["difference"].transpose("statistic", "population").values).any(axis=1)
+        rows = [
+            _row(one.sel(statistic=statistic), populations) for statistic in one["statistic"].values[held].astype(str)
+        ]
+        if rows:
+            title = f"'{result.attrs['label']}' against {reference}"
+            yield Table(title, ("statistic", *populations, reference), tuple(rows), _note(result, one))
+    left_out = _left_out(result, populations)
+    if left_out:
+        columns = ("statistic", "reason", "network", "reference")
+        yield Table("Not compared, and why", columns, tuple(left_out), "Raw values, each in its own unit.")
+
+
+def _row(one: xr.Dataset, populations: list[str]) -> tuple[str, ...]:
+    """Return a statistic of all layers and of a reference: value, difference, effect, distance, verdict."""
+    row = [str(one["label"].item())]
+    units = str(one["reference_units"].item())
+    for population in populations:
+        data = one.sel(population=population)
+        lines = [cell_text(data) + ("" if str(data["units"].item()) == units else f" {data['units'].item()}")]
+        if np.isfinite(data["difference"]):
+            lines.append(f"{_DELTA} {cell_text(data, '', ('difference', 'difference_low', 'difference_high'))}")
+            if np.isfinite(data["effect"]):
+                lines.append(f"effect {cell_text(data, '', ('effect', 'effect_low', 'effect_high'))}")
+            if np.isfinite(data["distance"]):
+                floor = f" (floor {number_text(float(data['distance_floor']))})"
+                lines.append(f"distance {cell_text(data, '', ('distance', 'distance_low', 'distance_high'))}{floor}")
+            lines.append(str(data["verdict"].item()))
+        row.append("\n".join(lines))
+    lines = [cell_text(one, "reference_") + ("" if units == "1" else f" {units}")]
+    for name, words in (
+        ("spread", "sd over neurons"),
+        ("ceiling", "seed range"),
+        ("ceiling_effect", "seeds: effect"),
+        ("ceiling_distance", "seeds: distance"),
+    ):
+        if np.isfinite(one[name]):
+            lines.append(f"{words} {number_text(float(one[name]))}")
+    return (*row, "\n".join(lines))
+
+
+def _note(result: xr.Dataset, one: xr.Dataset) -> str:
+    margin, fdr = float(result.attrs["margin"]), 100 * float(result.attrs["fdr"])
+    kind, seeds = str(one["kind"].item()), int(one["reference_n_samples"].max())
+    held = [
+        str(verdict) for verdict in VERDICTS if bool((one["verdict"] == verdict).any()) and verdict != "not compared"
+    ]
+    note = (
+        f"Value [95 % interval]; {_DELTA}: network minus reference; effect: {_DELTA} over the reference's standard "
+        "deviation over neurons; distance: Wasserstein over neurons, in the same unit (floor: what two samples of "
+        "these sizes from the reference's distribution show). Verdicts: "
+        + "; ".join(f"{verdict} = {VERDICTS[verdict]}" for verdict in held)
+        + f". Margin {margin:g} of that standard deviation; false discovery rate {fdr:g} % over the whole comparison. "
+    )
+    if kind == "network":
+        return note + f"n = {int(result['n_samples'].max())} against {seeds} images."
+    note += f"Network: n = {int(result['n_samples'].max())} images; circuit: n = {seeds} seeds. "
+    note += f"A step of the network is taken as {number_text(float(one['step_ms']))} ms: both membranes forget equally"
+    if kind == "circuit":
+        note += f"; the circuit's currents are averaged over {float(one['interval_ms']):g} ms"
+    return note + (
+        ". E/I ratio and balance index depend on in-degree and on how constant drive is counted: read them beside "
+        "both, not as a distance."
+    )
+
+
+def _left_out(result: xr.Dataset, populations: list[str]) -> list[tuple[str, ...]]:
+    """Return one row per statistic and reason; references that share a reason share a row."""
+    rows: list[tuple[str, ...]] = []
+    compared = (result["verdict"] != "not compared").any("population").transpose("reference", "statistic").values
+    for column, statistic in enumerate(result["statistic"].values.astype(str)):
+        one = result.sel(statistic=statistic)
+        reasons: dict[str, list[str]] = {}
+        for index, reference in enumerate(result["reference"].values.astype(str)):
+            if compared[index, column]:
+                continue
+            here = one.sel(reference=reference)
+            told = sorted({str(note) for note in here["note"].values.ravel() if note})
+            reason = "; ".join(told) if bool(here["comparable"]) else str(here["reason"].item())
+            reasons.setdefault(reason, []).append(f"{reference}: {number_text(float(here['reference_value']))}")
+        network = ", ".join(f"{name}: {number_text(float(one['value'].sel(population=name)))}" for name in populations)
+        rows += [(str(one["label"].item()), reason, network, ", ".join(who)) for reason, who in reasons.items()]
+    return rows

@@ -1,0 +1,234 @@
+"""Neurons that can do more than plain leaky integrate-and-fire ones, advanced step by step.
+
+Three independent pieces, each of which can be switched on by itself (:class:`Firing`):
+
+thresholds
+    One trainable threshold per neuron (STL-SNN, arXiv 2206.06129).
+several spikes per step
+    Circulate-firing, our reading of the abstract of arXiv 2605.27412: the neuron keeps firing
+    while its potential exceeds the threshold, on the negative side too if asked for, up to a
+    bound.  With theta the threshold, m the bound and H the step, this is the staircase
+
+        n = sum_k H(u - k theta) - sum_k H(-u - k theta),   k = 1 .. m
+
+    and the soft reset ``u - theta n`` conserves charge: what flows in leaks, is fired, or remains.
+widths
+    One trainable width of the surrogate per time step, our reading of the same abstract.
+
+With all of them off, a step is that of :func:`eiplatform.snn.neuron.lif_step`, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from eiplatform.errors import ConfigError
+from eiplatform.snn.fused_parts import Fused, weights_of
+from eiplatform.snn.neuron import LIF, Membrane, real_type
+
+__all__ = ["Firing", "StepwiseNeuron", "stepwise_ei_spikes"]
+
+
+class Firing(NamedTuple):
+    """What neurons can do beyond plain leaky integrate-and-fire.
+
+    Attributes
+    ----------
+    thresholds : bool
+        One trainable threshold per neuron, shared over time; it starts at that of the ``LIF``.
+    spread : float
+        Standard deviation of the thresholds' start.
+    max_spikes : int
+        Most spikes of one sign in one step.
+    negative : bool
+        Whether potentials below minus the threshold fire negative spikes.
+    widths : int
+        Time steps that have a surrogate width of their own, trainable; 0: the surrogate is fixed.
+        Later steps take the last width.
+    """
+
+    thresholds: bool = False
+    spread: float = 0.0
+    max_spikes: int = 1
+    negative: bool = False
+    widths: int = 0
+
+
+class StepwiseNeuron(nn.Module):
+    """A population of neurons, advanced step by step through automatic differentiation.
+
+    Parameters
+    ----------
+    lif : LIF
+        Constants; with trainable thresholds its ``threshold`` is where these start.
+    shape : tuple of int
+        Of the population, ``(neurons,)`` or ``(channels, rows, columns)``.
+    firing : Firing
+
+    Raises
+    ------
+    ConfigError
+        If several or negative spikes are asked for with a hard reset, which has no charge to give back.
+
+    Examples
+    --------
+    >>> neuron = StepwiseNeuron(LIF(), (2,), Firing(max_spikes=3, negative=True))
+    >>> state, spikes, _ = neuron(torch.tensor([[[2.5, -1.25]]]))
+    >>> spikes.tolist(), state.membrane.tolist()
+    ([[[2.0, -1.0]]], [[0.5, -0.25]])
+    """
+
+    fires: ClassVar[bool] = True
+
+    def __init__(self, lif: LIF, shape: tuple[int, ...], firing: Firing) -> None:
+        super().__init__()
+        if lif.reset != "soft" and (firing.max_spikes > 1 or firing.negative):
+            raise ConfigError(
+                "several or negative spikes per step need the reset that subtracts the threshold",
+                where="neuron",
+                valid="reset: soft",
+            )
+        if firing.max_spikes < 1:
+            raise ConfigError(f"{firing.max_spikes} spikes per step", where="neuron", valid="at least 1")
+        self.lif, self.firing = lif, firing
+        self.threshold = nn.Parameter(torch.full(shape, float(lif.threshold))) if firing.thresholds else None
+        # alpha = alpha0 exp(-log width): positive whatever training does, and exactly alpha0 at the start.
+        self.log_width = nn.Parameter(torch.zeros(firing.widths)) if firing.widths else None
+
+    @property
+    def graded(self) -> bool:
+        """Whether there can be more than a spike or none."""
+        return self.firing.max_spikes > 1 or self.firing.negative
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the thresholds and reset the widths."""
+        with torch.no_grad():
+            if self.threshold is not None:
+                drawn = torch.empty(self.threshold.shape, dtype=torch.float64).normal_(generator=generator)
+                self.threshold.copy_(self.lif.threshold + self.firing.spread * drawn)
+            if self.log_width is not None:
+                self.log_width.zero_()
+
+    def count(self, voltage: Tensor, step: int) -> Tensor:
+        """Return the spikes of one step, negative ones as negative numbers.
+
+        Parameters
+        ----------
+        voltage : Tensor, shape (B, ...)
+        step : int
+            Decides the width of the surrogate.
+        """
+        threshold = self.lif.threshold if self.threshold is None else self.threshold
+        fired = None
+        for level in range(1, self.firing.max_spikes + 1):
+            up = self._spike(voltage - level * threshold, step)
+            fired = up if fired is None else fired + up
+            if self.firing.negative:
+                fired = fired - self._spike(-voltage - level * threshold, step)
+        assert fired is not None
+        return fired
+
+    def forward(
+        self, drive: Tensor, state: Membrane | None = None, *, steps: int | None = None, keep_voltage: bool = False
+    ) -> tuple[Membrane, Tensor, Tensor | None]:
+        """Advance by all steps of `drive`; parameters and results are those of ``lif_sequence``."""
+        real = real_type(drive)
+        membrane = None if state is None else state.membrane
+        threshold = self.lif.threshold if self.threshold is None else self.threshold
+        spikes, voltages = [], []
+        for step in range(len(drive) if steps is None else steps):
+            now = drive[0 if steps is not None else step].to(real)
+            voltage = now if membrane is None else torch.add(now, membrane, alpha=self.lif.decay)
+            fired = self.count(voltage, step)
+            if self.lif.reset == "soft":
+                given = threshold * fired
+                membrane = voltage - (given.detach() if self.lif.detach_reset else given)
+            else:
+                membrane = voltage * (1 - (fired.detach() if self.lif.detach_reset else fired))
+            spikes.append(fired.to(drive.dtype))
+            voltages.append(voltage)
+        assert membrane is not None
+        return Membrane(membrane), torch.stack(spikes), torch.stack(voltages) if keep_voltage else None
+
+    def parameters_told(self) -> dict[str, Tensor]:
+        """Return the parameters per neuron that the sum rules need, by the names of the schema."""
+        return {} if self.threshold is None else {"threshold": self.threshold}
+
+    def attrs(self) -> dict[str, Any]:
+        """Return what the store is told of neurons whose spikes are no yes or no."""
+        if not self.graded:
+            return {}
+        return {"max_spikes": self.firing.max_spikes, "negative_spikes": int(self.firing.negative)}
+
+    def _spike(self, distance: Tensor, step: int) -> Tensor:
+        if self.log_width is None:
+            return self.lif.surrogate.spike(distance)
+        log_width = self.log_width[min(step, len(self.log_width) - 1)]
+        return self.lif.surrogate.spike_learnt(distance, self.lif.surrogate.alpha * torch.exp(-log_width))
+
+
+def stepwise_ei_spikes(
+    currents: Tensor,
+    weight_sub: Tensor | None,
+    weight_div: Tensor,
+    gain_exc: Tensor,
+    bias: Tensor,
+    state: Membrane | None,
+    *,
+    neuron: StepwiseNeuron,
+    axis: int,
+    divisor: Callable[[Tensor], Tensor],
+    floor: float = 0.0,
+    steps: int | None = None,
+    keep: frozenset[str] = frozenset(),
+    select: Tensor | None = None,
+) -> Fused:
+    """Turn the currents of an E-I layer's input into spikes, as :func:`eiplatform.snn.fused.ei_spikes`.
+
+    Parameters
+    ----------
+    currents, weight_sub, weight_div, gain_exc, bias, steps, keep, select
+        As there; channels are the last axis.
+    state : Membrane or None
+        Channels along `axis`.
+    neuron : StepwiseNeuron
+    axis : int
+        Where the channels of the population are (negative).
+    divisor : callable
+        From the divisive inhibition (T, B, ...) to what is divided by.
+    floor : float
+        Is part of the divisive inhibition, whatever the activity.
+
+    Returns
+    -------
+    Fused
+    """
+    w = weights_of(currents, weight_sub, weight_div, gain_exc, bias)
+    values = currents.to(w.bias.dtype)
+    exc, activity = values[..., : len(bias)], values[..., len(bias) :]
+    inh = None if w.sub is None else _mix(activity, w.sub)
+    net = exc if inh is None else exc - inh
+    div = _mix(activity, w.div)
+    div = div + floor if floor else div
+    gain = w.gain_exc / divisor(div)
+    drive = gain * net + w.bias
+    state, spikes, voltage = neuron(drive.movedim(-1, axis), state, steps=steps, keep_voltage="voltage" in keep)
+    known = {"inh": inh, "net": net, "div": div, "gain": gain, "drive": drive}
+    if voltage is not None:
+        known["voltage"] = voltage.movedim(axis, -1)
+    kept: dict[str, Tensor | None] = dict.fromkeys(Fused._fields[2:])
+    for name in keep:
+        signal = known[name]
+        assert signal is not None
+        kept[name] = signal if select is None else signal.flatten(2).index_select(2, select)
+    assert state is not None
+    return Fused(spikes.movedim(axis, -1).to(currents.dtype), state.membrane.movedim(axis, -1), **kept)
+
+
+def _mix(activity: Tensor, weight: Tensor) -> Tensor:
+    """Mix the last axis, step by step: the same products as in the fused operation."""
+    return torch.stack([(step.flatten(0, -2) @ weight.T).view(*step.shape[:-1], -1) for step in activity])

@@ -1,0 +1,59 @@
+"""Estimates of how excitation and inhibition compare and vary together."""
+
+from __future__ import annotations
+
+from eiplatform.errors import choose
+from eiplatform.statistics import base
+from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray
+from eiplatform.statistics.estimates.common import OVER, Estimate, unit
+from eiplatform.statistics.population import Population
+
+__all__ = ["balance", "correlation"]
+
+_CONSTANT = f"excitation or inhibition constant (sd below {RELATIVE_TOLERANCE:g} of its root mean square)"
+
+
+def balance(population: Population, kind: str) -> Estimate:
+    """Ratio of mean excitation to mean inhibition (``"ratio"``) or the balance index (``"index"``)."""
+    kernel = base.ei_ratio if kind == "ratio" else base.balance_index
+    population.require(("current_exc", "current_inh"), "the E/I ratio" if kind == "ratio" else "the balance index")
+    pair = population.currents
+
+    def values(weights: FloatArray) -> FloatArray:
+        return kernel(*pair.means(weights))
+
+    rule = "mean excitation or mean inhibition not positive" if kind == "ratio" else "mean excitation not positive"
+    return Estimate(unit(population, pair.n_neurons, values, kind == "ratio"), population.neuron, rule)
+
+
+def correlation(population: Population, over: str, pairs: str) -> Estimate:
+    """Correlation of excitation and inhibition over samples or over time."""
+    choose(over, OVER, "estimator axis")
+    choose(pairs, base.PAIRS, "pairing")
+    needs = ("current_exc", "current_inh")
+    population.require(needs, "the E-I correlation")
+    attrs = {"pairs": pairs}
+    if over == "sample":
+        population.require_samples("the E-I correlation")
+        pair = population.currents
+
+        def values(weights: FloatArray) -> FloatArray:
+            return base.pair_correlation(weights, pair, pairs)
+
+        return Estimate(
+            unit(population, pair.n_neurons, values), population.neuron, f"{_CONSTANT} over samples", "1", attrs
+        )
+
+    population.require_time("the E-I correlation", population.data.sizes["time"])
+    per_sample = population.table(base.correlations_over_time, *needs)[base.PAIRS.index(pairs)]
+
+    def averaged(weights: FloatArray) -> FloatArray:
+        return base.weighted_nanmean(weights, per_sample)
+
+    return Estimate(
+        unit(population, per_sample.shape[1], averaged),
+        population.neuron,
+        f"{_CONSTANT} over time in every sample",
+        "1",
+        {**attrs, "interval": f"{population.dt:g} {population.units}"},
+    )

@@ -1,0 +1,121 @@
+"""Estimates from spikes: how much, how regularly, how variably."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from eiplatform.errors import StatisticError, choose
+from eiplatform.statistics import base
+from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.estimates.common import OVER, Estimate, unit
+from eiplatform.statistics.population import Population
+
+__all__ = ["FANO_WINDOWS", "MIN_WINDOWS", "REFRACTORINESS", "fano", "isi", "rate", "rate_table", "windowed"]
+
+FANO_WINDOWS = {"step": 10.0, "ms": 50.0}
+"""Default window of the Fano factor, by the recording's unit of time."""
+MIN_WINDOWS = 10
+"""Fewest windows per sample for a Fano factor over time."""
+REFRACTORINESS = {"step": 0.0, "ms": 5.0}
+"""Refractoriness constant of LvR: 5 ms (Shinomoto et al. 2009); a network's neurons have none."""
+
+_IRREGULARITY = {
+    "cv": "the CV of the intervals",
+    "lv": "the local variation",
+    "lvr": "the revised local variation",
+    "cv2": "CV2",
+}
+
+
+def rate_table(population: Population, statistic: str) -> tuple[FloatArray, str]:
+    """Return every neuron's rate in every sample, shape (sample, neuron), and its unit."""
+    population.require(("spikes",), statistic)
+    if "spikes" in population.data and population.units == "step":
+        # The mean count per recorded step: also right when only every k-th step was recorded.
+        return population.time_mean("spikes"), "spikes/step"
+    if population.units == "step":
+        raise StatisticError("spike events in steps are not a network's recording", where=population.name or None)
+    return population.trains.counts / population.trains.duration * 1000.0, "Hz"
+
+
+def windowed(
+    population: Population, statistic: str, window: float | None, defaults: Mapping[str, float], least: int
+) -> float:
+    """Return the window for counts, checked: whole steps, and at least `least` of them in a sample."""
+    chosen = defaults[population.units] if window is None else float(window)
+    if not (0 < chosen < math.inf and (population.units != "step" or chosen == int(chosen))):
+        raise StatisticError(
+            f"the window is {window}", valid=f"a positive (whole, for steps) number of {population.units}"
+        )
+    steps = math.ceil(chosen * least / population.dt - 1e-9)
+    population.require_time(f"{statistic} in windows of {chosen:g} {population.units}", population.n_intervals, steps)
+    return chosen
+
+
+def rate(population: Population) -> Estimate:
+    """Spikes per step, or per second, of every neuron."""
+    table, units = rate_table(population, "the rate")
+
+    def values(weights: FloatArray) -> FloatArray:
+        return base.weighted_mean(weights, table)
+
+    return Estimate(
+        unit(population, table.shape[1], values), population.spiking_neuron, "none: silent neurons count as 0", units
+    )
+
+
+def isi(population: Population, kind: str, min_spikes: int, refractoriness: float | None = None) -> Estimate:
+    """Irregularity of inter-spike intervals: ``"cv"``, ``"lv"``, ``"lvr"`` or ``"cv2"``."""
+    name = _IRREGULARITY[choose(kind, _IRREGULARITY, "irregularity")]
+    if min_spikes < 3:
+        raise StatisticError(f"min_spikes is {min_spikes}", valid="at least 3 (two intervals)")
+    population.require(("spikes",), name)
+    population.require_time(name, population.n_intervals)
+    population.require_every_step(name)
+    trains = population.trains
+    attrs: dict[str, Any] = {"min_spikes": min_spikes}
+    if kind == "lvr":
+        constant = REFRACTORINESS[population.units] if refractoriness is None else float(refractoriness)
+        if not (constant >= 0 and math.isfinite(constant)):
+            raise StatisticError(f"the refractoriness is {refractoriness}", valid=f"0 {population.units} or more")
+        attrs["refractoriness"] = f"{constant:g} {population.units}"
+        kernel: Callable[..., FloatArray] = partial(base.lvr, refractoriness=constant)
+    else:
+        kernel = {"cv": base.cv_isi, "lv": base.lv, "cv2": base.cv2}[kind]
+
+    def values(weights: FloatArray) -> FloatArray:
+        return kernel(trains, weights, min_spikes=min_spikes)
+
+    return Estimate(
+        unit(population, trains.n_neurons, values),
+        population.spiking_neuron,
+        f"no sample with at least {min_spikes} spikes",
+        "1",
+        attrs,
+    )
+
+
+def fano(population: Population, over: str, window: float | None) -> Estimate:
+    """Fano factor over windows in time, or over samples."""
+    choose(over, OVER, "estimator axis")
+    population.require(("spikes",), "the Fano factor")
+    population.require_every_step("the Fano factor")
+    if over == "sample":
+        if window is not None:
+            raise StatisticError("the Fano factor over samples counts the whole sample", valid="window=None")
+        population.require_samples("the Fano factor")
+        trains = population.trains
+        chosen = None
+        attrs: dict[str, Any] = {"window": f"whole sample, {trains.duration:g} {population.units}"}
+    else:
+        chosen = windowed(population, "the Fano factor", window, FANO_WINDOWS, MIN_WINDOWS)
+        trains = population.trains
+        attrs = {"window": f"{chosen:g} {population.units}"}
+
+    def values(weights: FloatArray) -> FloatArray:
+        return base.fano_factor(trains, weights, over=over, window=chosen)
+
+    return Estimate(unit(population, trains.n_neurons, values), population.spiking_neuron, "silent neurons", "1", attrs)

@@ -1,0 +1,81 @@
+"""Summaries of reference circuits as files: statistics per population with their spread over seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import xarray as xr
+
+from eiplatform.errors import StoreError
+
+__all__ = ["is_reference", "read_reference", "reference_file"]
+
+
+def _folders() -> list[Path]:
+    inside = Path(__file__).resolve().parents[1]
+    return [inside / "_data" / "reference", inside.parent / "data" / "reference"]
+
+
+def reference_file(name: str) -> Path:
+    """Return the file of a summary that ships with the platform.
+
+    Parameters
+    ----------
+    name : str
+        Its name without ending, e.g. ``"brunel-2000-C"``.
+
+    Raises
+    ------
+    StoreError
+        If it does not ship.
+
+    Examples
+    --------
+    >>> reference_file("brunel-2000-C").name
+    'brunel-2000-C.nc'
+    """
+    shipped = sorted({path.stem: path for folder in _folders() for path in folder.glob("*.nc")}.items())
+    for stem, path in shipped:
+        if stem == name:
+            return path
+    raise StoreError(
+        f"there is no {name}.nc",
+        where="data/reference",
+        valid=[stem for stem, _ in shipped],
+        remedy=f"make reference CASES={name}",
+    )
+
+
+def is_reference(path: str | Path) -> bool:
+    """Whether a path is named like a summary, and not a directory."""
+    return Path(path).suffix == ".nc" and not Path(path).is_dir()
+
+
+def read_reference(path: str | Path) -> xr.Dataset:
+    """Read a summary.
+
+    Returns
+    -------
+    xarray.Dataset, dims (over_seeds, population, ...)
+        See :func:`eiplatform.reference.over_seeds`.
+
+    Raises
+    ------
+    StoreError
+        If it is missing or something else.
+
+    Examples
+    --------
+    >>> read_reference(reference_file("brunel-2000-C")).attrs["circuit"]
+    'brunel-2000'
+    """
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as data:
+            found = data.load()
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot be read ({error})", where=str(path)) from None
+    if "over_seeds" not in found.dims or "circuit" not in found.attrs:
+        raise StoreError(
+            "not the summary of a circuit", where=str(path), remedy="make one with 'python -m eiplatform.reference'"
+        )
+    return found

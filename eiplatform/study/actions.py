@@ -1,0 +1,286 @@
+"""What each kind of step is: what decides its outcome, what it checks, does, and leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from eiplatform.config import Config, config_hash, load_config, parse_model
+from eiplatform.errors import ConfigError, choose
+from eiplatform.files import content_hash, read_json, sha256_of
+from eiplatform.recording.spec import RecordingSpec
+from eiplatform.study.graph import Step
+from eiplatform.study.spec import (
+    AnalyseTask,
+    FigureTask,
+    RecordTask,
+    ReferenceTask,
+    SimulateTask,
+    Task,
+    TrainTask,
+)
+
+__all__ = ["Job", "complete", "configuration", "identity", "modules", "output", "perform", "watched"]
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A step with everything that it needs to run, also in another process.
+
+    Attributes
+    ----------
+    id : str
+    task : Task
+    folder : Path
+        Of the study's file.
+    out : Path
+        What it leaves: a directory or a file.
+    inputs : dict of str to tuple of Path
+        What it takes, by field.
+    data_root : str or None
+        Folder with the data sets' files.
+    """
+
+    id: str
+    task: Task
+    folder: Path
+    out: Path
+    inputs: Mapping[str, tuple[Path, ...]]
+    data_root: str | None = None
+
+
+def output(step: Step, out: Path, part: str = "") -> Path:
+    """Return where a step leaves its result below the study's directory, or a recording made on the way."""
+    task = step.task
+    if isinstance(task, ReferenceTask):
+        from eiplatform.store.references import reference_file
+
+        return reference_file(task.name)
+    if isinstance(task, AnalyseTask):
+        return out / "results" / f"{step.id.replace('/', '-')}.nc"
+    if isinstance(task, FigureTask):
+        return out / "figures" / f"{step.id.replace('/', '-')}.png"
+    return out / step.id / "recordings" / part if part else out / step.id
+
+
+def configuration(task: TrainTask, folder: Path, data_root: str | None = None) -> Config:
+    """Return the configuration of a training."""
+    file = (folder / task.config).resolve()
+    return load_config(file, [*task.set, *([] if data_root is None else [f"dataset.root={data_root!r}"])])
+
+
+def recording_spec(fields: Mapping[str, Any], where: str) -> RecordingSpec:
+    """Return a spec, checked."""
+    return parse_model(RecordingSpec, fields, where=where)
+
+
+def watched(step: str, task: TrainTask, config: Config) -> dict[str, tuple[RecordingSpec, tuple[float, ...]]]:
+    """Return spec and moments of every recording to be made while training.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown key, an impossible value, or a moment after the end.
+    """
+    found = {}
+    for name, watch in task.watches(step).items():
+        where = f"{step}: record.{name}"
+        if not 0 <= min(watch.epochs) <= max(watch.epochs) <= config.training.epochs:
+            raise ConfigError(
+                f"epochs {watch.epochs} are not all in the training",
+                where=where,
+                valid=f"0 to {config.training.epochs}",
+            )
+        # The images of validation unless the spec says otherwise: those of the test are kept for the end.
+        spec = recording_spec({"split": "validation"} | watch.spec, f"{where}.spec")
+        found[name] = (spec, watch.epochs)
+    return found
+
+
+def identity(step: Step, folder: Path) -> str:
+    """Return a hash of all that decides the outcome of a step but its inputs and the code.
+
+    Raises
+    ------
+    EIPlatformError
+        If the step cannot be: an unknown key or name, an impossible value, a missing file.
+    """
+    task = step.task
+    held: dict[str, Any] = {"kind": task.kind}
+    if isinstance(task, TrainTask):
+        config = configuration(task, folder)
+        held["config"] = config_hash(config)
+        recorded = watched(step.id, task, config)
+        held["record"] = {name: [spec.hash, *epochs] for name, (spec, epochs) in recorded.items()}
+    elif isinstance(task, RecordTask):
+        spec = recording_spec(task.spec, f"{step.id}: spec")
+        held |= {"network": task.network, "label": task.label, "spec": spec.hash}
+    elif isinstance(task, ReferenceTask):
+        held["file"] = sha256_of(output(step, Path()))
+    elif isinstance(task, AnalyseTask):
+        held |= {"analysis": _analysis(step.id, task), "options": task.options}
+    elif isinstance(task, FigureTask):
+        from figures import FIGURES
+
+        held["figure"] = choose(task.figure, FIGURES, "figure", where=f"{step.id}: figure")
+    else:
+        # The device changes the time a simulation takes, not its spikes.
+        held["task"] = task.model_dump(mode="json", exclude={"over", "device"})
+    return content_hash(held)
+
+
+def _analysis(where: str, task: AnalyseTask) -> str:
+    from analyses import ANALYSES
+    from eiplatform.statistics import STATISTICS
+
+    name = choose(task.analysis, ANALYSES, "analysis", where=f"{where}: analysis")
+    run = import_module(f"analyses.{name}").run
+    known = [key for key in ("statistics", "n_bootstrap", "seed") if key in signature(run).parameters]
+    for option in task.options:
+        choose(option, known, "option", where=f"{where}: options")
+    for key in task.options.get("statistics", ()):
+        choose(key, STATISTICS, "statistic", where=f"{where}: options.statistics")
+    return name
+
+
+def modules(task: Task) -> tuple[str, ...]:
+    """Return the modules whose code decides what a step makes."""
+    if isinstance(task, TrainTask):
+        return ("eiplatform.training.loop", *(["eiplatform.recording.series"] if task.record else []))
+    if isinstance(task, RecordTask):
+        return ("eiplatform.recording.network", "eiplatform.recording.checkpoint")
+    if isinstance(task, AnalyseTask):
+        return (f"analyses.{task.analysis}",)
+    if isinstance(task, FigureTask):
+        return ("figures", f"figures.{task.figure}")
+    return ("eiplatform.recording.circuit",) if isinstance(task, SimulateTask) else ()
+
+
+def complete(job: Job) -> bool:
+    """Whether a step's output is there, whole."""
+    task = job.task
+    if isinstance(task, TrainTask):
+        from eiplatform.training.files import BEST, LAST, RESULT, UNTRAINED
+
+        whole = all((job.out / name).is_file() for name in (RESULT, BEST, LAST, UNTRAINED))
+        return whole and all(
+            _series_whole(job.out / "recordings" / name, watch.epochs) for name, watch in task.watches(job.id).items()
+        )
+    if isinstance(task, RecordTask | SimulateTask):
+        return _whole(job.out)
+    if isinstance(task, FigureTask):
+        return all(job.out.with_suffix(ending).is_file() for ending in (".png", ".pdf", ".csv"))
+    return job.out.is_file()
+
+
+def _whole(recording: Path) -> bool:
+    from eiplatform.store.reader import is_recording, read_manifest, shard_problems
+
+    if not is_recording(recording):
+        return False
+    manifest = read_manifest(recording)
+    return manifest["status"] == "complete" and not shard_problems(recording, manifest)
+
+
+def _series_whole(series: Path, epochs: Sequence[float]) -> bool:
+    from eiplatform.store.series import SERIES, is_series, steps_of
+
+    if not is_series(series):
+        return False
+    per_epoch = int(read_json(series / SERIES)["iterations_per_epoch"])
+    held = steps_of(series)
+    return all(round(epoch * per_epoch) in held and _whole(held[round(epoch * per_epoch)]) for epoch in epochs)
+
+
+def perform(job: Job, *, resume: bool, progress: Progress) -> None:
+    """Take a step.
+
+    Parameters
+    ----------
+    job : Job
+    resume : bool
+        Go on with what an interrupted run of the very same step left.
+    progress : callable
+        Called with (done, total, message).
+    """
+    task = job.task
+    job.out.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(task, TrainTask):
+        with _one_thread():
+            _train(job, task, resume, progress)
+    elif isinstance(task, RecordTask):
+        with _one_thread():
+            _record(job, task, progress)
+    elif isinstance(task, SimulateTask):
+        from eiplatform.recording.circuit import record_circuit
+
+        options = task.model_dump(exclude={"kind", "over", "circuit"})
+        record_circuit(task.circuit, job.out, overwrite=True, **options)
+    elif isinstance(task, AnalyseTask):
+        from analyses import save_result
+        from analyses.command import run_by_name
+
+        result = run_by_name(task.analysis, job.inputs["inputs"], job.inputs["nulls"], **task.options)
+        save_result(result, job.out)
+    elif isinstance(task, FigureTask):
+        from analyses import load_result
+        from figures import save
+
+        save(task.figure, load_result(job.inputs["of"][0]), job.out.parent, stem=job.out.stem)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute on one thread: steps may run beside each other, and sums do not depend on the machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train(job: Job, task: TrainTask, resume: bool, progress: Progress) -> None:
+    from eiplatform.recording.checkpoint import split_of
+    from eiplatform.recording.series import TrainingRecorder
+    from eiplatform.training import fit
+    from eiplatform.training.files import STATE
+
+    config = configuration(task, job.folder, job.data_root)
+    recorders = [
+        TrainingRecorder(
+            job.out / "recordings" / name,
+            split_of(config, spec.split),
+            spec,
+            epochs=epochs,
+            config=config.model_dump(mode="json"),
+        )
+        for name, (spec, epochs) in watched(job.id, task, config).items()
+    ]
+
+    def observe(network: Any, iteration: int, per_epoch: int) -> None:
+        for recorder in recorders:
+            recorder(network, iteration, per_epoch)
+
+    resume = resume and (job.out / STATE).is_file()
+    fit(config, job.out, progress=progress, observe=observe, resume=resume, overwrite=not resume)
+
+
+def _record(job: Job, task: RecordTask, progress: Progress) -> None:
+    from eiplatform.recording.checkpoint import open_checkpoint
+    from eiplatform.recording.network import record_network
+
+    spec = recording_spec(task.spec, f"{job.id}: spec")
+    (training,) = job.inputs["of"]
+    network, config, data = open_checkpoint(training / f"{task.network}.safetensors", spec.split)
+    settings = config.model_dump(mode="json")
+    record_network(network, data, job.out, spec, config=settings, label=task.label, overwrite=True, progress=progress)

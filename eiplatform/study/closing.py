@@ -1,0 +1,118 @@
+"""What a study ends with: its tables as text, and a report with figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import xarray as xr
+
+from eiplatform.files import write_bytes, write_json
+from eiplatform.report.findings import findings_of
+from eiplatform.report.study import write_study_report
+from eiplatform.report.tables import Table, scorecard
+from eiplatform.study.graph import Graph
+from eiplatform.study.spec import AnalyseTask, FigureTask
+from eiplatform.study.status import jobs_of, status_of
+
+__all__ = ["Closing", "as_markdown", "write_closing"]
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What came out.
+
+    Attributes
+    ----------
+    tables : list of Table
+    findings : list of str
+    files : list of Path
+        ``tables.md``, ``tables.json`` and ``report.html``.
+    """
+
+    tables: list[Table]
+    findings: list[str]
+    files: list[Path]
+
+
+def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing:
+    """Write tables and report from those results that are there.
+
+    Parameters
+    ----------
+    graph : Graph
+        The whole study.
+    out : Path
+        Its directory; results that are not up to date are left out.
+    any_code : bool
+        Take what another version of the code made.
+    """
+    from analyses import load_result
+    from figures import SavedFigure
+
+    missing = {name for name, state in status_of(graph, out, any_code=any_code).items() if not state.up_to_date}
+    jobs = {name: job for name, job in jobs_of(graph, out).items() if name not in missing}
+    results: dict[str, xr.Dataset] = {
+        job.out.stem: load_result(job.out) for job in jobs.values() if isinstance(job.task, AnalyseTask)
+    }
+    if not results:
+        return Closing([], [], [])
+    drawn = []
+    for job in jobs.values():
+        if isinstance(job.task, FigureTask) and job.inputs["of"][0].stem in results:
+            (result,) = job.inputs["of"]
+            caption = _caption(job.task.figure, results[result.stem])
+            png, pdf, csv = (job.out.with_suffix(ending) for ending in (".png", ".pdf", ".csv"))
+            drawn.append(SavedFigure(job.out.stem, png, pdf, csv, caption))
+    tables, findings = scorecard(results), findings_of(results)
+    files = [out / "tables.md", out / "tables.json", out / "report.html"]
+    write_bytes(files[0], as_markdown(tables).encode())
+    write_json(files[1], {"findings": findings, "tables": [asdict(table) for table in tables]})
+    state = "complete" if not missing else f"without {', '.join(sorted(missing))}"
+    write_study_report(
+        files[2],
+        title=graph.study.title,
+        question=graph.study.question,
+        results=results,
+        figures=drawn,
+        facts={
+            "study": graph.study.name,
+            "axes": {name: list(v) for name, v in graph.study.axes.items()},
+            "state": state,
+        },
+    )
+    return Closing(tables, findings, files)
+
+
+def _caption(figure: str, result: xr.Dataset) -> str:
+    from importlib import import_module
+
+    caption: str = import_module(f"figures.{figure}").caption(result)
+    return caption
+
+
+def as_markdown(tables: list[Table]) -> str:
+    r"""Return tables as Markdown.
+
+    Examples
+    --------
+    >>> print(as_markdown([Table("Rates", ("layer", "Hz"), (("fc1", "1\n[0, 2]"),), "Means.")]))
+    ### Rates
+    <BLANKLINE>
+    | layer | Hz |
+    |---|---|
+    | fc1 | 1<br>[0, 2] |
+    <BLANKLINE>
+    Means.
+    <BLANKLINE>
+    """
+    parts = []
+    for table in tables:
+        rows = [table.columns, ("---",) * len(table.columns), *table.rows]
+        lines = [
+            f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), '<br>') for cell in row)} |"
+            for row in rows
+        ]
+        lines[1] = "|" + "---|" * len(table.columns)
+        parts.append("\n".join([f"### {table.title}", "", *lines, "", table.note, ""]))
+    return "\n".join(parts)

@@ -1,0 +1,100 @@
+"""The version of the code that matters to a step: a hash of the modules that it can reach."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import eiplatform
+
+__all__ = ["code_version", "reachable"]
+
+_ROOT = Path(eiplatform.__file__).resolve().parents[1]
+_OURS = ("eiplatform", "analyses", "figures")
+_NO_RESULT = frozenset({"eiplatform.errors", "eiplatform.progress", "eiplatform.memory", "eiplatform.store.provenance"})
+"""Modules that word messages or describe the machine: they change no number."""
+
+
+def code_version(modules: Iterable[str]) -> str:
+    """Return a hash of the code of some modules and of all modules of ours that they import.
+
+    Comments, docstrings and layout do not count; sources in other languages beside a module do.
+
+    Parameters
+    ----------
+    modules : iterable of str
+
+    Examples
+    --------
+    >>> code_version(["eiplatform.files"]) == code_version(["eiplatform.files"])
+    True
+    """
+    digest = hashlib.sha256()
+    folders = set()
+    for name in reachable(modules):
+        digest.update(f"{name}\n{_parsed(name)[0]}\n".encode())
+        folders.add(_file(name).parent)  # type: ignore[union-attr]
+    for source in sorted(path for folder in folders for path in folder.glob("*.cpp")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def reachable(modules: Iterable[str]) -> list[str]:
+    """Return modules and, in turn, all modules of the platform that they import, sorted.
+
+    Imports inside functions count; what a package's ``__init__`` imports counts only where the package
+    itself is imported.
+
+    Examples
+    --------
+    >>> "eiplatform.snn.neuron" in reachable(["eiplatform.training"])
+    True
+    >>> "eiplatform.snn.neuron" in reachable(["eiplatform.store.reader"])
+    False
+    """
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name not in _NO_RESULT:
+            found.add(name)
+            waiting += _parsed(name)[1]
+    return sorted(found)
+
+
+def _file(module: str) -> Path | None:
+    place = _ROOT.joinpath(*module.split("."))
+    candidates = (place.with_suffix(".py"), place / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@cache
+def _parsed(module: str) -> tuple[str, tuple[str, ...]]:
+    """Return the code of a module without docstrings, and the modules of ours that it imports."""
+    file = _file(module)
+    assert file is not None, module
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imported: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            submodules = [name for name in inside if name.startswith(_OURS) and _file(name)]
+            imported += submodules
+            if len(submodules) < len(inside):
+                imported.append(node.module)
+        body = getattr(node, "body", None)
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and body
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = body[1:] or [ast.Pass()]
+    # Of the package itself only "open" matters; its other names load on demand what most steps never use.
+    imported = ["eiplatform.store.reader" if name == "eiplatform" else name for name in imported]
+    ours = [name for name in imported if name.split(".")[0] in _OURS and _file(name)]
+    return ast.unparse(tree), tuple(dict.fromkeys(ours))

@@ -1,0 +1,71 @@
+"""What training minimises: the error of the answers, and an imbalance of membrane potentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from eiplatform.errors import choose
+
+__all__ = ["LOSSES", "balance_loss", "task_loss"]
+
+LOSSES = ("cross-entropy", "mse")
+
+
+def task_loss(logits: Tensor, labels: Tensor, kind: str = "cross-entropy", label_smoothing: float = 0.0) -> Tensor:
+    """Return the summed error of some answers.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, classes)
+    labels : Tensor of int, shape (B,)
+    kind : {"cross-entropy", "mse"}
+        ``mse``: squared distance to the one-hot label, averaged over classes (as STL-SNN and BackEISNN).
+    label_smoothing : float
+        Of the cross entropy.
+
+    Raises
+    ------
+    UnknownNameError
+        For another kind.
+
+    Examples
+    --------
+    >>> task_loss(torch.tensor([[0.5, 0.0]]), torch.tensor([0]), "mse").item()
+    0.125
+    """
+    if choose(kind, LOSSES, "loss") == "mse":
+        wanted = functional.one_hot(labels, logits.shape[1]).to(logits.dtype)
+        return (logits - wanted).square().mean(1).sum()
+    return functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
+
+
+def balance_loss(voltages: Iterable[Tensor]) -> Tensor:
+    """Return the summed imbalance of positive and negative membrane potentials, 0 to 1 per sample.
+
+    Our reading of the positive-negative balanced loss of arXiv 2605.27412, of which only the
+    abstract is public ("equilibrium between positive and negative membrane potentials"): with P
+    and N the sums over steps and neurons of the positive and of the negative potentials' sizes, a
+    layer's imbalance is ``((P - N) / (P + N))^2``, whatever the potentials' scale (0 where all
+    are 0).  It is averaged over layers.
+
+    Parameters
+    ----------
+    voltages : iterable of Tensor, shape (T, B, ...)
+        Of every spiking layer, before the reset.
+
+    Examples
+    --------
+    >>> balance_loss([torch.tensor([[[1.0, -1.0]], [[2.0, 0.0]]])]).item()  # ((3 - 1) / 4)^2
+    0.25
+    """
+    found = []
+    for voltage in voltages:
+        values = voltage.float() if voltage.dtype in (torch.bfloat16, torch.float16) else voltage
+        summed = values.transpose(0, 1).flatten(1).sum(1)
+        size = values.abs().transpose(0, 1).flatten(1).sum(1)
+        found.append((summed / size.clamp(min=torch.finfo(size.dtype).tiny)).square().sum())
+    return torch.stack(found).mean()

@@ -1,0 +1,139 @@
+"""Balance of every layer over training, beside models of cortex."""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analyses import defined
+from figures.style import COLOURS, figure, layer_name, letters
+
+ANALYSIS = "balance_emergence"
+PANELS = (
+    "ei_ratio",
+    "balance_index",
+    "ei_correlation_time",
+    "ei_correlation_time_partial",
+    "ei_correlation_samples",
+    "ei_correlation_samples_partial",
+    "rate",
+    "gain",
+)
+_OF_SEVERAL = ("ei_ratio", "ei_correlation_time_partial", "ei_correlation_samples_partial", "rate")
+_COLOURS = (COLOURS["exc"], COLOURS["inh"], COLOURS["gain"], COLOURS["net"], COLOURS["accent"], COLOURS["trained"])
+_MARKERS = "oD^svP"
+
+
+def _setting(result: xr.Dataset, key: str) -> str | None:
+    """Return the setting in which a statistic is drawn: images as trained, unless it needs a long recording."""
+    held = result["value"].sel(statistic=key).notnull().any(("circuit", "population", "epoch"))
+    names = [str(name) for name in result["setting"].values[held.values]]
+    return next((name for name in names if name.startswith("constant")), names[0] if names else None)
+
+
+def caption(result: xr.Dataset) -> str:
+    """Return the caption with n, intervals, settings and references."""
+    settings = "; ".join(
+        f"{name}: {n} samples"
+        for name, n in zip(result["setting"].values, np.ravel(result.attrs["n_samples"]), strict=True)
+    )
+    references = (
+        "Dotted lines: excitatory populations of models of cortex, where the statistic can be compared "
+        f"({', '.join(map(str, result['reference'].values))}). "
+        if result.sizes["reference"]
+        else ""
+    )
+    return (
+        f"Layers over training (epoch 0: untrained; the axis is linear up to the first moment recorded and logarithmic "
+        f"beyond), mean over n = {int(result.attrs['n_seeds'])} seeds; bands: {100 * result.attrs['level']:.0f} % "
+        f"intervals (Student t over seeds, given the samples). {references}"
+        "Statistics over time are of the longer recordings. "
+        f"Accuracy: of the recorded validation samples, mean of seeds. {settings}."
+    )
+
+
+def table(result: xr.Dataset) -> pd.DataFrame:
+    """Return one row per circuit, statistic, layer and moment, and one per reference; fewer statistics of several."""
+    parts = []
+    for key in defined(result, PANELS if result.sizes["circuit"] == 1 else _OF_SEVERAL):
+        setting = _setting(result, key)
+        one = result.sel(statistic=key, setting=setting)
+        about = {"statistic": key, "label": str(one["label"].item()), "setting": setting}
+        for circuit in one["circuit"].values:
+            for layer in one["population"].values:
+                cell = one.sel(circuit=circuit, population=layer)
+                numbers = {
+                    "value": cell["value"].values,
+                    "low": cell["value_low"].values,
+                    "high": cell["value_high"].values,
+                }
+                where = {"circuit": str(circuit), "layer": str(layer), "epoch": cell["epoch"].values}
+                parts.append(pd.DataFrame({**about, **where, **numbers}))
+        if bool(one["comparable"]):
+            numbers = {end: one[f"reference_{end}"].values for end in ("value", "low", "high")}
+            names = one["reference"].values.astype(str)
+            parts.append(
+                pd.DataFrame({**about, "circuit": "reference", "layer": names, **numbers}).assign(epoch=np.nan)
+            )
+    for circuit in result["circuit"].values:
+        for setting in result["setting"].values:
+            accuracy = result["accuracy"].sel(circuit=circuit, setting=setting)
+            about = {"statistic": "accuracy", "label": "accuracy", "setting": str(setting), "circuit": str(circuit)}
+            where = {"layer": "all", "epoch": result["epoch"].values}
+            parts.append(pd.DataFrame({**about, **where, "value": accuracy.values, "low": np.nan, "high": np.nan}))
+    return pd.concat(parts, ignore_index=True).dropna(subset="value").reset_index(drop=True)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw the panels of one circuit in rows of three; of several circuits a row each."""
+    statistics = list(dict.fromkeys(table["statistic"]))
+    circuits = [name for name in dict.fromkeys(table["circuit"]) if name != "reference"]
+    shown = table[(table["circuit"] != "reference") & (table["layer"] != "all")]
+    layers = list(dict.fromkeys(shown["layer"]))
+    columns = 3 if len(circuits) == 1 else len(statistics)
+    rows_each = -(-len(statistics) // columns)
+    made, axes = figure(rows_each * len(circuits), columns, height_mm=18 + 38 * rows_each * len(circuits))
+    used = []
+    first = float(table.loc[table["epoch"] > 0, "epoch"].min())
+    for row, circuit in enumerate(circuits):
+        for index, statistic in enumerate(statistics):
+            ax = axes[row * rows_each * columns + index]
+            used.append(ax)
+            rows = table[table["statistic"] == statistic]
+            for value in rows.loc[rows["circuit"] == "reference", "value"]:
+                ax.axhline(value, color=COLOURS["null"], linewidth=0.6, linestyle=":", zorder=1)
+            _lines(ax, rows[rows["circuit"] == circuit], layers)
+            ax.set_xscale("symlog", linthresh=first, linscale=0.4)
+            ends = sorted({0.0, first, 1.0, float(table["epoch"].max())})
+            ax.set_xticks(ends, [f"{end:.2g}" for end in ends])
+            ax.minorticks_off()
+            ax.set_xlim(left=0.0)
+            name = f"{circuit}: {rows['label'].iloc[0]} ({rows['setting'].iloc[0]})"
+            ax.set_title(fill(name, 36 if columns == 3 else 24), fontsize=6 if columns == 3 else 5)
+            if index + columns >= len(statistics):
+                ax.set_xlabel("epoch")
+    for ax in axes:
+        ax.set_visible(ax in used)
+    marks = [
+        Line2D([], [], color=_COLOURS[index % 6], marker=_MARKERS[index % 6], label=layer_name(layer))
+        for index, layer in enumerate(layers)
+    ]
+    if (table["circuit"] == "reference").any():
+        marks.append(Line2D([], [], color=COLOURS["null"], linestyle=":", label="models of cortex"))
+    made.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
+    letters(used)
+    return made
+
+
+def _lines(ax: Axes, rows: pd.DataFrame, layers: list[str]) -> None:
+    for layer, one in rows.groupby("layer", sort=False):
+        index = layers.index(str(layer)) if layer in layers else 3
+        colour, marker = _COLOURS[index % 6], _MARKERS[index % 6]
+        ax.fill_between(one["epoch"], one["low"], one["high"], color=colour, alpha=0.2, linewidth=0)
+        ax.plot(one["epoch"], one["value"], color=colour, marker=marker, markersize=2.5)

@@ -1,0 +1,137 @@
+"""Balance of every layer with E-I circuits, batch normalisation and neither, trained beside untrained."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analyses import defined
+from figures.style import COLOURS, figure, layer_name, letters, points_with_intervals
+
+ANALYSIS = "ei_versus_bn"
+PANELS = (
+    "ei_ratio",
+    "balance_index",
+    "ei_correlation_time",
+    "ei_correlation_time_partial",
+    "ei_correlation_samples",
+    "ei_correlation_samples_partial",
+    "rate",
+    "gain",
+    "cv_isi",
+)
+NAMES = {"ei": "E-I circuits", "bn": "batch normalisation", "none": "neither"}
+_COLOURS = {"ei": COLOURS["exc"], "bn": COLOURS["inh"], "none": COLOURS["gain"]}
+_MARKERS = {"ei": "o", "bn": "D", "none": "^"}
+
+
+def _setting(result: xr.Dataset, key: str) -> str | None:
+    """Return the setting in which a statistic is drawn: images as trained, unless it needs a long recording."""
+    held = result["value"].sel(statistic=key).notnull().any(("circuit", "population"))
+    names = [str(name) for name in result["setting"].values[held.values]]
+    return next((name for name in names if name.startswith("constant")), names[0] if names else None)
+
+
+def caption(result: xr.Dataset) -> str:
+    """Return the caption with n, intervals, settings and references."""
+    settings = "; ".join(
+        f"{name}: {n} samples"
+        for name, n in zip(result["setting"].values, np.ravel(result.attrs["n_samples"]), strict=True)
+    )
+    references = (
+        "Dotted lines: excitatory populations of models of cortex, where the statistic can be compared "
+        f"({', '.join(map(str, result['reference'].values))}). "
+        if result.sizes["reference"]
+        else ""
+    )
+    return (
+        f"Layers of trained (filled) and untrained (open) networks, mean over n = {int(result.attrs['n_seeds'])} seeds "
+        f"with {100 * result.attrs['level']:.0f} % intervals (Student t over seeds, given the samples). {references}"
+        f"Statistics over time are of the longer recordings. {settings}."
+    )
+
+
+def table(result: xr.Dataset) -> pd.DataFrame:
+    """Return one row per statistic, circuit, layer and state, and one per reference."""
+    parts = []
+    for key in defined(result, PANELS):
+        setting = _setting(result, key)
+        one = result.sel(statistic=key, setting=setting)
+        about = {"statistic": key, "label": str(one["label"].item()), "setting": setting}
+        for circuit in one["circuit"].values:
+            for layer in one["population"].values:
+                cell = one.sel(circuit=circuit, population=layer)
+                for state, name in (("trained", "value"), ("untrained", "null")):
+                    ends = {
+                        "value": float(cell[name]),
+                        "low": float(cell[f"{name}_low"]),
+                        "high": float(cell[f"{name}_high"]),
+                    }
+                    parts.append({**about, "circuit": str(circuit), "layer": str(layer), "state": state, **ends})
+        if bool(one["comparable"]):
+            for reference in one["reference"].values:
+                cell = one.sel(reference=reference)
+                ends = {end: float(cell[f"reference_{end}"]) for end in ("value", "low", "high")}
+                parts.append({**about, "circuit": "", "layer": str(reference), "state": "reference", **ends})
+    return pd.DataFrame(parts).dropna(subset="value").reset_index(drop=True)
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """Draw one panel per statistic, layers from input to readout."""
+    statistics = list(dict.fromkeys(table["statistic"]))
+    columns = min(3, len(statistics))
+    rows_of_panels = -(-len(statistics) // columns)
+    made, axes = figure(rows_of_panels, columns, height_mm=18 + 42 * rows_of_panels)
+    circuits = [name for name in dict.fromkeys(table["circuit"]) if name]
+    for ax, statistic in zip(axes, statistics, strict=False):
+        rows = table[table["statistic"] == statistic]
+        layers = list(dict.fromkeys(rows.loc[rows["state"] != "reference", "layer"]))
+        for value in rows.loc[rows["state"] == "reference", "value"]:
+            ax.axhline(value, color=COLOURS["null"], linewidth=0.6, linestyle=":", zorder=1)
+        for index, circuit in enumerate(circuits):
+            shift = 0.24 * (index - (len(circuits) - 1) / 2)
+            for state in ("untrained", "trained"):
+                one = rows[(rows["circuit"] == circuit) & (rows["state"] == state)]
+                place = np.array([layers.index(layer) for layer in one["layer"]]) + shift
+                colour = _COLOURS.get(circuit, COLOURS["net"])
+                style: dict[str, Any] = {"marker": _MARKERS.get(circuit, "s"), "color": colour, "markersize": 3.5}
+                if state == "untrained":
+                    style |= {"markerfacecolor": "white", "alpha": 0.65}
+                points_with_intervals(ax, place - 0.05 + 0.1 * (state == "trained"), one, **style)
+        ax.set_xticks(range(len(layers)), [layer_name(layer) for layer in layers])
+        ax.set_xlim(-0.5, len(layers) - 0.5)
+        ax.set_title(fill(f"{rows['label'].iloc[0]} ({rows['setting'].iloc[0]})", 34), fontsize=6)
+        ax.margins(y=0.1)
+        if statistic == "balance_index":
+            ax.axhline(0, color=COLOURS["net"], linewidth=0.5)
+        if statistic == "ei_ratio":
+            ax.axhline(1, color=COLOURS["net"], linewidth=0.5)
+    for ax in axes[len(statistics) :]:
+        ax.set_visible(False)
+    marks = [
+        Line2D(
+            [],
+            [],
+            color=_COLOURS.get(name, COLOURS["net"]),
+            marker=_MARKERS.get(name, "s"),
+            linestyle="",
+            label=NAMES.get(name, name),
+        )
+        for name in circuits
+    ]
+    grey: dict[str, Any] = {"color": COLOURS["net"], "marker": "o", "linestyle": ""}
+    marks += [
+        Line2D([], [], label="trained", **grey),
+        Line2D([], [], markerfacecolor="white", label="untrained", **grey),
+    ]
+    if (table["state"] == "reference").any():
+        marks.append(Line2D([], [], color=COLOURS["null"], linestyle=":", label="models of cortex"))
+    made.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
+    letters(axes[: len(statistics)])
+    return made

@@ -1,0 +1,213 @@
+"""The comparison of a network with circuits, shipped summaries and other networks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import eiplatform
+from analyses import comparison
+from analyses.comparison import VERDICTS, compare_cell
+from analyses.sides import Measured, as_seeds, open_references
+from eiplatform.cli import main
+from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNameError
+from eiplatform.reference import shipped
+from eiplatform.report import findings_of, scorecard
+from eiplatform.statistics.base.comparison import benjamini_hochberg
+
+Write = Callable[..., Path]
+FEW = ("ei_ratio", "balance_index", "ei_correlation_time", "rate", "cv_isi", "gain")
+FAST = {"n_bootstrap": 60, "seed": 0, "statistics": FEW}
+
+
+def _measured(values: np.ndarray, *seeds: np.ndarray) -> Measured:
+    """Neurons drawn at random: a mean with its normal interval."""
+    every = np.concatenate([values, *seeds])
+    half = stats.norm.ppf(0.975) * every.std(ddof=1) / np.sqrt(len(every))
+    means = np.array([part.mean() for part in (values, *seeds)])
+    sd = float(means.std(ddof=1)) if seeds else float("nan")
+    centre = float(every.mean())
+    return Measured(centre, centre - half, centre + half, "1", seeds=(values, *seeds), seed_values=means, sd_seeds=sd)
+
+
+def test_effect_and_distance_of_a_shift_are_known() -> None:
+    b = np.random.default_rng(0).normal(3, 2, 500)
+    cell, note = compare_cell(_measured(b + 1.0), _measured(b), n_bootstrap=100)
+    sd = b.std(ddof=1)
+    assert cell["difference"] == pytest.approx(1.0) and cell["effect"] == pytest.approx(1 / sd)
+    assert cell["distance"] == pytest.approx(1 / sd) and note == ""
+    assert cell["p"] < 1e-6 and cell["p_equivalence"] > 0.3 and cell["dominance"] > 0.2
+
+
+def test_scores_know_no_unit_and_effects_change_sign() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.gamma(3, size=80), rng.gamma(4, size=90)
+    plain, _ = compare_cell(_measured(a), _measured(b), n_bootstrap=80)
+    scaled, _ = compare_cell(_measured(a), _measured(1000 * b), factor=1000.0, n_bootstrap=80)
+    for name in ("effect", "effect_low", "distance", "distance_floor", "dominance", "p", "p_distance", "p_equivalence"):
+        assert scaled[name] == pytest.approx(plain[name]), name
+    b = a[::-1] + 0.3  # the same spread on both sides
+    one, _ = compare_cell(_measured(a), _measured(b), n_bootstrap=80)
+    other, _ = compare_cell(_measured(b), _measured(a), n_bootstrap=80)
+    for name in ("difference", "effect", "dominance"):
+        assert other[name] == pytest.approx(-one[name]), name
+    assert other["distance"] == pytest.approx(one["distance"])
+
+
+def test_halves_of_one_population_are_seldom_called_different() -> None:
+    """Tables of ten statistics of two halves: a table with any false verdict at most at the nominal rate."""
+    rng = np.random.default_rng(4)
+    tables, wrong, same = 30, 0, 0
+    for _ in range(tables):
+        cells = []
+        for _ in range(10):
+            values = rng.normal(size=80)
+            cells.append(compare_cell(_measured(values[:40]), _measured(values[40:]), n_bootstrap=299, margin=1.0)[0])
+        p = np.array([[cell[name] for cell in cells] for name in ("p", "p_distance")])
+        wrong += bool((benjamini_hochberg(p[0]) <= 0.05).any())
+        wrong += bool((benjamini_hochberg(p[1]) <= 0.05).any())
+        same += int((benjamini_hochberg([cell["p_equivalence"] for cell in cells]) <= 0.05).sum())
+    assert stats.binomtest(wrong, 2 * tables, 0.05, alternative="greater").pvalue > 0.001
+    assert same > 0.8 * 10 * tables  # with 40 neurons a side and a margin of one spread, sameness is found
+
+
+def test_nothing_to_standardise_by_is_said() -> None:
+    rng = np.random.default_rng(0)
+    constant = Measured(2.0, 1.9, 2.1, "1", seeds=(np.full(50, 2.0),), seed_values=np.array([2.0]))
+    cell, note = compare_cell(_measured(rng.normal(2, 1, 40)), constant, n_bootstrap=20)
+    assert np.isnan(cell["effect"]) and "no spread over neurons" in note and np.isfinite(cell["difference"])
+    single = Measured(2.0, 2.0, 2.0, "1", seeds=(np.array([2.0]),))
+    cell, note = compare_cell(single, single, n_bootstrap=20)
+    assert np.isnan(cell["p"]) and "no test" in note
+
+
+def test_network_beside_network_and_its_seeds(network_recording: Write) -> None:
+    own = network_recording("own", samples=6, steps=120, ratio=2.0)
+    seeds = [network_recording(f"seed{k}", seed=10 * k + 10, samples=6, steps=120) for k in range(3)]
+    result = comparison.run(own, [seeds], **FAST)
+    assert result["reference"].values.tolist() == ["seed0 and 2 more: fc1/E", "seed0 and 2 more: fc2/E"]
+    cell = result.sel(population="fc1/E", reference="seed0 and 2 more: fc1/E", statistic="ei_ratio")
+    values = [float(np.exp(np.log(eiplatform.open(path)["fc1/E"].ds.ei.ei_ratio()).mean())) for path in seeds]
+    assert float(cell["reference_value"]) == pytest.approx(np.mean(values))
+    assert float(cell["effect_seeds"]) == pytest.approx(float(cell["difference"]) / np.std(values, ddof=1))
+    assert float(cell["ceiling"]) == pytest.approx(np.ptp(values))
+    pairs = [abs(values[0] - values[1]), abs(values[0] - values[2]), abs(values[1] - values[2])]
+    assert float(cell["ceiling_effect"]) == pytest.approx(np.mean(pairs) / float(cell["spread"]))
+    assert 0 < float(cell["ceiling_distance"]) <= float(cell["ceiling_distance_maximum"])
+    assert str(cell["verdict"].item()) == "different" and float(cell["q"]) < 1e-3
+    # everything is comparable between networks of one kind, also what has no counterpart in a circuit
+    assert bool(result["comparable"].all()) and set(result["verdict"].values.ravel()) <= set(VERDICTS)
+
+
+def test_several_recordings_on_this_side_are_seeds(network_recording: Write) -> None:
+    own = [network_recording(f"own{k}", seed=k + 40, samples=6, steps=120) for k in range(3)]
+    other = network_recording("other", seed=90, samples=6, steps=120)
+    result = comparison.run(own, [other], **FAST)
+    assert result.attrs["label"] == "own0 and 2 more"
+    values = [float(eiplatform.open(path)["fc2/E"].ds.ei.balance_index().mean()) for path in own]
+    cell = result.sel(population="fc2/E", statistic="balance_index", reference="other: fc2/E")
+    assert float(cell["value"]) == pytest.approx(np.mean(values))
+
+
+def test_other_samples_and_lengths_are_said(network_recording: Write) -> None:
+    own = network_recording("own", samples=6, steps=120)
+    result = comparison.run(own, [network_recording("short", seed=3, samples=7, steps=60)], **FAST)
+    time = result.sel(statistic="ei_correlation_time")
+    assert not bool(time["comparable"].any()) and "120 against 60" in str(time["reason"].values[0])
+    assert np.isnan(time["difference"]).all() and np.isfinite(time["value"]).all()
+    assert "other samples" in str(result["reason"].sel(statistic="ei_ratio").values[0])
+
+
+def test_shipped_summary_stands_for_its_circuit(network_recording: Write) -> None:
+    own = network_recording("own", samples=6, steps=120)
+    result = comparison.run(own, ["potjans-diesmann-2014-10"], **FAST)
+    data = shipped("potjans-diesmann-2014-10").sel(population="L4E")
+    reference = "potjans-diesmann-2014-10: L4E"
+    rate = result.sel(population="fc1/E", reference=reference, statistic="rate")
+    assert float(rate["reference_value"]) == pytest.approx(float(data["rate"].sel(over_seeds="mean")), rel=1e-6)
+    assert float(rate["converted"]) == pytest.approx(float(rate["value"]) * 1000 / (10 * np.log(2)))
+    edges, share = data["rate_bin"].values + 0.25, data["rates"].sel(over_seeds="mean").values
+    mean = (edges * share).sum() / share.sum()
+    assert float(rate["spread"]) == pytest.approx(np.sqrt((share * (edges - mean) ** 2).sum() / share.sum()), rel=2e-3)
+    assert "bins of 0.5 Hz" in str(rate["note"].item())
+    correlation = result.sel(reference=reference, statistic="ei_correlation_time")
+    assert float(correlation["reference_value"]) == pytest.approx(
+        float(data["ei_own"].sel(over_seeds="mean")), rel=1e-6
+    )
+    assert not bool(correlation["comparable"]) and "recurrent excitation only" in str(correlation["reason"].item())
+
+
+def test_nothing_is_dropped_from_the_tables(network_recording: Write, circuit_recording: Write) -> None:
+    own = network_recording("own", samples=6, steps=120)
+    result = comparison.run(own, [circuit_recording(), "brunel-2000-C"], n_bootstrap=30)
+    tables = scorecard({"c": result})
+    for reference in result["reference"].values:
+        named = {row[0] for table in tables if table.title.endswith(f"against {reference}") for row in table.rows}
+        named |= {
+            row[0] for table in tables if table.title.startswith("Not") for row in table.rows if reference in row[3]
+        }
+        assert named == set(map(str, result["label"].values)), reference
+    for table in tables:
+        assert all(len(row) == len(table.columns) for row in table.rows)
+    left = next(table for table in tables if table.title.startswith("Not"))
+    assert all(row[1] for row in left.rows)  # each with a reason
+    assert any("Against circuit: E" in sentence for sentence in findings_of({"c": result}))
+
+
+def test_mistakes_are_refused(network_recording: Write, circuit_recording: Write, tmp_path: Path) -> None:
+    own, circuit = network_recording("own", samples=6, steps=120), circuit_recording()
+    with pytest.raises(StatisticError, match="stands for its own reference"):
+        comparison.run(own, [own], **FAST)
+    with pytest.raises(StatisticError, match="the margin is 0"):
+        comparison.run(own, [circuit], margin=0)
+    with pytest.raises(UnknownNameError, match="did you mean 'ei_ratio'"):
+        comparison.run(own, [circuit], statistics=["ei_ration"])
+    with pytest.raises(UnknownNameError, match="did you mean 'brunel-2000-C'"):
+        open_references(["brunel-2000-c"])
+    with pytest.raises(StoreError):
+        open_references([tmp_path / "nowhere"])
+    with pytest.raises(ConfigError, match="seeds are its samples"):
+        as_seeds(open_references([circuit]))
+
+
+def test_command_line_compares(
+    network_recording: Write, circuit_recording: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, circuit = network_recording("own", samples=6, steps=120), circuit_recording()
+    few = ["--bootstrap", "30", "--only", "ei_ratio", "rate"]
+    out = str(tmp_path / "c.nc")
+    command = ["compare", str(own), "--to", str(circuit), "brunel-2000-C", "--out", out, *few, "--json"]
+    assert main(command) == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    assert [table["title"].split(" against ")[-1] for table in tables] == [
+        "circuit: E",
+        "brunel-2000-C: E",
+        "Not compared, and why",
+    ]
+    for wrong, says in (
+        (["--to", "brunel-2000-X"], "did you mean"),
+        (["--to", str(circuit), "--seeds"], "seeds are its samples"),
+        (["--to", str(circuit), "--margin", "-1"], "the margin is -1"),
+        (["--to", str(tmp_path / "absent")], "no such directory"),
+        (["--to", str(own)], "its own reference"),
+    ):
+        assert main(["compare", str(own), *wrong, "--out", str(tmp_path / "x.nc"), *few]) == 2
+        assert re.search(says, capsys.readouterr().err)
+    assert not (tmp_path / "x.nc").exists()
+
+
+def test_interrupted_recordings_compare_when_asked(
+    network_recording: Write, circuit_recording: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = network_recording("own", samples=6, steps=120, shards=2)
+    (own / "shards" / "00001.h5").unlink()
+    command = ["compare", str(own), "--to", str(circuit_recording()), "--bootstrap", "20", "--only", "ei_ratio"]
+    assert main([*command, "--out", str(tmp_path / "a.nc")]) == 2
+    assert main([*command, "--partial", "--out", str(tmp_path / "a.nc")]) == 3
+    assert "PARTIAL: own" in capsys.readouterr().err

@@ -1,0 +1,200 @@
+"""Moments formed inside the layers: equal to those of the signals, whatever the layers, steps, blocks and backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import eiplatform
+from eiplatform.datasets import Split
+from eiplatform.errors import EIPlatformError, SumRuleError, UnknownNameError
+from eiplatform.recording import inside as inside_module
+from eiplatform.recording.network import record_network
+from eiplatform.recording.spec import RecordingSpec
+from eiplatform.snn import Network, backend, compiled
+from eiplatform.snn import neuron as neuron_module
+from eiplatform.snn.circuit import PathwayScale
+from eiplatform.snn.fused import ei_spikes
+from eiplatform.snn.moments import FIELDS, Moments
+from eiplatform.snn.neuron import LIF
+from eiplatform.store import reduced
+from tests.unit.test_snn_deep import images, small
+
+BACKENDS = [
+    "eager",
+    pytest.param("compiled", marks=pytest.mark.skipif(not compiled.available(), reason="needs a C++ compiler")),
+]
+
+
+def split(network: Network, n: int = 17) -> Split:
+    generator = np.random.default_rng(3)
+    return Split(generator.random((n, *network.input_shape), dtype=np.float32), np.arange(n) % 3, np.arange(n))
+
+
+def record(network: Network, path: Path, **spec: Any) -> Any:
+    record_network(network, split(network), path, RecordingSpec(**spec), config={}, label="toy")
+    return eiplatform.open(path)
+
+
+@pytest.mark.parametrize("used", BACKENDS)
+@pytest.mark.parametrize("architecture", ["cnn", "mlp"])
+@pytest.mark.parametrize(
+    "steps", [{}, {"input": "bernoulli", "steps": 7, "warmup": 2, "every": 2}, {"steps": 6, "warmup": 1}]
+)
+def test_recorded_moments_are_those_of_the_raw_signals(
+    used: str, architecture: str, steps: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over several batches, shards and blocks, to 1e-6 of the signal's spread; whatever is raw is not formed inside."""
+    network = small(architecture, "ei").eval()
+    monkeypatch.setattr(neuron_module, "BLOCK", 3 * 16 * 16 * 8)
+    with backend.use_backend(used):
+        raw = record(network, tmp_path / "raw", **steps)
+        kept = record(network, tmp_path / "kept", keep="moments", shard_samples=9, batch_samples=5, **steps)
+    for name, info in network.populations().items():
+        whole, state = raw[name].to_dataset(), kept[name].to_dataset()
+        assert sorted(info.signals) == state["signal"].values.tolist()
+        for signal in info.signals:
+            values = whole[signal].values.astype(np.float64).reshape(-1, whole.sizes["neuron"])
+            assert int(state["n"]) == len(values)
+            spread = values.std(0)
+            np.testing.assert_allclose(
+                state["mean"].sel(signal=signal), values.mean(0), rtol=1e-6, atol=1e-6 * spread.max() + 1e-12
+            )
+            np.testing.assert_allclose(
+                np.sqrt(reduced.variance(state, signal)), spread, rtol=1e-6, atol=1e-6 * spread.max() + 1e-12
+            )
+
+
+def test_which_moments_are_formed_inside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All of the hidden layers where nothing else is wanted of them, and none that only a part of the neurons needs."""
+    seen: list[dict[str, frozenset[str]]] = []
+    form = inside_module.formed_inside
+
+    def note(*args: Any) -> Any:
+        seen.append(form(*args))
+        return seen[-1]
+
+    monkeypatch.setattr("eiplatform.recording.network.formed_inside", note)
+    network = small("cnn", "ei").eval()
+    hidden = {name for name in network.populations() if not name.startswith("readout")}
+    for spec, expected in (
+        ({"keep": "moments"}, hidden),
+        ({"keep": "moments", "neurons": 5}, {n for n in hidden if network.populations()[n].n_neurons <= 5}),
+        ({"keep": ("moments", "histogram")}, set()),
+        ({"keep": ("raw", "moments")}, set()),
+    ):
+        record(network, tmp_path / str(len(seen)), **spec)
+        assert set(seen[-1]) == expected
+    record(network, tmp_path / "spikes", keep=("moments", "spikes-only"))
+    assert seen[-1]["conv1/E"] == frozenset(network.populations()["conv1/E"].signals) - {"spikes"}
+    layer = network.circuits()["conv1"]
+    layer.lesion = PathwayScale(mask_inh=torch.zeros(layer.channels["I"]))  # type: ignore[attr-defined]
+    tree = record(network, tmp_path / "lesion", keep="moments")
+    assert seen[-1]["conv1/I"] == {"current_exc"}
+    state = tree["conv1/I"].to_dataset()
+    assert not state["mean"].sel(signal="activity").any() and state["mean"].sel(signal="current_exc").any()
+
+
+def test_sum_rules_are_still_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    network = small("cnn", "ei").eval()
+    layer = network.circuits()["conv2"]
+    forward = layer.forward
+
+    def wrong(*args: Any, **kwargs: Any) -> Any:
+        state, spikes, signals = forward(*args, **kwargs)
+        if "E/gain" in signals:
+            signals["E/gain"] = signals["E/gain"] * 1.01
+        return state, spikes, signals
+
+    monkeypatch.setattr(layer, "forward", wrong)
+    with pytest.raises(SumRuleError, match="conv2/E"):
+        record(network, tmp_path / "r", keep="moments")
+
+
+@pytest.mark.parametrize("used", BACKENDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("static", [True, False])
+def test_sums_over_any_blocks(used: str, dtype: torch.dtype, static: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More channels than a tile, an odd number of places, hard reset, a membrane; nothing changes in the last bit."""
+    generator = torch.Generator().manual_seed(2)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, generator=generator, dtype=dtype)
+
+    for places, n_exc, n_inh in (((3, 3), 20, 7), ((), 300, 290)):
+        currents, sub, div = draw(1 if static else 5, 9, *places, n_exc + n_inh), draw(n_exc, n_inh), draw(n_exc, n_inh)
+        currents[..., n_exc:] *= (draw(*currents[..., n_exc:].shape) < 0.5) / n_inh
+        gain, bias, membrane = 0.5 + draw(n_exc), draw(n_exc) - 0.5 + 100, draw(9, *places, n_exc)
+        neuron = LIF(tau=3, reset="hard", threshold=150)
+        results = []
+        moments = Moments(FIELDS, warmup=1, every=2)
+        with torch.inference_mode(), backend.use_backend(used):
+            for block in (10**6, 2 * 9 * n_exc):
+                monkeypatch.setattr(neuron_module, "BLOCK", block)
+                options: dict[str, Any] = {"neuron": neuron, "steps": 5, "keep": frozenset(FIELDS[1:6]) - {"activity"}}
+                options["keep"] |= {"voltage"}
+                plain = ei_spikes(currents, sub, div, gain, bias, membrane, **options)
+                with_moments = ei_spikes(currents, sub, div, gain, bias, membrane, moments=moments, **options)
+                for a, b in zip(plain, with_moments, strict=True):
+                    assert torch.equal(a, b)
+                results.append(plain)
+        for name in FIELDS:
+            n, mean, squares = moments.result(name)
+            if name in ("exc", "activity"):
+                values = currents[..., :n_exc] if name == "exc" else currents[..., n_exc:]
+            else:
+                values = torch.cat([getattr(result, name) for result in results], 1)
+            values = values.expand(5, *values.shape[1:])[1::2].double().flatten(0, 1)
+            rows = values.flatten(1) if name not in ("exc", "activity") else torch.cat([values, values]).flatten(1)
+            assert n == len(rows) == 2 * 9 * 2
+            spread = rows.std(0).max().item() + 1e-12
+            torch.testing.assert_close(mean.flatten(), rows.mean(0), rtol=1e-6, atol=1e-6 * spread)
+            expected = (rows - rows.mean(0)).square().sum(0)
+            torch.testing.assert_close(squares.flatten(), expected, rtol=2e-6, atol=1e-6 * spread**2, msg=name)
+
+
+@pytest.mark.parametrize("used", BACKENDS)
+def test_a_constant_signal_has_no_spread(used: str) -> None:
+    currents, one = torch.full((1, 40, 3), 0.1), torch.ones(1)
+    moments = Moments(["exc", "drive"])
+    with torch.inference_mode(), backend.use_backend(used):
+        ei_spikes(currents, one.expand(1, 2) / 3, one.expand(1, 2) / 7, one, one, None, neuron=LIF(), moments=moments)
+    assert all(moments.result(name)[2].item() == 0 for name in moments.fields)
+
+
+def test_what_cannot_be_summed_is_refused() -> None:
+    network = small("mlp", "ei").eval()
+    x = images(network.input_shape)
+    with pytest.raises(EIPlatformError, match="moments can be formed only without gradients"):
+        network.run(x, moments={"fc1": Moments(["gain"])})
+    with pytest.raises(UnknownNameError, match="did you mean 'gain'"):
+        Moments(["gian"])
+    with torch.inference_mode():
+        with pytest.raises(UnknownNameError, match="'readout'"):
+            network.run(x, moments={"readout": Moments(["exc"])})
+        with pytest.raises(EIPlatformError, match="warm-up 4"):
+            network.run(x, moments={"fc1": Moments(["exc"], warmup=4)}, steps=4)
+        with torch.autocast("cpu", torch.bfloat16), pytest.raises(EIPlatformError, match="outside of autocast"):
+            network.run(x, moments={"fc1": Moments(["exc"])})
+        with torch.autocast("cpu", torch.bfloat16):
+            assert network.run(x, moments={"fc1": Moments(["gain"])}).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("used", BACKENDS)
+def test_a_first_value_far_away_costs_no_digits(used: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.randn(1, 50, 3, generator=generator) + 1000 for _ in range(20)]
+    batches[0][0, 0] = 0
+    one = torch.ones(1)
+    moments = Moments(["exc"])
+    with torch.inference_mode(), backend.use_backend(used):
+        for batch in batches:
+            ei_spikes(batch, one.expand(1, 2), one.expand(1, 2), one, one, None, neuron=LIF(), moments=moments)
+    exact = torch.cat(batches, 1)[0, :, 0].double()
+    n, mean, squares = moments.result("exc")
+    assert n == 1000 and mean.item() == pytest.approx(exact.mean().item(), rel=1e-8)
+    assert squares.item() == pytest.approx((exact - exact.mean()).square().sum().item(), rel=1e-6)
