@@ -9,6 +9,7 @@ from eiplatform.snn.circuit import EIParameters, EIProp, PathwayScale, ReadoutPa
 from eiplatform.snn.convnet import ConvNet
 from eiplatform.snn.dann import DANNLayer, DANNReadout
 from eiplatform.snn.description import Pathway, PopulationInfo
+from eiplatform.snn.equilibrium.network import FeedbackNetwork
 from eiplatform.snn.initialise import initialise_ei, initialise_network
 from eiplatform.snn.layers import Circuit, EICircuit, EIConv2d, EILayer, EILinear, EILinearReadout, EIReadout
 from eiplatform.snn.mlp import MLP
@@ -39,6 +40,7 @@ __all__ = [
     "EIParameters",
     "EIProp",
     "EIReadout",
+    "FeedbackNetwork",
     "Firing",
     "Membrane",
     "Network",

@@ -28,6 +28,7 @@ from eiplatform.snn.transform import Conv2d, Linear
 from eiplatform.store.sumrules import check_sum_rules, sum_rule_residuals
 from eiplatform.training import fit, initialise
 from eiplatform.training.evaluation import evaluate
+from eiplatform.training.schedule import learning_rate
 
 NETWORK = ["network.architecture=feedback", "network.circuit=bn", "network.readout_bias=true", "network.steps=5"]
 SMALL = [*NETWORK, "network.neuron.threshold=2.0", "network.feedback.layers=24(F24)"]
@@ -165,6 +166,24 @@ def test_the_pathways_are_separate_and_can_be_cut() -> None:
         pass
 
 
+def test_a_cut_follows_the_sign_after_normalisation_in_training_too() -> None:
+    network, x = made(config("network.feedback.dropout=0.0"))
+    layer = network.layers["fc1"]
+    record = {"fc1/E": frozenset({"current_exc_external", "current_inh_external", "drive"})}
+    with torch.no_grad():
+        layer.norm.weight[::2] *= -1
+        layer.norm.momentum = 0.0
+        for mode in (False, True):
+            network.train(mode)
+            intact = network.run(x, steps=1, record=record).signals["fc1/E"]
+            with lesioned(network, make_lesions("input->E", [1.0], "fc1")):
+                cut = network.run(x, steps=1, record=record).signals["fc1/E"]
+            assert intact["current_exc_external"].min() > 0 and cut["current_exc_external"].max() == 0
+            assert cut["current_inh_external"].min() > 0
+            shift = cut["drive"] + cut["current_inh_external"]  # the same for all samples
+            torch.testing.assert_close(shift, shift[:, :1].expand_as(shift), rtol=1e-9, atol=1e-9)
+
+
 def test_a_run_can_be_continued_and_frames_are_what_an_image_is() -> None:
     network, x = made(config("network.feedback.layers=24-16(F24)", "network.feedback.decay=0.9"))
     record = {"fc2/E": frozenset({"spikes"})}
@@ -284,6 +303,38 @@ def test_the_published_networks_have_the_published_size(
     assert found == pytest.approx(parameters, rel=0.02)
     hidden = sum(info.n_neurons for info in network.populations().values()) - classes
     assert hidden + np.prod(shape) == pytest.approx(neurons, rel=0.03)  # the papers count the input
+
+
+def test_the_configurations_build_what_they_are_called() -> None:
+    folder = Path(eiplatform.__file__).parents[1] / "analyses" / "configs"
+    shapes = {"cifar10": (3, 32, 32), "n-mnist": (2, 34, 34)}
+    expected = {"400f400": 478e3, "64c5s": 229e3, "alexnet": 3.7e6, "cifarnet": 11.8e6}
+    found = []
+    for path in sorted(folder.glob("*.yml")):
+        chosen = load_config(path)
+        if chosen.network.architecture == "feedback":
+            network = build_network(chosen, shapes.get(chosen.dataset.name, (1, 28, 28)), 10)
+            size = (
+                291e3
+                if chosen.dataset.name == "n-mnist"
+                else next(n for name, n in expected.items() if name in path.stem)
+            )
+            assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(size, rel=0.02)
+            found.append(path.stem)
+    assert len(found) >= 8
+
+
+def test_a_rate_that_falls_in_steps() -> None:
+    training = config(
+        "training.schedule=step",
+        "training.milestones=[3, 5]",
+        "training.epochs=6",
+        "training.learning_rate=0.5",
+        "training.warmup_epochs=1",
+        "training.warmup_from=0.0",
+    ).training
+    rates = [learning_rate(training, iteration, 2) for iteration in range(12)]
+    assert rates == pytest.approx([0, 0.25, *[0.5] * 4, *[0.05] * 4, *[0.005] * 2])
 
 
 @pytest.mark.parametrize("transform", [Linear(9), Conv2d((4, 6, 6), 3), TransposedConv2d((4, 3, 3), 3)])
