@@ -18,6 +18,7 @@ from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.population import MIN_INTERVALS, Population
 
 __all__ = [
+    "FAMILIES",
     "FEATURES",
     "Feature",
     "Template",
@@ -36,6 +37,9 @@ FEATURES: dict[str, tuple[str, float]] = {
     "synchrony": ("signed root of the mean covariance of two neurons' counts, per spike", 0.05),
 }
 """Features, what they are, and the tolerance within which two populations count as alike."""
+
+FAMILIES = ("brunel-2000", "potjans-diesmann-2014")
+"""Circuits whose states or populations are regimes; the other summaries are no networks in a steady state."""
 
 MAX_NEURONS = 1000
 """Neurons from which synchrony is taken; its measure does not depend on their number."""
@@ -268,13 +272,15 @@ def features_of_summary(
     rng : numpy.random.Generator, optional
     """
     mean, std = (summary.sel(over_seeds=part) for part in ("mean", "std"))
-    n = float(mean["n_neurons"])
+    # Without a partner there is no covariance, and a silent population has no logarithm of its rate.
+    n = float(mean["n_neurons"]) if float(mean["n_neurons"]) > 1 else np.nan
 
     def drawn(value: float, sd: float) -> FloatArray:
         noise: FloatArray = np.zeros(n_draws) if rng is None else rng.standard_normal(n_draws)
         return value + sd * noise
 
     rate, variation = float(mean["rate"]), float(mean["lv"])
+    rate = rate if rate > 0 else np.nan
     spectrum = summary["spectrum"].sel(over_seeds=["mean", "std"]).values
     frequency = summary["frequency"].values
     weight = np.sinc(frequency * window_ms * 1e-3) ** 2
@@ -297,6 +303,8 @@ def templates() -> tuple[tuple[Template, ...], tuple[str, ...]]:
     found: list[Template] = []
     absent = []
     for name, case in CASES.items():
+        if case.circuit not in FAMILIES:
+            continue
         try:
             data = shipped(name)
         except StoreError:

@@ -253,6 +253,12 @@ def sides_of_summary(name: str, keys: Sequence[str], layer: xr.Dataset) -> list[
     """
     data = shipped(name)
     parameters = json.loads(data.attrs["parameters"])
+    if "tau_ms" not in parameters:
+        raise StatisticError(
+            "this summary states no membrane constant, so that no step can be matched to it",
+            where=name,
+            remedy="simulate the circuit and give its recording",
+        )
     circuit = xr.Dataset(attrs={"tau_membrane": parameters["tau_ms"]})
     step = step_in_ms(layer, circuit)
     sides = []

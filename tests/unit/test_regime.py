@@ -12,6 +12,7 @@ import xarray as xr
 from analyses import regime_scorecard
 from analyses.command import run_by_name
 from analyses.parts.regime_features import (
+    FAMILIES,
     FEATURES,
     Feature,
     features_of_population,
@@ -191,6 +192,15 @@ def test_a_missing_feature_places_nothing_and_says_why(tmp_path: Path) -> None:
     assert np.isnan(result["tightness"]).all() and "perturb-I" in str(result["isn_note"].values[0])
 
 
+def test_a_summary_of_one_or_silent_neurons_has_no_features() -> None:
+    one = shipped("brunel-2000-C").sel(population="E").copy(deep=True)
+    one["n_neurons"].loc[{"over_seeds": "mean"}] = 1
+    found = features_of_summary(one, window_ms=10.0, n_draws=5)
+    assert np.isnan(found["synchrony"].value) and np.isnan(found["synchrony"].draws).all()
+    one["rate"].loc[{"over_seeds": "mean"}] = 0
+    assert np.isnan(features_of_summary(one, window_ms=10.0)["log_rate"].value)
+
+
 def test_uncertainty_is_a_share() -> None:
     """Draws that straddle the border of two regimes are split between them."""
     draws = np.linspace(-0.5, 0.5, 1000)
@@ -271,7 +281,7 @@ def test_command_line_places(circuit_recording: Write, tmp_path: Path, capsys: p
 def test_templates_are_the_shipped_circuits() -> None:
     found, absent = templates()
     families = [template.family for template in found]
-    assert families.count("potjans-diesmann-2014") == 8
+    assert families.count("potjans-diesmann-2014") == 8 and set(families) == set(FAMILIES)
     assert {template.regime for template in found if template.family == "brunel-2000"} >= {
         "state B",
         "state C",
