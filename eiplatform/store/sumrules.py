@@ -107,7 +107,11 @@ def _drive(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     driven = _values(data, "gain") * _values(data, "current_net")
     bias = _values(data, "bias")
     # gain x net is formed from two rounded numbers whose own terms cancel: judge by those
-    scale = _values(data, "gain") * np.abs(_values(data, "current_net")) + np.abs(bias)
+    net = np.abs(_values(data, "current_net"))
+    if {"current_exc", "current_inh"} <= set(data.variables):
+        # A small difference of large currents carries their rounding, which the gain enlarges.
+        net = _values(data, "current_exc") + _values(data, "current_inh")
+    scale = _values(data, "gain") * net + np.abs(bias)
     return np.abs(_values(data, "drive") - (driven + bias)), scale
 
 
