@@ -204,6 +204,8 @@ class NetworkConfig(_Frozen):
             if not does and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} does not apply to {self.architecture} with circuit {self.circuit}")
         if self.architecture == "feedback":
+            if not self.neuron.fused or self.votes:
+                raise ValueError("feedback networks have plain neurons (model lif, no further piece) and no votes")
             check_feedback(self.feedback, self.circuit, self.neuron.tau, self.neuron.reset)
         return self
 
@@ -300,6 +302,9 @@ class Config(_Frozen):
             raise ValueError(f"training.trained {training.trained} is for network.neuron.model stl")
         if training.balance and neuron.model == "relu":
             raise ValueError("training.balance acts on membrane potentials, which model relu has not")
+        implicit = self.network.architecture == "feedback" and self.network.feedback.gradient != "bptt"
+        if training.balance and implicit:
+            raise ValueError("training.balance acts through time; of feedback networks it needs feedback.gradient bptt")
         return self
 
 

@@ -169,6 +169,8 @@ def check_feedback(part: FeedbackConfig, circuit: str, tau: float, reset: str) -
         raise ValueError(
             "feedback networks reset softly and leak by feedback.decay; leave neuron.tau and neuron.reset out"
         )
+    if circuit not in ("ei", "bn", "none"):
+        raise ValueError(f"feedback networks are built of circuits ei, bn and none, not {circuit}")
     loop = part.loop
     if circuit == "ei" and (len(loop.forward) > 1 or len(loop.back) > 1 or loop.forward[0].kernel is not None):
         raise ValueError(

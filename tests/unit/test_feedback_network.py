@@ -409,6 +409,9 @@ def test_layers_that_make_no_sense_are_refused(text: str, complaint: str) -> Non
         ("training.schedule=step", "milestones"),
         ("training.milestones=[3]", "milestones"),
         ("network.architecture=mlp", "feedback does not apply"),
+        ("network.neuron.max_spikes=3", "plain neurons"),
+        ("network.neuron.model=stl", "plain neurons"),
+        ("training.balance=0.1", "bptt"),
     ],
 )
 def test_settings_that_do_nothing_are_refused(override: str, complaint: str) -> None:
