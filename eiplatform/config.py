@@ -218,6 +218,8 @@ class NetworkConfig(_Frozen):
             raise ValueError("model backei is for convolutional networks of circuit bn or none: its spikes have signs")
         if model == "relu" and self.votes:
             raise ValueError("votes are counted in spikes, which model relu has not")
+        if self.architecture == "feedback" and (not self.neuron.fused or self.votes or self.circuit == "dann"):
+            raise ValueError("feedback networks have plain lif neurons, a readout of currents, and no circuit dann")
         return self
 
 
@@ -300,6 +302,8 @@ class Config(_Frozen):
             raise ValueError(f"training.trained {training.trained} is for network.neuron.model stl")
         if training.balance and neuron.model == "relu":
             raise ValueError("training.balance acts on membrane potentials, which model relu has not")
+        if training.balance and self.network.architecture == "feedback":
+            raise ValueError("training.balance needs the potentials' gradients, which equilibria do without")
         return self
 
 
