@@ -220,6 +220,8 @@ class NetworkConfig(_Frozen):
             raise ValueError("model backei is for convolutional networks of circuit bn or none: its spikes have signs")
         if model == "relu" and self.votes:
             raise ValueError("votes are counted in spikes, which model relu has not")
+        if self.architecture == "feedback" and (not self.neuron.fused or self.votes or self.circuit == "dann"):
+            raise ValueError("feedback networks have plain lif neurons, a readout of currents, and no circuit dann")
         return self
 
 
