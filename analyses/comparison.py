@@ -16,7 +16,7 @@ import xarray as xr
 from scipy import stats
 
 from analyses.inputs import Recording, describe_inputs, label_of, open_kind, opened, spiking
-from analyses.parts.matching import DESCRIBED, comparability, match_time, step_in_ms
+from analyses.parts.matching import comparability, match_time, step_in_ms
 from analyses.parts.sides import Measured, Reference, Side, sides_of, sides_of_summary
 from eiplatform.errors import StatisticError, choose
 from eiplatform.reference import CASES
@@ -34,7 +34,6 @@ VERDICTS = {
     "like a seed": "a difference at the false discovery rate, no larger than two seeds of the reference differ by",
     "equivalent": "no difference found, and equivalent within the margin at the false discovery rate",
     "undecided": "neither a difference nor equivalence can be shown",
-    "described": "no verdict: the statistic depends on in-degree and on how constant drive is counted",
     "not compared": "not comparable, or undefined on one side: see reason and note",
 }
 """What can be said of a layer beside a reference, from the corrected tests and the reference's own seeds."""
@@ -182,10 +181,7 @@ def _assembled(
         told += [f"reference: {other.note}"] if other.note else []
         comparable, _, factor = allowed[j][k]
         if comparable and np.isfinite([mine.value, other.value]).all():
-            described = keys[k] in DESCRIBED and others[j].kind != "network"
-            cell, note = (
-                _described(mine, other, factor) if described else compare_cell(mine, other, factor=factor, **options)
-            )
+            cell, note = compare_cell(mine, other, factor=factor, **options)
             for name, number in cell.items():
                 scores[name][i, j, k] = number
             told += [note] if note else []
@@ -194,9 +190,7 @@ def _assembled(
     for name in ("p", "p_distance", "p_equivalence"):
         scores[name.replace("p", "q", 1)] = benjamini_hochberg(scores[name])
     for i, j, k in np.ndindex(*shape):
-        if keys[k] in DESCRIBED and others[j].kind != "network" and np.isfinite(scores["difference"][i, j, k]):
-            verdicts[i, j, k] = "described"
-        elif np.isfinite(scores["difference"][i, j, k]):
+        if np.isfinite(scores["difference"][i, j, k]):
             largest = ceilings[j][k][_OF_REFERENCE.index("ceiling_distance_maximum")]
             found = {name: float(scores[name][i, j, k]) for name in ("q", "q_distance", "q_equivalence")}
             verdicts[i, j, k] = _verdict(**found, within=bool(scores["distance"][i, j, k] <= largest))
@@ -251,8 +245,8 @@ def compare_cell(
     note : str
         Why something is undefined.
     """
-    described, _ = _described(mine, other, factor)
-    value, difference, low, high = described.values()
+    value, *interval = (factor * number for number in (mine.value, mine.low, mine.high))
+    difference, low, high = (float(part) for part in mover(value, *interval, other.value, other.low, other.high))
     sd, sd_error = _spread(other)
     if sd <= _ROUNDING * max(abs(value), abs(other.value)):
         sd = 0.0
@@ -260,7 +254,8 @@ def compare_cell(
     # The interval may be asymmetric and wider than normal; its half-width over 1.96 is the error used.
     error = (high - low) / (2 * stats.norm.ppf((1 + LEVEL) / 2))
     cell = {
-        **described,
+        "converted": value,
+        **{"difference": difference, "difference_low": low, "difference_high": high},
         **dict(zip(("effect", "effect_low", "effect_high"), effect, strict=True)),
         "effect_seeds": difference / other.sd_seeds if other.sd_seeds > 0 else np.nan,
         "p": float(2 * stats.norm.sf(abs(difference) / error)) if error > _ZERO else np.nan,
@@ -287,14 +282,6 @@ def compare_cell(
         "dominance": cliffs_delta(values, others, None, other.counts),
     }
     return cell, "; ".join(notes)
-
-
-def _described(mine: Measured, other: Measured, factor: float) -> tuple[dict[str, float], str]:
-    """Return the network's value in the reference's unit and the difference with its interval, and no note."""
-    value, low, high = (factor * number for number in (mine.value, mine.low, mine.high))
-    difference = (float(part) for part in mover(value, low, high, other.value, other.low, other.high))
-    names = ("difference", "difference_low", "difference_high")
-    return {"converted": value, **dict(zip(names, difference, strict=True))}, ""
 
 
 def _spread(cell: Measured) -> tuple[float, float]:

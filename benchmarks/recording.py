@@ -1,9 +1,11 @@
 """What recording costs: beside the plain forward pass, beside a plain HDF5 write, and in memory.
 
-All variants run in one process, one after the other in turn; medians of wall time.  Peak memory is that of
+All variants run in one process, one after the other in turn; medians of wall time and of processor time
+(the writing thread included), which others on the machine change less.  Peak memory is that of
 a process of its own.
 
 Usage: python benchmarks/recording.py [--network vgg8|mlp4] [--samples 512] [--repeats 5] [--threads 2]
+       [--backend eager|compiled]
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ import torch
 
 from eiplatform.config import load_config
 from eiplatform.datasets import Split
+from eiplatform.recording.estimate import estimate
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn import Network, build_network, initialise_network
+from eiplatform.snn.backend import BACKENDS, current, use_backend
 from eiplatform.store import RecordingWriter, population_dataset
 
 SHAPES = {"vgg8": (3, 32, 32), "mlp4": (1, 28, 28)}
@@ -52,11 +56,11 @@ def prepare(name: str, n_samples: int) -> tuple[Network, Split]:
     return network.eval(), Split(images, rng.integers(10, size=n_samples), np.arange(n_samples))
 
 
-def timed(run: Callable[[], object]) -> float:
-    """Return wall seconds."""
-    start = time.perf_counter()
+def timed(run: Callable[[], object]) -> tuple[float, float]:
+    """Return wall and processor seconds."""
+    start, start_processor = time.perf_counter(), time.process_time()
     run()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - start_processor
 
 
 def passes(name: str, n_samples: int, repeats: int, folder: Path) -> None:
@@ -78,16 +82,24 @@ def passes(name: str, n_samples: int, repeats: int, folder: Path) -> None:
         return run
 
     runs: dict[str, Callable[[], None]] = {"plain forward pass": plain} | {k: record(v) for k, v in SPECS.items()}
-    found: dict[str, list[float]] = {label: [] for label in runs}
+    expected = {
+        label: estimate(network, data, RecordingSpec(shard_samples=128, batch_samples=64, **options)).seconds  # type: ignore[arg-type]
+        for label, options in SPECS.items()
+    }
+    found: dict[str, list[tuple[float, float]]] = {label: [] for label in runs}
     for repeat in range(repeats + 1):
         for label, run in runs.items():
             seconds = timed(run)
             if repeat:
                 found[label].append(seconds)
-    base = statistics.median(found["plain forward pass"])
-    print(f"{name}, {n_samples} samples, T = 4, {torch.get_num_threads()} threads")
-    for label, seconds in found.items():
-        print(f"  {label:30} {statistics.median(seconds):7.3f} s {statistics.median(seconds) / base:6.2f}x")
+    threads = torch.get_num_threads()
+    print(f"{name}, {n_samples} samples, T = 4, {threads} threads, {current()}: wall, processor, predicted")
+    base = [statistics.median(column) for column in zip(*found["plain forward pass"], strict=True)]
+    for label, all_seconds in found.items():
+        wall, processor = (statistics.median(column) for column in zip(*all_seconds, strict=True))
+        predicted = f"{expected[label]:7.2f} s" if label in expected else ""
+        ratios = wall / base[0], processor / base[1]
+        print(f"  {label:30} {wall:7.3f} s {ratios[0]:5.2f}x {processor:7.3f} s {ratios[1]:5.2f}x {predicted}")
 
 
 def writing(megabytes: int, repeats: int, folder: Path) -> None:
@@ -123,7 +135,7 @@ def writing(megabytes: int, repeats: int, folder: Path) -> None:
     found: dict[str, list[float]] = {label: [] for label in runs}
     for _ in range(repeats):
         for label, run in runs.items():
-            found[label].append(timed(run))
+            found[label].append(timed(run)[0])
             for file in folder.glob("plain*"):
                 file.unlink()
             shutil.rmtree(folder / "w", ignore_errors=True)
@@ -159,6 +171,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--backend", choices=BACKENDS, default="eager")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -167,7 +180,8 @@ def main() -> None:
         if asked.child:
             child(asked.child, folder)
             return
-        passes(asked.network, asked.samples, asked.repeats, folder)
+        with use_backend(asked.backend):
+            passes(asked.network, asked.samples, asked.repeats, folder)
         writing(64, asked.repeats, folder)
     memory(asked.threads)
 

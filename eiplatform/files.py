@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def cache_directory() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "eiplatform"
 
 
-def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
+def atomic_write(
+    path: Path, write: Callable[[Path], object], meanwhile: Callable[[Path], object] | None = None
+) -> None:
     """Call `write` on a temporary name beside `path`, flush it to the disk, then rename.
 
     Parameters
@@ -49,12 +52,20 @@ def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
         Final name.
     write : callable
         Receives the temporary path and must leave a complete, closed file there.
+    meanwhile : callable, optional
+        Reads the complete file while it is being flushed.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
         with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
+            if meanwhile is None:
+                os.fsync(handle.fileno())
+            else:
+                with ThreadPoolExecutor(1) as pool:
+                    flushed = pool.submit(os.fsync, handle.fileno())
+                    meanwhile(temporary)
+                    flushed.result()
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

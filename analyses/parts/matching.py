@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from analyses.parts.sides import Side
     from eiplatform.statistics import Statistic
 
-__all__ = ["DESCRIBED", "comparability", "match_time", "step_in_ms"]
-
-DESCRIBED = ("ei_ratio", "balance_index")
-"""Statistics that depend on in-degree and on how constant drive is counted: beside a circuit their
-difference is given as description, without score or verdict."""
+__all__ = ["comparability", "match_time", "step_in_ms"]
 
 CONVERTED = ("rate",)
 """Statistics with a unit of time, compared after conversion by the stated length of a step."""

@@ -38,11 +38,15 @@ def pack_bits(spikes: Tensor) -> Tensor:
     n_places = math.prod(spikes.shape[3:])
     if spikes.ndim > 3 and n_places % 8 == 0:
         rows = fired.movedim(2, -1).flatten(2, -2)  # a view where channels are last
-        rows = rows.reshape(*rows.shape[:2], -1, 8, rows.shape[-1])
-        return _horner(rows.unbind(3)).transpose(2, 3).flatten(2)
+        return _horner(_eights(rows)).transpose(2, 3).flatten(2)
     rows = fired.flatten(2)
     rows = functional.pad(rows, (0, -rows.shape[2] % 8))
-    return _horner(rows.reshape(*rows.shape[:2], -1, 8).unbind(3))
+    return _horner(_eights(rows))
+
+
+def _eights(rows: Tensor) -> tuple[Tensor, ...]:
+    """Return the first, second, ... eighth of every eight along axis 2."""
+    return tuple(rows[:, :, bit::8] for bit in range(8))
 
 
 def _horner(bits: tuple[Tensor, ...]) -> Tensor:

@@ -85,9 +85,11 @@ def write_shard(path: Path, populations: Mapping[str, xr.Dataset], attrs: Mappin
     def write(temporary: Path) -> None:
         with guarded(temporary) as held:
             _write(held, populations, attrs)
+
+    def describe(temporary: Path) -> None:
         found["bytes"], found["checksum"] = temporary.stat().st_size, checksum_of(temporary)
 
-    atomic_write(path, write)
+    atomic_write(path, write, describe)
     return found
 
 

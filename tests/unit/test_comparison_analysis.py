@@ -143,14 +143,17 @@ def test_shipped_summary_stands_for_its_circuit(network_recording: Write) -> Non
     assert not bool(correlation["comparable"]) and "recurrent excitation only" in str(correlation["reason"].item())
 
 
-def test_what_depends_on_size_is_described_not_tested(network_recording: Write, circuit_recording: Write) -> None:
+def test_what_depends_on_size_stands_beside_a_circuit_untested(
+    network_recording: Write, circuit_recording: Write
+) -> None:
     own = network_recording("own", samples=6, steps=120, ratio=2.0)
     other = network_recording("other", seed=8, samples=6, steps=120)
     result = comparison.run(own, [circuit_recording(), other], **FAST).sel(statistic=["ei_ratio", "balance_index"])
     circuit = result.sel(reference="circuit: E")
-    assert (circuit["verdict"] == "described").all() and np.isfinite(circuit["difference"]).all()
-    assert np.isnan(circuit[["p", "q", "effect", "distance", "p_equivalence"]].to_dataarray()).all()
-    assert (result["verdict"].sel(reference="other: fc1/E") != "described").all()
+    assert (circuit["verdict"] == "not compared").all() and not circuit["comparable"].any()
+    assert np.isfinite(circuit[["value", "reference_value"]].to_dataarray()).all()
+    assert np.isnan(circuit[["difference", "p", "q", "effect", "distance", "p_equivalence"]].to_dataarray()).all()
+    assert (result["verdict"].sel(reference="other: fc1/E") != "not compared").all()
 
 
 def test_nothing_is_dropped_from_the_tables(network_recording: Write, circuit_recording: Write) -> None:
