@@ -245,8 +245,8 @@ def compare_cell(
     note : str
         Why something is undefined.
     """
-    value, *interval = (factor * number for number in (mine.value, mine.low, mine.high))
-    difference, low, high = (float(part) for part in mover(value, *interval, other.value, other.low, other.high))
+    value, low, high = (factor * number for number in (mine.value, mine.low, mine.high))
+    difference, low, high = (float(part) for part in mover(value, low, high, other.value, other.low, other.high))
     sd, sd_error = _spread(other)
     if sd <= _ROUNDING * max(abs(value), abs(other.value)):
         sd = 0.0

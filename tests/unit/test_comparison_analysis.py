@@ -143,7 +143,7 @@ def test_shipped_summary_stands_for_its_circuit(network_recording: Write) -> Non
     assert not bool(correlation["comparable"]) and "recurrent excitation only" in str(correlation["reason"].item())
 
 
-def test_what_depends_on_size_stands_beside_a_circuit_untested(
+def test_what_depends_on_size_is_not_tested_beside_a_circuit(
     network_recording: Write, circuit_recording: Write
 ) -> None:
     own = network_recording("own", samples=6, steps=120, ratio=2.0)
