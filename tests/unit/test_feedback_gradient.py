@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from eiplatform.config import load_config
+from eiplatform.config.feedback import FeedbackConfig
 from eiplatform.errors import EIPlatformError, TrainingError, UnknownNameError
-from eiplatform.feedback_config import FeedbackConfig
 from eiplatform.snn import LIF, initialise_network
 from eiplatform.snn.equilibrium.implicit import fixed_point, implicit_rate
 from eiplatform.snn.equilibrium.monitor import check_convergence

@@ -13,9 +13,9 @@ from torch import Tensor
 import eiplatform
 from analyses.lesions import accuracy
 from eiplatform.config import Config, load_config
+from eiplatform.config.feedback import parse_layers
 from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, UnknownNameError
-from eiplatform.feedback_config import parse_layers
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.spec import make_lesions
 from eiplatform.recording.network import record_network

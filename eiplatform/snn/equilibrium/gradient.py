@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from eiplatform.feedback_config import FeedbackConfig
+from eiplatform.config.feedback import FeedbackConfig
 from eiplatform.snn.equilibrium.implicit import implicit_rate, pull_back, replace_value
 from eiplatform.snn.equilibrium.layers import Edge, LoopLayer
 from eiplatform.snn.equilibrium.monitor import Monitor

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from eiplatform.config.feedback import FeedbackConfig, Stage
 from eiplatform.errors import ConfigError, choose
-from eiplatform.feedback_config import FeedbackConfig, Stage
 from eiplatform.snn.circuit import take
 from eiplatform.snn.description import Pathway
 from eiplatform.snn.equilibrium.dale import DaleFeedbackLayer

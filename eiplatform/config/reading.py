@@ -1,0 +1,149 @@
+"""YAML and models, strictly: every mistake is one clear message."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from eiplatform.errors import ConfigError, suggest
+
+__all__ = ["parse_assignment", "parse_model", "read_yaml"]
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def parse_model(model: type[Model], data: Any, *, where: str) -> Model:
+    """Check nested dictionaries against any pydantic model of the platform.
+
+    Parameters
+    ----------
+    model : type of pydantic.BaseModel
+        E.g. :class:`Config` or :class:`~eiplatform.recording.spec.RecordingSpec`.
+    data : dict
+    where : str
+        Named in errors.
+
+    Raises
+    ------
+    ConfigError
+        One line: the dotted key, what is wrong, what is valid.
+    """
+    try:
+        # Through JSON: a list is a tuple there, while "3", 3.0 and true remain what they are.
+        return model.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        raise _translate(error, model, where) from None
+
+
+def parse_assignment(text: str, *, where: str) -> tuple[str, Any]:
+    """Split ``key=value`` and read the value as YAML.
+
+    Examples
+    --------
+    >>> parse_assignment("scale=0.1", where="--set")
+    ('scale', 0.1)
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.strip().split(".")):
+        raise ConfigError(f"'{text}' is not an override", where=where, valid="key=value")
+    return key.strip(), _yaml(value, f"{where}: {key.strip()}")
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without duplicate keys, in which ``1e-3`` is a number."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if not isinstance(name, str):
+                raise yaml.YAMLError(f"the key {name!r} is not text")
+            if name in seen:
+                raise yaml.YAMLError(f"the key '{name}' occurs twice")
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def _yaml(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise ConfigError(f"this is not YAML: {' '.join(str(error).split())}", where=where) from None
+
+
+def read_yaml(path: Path | str) -> dict[str, Any]:
+    """Read a YAML file of keys, strictly: no key twice, no key that is not text.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or holds something else.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError("there is no such file", where=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the file cannot be read ({error})", where=str(path)) from None
+    data = _yaml(text, str(path))
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError("the file holds no keys", where=str(path), valid="key: value")
+    return data
+
+
+def _translate(error: ValidationError, model: type[BaseModel], where: str) -> ConfigError:
+    """Say in one line what pydantic found first, and how much more there is."""
+    found = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
+    first = found[0]
+    location = first["loc"]
+    at = f"{where}: {'.'.join(map(str, location))}" if location else where
+    remedy = f"{len(found) - 1} more mistakes follow" if len(found) > 1 else None
+    if first["type"] == "extra_forbidden":
+        keys = list(_model_at(model, location[:-1]).model_fields)
+        return ConfigError(
+            f"unknown key '{location[-1]}'{suggest(str(location[-1]), keys)}", where=at, valid=keys, remedy=remedy
+        )
+    value = first["input"]
+    if first["type"] == "literal_error":
+        options = [str(option) for option in _options_at(model, location)]
+        return ConfigError(
+            f"'{value}' is not possible{suggest(str(value), options)}", where=at, valid=options, remedy=remedy
+        )
+    if first["type"] in ("model_type", "model_attributes_type"):
+        return ConfigError(
+            f"{value!r} stands where keys are needed", where=at, valid=list(_model_at(model, location).model_fields)
+        )
+    if first["type"] == "value_error":
+        return ConfigError(first["msg"].removeprefix("Value error, "), where=at, remedy=remedy)
+    message = first["msg"].removeprefix("Input ").replace("should be", "must be")
+    return ConfigError(f"{value!r} is not possible, it {message}", where=at, remedy=remedy)
+
+
+def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
+    for key in location:
+        annotation = model.model_fields[str(key)].annotation
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        model = annotation
+    return model
+
+
+def _options_at(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[Any, ...]:
+    names = [part for part in location if isinstance(part, str)]
+    annotation = _model_at(model, tuple(names[:-1])).model_fields[names[-1]].annotation
+    if isinstance(location[-1], int):  # an item of a list
+        annotation = get_args(annotation)[0]
+    return get_args(annotation)
