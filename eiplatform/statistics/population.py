@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from eiplatform.errors import StatisticError, TooShortError
+from eiplatform.errors import NotApplicableError, StatisticError, TooShortError
 from eiplatform.statistics.base.moments import CurrentPair, FloatArray
 from eiplatform.statistics.base.spikes import SpikeTrains
 from eiplatform.statistics.base.spill import empty_table, release
@@ -355,9 +355,9 @@ class Population:
         return "steps" if self.units == "step" else f"intervals of {self.dt:g} {self.units}"
 
     def require_every_step(self, statistic: str) -> None:
-        """Raise StatisticError if a network's spikes were recorded in only some of its steps."""
+        """Raise NotApplicableError if a network's spikes were recorded in only some of its steps."""
         if self.units == "step" and self.dt != 1 and "spikes" in self.data:
-            raise StatisticError(
+            raise NotApplicableError(
                 f"{statistic}: spikes were recorded every {self.dt:g} steps, those between are unknown",
                 where=self.name or None,
                 remedy="record every step",

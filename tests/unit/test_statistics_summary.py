@@ -216,3 +216,15 @@ def test_null_without_spread_or_with_too_few_seeds_has_no_z():
         ei.against_null(ei.summarise(recording(), ["gain"], n_bootstrap=5), same)
     with pytest.raises(StatisticError, match="not of several seeds"):
         ei.against_null(trained, trained)
+
+
+def test_a_recording_of_every_second_step_is_summarised_but_for_what_needs_them_all():
+    rng = np.random.default_rng(0)
+    data = population_dataset(
+        {"spikes": rng.random((3, 60, 5)) < 0.3}, sample=np.arange(3), time=2 * np.arange(60), neuron=np.arange(5),
+        dt=2.0, time_units="step", current_units="1", n_neurons=5, role="E",
+    )  # fmt: skip
+    table = ei.summarise(data, ["rate", "cv_isi"], n_bootstrap=20).isel(population=0)
+    rate, irregularity = (table.sel(statistic=key) for key in ("rate", "cv_isi"))
+    assert float(rate["value"]) == pytest.approx(data["spikes"].values.mean())
+    assert np.isnan(irregularity["value"]) and "every 2 steps" in irregularity["note"].item()
