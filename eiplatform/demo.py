@@ -270,7 +270,20 @@ def _analyse(
     out: Path, chosen: DemoSize, lesioned: list[Path], reference: Path, seed: int, update: Any
 ) -> dict[str, xr.Dataset]:
     """Run every analysis on the demo's recordings and save the results."""
-    from analyses import balance, comparison, distributions, learning, lesions, reference_check, save_result, traces
+    from analyses import (
+        balance,
+        balance_across_depth,
+        comparison,
+        distributions,
+        gain_modulation,
+        learning,
+        lesions,
+        reference_check,
+        regime_scorecard,
+        save_result,
+        timescales,
+        traces,
+    )
 
     recordings = out / "recordings"
     nulls, noisy_nulls = (
@@ -282,10 +295,14 @@ def _analyse(
         "learning": lambda: learning.run(out / "training"),
         "balance": lambda: balance.run(trained, nulls, **options),
         "balance_noisy": lambda: balance.run(long, noisy_nulls, **options),
+        "balance_across_depth": lambda: balance_across_depth.run([trained], nulls, **options),
         "distributions": lambda: distributions.run([trained, nulls[0]]),
+        "gain_modulation": lambda: gain_modulation.run([trained, nulls[0]], **options),
+        "timescales": lambda: timescales.run([long, reference], **options),
         "traces": lambda: traces.run([long, reference]),
         "reference_check": lambda: reference_check.run([reference]),
         "comparison": lambda: comparison.run(long, [reference], **options),
+        "regime_scorecard": lambda: regime_scorecard.run([long, reference], **options),
         "lesions": lambda: lesions.run(lesioned, **options),
     }
     results = {}

@@ -16,15 +16,31 @@ from figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters,
 ANALYSIS = "comparison"
 
 
-def _shown(result: xr.Dataset) -> list[str]:
+MAIN = (
+    *("ei_correlation_time", "ei_correlation_time_excess", "ei_correlation_time_partial"),
+    *("residual_variance_time", "ei_peak", "fluctuation_index"),
+    *("driven_above_threshold", "rate", "rate_cv"),
+)
+"""Drawn where at least one of them can be compared; further ones stand in the table."""
+
+
+def _compared(result: xr.Dataset) -> list[str]:
     """Return the comparable statistics that have a value on both sides somewhere."""
     found = np.isfinite(result["difference"].transpose("statistic", ...).values).any(axis=(1, 2))
     return [str(name) for name in result["statistic"].values[found]]
 
 
+def _shown(result: xr.Dataset) -> list[str]:
+    """Return those of them that are drawn."""
+    compared = _compared(result)
+    return [name for name in compared if name in MAIN] or compared
+
+
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n, intervals, matched time and what is not shown."""
-    left_out = [str(name) for name in result["label"].values[~np.isin(result["statistic"].values, _shown(result))]]
+    compared = np.isin(result["statistic"].values, _compared(result))
+    left_out = [str(name) for name in result["label"].values[~compared]]
+    further = int(compared.sum()) - len(_shown(result))
     kinds = result["kind"].values.astype(str)
     matched = ", ".join(
         f"{name}: {interval:g} ms"
@@ -45,12 +61,13 @@ def caption(result: xr.Dataset) -> str:
         if left_out
         else ""
     )
+    more = f"{further} further comparable ones are in the table. " if further else ""
     return (
         f"Layers of the network ({result.attrs['label']}, n = {int(result['n_samples'].max())} samples) and those "
         "populations of the references to which a statistic can be compared, mean over neurons. Bars: "
         f"{100 * result.attrs['level']:.0f} % interval (bootstrap over samples or seeds and neurons; Student t over "
         "seeds for summaries and several networks); with few seeds a circuit's bar is too narrow, the grey band is the "
-        f"range over its seeds. {timed}{rest}"
+        f"range over its seeds. {timed}{more}{rest}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib as mpl
@@ -75,7 +76,7 @@ def figure(rows: int, columns: int, *, width: str = "double", height_mm: float =
 
 def letters(axes: Sequence[Axes]) -> None:
     """Put bold panel letters a, b, c ... at the upper left of the axes."""
-    for letter, ax in zip("abcdefghijklmnop", axes, strict=False):
+    for letter, ax in zip(ascii_lowercase[: len(axes)], axes, strict=True):
         ax.annotate(
             letter,
             (0, 1),

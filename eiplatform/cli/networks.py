@@ -370,12 +370,8 @@ def lesion(
     out : Path
         Directory; one recording per dose is made in it.
     pathway : str
-    <<<<<<< HEAD
-        'input->E', 'input->I', 'I->E subtractive', 'I->E divisive' or (without Dale's law) 'input->E subtractive'.
-    =======
         'input->E', 'input->I', 'I->E subtractive' or 'I->E divisive'; of signed weights also
         'input->E subtractive', of feedback networks 'recurrent->E' and others (docs/equilibrium.md).
-    >>>>>>> h/ide
     layers : str
         Layer name or wildcard, e.g. fc2 or 'fc*'.
     doses : list[float]

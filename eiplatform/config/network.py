@@ -152,8 +152,8 @@ class NetworkConfig(Frozen):
             if not does and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} does not apply to {self.architecture} with circuit {self.circuit}")
         if self.architecture == "feedback":
-            if not self.neuron.fused or self.votes:
-                raise ValueError("feedback networks have plain neurons (model lif, no further piece) and no votes")
+            if not self.neuron.fused or self.votes or self.circuit == "dann":
+                raise ValueError("feedback networks have plain lif neurons, a readout of currents, and no circuit dann")
             check_feedback(self.feedback, self.circuit, self.neuron.tau, self.neuron.reset)
         return self
 
@@ -168,8 +168,6 @@ class NetworkConfig(Frozen):
             raise ValueError("model backei is for convolutional networks of circuit bn or none: its spikes have signs")
         if model == "relu" and self.votes:
             raise ValueError("votes are counted in spikes, which model relu has not")
-        if self.architecture == "feedback" and (not self.neuron.fused or self.votes or self.circuit == "dann"):
-            raise ValueError("feedback networks have plain lif neurons, a readout of currents, and no circuit dann")
         return self
 
 

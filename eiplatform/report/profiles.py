@@ -84,9 +84,12 @@ def depth_tables(result: xr.Dataset) -> Iterable[Table]:
     for index, name in enumerate(_texts(result["recording"])):
         one = result.isel(recording=index)
         layers = [layer for layer in _texts(one["population"]) if layer]
-        rows = []
+        rows, undefined = [], []
         for statistic in _texts(result["statistic"]):
             here = one.sel(statistic=statistic)
+            if not bool(here["value"].notnull().any()):
+                undefined.append(str(here["label"].item()))
+                continue
             cells = [
                 interval_text(*(float(here[part].isel(depth=k)) for part in ("value", "low", "high")))
                 for k in range(len(layers))
@@ -94,6 +97,7 @@ def depth_tables(result: xr.Dataset) -> Iterable[Table]:
             rows.append((str(here["label"].item()), *cells, _cell(here, "slope")))
         n = int(result.attrs["n_samples"])
         note = f"Slope per layer (least squares), interval from draws in which all layers see the same {n} samples."
+        note += f" Without a value in any layer: {'; '.join(undefined)}." if undefined else ""
         yield Table(f"Balance across the depth of '{name}'", ("statistic", *layers, "slope"), tuple(rows), note)
 
 

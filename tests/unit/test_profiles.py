@@ -224,5 +224,5 @@ def test_command_line_profiles(
     for table in scorecard({"x": result}):
         assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
     if name != "balance_across_depth":
-        with pytest.raises(ConfigError, match="takes no null"):
+        with pytest.raises(ConfigError, match="takes no --null"):
             run_by_name(name, [long], [long], n_bootstrap=20)

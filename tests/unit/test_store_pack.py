@@ -79,7 +79,10 @@ def test_packed_file_opens_with_plain_h5py_and_xarray(network_recording: Write, 
         assert [dim[0].name.rsplit("/", 1)[-1] for dim in current.dims] == ["sample", "time", "neuron"]
         assert {file[f"fc2/E/{name}"].compression for name in ("spikes_packed", "drive")} <= {"gzip", None}
         manifest = json.loads(file["manifest"][()])
-    assert manifest["id"] == read_manifest(path)["id"] and manifest["config"] == {"seed": 0}
+    assert manifest["id"] == read_manifest(path)["id"] and manifest["config"] == {
+        "seed": 0,
+        "network": {"circuit": "ei"},
+    }
     with xr.open_dataset(packed, group="fc1/E", engine="h5netcdf") as data:
         assert data["label"].values.tolist() == (np.arange(40) % 3).tolist()
     assert eiplatform.open(packed).attrs["complete"] and recordings_below(packed) == [packed]
