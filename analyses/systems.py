@@ -22,7 +22,7 @@ from analyses.lesions import accuracy
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS, summarise_seeds
 from eiplatform.statistics.population import MIN_INTERVALS
-from eiplatform.statistics.references import SUMMARISED, reference_table
+from eiplatform.statistics.references import reference_table
 from eiplatform.store.references import reference_file
 
 __all__ = ["HIDDEN", "SCORED", "SHIPPED", "run", "system_of"]
@@ -79,7 +79,8 @@ def run(
     -------
     xarray.Dataset, dims (setting, system, depth, statistic)
         ``value``, mean over seeds, with Student's interval ``low``, ``high``, ``n_seeds`` and ``note`` (why there
-        is no number); ``seed_value`` with the further dimension seed.  Setting is ``short`` (fewer than 50 steps) or ``long``.
+        is no number); ``seed_value`` with the further dimension seed.  Setting is ``short``
+        (fewer than 50 steps) or ``long``.
         Depth is ``1``, ``2``, ... from the input on, ``readout``, and :data:`HIDDEN`; ``layer`` (system, depth) has the
         names.  ``accuracy``, ``accuracy_low``, ``accuracy_high`` (setting, system), over the samples recorded.
         ``share``, ``tightness``, ``tracking`` (system, depth and regime, residual or in_time): shares of
@@ -162,12 +163,8 @@ def run(
             max((len(samples_of(tree)) for place, tree in placed.items() if place[1] == setting), default=0)
             for setting in _SETTINGS
         ],
-        shared=SUMMARISED_NOTE,
         **describe_inputs(trees),
     )
-
-
-SUMMARISED_NOTE = f"summaries of circuits hold {', '.join(SUMMARISED)}"
 
 
 def system_of(config: Mapping[str, Any]) -> str:
@@ -185,7 +182,9 @@ def system_of(config: Mapping[str, Any]) -> str:
     """
     network = config["network"]
     neuron = network.get("neuron", {})
-    circuit = {"ei": "E-I", "bn": "BN", "none": "plain", "dann": "DANN"}.get(network["circuit"], network["circuit"])
+    circuit: str = {"ei": "E-I", "bn": "BN", "none": "plain", "dann": "DANN"}.get(
+        network["circuit"], network["circuit"]
+    )
     model = {"stl": "STL", "backei": "BackEISNN", "relu": "rates"}.get(neuron.get("model", "lif"), "")
     if network.get("architecture") == "feedback":
         ways = {"ide": "IDE", "spide": "SPIDE", "bptt": "feedback through time"}
@@ -249,7 +248,7 @@ def _layers(trees: Sequence[xr.DataTree]) -> dict[str, str]:
             )
     found = {str(index + 1): name for index, name in enumerate(hidden[0])}
     held = [name for name in excitatory(trees[0]) if name.startswith(_READOUT)]
-    return found | {_READOUT: name for name in held}
+    return found | dict(zip([_READOUT], held, strict=False))
 
 
 def _accuracy(tree: xr.DataTree) -> float:
@@ -280,9 +279,7 @@ def _regimes(
     taken = {place: tree for place, tree in placed.items() if place[1] == "long" and spiking(tree)}
     if not taken:
         return xr.Dataset()
-    parts = {
-        place: regime_scorecard.run([tree], n_bootstrap=n_bootstrap, seed=seed) for place, tree in taken.items()
-    }
+    parts = {place: regime_scorecard.run([tree], n_bootstrap=n_bootstrap, seed=seed) for place, tree in taken.items()}
     first = next(iter(parts.values()))
     shape = (len(systems), len(depths))
     notes = np.full(shape, "no long recording with spikes", dtype=object)
@@ -320,6 +317,5 @@ def _regimes(
             "regime_n": (("system", "depth"), counts),
             "regime_note": (("system", "depth"), notes.astype(str)),
         },
-        coords={dim: first[dim].values for dim in _SHARES.values()}
-        | {"family": ("regime", first["family"].values)},
+        coords={dim: first[dim].values for dim in _SHARES.values()} | {"family": ("regime", first["family"].values)},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,13 @@ def caption(result: xr.Dataset) -> str:
     """Return the caption with n, intervals, settings and what is missing."""
     short, long = np.ravel(result.attrs["n_samples"]).tolist()
     of_circuits = ", ".join(map(str, result["reference"].values)) or "none"
+    n_seeds, n_draws = int(result.attrs["n_seeds"]), int(result.attrs["n_bootstrap"])
     return (
-        f"Mean over hidden layers (point) and each hidden layer (small points), n = {int(result.attrs['n_seeds'])} seeds, "
-        f"{100 * result.attrs['level']:.0f} % intervals (Student t over seeds, given the samples); short: as trained, {short} samples; "
-        f"long: 50 steps or more, {long} samples, for what needs time. Bands: range of models of cortex ({of_circuits}), "
-        "open where the circuits' number is defined otherwise than the networks'. Missing points: the system has no such "
-        f"number (named in the table). Shares of n = {int(result.attrs['n_bootstrap'])} draws that fall to a regime, mean over layers "
+        f"Mean over hidden layers (point) and each hidden layer (small points), n = {n_seeds} seeds, "
+        f"{100 * result.attrs['level']:.0f} % intervals (Student t over seeds, given the samples); short: as trained, "
+        f"{short} samples; long: 50 steps or more, {long} samples. Bands: range of models of cortex "
+        f"({of_circuits}), open where the circuits' number is defined otherwise than the networks'. none: the system "
+        f"has no such number (the table says why). Shares of n = {n_draws} draws that fall to a regime, mean over layers "
         "and seeds; ?: not placed."
     )
 
@@ -40,14 +42,14 @@ def _setting(result: xr.Dataset, key: str) -> str:
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return one row per statistic, system and layer, per circuit, and per share of a regime; missing ones with their note."""
-    rows = []
+    """Return one row per statistic, system and layer, per circuit, and per share of a regime, with notes."""
+    rows: list[dict[str, Any]] = []
     accuracy = result.sel(setting="short")
     for system in result["system"].values.astype(str):
         one = accuracy.sel(system=system)
-        ends = {"value": one["accuracy"], "low": one["accuracy_low"], "high": one["accuracy_high"]}
+        ends = {end or "_value": float(one[f"accuracy{end}"]) for end in ("", "_low", "_high")}
         about = {"group": "accuracy", "label": "accuracy (short)", "system": system, "depth": "hidden"}
-        rows.append(about | {name: float(end) for name, end in ends.items()} | {"note": ""})
+        rows.append(about | {name[1:]: end for name, end in ends.items()} | {"note": ""})
     for key in result["statistic"].values.astype(str):
         setting = _setting(result, key)
         label = f"{result['label'].sel(statistic=key).item()} ({setting})"
@@ -84,7 +86,7 @@ def draw(table: pd.DataFrame) -> Figure:
     panels = list(dict.fromkeys(table["group"]))
     rows_of_panels = -(-len(panels) // _COLUMNS)
     made, axes = figure(rows_of_panels, _COLUMNS, height_mm=14 + rows_of_panels * (24 + 3.6 * len(systems)))
-    for ax, group in zip(axes, panels, strict=False):
+    for index, (ax, group) in enumerate(zip(axes, panels, strict=False)):
         rows = table[table["group"] == group]
         if rows["label"].iloc[0] == "share":
             _grid(ax, rows, systems)
@@ -92,8 +94,7 @@ def draw(table: pd.DataFrame) -> Figure:
         else:
             _strip(ax, rows, systems)
             ax.set_title(fill(rows["label"].iloc[0], 30), fontsize=6)
-        first = ax.get_subplotspec().colspan.start == 0
-        ax.set_yticks(range(len(systems)), systems if first else [""] * len(systems))
+        ax.set_yticks(range(len(systems)), systems if index % _COLUMNS == 0 else [""] * len(systems))
         ax.set_ylim(len(systems) - 0.5, -0.5)
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
@@ -104,24 +105,30 @@ def draw(table: pd.DataFrame) -> Figure:
 def _strip(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:
     """Draw the values of one statistic beside the band of the circuits."""
     circuits = rows[~rows["system"].isin(systems)]
-    for kind, style in (("comparable", {"alpha": 0.25}), ("defined otherwise", {"fill": False, "linestyle": ":"})):
+    looks: dict[str, dict[str, Any]] = {
+        "comparable": {"alpha": 0.25},
+        "defined otherwise": {"fill": False, "linestyle": ":"},
+    }
+    for kind, look in looks.items():
         band = circuits.loc[circuits["depth"] == kind, "value"]
         if len(band):
-            ax.axvspan(band.min(), band.max(), color=COLOURS["reference"], linewidth=0.6, **style)
+            ax.axvspan(band.min(), band.max(), color=COLOURS["reference"], linewidth=0.6, **look)
         for value in band:
             ax.axvline(value, color=COLOURS["reference"], linewidth=0.4, linestyle=":", zorder=1)
     own = rows[rows["system"].isin(systems)].dropna(subset="value")
     means = own["depth"] == "hidden"
     for one, size, colour in ((own[~means], 1.8, COLOURS["null"]), (own[means], 3.5, COLOURS["trained"])):
         place = np.array([systems.index(name) for name in one["system"]], dtype=float)
-        style = {"marker": "o", "color": colour, "markersize": size}
+        style: dict[str, Any] = {"marker": "o", "color": colour, "markersize": size}
         if size < 2:
             ax.plot(one["value"].to_numpy(), place + 0.22, linestyle="", **style)
         else:
             points_with_intervals(ax, place, one, horizontal=True, **style)
     missing = [name for name in systems if name not in set(own.loc[means, "system"])]
     for name in missing:
-        ax.annotate("none", (0.98, systems.index(name)), xycoords=("axes fraction", "data"), fontsize=5, ha="right", va="center")
+        ax.annotate(
+            "none", (0.98, systems.index(name)), xycoords=("axes fraction", "data"), fontsize=5, ha="right", va="center"
+        )
     ax.margins(x=0.1)
 
 
