@@ -159,7 +159,7 @@ def run_by_name(
         Recordings or directories of recordings; for ``learning`` one training directory; for
         ``comparison`` and ``regime_scorecard`` also names of shipped summaries, for the latter a
         ``protocol.nc`` of perturb-I too; for ``balance_emergence`` recordings made while training.
-        ``ei_versus_bn`` and ``balance_emergence`` take summaries of circuits (data/reference/*.nc).
+        ``ei_versus_bn``, ``balance_emergence`` and ``systems`` take summaries of circuits (data/reference/*.nc).
     nulls : sequence of Path
         For ``balance``, ``balance_across_depth`` and ``ei_versus_bn``: null recordings, or
         directories of them.

@@ -29,8 +29,8 @@ def caption(result: xr.Dataset) -> str:
         f"{100 * result.attrs['level']:.0f} % intervals (Student t over seeds, given the samples); short: as trained, "
         f"{short} samples; long: 50 steps or more, {long} samples. Bands: range of models of cortex "
         f"({of_circuits}), open where the circuits' number is defined otherwise than the networks'. none: the system "
-        f"has no such number (the table says why). Shares of n = {n_draws} draws that fall to a regime, mean over layers "
-        "and seeds; ?: not placed."
+        f"has no such number (the table says why). Shares of n = {n_draws} draws that fall to a regime, mean over "
+        "layers and seeds; ?: not placed."
     )
 
 
