@@ -138,6 +138,7 @@ def _grid(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:
     grid = rows.pivot(index="system", columns="depth", values="value").loc[systems, kinds].to_numpy()
     ax.imshow(np.nan_to_num(grid), cmap="Greys", vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(*grid.shape):
-        text = "?" if not np.isfinite(grid[i, j]) else f"{grid[i, j]:.2f}".removeprefix("0").replace(".00", "0")
+        rounded = f"{grid[i, j]:.2f}"
+        text = {"nan": "?", "0.00": "0", "1.00": "1"}.get(rounded, rounded.removeprefix("0"))
         ax.text(j, i, text, ha="center", va="center", color="white" if grid[i, j] > 0.6 else "black", fontsize=4.5)
     ax.set_xticks(range(len(kinds)), [fill(kind, 12) for kind in kinds], rotation=90)

@@ -132,3 +132,9 @@ def test_figure_and_tables_show_every_system(result: xr.Dataset, paths: list[Pat
     assert len(lost) and lost["note"].astype(bool).all()
     first = next(one for one in scorecard({"systems": result}) if "systems" in one.title)
     assert [row[0] for row in first.rows] == ["E-I", "BN", "brunel-2000-C: E", "brunel-2000-B: E"]
+
+
+def test_one_seed_has_a_value_but_no_interval(paths: list[Path]) -> None:
+    cells = systems.run(paths[:1], CORTEX, **FAST).sel(setting="short", system="E-I", statistic="ei_ratio")
+    assert float(cells["value"].sel(depth="1")) == pytest.approx(_ratio(paths[0], "fc1/E"), rel=1e-6)
+    assert np.isnan(cells["low"]).all() and "one seed" in str(cells["note"].sel(depth="1").item())
