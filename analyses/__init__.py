@@ -28,6 +28,7 @@ ANALYSES: dict[str, str] = {
     "lesions": "What does removing an inhibition pathway do to accuracy, firing and balance?",
     "reference_check": "Does a simulated circuit do what its closed form says?",
     "regime_scorecard": "Where does each layer sit among the regimes of cortical circuits, and how sure is that?",
+    "systems": "How balanced are trained systems of every kind on the same data, and how far is each from cortex?",
     "timescales": "How long do currents and spikes remember, and does inhibition follow excitation?",
     "traces": "How do excitation and inhibition of single neurons move in time?",
 }

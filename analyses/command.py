@@ -23,6 +23,7 @@ from analyses import (
     lesions,
     reference_check,
     regime_scorecard,
+    systems,
     timescales,
     traces,
 )
@@ -103,6 +104,11 @@ def _regime(request: _Request) -> xr.Dataset:
     return regime_scorecard.run(places, perturbation=protocols[0] if protocols else None, **request.bootstrap)
 
 
+def _systems(request: _Request) -> xr.Dataset:
+    recordings, references = request.apart()
+    return systems.run(request.below(recordings), references or None, **request.bootstrap, **request.statistics)
+
+
 _SURROGATES = frozenset({"surrogates", "method", "scheduler"})
 _COMMON = frozenset({"nulls", "partial", "statistics"})
 _PARTIAL = frozenset({"partial"})
@@ -121,6 +127,7 @@ _RUN: dict[str, _Analysis] = {
     "lesions": _Analysis(lambda request: lesions.run(request.below(request.inputs), **request.bootstrap), _PARTIAL),
     "reference_check": _Analysis(lambda request: reference_check.run(request.below(request.inputs)), _PARTIAL),
     "regime_scorecard": _Analysis(_regime, _PARTIAL),
+    "systems": _Analysis(_systems, frozenset({"partial", "statistics"})),
     "timescales": _Analysis(
         lambda request: timescales.run(request.below(request.inputs), **request.bootstrap), _PARTIAL
     ),
@@ -152,7 +159,7 @@ def run_by_name(
         Recordings or directories of recordings; for ``learning`` one training directory; for
         ``comparison`` and ``regime_scorecard`` also names of shipped summaries, for the latter a
         ``protocol.nc`` of perturb-I too; for ``balance_emergence`` recordings made while training.
-        ``ei_versus_bn`` and ``balance_emergence`` take summaries of circuits (data/reference/*.nc).
+        ``ei_versus_bn``, ``balance_emergence`` and ``systems`` take summaries of circuits (data/reference/*.nc).
     nulls : sequence of Path
         For ``balance``, ``balance_across_depth`` and ``ei_versus_bn``: null recordings, or
         directories of them.

@@ -39,6 +39,7 @@ FIGURES: dict[str, str] = {
     "lesion_dose_response": "lesions",
     "ei_versus_bn": "ei_versus_bn",
     "balance_emergence": "balance_emergence",
+    "systems": "systems",
 }
 """Every figure and the analysis whose result it draws."""
 

@@ -95,10 +95,10 @@ def analyse(
     ----------
     name : str
         balance, balance_across_depth, balance_emergence, comparison, distributions, ei_versus_bn, gain_modulation,
-        learning, lesions, reference_check, regime_scorecard, timescales or traces.
+        learning, lesions, reference_check, regime_scorecard, systems, timescales or traces.
     inputs : list[Path]
-        Recordings (or a directory of recordings); for learning the training directory; for balance_emergence and
-        ei_versus_bn also summaries of circuits (data/reference/*.nc).
+        Recordings (or a directory of recordings); for learning the training directory; for balance_emergence,
+        ei_versus_bn and systems also summaries of circuits (data/reference/*.nc).
     out : Path
         Result file, e.g. balance.nc.
     null : list[Path]
@@ -111,8 +111,8 @@ def analyse(
     scheduler : str
         For balance: address of a dask.distributed scheduler, e.g. tcp://10.0.0.1:8786.
     statistics : list[str]
-        For balance, balance_across_depth, balance_emergence, comparison and ei_versus_bn: keys (default: all that
-        were recorded).
+        For balance, balance_across_depth, balance_emergence, comparison, ei_versus_bn and systems: keys (default:
+        all that were recorded; systems: those of its scorecard).
     partial : bool
         Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int

@@ -9,7 +9,7 @@ import xarray as xr
 
 from eiplatform.report.tables import Table, interval_text, number_text
 
-__all__ = ["depth_tables", "gain_tables", "regime_tables", "timescale_tables"]
+__all__ = ["depth_tables", "gain_tables", "largest", "regime_tables", "timescale_tables"]
 
 
 def _texts(values: xr.DataArray) -> list[str]:
@@ -20,7 +20,7 @@ def _cell(data: xr.Dataset, name: str) -> str:
     return interval_text(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
 
 
-def _largest(share: xr.DataArray, dim: str) -> str:
+def largest(share: xr.DataArray, dim: str) -> str:
     """Return the kinds with at least a twentieth of the draws, the largest first."""
     if not np.isfinite(share).all():
         return "not determined"
@@ -38,8 +38,8 @@ def regime_tables(result: xr.Dataset) -> Iterable[Table]:
         row = [name]
         for family in families:
             share = one["share"].sel(regime=(result["family"] == family).values)
-            row.append(_largest(share, "regime"))
-        row += [_largest(one["tightness"], "residual"), _largest(one["tracking"], "in_time")]
+            row.append(largest(share, "regime"))
+        row += [largest(one["tightness"], "residual"), largest(one["tracking"], "in_time")]
         falls = float(one["paradoxical"])
         row.append(f"paradoxical in {100 * falls:.0f} %" if np.isfinite(falls) else "not determined")
         placed.append(tuple(row))

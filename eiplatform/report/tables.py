@@ -103,11 +103,13 @@ def scorecard(results: Mapping[str, xr.Dataset]) -> list[Table]:
     from eiplatform.report import profiles  # these build on this module
     from eiplatform.report.compared import comparison_tables
     from eiplatform.report.studies import circuit_tables, emergence_tables
+    from eiplatform.report.systems import system_tables
 
     makers = {
         "learning": _learning,
         "ei_versus_bn": circuit_tables,
         "balance_emergence": emergence_tables,
+        "systems": system_tables,
         "balance": _balance,
         "balance_across_depth": profiles.depth_tables,
         "gain_modulation": profiles.gain_tables,

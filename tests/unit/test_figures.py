@@ -20,6 +20,7 @@ from analyses import (
     gain_modulation,
     lesions,
     regime_scorecard,
+    systems,
     timescales,
     traces,
 )
@@ -80,6 +81,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
     return {
         "ei_versus_bn": ei_versus_bn.run(kinds["after"], kinds["before"], cortex),
         "balance_emergence": balance_emergence.run(series, cortex),
+        "systems": systems.run([*kinds["after"], long], cortex, **FAST),
         "learning": learning,
         "balance": balance.run(trained, nulls, **FAST),
         "distributions": distributions.run([trained, nulls[0]]),
