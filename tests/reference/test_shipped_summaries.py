@@ -23,8 +23,8 @@ def test_a_fresh_run_falls_into_the_shipped_band(name, monkeypatch, tmp_path):
     for variable in ("rate", "current_exc", "current_inh", "balance"):
         far = inside(run, band, variable, seconds=SECONDS)
         assert not (far > 4.5).any(), variable
-    # The band is narrow: a tenth more is outside, somewhere at least.
-    assert (inside(run * 1.1, band, "rate", seconds=SECONDS) > 4.5).any()
+    # Half as much again is outside, somewhere at least.
+    assert (inside(run * 1.5, band, "rate", seconds=SECONDS) > 4.5).any()
 
 
 def test_what_ships_is_a_case_with_several_seeds():
