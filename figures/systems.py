@@ -93,7 +93,7 @@ def draw(table: pd.DataFrame) -> Figure:
             ax.set_title(group)
         else:
             _strip(ax, rows, systems)
-            ax.set_title(fill(rows["label"].iloc[0], 30), fontsize=6)
+            ax.set_title(fill(rows["label"].iloc[0], 26), fontsize=6)
         ax.set_yticks(range(len(systems)), systems if index % _COLUMNS == 0 else [""] * len(systems))
         ax.set_ylim(len(systems) - 0.5, -0.5)
     for ax in axes[len(panels) :]:
@@ -130,6 +130,8 @@ def _strip(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:
             "none", (0.98, systems.index(name)), xycoords=("axes fraction", "data"), fontsize=5, ha="right", va="center"
         )
     ax.margins(x=0.1)
+    if len(own) and own["value"].abs().max() > 20:  # a ratio of almost nothing would hide all others
+        ax.set_xscale("symlog", linthresh=1.0)
 
 
 def _grid(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
+from analyses import defined
 from eiplatform.report.profiles import largest
 from eiplatform.report.tables import Table, interval_text, number_text
 
@@ -18,7 +19,7 @@ def system_tables(result: xr.Dataset) -> Iterable[Table]:
     systems = [str(name) for name in result["system"].values]
     for setting in map(str, result["setting"].values):
         one = result.sel(setting=setting, depth="hidden")
-        keys = [key for key in result["statistic"].values if bool(one["value"].sel(statistic=key).notnull().any())]
+        keys = _held(result, setting)
         rows = []
         for name in systems:
             own = one.sel(system=name)
@@ -57,11 +58,18 @@ def system_tables(result: xr.Dataset) -> Iterable[Table]:
     missing: dict[tuple[str, str], list[str]] = {}
     for setting in map(str, result["setting"].values):
         for name in systems:
-            for key in result["statistic"].values:
+            for key in _held(result, setting):
                 cell = result.sel(setting=setting, system=name, statistic=key, depth="1")
                 if not np.isfinite(cell["value"]):
                     reason = str(cell["note"].item())
                     missing.setdefault((f"{name}, {setting}", reason), []).append(str(cell["label"].item()))
     lost = tuple((who, ", ".join(labels), reason) for (who, reason), labels in missing.items())
     if lost:
-        yield Table("What has no number in the first layer, and why", ("system", "statistics", "reason"), lost)
+        yield Table(
+            "What other systems have, and why one has not (first layer)", ("system", "statistics", "reason"), lost
+        )
+
+
+def _held(result: xr.Dataset, setting: str) -> list[str]:
+    """Return the statistics that some system has in a setting."""
+    return defined(result.sel(setting=setting, depth="hidden"), result["statistic"].values.tolist())
