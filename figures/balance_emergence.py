@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analyses import defined
-from figures.style import COLOURS, figure, layer_name, letters
+from figures.style import COLOURS, figure, layer_name, letters, setting_shown, study_sources
 
 ANALYSIS = "balance_emergence"
 PANELS = (
@@ -30,25 +30,9 @@ _COLOURS = (COLOURS["exc"], COLOURS["inh"], COLOURS["gain"], COLOURS["net"], COL
 _MARKERS = "oD^svP"
 
 
-def _setting(result: xr.Dataset, key: str) -> str | None:
-    """Return the setting in which a statistic is drawn: images as trained, unless it needs a long recording."""
-    held = result["value"].sel(statistic=key).notnull().any(("circuit", "population", "epoch"))
-    names = [str(name) for name in result["setting"].values[held.values]]
-    return next((name for name in names if name.startswith("constant")), names[0] if names else None)
-
-
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n, intervals, settings and references."""
-    settings = "; ".join(
-        f"{name}: {n} samples"
-        for name, n in zip(result["setting"].values, np.ravel(result.attrs["n_samples"]), strict=True)
-    )
-    references = (
-        "Dotted lines: excitatory populations of models of cortex, where the statistic can be compared "
-        f"({', '.join(map(str, result['reference'].values))}). "
-        if result.sizes["reference"]
-        else ""
-    )
+    settings, references = study_sources(result)
     return (
         f"Layers over training (epoch 0: untrained; the axis is linear up to the first moment recorded and logarithmic "
         f"beyond), mean over n = {int(result.attrs['n_seeds'])} seeds; bands: {100 * result.attrs['level']:.0f} % "
@@ -62,7 +46,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     """Return one row per circuit, statistic, layer and moment, and one per reference; fewer statistics of several."""
     parts = []
     for key in defined(result, PANELS if result.sizes["circuit"] == 1 else _OF_SEVERAL):
-        setting = _setting(result, key)
+        setting = setting_shown(result, key)
         one = result.sel(statistic=key, setting=setting)
         about = {"statistic": key, "label": str(one["label"].item()), "setting": setting}
         for circuit in one["circuit"].values:

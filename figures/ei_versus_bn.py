@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analyses import defined
-from figures.style import COLOURS, figure, layer_name, letters, points_with_intervals
+from figures.style import COLOURS, figure, layer_name, letters, points_with_intervals, setting_shown, study_sources
 
 ANALYSIS = "ei_versus_bn"
 PANELS = (
@@ -31,25 +31,9 @@ _COLOURS = {"ei": COLOURS["exc"], "bn": COLOURS["inh"], "none": COLOURS["gain"]}
 _MARKERS = {"ei": "o", "bn": "D", "none": "^"}
 
 
-def _setting(result: xr.Dataset, key: str) -> str | None:
-    """Return the setting in which a statistic is drawn: images as trained, unless it needs a long recording."""
-    held = result["value"].sel(statistic=key).notnull().any(("circuit", "population"))
-    names = [str(name) for name in result["setting"].values[held.values]]
-    return next((name for name in names if name.startswith("constant")), names[0] if names else None)
-
-
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n, intervals, settings and references."""
-    settings = "; ".join(
-        f"{name}: {n} samples"
-        for name, n in zip(result["setting"].values, np.ravel(result.attrs["n_samples"]), strict=True)
-    )
-    references = (
-        "Dotted lines: excitatory populations of models of cortex, where the statistic can be compared "
-        f"({', '.join(map(str, result['reference'].values))}). "
-        if result.sizes["reference"]
-        else ""
-    )
+    settings, references = study_sources(result)
     return (
         f"Layers of trained (filled) and untrained (open) networks, mean over n = {int(result.attrs['n_seeds'])} seeds "
         f"with {100 * result.attrs['level']:.0f} % intervals (Student t over seeds, given the samples). {references}"
@@ -61,7 +45,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     """Return one row per statistic, circuit, layer and state, and one per reference."""
     parts = []
     for key in defined(result, PANELS):
-        setting = _setting(result, key)
+        setting = setting_shown(result, key)
         one = result.sel(statistic=key, setting=setting)
         about = {"statistic": key, "label": str(one["label"].item()), "setting": setting}
         for circuit in one["circuit"].values:

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import matplotlib.style
 import numpy as np
 import pandas as pd
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -27,6 +28,8 @@ __all__ = [
     "log_ticks",
     "paper_style",
     "points_with_intervals",
+    "setting_shown",
+    "study_sources",
 ]
 
 COLOURS = {
@@ -130,3 +133,26 @@ def log_ticks(ax: Axes) -> None:
 def layer_name(population: str) -> str:
     """Return the short name of a population for an axis, e.g. ``fc1`` for ``fc1/E``."""
     return population.removesuffix("/E")
+
+
+def setting_shown(result: xr.Dataset, key: str) -> str | None:
+    """Return the setting in which a study draws a statistic: images as trained, unless it needs a long recording."""
+    value = result["value"].sel(statistic=key)
+    held = value.notnull().any([dim for dim in value.dims if dim != "setting"])
+    names = [str(name) for name in result["setting"].values[held.values]]
+    return next((name for name in names if name.startswith("constant")), names[0] if names else None)
+
+
+def study_sources(result: xr.Dataset) -> tuple[str, str]:
+    """Return, for the caption of a study's figure, the samples of every setting and the references."""
+    settings = "; ".join(
+        f"{name}: {n} samples"
+        for name, n in zip(result["setting"].values, np.ravel(result.attrs["n_samples"]), strict=True)
+    )
+    references = (
+        "Dotted lines: excitatory populations of models of cortex, where the statistic can be compared "
+        f"({', '.join(map(str, result['reference'].values))}). "
+        if result.sizes["reference"]
+        else ""
+    )
+    return settings, references
