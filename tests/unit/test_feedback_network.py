@@ -312,7 +312,7 @@ def test_the_configurations_build_what_they_are_called() -> None:
     found = []
     for path in sorted(folder.glob("*.yml")):
         chosen = load_config(path)
-        if chosen.network.architecture == "feedback":
+        if chosen.network.architecture == "feedback" and chosen.dataset.name != "digits":  # published networks
             network = build_network(chosen, shapes.get(chosen.dataset.name, (1, 28, 28)), 10)
             size = (
                 291e3
@@ -409,8 +409,8 @@ def test_layers_that_make_no_sense_are_refused(text: str, complaint: str) -> Non
         ("training.schedule=step", "milestones"),
         ("training.milestones=[3]", "milestones"),
         ("network.architecture=mlp", "feedback does not apply"),
-        ("network.neuron.max_spikes=3", "plain neurons"),
-        ("network.neuron.model=stl", "plain neurons"),
+        ("network.neuron.max_spikes=3", "plain lif neurons"),
+        ("network.neuron.model=stl", "plain lif neurons"),
         ("training.balance=0.1", "bptt"),
     ],
 )

@@ -347,10 +347,11 @@ def test_the_example_of_the_guide_can_be_taken(tmp_path: Path) -> None:
 
 
 def test_studies_that_ship_can_be_taken() -> None:
+    assert {"ei_versus_bn", "balance_emergence", "systems"} <= set(study_names())
     for name in study_names():
         graph = expand(load_study(find_study(name)))
         found = status_of(graph, Path("nowhere"))
-        assert graph.study.axes["seed"] == (1, 2, 3, 4, 5)
+        assert len(graph.study.axes["seed"]) >= 3
         assert not any(state.up_to_date for key, state in found.items() if graph.steps[key].task.kind != "reference")
     with pytest.raises(EIPlatformError, match="unknown study 'ei_versus_nb' – did you mean 'ei_versus_bn'"):
         find_study("ei_versus_nb")
