@@ -58,10 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Default: those of the process.
     """
     try:
-        status = app(arguments, exit_on_error=False, result_action="return_value")
+        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return status if isinstance(status, int) else 0
-    except CycloptsError:
-        return 2  # cyclopts has said what is wrong, with the nearest valid name
+    except CycloptsError as error:
+        print(f"eiplatform: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        return 2
     except EIPlatformError as error:
         print(f"eiplatform: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code

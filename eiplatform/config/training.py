@@ -41,10 +41,12 @@ class TrainingConfig(Frozen):
     learning_rate: float = Field(2e-3, gt=0)
     warmup_epochs: int = Field(10, ge=0, description="epochs of linear rise of the learning rate")
     warmup_from: float = Field(1e-7, ge=0, description="learning rate at the start of the rise")
-    schedule: Literal["cosine", "constant", "step", "decay"] = "cosine"
-    milestones: tuple[Positive, ...] = Field((), description="of step: epochs after which the rate falls tenfold")
-    decay: float = Field(0.1, gt=0, le=1, description="factor on the learning rate, of schedule decay")
-    decay_epochs: int = Field(40, ge=1, description="epochs after which it acts, again and again, of schedule decay")
+    schedule: Literal["cosine", "constant", "step"] = "cosine"
+    milestones: tuple[Positive, ...] = Field((), description="of step: epochs after which the learning rate falls")
+    decay_epochs: int | None = Field(
+        None, ge=1, description="of step, in place of milestones: it falls again and again after so many epochs"
+    )
+    decay: float = Field(0.1, gt=0, le=1, description="of step: factor by which it falls")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(5e-4, ge=0, description="L2 on all parameters (sgd, adam), decoupled (adamw)")
     loss: Literal["cross-entropy", "mse"] = Field("cross-entropy", description="mse: to one-hot labels")
@@ -68,16 +70,16 @@ class TrainingConfig(Frozen):
     def _fits_together(self) -> TrainingConfig:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
-        if (self.schedule == "step") != bool(self.milestones):
-            raise ValueError("milestones go with schedule step, and with no other")
+        falls = (self.schedule == "step", bool(self.milestones), self.decay_epochs is not None)
+        if falls not in ((False, False, False), (True, True, False), (True, False, True)):
+            raise ValueError("schedule step needs either milestones or decay_epochs, and no other schedule has them")
         if self.accumulate > self.batch_size:
             raise ValueError(f"accumulate ({self.accumulate}) must not exceed batch_size ({self.batch_size})")
         if self.backend == "compiled" and self.device != "cpu":
             raise ValueError(f"the compiled backend is for device cpu, not {self.device}")
         applies = {
             "label_smoothing": self.loss == "cross-entropy",
-            "decay": self.schedule == "decay",
-            "decay_epochs": self.schedule == "decay",
+            "decay": self.schedule == "step",
         }
         for name, does in applies.items():
             if not does and getattr(self, name) != type(self).model_fields[name].default:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from eiplatform.errors import match_names
 from eiplatform.lesions.spec import Lesion
-from eiplatform.snn.circuit import PathwayScale
 from eiplatform.snn.network import Network
+from eiplatform.snn.pathways import PathwayScale
 
 __all__ = ["lesioned"]
 

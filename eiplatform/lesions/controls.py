@@ -19,9 +19,9 @@ from eiplatform.errors import ConfigError, match_names
 from eiplatform.lesions.spec import Lesion
 from eiplatform.recording.plan import evaluation, make_plan, shown
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn.circuit import PathwayScale
 from eiplatform.snn.layers import EICircuit
 from eiplatform.snn.network import Network
+from eiplatform.snn.pathways import PathwayScale
 
 __all__ = ["RandomLoss", "deprived", "matched_losses"]
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from eiplatform.snn.backei import BackEILayer
 from eiplatform.snn.build import build_network
 from eiplatform.snn.checkpoint import CheckpointError, load, save
-from eiplatform.snn.circuit import EIParameters, EIProp, PathwayScale, ReadoutParameters, ei_layer, ei_readout
+from eiplatform.snn.circuit import EIParameters, ReadoutParameters, ei_layer, ei_readout
 from eiplatform.snn.convnet import ConvNet
 from eiplatform.snn.dann import DANNLayer, DANNReadout
 from eiplatform.snn.description import Pathway, PopulationInfo
 from eiplatform.snn.equilibrium.network import FeedbackNetwork
 from eiplatform.snn.initialise import initialise_ei, initialise_network
+from eiplatform.snn.kernels import FusedKernel, StepwiseKernel
 from eiplatform.snn.layers import Circuit, EICircuit, EIConv2d, EILayer, EILinear, EILinearReadout, EIReadout
 from eiplatform.snn.mlp import MLP
 from eiplatform.snn.network import Network, Output
 from eiplatform.snn.neuron import LIF, Membrane, lif_sequence, lif_step
+from eiplatform.snn.pathways import PathwayScale
+from eiplatform.snn.prop import EIProp
 from eiplatform.snn.rate import RateNeuron
 from eiplatform.snn.resnet import ResNet
 from eiplatform.snn.signed import BatchNorm, SignedLayer, SignedReadout
@@ -42,6 +45,7 @@ __all__ = [
     "EIReadout",
     "FeedbackNetwork",
     "Firing",
+    "FusedKernel",
     "Membrane",
     "Network",
     "Output",
@@ -53,6 +57,7 @@ __all__ = [
     "ResNet",
     "SignedLayer",
     "SignedReadout",
+    "StepwiseKernel",
     "StepwiseNeuron",
     "Surrogate",
     "build_network",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from eiplatform.config import Config, NeuronConfig
-from eiplatform.snn.circuit import EIProp
 from eiplatform.snn.convnet import VGG, ConvNet, Form
 from eiplatform.snn.equilibrium.network import FeedbackNetwork
 from eiplatform.snn.equilibrium.neuron import feedback_tau
 from eiplatform.snn.mlp import MLP
 from eiplatform.snn.network import Network, Options
 from eiplatform.snn.neuron import LIF
+from eiplatform.snn.prop import EIProp
 from eiplatform.snn.resnet import RESNET, ResNet
 from eiplatform.snn.stepwise import Firing
 from eiplatform.snn.surrogate import make_surrogate

@@ -17,18 +17,17 @@ named ``E/<signal>`` and ``I/<signal>`` here; their meaning is in :mod:`eiplatfo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from eiplatform.errors import EIPlatformError, UnknownNameError, choose
-from eiplatform.snn.fused import ei_spikes, replace_zeros
-from eiplatform.snn.moments import Moments
-from eiplatform.snn.neuron import LIF, Membrane
-from eiplatform.snn.stepwise import StepwiseNeuron, stepwise_ei_spikes
+from eiplatform.errors import UnknownNameError, choose
+from eiplatform.snn.kernels import Drive, Kernel
+from eiplatform.snn.neuron import Membrane
+from eiplatform.snn.pathways import PathwayScale, scale_rows, without_feedback
+from eiplatform.snn.prop import FULL_PROP, EIProp, scale_gradient
 from eiplatform.snn.transform import Transform
 
 __all__ = [
@@ -41,8 +40,6 @@ __all__ = [
     "ReadoutParameters",
     "ei_layer",
     "ei_readout",
-    "scale_gradient",
-    "stabilise",
     "take",
 ]
 
@@ -92,62 +89,6 @@ class ReadoutParameters(NamedTuple):
     weight_inh_out: Tensor
 
 
-class EIProp(NamedTuple):
-    """The parts of E-I Prop, each of which can be switched off for an ablation.
-
-    Attributes
-    ----------
-    stabilise : bool
-        Replace a divisive inhibition of exactly 0 by the smallest one of the same sample.
-    straight_through : bool
-        Let the gradient pass that replacement as if it were the identity.
-    scale_gradient : bool
-        Divide the gradient of I->E by the fan-in ``d``.
-    """
-
-    stabilise: bool = True
-    straight_through: bool = True
-    scale_gradient: bool = True
-
-
-FULL_PROP = EIProp()
-
-Factor = float | Tensor | None
-
-
-class PathwayScale(NamedTuple):
-    """Factors on the pathways of one layer; None leaves a pathway intact, bit for bit.
-
-    A factor is a number or one number per *target* neuron (channel), >= 0; in E-I layers also one
-    per synapse, in the weights' shape.
-
-    Attributes
-    ----------
-    input_exc, input_inh : float, Tensor (n_E,) or (n_I,), or None
-        On input->E and on input->I.
-    subtractive, divisive : float, Tensor (n_E,), or None
-        On the two effects of I->E.  Division by ``x * factor`` raises the gain as
-        ``1/factor``; a factor of exactly 0 leaves nothing to divide by, and the layer is then
-        driven by its bias alone (the rule of E-I Prop for a sample without inhibition).
-    mask_inh : Tensor (n_I,) or None
-        Multiplies the activity of the I neurons: 0 silences one.
-    recurrent_exc, recurrent_inh : float, Tensor (n_E,), or None
-        On positive and negative feedback weights, of feedback networks alone.
-    recurrent_to_inh, inh_to_inh : float, Tensor (n_I,), or None
-        On E->I and I->I, of feedback networks with E and I populations alone.
-    """
-
-    input_exc: Factor = None
-    input_inh: Factor = None
-    subtractive: Factor = None
-    divisive: Factor = None
-    mask_inh: Tensor | None = None
-    recurrent_exc: Factor = None
-    recurrent_inh: Factor = None
-    recurrent_to_inh: Factor = None
-    inh_to_inh: Factor = None
-
-
 class _Currents(NamedTuple):
     both: Tensor
     """What the input drives, channels last: excitation (or the net current) of E, then activity of I."""
@@ -171,14 +112,11 @@ def ei_layer(
     record: frozenset[str] = NOTHING,
     *,
     transform: Transform,
-    neuron: LIF,
+    kernel: Kernel,
     steps: int | None = None,
     prop: EIProp = FULL_PROP,
     lesion: PathwayScale | None = None,
     select: Mapping[str, Tensor] | None = None,
-    stepwise: StepwiseNeuron | None = None,
-    floor: float = 0.0,
-    moments: Moments | None = None,
 ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
     """Run one hidden E-I layer.
 
@@ -194,18 +132,13 @@ def ei_layer(
         ``E/<signal>`` and ``I/<signal>`` to return; see :data:`EXC_SIGNALS`, :data:`INH_SIGNALS`.
     transform : Transform
         Geometry of the input.
-    neuron : LIF
+    kernel : Kernel
+        The E neurons.
     steps : int, optional
     prop : EIProp
     lesion : PathwayScale, optional
     select : mapping of str to Tensor of int, optional
         Neurons (indices) of ``E`` and ``I`` whose signals are returned; without gradients only.
-    stepwise : StepwiseNeuron, optional
-        Fires in place of `neuron`, whose constants are its own.
-    floor : float
-        Constant part of the divisive inhibition, with `stepwise` only.
-    moments : Moments, optional
-        The signals of all neurons are added to it; only without gradients and without `stepwise`.
 
     Returns
     -------
@@ -222,21 +155,20 @@ def ei_layer(
 
     Examples
     --------
+    >>> from eiplatform.snn import LIF, FusedKernel
     >>> from eiplatform.snn.transform import Linear
     >>> one = torch.ones
     >>> parameters = EIParameters(one(2, 3), one(1, 3), one(2, 1) / 2, one(1), one(2), torch.zeros(2))
     >>> _, spikes, signals = ei_layer(
-    ...     parameters, None, one(1, 3), frozenset({"E/drive"}), transform=Linear(3), neuron=LIF(), steps=2)
+    ...     parameters, None, one(1, 3), frozenset({"E/drive"}),
+    ...     transform=Linear(3), kernel=FusedKernel(LIF()), steps=2)
     >>> signals["E/drive"][0].tolist()  # (3 - 1.5) * 1 / 1.5
     [[1.0, 1.0]]
     """
-    fires = stepwise is None or stepwise.fires
-    check_record(record, _LAYER_RECORD if fires else _RATE_RECORD)
+    check_record(record, _LAYER_RECORD if kernel.fires else _RATE_RECORD)
     if steps is not None:
         x = x[None]
-    if stepwise is not None and moments is not None:
-        raise EIPlatformError("neurons that run step by step form no moments", where="moments", valid="none")
-    cut = _without_feedback(lesion)
+    cut = without_feedback(lesion)
     currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
     assert currents.weight_div is not None
     axis = transform.channel_axis
@@ -246,40 +178,10 @@ def ei_layer(
         chosen = chosen % places * len(parameters.bias) + chosen // places
     weight_sub = None if currents.folded else currents.weight_sub
     keep = frozenset(field for field, name in _KEPT.items() if name in record)
-    if stepwise is None:
-        fused = ei_spikes(
-            currents.both,
-            weight_sub,
-            currents.weight_div,
-            parameters.gain_exc,
-            parameters.bias,
-            None if state is None else state.membrane.movedim(axis, -1),
-            neuron=neuron,
-            steps=steps,
-            stabilised=prop.stabilise,
-            straight_through=prop.straight_through,
-            keep=keep,
-            select=chosen,
-            moments=moments,
-        )
-    else:
-        fused = stepwise_ei_spikes(
-            currents.both,
-            weight_sub,
-            currents.weight_div,
-            parameters.gain_exc,
-            parameters.bias,
-            state,
-            neuron=stepwise,
-            axis=axis,
-            divisor=partial(stabilise, prop=prop) if prop.stabilise else lambda div: div,
-            floor=floor,
-            steps=steps,
-            keep=keep,
-            select=chosen,
-        )
+    drive = Drive(currents.both, weight_sub, currents.weight_div, parameters.gain_exc, parameters.bias, steps)
+    fused = kernel(drive, state, axis, prop, keep, chosen)
     known = _common(currents, x, transform, cut, record)
-    known["E/spikes" if fires else "E/activity"] = spikes = fused.spikes.movedim(-1, axis)
+    known["E/spikes" if kernel.fires else "E/activity"] = spikes = fused.spikes.movedim(-1, axis)
     for role, neurons in (select or {}).items():
         known |= {k: take(v, neurons) for k, v in known.items() if v is not None and k in record and k[0] == role}
     for field, name in _KEPT.items():
@@ -325,7 +227,7 @@ def ei_readout(
         )
     if steps is not None:
         x = x[None]
-    cut = _without_feedback(lesion)
+    cut = without_feedback(lesion)
     currents = _currents(parameters, None, x, transform, prop, cut)
     known = _common(currents, x, transform, cut, record)
     net, activity = currents.parts(transform)
@@ -337,40 +239,6 @@ def ei_readout(
     return net if steps is None else net.expand(steps, *net.shape[1:]), signals
 
 
-def _without_feedback(lesion: PathwayScale | None) -> PathwayScale:
-    """Return the lesion, all of it intact if there is none."""
-    if lesion is not None and any(factor is not None for factor in lesion[5:]):
-        raise UnknownNameError("this layer has no feedback", where="lesion", valid=PathwayScale._fields[:5])
-    return PathwayScale() if lesion is None else lesion
-
-
-def stabilise(inhibition_div: Tensor, prop: EIProp = FULL_PROP) -> Tensor:
-    """Replace zeros by the smallest non-zero value of the same (time, sample).
-
-    Parameters
-    ----------
-    inhibition_div : Tensor, shape (T, B, ...), >= 0
-    prop : EIProp
-        With ``straight_through`` the gradient is that of the identity.
-
-    Returns
-    -------
-    Tensor
-        Same shape; infinite where a sample has no divisive inhibition at all, so that its
-        gain is 0.
-
-    Examples
-    --------
-    >>> stabilise(torch.tensor([[[0.0, 2.0, 4.0], [0.0, 0.0, 0.0]]])).tolist()
-    [[[2.0, 2.0, 4.0], [inf, inf, inf]]]
-    """
-    rows = inhibition_div.flatten(2).flatten(0, 1) if inhibition_div.ndim > 2 else inhibition_div
-    if prop.straight_through:
-        replaced: Tensor = _StraightThrough.apply(replace_zeros, rows)  # type: ignore[no-untyped-call]
-        return replaced.view_as(inhibition_div)
-    return replace_zeros(rows).view_as(inhibition_div)
-
-
 def _currents(
     parameters: EIParameters | ReadoutParameters,
     gain_inh: Tensor | None,
@@ -379,15 +247,15 @@ def _currents(
     prop: EIProp,
     cut: PathwayScale,
 ) -> _Currents:
-    weight_exc = _scale_rows(parameters.weight_exc, cut.input_exc)
-    weight_inh_in = _scale_rows(parameters.weight_inh_in, cut.input_inh)
+    weight_exc = scale_rows(parameters.weight_exc, cut.input_exc)
+    weight_inh_in = scale_rows(parameters.weight_inh_in, cut.input_inh)
     weight_inh_out = parameters.weight_inh_out
     if prop.scale_gradient:
         weight_inh_out = scale_gradient(weight_inh_out, 1.0 / transform.fan_in)
     if cut.mask_inh is not None:
         weight_inh_out = weight_inh_out * cut.mask_inh.to(weight_inh_out)
-    weight_sub = _scale_rows(weight_inh_out, cut.subtractive)
-    weight_div = None if gain_inh is None else _scale_rows(weight_inh_out * gain_inh, cut.divisive)
+    weight_sub = scale_rows(weight_inh_out, cut.subtractive)
+    weight_div = None if gain_inh is None else scale_rows(weight_inh_out * gain_inh, cut.divisive)
     # Excitation and inhibition nearly cancel: bfloat16 would round them before their difference,
     # so under autocast the difference is taken between the weights, in their own precision.
     folded = torch.is_autocast_enabled(x.device.type) and transform.mixes_all
@@ -398,17 +266,6 @@ def _currents(
     # The input is >= 0 and so are the weights: the paper's rectification of I changes nothing.
     both = transform.apply_pair(first, weight_inh_in, x).movedim(transform.channel_axis, -1)
     return _Currents(both, weight_exc, weight_sub, weight_div, folded)
-
-
-def _scale_rows(weight: Tensor, factor: Factor) -> Tensor:
-    """Scale the synapses onto each neuron, or each synapse."""
-    if factor is None:
-        return weight
-    if isinstance(factor, Tensor):
-        factor = factor.to(weight)
-        if factor.ndim == 1:
-            factor = factor.reshape(-1, *(1,) * (weight.ndim - 1))
-    return weight * factor
 
 
 def _common(
@@ -453,34 +310,3 @@ def recorded(record: frozenset[str], known: dict[str, Tensor | None], steps: int
         assert values is not None
         signals[name] = values if steps is None else values.expand(steps, *values.shape[1:])
     return signals
-
-
-class _StraightThrough(torch.autograd.Function):
-    """Apply a function; its gradient is the identity."""
-
-    @staticmethod
-    def forward(ctx: Any, function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
-        return function(values)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
-        return None, grads[0]
-
-
-def scale_gradient(values: Tensor, factor: float) -> Tensor:
-    """Return the values themselves; their gradient is multiplied by a factor."""
-    scaled: Tensor = _ScaleGradient.apply(values, factor)  # type: ignore[no-untyped-call]
-    return scaled
-
-
-class _ScaleGradient(torch.autograd.Function):
-    """The identity; its gradient is multiplied by a factor."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, factor: float) -> Tensor:
-        ctx.factor = factor
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0] * ctx.factor, None

@@ -17,17 +17,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from eiplatform.snn.circuit import (
-    FULL_PROP,
-    NOTHING,
-    EIParameters,
-    EIProp,
-    ei_layer,
-    scale_gradient,
-)
+from eiplatform.snn.circuit import NOTHING, EIParameters, ei_layer
 from eiplatform.snn.layers import EILayer, EIReadout
 from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import Membrane
+from eiplatform.snn.prop import FULL_PROP, EIProp, scale_gradient
 from eiplatform.snn.rate import RateNeuron
 from eiplatform.snn.transform import Transform
 
@@ -68,6 +62,8 @@ class DANNLayer(EILayer):
     sees_input : bool
         Whether it is the first layer, whose inputs are images, not rates.
     """
+
+    floor = FLOOR
 
     def __init__(
         self, transform: Transform, n_exc: int, n_inh: int, prop: EIProp = FULL_PROP, *, sees_input: bool = False
@@ -113,14 +109,11 @@ class DANNLayer(EILayer):
             x,
             record,
             transform=self.transform,
-            neuron=self.neuron,
+            kernel=self._kernel(moments),
             steps=steps,
             prop=self.prop._replace(stabilise=False),
             lesion=self.lesion,
             select=select,
-            moments=moments,
-            stepwise=self.stepwise,
-            floor=FLOOR,
         )
 
 

@@ -82,7 +82,7 @@ class Pathway(NamedTuple):
     sign : {"+", "-", "/"}
     mode : {"additive", "subtractive", "divisive"}
     factor : str
-        Field of :class:`~eiplatform.snn.circuit.PathwayScale` that scales it.
+        Field of :class:`~eiplatform.snn.pathways.PathwayScale` that scales it.
     """
 
     layer: str

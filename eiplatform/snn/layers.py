@@ -9,23 +9,23 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from eiplatform.errors import ConfigError
+from eiplatform.errors import ConfigError, EIPlatformError
 from eiplatform.snn.circuit import (
     EXC_SIGNALS,
-    FULL_PROP,
     INH_SIGNALS,
     NOTHING,
     READOUT_SIGNALS,
     EIParameters,
-    EIProp,
-    PathwayScale,
     ReadoutParameters,
     ei_layer,
     ei_readout,
 )
 from eiplatform.snn.description import PopulationInfo, Route
+from eiplatform.snn.kernels import FusedKernel, Kernel, StepwiseKernel
 from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
+from eiplatform.snn.pathways import PathwayScale
+from eiplatform.snn.prop import FULL_PROP, EIProp
 from eiplatform.snn.stepwise import StepwiseNeuron
 from eiplatform.snn.transform import Conv2d, Linear, Transform
 
@@ -195,6 +195,7 @@ class EILayer(EICircuit):
     """
 
     spiking = True
+    floor: ClassVar[float] = 0.0
     signals = {"E": EXC_SIGNALS, "I": INH_SIGNALS}
     routes = (*_INPUT_ROUTES, Route("I->E divisive", "I", "E", "/", "divisive", "divisive"))
 
@@ -239,14 +240,20 @@ class EILayer(EICircuit):
             x,
             record,
             transform=self.transform,
-            neuron=self.neuron,
+            kernel=self._kernel(moments),
             steps=steps,
             prop=self.prop,
             lesion=self.lesion,
             select=select,
-            stepwise=self.stepwise,
-            moments=moments,
         )
+
+    def _kernel(self, moments: Moments | None) -> Kernel:
+        """Return what its E neurons are run by."""
+        if self.stepwise is None:
+            return FusedKernel(self.neuron, moments)
+        if moments is not None:
+            raise EIPlatformError("neurons that run step by step form no moments", where="moments", valid="none")
+        return StepwiseKernel(self.stepwise, self.floor)
 
 
 class EIReadout(EICircuit):

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from eiplatform.errors import ConfigError, EIPlatformError, choose
 from eiplatform.snn.backei import BackEILayer
-from eiplatform.snn.circuit import FULL_PROP, NOTHING, EIProp, take
+from eiplatform.snn.circuit import NOTHING, take
 from eiplatform.snn.dann import DANNLayer, DANNReadout
 from eiplatform.snn.description import Pathway, PopulationInfo
 from eiplatform.snn.layers import Circuit, EILayer, EIReadout, n_inhibitory
 from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
+from eiplatform.snn.prop import FULL_PROP, EIProp
 from eiplatform.snn.rate import RateNeuron
 from eiplatform.snn.signed import SignedLayer, SignedReadout
 from eiplatform.snn.stepwise import Firing, StepwiseNeuron

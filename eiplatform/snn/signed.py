@@ -27,10 +27,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eiplatform.errors import EIPlatformError, UnknownNameError
-from eiplatform.snn.circuit import NOTHING, READOUT_SIGNALS, Factor, check_record, recorded
+from eiplatform.snn.circuit import NOTHING, READOUT_SIGNALS, check_record, recorded
 from eiplatform.snn.description import Route
 from eiplatform.snn.layers import Circuit
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane, lif_sequence
+from eiplatform.snn.pathways import Factor, scale_rows
 from eiplatform.snn.stepwise import StepwiseNeuron
 from eiplatform.snn.transform import Transform
 
@@ -142,7 +143,7 @@ class _SignedCircuit(Circuit):
                     where="lesion",
                     valid="input_exc, subtractive",
                 )
-            exc, inh = _scale_rows(exc, self.lesion.input_exc), _scale_rows(inh, self.lesion.subtractive)
+            exc, inh = scale_rows(exc, self.lesion.input_exc), scale_rows(inh, self.lesion.subtractive)
         return exc, inh
 
     def _raw(self, x: Tensor) -> Tensor:
@@ -323,11 +324,3 @@ class SignedReadout(_SignedCircuit):
         signals = recorded(record, dict(self._currents(net, x, record)), steps)
         output = net if self.bias is None else net + self.bias
         return output if steps is None else output.expand(steps, *net.shape[1:]), signals
-
-
-def _scale_rows(weight: Tensor, factor: Factor) -> Tensor:
-    if factor is None:
-        return weight
-    if isinstance(factor, Tensor) and factor.ndim:
-        factor = factor.to(weight).reshape(-1, *(1,) * (weight.ndim - 1))
-    return weight * factor

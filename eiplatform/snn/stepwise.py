@@ -20,17 +20,15 @@ With all of them off, a step is that of :func:`eiplatform.snn.neuron.lif_step`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from eiplatform.errors import ConfigError
-from eiplatform.snn.fused_parts import Fused, weights_of
 from eiplatform.snn.neuron import LIF, Membrane, real_type
 
-__all__ = ["Firing", "StepwiseNeuron", "stepwise_ei_spikes"]
+__all__ = ["Firing", "StepwiseNeuron"]
 
 
 class Firing(NamedTuple):
@@ -169,66 +167,3 @@ class StepwiseNeuron(nn.Module):
             return self.lif.surrogate.spike(distance)
         log_width = self.log_width[min(step, len(self.log_width) - 1)]
         return self.lif.surrogate.spike_learnt(distance, self.lif.surrogate.alpha * torch.exp(-log_width))
-
-
-def stepwise_ei_spikes(
-    currents: Tensor,
-    weight_sub: Tensor | None,
-    weight_div: Tensor,
-    gain_exc: Tensor,
-    bias: Tensor,
-    state: Membrane | None,
-    *,
-    neuron: StepwiseNeuron,
-    axis: int,
-    divisor: Callable[[Tensor], Tensor],
-    floor: float = 0.0,
-    steps: int | None = None,
-    keep: frozenset[str] = frozenset(),
-    select: Tensor | None = None,
-) -> Fused:
-    """Turn the currents of an E-I layer's input into spikes, as :func:`eiplatform.snn.fused.ei_spikes`.
-
-    Parameters
-    ----------
-    currents, weight_sub, weight_div, gain_exc, bias, steps, keep, select
-        As there; channels are the last axis.
-    state : Membrane or None
-        Channels along `axis`.
-    neuron : StepwiseNeuron
-    axis : int
-        Where the channels of the population are (negative).
-    divisor : callable
-        From the divisive inhibition (T, B, ...) to what is divided by.
-    floor : float
-        Is part of the divisive inhibition, whatever the activity.
-
-    Returns
-    -------
-    Fused
-    """
-    w = weights_of(currents, weight_sub, weight_div, gain_exc, bias)
-    values = currents.to(w.bias.dtype)
-    exc, activity = values[..., : len(bias)], values[..., len(bias) :]
-    inh = None if w.sub is None else _mix(activity, w.sub)
-    net = exc if inh is None else exc - inh
-    div = _mix(activity, w.div)
-    div = div + floor if floor else div
-    gain = w.gain_exc / divisor(div)
-    drive = gain * net + w.bias
-    state, spikes, voltage = neuron(drive.movedim(-1, axis), state, steps=steps, keep_voltage="voltage" in keep)
-    known = {"inh": inh, "net": net, "div": div, "gain": gain, "drive": drive}
-    if voltage is not None:
-        known["voltage"] = voltage.movedim(axis, -1)
-    kept: dict[str, Tensor | None] = dict.fromkeys(Fused._fields[2:])
-    for name in keep:
-        signal = known[name]
-        assert signal is not None
-        kept[name] = signal if select is None else signal.flatten(2).index_select(2, select)
-    assert state is not None
-    return Fused(spikes.movedim(axis, -1).to(currents.dtype), state.membrane.movedim(axis, -1), **kept)
-
-
-def _mix(activity: Tensor, weight: Tensor) -> Tensor:
-    """Mix the last axis, step by step: the same products as in the fused operation."""
-    return torch.stack([(step.flatten(0, -2) @ weight.T).view(*step.shape[:-1], -1) for step in activity])

@@ -35,9 +35,10 @@ def learning_rate(training: TrainingConfig, iteration: int, per_epoch: int) -> f
     if training.schedule == "constant":
         return peak
     if training.schedule == "step":
-        return float(peak * 0.1 ** sum(iteration >= epoch * per_epoch for epoch in training.milestones))
-    if training.schedule == "decay":
-        return float(peak * training.decay ** (iteration // per_epoch // training.decay_epochs))
+        epoch = iteration // per_epoch
+        every = training.decay_epochs
+        falls = epoch // every if every else sum(epoch >= milestone for milestone in training.milestones)
+        return float(peak * training.decay**falls)
     return 0.5 * peak * (1 + math.cos(math.pi * (iteration - warm) / (total - warm)))
 
 

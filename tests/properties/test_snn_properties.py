@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eiplatform.snn import LIF, MLP, EILayer, Network, make_surrogate
-from eiplatform.snn.circuit import stabilise
+from eiplatform.snn.prop import stabilise
 
 NEURONS = st.builds(
     LIF,

@@ -408,6 +408,8 @@ def test_layers_that_make_no_sense_are_refused(text: str, complaint: str) -> Non
         ("network.width=0.5", "width does not apply"),
         ("training.schedule=step", "milestones"),
         ("training.milestones=[3]", "milestones"),
+        ("training.decay_epochs=3", "milestones or decay_epochs"),
+        ("training.decay=0.5", "decay does not apply"),
         ("network.architecture=mlp", "feedback does not apply"),
         ("network.neuron.max_spikes=3", "plain lif neurons"),
         ("network.neuron.model=stl", "plain lif neurons"),

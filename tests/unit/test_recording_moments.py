@@ -17,9 +17,8 @@ from eiplatform.recording.bits import pack_bits
 from eiplatform.recording.network import record_network
 from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, backend, compiled
+from eiplatform.snn import Network, PathwayScale, backend, compiled
 from eiplatform.snn import neuron as neuron_module
-from eiplatform.snn.circuit import PathwayScale
 from eiplatform.snn.fused import ei_spikes
 from eiplatform.snn.moments import FIELDS, Moments
 from eiplatform.snn.neuron import LIF

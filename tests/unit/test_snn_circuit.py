@@ -7,8 +7,10 @@ from torch import Tensor
 
 from eiplatform.errors import UnknownNameError
 from eiplatform.snn import EIParameters, EIProp, PathwayScale, ReadoutParameters, ei_layer, ei_readout
-from eiplatform.snn.circuit import EXC_SIGNALS, INH_SIGNALS, READOUT_SIGNALS, stabilise
+from eiplatform.snn.circuit import EXC_SIGNALS, INH_SIGNALS, READOUT_SIGNALS
+from eiplatform.snn.kernels import FusedKernel
 from eiplatform.snn.neuron import LIF
+from eiplatform.snn.prop import stabilise
 from eiplatform.snn.transform import Linear
 
 D, N_E, N_I, T, B = 6, 5, 2, 4, 3
@@ -34,7 +36,7 @@ def make(seed: int = 0, zeros: float = 0.3) -> tuple[EIParameters, Tensor]:
 
 
 def run(parameters: EIParameters, x: Tensor, **kwargs: object) -> dict[str, Tensor]:
-    return ei_layer(parameters, None, x, ALL, transform=Linear(D), neuron=LIF(), **kwargs)[2]  # type: ignore[arg-type]
+    return ei_layer(parameters, None, x, ALL, transform=Linear(D), kernel=FusedKernel(LIF()), **kwargs)[2]  # type: ignore[arg-type]
 
 
 def test_forward_equals_a_computation_by_loops() -> None:
@@ -82,7 +84,13 @@ def test_without_input_the_bias_alone_drives_and_no_gradient_is_nan() -> None:
         p.requires_grad_()
     for prop in (EIProp(), EIProp(straight_through=False)):
         _, spikes, signals = ei_layer(
-            parameters, None, x, frozenset({"E/drive", "E/gain"}), transform=Linear(D), neuron=LIF(), prop=prop
+            parameters,
+            None,
+            x,
+            frozenset({"E/drive", "E/gain"}),
+            transform=Linear(D),
+            kernel=FusedKernel(LIF()),
+            prop=prop,
         )
         assert torch.equal(signals["E/drive"], parameters.bias.expand(T, B, N_E))
         assert not signals["E/gain"].any()
@@ -140,7 +148,9 @@ def test_static_input_equals_its_repetition() -> None:
     still = x[0]
     grads, results = [], []
     for values, steps in ((still, T), (still.expand(T, B, D), None)):
-        _, spikes, signals = ei_layer(parameters, None, values, ALL, transform=Linear(D), neuron=LIF(), steps=steps)
+        _, spikes, signals = ei_layer(
+            parameters, None, values, ALL, transform=Linear(D), kernel=FusedKernel(LIF()), steps=steps
+        )
         results.append(signals)
         grads.append(torch.autograd.grad(spikes.sum(), tuple(parameters)))
     for name in ALL:
@@ -214,4 +224,4 @@ def test_readout_is_subtractive_only() -> None:
 def test_unknown_signals_are_refused() -> None:
     parameters, x = make()
     with pytest.raises(UnknownNameError, match="did you mean 'E/voltage'"):
-        ei_layer(parameters, None, x, frozenset({"E/voltag"}), transform=Linear(D), neuron=LIF())
+        ei_layer(parameters, None, x, frozenset({"E/voltag"}), transform=Linear(D), kernel=FusedKernel(LIF()))

@@ -13,6 +13,7 @@ from eiplatform.snn import (
     MLP,
     EILayer,
     Network,
+    PathwayScale,
     SignedLayer,
     SignedReadout,
     build_network,
@@ -20,7 +21,6 @@ from eiplatform.snn import (
     lif_sequence,
     lif_step,
 )
-from eiplatform.snn.circuit import PathwayScale
 from eiplatform.snn.signed import SIGNED_SIGNALS
 from eiplatform.snn.stepwise import Firing, StepwiseNeuron
 from eiplatform.snn.surrogate import SURROGATES, Surrogate, make_surrogate

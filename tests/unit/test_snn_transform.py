@@ -11,6 +11,7 @@ from torch.nn import functional
 from eiplatform.errors import ConfigError
 from eiplatform.snn import EIConv2d, EIParameters, EIProp, PathwayScale, ei_layer
 from eiplatform.snn.circuit import EXC_SIGNALS, INH_SIGNALS
+from eiplatform.snn.kernels import FusedKernel
 from eiplatform.snn.neuron import LIF
 from eiplatform.snn.transform import Conv2d, Linear, Transform, average_pool
 
@@ -54,10 +55,10 @@ def test_a_convolution_is_the_linear_core_on_patches(
     parameters = make(transform)
     x = spikes(T, B, C, 7, 6)
     x[0, 1, :, :4] = 0
-    _, _, found = ei_layer(parameters, None, x, ALL, transform=transform, neuron=LIF())
+    _, _, found = ei_layer(parameters, None, x, ALL, transform=transform, kernel=FusedKernel(LIF()))
     flat = EIParameters(*(p.flatten(1) if p.ndim == 4 else p for p in parameters))
     linear = Linear(transform.fan_in)
-    _, _, dense = ei_layer(flat, None, patches(x, transform), ALL, transform=linear, neuron=LIF())
+    _, _, dense = ei_layer(flat, None, patches(x, transform), ALL, transform=linear, kernel=FusedKernel(LIF()))
     rows, cols = transform.map_shape
 
     def maps(name: str) -> Tensor:
@@ -102,7 +103,9 @@ def test_the_inhibitory_gradient_is_divided_by_the_inputs_of_a_neuron() -> None:
     x = spikes(T, B, C, 5, 5, rate=0.6)
 
     def gradient(**options: bool) -> Tensor:
-        _, fired, _ = ei_layer(parameters, None, x, transform=transform, neuron=LIF(), prop=EIProp(**options))
+        _, fired, _ = ei_layer(
+            parameters, None, x, transform=transform, kernel=FusedKernel(LIF()), prop=EIProp(**options)
+        )
         return torch.autograd.grad(fired.sum(), parameters.weight_inh_out)[0]
 
     torch.testing.assert_close(gradient() * 18, gradient(scale_gradient=False), rtol=1e-12, atol=0)

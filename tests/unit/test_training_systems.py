@@ -235,9 +235,11 @@ def test_the_balanced_loss_acts_in_training_whatever_the_backend(backend: str, t
 
 
 def test_learning_rates_that_decay() -> None:
-    part = TrainingConfig(epochs=9, warmup_epochs=0, learning_rate=1.0, schedule="decay", decay=0.5, decay_epochs=2)
+    part = TrainingConfig(epochs=9, warmup_epochs=0, learning_rate=1.0, schedule="step", decay=0.5, decay_epochs=2)
     rates = [learning_rate(part, iteration, 3) for iteration in range(0, 27, 3)]
     assert rates == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.0625]
+    listed = TrainingConfig(epochs=9, warmup_epochs=0, learning_rate=1.0, schedule="step", decay=0.5, milestones=(2, 4))
+    assert [learning_rate(listed, iteration, 3) for iteration in range(0, 27, 3)] == [1, 1, 0.5, 0.5, *[0.25] * 5]
 
 
 def test_lesions_of_both_signs_of_a_network_without_dales_law() -> None:

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eiplatform.errors import UnknownNameError
-from eiplatform.snn.circuit import PathwayScale
 from eiplatform.snn.description import PopulationInfo, Route
 from eiplatform.snn.equilibrium.neuron import advance
 from eiplatform.snn.equilibrium.norm import FeedbackWeight
 from eiplatform.snn.layers import Circuit
 from eiplatform.snn.neuron import LIF, Membrane
+from eiplatform.snn.pathways import Factor, PathwayScale, scale_rows
 from eiplatform.snn.signed import BatchNorm
 from eiplatform.snn.transform import Transform
 
@@ -242,13 +242,8 @@ class FeedbackLayer(LoopLayer):
         return Edge(self.feedback.transform, weight, None, mask)
 
 
-def _scaled(weight: Tensor, exc: Any, inh: Any) -> Tensor:
+def _scaled(weight: Tensor, exc: Factor, inh: Factor) -> Tensor:
     """Scale the positive and the negative part of a weight, by a number or per row."""
     if exc is None and inh is None:
         return weight
-    parts = []
-    for part, factor in ((weight.clamp(min=0), exc), ((-weight).clamp(min=0), inh)):
-        if isinstance(factor, Tensor) and factor.ndim:
-            factor = factor.to(weight).reshape(-1, *(1,) * (weight.ndim - 1))
-        parts.append(part if factor is None else part * factor)
-    return parts[0] - parts[1]
+    return scale_rows(weight.clamp(min=0), exc) - scale_rows((-weight).clamp(min=0), inh)
