@@ -7,6 +7,7 @@ from functools import partial
 from eiplatform.errors import NotApplicableError, StatisticError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.base.spill import map_rows
 from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.estimates.spikes import rate_table
 from eiplatform.statistics.population import Population
@@ -58,7 +59,7 @@ def sparseness(population: Population, kind: str) -> Estimate:
         )
     if table.shape[1] < 2:
         raise NotApplicableError(f"{name} of one neuron", where=population.name or None, valid="at least 2 neurons")
-    influence = base.population_sparseness(table)
+    influence = map_rows(base.population_sparseness, table)
     return Estimate(
         unit(population, table.shape[1], partial(base.weighted_nanmean, data=influence)),
         population.spiking_neuron,

@@ -9,6 +9,7 @@ import numpy as np
 from eiplatform.errors import StatisticError, TooShortError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.base.spill import map_rows
 from eiplatform.statistics.base.synchrony import SharedSums
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.estimates.spikes import FANO_WINDOWS, MIN_WINDOWS, windowed
@@ -138,7 +139,7 @@ def _counts(
             raise StatisticError(f"{name} over samples counts the whole sample", valid="window=None")
         population.require_samples(name)
         # Weighted moments about a weighted mean: left to the kernel of pairs over samples.
-        counts = population.trains.counts[:, chosen]
+        counts = map_rows(lambda rows: rows[:, chosen], population.trains.counts)
         text = f"whole sample, {population.trains.duration:g} {population.units}"
     else:
         width = windowed(population, name, window, FANO_WINDOWS, MIN_WINDOWS)
