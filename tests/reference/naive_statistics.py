@@ -134,7 +134,9 @@ def currents(p: Plain) -> dict[str, np.ndarray | float]:
     both = (mean_e > 0) & (mean_i > 0)
     ratio = np.array([mean_e[k] / mean_i[k] if both[k] else np.nan for k in range(n)])
     out["ei_ratio"] = ratio
-    out["balance_index"] = np.array([1 - mean_i[k] / mean_e[k] if mean_e[k] > 0 else np.nan for k in range(n)])
+    out["balance_index"] = np.array(
+        [1 - i / e if e > 0 and e >= 0.1 * (e + i) else np.nan for e, i in zip(mean_e, mean_i, strict=True)]
+    )
     out["imbalance_index"] = (mean_e - mean_i) / (mean_e + mean_i)
     out["ei_ratio_sd"] = float(np.std(np.log(ratio[both])))
     for word, found in (
@@ -301,7 +303,6 @@ def rhythm(p: Plain) -> dict[str, float]:
             part = row[start : start + size]
             powers.append([abs(np.sum((part - part.mean()) * hann * turn)) ** 2 for turn in turns])
     power = np.mean(powers, axis=0)
-    power[-1] /= 2  # one-sided: all other frequencies stand for two
     frequency, power = frequency[1:], power[1:]
     k = int(power.argmax())
     left, top, right = np.log(power[k - 1 : k + 2])

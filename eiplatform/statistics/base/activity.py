@@ -100,7 +100,7 @@ def _log_sd(logs: FloatArray) -> FloatArray:
 
 def _skewness(logs: FloatArray) -> FloatArray:
     deviation, n, sd = _centred(logs)
-    z = deviation / sd
+    z = deviation / np.where(n > 2, sd, np.nan)  # two values have no skewness of their own: it is 0
     value = np.where(np.isfinite(z), z**3, 0.0).sum(axis=1, keepdims=True) / n
     values: FloatArray = z**3 - 3 * z - 1.5 * value * (z**2 - 1)
     return values

@@ -22,14 +22,17 @@ _SHAPE_RULES = {
     "cv": "none: silent neurons count as 0; undefined where no neuron fires",
     "gini": "none: silent neurons count as 0; undefined where no neuron fires",
     "log_sd": "silent neurons (they have no logarithm); undefined where all others fire equally",
-    "log_skewness": "silent neurons (they have no logarithm); undefined where all others fire equally",
+    "log_skewness": "silent neurons (they have no logarithm); undefined where fewer than 3 fire, or all equally",
 }
 
 
 def rate_shape(population: Population, measure: str) -> Estimate:
     """Shape of the distribution of the rates over neurons."""
     choose(measure, base.RATE_MEASURES, "measure of the rates")
-    table, _ = rate_table(population, "the distribution of rates")
+    name = "the distribution of rates"
+    table, _ = rate_table(population, name)
+    if table.shape[1] < 2:
+        raise NotApplicableError(f"{name} of one neuron", where=population.name or None, valid="at least 2 neurons")
 
     def values(weights: FloatArray) -> FloatArray:
         return base.rate_shape(weights, table, measure)

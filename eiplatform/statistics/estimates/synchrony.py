@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from eiplatform.errors import StatisticError, TooShortError, choose
+from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.base.spill import map_rows
@@ -133,6 +133,8 @@ def _counts(
         raise StatisticError(f"n_neurons is {n_neurons}", valid="a whole number of at least 2")
     population.require(("spikes",), name)
     population.require_every_step(name)
+    if len(population.spiking_neuron) < 2:
+        raise NotApplicableError(f"{name} of one neuron", where=population.name or None, valid="at least 2 neurons")
     chosen = some_neurons(len(population.spiking_neuron), n_neurons)
     if over == "sample":
         if window is not None:
