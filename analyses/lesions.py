@@ -14,6 +14,8 @@ from eiplatform.statistics import summarise
 
 __all__ = ["STATISTICS", "accuracy", "run"]
 
+_LESION = 0
+"""Where controls have their seed, from 1."""
 STATISTICS = ("rate", "ei_ratio", "balance_index", "gain")
 
 
@@ -64,50 +66,74 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
     xarray.Dataset
         ``accuracy``, ``accuracy_low``, ``accuracy_high`` (dose), with Wilson intervals over
         samples; ``value``, ``low``, ``high``, ``n_excluded`` (dose, population, statistic),
-        with bootstrap intervals over samples and neurons.
+        with bootstrap intervals over samples and neurons.  With controls (random losses of synapses
+        that take as much current) also ``control_accuracy`` (control, dose) and ``control_value``
+        (control, dose, population, statistic), NaN at dose 0.
 
     Raises
     ------
     StatisticError
-        If the recordings are not one dose-response of one network on the same samples.
+        If the recordings are not one dose-response of one network on the same samples, or controls lack doses.
     """
     trees = open_kind(recordings, "network", purpose="recordings of a lesion")
-    lesions = [tree.attrs["source"]["lesions"] for tree in trees]
-    if any(len(found) != 1 for found in lesions):
+    found = [tree.attrs["source"]["lesions"] for tree in trees]
+    if any(len(lesions) != 1 for lesions in found):
         raise StatisticError(
             "a recording was not made under exactly one lesion", where="lesions", remedy="use 'eiplatform lesion'"
         )
-    kinds = {(found[0]["pathway"], found[0]["layers"]) for found in lesions}
+    kinds = {(lesion["pathway"], lesion["layers"]) for (lesion,) in found}
     if len(kinds) != 1:
         raise StatisticError(f"the recordings are of different lesions: {sorted(kinds)}", where="lesions")
-    order = np.argsort([found[0]["dose"] for found in lesions])
-    trees = [trees[index] for index in order]
-    doses = [float(lesions[index][0]["dose"]) for index in order]
-    if doses[0] != 0:
-        raise StatisticError("the intact network (dose 0) is missing", where="lesions", valid="doses from 0 upwards")
     if any(tree.attrs["config"] != trees[0].attrs["config"] for tree in trees):
         raise StatisticError("the recordings are of different networks", where="lesions")
     samples = [samples_of(tree) for tree in trees]
-    if any(not np.array_equal(found, samples[0]) for found in samples):
+    if any(not np.array_equal(ids, samples[0]) for ids in samples):
         raise StatisticError("the recordings hold different samples", where="lesions")
+    measured: dict[int, dict[float, xr.DataTree]] = {}
+    for tree, (lesion,) in zip(trees, found, strict=True):
+        measured.setdefault(lesion.get("control", {}).get("seed", _LESION), {})[lesion["dose"]] = tree
+    doses = sorted(measured.get(_LESION, {}))
+    if doses[:1] != [0.0]:
+        raise StatisticError("the intact network (dose 0) is missing", where="lesions", valid="doses from 0 upwards")
+    controls = sorted(set(measured) - {_LESION})
+    for control in controls:
+        if sorted(measured[control]) != doses[1:]:
+            raise StatisticError(
+                f"control {control} was recorded at the doses {sorted(measured[control])}",
+                where="lesions",
+                valid=str(doses[1:]),
+                remedy="give the whole directory that 'eiplatform lesion' made",
+            )
 
-    summaries, correct = [], []
-    for tree in trees:
-        measured = spiking(tree) or excitatory(tree)  # rates have no spikes
-        summary = summarise(tree, STATISTICS, populations=measured, n_bootstrap=n_bootstrap, seed=seed)
-        summaries.append(summary[["value", "low", "high", "n_excluded"]])
-        correct.append(accuracy(tree["readout/E"].to_dataset()))
-    result = xr.concat(summaries, dim=xr.Variable("dose", doses), join="exact")
-    for index, name in enumerate(("accuracy", "accuracy_low", "accuracy_high")):
-        result[name] = ("dose", [row[index] for row in correct])
+    result = _by_dose([measured[_LESION][dose] for dose in doses], doses, n_bootstrap, seed)
+    if controls:
+        rows = [_by_dose([measured[control][dose] for dose in doses[1:]], doses[1:], 1, 0) for control in controls]
+        joined = xr.concat(rows, dim=xr.Variable("control", controls), join="exact")
+        result["control_accuracy"] = joined["accuracy"].reindex(dose=doses)
+        result["control_value"] = joined["value"].reindex(dose=doses)
     (pathway, layers) = kinds.pop()
     result.attrs = {
         "analysis": "lesions",
         "pathway": pathway,
         "layers": layers,
         "n_samples": len(samples[0]),
+        "n_controls": len(controls),
         "n_bootstrap": n_bootstrap,
         "seed": seed,
         **describe_inputs(trees),
     }
+    return result
+
+
+def _by_dose(trees: Sequence[xr.DataTree], doses: Sequence[float], n_bootstrap: int, seed: int) -> xr.Dataset:
+    """Return accuracy and statistics of recordings, by dose."""
+    summaries, correct = [], []
+    for tree in trees:
+        populations = spiking(tree) or excitatory(tree)  # rates have no spikes
+        summary = summarise(tree, STATISTICS, populations=populations, n_bootstrap=n_bootstrap, seed=seed)
+        summaries.append(summary[["value", "low", "high", "n_excluded"]])
+        correct.append(accuracy(tree["readout/E"].to_dataset()))
+    result = xr.concat(summaries, dim=xr.Variable("dose", doses), join="exact")
+    for index, name in enumerate(("accuracy", "accuracy_low", "accuracy_high")):
+        result[name] = ("dose", [row[index] for row in correct])
     return result

@@ -51,6 +51,8 @@ class DemoSize:
         Realisations of the circuit.
     duration_ms, warmup_ms : float
     doses : tuple of float
+    controls : int
+        Random losses of synapses beside every dose.
     n_bootstrap : int
     """
 
@@ -66,6 +68,7 @@ class DemoSize:
     duration_ms: float
     warmup_ms: float
     doses: tuple[float, ...]
+    controls: int
     n_bootstrap: int
 
 
@@ -83,6 +86,7 @@ SIZES = {
         duration_ms=1000.0,
         warmup_ms=200.0,
         doses=(0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0),
+        controls=5,
         n_bootstrap=1000,
     ),
     "small": DemoSize(
@@ -98,6 +102,7 @@ SIZES = {
         duration_ms=800.0,
         warmup_ms=100.0,
         doses=(0.0, 0.5, 1.0),
+        controls=2,
         n_bootstrap=100,
     ),
 }
@@ -233,7 +238,16 @@ def run_demo(
     lesions = make_lesions("I->E subtractive", chosen.doses, "fc*")
     with stage("4/6 lesioning", quiet=quiet) as update:
         spec = standard.model_copy(update={"neurons": chosen.neurons})
-        lesioned = dose_response(network, images, out / "lesions", lesions, spec, config=settings, progress=update)
+        lesioned = dose_response(
+            network,
+            images,
+            out / "lesions",
+            lesions,
+            spec,
+            config=settings,
+            n_controls=chosen.controls,
+            progress=update,
+        )
 
     with stage("5/6 analysing", quiet=quiet) as update:
         results = _analyse(out, chosen, lesioned, reference, seed, update)

@@ -22,6 +22,12 @@ PANELS = {
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n, intervals and exclusions."""
     shown = result.sel(statistic=[name for name in PANELS if name != "accuracy"])
+    controls = (
+        f"thin lines, {result.attrs['n_controls']} random losses of synapses onto the E neurons, excitatory or "
+        "inhibitory, that take as much current from them (by its mean) as the lesion does"
+        if result.attrs["n_controls"]
+        else "no random lesion of the same size stands beside it"
+    )
     return (
         f"Lesion of the pathway {result.attrs['pathway']} in the layers '{result.attrs['layers']}': the fraction "
         "on the "
@@ -31,17 +37,17 @@ def caption(result: xr.Dataset) -> str:
         f"neurons with 95 % percentile bootstrap intervals over images and neurons ({result.attrs['n_bootstrap']} "
         "draws). "
         "The E/I ratio is undefined where no inhibition is left. Neurons excluded: at most "
-        f"{int(shown['n_excluded'].max())} a layer. One network; no random lesion of the same "
-        "size stands beside it."
+        f"{int(shown['n_excluded'].max())} a layer. One network; {controls}."
     )
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return rows: panel, population, dose, value, low, high."""
+    """Return rows: panel, population, control (0: the lesion itself), dose, value, low, high."""
     accuracy = pd.DataFrame(
         {
             "panel": "accuracy",
             "population": "readout",
+            "control": 0,
             "dose": result["dose"].values,
             "value": result["accuracy"].values,
             "low": result["accuracy_low"].values,
@@ -49,8 +55,15 @@ def table(result: xr.Dataset) -> pd.DataFrame:
         }
     )
     shown = result[["value", "low", "high"]].sel(statistic=[name for name in PANELS if name != "accuracy"])
-    rows = shown.to_dataframe().reset_index().rename(columns={"statistic": "panel"})
-    return pd.concat([accuracy, rows[list(accuracy.columns)]], ignore_index=True)
+    rows = shown.to_dataframe().reset_index().rename(columns={"statistic": "panel"}).assign(control=0)
+    parts = [accuracy, rows]
+    if result.attrs["n_controls"]:
+        controls = result["control_accuracy"].dropna("dose", how="all").to_dataframe("value").reset_index()
+        parts.append(controls.assign(panel="accuracy", population="readout"))
+        others = result["control_value"].sel(statistic=shown["statistic"]).dropna("dose", how="all")
+        parts.append(others.to_dataframe("value").reset_index().rename(columns={"statistic": "panel"}))
+    joined = pd.concat([part.reindex(columns=accuracy.columns) for part in parts], ignore_index=True)
+    return joined.astype({"control": int, "low": float, "high": float})
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -59,8 +72,13 @@ def draw(table: pd.DataFrame) -> Figure:
     shades = [COLOURS["exc"], COLOURS["accent"], COLOURS["inh"], COLOURS["gain"], COLOURS["net"]]
     for ax, (panel, label) in zip(axes, PANELS.items(), strict=True):
         rows = table[table["panel"] == panel]
-        for index, (population, line) in enumerate(rows.groupby("population", sort=False)):
+        for index, (population, lines) in enumerate(rows.groupby("population", sort=False)):
             colour = COLOURS["trained"] if panel == "accuracy" else shades[index % len(shades)]
+            line = lines[lines["control"] == 0]
+            intact = line[line["dose"] == 0]
+            for control in sorted(set(lines["control"]) - {0}):
+                thin = pd.concat([intact, lines[lines["control"] == control]])
+                ax.plot(thin["dose"], thin["value"], color=colour, alpha=0.45, linewidth=0.5, zorder=1)
             style: dict[str, Any] = {
                 "marker": "osD^v<>"[index % 7],
                 "color": colour,

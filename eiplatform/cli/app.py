@@ -21,6 +21,9 @@ __all__ = ["app", "main"]
 OPTIONAL = {"torch": "train", "safetensors": "train", "sklearn": "train", "brian2": "simulate"}
 """Packages that the core does without, and the extra that brings them."""
 
+_NO_MEMORY = ("can't allocate memory", "out of memory")
+"""What PyTorch says on the CPU and on a GPU."""
+
 app = App(
     name="eiplatform",
     help="Probe trained spiking networks for excitation-inhibition balance, and compare them with cortex.",
@@ -58,10 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Default: those of the process.
     """
     try:
-        status = app(arguments, exit_on_error=False, result_action="return_value")
+        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return status if isinstance(status, int) else 0
-    except CycloptsError:
-        return 2  # cyclopts has said what is wrong, with the nearest valid name
+    except CycloptsError as error:
+        command = " ".join(("eiplatform", *(error.command_chain or ())))
+        print(f"eiplatform: {' '.join(str(error).split())} See '{command} --help'.", file=sys.stderr)  # noqa: T201
+        return 2
     except EIPlatformError as error:
         print(f"eiplatform: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
@@ -78,6 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         remedy = " Free some space; what was completed is kept." if error.errno == errno.ENOSPC else ""
         print(f"eiplatform: {place}{error.strerror or error}.{remedy}", file=sys.stderr)  # noqa: T201
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(told in str(error) for told in _NO_MEMORY):
+            raise
+        print(  # noqa: T201
+            "eiplatform: not enough memory. Choose a smaller batch or network, or fewer samples or neurons.",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("eiplatform: interrupted.", file=sys.stderr)  # noqa: T201

@@ -358,6 +358,7 @@ def lesion(
     doses: Annotated[list[float] | None, Many] = None,
     neurons: int | None = None,
     samples: int | None = None,
+    controls: int = 0,
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
@@ -380,6 +381,8 @@ def lesion(
         Neurons recorded per population, at least those of the readout (default: 64, or as many as these).
     samples : int
         Test samples, at random (default: all).
+    controls : int
+        Random losses of synapses recorded beside each dose, which take as much current; of E-I circuits.
     overwrite : bool
         Delete an earlier result there.
     json : bool
@@ -411,6 +414,7 @@ def lesion(
             lesions,
             spec,
             config=config.model_dump(mode="json"),
+            n_controls=controls,
             overwrite=overwrite,
             progress=update,
         )

@@ -124,8 +124,15 @@ def _lesions(result: xr.Dataset) -> list[str]:
     where = f"{result.attrs['pathway']} in '{result.attrs['layers']}'"
     if not hurt:
         return [f"No dose of the lesion of {where} lowers accuracy below the intact {100 * intact:.1f} %."]
-    after = 100 * float(result["accuracy"].sel(dose=hurt[0]))
-    return [
+    after = float(result["accuracy"].sel(dose=hurt[0]))
+    told = (
         f"Removing {100 * hurt[0]:g} % of {where} is the smallest dose tried that lowers accuracy: "
-        f"{100 * intact:.1f} % to {after:.1f} %."
+        f"{100 * intact:.1f} % to {100 * after:.1f} %"
+    )
+    if not result.attrs["n_controls"]:
+        return [f"{told}."]
+    random = 100 * result["control_accuracy"].sel(dose=hurt[0])
+    return [
+        f"{told}; {random.size} random losses of synapses that take as much current leave "
+        f"{float(random.min()):.1f} to {float(random.max()):.1f} %."
     ]

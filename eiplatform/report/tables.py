@@ -211,7 +211,8 @@ def _reference_check(result: xr.Dataset) -> Iterable[Table]:
 
 
 def _lesions(result: xr.Dataset) -> Iterable[Table]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    n_controls = result.attrs["n_controls"]
     for dose in result["dose"].values:
         cell = result.sel(dose=dose)
         accuracy = interval_text(*(100 * float(cell[name]) for name in ("accuracy", "accuracy_low", "accuracy_high")))
@@ -219,8 +220,12 @@ def _lesions(result: xr.Dataset) -> Iterable[Table]:
             f"{population}: {number_text(float(cell['value'].sel(population=population, statistic='rate')))}"
             for population in result["population"].values
         )
-        rows.append((f"{dose:g}", accuracy, rates))
+        random = 100 * cell["control_accuracy"] if n_controls and dose > 0 else None
+        spread = "" if random is None else f"{float(random.min()):.1f} to {float(random.max()):.1f}"
+        rows.append((f"{dose:g}", accuracy, spread, rates) if n_controls else (f"{dose:g}", accuracy, rates))
     note = f"n = {result.attrs['n_samples']} images; Wilson interval over images. One network."
     title = f"Lesion of {result.attrs['pathway']} in '{result.attrs['layers']}'"
-    columns = ("fraction removed", "test accuracy % [95 %]", "spikes per neuron and step")
+    columns: tuple[str, ...] = ("fraction removed", "test accuracy % [95 %]", "spikes per neuron and step")
+    if n_controls:
+        columns = (*columns[:2], f"{n_controls} random losses of as much current, %", columns[2])
     yield Table(title, columns, tuple(rows), note)

@@ -16,7 +16,8 @@ Factor = float | Tensor | None
 class PathwayScale(NamedTuple):
     """Factors on the pathways of one layer; None leaves a pathway intact, bit for bit.
 
-    A factor is a number or one number per *target* neuron (channel), >= 0.
+    A factor is a number or one number per *target* neuron (channel), >= 0; in E-I layers also one
+    per synapse, in the weights' shape.
 
     Attributes
     ----------
@@ -53,9 +54,11 @@ def without_feedback(lesion: PathwayScale | None) -> PathwayScale:
 
 
 def scale_rows(weight: Tensor, factor: Factor) -> Tensor:
-    """Scale the synapses onto each neuron."""
+    """Scale the synapses onto each neuron, or each synapse."""
     if factor is None:
         return weight
-    if isinstance(factor, Tensor) and factor.ndim:
-        factor = factor.to(weight).reshape(-1, *(1,) * (weight.ndim - 1))
+    if isinstance(factor, Tensor):
+        factor = factor.to(weight)
+        if factor.ndim == 1:
+            factor = factor.reshape(-1, *(1,) * (weight.ndim - 1))
     return weight * factor

@@ -44,6 +44,7 @@ from eiplatform.training.files import (
     write_state,
     write_tensorboard,
 )
+from eiplatform.training.footprint import check_footprint
 from eiplatform.training.losses import balance_loss, task_loss
 from eiplatform.training.parallel import World, join
 from eiplatform.training.regimes import freeze
@@ -138,7 +139,7 @@ def fit(
     OutputExistsError
         If `out` holds a run and neither `resume` nor `overwrite` is given.
     ConfigError
-        If the run to resume has another configuration.
+        If the run to resume has another configuration, or the network does not fit into memory.
     TrainingError
         If there is nothing to resume, the loss is not finite, or a layer is dead or saturated.
     DeviceError
@@ -159,6 +160,7 @@ def fit(
             if finished is not None:
                 return finished
         else:
+            check_footprint(config, data)
             world.on_first(lambda: claim_directory(out, overwrite=overwrite))
         with _deterministic(world.device, config.training.threads):
             return _Run(config, out, data, world, progress if world.first else None, observe).go(resume)

@@ -33,9 +33,10 @@ def refused(capsys: Capture, *arguments: object, says: str) -> None:
     """Assert that a command is refused with status 2 and one clear message."""
     status, out, err = run(capsys, *arguments)
     assert status == 2, (status, out, err)
+    messages = [line for line in err.splitlines() if line.startswith("eiplatform: ")]
+    assert len(messages) == 1 and err.endswith(messages[0] + "\n"), err  # one line, and nothing after it
     assert "Traceback" not in err
-    message = " ".join(re.sub(r"[│╭╮╰╯─]", " ", err).split())
-    assert re.search(says, message), message
+    assert re.search(says, messages[0]), messages[0]
 
 
 def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
@@ -59,6 +60,41 @@ def test_unknown_commands_and_options_suggest_the_near_one(capsys: Capture) -> N
     refused(capsys, "recrod", says='Did you mean "record"')
     refused(capsys, "demo", "--sed", "3", says="Did you mean --seed")
     refused(capsys, "demo", "--seed", "three", says="unable to convert")
+
+
+def test_wrong_arguments_name_the_page_that_helps(capsys: Capture, tmp_path: Path) -> None:
+    refused(
+        capsys,
+        "lesion",
+        tmp_path,
+        "--out",
+        tmp_path / "x",
+        "--doses",
+        "half",
+        says=r"'half|\"half\".*See 'eiplatform lesion --help'",
+    )
+    refused(capsys, "record", tmp_path, says=r"--out.*See 'eiplatform record --help'")
+
+
+def test_a_network_larger_than_memory_is_refused_before_anything_is_written(capsys: Capture, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    settings = ("network.hidden=[1000000, 1000000]", "training.epochs=1", "training.warmup_epochs=0")
+    refused(capsys, "train", "--out", out, "--set", *settings, says=r"million parameters need .* TB, .* free")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("message", ["DefaultCPUAllocator: can't allocate memory", "CUDA out of memory"])
+def test_memory_that_runs_out_is_one_line_and_other_errors_are_not_hidden(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, message: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("eiplatform.training.fit", fail)
+    refused(capsys, "train", "--out", tmp_path / "a", says="not enough memory")
+    message = "something else"
+    with pytest.raises(RuntimeError, match="something else"):
+        main(["train", "--out", str(tmp_path / "b")])
 
 
 def test_demo_refuses_before_it_writes(capsys: Capture, tmp_path: Path) -> None:

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 import eiplatform
+from analyses.lesions import run
 from eiplatform.config import load_config
 from eiplatform.datasets import Split, load
-from eiplatform.errors import ConfigError, UnknownNameError
+from eiplatform.errors import ConfigError, StatisticError, UnknownNameError
 from eiplatform.lesions.apply import lesioned
+from eiplatform.lesions.controls import RandomLoss, deprived, matched_losses
 from eiplatform.lesions.design import dose_response
 from eiplatform.lesions.spec import Lesion, make_lesions
 from eiplatform.recording.spec import RecordingSpec
@@ -133,3 +135,85 @@ def test_dose_response_needs_different_doses_and_a_control(
             config=CONFIG.model_dump(mode="json"),
         )
     assert not (tmp_path / "d").exists()
+
+
+def test_a_random_loss_silences_whole_synapses_of_both_signs_alike(network: Network, images: Split) -> None:
+    lesion = Lesion(pathway="I->E subtractive", dose=0.5, layers="fc1")
+    layer = network.circuits()["fc1"]
+    before, intact = _run(network, images)
+    with deprived(network, RandomLoss(lesion=lesion, seed=3, fractions={"fc1": 0.4})):
+        assert layer.lesion is not None
+        exc, inh = layer.lesion.input_exc, layer.lesion.subtractive
+        _, cut = _run(network, images)
+    assert layer.lesion is None
+    assert isinstance(exc, torch.Tensor) and isinstance(inh, torch.Tensor)
+    kept = exc.float().mean().item()
+    assert abs(kept - 0.6) < 4 * (0.24 / exc.numel()) ** 0.5
+    assert 0 < inh.float().mean() < 1
+    # by hand, from the weights
+    x = torch.from_numpy(images.images).flatten(1)
+    expected = x @ (layer.weight_exc.detach() * exc).T
+    torch.testing.assert_close(cut["current_exc"][0], expected, rtol=1e-5, atol=1e-6)
+    activity = intact["activity"][0]
+    torch.testing.assert_close(
+        cut["current_inh"][0], activity @ (layer.weight_inh_out.detach() * inh).T, rtol=1e-5, atol=1e-6
+    )
+    assert torch.equal(cut["inhibition_div"], intact["inhibition_div"])
+    after, _ = _run(network, images)
+    assert torch.equal(before, after)
+
+
+def test_random_losses_take_the_current_of_the_lesion_and_are_nested(network: Network, images: Split) -> None:
+    lesions = make_lesions("I->E subtractive", [0.0, 0.25, 1.0], "fc*")
+    found = matched_losses(network, images, RecordingSpec(), lesions, [1, 2])
+    assert set(found) == set(lesions[1:])
+    small, large = (found[lesion][0] for lesion in lesions[1:])
+    _, intact = _run(network, images)
+    exc, inh = (intact[name].double().mean().item() for name in ("current_exc", "current_inh"))
+    assert small.fractions["fc1"] == pytest.approx(0.25 * inh / (exc + inh), rel=1e-6)
+    masks = []
+    for loss in (small, large, found[lesions[2]][1]):
+        with deprived(network, loss):
+            masks.append(network.circuits()["fc1"].lesion.input_exc)  # type: ignore[union-attr]
+    assert (masks[1] <= masks[0]).all() and not torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[1], masks[2])
+    taken = []
+    for loss in matched_losses(network, images, RecordingSpec(), [lesions[1]], range(40))[lesions[1]]:
+        with deprived(network, loss):
+            _, cut = _run(network, images)
+        taken.append(sum((intact[name] - cut[name]).double().mean().item() for name in ("current_exc", "current_inh")))
+    error = np.std(taken, ddof=1) / np.sqrt(len(taken))
+    assert np.mean(taken) == pytest.approx(0.25 * inh, abs=4 * error)
+    assert error < 0.02 * inh
+
+
+def test_controls_are_refused_where_there_are_none(network: Network, images: Split, tmp_path: Path) -> None:
+    settings = CONFIG.model_dump(mode="json")
+    spec = RecordingSpec(samples=3)
+    divisive = make_lesions("I->E divisive", [0.0, 0.5], "fc*")
+    with pytest.raises(ConfigError, match="no random control"):
+        dose_response(network, images, tmp_path / "d", divisive, spec, config=settings, n_controls=1)
+    lesions = make_lesions("input->E", [0.0, 0.5], "fc*")
+    with pytest.raises(ConfigError, match="-1 controls"):
+        dose_response(network, images, tmp_path / "d", lesions, spec, config=settings, n_controls=-1)
+    signed = initialise(load_config(None, ["network.hidden=[20, 16]", "network.circuit=none"]), 5)
+    with pytest.raises(ConfigError, match="no E-I circuit"):
+        dose_response(signed, images, tmp_path / "d", lesions, spec, config=settings, n_controls=1)
+    assert not (tmp_path / "d").exists()
+
+
+def test_the_analysis_sets_controls_beside_the_lesion(network: Network, images: Split, tmp_path: Path) -> None:
+    settings = CONFIG.model_dump(mode="json")
+    lesions = make_lesions("I->E subtractive", [0.0, 0.5, 1.0], "fc*")
+    made = dose_response(network, images, tmp_path / "d", lesions, RecordingSpec(), config=settings, n_controls=2)
+    assert [path.name for path in made[:4]] == ["dose-0.0", "dose-0.5", "dose-0.5-control-1", "dose-0.5-control-2"]
+    result = run(made, n_bootstrap=10)
+    assert result["control_accuracy"].sizes == {"control": 2, "dose": 3}
+    assert result["control_value"].sel(dose=0.0).isnull().all()
+    seed = int(result["control"][1])
+    tree = eiplatform.open(tmp_path / "d" / f"dose-1.0-control-{seed}")
+    rate = tree["fc2/E"].ds["spikes"].mean().item()
+    cell = result["control_value"].sel(control=seed, dose=1.0, population="fc2/E", statistic="rate")
+    assert float(cell) == pytest.approx(rate, rel=1e-6)
+    with pytest.raises(StatisticError, match="control 2 was recorded at"):
+        run([path for path in made if path.name != "dose-0.5-control-2"], n_bootstrap=10)
