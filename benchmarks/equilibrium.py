@@ -11,14 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from systems import child, measure
 from torch.nn import functional
 
 from eiplatform.config import load_config
@@ -51,26 +47,6 @@ def step_of(variant: str, steps: int, batch: int) -> Callable[[], None]:
     return step
 
 
-def memory(field: str) -> int:
-    """Return a size of this process in KiB: VmRSS (now) or VmHWM (peak)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition(f"{field}:")[2].split()[0])
-
-
-def measure(variant: str, steps: int, batch: int, repeats: int) -> tuple[float, float, float]:
-    """Return processor and wall milliseconds of a step, and MiB of memory."""
-    step = step_of(variant, steps, batch)
-    before = memory("VmRSS")
-    step()
-    times = []
-    for _ in range(repeats):
-        wall, cpu = time.perf_counter(), time.process_time()
-        step()
-        times.append((time.process_time() - cpu, time.perf_counter() - wall))
-    cpus, walls = zip(*times, strict=True)
-    return min(cpus) * 1e3, min(walls) * 1e3, (memory("VmHWM") - before) / 1024
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,18 +59,15 @@ def main() -> None:
     torch.set_num_threads(asked.threads)
     if asked.child:
         variant, steps = asked.child
-        print(json.dumps(measure(variant, int(steps), asked.batch, asked.repeats)))
+        print(json.dumps(measure(step_of(variant, int(steps), asked.batch), asked.repeats)))
         return
     print(f"400(F400), batch {asked.batch}, {asked.threads} threads, torch {torch.__version__}")
     print(f"{'':18} | " + " | ".join(f"T = {steps:<4} cpu ms, wall ms, MiB" for steps in asked.steps))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     options = ["--batch", str(asked.batch), "--repeats", str(asked.repeats), "--threads", str(asked.threads)]
     for variant in VARIANTS:
         cells = []
         for steps in asked.steps:
-            command = [sys.executable, __file__, *options, "--child", variant, str(steps)]
-            result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-            cpu, wall, mib = json.loads(result.stdout)
+            cpu, wall, mib = child(__file__, [*options, "--child", variant, str(steps)])
             cells.append(f"         {cpu:7.1f} {wall:8.1f} {mib:5.1f}")
         print(f"{variant:18} | " + " | ".join(cells), flush=True)
 

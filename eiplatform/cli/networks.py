@@ -356,7 +356,7 @@ def lesion(
     pathway: str = "I->E subtractive",
     layers: str = "*",
     doses: Annotated[list[float] | None, Many] = None,
-    neurons: int = 64,
+    neurons: int | None = None,
     samples: int | None = None,
     controls: int = 0,
     overwrite: Annotated[bool, Flag] = False,
@@ -378,7 +378,7 @@ def lesion(
     doses : list[float]
         Fractions removed, 0 (intact) among them (default: 0 0.25 0.5 0.75 1).
     neurons : int
-        Neurons recorded per population.
+        Neurons recorded per population, at least those of the readout (default: 64, or as many as these).
     samples : int
         Test samples, at random (default: all).
     controls : int
@@ -389,6 +389,7 @@ def lesion(
         Print JSON.
     """
     from eiplatform.cli.output import print_json, say
+    from eiplatform.errors import ConfigError
     from eiplatform.lesions.design import dose_response
     from eiplatform.lesions.spec import make_lesions
     from eiplatform.progress import stage
@@ -396,8 +397,15 @@ def lesion(
     from eiplatform.recording.spec import load_spec
 
     lesions = make_lesions(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
-    spec = load_spec(None, neurons=neurons, samples=samples)
-    network, config, data = open_checkpoint(checkpoint, spec.split)
+    network, config, data = open_checkpoint(checkpoint, "test")
+    answers = network.circuits()["readout"].n_exc
+    if neurons is not None and neurons < answers:
+        raise ConfigError(
+            f"of {neurons} recorded neurons the answers of a readout of {answers} cannot be read",
+            where="--neurons",
+            valid=f"at least {answers}",
+        )
+    spec = load_spec(None, neurons=neurons or max(64, answers), samples=samples)
     with stage(f"lesioning {pathway}", quiet=json) as update:
         made = dose_response(
             network,

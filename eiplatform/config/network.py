@@ -152,8 +152,17 @@ class NetworkConfig(Frozen):
             if not does and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} does not apply to {self.architecture} with circuit {self.circuit}")
         if self.architecture == "feedback":
-            if not self.neuron.fused or self.votes or self.circuit == "dann":
-                raise ValueError("feedback networks have plain lif neurons, a readout of currents, and no circuit dann")
+            if self.neuron.model not in ("lif", "stl") or self.votes or self.circuit == "dann":
+                raise ValueError(
+                    "feedback networks have neurons lif or stl, a readout of currents, and no circuit dann"
+                )
+            if self.neuron.stepwise and self.feedback.rest:
+                raise ValueError("feedback.rest other than 0 is for plain lif neurons")
+            if self.neuron.learn_surrogate and self.feedback.gradient != "bptt":
+                raise ValueError(
+                    f"neuron.learn_surrogate does not apply to feedback.gradient {self.feedback.gradient}, "
+                    "which has no surrogate; it needs bptt"
+                )
             check_feedback(self.feedback, self.circuit, self.neuron.tau, self.neuron.reset)
         return self
 

@@ -130,23 +130,37 @@ class StepwiseNeuron(nn.Module):
         assert fired is not None
         return fired
 
+    def advance(self, drive: Tensor, membrane: Tensor | None, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Advance by one step.
+
+        Parameters
+        ----------
+        drive : Tensor, shape (B, ...)
+        membrane : Tensor or None
+            After the last reset; None: at rest.
+        step : int
+            Decides the width of the surrogate.
+
+        Returns
+        -------
+        membrane, spikes, voltage : Tensor, shape (B, ...)
+        """
+        voltage = drive if membrane is None else torch.add(drive, membrane, alpha=self.lif.decay)
+        fired = self.count(voltage, step)
+        if self.lif.reset == "soft":
+            given = (self.lif.threshold if self.threshold is None else self.threshold) * fired
+            return voltage - (given.detach() if self.lif.detach_reset else given), fired, voltage
+        return voltage * (1 - (fired.detach() if self.lif.detach_reset else fired)), fired, voltage
+
     def forward(
         self, drive: Tensor, state: Membrane | None = None, *, steps: int | None = None, keep_voltage: bool = False
     ) -> tuple[Membrane, Tensor, Tensor | None]:
         """Advance by all steps of `drive`; parameters and results are those of ``lif_sequence``."""
         real = real_type(drive)
         membrane = None if state is None else state.membrane
-        threshold = self.lif.threshold if self.threshold is None else self.threshold
         spikes, voltages = [], []
         for step in range(len(drive) if steps is None else steps):
-            now = drive[0 if steps is not None else step].to(real)
-            voltage = now if membrane is None else torch.add(now, membrane, alpha=self.lif.decay)
-            fired = self.count(voltage, step)
-            if self.lif.reset == "soft":
-                given = threshold * fired
-                membrane = voltage - (given.detach() if self.lif.detach_reset else given)
-            else:
-                membrane = voltage * (1 - (fired.detach() if self.lif.detach_reset else fired))
+            membrane, fired, voltage = self.advance(drive[0 if steps is not None else step].to(real), membrane, step)
             spikes.append(fired.to(drive.dtype))
             voltages.append(voltage)
         assert membrane is not None

@@ -249,7 +249,8 @@ class _Run:
             loss = task_loss(logits.float(), y, part.loss, part.label_smoothing) / len(index)
             if self.record:
                 voltages = (output.signals[name]["voltage"] for name in self.record)
-                loss = loss + part.balance * balance_loss(voltages) / len(index)
+                imbalance = balance_loss(voltages, self.config.network.neuron.threshold)
+                loss = loss + part.balance * imbalance / len(index)
             loss.backward()  # type: ignore[no-untyped-call]
             totals += torch.stack((loss.detach().double(), (logits.argmax(1) == y).sum().double()))
         self.world.add_([totals])

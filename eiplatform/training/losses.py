@@ -43,29 +43,36 @@ def task_loss(logits: Tensor, labels: Tensor, kind: str = "cross-entropy", label
     return functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
 
 
-def balance_loss(voltages: Iterable[Tensor]) -> Tensor:
+_AT_REST = 0.01
+"""Mean size of the potentials, in thresholds, below which their imbalance counts less and less."""
+
+
+def balance_loss(voltages: Iterable[Tensor], threshold: float = 1.0) -> Tensor:
     """Return the summed imbalance of positive and negative membrane potentials, 0 to 1 per sample.
 
     Our reading of the positive-negative balanced loss of arXiv 2605.27412, of which only the
     abstract is public ("equilibrium between positive and negative membrane potentials"): with P
-    and N the sums over steps and neurons of the positive and of the negative potentials' sizes, a
-    layer's imbalance is ``((P - N) / (P + N))^2``, whatever the potentials' scale (0 where all
-    are 0).  It is averaged over layers.
+    and N the sums over the M steps and neurons of the positive and of the negative potentials'
+    sizes, a layer's imbalance is ``((P - N) / (P + N + 0.01 M threshold))^2``.  The last term hardly
+    counts unless nothing reaches the layer: without it the smallest potentials had the largest
+    gradients, and one such image could undo all learning.  It is averaged over layers.
 
     Parameters
     ----------
     voltages : iterable of Tensor, shape (T, B, ...)
         Of every spiking layer, before the reset.
+    threshold : float
+        Of the neurons, what potentials are measured by.
 
     Examples
     --------
-    >>> balance_loss([torch.tensor([[[1.0, -1.0]], [[2.0, 0.0]]])]).item()  # ((3 - 1) / 4)^2
-    0.25
+    >>> balance_loss([torch.tensor([[[1.0, -1.0]], [[2.0, 0.0]]])], 100.0).item()  # ((3 - 1) / (4 + 4))^2
+    0.0625
     """
     found = []
     for voltage in voltages:
         values = voltage.float() if voltage.dtype in (torch.bfloat16, torch.float16) else voltage
-        summed = values.transpose(0, 1).flatten(1).sum(1)
-        size = values.abs().transpose(0, 1).flatten(1).sum(1)
-        found.append((summed / size.clamp(min=torch.finfo(size.dtype).tiny)).square().sum())
+        by_sample = values.transpose(0, 1).flatten(1)
+        at_rest = _AT_REST * threshold * by_sample.shape[1]
+        found.append((by_sample.sum(1) / (by_sample.abs().sum(1) + at_rest)).square().sum())
     return torch.stack(found).mean()

@@ -411,8 +411,8 @@ def test_layers_that_make_no_sense_are_refused(text: str, complaint: str) -> Non
         ("training.decay_epochs=3", "milestones or decay_epochs"),
         ("training.decay=0.5", "decay does not apply"),
         ("network.architecture=mlp", "feedback does not apply"),
-        ("network.neuron.max_spikes=3", "plain lif neurons"),
-        ("network.neuron.model=stl", "plain lif neurons"),
+        ("network.neuron.learn_surrogate=true", "needs bptt"),
+        ("network.neuron.model=backei", "lif or stl"),
         ("training.balance=0.1", "bptt"),
     ],
 )

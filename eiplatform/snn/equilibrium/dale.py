@@ -11,15 +11,13 @@ the rates of E, then of I; but F >= 0, and W has the blocks
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from eiplatform.snn.description import PopulationInfo, Route
 from eiplatform.snn.equilibrium.layers import Edge, FeedbackLayer
 from eiplatform.snn.neuron import LIF
+from eiplatform.snn.stepwise import StepwiseNeuron
 from eiplatform.snn.transform import Linear
 
 __all__ = ["DaleFeedbackLayer"]
@@ -39,6 +37,8 @@ class DaleFeedbackLayer(FeedbackLayer):
         Of both populations.
     drop : float
     limit : float or None
+    stepwise : StepwiseNeuron, optional
+        Of both populations, E first.
 
     Examples
     --------
@@ -62,9 +62,19 @@ class DaleFeedbackLayer(FeedbackLayer):
         Route("I->I subtractive", "I", "I", "-", "subtractive", "inh_to_inh"),
     )
 
-    def __init__(self, n_inputs: int, n_exc: int, n_inh: int, neuron: LIF, drop: float, limit: float | None) -> None:
+    def __init__(
+        self,
+        n_inputs: int,
+        n_exc: int,
+        n_inh: int,
+        neuron: LIF,
+        drop: float,
+        limit: float | None,
+        stepwise: StepwiseNeuron | None = None,
+    ) -> None:
         n = n_exc + n_inh
-        super().__init__(Linear(n_inputs), n, neuron, drop, batch_norm=False, back=Linear(n), limit=limit)
+        back = Linear(n)
+        super().__init__(Linear(n_inputs), n, neuron, drop, batch_norm=False, back=back, limit=limit, stepwise=stepwise)
         self.channels = {"E": n_exc, "I": n_inh}
         self.parts = {"E": slice(0, n_exc), "I": slice(n_exc, n)}
 
@@ -75,7 +85,8 @@ class DaleFeedbackLayer(FeedbackLayer):
 
     def signed_parameters(self) -> dict[str, nn.Parameter]:
         """Return the parameters that Dale's law keeps >= 0."""
-        return {name: parameter for name, parameter in self.named_parameters() if name != "bias"}
+        synapses = ("weight", "feedback.weight", "feedback.alpha")
+        return {name: parameter for name, parameter in self.named_parameters() if name in synapses}
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw exponential weights: the input's so that they drive at first, the feedback's at its norm's limit."""
@@ -91,8 +102,12 @@ class DaleFeedbackLayer(FeedbackLayer):
 
     def populations(self) -> dict[str, PopulationInfo]:
         """Return both populations, which spike alike."""
-        parameters = {name: values.detach().cpu().numpy() for name, values in self.neuron_parameters().items()}
-        attrs: Mapping[str, Any] = {} if self.drop == self.neuron.threshold else {"reset_by": self.drop}
+        own = {} if self.stepwise is None else self.stepwise.parameters_told()
+        told = {**self.neuron_parameters(), **own}
+        parameters = {name: values.detach().cpu().numpy() for name, values in told.items()}
+        attrs = {} if self.stepwise is None else self.stepwise.attrs()
+        if self.drop != self.neuron.threshold:
+            attrs |= {"reset_by": self.drop}
         neuron = self.neuron
         return {
             role: PopulationInfo(
@@ -100,7 +115,7 @@ class DaleFeedbackLayer(FeedbackLayer):
                 (self.channels[role],),
                 signals,
                 {name: values[self.parts[role]] for name, values in parameters.items()},
-                neuron.threshold,
+                None if "threshold" in own else neuron.threshold,
                 neuron.decay,
                 neuron.reset,
                 attrs,

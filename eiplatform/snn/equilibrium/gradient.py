@@ -24,6 +24,9 @@ _FULL = 1 - 1e-6
 class Equilibrium(NamedTuple):
     """The equation ``a_k = clamp(y_k / d, 0, 1)``, ``y_1 = W a_N + F x``, ``y_{k+1} = W_k a_k``, of one run.
 
+    ``d`` may be one of every neuron (trainable thresholds), and rates may lie in a wider range
+    than from 0 to 1 (several and negative spikes per step).
+
     Attributes
     ----------
     layers : sequence of LoopLayer
@@ -46,11 +49,6 @@ class Equilibrium(NamedTuple):
     current: Tensor
     masks: Sequence[Tensor | None]
 
-    @property
-    def full(self) -> float:
-        """Current at which a neuron fires at every step, ``d``."""
-        return self.layers[0].drop
-
     def around(self, rate: Tensor) -> Tensor:
         """Apply the whole loop to the rate of the layer that is read; normalisation as in training."""
         for layer in self._order:
@@ -58,8 +56,12 @@ class Equilibrium(NamedTuple):
                 current = self.back(rate) + self.current
             else:
                 current, _ = self.layers[layer].batch_edge(rate, self.masks[layer])
-            rate = (current / self.full).clamp(0, 1)
+            rate = self.clamped(layer, current / self.layers[layer].full)
         return rate
+
+    def clamped(self, layer: int, rate: Tensor) -> Tensor:
+        """Return what the neurons of a layer can make of ``y / d``."""
+        return rate.clamp(*self.layers[layer].rate_range)
 
     def around_saved(self, rate: Tensor) -> Tensor:
         """Do the same with saved statistics of normalisation and constant parameters."""
@@ -68,7 +70,9 @@ class Equilibrium(NamedTuple):
                 current = self.back.detached()(rate) + self.current.detach()
             else:
                 current = self.below[layer].detached()(rate)
-            rate = _Clamp.apply(current, self.full)  # type: ignore[no-untyped-call]
+            owner = self.layers[layer]
+            full = owner.full.detach() if isinstance(owner.full, Tensor) else owner.full
+            rate = _Clamp.apply(current, full, *owner.rate_range)  # type: ignore[no-untyped-call]
         return rate
 
     @property
@@ -110,18 +114,20 @@ def equilibrium_rate(
 
 
 def _by_spikes(equation: Equilibrium, rates: Sequence[Tensor], settings: FeedbackConfig, monitor: Monitor) -> Tensor:
-    n, full = len(rates), equation.full
+    n, layers = len(rates), equation.layers
     fixed = [rate.detach() for rate in rates]
-    open_ = [((rate > 0) & (rate < _FULL)).to(rate.dtype) / full for rate in fixed]
+    open_ = [_between(rate, layer.rate_range) for rate, layer in zip(fixed, layers, strict=True)]
     edges = [equation.back.detached(), *(edge.detached() for edge in equation.below[1:])]
     pulls = [pull_back(edge.__call__, fixed[layer - 1]) for layer, edge in enumerate(edges)]
-    carriers = [equation.back(fixed[-1]) + equation.current]
-    carriers += [equation.layers[layer].batch_edge(fixed[layer - 1], equation.masks[layer])[0] for layer in range(1, n)]
+    currents = [equation.back(fixed[-1]) + equation.current]
+    currents += [layers[layer].batch_edge(fixed[layer - 1], equation.masks[layer])[0] for layer in range(1, n)]
+    carriers = [current / layer.full for current, layer in zip(currents, layers, strict=True)]
     with torch.no_grad():
-        reached = (carriers[equation.read] / full).clamp(0, 1)
+        reached = equation.clamped(equation.read, carriers[equation.read])
         monitor.add(forward_residual=float((fixed[equation.read] - reached).abs().mean()))
     phase = BackwardPhase(settings.back_steps, settings.back_threshold, settings.back_decay, settings.gradient_scale)
-    products = [lambda v, pull=pull, gate=gate: pull(gate * v) for pull, gate in zip(pulls, open_, strict=True)]
+    slopes = [gate / torch.as_tensor(layer.full).detach() for gate, layer in zip(open_, layers, strict=True)]
+    products = [lambda v, pull=pull, slope=slope: pull(slope * v) for pull, slope in zip(pulls, slopes, strict=True)]
 
     def gradient(g: Tensor) -> list[Tensor]:
         found = ternary_phase(products, g, equation.read, [rate.shape for rate in fixed], phase)
@@ -131,16 +137,22 @@ def _by_spikes(equation: Equilibrium, rates: Sequence[Tensor], settings: Feedbac
     return replace_value(fixed[equation.read], carriers, gradient)
 
 
+def _between(rate: Tensor, limits: tuple[float, float]) -> Tensor:
+    """Return 1 where a rate is neither the smallest nor the largest possible, else 0."""
+    low, high = limits
+    return ((rate > low * _FULL) & (rate < high * _FULL)).to(rate.dtype)
+
+
 class _Clamp(torch.autograd.Function):
-    """``clamp(y / d, 0, 1)`` whose derivative is worked out once, however often it is applied."""
+    """``clamp(y / d, low, high)`` whose derivative is worked out once, however often it is applied."""
 
     @staticmethod
-    def forward(ctx: Any, current: Tensor, full: float) -> Tensor:
-        inside = (current >= 0) & (current <= full)
+    def forward(ctx: Any, current: Tensor, full: float | Tensor, low: float, high: float) -> Tensor:
+        inside = (current >= low * full) & (current <= high * full)
         ctx.save_for_backward(inside.to(current.dtype) / full)
-        return (current / full).clamp_(0, 1)
+        return (current / full).clamp_(low, high)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         (slope,) = ctx.saved_tensors
-        return grads[0] * slope, None
+        return grads[0] * slope, None, None, None

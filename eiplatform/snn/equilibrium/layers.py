@@ -7,14 +7,13 @@ Recorded are, with the scale of batch normalisation folded into the feed-forward
     drive       = current_exc - current_inh + bias + norm_shift
 
 ``external`` is what comes from the layer below (or the input), ``recurrent`` what is fed back; a
-layer that nothing is fed back to has the whole alone.
+layer that nothing is fed back to has the whole alone.  Where spikes may be negative, a synapse's
+weight times the spike decides which of the two currents it belongs to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +24,10 @@ from eiplatform.snn.description import PopulationInfo, Route
 from eiplatform.snn.equilibrium.neuron import advance
 from eiplatform.snn.equilibrium.norm import FeedbackWeight
 from eiplatform.snn.layers import Circuit
-from eiplatform.snn.neuron import LIF, Membrane
+from eiplatform.snn.neuron import LIF, Membrane, real_type
 from eiplatform.snn.pathways import Factor, PathwayScale, scale_rows
 from eiplatform.snn.signed import BatchNorm
+from eiplatform.snn.stepwise import StepwiseNeuron
 from eiplatform.snn.transform import Transform
 
 __all__ = ["Edge", "FeedbackLayer", "LoopLayer"]
@@ -57,30 +57,56 @@ class Edge(NamedTuple):
         Per neuron (channel): bias, or shift of normalisation.
     mask : Tensor, shape (B, ...), or None
         Dropout.
+    cut : tuple of float or Tensor or None
+        Where spikes may be negative, the factors on excitation and on inhibition of a lesion: there
+        they act on what a synapse does, which its weight alone does not decide.  None: spikes are >= 0.
     """
 
     transform: Transform
     weight: Tensor
     shift: Tensor | None
     mask: Tensor | None
+    cut: tuple[Factor, Factor] | None = None
 
     def __call__(self, x: Tensor, /) -> Tensor:
         """Currents (B, ...) of `x` (B, ...)."""
-        current = self.transform.apply(self.weight, x[None])[0]
+        if self.cut is None or self.cut == (None, None):
+            current = self.transform.apply(self.weight, x[None])[0]
+        else:
+            exc, inh = self._both(x)
+            current = exc - inh
         if self.shift is not None:
             current = current + self.transform.per_channel(self.shift)
         return current if self.mask is None else current * self.mask
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Currents through positive and through negative weights, both >= 0 for `x` >= 0."""
-        both = self.transform.apply_pair(self.weight.clamp(min=0), (-self.weight).clamp(min=0), x[None])[0]
-        exc, inh = both.chunk(2, self.transform.channel_axis)
+        """Excitation and inhibition, both >= 0: through positive and negative weights, if `x` >= 0."""
+        exc, inh = self._both(x)
         return (exc, inh) if self.mask is None else (exc * self.mask, inh * self.mask)
+
+    def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        parts = self.weight.clamp(min=0), (-self.weight).clamp(min=0)
+        axis = self.transform.channel_axis
+        if self.cut is None:
+            exc, inh = self.transform.apply_pair(*parts, x[None])[0].chunk(2, axis)
+            return exc, inh
+        up = self.transform.apply_pair(*parts, x.clamp(min=0)[None])[0].chunk(2, axis)
+        down = self.transform.apply_pair(*parts, (-x).clamp(min=0)[None])[0].chunk(2, axis)
+        exc, inh = (
+            current if factor is None else current * self._on_target(factor, current)
+            for current, factor in zip((up[0] + down[1], up[1] + down[0]), self.cut, strict=True)
+        )
+        return exc, inh
+
+    def _on_target(self, factor: float | Tensor, like: Tensor) -> float | Tensor:
+        if isinstance(factor, Tensor) and factor.ndim:
+            return self.transform.per_channel(factor.to(like))
+        return factor
 
     def detached(self) -> Edge:
         """Return the same map without gradients."""
         shift = None if self.shift is None else self.shift.detach()
-        return Edge(self.transform, self.weight.detach(), shift, self.mask)
+        return self._replace(weight=self.weight.detach(), shift=shift)
 
 
 class LoopLayer(Circuit):
@@ -98,17 +124,32 @@ class LoopLayer(Circuit):
         What a spike takes from the membrane.
     batch_norm : bool
         Normalise the feed-forward current (and have no other bias), or add a bias.
+    stepwise : StepwiseNeuron, optional
+        Fires in place of `neuron`, whose constants are its own; a spike then takes its threshold.
     """
 
     spiking = True
+    signed_input = False
+    """Whether the spikes that it sees from below may be negative."""
     signals = {"E": _OWN}
     routes: ClassVar[tuple[Route, ...]] = _FORWARD
     norm: BatchNorm | None
     bias: nn.Parameter | None
 
-    def __init__(self, transform: Transform, n: int, neuron: LIF, drop: float, *, batch_norm: bool) -> None:
+    def __init__(
+        self,
+        transform: Transform,
+        n: int,
+        neuron: LIF,
+        drop: float,
+        *,
+        batch_norm: bool,
+        stepwise: StepwiseNeuron | None = None,
+    ) -> None:
         super().__init__(transform, {"E": n})
-        self.neuron, self.drop = neuron, drop
+        self.neuron, self.drop, self.stepwise = neuron, drop, stepwise
+        if self.signed_output:
+            self.signals = {role: (*names, "output") for role, names in self.signals.items()}
         self.parts = {"E": slice(0, n)}
         self.weight = nn.Parameter(torch.full(transform.weight_shape(n), torch.nan))
         self.norm = BatchNorm(n) if batch_norm else None
@@ -132,10 +173,25 @@ class LoopLayer(Circuit):
 
     def populations(self) -> dict[str, PopulationInfo]:
         """Return the populations by role; one that resets by another amount than its threshold says so."""
-        attrs: Mapping[str, Any] = MappingProxyType(
-            {} if self.drop == self.neuron.threshold else {"reset_by": self.drop}
-        )
-        return {role: info._replace(attrs=attrs) for role, info in super().populations().items()}
+        attrs = {} if self.drop == self.neuron.threshold else {"reset_by": self.drop}
+        return {role: info._replace(attrs={**info.attrs, **attrs}) for role, info in super().populations().items()}
+
+    @property
+    def signed_output(self) -> bool:
+        """Whether it may send negative spikes."""
+        return self.stepwise is not None and self.stepwise.firing.negative
+
+    @property
+    def full(self) -> float | Tensor:
+        """Current at which a neuron fires once at every step, or one per neuron: what a spike takes."""
+        learnt = None if self.stepwise is None else self.stepwise.threshold
+        return self.drop if learnt is None else learnt
+
+    @property
+    def rate_range(self) -> tuple[float, float]:
+        """Smallest and largest rate."""
+        most = 1 if self.stepwise is None else self.stepwise.firing.max_spikes
+        return (-float(most) if self.signed_output else 0.0, float(most))
 
     def edge(self, mask: Tensor | None = None) -> Edge:
         """Return the feed-forward map with the saved statistics of normalisation."""
@@ -156,19 +212,26 @@ class LoopLayer(Circuit):
             return edge(x), edge
         sign = torch.where(self.norm.weight.detach() < 0, -1.0, 1.0).to(self.weight)
         sign = sign.reshape(-1, *(1,) * (self.weight.ndim - 1))  # a lesion cuts what excites after normalisation
-        weight = self.weight if self.lesion is None else self._cut(self.weight * sign) * sign
-        raw = self.transform.apply(weight, x[None])
+        if self.lesion is not None and self.signed_input:
+            currents = Edge(self.transform, self.weight * sign, None, None, self._factors())(x[None][0])
+            raw = (currents * self.transform.per_channel(sign.flatten()))[None]
+        else:
+            weight = self.weight if self.lesion is None else self._cut(self.weight * sign) * sign
+            raw = self.transform.apply(weight, x[None])
         values, scale = self.norm(raw)
         mean = raw.detach().movedim(self.transform.channel_axis, -1).flatten(0, -2).mean(0)
         edge = self._edge(scale, self.norm.bias - scale * mean, mask)
         return values[0] if mask is None else values[0] * mask, edge
 
     def forward(
-        self, drive: Tensor, state: Membrane | None = None, *, through_time: bool = False
+        self, drive: Tensor, state: Membrane | None = None, *, through_time: bool = False, step: int = 0
     ) -> tuple[Membrane, Tensor, tuple[Tensor, Tensor]]:
         """Advance the neurons by one step; return the state, E spikes (1, B, ...), all spikes and voltages (B, ...)."""
         before = None if state is None else state.membrane
-        membrane, spikes, voltage = advance(drive, before, self.neuron, self.drop, through_time=through_time)
+        if self.stepwise is None:
+            membrane, spikes, voltage = advance(drive, before, self.neuron, self.drop, through_time=through_time)
+        else:
+            membrane, spikes, voltage = self.stepwise.advance(drive.to(real_type(drive)), before, step)
         return Membrane(membrane), self.visible(spikes)[None], (spikes, voltage)
 
     @property
@@ -182,7 +245,16 @@ class LoopLayer(Circuit):
 
     def _edge(self, scale: Tensor | None, shift: Tensor | None, mask: Tensor | None) -> Edge:
         weight = self.weight if scale is None else scale.reshape(-1, *(1,) * (self.weight.ndim - 1)) * self.weight
+        if self.signed_input:
+            return Edge(self.transform, weight, shift, mask, self._factors())
         return Edge(self.transform, self._cut(weight), shift, mask)
+
+    def _factors(self) -> tuple[Factor, Factor]:
+        """Return a lesion's factors on excitation and inhibition from below."""
+        if self.lesion is None:
+            return None, None
+        self._check_lesion(self.lesion)
+        return self.lesion.input_exc, self.lesion.subtractive
 
     def _cut(self, weight: Tensor) -> Tensor:
         """Return the feed-forward weight after lesions."""
@@ -203,7 +275,7 @@ class FeedbackLayer(LoopLayer):
 
     Parameters
     ----------
-    transform, n, neuron, drop, batch_norm
+    transform, n, neuron, drop, batch_norm, stepwise
         As of :class:`LoopLayer`.
     back : Transform
         Geometry of the feedback, from the last layer of the loop.
@@ -224,8 +296,9 @@ class FeedbackLayer(LoopLayer):
         batch_norm: bool,
         back: Transform,
         limit: float | None,
+        stepwise: StepwiseNeuron | None = None,
     ) -> None:
-        super().__init__(transform, n, neuron, drop, batch_norm=batch_norm)
+        super().__init__(transform, n, neuron, drop, batch_norm=batch_norm, stepwise=stepwise)
         self.feedback = FeedbackWeight(back, n, limit)
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -236,10 +309,13 @@ class FeedbackLayer(LoopLayer):
     def back_edge(self, mask: Tensor | None = None) -> Edge:
         """Return the feedback map."""
         weight = self.feedback()
+        factors: tuple[Factor, Factor] = (None, None)
         if self.lesion is not None:
             self._check_lesion(self.lesion)
-            weight = _scaled(weight, self.lesion.recurrent_exc, self.lesion.recurrent_inh)
-        return Edge(self.feedback.transform, weight, None, mask)
+            factors = self.lesion.recurrent_exc, self.lesion.recurrent_inh
+        if self.signed_output:  # the whole loop has the same neurons
+            return Edge(self.feedback.transform, weight, None, mask, factors)
+        return Edge(self.feedback.transform, _scaled(weight, *factors), None, mask)
 
 
 def _scaled(weight: Tensor, exc: Factor, inh: Factor) -> Tensor:

@@ -75,6 +75,7 @@ class FeedbackNetwork(Network):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(input_shape, **options)
+        self._check_neurons(feedback)
         self.feedback, self.seed = feedback, seed
         self.monitor = Monitor()
         loop = feedback.loop
@@ -107,18 +108,43 @@ class FeedbackNetwork(Network):
             layer: LoopLayer
             if self.circuit == "ei":
                 n_inh = n_inhibitory(stage.n, self.ei_ratio)
-                layer = DaleFeedbackLayer(transform.fan_in, stage.n, n_inh, self.neuron, drop, feedback.norm_limit)
+                own = self._stepwise((stage.n + n_inh,))
+                layer = DaleFeedbackLayer(transform.fan_in, stage.n, n_inh, self.neuron, drop, feedback.norm_limit, own)
             elif index:
-                layer = LoopLayer(transform, stage.n, self.neuron, drop, batch_norm=normalised)
+                own = self._stepwise(shapes[index])
+                layer = LoopLayer(transform, stage.n, self.neuron, drop, batch_norm=normalised, stepwise=own)
+                layer.signed_input = self.signed_spikes
             else:
                 layer = FeedbackLayer(
-                    transform, stage.n, self.neuron, drop, batch_norm=normalised, back=back, limit=feedback.norm_limit
+                    transform,
+                    stage.n,
+                    self.neuron,
+                    drop,
+                    batch_norm=normalised,
+                    back=back,
+                    limit=feedback.norm_limit,
+                    stepwise=self._stepwise(shapes[0]),
                 )
             self.layers[name] = layer
             self._inputs[name] = source
             source = f"{name}/E"
         self._add_readout(math.prod(shapes[self.read]), n_classes, f"{names[self.read]}/E")
         self.register_buffer("drawn", torch.zeros(()))
+
+    def _check_neurons(self, feedback: FeedbackConfig) -> None:
+        """Refuse neurons whose equilibrium is not known."""
+        if self.model not in ("lif", "stl"):
+            raise ConfigError(f"neurons of model {self.model} in a feedback network", valid="lif or stl")
+        if self.firing is not None and feedback.rest:
+            raise ConfigError(
+                "neurons that rest below 0 are plain ones",
+                where="network.feedback.rest",
+                valid="0, or no further piece",
+            )
+        if self.firing is not None and self.firing.widths and feedback.gradient != "bptt":
+            raise ConfigError(
+                f"gradient {feedback.gradient} has no surrogate that could learn", where="network", valid="bptt"
+            )
 
     def pathways(self) -> tuple[Pathway, ...]:
         """Return all pathways; the source of ``recurrent`` is the last layer of the loop."""

@@ -100,8 +100,9 @@ class Simulation:
                         first_parts = parts
                     self._keep_currents(name, wanted, parts, returns, fed)
                 before = self.state.get(name)
-                self.state[name], _, (spikes, voltage) = layer(drive, before, through_time=self.through_time)
-                self._keep(name, wanted, {"drive": drive, "voltage": voltage, "spikes": spikes})
+                through = self.through_time
+                self.state[name], _, (spikes, voltage) = layer(drive, before, through_time=through, step=step)
+                self._keep(name, wanted, {"drive": drive, "voltage": voltage, "spikes": spikes.abs(), "output": spikes})
                 if step == 0:
                     totals.append(spikes)
                 else:

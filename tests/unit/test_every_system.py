@@ -1,0 +1,108 @@
+"""Every architecture takes every piece, and every published feedback network trains, is recorded and lesioned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import eiplatform
+from eiplatform.config import load_config
+from eiplatform.datasets import load
+from eiplatform.lesions.apply import lesioned
+from eiplatform.lesions.spec import make_lesions
+from eiplatform.recording.network import record_network
+from eiplatform.recording.spec import RecordingSpec
+from eiplatform.snn import Network, build_network, dale, initialise_network
+from eiplatform.store.sumrules import check_sum_rules
+from eiplatform.training.losses import balance_loss
+
+CONFIGS = Path(eiplatform.__file__).parents[1] / "analyses" / "configs"
+ARCHITECTURES = {
+    "mlp": ["network.hidden=[12, 8]"],
+    "cnn": ["network.architecture=cnn", "network.channels=[3, P, 4]"],
+    "vgg": ["network.architecture=vgg8", "network.width=0.05"],
+    "resnet": ["network.architecture=resnet18", "network.width=0.05"],
+    "feedback": [
+        "network.architecture=feedback",
+        "network.feedback.layers=12-8(F12)",
+        "network.feedback.gradient=bptt",
+    ],
+}
+PIECES = {
+    "stl": ["network.neuron.model=stl", "network.neuron.surrogate=atan"],
+    "circulate": ["network.neuron.max_spikes=3", "network.neuron.negative_spikes=true"],
+    "learnt": ["network.neuron.learn_surrogate=true"],
+    "balance": ["training.balance=0.1"],
+}
+
+
+def made(*settings: str) -> tuple[Network, torch.Tensor, float]:
+    """Return a network, its input, and the weight of the balanced loss."""
+    chosen = load_config(None, [*settings, "network.steps=3"])
+    network = build_network(chosen, (1, 32, 32), 10)
+    x = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(1))
+    initialise_network(network, x, torch.Generator().manual_seed(1))
+    return network.train(), x, chosen.training.balance
+
+
+@pytest.mark.parametrize("circuit", ["none", "bn", "ei"])
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_piece_learns_in_every_network(architecture: str, piece: str, circuit: str) -> None:
+    settings = [*ARCHITECTURES[architecture], *PIECES[piece], f"network.circuit={circuit}"]
+    if circuit == "ei":  # no negative spikes, and of feedback networks one layer
+        settings = [setting.replace("12-8(F12)", "12(F12)") for setting in settings if "negative" not in setting]
+    network, x, balance = made(*settings)
+    fires = [f"{name}/E" for name, layer in network.circuits().items() if layer.fires]
+    output = network.run(x, record={name: frozenset({"voltage"}) for name in fires})
+    voltages = [signals["voltage"] for signals in output.signals.values()]
+    imbalance = balance_loss(voltages)
+    (torch.nn.functional.cross_entropy(output.logits, torch.arange(4)) + balance * imbalance).backward()
+    own = [p for name, p in network.named_parameters() if name.endswith(("threshold", "log_width"))]
+    assert bool(own) == (piece in ("stl", "learnt"))
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    if own:  # of the layer that is nearest to the input
+        assert own[0].grad is not None and own[0].grad.isfinite().all() and float(own[0].grad.abs().max()) > 0
+    if piece == "balance":
+        assert 0 < float(imbalance.detach()) <= 4
+    assert bool(dale.signed_parameters(network)) == (circuit == "ei")
+
+
+@pytest.mark.parametrize(
+    "name", ["fashion-mnist-400f400", "mnist-64c5s-f64c5", "cifar10-alexnet-f", "cifar10-cifarnet-f"]
+)
+def test_the_published_networks_train_and_are_recorded_and_lesioned(name: str, tmp_path: Path) -> None:
+    """With all their neurons and parameters, on small images and for few steps."""
+    settings = ["network.steps=3", "network.feedback.max_iterations=3", "network.feedback.tolerance=0.5"]
+    network = build_network(load_config(CONFIGS / f"{name}.yml", settings), (1, 8, 8), 10)
+    images = load("digits").test.take(np.arange(4))
+    x = torch.from_numpy(images.images)
+    initialise_network(network, x, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for label, parameter in network.named_parameters():
+            if label.endswith("norm.bias"):
+                parameter += 2.0  # so that something comes back
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.05)
+    before = {label: p.detach().clone() for label, p in network.named_parameters()}
+    torch.nn.functional.cross_entropy(network.train().run(x).logits, torch.from_numpy(images.labels)).backward()
+    optimiser.step()
+    reached = network.convergence()
+    assert {"residual", "iterations", "unconverged", "forward_residual"} <= set(reached) and reached["residual"] < 0.5
+    moved = {label for label, p in network.named_parameters() if not torch.equal(p, before[label])}
+    assert {label for label in before if label.endswith("weight") and "norm" not in label} <= moved
+    network.eval()
+    first = next(iter(network.circuits()))
+    spec = RecordingSpec(neurons=12, populations=(f"{first}/E", "readout/E"))
+    cut: dict[bool, np.ndarray] = {}
+    for lesion in (False, True):
+        with lesioned(network, make_lesions("recurrent->E subtractive", [1.0] if lesion else [0.0])):
+            path = record_network(network, images, tmp_path / str(lesion), spec, config={}, label="x")
+        tree = eiplatform.open(path)
+        for leaf in tree.leaves:
+            check_sum_rules(leaf.to_dataset(), leaf.path)
+        cut[lesion] = tree[f"{first}/E"]["current_inh_recurrent"].values
+        assert (tree[f"{first}/E"]["current_inh_external"].values > 0).any()
+    assert cut[False].max() > 0 and cut[True].max() == 0
