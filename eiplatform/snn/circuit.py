@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import UnknownNameError, choose
+from eiplatform.snn import products
 from eiplatform.snn.kernels import Drive, Kernel
 from eiplatform.snn.neuron import Membrane
 from eiplatform.snn.pathways import PathwayScale, scale_rows, without_feedback
@@ -232,7 +233,8 @@ def ei_readout(
     known = _common(currents, x, transform, cut, record)
     net, activity = currents.parts(transform)
     if not currents.folded:
-        inh = known["E/current_inh"] = transform.mix(currents.weight_sub, activity)
+        with torch.autocast(x.device.type, enabled=False):
+            inh = known["E/current_inh"] = transform.mix(currents.weight_sub, activity)
         net = net - inh
     known["E/current_net"] = net
     signals = recorded(record, known, steps)
@@ -257,8 +259,9 @@ def _currents(
     weight_sub = scale_rows(weight_inh_out, cut.subtractive)
     weight_div = None if gain_inh is None else scale_rows(weight_inh_out * gain_inh, cut.divisive)
     # Excitation and inhibition nearly cancel: bfloat16 would round them before their difference,
-    # so under autocast the difference is taken between the weights, in their own precision.
-    folded = torch.is_autocast_enabled(x.device.type) and transform.mixes_all
+    # so under autocast the difference is taken between the weights, in their own precision, unless currents are exact.
+    autocast = torch.is_autocast_enabled(x.device.type)
+    folded = autocast and transform.mixes_all and not products.takes(x, weight_exc, weight_inh_in)
     first = weight_exc
     if folded:
         with torch.autocast(x.device.type, enabled=False):

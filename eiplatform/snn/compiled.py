@@ -1,7 +1,7 @@
-"""Compiling ``compiled.cpp`` for this processor, once, and calling it.
+"""Compiling ``compiled.cpp`` and ``products.cpp`` for this processor, once, and calling the former.
 
 The library is kept under ``compiled/`` in the cache of eiplatform, named by a hash of all that
-decides it: source, flags, compiler and processor.
+decides it: sources, flags, compiler and processor.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from eiplatform.files import atomic_write, cache_directory
 
 __all__ = ["Block", "Sequence", "Sums", "available", "call", "library"]
 
-SOURCE = Path(__file__).with_suffix(".cpp")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("compiled.cpp", "products.cpp"))
 # No -ffast-math: silent samples divide by infinity, and either direction must round alike.
 FLAGS = (
     *("-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"),
@@ -105,7 +105,7 @@ def library() -> ctypes.CDLL:
         what = f"C++ compiler{f' (CXX={named})' if named else ''}"
         raise DeviceError(f"the compiled backend needs a {what}, and none is on the PATH", remedy=remedy)
     content = {
-        "source": hashlib.sha256(SOURCE.read_bytes()).hexdigest(),
+        "sources": [hashlib.sha256(source.read_bytes()).hexdigest() for source in SOURCES],
         "flags": FLAGS,
         "compiler": _output_of(compiler, "--version"),
         "processor": [platform.platform(), _output_of(compiler, "-march=native", "-Q", "--help=target")],
@@ -119,7 +119,7 @@ def library() -> ctypes.CDLL:
 
 
 def _compile(compiler: str, target: Path) -> None:
-    command = [compiler, *FLAGS, "-o", str(target), str(SOURCE)]
+    command = [compiler, *FLAGS, "-o", str(target), *map(str, SOURCES)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         tail = " | ".join(line for line in result.stderr.splitlines() if "error" in line.lower())[:500]

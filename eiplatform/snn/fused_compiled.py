@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import DeviceError
+from eiplatform.snn import products
 from eiplatform.snn.compiled import SURROGATES, TYPES, Block, call
 from eiplatform.snn.compiled import Sequence as Pointer
 from eiplatform.snn.compiled import Sums as PointerSums
@@ -54,6 +55,7 @@ class CompiledSpikes(torch.autograd.Function):
         kept = {name: w.bias.new_empty((n, *kept_shape)) for name, n in steps.items()}
         selection = None if options.select is None else _selection(options.select, math.prod(shape[1:-1]), shape[-1])
         mixing = _mixing(w)
+        ctx.unit = products.takes(currents, mixing)
         blocks = sample_blocks(spikes)
         # With moments, blocks together have a few values of each neuron: its sums are fetched as much less often.
         values = blocks[0].stop * len(currents)
@@ -64,7 +66,7 @@ class CompiledSpikes(torch.autograd.Function):
         for group in groups:
             part = currents[:, group]
             b = _describe(part, w, None if start is None else start[group], options)
-            b.mixed = Pointer.of(_mix(part, mixing, mixed, blocks[0].stop))
+            b.mixed = Pointer.of(_mix(part, mixing, mixed, ctx.unit, blocks[0].stop))
             b.spikes = Pointer.of(spikes[:, group])
             b.last = last[group].data_ptr()
             for name, values in kept.items():
@@ -109,7 +111,7 @@ class CompiledSpikes(torch.autograd.Function):
         for block in blocks:
             part, target = currents[:, block], grad_currents[:, block]
             b = _describe(part, w, None if start is None else start[block], options)
-            activity = _mix(part, mixing, mixed) if saved is None else mixed
+            activity = _mix(part, mixing, mixed, ctx.unit) if saved is None else mixed
             grad_mixed = buffer[:, : activity.shape[1]]
             read = [_steps(grad_spikes, block, currents.dtype)]
             read += [_steps(into[name], block, real) for name in ("voltage", "net", "gain", "drive")]
@@ -123,6 +125,12 @@ class CompiledSpikes(torch.autograd.Function):
             call("backward", b, currents.dtype)
             _complete(grad_mixed, activity, into, block, options, n_exc)
             for read_rows, written, grad in _matrices(part, target, grad_mixed):
+                if ctx.unit:
+                    found = torch.empty_like(mixing)
+                    products.multiply((grad,), (read_rows[:, n_exc:],), (found,), 1, turn_a=True)
+                    grad_mixing += found
+                    products.multiply((grad,), (mixing,), (written[:, n_exc:],), 1)
+                    continue
                 grad_mixing.addmm_(grad.T, read_rows[:, n_exc:].to(real))
                 if written.dtype == real:
                     torch.mm(grad, mixing, out=written[:, n_exc:])
@@ -130,11 +138,11 @@ class CompiledSpikes(torch.autograd.Function):
                     written[:, n_exc:] = grad @ mixing
         grad_bias, grad_gain = grad_rows.sum(1)
         grad_sub, grad_div = (None, grad_mixing) if weight_sub is None else grad_mixing.chunk(2)
-        found = (
+        grad_weights = (
             None if g is None else g.to(v.dtype)
             for g, v in zip((grad_sub, grad_div, grad_gain, grad_bias), ctx.saved_tensors[1:5], strict=True)
         )
-        return grad_currents, *found, grad_membrane, None
+        return grad_currents, *grad_weights, grad_membrane, None
 
 
 def _mixing(w: Weights) -> Tensor:
@@ -154,7 +162,7 @@ def _matrices(part: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
         yield tuple(x.view(-1, x.shape[-1]) for x in values)
 
 
-def _mix(part: Tensor, mixing: Tensor, out: Tensor, n_samples: int | None = None) -> Tensor:
+def _mix(part: Tensor, mixing: Tensor, out: Tensor, unit: bool, n_samples: int | None = None) -> Tensor:
     """Return both kinds of inhibition (T, rows, channels) in the first rows of `out`.
 
     The products are of `n_samples` at a time, as the bits of a product can depend on how many rows it has.
@@ -165,7 +173,11 @@ def _mix(part: Tensor, mixing: Tensor, out: Tensor, n_samples: int | None = None
     for start in range(0, part.shape[1], size):
         block = found[:, start * places : (start + size) * places]
         for rows, target in _matrices(part[:, start : start + size], block):
-            torch.mm(rows[:, -mixing.shape[1] :].to(mixing.dtype), mixing.T, out=target)
+            activity = rows[:, -mixing.shape[1] :]
+            if unit:
+                products.multiply((activity,), (mixing,), (target,), 2, turn_b=True)
+            else:
+                torch.mm(activity.to(mixing.dtype), mixing.T, out=target)
     return found
 
 

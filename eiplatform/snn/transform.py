@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from eiplatform.errors import ConfigError
+from eiplatform.snn import products
 from eiplatform.snn.convolution import convolve
 
 __all__ = ["Conv2d", "Linear", "Transform", "average_pool", "max_pool"]
@@ -104,6 +105,8 @@ class Linear:
 
     def apply_pair(self, first: Tensor, second: Tensor, x: Tensor) -> Tensor:
         """Currents of two populations, from one product."""
+        if products.takes(x, first, second):
+            return products.pair_product(x, first, second)
         return functional.linear(x, torch.cat((first, second)))
 
     def mix(self, weight: Tensor, activity: Tensor) -> Tensor:

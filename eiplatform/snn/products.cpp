@@ -1,0 +1,234 @@
+// Matrix products of float32 by the matrix unit of x86 processors (AMX), which multiplies bfloat16 and
+// adds in float32; products.py says what is computed and calls this.
+//
+// An operand is rounded to one bfloat16, to 2^-9 of a number, or to the sum of two, to 2^-17.  Of the
+// four products of two parts each the smallest is left out.  Parts that are zero throughout a tile are
+// skipped: spikes are exact in one.
+
+#include <cstdint>
+
+namespace {
+
+// Rows of which those from `first` on lie elsewhere; columns are neighbours.
+struct Matrix {
+    float* data[2];
+    int64_t step[2];  // elements from one row to the next
+    int64_t first, n_rows, n_columns;
+
+    float* row(int64_t r) const { return r < first ? data[0] + r * step[0] : data[1] + (r - first) * step[1]; }
+};
+
+// out = a b, or a' and b' where `turn` says so.
+struct Product {
+    Matrix a, b, out;
+    int64_t turn_a, turn_b;
+    int64_t n_parts;  // of each operand
+    int64_t n_threads;
+};
+
+}  // namespace
+
+#if defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__)
+
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+constexpr int64_t SIDE = 16, DEEP = 32, PARTS = 2;  // a tile: 16 lines of 32 numbers, of each up to two parts
+constexpr int64_t WIDE = 2 * SIDE;                  // lines of a pair
+constexpr int64_t MOST = 1024, FIT = 8;             // lines, and tiles along the sums, of a panel
+
+struct alignas(64) Tile {
+    uint32_t part[PARTS][SIDE][SIDE];  // pairs of bfloat16
+};
+
+// Pairs of lines of tiles, for some of the terms of the sums.
+struct Panel {
+    std::vector<Tile> tiles;       // the two of a pair are neighbours
+    std::vector<uint8_t> n_parts;  // of such two
+    int64_t n_deep;
+
+    void resize(int64_t n_pairs, int64_t deep) {
+        n_deep = deep;
+        if (int64_t(n_parts.size()) >= n_pairs * deep) return;
+        tiles.resize(2 * n_pairs * deep);
+        n_parts.resize(n_pairs * deep);
+    }
+    Tile* at(int64_t pair) { return &tiles[2 * pair * n_deep]; }
+    const uint8_t* parts_at(int64_t pair) const { return &n_parts[pair * n_deep]; }
+};
+
+inline __m512 widen(__m512i bits) { return _mm512_castsi512_ps(bits); }
+
+// Take the leading part of 16 numbers off them; return it in the upper halves.
+inline __m512i leading(__m512& x) {
+    const __m512i bits = _mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)), 16);
+    x = _mm512_sub_ps(x, widen(bits));
+    return bits;
+}
+
+inline void transpose(uint32_t (*tile)[SIDE]) {
+    __m512i rows[SIDE];
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#pragma GCC unroll 16
+    for (int i = 0; i < SIDE; i++) rows[i] = _mm512_load_si512(tile[i]);
+#pragma GCC unroll 4
+    for (int step = 1; step < SIDE; step *= 2) {
+        const __m512i distance = _mm512_set1_epi32(step);
+        const __mmask16 odd = _mm512_test_epi32_mask(lane, distance);
+        const __m512i low = _mm512_mask_add_epi32(lane, odd, lane, _mm512_set1_epi32(SIDE - step));
+        const __m512i high = _mm512_mask_add_epi32(_mm512_add_epi32(lane, distance), odd, lane, _mm512_set1_epi32(SIDE));
+#pragma GCC unroll 16
+        for (int i = 0; i < SIDE; i++) {
+            if (i & step) continue;
+            const __m512i a = rows[i], b = rows[i + step];
+            rows[i] = _mm512_permutex2var_epi32(a, low, b);
+            rows[i + step] = _mm512_permutex2var_epi32(a, high, b);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < SIDE; i++) _mm512_store_si512(tile[i], rows[i]);
+}
+
+// The first n lanes of 16.
+inline __mmask16 lanes(int64_t n) { return n >= SIDE ? 0xffff : n <= 0 ? 0 : (1u << n) - 1; }
+
+// Pack one tile; return the number of its parts.  `along`: the sums run along the columns of `m`;
+// `second`: rows of the tile are pairs of terms (second operand), or else lines (first operand).
+int pack(const Matrix& m, bool along, bool second, int n_parts, int64_t line, int64_t deep, Tile& tile) {
+    __m512 left[SIDE][2];
+    for (int64_t i = 0; i < SIDE; i++)
+        for (int64_t half = 0; half < 2; half++) {
+            const int64_t row = along ? line + i : deep + 2 * i + half, column = along ? deep + half * SIDE : line;
+            const __mmask16 mask = row < m.n_rows ? lanes(m.n_columns - column) : 0;
+            left[i][half] = mask ? _mm512_maskz_loadu_ps(mask, m.row(row) + column) : _mm512_setzero_ps();
+        }
+    for (int part = 0; part < n_parts; part++) {
+        __mmask16 more = 0;
+        for (int64_t i = 0; i < SIDE; i++) {
+            const __m512i low = leading(left[i][0]), high = leading(left[i][1]);
+            // Pairs are neighbours in a row, or neighbouring rows.
+            const __m512i pairs = along ? (__m512i)_mm512_cvtne2ps_pbh(widen(high), widen(low))
+                                        : _mm512_or_si512(_mm512_srli_epi32(low, 16), high);
+            _mm512_store_si512(tile.part[part][i], pairs);
+            for (const __m512& rest : left[i]) more |= _mm512_cmp_ps_mask(rest, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+        }
+        if (along == second) transpose(tile.part[part]);
+        if (!more) return part + 1;
+    }
+    return n_parts;
+}
+
+// Pack two lines of tiles from `line` and the term `from` on.
+void pack_pair(const Matrix& m, bool along, bool second, int n_parts, int64_t line, int64_t from, int64_t pair,
+               Panel& panel) {
+    for (int64_t deep = 0; deep < panel.n_deep; deep++) {
+        Tile* two = panel.at(pair) + 2 * deep;
+        int n[2];
+        for (int i = 0; i < 2; i++) n[i] = pack(m, along, second, n_parts, line + i * SIDE, from + deep * DEEP, two[i]);
+        const int most = std::max(n[0], n[1]);
+        for (int i = 0; i < 2; i++) std::memset(two[i].part[n[i]], 0, (most - n[i]) * sizeof(two[i].part[0]));
+        panel.n_parts[pair * panel.n_deep + deep] = most;
+    }
+}
+
+void configure() {
+    alignas(64) uint8_t state[64] = {1};
+    for (int i = 0; i < 8; i++) {
+        state[16 + 2 * i] = 64;  // bytes per row
+        state[48 + i] = SIDE;
+    }
+    _tile_loadconfig(state);
+}
+
+// Two by two tiles of the result, or of what is added to it.
+void square(const Matrix& out, int n_parts, bool add, Panel& a, Panel& b, int64_t pair_a, int64_t row, int64_t column) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    const Tile *left = a.at(pair_a), *right = b.at(0);
+    const uint8_t *n_left = a.parts_at(pair_a), *n_right = b.parts_at(0);
+    for (int64_t deep = 0; deep < a.n_deep; deep++, left += 2, right += 2)
+        for (int p = 0; p < n_left[deep]; p++) {
+            _tile_loadd(4, left[0].part[p], 64);
+            _tile_loadd(5, left[1].part[p], 64);
+            for (int q = 0; q < n_right[deep] && p + q < n_parts; q++) {
+                _tile_loadd(6, right[0].part[q], 64);
+                _tile_loadd(7, right[1].part[q], 64);
+                _tile_dpbf16ps(0, 4, 6);
+                _tile_dpbf16ps(1, 4, 7);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+    alignas(64) float found[WIDE][WIDE];
+    _tile_stored(0, found[0], sizeof(found[0]));
+    _tile_stored(1, found[0] + SIDE, sizeof(found[0]));
+    _tile_stored(2, found[SIDE], sizeof(found[0]));
+    _tile_stored(3, found[SIDE] + SIDE, sizeof(found[0]));
+    for (int64_t i = 0; i < WIDE && row + i < out.n_rows; i++)
+        for (int64_t j = 0; j < WIDE; j += SIDE) {
+            const __mmask16 mask = lanes(out.n_columns - column - j);
+            if (!mask) continue;
+            float* to = out.row(row + i) + column + j;
+            __m512 sum = _mm512_load_ps(found[i] + j);
+            if (add) sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum);
+            _mm512_mask_storeu_ps(to, mask, sum);
+        }
+}
+
+}  // namespace
+
+extern "C" {
+// Whether there is a matrix unit and this process may use it.
+int has_matrix_unit() {
+    const long request_permission = 0x1023, tile_data = 18;
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+
+void product(const Product* given) {
+    const Product& p = *given;
+    const int64_t n_terms = p.turn_a ? p.a.n_rows : p.a.n_columns;
+    static thread_local Panel held;  // lines of `a`, up to half of the second cache
+    Panel& a = held;
+    for (int64_t row = 0; row < p.out.n_rows; row += MOST) {
+        const int64_t n_pairs = (std::min(MOST, p.out.n_rows - row) + WIDE - 1) / WIDE;
+        // Always so many terms at a time: the bits of a row must not depend on how many rows there are.
+        for (int64_t from = 0; from < n_terms; from += FIT * DEEP) {
+            a.resize(n_pairs, (std::min(FIT * DEEP, n_terms - from) + DEEP - 1) / DEEP);
+#pragma omp parallel num_threads(p.n_threads) if (p.n_threads > 1)
+            {
+                static thread_local Panel b;
+                b.resize(1, a.n_deep);
+                configure();
+#pragma omp for schedule(static)
+                for (int64_t i = 0; i < n_pairs; i++)
+                    pack_pair(p.a, !p.turn_a, false, p.n_parts, row + i * WIDE, from, i, a);
+#pragma omp for schedule(static)
+                for (int64_t column = 0; column < p.out.n_columns; column += WIDE) {
+                    pack_pair(p.b, p.turn_b, true, p.n_parts, column, from, 0, b);
+                    for (int64_t i = 0; i < n_pairs; i++)
+                        square(p.out, p.n_parts, from > 0, a, b, i, row + i * WIDE, column);
+                }
+                _tile_release();
+            }
+        }
+    }
+}
+}
+
+#else
+
+extern "C" {
+int has_matrix_unit() { return 0; }
+void product(const Product*) {}
+}
+
+#endif

@@ -1,0 +1,127 @@
+"""Dense products of bf16 training on processors with a matrix unit (AMX), for the compiled backend.
+
+Operands and results are float32; ``products.cpp`` rounds the operands on the way into the unit,
+which multiplies bfloat16 and adds in float32.  Forward, an operand is the sum of two bfloat16, to
+2^-17 of a number (spikes are exact in one), so that excitation and inhibition may cancel;
+backward, one.  A number that is not finite may become NaN.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from eiplatform.snn import compiled
+from eiplatform.snn.backend import current
+
+__all__ = ["has_matrix_unit", "multiply", "pair_product", "takes"]
+
+Rows = tuple[Tensor, ...]
+"""One matrix, or two whose rows follow each other."""
+
+
+class _Matrix(ctypes.Structure):
+    _fields_ = [
+        ("data", ctypes.c_void_p * 2),
+        ("step", ctypes.c_int64 * 2),
+        *((name, ctypes.c_int64) for name in ("first", "n_rows", "n_columns")),
+    ]
+
+    @classmethod
+    def of(cls, parts: Rows) -> _Matrix:
+        data = (ctypes.c_void_p * 2)(*(x.data_ptr() for x in parts))
+        step = (ctypes.c_int64 * 2)(*(x.stride(0) for x in parts))
+        return cls(data, step, len(parts[0]), sum(map(len, parts)), parts[0].shape[1])
+
+
+class _Product(ctypes.Structure):
+    _fields_ = [
+        *((name, _Matrix) for name in ("a", "b", "out")),
+        *((name, ctypes.c_int64) for name in ("turn_a", "turn_b", "n_parts", "n_threads")),
+    ]
+
+
+@cache
+def has_matrix_unit() -> bool:
+    """Return whether this processor has a matrix unit that the compiled backend can use.
+
+    Raises
+    ------
+    DeviceError
+        If the compiled backend cannot be had.
+    """
+    return bool(compiled.library().has_matrix_unit())
+
+
+def takes(x: Tensor, *weights: Tensor) -> bool:
+    """Return whether bf16 training multiplies these by the matrix unit.
+
+    Examples
+    --------
+    >>> takes(torch.eye(2), torch.eye(2))  # not within autocast
+    False
+    """
+    if current() != "compiled" or not torch.is_autocast_enabled("cpu") or any(w.ndim != 2 for w in weights):
+        return False
+    return all(v.device.type == "cpu" and v.dtype == torch.float32 for v in (x, *weights)) and has_matrix_unit()
+
+
+def multiply(a: Rows, b: Rows, out: Rows, n_parts: int, *, turn_a: bool = False, turn_b: bool = False) -> None:
+    """Write the product of two matrices; there must be a matrix unit.
+
+    Parameters
+    ----------
+    a, b, out : tuple of one or two Tensor, shape (rows, columns)
+        Float32 on a CPU; the rows of two follow each other, the columns lie side by side.
+        `out` must share no memory with the others.
+    n_parts : {1, 2}
+        How many bfloat16 an operand is the sum of.
+    turn_a, turn_b : bool
+        Transpose first.
+    """
+    given = _Product(*map(_Matrix.of, (a, b, out)), turn_a, turn_b, n_parts, torch.get_num_threads())
+    compiled.library().product(ctypes.byref(given))
+
+
+def pair_product(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Return what a pattern drives through the weights of two populations.
+
+    Parameters
+    ----------
+    x : Tensor, shape (..., n_inputs)
+    first, second : Tensor, shape (neurons, n_inputs)
+
+    Returns
+    -------
+    Tensor, shape (..., neurons of both)
+
+    """
+    found: Tensor = _PairProduct.apply(x.flatten(0, -2), first, second)  # type: ignore[no-untyped-call]
+    return found.view(*x.shape[:-1], -1)
+
+
+class _PairProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        x, first, second = x.contiguous(), first.contiguous(), second.contiguous()
+        ctx.save_for_backward(x, first, second)
+        out = x.new_empty((len(x), len(first) + len(second)))
+        multiply((x,), (first, second), (out,), 2, turn_b=True)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, first, second = ctx.saved_tensors
+        grad = grads[0].contiguous()
+        grad_x = grad_first = grad_second = None
+        if ctx.needs_input_grad[0]:
+            grad_x = torch.empty_like(x)
+            multiply((grad,), (first, second), (grad_x,), 1)
+        if any(ctx.needs_input_grad[1:]):
+            grad_first, grad_second = torch.empty_like(first), torch.empty_like(second)
+            multiply((grad,), (x,), (grad_first, grad_second), 1, turn_a=True)
+        return grad_x, grad_first, grad_second

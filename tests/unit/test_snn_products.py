@@ -1,0 +1,114 @@
+"""Products of float32 by the matrix unit, against products of the rounded operands in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from eiplatform.snn import EILinear, backend, compiled, initialise_ei, products
+
+needs_unit = pytest.mark.skipif(
+    not (compiled.available() and products.has_matrix_unit()), reason="needs a processor with a matrix unit"
+)
+
+
+def rounded(x: Tensor, n_parts: int) -> list[Tensor]:
+    """Return the bfloat16 that a matrix is rounded to the sum of."""
+    parts = []
+    for _ in range(n_parts):
+        parts.append(x.bfloat16().double())
+        x = x - x.bfloat16().float()
+    return parts
+
+
+def expected(a: Tensor, b: Tensor, n_parts: int) -> Tensor:
+    left, right = rounded(a, n_parts), rounded(b, n_parts)
+    pairs = [(p, q) for p in range(n_parts) for q in range(n_parts) if p + q < n_parts]
+    return sum((left[p] @ right[q] for p, q in pairs), torch.zeros(()))
+
+
+@pytest.fixture
+def normal() -> Iterator[torch.Generator]:
+    yield torch.Generator().manual_seed(3)
+
+
+@needs_unit
+@pytest.mark.parametrize("n_parts", [1, 2])
+@pytest.mark.parametrize("turn_a", [False, True])
+@pytest.mark.parametrize("turn_b", [False, True])
+@pytest.mark.parametrize(("n", "terms", "m"), [(1, 1, 1), (37, 70, 45), (33, 600, 17), (1100, 5, 40)])
+def test_multiply_is_the_product_of_the_rounded_operands(
+    n: int, terms: int, m: int, turn_a: bool, turn_b: bool, n_parts: int, normal: torch.Generator
+) -> None:
+    a, b = torch.randn(n, terms, generator=normal), torch.randn(terms, m, generator=normal)
+    given_a, given_b = (x.T.contiguous() if turn else x for x, turn in ((a, turn_a), (b, turn_b)))
+    out = torch.full((n, m), torch.nan)
+    products.multiply((given_a,), (given_b,), (out,), n_parts, turn_a=turn_a, turn_b=turn_b)
+    bound = 1e-6 * (a.abs() @ b.abs()).double()  # what adding in float32 may lose
+    assert bool(((out - expected(a, b, n_parts)).abs() <= bound).all())
+
+
+@needs_unit
+def test_matrices_may_be_in_two_places_and_parts_of_others(normal: torch.Generator) -> None:
+    wide = torch.randn(50, 90, generator=normal)
+    a, first, second = wide[:, 20:61], torch.randn(19, 41, generator=normal), torch.randn(30, 41, generator=normal)
+    target = torch.zeros(50, 60)
+    products.multiply((a,), (first, second), (target[:, 4:53],), 2, turn_b=True)
+    torch.testing.assert_close(
+        target[:, 4:53].double(), expected(a, torch.cat((first, second)).T, 2), rtol=0, atol=1e-4
+    )
+    assert not target[:, :4].any() and not target[:, 53:].any()
+    outs = torch.empty(19, 41), torch.empty(30, 41)
+    products.multiply((target[:, 4:53],), (a,), outs, 1, turn_a=True)
+    torch.testing.assert_close(torch.cat(outs).double(), expected(target[:, 4:53].T, a, 1), rtol=0, atol=1e-3)
+
+
+@needs_unit
+def test_spikes_are_exact_and_bits_depend_on_neither_threads_nor_rows(normal: torch.Generator) -> None:
+    spikes = (torch.rand(300, 700, generator=normal) < 0.3).float()
+    weight = torch.randn(90, 700, generator=normal)
+
+    def product(rows: Tensor) -> Tensor:
+        out = torch.empty(len(rows), 90)
+        products.multiply((rows,), (weight,), (out,), 2, turn_b=True)
+        return out
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = product(spikes)
+        torch.set_num_threads(2)
+        assert torch.equal(product(spikes), one)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(product(spikes[250:253]), one[250:253])
+    # Two bfloat16 of the weights; nothing is lost of the spikes.
+    parts = sum(rounded(weight, 2), torch.zeros(()))
+    torch.testing.assert_close(one.double(), spikes.double() @ parts.T, rtol=0, atol=2e-5)
+
+
+@needs_unit
+def test_a_layer_in_bf16_is_as_in_float32_up_to_the_rounding_and_keeps_float32(normal: torch.Generator) -> None:
+    layer = EILinear(80, 40, 10)
+    x = torch.rand(1, 64, 80, generator=normal)
+    initialise_ei(layer, x, normal)
+    record = frozenset({"E/drive", "E/current_inh"})
+
+    def run(bf16: bool) -> tuple[dict[str, Tensor], Tensor]:
+        layer.zero_grad()
+        with backend.use_backend("compiled"), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            _, spikes, signals = layer(x, record=record)
+        signals["E/drive"].square().mean().backward()
+        assert spikes.dtype == torch.float32 and layer.weight_exc.grad is not None
+        grads = [p.grad.flatten() for p in layer.parameters() if p.grad is not None]
+        return {name: values.detach() for name, values in signals.items()}, torch.cat(grads)
+
+    (exact, exact_grad), (found, grad) = run(False), run(True)
+    scale = exact["E/drive"].abs().max()
+    assert float((found["E/drive"] - exact["E/drive"]).abs().max() / scale) < 1e-3
+    assert not torch.equal(found["E/drive"], exact["E/drive"])  # the unit was used
+    torch.testing.assert_close(found["E/current_inh"], exact["E/current_inh"], rtol=1e-4, atol=1e-5)
+    assert float((grad - exact_grad).norm() / exact_grad.norm()) < 1e-2
