@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 namespace {
@@ -45,8 +46,8 @@ struct Block {
     // place p are entries first[p] to first[p + 1] of the channels and of the slots.  Null: all.
     int64_t n_selected;
     const int64_t *first, *channel, *slot;
-    // Forward with moments: steps from warmup on, every so many; whether the shifts are to be chosen.
-    int64_t warmup, every, fresh;
+    // Forward with moments: steps from warmup on, every so many.
+    int64_t warmup, every;
     Sums exc_sums, inh_sums, net_sums, div_sums, gain_sums, drive_sums, activity_sums, voltage_sums, spikes_sums;
     // Backward alone: to be filled, but the last two (n_chunks, n_exc), which are added to.
     Sequence grad_currents, grad_mixed;
@@ -269,195 +270,7 @@ template <class Real, class Io> void forward(const Block& b) {
     });
 }
 
-constexpr int64_t TILE = 256;  // neurons whose sums stay in the first cache while the samples pass
-constexpr int64_t FEW = 16;    // additions in the signals' type before their sum is added in double
-
-// The sums of one signal in a tile of neighbouring neurons.
-template <class Real> struct Tally {
-    Real *shift = nullptr, part[TILE], part_square[TILE];
-    double *sum, *square;
-    int64_t n, waiting = 0;
-    bool fresh;
-
-    Tally(const Sums& to, int64_t first, int64_t n, bool fresh) : n(n), fresh(fresh) {
-        if (!to.sum) return;
-        shift = static_cast<Real*>(to.shift) + first;
-        sum = to.sum + first;
-        square = to.square + first;
-        clear();
-    }
-    void clear() {
-        std::fill_n(part, TILE, Real(0));
-        std::fill_n(part_square, TILE, Real(0));
-        waiting = 0;
-    }
-    // Add values of `count` neurons from the one `at` on.
-    template <class Value> void add(const Value* __restrict values, int64_t at, int64_t count) {
-        if (!shift) return;
-        if (fresh)
-            for (int64_t c = 0; c < count; c++) shift[at + c] = load(values[c]);
-        add(values, shift + at, part + at, part_square + at, count);
-    }
-    template <class Value>
-    static void add(const Value* __restrict values, const Real* __restrict about, Real* __restrict sums,
-                    Real* __restrict squares, int64_t count) {
-#pragma omp simd
-        for (int64_t c = 0; c < count; c++) {
-            const Real deviation = load(values[c]) - about[c];
-            sums[c] += deviation;
-            squares[c] += deviation * deviation;
-        }
-    }
-    // All neurons have been added to.
-    void next() {
-        fresh = false;
-        if (++waiting == FEW) flush();
-    }
-    void flush() {
-        if (!shift || !waiting) return;
-#pragma omp simd
-        for (int64_t c = 0; c < n; c++) {
-            sum[c] += part[c];
-            square[c] += part_square[c];
-        }
-        clear();
-    }
-};
-
-// Write the values of a tile to a signal.
-template <class Real>
-void keep_tile(const Block& b, const Sequence& signal, int64_t t, int64_t row, int64_t from_c, int64_t n,
-               const Real* values) {
-    if (!b.first) {
-        std::copy_n(values, n, row_of<Real>(signal, t, row, b.n_exc) + from_c);
-        return;
-    }
-    const int64_t place = row % b.n_places;
-    Real* to = row_of<Real>(signal, t, row / b.n_places, b.n_selected);
-    for (int64_t j = b.first[place]; j < b.first[place + 1]; j++)
-        if (b.channel[j] >= from_c && b.channel[j] < from_c + n) to[b.slot[j]] = values[b.channel[j] - from_c];
-}
-
-template <class Real, class Io>
-void compute(int64_t n, const Inputs<Real, Io> from, Real* __restrict nets, Real* __restrict gains,
-             Real* __restrict drives) {
-#pragma omp simd
-    for (int64_t c = 0; c < n; c++) {
-        const Cell<Real> cell(from, c);
-        nets[c] = cell.net;
-        gains[c] = cell.gain;
-        drives[c] = cell.drive;
-    }
-}
-
-template <bool hard, class Real, class Io>
-void integrate(const Block& b, int64_t n, const Real* __restrict drives, Real* __restrict after,
-               Real* __restrict voltages, Io* __restrict spikes) {
-    const Real decay = b.decay, threshold = b.threshold;
-#pragma omp simd
-    for (int64_t c = 0; c < n; c++) {
-        const Real value = drives[c] + decay * after[c];
-        const Real reset = hard ? value : threshold;
-        after[c] = value - (value >= threshold ? reset : Real(0));
-        voltages[c] = value;
-        store(spikes[c], value >= threshold ? Real(1) : Real(0));
-    }
-}
-
-// As forward, with the sums of all signals: a tile of neurons passes through all samples.
-// A tile is some places with all channels, or a part of the channels of one place.
-template <class Real, class Io> void forward_moments(const Block& b) {
-    const int64_t width = std::min(TILE, b.n_exc), height = TILE / width;
-    const int64_t across = (b.n_exc + width - 1) / width, down = (b.n_places + height - 1) / height;
-    const auto counts = [&](int64_t t) { return t >= b.warmup && (t - b.warmup) % b.every == 0; };
-    const bool held_input = b.n_given < b.n_steps;
-    const std::vector<Real> none(b.n_exc);
-    std::vector<Real> zeros(b.n_given * b.n_samples);
-    in_chunks(b, [&](int64_t, int64_t first, int64_t end) {
-        for (int64_t t = 0; t < b.n_given; t++)
-            for (int64_t sample = first; sample < end; sample++)
-                zeros[t * b.n_samples + sample] = replacement<Real>(b, t, sample);
-    });
-#pragma omp parallel for schedule(static) num_threads(b.n_chunks) if (b.n_chunks > 1)
-    for (int64_t tile = 0; tile < down * across; tile++) {
-        const int64_t place = tile / across * height, n_places = std::min(height, b.n_places - place);
-        const int64_t from_c = tile % across * width, n = std::min(width, b.n_exc - from_c);
-        const int64_t first = place * b.n_exc + from_c, size = (n_places - 1) * b.n_exc + n;
-        const bool fresh = b.fresh;
-        Tally<Real> exc(b.exc_sums, first, size, fresh), inh(b.inh_sums, first, size, fresh),
-            net(b.net_sums, first, size, fresh), div(b.div_sums, first, size, fresh),
-            gain(b.gain_sums, first, size, fresh), drive(b.drive_sums, first, size, fresh),
-            voltage(b.voltage_sums, first, size, fresh), fired(b.spikes_sums, first, size, fresh);
-        Real nets[TILE], gains[TILE], drives[TILE], voltages[TILE];
-        for (int64_t sample = 0; sample < b.n_samples; sample++) {
-            const int64_t row = sample * b.n_places + place;
-            Real* after = static_cast<Real*>(b.last) + row * b.n_exc + from_c;
-            if (b.membrane)
-                std::copy_n(static_cast<const Real*>(b.membrane) + row * b.n_exc + from_c, size, after);
-            else
-                std::fill_n(after, size, Real(0));
-            for (int64_t t = 0; t < b.n_steps; t++) {
-                if (t < b.n_given) {
-                    const bool taken = held_input || counts(t);
-                    for (int64_t p = 0; p < n_places; p++) {
-                        const int64_t at = p * b.n_exc;
-                        Inputs<Real, Io> from(b, t, row + p, zeros[t * b.n_samples + sample], none.data());
-                        if (from_c == 0) keep_all(b, t, row + p, from);
-                        from.exc += from_c;
-                        from.inh += from_c;
-                        from.div += from_c;
-                        from.gain_exc += from_c;
-                        from.bias += from_c;
-                        compute(n, from, nets + at, gains + at, drives + at);
-                        if (!taken) continue;
-                        exc.add(from.exc, at, n);
-                        inh.add(from.inh, at, n);
-                        div.add(from.div, at, n);
-                    }
-                    if (taken) {
-                        net.add(nets, 0, size);
-                        gain.add(gains, 0, size);
-                        drive.add(drives, 0, size);
-                        for (Tally<Real>* tally : {&exc, &inh, &net, &div, &gain, &drive}) tally->next();
-                    }
-                }
-                Io* spikes = row_of<Io>(b.spikes, t, row, b.n_exc) + from_c;
-                (b.hard ? integrate<true, Real, Io> : integrate<false, Real, Io>)(b, size, drives, after, voltages,
-                                                                                 spikes);
-                if (b.voltage.data)
-                    for (int64_t p = 0; p < n_places; p++)
-                        keep_tile(b, b.voltage, t, row + p, from_c, n, voltages + p * b.n_exc);
-                if (counts(t)) {
-                    voltage.add(voltages, 0, size);
-                    fired.add(spikes, 0, size);
-                    voltage.next();
-                    fired.next();
-                }
-            }
-        }
-        for (Tally<Real>* tally : {&exc, &inh, &net, &div, &gain, &drive, &voltage, &fired}) tally->flush();
-    }
-    if (!b.activity_sums.sum) return;
-    const int64_t n_inh = b.n_channels - b.n_exc, wide = std::min(TILE, n_inh), high = TILE / wide;
-#pragma omp parallel for schedule(static) num_threads(b.n_chunks) if (b.n_chunks > 1)
-    for (int64_t place = 0; place < b.n_places; place += high) {
-        const int64_t n_places = std::min(high, b.n_places - place);
-        for (int64_t from_c = 0; from_c < n_inh; from_c += wide) {
-            const int64_t n = std::min(wide, n_inh - from_c);
-            Tally<Real> activity(b.activity_sums, place * n_inh + from_c, (n_places - 1) * n_inh + n, b.fresh);
-            for (int64_t sample = 0; sample < b.n_samples; sample++)
-                for (int64_t t = 0; t < b.n_given; t++) {
-                    if (!held_input && !counts(t)) continue;
-                    const int64_t row = sample * b.n_places + place;
-                    for (int64_t p = 0; p < n_places; p++)
-                        activity.add(row_of<const Io>(b.currents, t, row + p, b.n_channels) + b.n_exc + from_c,
-                                     p * n_inh, n);
-                    activity.next();
-                }
-            activity.flush();
-        }
-    }
-}
+#include "compiled_moments.hpp"
 
 // Back through one step of the neurons.  `later` is the gradient with respect to the membrane
 // after the step, and then the one with respect to the voltage, which is that of the drive.

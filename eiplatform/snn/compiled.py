@@ -25,6 +25,7 @@ from eiplatform.files import atomic_write, cache_directory
 __all__ = ["Block", "Sequence", "Sums", "available", "call", "library"]
 
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("compiled.cpp", "products.cpp"))
+INCLUDED = Path(__file__).with_name("compiled_moments.hpp")
 # No -ffast-math: silent samples divide by infinity, and either direction must round alike.
 FLAGS = (
     *("-std=c++17", "-O2", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"),
@@ -67,7 +68,7 @@ class Block(ctypes.Structure):
         ("last", ctypes.c_void_p),
         ("n_selected", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("first", "channel", "slot")),
-        *((name, ctypes.c_int64) for name in ("warmup", "every", "fresh")),
+        *((name, ctypes.c_int64) for name in ("warmup", "every")),
         *((f"{name}_sums", Sums) for name in ("exc", "inh", "net", "div", "gain", "drive")),
         *((f"{name}_sums", Sums) for name in ("activity", "voltage", "spikes")),
         *((name, Sequence) for name in ("grad_currents", "grad_mixed")),
@@ -105,7 +106,7 @@ def library() -> ctypes.CDLL:
         what = f"C++ compiler{f' (CXX={named})' if named else ''}"
         raise DeviceError(f"the compiled backend needs a {what}, and none is on the PATH", remedy=remedy)
     content = {
-        "sources": [hashlib.sha256(source.read_bytes()).hexdigest() for source in SOURCES],
+        "sources": [hashlib.sha256(source.read_bytes()).hexdigest() for source in (*SOURCES, INCLUDED)],
         "flags": FLAGS,
         "compiler": _output_of(compiler, "--version"),
         "processor": [platform.platform(), _output_of(compiler, "-march=native", "-Q", "--help=target")],

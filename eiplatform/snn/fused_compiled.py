@@ -18,10 +18,13 @@ from eiplatform.snn.compiled import SURROGATES, TYPES, Block, call
 from eiplatform.snn.compiled import Sequence as Pointer
 from eiplatform.snn.compiled import Sums as PointerSums
 from eiplatform.snn.fused_parts import SIGNALS, Options, Weights, replace_zeros, weights_of
-from eiplatform.snn.moments import FEW, Moments
+from eiplatform.snn.moments import PILOT, Moments
 from eiplatform.snn.neuron import sample_blocks
 
 __all__ = ["CompiledSpikes"]
+
+MANY = 32
+"""Values of each neuron that are summed in one go."""
 
 
 class CompiledSpikes(torch.autograd.Function):
@@ -57,10 +60,8 @@ class CompiledSpikes(torch.autograd.Function):
         mixing = _mixing(w)
         ctx.unit = products.takes(currents, mixing)
         blocks = sample_blocks(spikes)
-        # With moments, blocks together have a few values of each neuron: its sums are fetched as much less often.
-        values = blocks[0].stop * len(currents)
-        groups = _groups(blocks, 1 if options.moments is None else -(-FEW // values))
-        mixed = w.bias.new_empty(_mixed_shape(currents, groups[0], mixing))
+        groups = _groups(blocks, len(currents), options.moments)
+        mixed = w.bias.new_empty(_mixed_shape(currents, max(groups, key=_length), mixing))
         if options.moments is not None:
             options.moments.begin(currents, len(bias), options.steps, w.bias.dtype)
         for group in groups:
@@ -78,8 +79,10 @@ class CompiledSpikes(torch.autograd.Function):
                 call("forward", b, currents.dtype)
             else:
                 _point(b, options.moments)
+                if options.moments.fresh:  # about zero first, only to know where the values lie
+                    call("moments", b, currents.dtype)
+                    options.moments.settle(part.shape[1])
                 call("moments", b, currents.dtype)
-                options.moments.fresh = False
         if options.moments is not None:
             options.moments.end()
         # Of a small batch the mixed currents are kept too, as they need no memory to speak of.
@@ -181,9 +184,22 @@ def _mix(part: Tensor, mixing: Tensor, out: Tensor, unit: bool, n_samples: int |
     return found
 
 
-def _groups(blocks: list[slice], n: int) -> list[slice]:
-    """Join `n` neighbouring blocks each."""
-    return [slice(some[0].start, some[-1].stop) for some in (blocks[i : i + n] for i in range(0, len(blocks), n))]
+def _groups(blocks: list[slice], n_given: int, moments: Moments | None) -> list[slice]:
+    """Join neighbouring blocks where moments are formed: a neuron's sums are fetched once for many of its values.
+
+    What is summed twice, to know where the values lie, is no more than needed for that.
+    """
+    if moments is None:
+        return blocks
+    each = blocks[0].stop * n_given
+    first = min(-(-PILOT // each), len(blocks)) if moments.fresh else 0
+    n = -(-MANY // each)
+    parts = [blocks[:first], *(blocks[i : i + n] for i in range(first, len(blocks), n))]
+    return [slice(some[0].start, some[-1].stop) for some in parts if some]
+
+
+def _length(part: slice) -> int:
+    return int(part.stop - part.start)
 
 
 def _selection(select: Tensor, n_places: int, n_exc: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -196,7 +212,7 @@ def _selection(select: Tensor, n_places: int, n_exc: int) -> tuple[Tensor, Tenso
 
 def _point(b: Block, moments: Moments) -> None:
     """Let a block add to moments."""
-    b.warmup, b.every, b.fresh = moments.warmup, moments.every, moments.fresh
+    b.warmup, b.every = moments.warmup, moments.every
     for name, sums in moments.sums.items():
         setattr(b, f"{name}_sums", PointerSums(*(values.data_ptr() for values in sums)))
 

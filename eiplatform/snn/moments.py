@@ -2,8 +2,8 @@
 
 The fused operation hands over every block while it is in the cache, so that no signal has to be
 written to memory only to be summed.  Kept are sums of the deviations from a value near the mean
-(the first one seen) and of their squares: a few of them are added in the signals' own type, these
-in float64, so that neither many values nor a large mean cost digits.
+(that of the first few values) and of their squares: a few of them are added in the signals' own type,
+these in float64, so that neither many values nor a large mean nor a first value far from it cost digits.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from torch import Tensor
 
 from eiplatform.errors import EIPlatformError, choose
 
-__all__ = ["FEW", "FIELDS", "Moments", "Sums"]
+__all__ = ["FEW", "FIELDS", "PILOT", "Moments", "Sums"]
 
 STATIC = ("exc", "inh", "net", "div", "gain", "drive", "activity")
 """What a static input gives once for all steps."""
 FIELDS = (*STATIC, "voltage", "spikes")
 FEW = 16
 """Additions in the signals' own type before their sum is added in float64."""
+PILOT = 8
+"""Values whose mean is the one about which all others are summed."""
 
 
 class Sums(NamedTuple):
@@ -68,6 +70,7 @@ class Moments:
         self.sums: dict[str, Sums] = {}
         self.fresh = True
         """Whether nothing was added yet, and the shifts are still to be chosen."""
+        self._first: dict[str, int] = {}
         self._centred = False
         self._n_samples = 0
         self._steps: tuple[int, int] | None = None
@@ -111,9 +114,10 @@ class Moments:
         sums = self.sums[name]
         rows, deviation = (x.reshape(n_samples, -1) for x in (values, buffer))
         shift = sums.shift.view(-1)
+        if self._first.setdefault(name, 0 if self.fresh else PILOT) < PILOT:
+            self._add_first(name, rows)
+            return
         if name not in self._parts:
-            if self.fresh:
-                shift.copy_(rows[0])
             self._parts[name] = (torch.zeros_like(shift), torch.zeros_like(shift))
         part, part_squares = self._parts[name]
         torch.sub(rows, shift, out=deviation)
@@ -126,6 +130,16 @@ class Moments:
             return
         sums.total.view(-1).add_(deviation.sum(0))
         sums.squares.view(-1).add_(deviation.mul_(deviation).sum(0))
+
+    def _add_first(self, name: str, rows: Tensor) -> None:
+        """Add the first few values in float64, and take their mean as the shift."""
+        shift, total, squares = (x.view(-1) for x in self.sums[name])
+        exact = rows.double() - shift
+        total += exact.sum(0)
+        squares += exact.square_().sum(0)
+        self._first[name] += len(rows)
+        if self._first[name] >= PILOT:
+            self._centre(name, self._first[name])
 
     def _flush(self, name: str) -> None:
         """Add what was added in the signals' type in float64."""
@@ -140,24 +154,33 @@ class Moments:
             self._flush(name)
         if not self._centred:
             for name in self.fields:
-                self._centre(name)
+                self._centre(name, self._seen(name))
         self.fresh, self._centred = False, True
 
-    def _centre(self, name: str) -> None:
-        """Move the shift to the mean so far: the first value may have been far away."""
+    def _centre(self, name: str, n: int) -> None:
+        """Move the shift to the mean of the n values so far: the first ones may have been far away."""
         shift, total, squares = self.sums[name]
         before = shift.double().clone()
-        shift.add_(total / self._seen(name))
+        shift.add_(total / n)
         moved = shift.double() - before
-        squares.sub_(moved * (2 * total - self._seen(name) * moved))
-        total.sub_(self._seen(name) * moved)
+        squares.sub_(moved * (2 * total - n * moved))
+        total.sub_(n * moved)
 
-    def _seen(self, name: str) -> int:
-        """Return how many values were added: of what a static input gives, one per sample."""
+    def settle(self, n_samples: int) -> None:
+        """Take the mean of what was added, of so many samples, as the shift, and forget the rest."""
+        for name, (shift, total, squares) in self.sums.items():
+            shift.add_(total / self._seen(name, n_samples))
+            total.zero_()
+            squares.zero_()
+        self.fresh = False
+
+    def _seen(self, name: str, n_samples: int | None = None) -> int:
+        """Return how many values so many samples (default: all) have: of what a static input gives, one each."""
         assert self._steps is not None
         given, steps = self._steps
         held = name in STATIC and given < steps
-        return self._n_samples * (1 if held else len(range(self.warmup, steps, self.every)))
+        n = self._n_samples if n_samples is None else n_samples
+        return n * (1 if held else len(range(self.warmup, steps, self.every)))
 
     def result(self, name: str) -> tuple[int, Tensor, Tensor]:
         """Return n, mean and sum of squared deviations, shape (places, channels)."""

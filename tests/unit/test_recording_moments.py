@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import eiplatform
 from eiplatform.datasets import Split
@@ -185,21 +187,35 @@ def test_what_cannot_be_summed_is_refused() -> None:
             assert network.run(x, moments={"fc1": Moments(["gain"])}).logits.isfinite().all()
 
 
-@pytest.mark.parametrize("used", BACKENDS)
-def test_a_first_value_far_away_costs_no_digits(used: str) -> None:
-    generator = torch.Generator().manual_seed(0)
-    batches = [torch.randn(1, 50, 3, generator=generator) + 1000 for _ in range(20)]
-    batches[0][0, 0] = 0
+def summed(used: str, batches: list[torch.Tensor]) -> tuple[int, float, float]:
+    """Return n, mean and sum of squared deviations of the excitation of one neuron, (steps, samples) in batches."""
     one = torch.ones(1)
     moments = Moments(["exc"])
     with torch.inference_mode(), backend.use_backend(used):
         for batch in batches:
-            ei_spikes(batch, one.expand(1, 2), one.expand(1, 2), one, one, None, neuron=LIF(), moments=moments)
-    exact = torch.cat(batches, 1)[0, :, 0].double()
+            currents = torch.stack([batch, torch.ones_like(batch)], -1)
+            ei_spikes(currents, one.expand(1, 1), one.expand(1, 1), one, one, None, neuron=LIF(), moments=moments)
     n, mean, squares = moments.result("exc")
-    assert n == 1000 and mean.item() == pytest.approx(exact.mean().item(), rel=1e-8)
-    # Only the first batch is summed about that value.
-    assert squares.item() == pytest.approx((exact - exact.mean()).square().sum().item(), rel=4e-6)
+    return n, mean.item(), squares.item()
+
+
+@pytest.mark.parametrize("used", BACKENDS)
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_values_far_away_cost_no_digits(used: str, data: st.DataObject) -> None:
+    """Wherever the outliers are, at whatever mean, and however the values come in batches and steps."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    steps, samples = data.draw(st.sampled_from([(1, 300), (4, 60), (200, 3)]))
+    values = rng.normal(size=(3, steps, samples)) + data.draw(st.sampled_from([0.0, 10.0, 1000.0]))
+    n_outliers = data.draw(st.integers(0, 3))
+    places = rng.integers(data.draw(st.sampled_from([1, 8, values.size])), size=n_outliers)
+    values.reshape(-1)[places] = data.draw(st.sampled_from([0.0, -1000.0, 1e6]))
+    batches = [torch.from_numpy(batch.astype(np.float32)) for batch in values]
+    exact = torch.cat([batch.flatten() for batch in batches]).double()
+    n, mean, squares = summed(used, batches)
+    spread = exact.std(unbiased=False).item()
+    assert n == len(exact) and abs(mean - exact.mean().item()) < 1e-6 * spread
+    assert squares == pytest.approx((exact - exact.mean()).square().sum().item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (5, 3, 3), (1, 2, 4), (21,), (16,)])
