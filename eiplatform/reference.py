@@ -18,7 +18,8 @@ import numpy as np
 import xarray as xr
 from scipy import signal, stats
 
-from eiplatform.errors import TooShortError, choose
+from eiplatform.errors import StoreError, TooShortError, choose
+from eiplatform.files import content_hash, write_bytes
 from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
 from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv
@@ -251,7 +252,7 @@ def shipped(name: str) -> xr.Dataset:
     return read_reference(reference_file(choose(name, CASES, "summary")))
 
 
-def write(name: str, case: Case, folder: Path, *, jobs: int = 1) -> Path:
+def write(name: str, case: Case, folder: Path, *, jobs: int = 1, keep: Path | None = None) -> Path:
     """Simulate a case and write its summary.
 
     Parameters
@@ -262,24 +263,39 @@ def write(name: str, case: Case, folder: Path, *, jobs: int = 1) -> Path:
     folder : Path
     jobs : int
         Simulations at the same time.
+    keep : Path, optional
+        Folder for the statistics of each seed as soon as it is done; seeds that are there already are
+        not simulated again, so that a long case can be stopped at any time.
 
     Returns
     -------
     Path
+
+    Raises
+    ------
+    StoreError
+        If a kept seed is of another circuit, other parameters or times.
     """
     circuit = load(case.circuit, case.parameters)
-    summaries: list[xr.Dataset] = []
-    with stage(f"simulating {name}") as update:
-        runs = simulate(
-            circuit,
-            seeds=range(1, case.seeds + 1),
-            duration_ms=case.duration_ms,
-            warmup_ms=case.warmup_ms,
-            jobs=jobs,
-            progress=lambda fraction, message: update(round(1000 * fraction), 1000, message),
-        )
-        summaries.extend(summarise_run(populations) for _, populations in runs)
-    result = over_seeds(summaries)
+    identity = content_hash([circuit.name, circuit.to_mapping(), case.duration_ms, case.warmup_ms])
+    seeds = range(1, case.seeds + 1)
+    places = {seed: keep / f"{name}-{seed}.nc" for seed in seeds} if keep else {}
+    summaries = {seed: _kept(place, identity) for seed, place in places.items() if place.exists()}
+    if missing := [seed for seed in seeds if seed not in summaries]:
+        with stage(f"simulating {name}") as update:
+            runs = simulate(
+                circuit,
+                seeds=missing,
+                duration_ms=case.duration_ms,
+                warmup_ms=case.warmup_ms,
+                jobs=jobs,
+                progress=lambda fraction, message: update(round(1000 * fraction), 1000, message),
+            )
+            for seed, populations in runs:
+                summaries[seed] = summarise_run(populations).assign_attrs(identity=identity)
+                if seed in places:
+                    write_bytes(places[seed], summaries[seed].to_netcdf(engine="h5netcdf"))
+    result = over_seeds([summaries[seed].drop_attrs(deep=False) for seed in seeds])
     result.attrs |= {
         "circuit": circuit.name,
         "reference": circuit.reference,
@@ -299,6 +315,17 @@ def write(name: str, case: Case, folder: Path, *, jobs: int = 1) -> Path:
     return path
 
 
+def _kept(place: Path, identity: str) -> xr.Dataset:
+    summary = xr.load_dataset(place, engine="h5netcdf")
+    if summary.attrs.get("identity") != identity:
+        raise StoreError(
+            "a kept seed is of another circuit, other parameters or other times",
+            where=str(place),
+            remedy="delete it, or name another folder with --keep",
+        )
+    return summary
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the chosen summaries."""
     parser = argparse.ArgumentParser(prog="python -m eiplatform.reference", description=write.__doc__)
@@ -307,6 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, help="number of seeds instead of the case's own")
     parser.add_argument("--duration-ms", type=float, help="recorded time instead of the case's own")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="folder for the statistics of each seed, from which to go on")
     chosen = parser.parse_args(arguments)
     for name in chosen.cases:
         case = CASES[name]
@@ -317,7 +345,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             chosen.duration_ms or case.duration_ms,
             case.warmup_ms,
         )
-        write(name, case, chosen.out, jobs=chosen.jobs)
+        write(name, case, chosen.out, jobs=chosen.jobs, keep=chosen.keep)
 
 
 if __name__ == "__main__":
