@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+import eiplatform
+import eiplatform.statistics
 from eiplatform.errors import SumRuleError
 from eiplatform.microcircuits import load, simulate
 from eiplatform.microcircuits.feedforward_inhibition import FeedforwardInhibition
-from eiplatform.microcircuits.protocols import plan, run_protocol
+from eiplatform.recording.circuit import record_protocol
 from eiplatform.store.sumrules import check_sum_rules, sum_rule_residuals
 
 SMALL = {"n_input": 60, "n_exc": 30, "n_inh": 12, "c_input_to_exc": 15, "c_input_to_inh": 12, "c_inh_to_exc": 5}
@@ -189,18 +191,37 @@ def test_cuba_follows_its_currents_and_its_bias():
     np.testing.assert_allclose(voltage[1:][free], expected[free], atol=2e-3)
 
 
-def test_more_drive_to_i_lowers_both_rates_and_with_e_frozen_raises_i():
-    circuit = load("isn", {"n_exc": 400, "n_inh": 100, "c_exc": 80, "c_inh": 20, "j_mv": 1.25})
-    assert circuit.theory()["loop_gain"] > 2
-    result = run_protocol(
-        plan("perturb-I", circuit, levels=[0.5], freeze="E"), circuit,
-        seeds=(1,), duration_ms=90.0, warmup_ms=30.0, n_recorded=20, device="numpy",
+def test_more_drive_to_i_lowers_both_rates_and_with_e_frozen_raises_i(tmp_path):
+    """In the rates of the protocol, and in the statistics of the recordings that it leaves."""
+    small = {"n_exc": 400, "n_inh": 100, "c_exc": 80, "c_inh": 20, "j_mv": 1.25}
+    theory = load("isn", small).theory()
+    assert theory["loop_gain"] > 2
+    result = record_protocol(
+        "isn", tmp_path / "isn", "perturb-I", parameters=small, levels=[0.5], freeze="E", seeds=(1,),
+        duration_ms=90.0, warmup_ms=30.0, n_recorded=5, device="numpy",
     )  # fmt: skip
     free, frozen = result["response_mean"].values[1], result["response_mean"].values[3]
     assert free[0] < -5
     assert free[1] < -5
     assert frozen[0] < -5
     assert frozen[1] > 3
+    trees = [eiplatform.open(tmp_path / "isn" / str(name)) for name in result["condition"].values]
+    pairs = {"free": trees[:2], "frozen": trees[2:]}
+    found = {
+        name: off["I"].ds.ei.paradoxical_index(on["I"].ds, change=0.5, n_bootstrap=200)
+        for name, (off, on) in pairs.items()
+    }
+    for (name, index), first in zip(found.items(), (0, 2), strict=True):
+        off, on = result["rate"].sel(population="I").values[first : first + 2, 0]
+        np.testing.assert_allclose([index["rate_control"], index["rate_perturbed"]], [off, on], err_msg=name)
+        np.testing.assert_allclose([index["index"], index["slope"]], [-(on - off) / (on + off), 2 * (on - off)])
+    assert found["free"]["response"].item() == "paradoxical"
+    assert found["frozen"]["response"].item() != "paradoxical" and float(found["frozen"]["index"]) < 0
+    # The theory's slope is that of a small step: a large one saturates.
+    assert 100 * theory["I/rate_per_percent_to_I"] < float(found["free"]["slope"]) < 0
+    response = trees[0]["E"].ds.ei.perturbation_response(trees[1]["E"].ds, n_bootstrap=200)
+    np.testing.assert_allclose(response["mean_response"], free[0])
+    assert float(response["mean_response_high"]) < 0
 
 
 def test_balance_of_the_strongly_coupled_network():
