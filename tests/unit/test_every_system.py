@@ -9,8 +9,10 @@ import pytest
 import torch
 
 import eiplatform
+from analyses import comparison, regime_scorecard, traces
 from eiplatform.config import load_config
 from eiplatform.datasets import load
+from eiplatform.errors import StatisticError
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.spec import make_lesions
 from eiplatform.recording.network import record_network
@@ -106,3 +108,22 @@ def test_the_published_networks_train_and_are_recorded_and_lesioned(name: str, t
         cut[lesion] = tree[f"{first}/E"]["current_inh_recurrent"].values
         assert (tree[f"{first}/E"]["current_inh_external"].values > 0).any()
     assert cut[False].max() > 0 and cut[True].max() == 0
+
+
+def test_rates_are_compared_with_other_networks_and_say_what_they_lack(tmp_path: Path) -> None:
+    images = load("digits").test.take(np.arange(8))
+    paths = {}
+    for name, more in {"rates": ["network.circuit=dann", "network.neuron.model=relu"], "spikes": []}.items():
+        network = build_network(load_config(None, ["network.hidden=[12]", *more]), (1, 8, 8), 10)
+        initialise_network(network, torch.from_numpy(images.images), torch.Generator().manual_seed(1))
+        paths[name] = record_network(network.eval(), images, tmp_path / name, RecordingSpec(), config={}, label=name)
+    keys = ["ei_ratio", "balance_index", "rate"]
+    for ours, theirs in (("rates", "spikes"), ("spikes", "rates")):
+        found = comparison.run(str(paths[ours]), [str(paths[theirs])], statistics=keys, n_bootstrap=20)
+        assert np.isfinite(found["difference"].sel(statistic=["ei_ratio", "balance_index"])).all()
+        assert np.isnan(found["difference"].sel(statistic="rate")).all()
+    with pytest.raises(StatisticError, match="compare them with other networks"):
+        comparison.run(str(paths["rates"]), ["brunel-2000-C"], statistics=keys)
+    for analysis in (regime_scorecard.run, traces.run):
+        with pytest.raises(StatisticError, match="rates, not spikes"):
+            analysis([str(paths["rates"])])
