@@ -1,7 +1,8 @@
 """Statistics of recordings larger than the memory: time and peak memory of a process of its own.
 
-Writes recordings of ten layers of 256 neurons (E, I, gain, spikes), each of the given size, then
-runs the analysis ``balance`` on each in a fresh process.
+Writes recordings of ten layers of 256 neurons (E, I, gain, voltage, spikes; labelled samples, membrane
+and bias, so that no statistic lacks anything), each of the given size, then runs the analysis ``balance``,
+with all statistics that the number of steps allows, on each in a fresh process.
 
 Usage: python benchmarks/large_store.py FOLDER [--gigabytes 0.2 0.5 2] [--steps 4] [--bootstrap 1000] [--keep]
 """
@@ -20,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 LAYERS, NEURONS, SHARD_VALUES = 10, 256, 2**20
-BYTES = 3 * 4 + 1 / 8  # per neuron and step: three signals, and a bit
+BYTES = 4 * 4 + 1 / 8  # per neuron and step: four signals, and a bit
 
 
 def layer(rng: np.random.Generator, samples: np.ndarray, steps: int) -> xr.Dataset:
@@ -31,15 +32,19 @@ def layer(rng: np.random.Generator, samples: np.ndarray, steps: int) -> xr.Datas
     bright = rng.gamma(4, 0.25, (len(samples), 1, 1)).astype(np.float32)
     exc = bright * (1 + rng.random(shape, dtype=np.float32))
     inh = 0.5 * bright * (1 + rng.random(shape, dtype=np.float32))
+    spikes, height = rng.random(shape, dtype=np.float32) < 0.2, rng.random(shape, dtype=np.float32)
     signals = {
         "current_exc": exc,
         "current_inh": inh,
         "gain": 0.5 + rng.random(shape, dtype=np.float32),
-        "spikes": rng.random(shape, dtype=np.float32) < 0.2,
+        "voltage": np.where(spikes, 1.5 + height, 0.9 * height),
+        "spikes": spikes,
     }
     return population_dataset(
         signals, sample=samples, time=np.arange(steps), neuron=np.arange(NEURONS), dt=1.0, time_units="step",
-        current_units="1", n_neurons=NEURONS, role="E",
+        current_units="1", n_neurons=NEURONS, role="E", sample_coords={"label": samples % 10},
+        parameters={"bias": np.zeros(NEURONS, np.float32)},
+        attrs={"threshold": 1.0, "membrane_decay": 0.5, "reset": "soft"},
     )  # fmt: skip
 
 

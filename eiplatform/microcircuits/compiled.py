@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from eiplatform.errors import DeviceError
 from eiplatform.files import cache_directory
 from eiplatform.microcircuits.circuit import Circuit, Edges
+from eiplatform.microcircuits.extraction import RawFile
 from eiplatform.microcircuits.generated import PROGRESS, READ_INPUTS, rewrite, streamed
 from eiplatform.microcircuits.monitors import attach
 
@@ -187,6 +188,11 @@ def _generate(circuit: Circuit, n_recorded: Mapping[str, int], folder: Path) -> 
             for group, monitor in monitors.signals.items()
             for name in monitors.recorded
         ],
+        [
+            (f"{group}_spikes", array(monitor.variables[name]), device.get_array_filename(monitor.variables[name]))
+            for group, monitor in monitors.spikes.items()
+            for name in ("i", "t")
+        ],
     )
     outputs = {
         key: {"file": device.get_array_filename(variable), "dtype": np.dtype(variable.dtype).str}
@@ -243,8 +249,8 @@ def run_program(
     *,
     inputs: Mapping[str, NDArray[Any]],
     report: Callable[[str, float], None],
-) -> dict[str, NDArray[Any]]:
-    """Run a program in the folder `work` and return what it recorded.
+) -> dict[str, RawFile]:
+    """Run a program in the folder `work` and return the files of what it recorded.
 
     Parameters
     ----------
@@ -282,15 +288,15 @@ def run_program(
             remedy="delete that folder to have it built again",
         )
     outputs = json.loads((folder / "outputs.json").read_text())
-    return {key: _output(work / "results", spec["file"], np.dtype(spec["dtype"])) for key, spec in outputs.items()}
+    return {
+        key: RawFile(_output(work / "results", spec["file"]), np.dtype(spec["dtype"])) for key, spec in outputs.items()
+    }
 
 
-def _output(results: Path, file: str, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return what was recorded; signals stay on disk."""
+def _output(results: Path, file: str) -> Path:
+    """Append what the program held at its end to the full blocks that it wrote before."""
     rest, blocks = results / file, results / streamed(file)
-    if not blocks.exists():
-        return np.fromfile(rest, dtype)
     with blocks.open("ab") as handle:
         handle.write(rest.read_bytes())
     rest.unlink()
-    return np.memmap(blocks, dtype, mode="r")
+    return blocks

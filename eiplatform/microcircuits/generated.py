@@ -10,8 +10,8 @@ differs is refused and not miscompiled:
     copies the place of each synapse through a queue whenever a spike travels.  Our synapses are
     sorted by source and delay, so those that a spike reaches at one moment are neighbours: the
     queue holds ranges, and nothing but the target and the weight is kept per synapse.
-the recording of signals
-    goes to a file in blocks of :data:`BLOCK` rows, so that memory does not grow with time.
+the recording of signals and spikes
+    goes to files in blocks of :data:`BLOCK` rows and :data:`SPIKES` spikes, so that memory does not grow with time.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from pathlib import Path
 
 from eiplatform.errors import DeviceError
 
-__all__ = ["BLOCK", "PROGRESS", "READ_INPUTS", "rewrite", "streamed"]
+__all__ = ["BLOCK", "PROGRESS", "READ_INPUTS", "SPIKES", "rewrite", "streamed"]
 
 BLOCK = 512
 """Rows of recorded signals that are held in memory."""
+
+SPIKES = 512
+"""Spikes that are held in memory."""
 
 PROGRESS = 'std::cout << "progress " << completed << std::endl;'
 
@@ -142,11 +145,16 @@ def _substitute(path: Path, old: str | re.Pattern[str], new: str) -> None:
 
 
 def streamed(file: str) -> str:
-    """Return the name of the file that takes the full blocks of a recorded signal."""
+    """Return the name of the file that takes the full blocks of what is recorded."""
     return f"{file}.blocks"
 
 
-def rewrite(folder: Path, pathways: Iterable[str], signals: Iterable[tuple[str, str, str]]) -> None:
+def rewrite(
+    folder: Path,
+    pathways: Iterable[str],
+    signals: Iterable[tuple[str, str, str]],
+    spikes: Iterable[tuple[str, str, str]],
+) -> None:
     """Change the sources in `folder`.
 
     Parameters
@@ -156,6 +164,8 @@ def rewrite(folder: Path, pathways: Iterable[str], signals: Iterable[tuple[str, 
         Names of the synaptic pathways.
     signals : iterable of (str, str, str)
         Name of a state monitor, and array and file of one of its variables.
+    spikes : iterable of (str, str, str)
+        The same of a spike monitor.
 
     Raises
     ------
@@ -170,20 +180,38 @@ def rewrite(folder: Path, pathways: Iterable[str], signals: Iterable[tuple[str, 
         code = folder / "code_objects" / f"{pathway}_codeobject.cpp"
         _substitute(code, _PEEK, "const auto* _spiking_synapses =")
         _substitute(code, _LOOP, _RANGES)
-    flushes: dict[str, list[str]] = {}
-    for monitor, array, file in signals:
-        flushes.setdefault(monitor, []).append(
-            f"""
-        {{
-            std::ofstream out(results_dir + "{streamed(file)}", std::ios::binary | std::ios::app);
-            for (size_t row = 0; row < _new_size; row++)
+    for monitor, parts in _writing(
+        signals,
+        """for (size_t row = 0; row < _new_size; row++)
                 out.write(reinterpret_cast<char*>(&{array}(row, 0)), _num_indices * sizeof({array}(0, 0)));
-            {array}.resize(0, _num_indices);
+            {array}.resize(0, _num_indices);""",
+    ).items():
+        old = f"_ptr_array_{monitor}_N[0] = _new_size;"
+        block = f"{old}\n    if (_new_size == {BLOCK})\n    {{{parts}\n"
+        new = f"{block}        _dynamic_array_{monitor}_t.clear();\n    }}"
+        _substitute(folder / "code_objects" / f"{monitor}_codeobject.cpp", old, new)
+    for monitor, parts in _writing(
+        spikes,
+        """out.write(reinterpret_cast<char*>(&{array}[0]), {array}.size() * sizeof({array}[0]));
+            {array}.clear();""",
+    ).items():
+        old = f"_ptr_array_{monitor}_N[0] += _num_events;"
+        new = f"{old}\n    if (_dynamic_array_{monitor}_i.size() >= {SPIKES})\n    {{{parts}\n    }}"
+        _substitute(folder / "code_objects" / f"{monitor}_codeobject.cpp", old, new)
+
+
+def _writing(recorded: Iterable[tuple[str, str, str]], how: str) -> dict[str, str]:
+    """Return, for each monitor, the code that writes and empties its arrays."""
+    found: dict[str, str] = {}
+    for monitor, array, file in recorded:
+        found[monitor] = (
+            found.get(monitor, "")
+            + f"""
+        {{
+            static std::ofstream out(results_dir + "{streamed(file)}", std::ios::binary);
+            {how.format(array=array)}
+            out.flush();
             if (!out) {{ std::cerr << "cannot write the recording: the disk is full?" << std::endl; std::exit(4); }}
         }}"""
         )
-    for monitor, parts in flushes.items():
-        old = f"_ptr_array_{monitor}_N[0] = _new_size;"
-        block = f"{old}\n    if (_new_size == {BLOCK})\n    {{{''.join(parts)}\n"
-        new = f"{block}        _dynamic_array_{monitor}_t.clear();\n    }}"
-        _substitute(folder / "code_objects" / f"{monitor}_codeobject.cpp", old, new)
+    return found

@@ -1,4 +1,4 @@
-"""What is recorded while a circuit runs, and how raw recordings become signals."""
+"""What is recorded while a circuit runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eiplatform.microcircuits.circuit import Circuit, Model, Population, Recorded, generator
+from eiplatform.microcircuits.circuit import Model, Population, Recorded, generator
 
-__all__ = ["Monitors", "attach", "extract", "recorded_neurons"]
+__all__ = ["Monitors", "attach", "recorded_neurons"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Monitors:
         for group, monitor in self.signals.items():
             found |= {f"{group}.{name}": monitor.variables[name] for name in self.recorded}
         return found
+
+    def forget(self) -> None:
+        """Drop what was recorded so far; recording goes on."""
+        for monitor in self.all():
+            monitor.resize(0)
 
 
 def attach(
@@ -83,61 +88,3 @@ def recorded_neurons(populations: Sequence[Population], n_recorded: int) -> dict
         p.name: np.sort(rng.choice(p.size, min(n_recorded, p.size), replace=False)).astype(np.int32)
         for p in populations
     }
-
-
-def extract(
-    circuit: Circuit,
-    raw: Mapping[str, NDArray[Any]],
-    recorded: Mapping[str, NDArray[np.int32]],
-    *,
-    warmup_ms: float,
-    duration_ms: float,
-    record_dt_ms: float,
-) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Turn raw recordings into signals and spikes after the warm-up, one array at a time.
-
-    Spikes are dated to the end of the step in which the threshold was crossed (Brian2 dates them to
-    its start): a spike at time t then reaches its targets at exactly t + delay, on the time axis of
-    the recorded signals.
-
-    Parameters
-    ----------
-    circuit : Circuit
-    raw : mapping of str to array
-        Recordings under the keys of :meth:`Monitors.variables`; signals at every boundary of an
-        interval from time 0 to the end, inclusive, in SI units.
-    recorded : mapping of str to array
-        From :func:`recorded_neurons`.
-    warmup_ms, duration_ms, record_dt_ms : float
-        Warm-up and duration are multiples of the interval.
-
-    Yields
-    ------
-    name : str
-        ``"population/what"``.
-    values : array
-        Signals, float32 of shape (time, neuron); ``spike_time`` (ms, float64) and ``spike_neuron``.
-    """
-    first, count = round(warmup_ms / record_dt_ms), round(duration_ms / record_dt_ms)
-    start_step, n_steps = round(warmup_ms / circuit.dt_ms), round(duration_ms / circuit.dt_ms)
-    column: dict[str, int] = {}
-    for population in circuit.populations:
-        group, width = population.group, len(recorded[population.name])
-        total = sum(len(recorded[p.name]) for p in circuit.populations if p.group == group)
-        begin = column.get(group, 0)
-        column[group] = begin + width
-        for signal in circuit.signals:
-            boundary = raw[f"{group}.{signal.variable}"].reshape(-1, total)[first:, begin : begin + width]
-            if signal.kind == "integral":
-                values = np.diff(boundary[: count + 1], axis=0)
-                # Where no charge flowed, the difference of two accumulated ones is their rounding, of either sign.
-                values[np.abs(values) <= 8 * np.finfo(np.float64).eps * np.abs(boundary[1 : count + 1])] = 0.0
-                values /= record_dt_ms * 1e-3
-            else:
-                values = boundary[:count]
-            yield f"{population.name}/{signal.signal}", (values * signal.scale).astype(np.float32)
-        neuron = raw[f"{group}.spike_i"] - population.start
-        step = np.rint(raw[f"{group}.spike_t"] * 1e3 / circuit.dt_ms).astype(np.int64) + 1 - start_step
-        keep = (neuron >= 0) & (neuron < population.size) & (step >= 0) & (step < n_steps)
-        yield f"{population.name}/spike_time", step[keep] * circuit.dt_ms
-        yield f"{population.name}/spike_neuron", neuron[keep].astype(np.int32)

@@ -23,6 +23,7 @@ numbers; responses are therefore differences within a seed.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -37,6 +38,7 @@ from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.conditions import PROTOCOLS, Condition, Protocol, plan
 from eiplatform.microcircuits.processes import Progress
 from eiplatform.microcircuits.runner import simulate
+from eiplatform.store.blocks import slabs
 
 __all__ = ["PROTOCOLS", "Condition", "Protocol", "Sink", "plan", "pulse_onset", "run_protocol", "threshold_linear"]
 
@@ -95,7 +97,7 @@ def run_protocol(
     """
     onset = pulse_onset(protocol, circuit, **options)
     sink = keep or (lambda condition, changed: nullcontext(lambda populations: None))
-    simulate(circuit, seeds=seeds, **options)  # checks at the call, runs when iterated
+    simulate(circuit, seeds=seeds, in_memory=False, **options)  # checks at the call, runs when iterated
     count = len(protocol.conditions)
     rows: list[xr.Dataset] = []
     frozen_rate = float("nan")
@@ -115,7 +117,7 @@ def run_protocol(
                 progress((index + fraction) / count, f"{name}: {message}")
 
         with sink(condition, changed) as store:
-            runs = simulate(changed, seeds=seeds, progress=report, **options)
+            runs = simulate(changed, seeds=seeds, in_memory=False, progress=report, **options)
             rows.append(_summary(runs, store, onset))
     result = xr.concat(rows, dim="condition").assign_coords(
         condition=[condition.name for condition in protocol.conditions],
@@ -179,7 +181,7 @@ def _summary(runs: Iterator[tuple[int, dict[str, xr.Dataset]]], store: Sink, ons
             per_population.setdefault("rate", []).append(rate)
             for name in MEANS:
                 if name in data:
-                    per_population.setdefault(name, []).append(float(data[name].mean(dtype=np.float64)))
+                    per_population.setdefault(name, []).append(_mean(data[name]))
                     units[name] = data[name].attrs["units"]
         row = xr.Dataset(
             {key: ("population", values, {"units": units[key]}) for key, values in per_population.items()},
@@ -189,6 +191,12 @@ def _summary(runs: Iterator[tuple[int, dict[str, xr.Dataset]]], store: Sink, ons
             row = row.merge(_in_time(populations, onset))
         rows.append(row)
     return xr.concat(rows, dim="seed")
+
+
+def _mean(values: xr.DataArray) -> float:
+    """Return the mean, of which a block is in memory at a time."""
+    parts = [values[block].values.sum(dtype=np.float64) for block in slabs(values.shape, values.dtype.itemsize)]
+    return math.fsum(parts) / values.size
 
 
 def _in_time(populations: Mapping[str, xr.Dataset], onset: float) -> xr.Dataset:

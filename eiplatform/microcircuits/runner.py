@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ from eiplatform.errors import ConfigError, MissingDependencyError, choose
 from eiplatform.memory import available_memory
 from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.compiled import find_tools
-from eiplatform.microcircuits.memory import estimate_memory
+from eiplatform.microcircuits.memory import estimate_memory, estimate_scratch
 from eiplatform.microcircuits.processes import Progress, run_all
 from eiplatform.microcircuits.registry import load
-from eiplatform.store.schema import population_dataset
+from eiplatform.microcircuits.results import datasets
 
 __all__ = ["DEVICES", "simulate"]
 
@@ -39,6 +39,7 @@ def simulate(
     device: str = DEVICES[0],
     jobs: int = 1,
     memory_budget: int | None = None,
+    in_memory: bool = True,
     progress: Progress | None = None,
 ) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
     """Simulate a circuit, once per seed.
@@ -70,6 +71,9 @@ def simulate(
         Simulations at the same time, each on one thread.
     memory_budget : int, optional
         Bytes that all simulations together may take; default: what the machine has available.
+    in_memory : bool
+        If false, values are read from files whenever they are used, so that memory does not grow with
+        the duration; the files exist until the next seed is asked for.
     progress : callable, optional
         Takes the completed fraction of everything (0 to 1) and a message.  It is called from
         worker threads, one call at a time.
@@ -117,6 +121,7 @@ def simulate(
         record_dt_ms=record_dt_ms,
         n_recorded=n_recorded,
         device=device,
+        in_memory=in_memory,
     )
     allowed = available_memory() if memory_budget is None else memory_budget
     if needed > allowed:
@@ -125,6 +130,7 @@ def simulate(
             where=chosen.name,
             remedy="run fewer jobs at once, a smaller circuit, a shorter time or a longer recording interval",
         )
+    _check_scratch(jobs * estimate_scratch(chosen, duration_ms + warmup_ms, record_dt_ms, n_recorded))
     job = {
         "module": type(chosen).__module__,
         "class": type(chosen).__qualname__,
@@ -135,14 +141,20 @@ def simulate(
         "n_recorded": n_recorded,
         "device": device,
     }
-    return _recordings(chosen, job, seeds, jobs, progress)
+    return _recordings(chosen, job, seeds, jobs, in_memory, progress)
 
 
 def _recordings(
-    circuit: Circuit, job: Mapping[str, Any], seeds: Sequence[int], jobs: int, progress: Progress | None
+    circuit: Circuit,
+    job: Mapping[str, Any],
+    seeds: Sequence[int],
+    jobs: int,
+    in_memory: bool,
+    progress: Progress | None,
 ) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
     for seed, result in run_all(job, seeds, jobs=jobs, name=circuit.name, progress=progress):
-        yield seed, _datasets(circuit, job, seed, result)
+        found = datasets(circuit, job, seed, result)
+        yield seed, {name: data.load() if in_memory else data for name, data in found.items()}
 
 
 def _circuit(circuit: str | Circuit, parameters: Mapping[str, Any] | None) -> Circuit:
@@ -186,6 +198,18 @@ def _check_times(dt_ms: float, duration_ms: float, warmup_ms: float, record_dt_m
             )
 
 
+def _check_scratch(needed: int) -> None:
+    place = tempfile.gettempdir()
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise ConfigError(
+            f"the simulation writes about {needed / 2**30:.1f} GiB of temporary files, and {free / 2**30:.1f} are free",
+            where=place,
+            remedy="name a folder with more space in the environment variable TMPDIR, or run fewer jobs at once, "
+            "a shorter time or a longer recording interval",
+        )
+
+
 def _check_brian2() -> None:
     if find_spec("brian2") is None:
         raise MissingDependencyError(
@@ -197,47 +221,3 @@ def _check_brian2() -> None:
             f"Brian2 {version('brian2')} does not work with numpy {version('numpy')}",
             remedy="pip install 'numpy<2.4'",
         )
-
-
-def _datasets(circuit: Circuit, job: Mapping[str, Any], seed: int, path: Path) -> dict[str, xr.Dataset]:
-    """Label the result of one run."""
-    record_dt, duration = job["record_dt_ms"], job["duration_ms"]
-    common = {
-        "circuit": circuit.name,
-        "reference": circuit.reference,
-        "device": job["device"],
-        "parameters": json.dumps(circuit.to_mapping()),
-        "brian2": version("brian2"),
-        "duration": duration,
-        "warmup": job["warmup_ms"],
-        "sampling": "currents: mean over each interval; voltage: value at its start",
-    }
-    datasets: dict[str, xr.Dataset] = {}
-    for population in circuit.populations:
-
-        def load(what: str, folder: Path = path / population.name) -> np.ndarray:
-            values: np.ndarray = np.load(folder / f"{what}.npy")
-            return values
-
-        signals = {entry.signal: load(entry.signal)[None] for entry in circuit.signals}
-        signals |= circuit.derived(signals)
-        times = load("spike_time")
-        datasets[population.name] = population_dataset(
-            signals,
-            sample=np.array([seed]),
-            time=np.arange(round(duration / record_dt)) * record_dt,
-            neuron=load("neuron"),
-            dt=record_dt,
-            time_units="ms",
-            current_units=circuit.current_units,
-            potential_units=circuit.potential_units,
-            n_neurons=population.size,
-            role=population.role,
-            events={
-                "spike_time": times,
-                "spike_neuron": load("spike_neuron"),
-                "spike_sample": np.full(len(times), seed, np.int64),
-            },
-            attrs={**common, **population.attrs},
-        )
-    return datasets

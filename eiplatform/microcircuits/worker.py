@@ -2,12 +2,13 @@
 
 Brian2 keeps its device in global state, and a process gives its memory back when it ends.  The
 folder holds ``job.json``; progress and errors go to standard output, one JSON object per line;
-the results are the files ``<population>/<what>.npy`` in its folder ``result``.
+the results are the files ``<population>/<what>`` in its folder ``result``.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import traceback
 from collections.abc import Mapping
@@ -22,9 +23,13 @@ from eiplatform.errors import EIPlatformError
 from eiplatform.files import cache_directory
 from eiplatform.microcircuits.circuit import Circuit, generator
 from eiplatform.microcircuits.compiled import COMPILE_FLAGS, program, run_program, write_edges
-from eiplatform.microcircuits.monitors import attach, extract, recorded_neurons
+from eiplatform.microcircuits.extraction import RawFile, extract
+from eiplatform.microcircuits.monitors import Monitors, attach, recorded_neurons
 
-__all__ = ["main"]
+__all__ = ["PIECE_BYTES", "main"]
+
+PIECE_BYTES = 2**26
+"""Recorded signals that the devices without a program of their own hold before they write them."""
 
 
 def _send(**message: Any) -> None:
@@ -46,11 +51,9 @@ def main(folder: Path) -> int:
         simulate = _run_compiled if job["device"] == "cpp_standalone" else _run_in_process
         raw = simulate(circuit, job, _group_indices(circuit, recorded), folder)
         _report("collect", 0.0)
-        for name, index in recorded.items():
-            (folder / "result" / name).mkdir(parents=True)
-            np.save(folder / "result" / name / "neuron.npy", index)
-        for name, values in extract(circuit, raw, recorded, **timing):  # each leaves memory before the next
-            np.save(folder / "result" / f"{name}.npy", values)
+        extract(circuit, raw, recorded, folder / "result", **timing)
+        for file in raw.values():
+            file.path.unlink()
     except EIPlatformError as error:
         parts = {key: getattr(error, key) for key in ("what", "where", "valid", "remedy")}
         _send(error=type(error).__name__, **parts)
@@ -69,26 +72,23 @@ def _group_indices(circuit: Circuit, recorded: Mapping[str, NDArray[np.int32]]) 
     return {group: np.concatenate(parts) for group, parts in groups.items()}
 
 
-def _total_s(circuit: Circuit, job: Mapping[str, Any]) -> float:
-    # One step more than asked for, so that the last boundary is recorded.
-    return float(job["warmup_ms"] + job["duration_ms"] + circuit.dt_ms) * 1e-3
-
-
 def _drive_seed(seed: int) -> int:
     return int(generator(seed, "drive").integers(2**32))
 
 
 def _run_compiled(
     circuit: Circuit, job: Mapping[str, Any], indices: Mapping[str, NDArray[np.int32]], folder: Path
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, RawFile]:
     built = program(circuit, {group: len(index) for group, index in indices.items()}, _report)
     (folder / "inputs").mkdir()
     _report("connectivity", 0.0)
     for name, edges in circuit.connectivity(job["seed"]):
         write_edges(folder / "inputs", name, edges)
         del edges
+    # One step more than asked for, so that the last boundary is recorded.
+    total_s = (job["warmup_ms"] + job["duration_ms"] + circuit.dt_ms) * 1e-3
     inputs: dict[str, NDArray[Any]] = {
-        "settings": np.array([_total_s(circuit, job), job["record_dt_ms"] * 1e-3]),
+        "settings": np.array([total_s, job["record_dt_ms"] * 1e-3]),
         "seed": np.array([_drive_seed(job["seed"])], np.uint32),
         **{f"{group}.recorded": index for group, index in indices.items()},
         **circuit.values(job["seed"]),
@@ -98,9 +98,8 @@ def _run_compiled(
 
 def _run_in_process(
     circuit: Circuit, job: Mapping[str, Any], indices: Mapping[str, NDArray[np.int32]], folder: Path
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, RawFile]:
     import brian2
-    from brian2 import second
 
     brian2.prefs.reset_to_defaults()
     brian2.prefs["codegen.target"] = job["device"]
@@ -124,11 +123,33 @@ def _run_in_process(
     brian2.seed(_drive_seed(job["seed"]))
     network = brian2.Network(*model.groups.values(), *model.synapses.values(), *monitors.all())
 
-    def report(elapsed: Any, completed: float, start: Any, duration: Any) -> None:
-        _report("simulate", float(completed))
+    raw = {key: RawFile(folder / key, np.dtype(variable.dtype)) for key, variable in monitors.variables().items()}
+    _run_in_pieces(network, monitors, circuit, job, sum(map(len, indices.values())), raw)
+    return raw
 
-    network.run(_total_s(circuit, job) * second, report=report, report_period=0.5 * second, namespace={})
-    return {key: np.array(variable.get_value()) for key, variable in monitors.variables().items()}
+
+def _run_in_pieces(
+    network: Any, monitors: Monitors, circuit: Circuit, job: Mapping[str, Any], n_recorded: int, raw: dict[str, RawFile]
+) -> None:
+    """Run the network, writing what was recorded and forgetting it again and again."""
+    from brian2 import second
+
+    interval, total = job["record_dt_ms"], job["warmup_ms"] + job["duration_ms"]
+    length = interval * max(1, PIECE_BYTES // (8 * n_recorded * len(monitors.recorded)))
+    n_pieces = math.ceil(total / length - 1e-9)
+    for piece in range(n_pieces):
+        last = piece == n_pieces - 1
+        # One step more than asked for, so that the last boundary is recorded.
+        piece_ms = total - piece * length + circuit.dt_ms if last else length
+
+        def report(elapsed: Any, completed: float, start: Any, duration: Any, piece: int = piece) -> None:
+            _report("simulate", (piece + float(completed)) / n_pieces)
+
+        network.run(piece_ms * 1e-3 * second, report=report, report_period=0.5 * second, namespace={})
+        for key, variable in monitors.variables().items():
+            with raw[key].path.open("ab") as file:
+                file.write(np.ascontiguousarray(variable.get_value()).data)
+        monitors.forget()
 
 
 if __name__ == "__main__":

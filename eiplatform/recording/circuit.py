@@ -26,7 +26,7 @@ def check_simulation(circuit: str, *, parameters: Mapping[str, Any] | None = Non
     circuit, parameters, **options
         As in :func:`record_circuit`.
     """
-    simulate(load(circuit, parameters), **options)  # checks at the call, runs when iterated
+    simulate(load(circuit, parameters), in_memory=False, **options)  # checks at the call, runs when iterated
 
 
 def record_circuit(
@@ -68,7 +68,7 @@ def record_circuit(
     """
     model = load(circuit, parameters)
     # Every argument is checked here, before the directory is touched.
-    runs = simulate(model, seeds=seeds, progress=progress, **options)
+    runs = simulate(model, seeds=seeds, in_memory=False, progress=progress, **options)
     source = _source(model, label or circuit, seeds, options)
     with RecordingWriter(path, source=source, config=model.to_mapping(), overwrite=overwrite) as writer:
         for _, populations in runs:
@@ -134,7 +134,7 @@ def record_protocol(
     model = load(circuit, parameters)
     planned = plan(protocol, model, target=target, levels=levels, freeze=freeze)
     # Every argument is checked before the directory is touched.
-    simulate(model, seeds=seeds, **options)
+    simulate(model, seeds=seeds, in_memory=False, **options)
     pulse_onset(planned, model, **options)
     directory = claim_directory(Path(path), overwrite=overwrite)
 

@@ -21,6 +21,7 @@ _KEPT = ("role", "label", "over", "comparable")
 FEW = 10
 """With fewer nulls the note says how many there were."""
 _ROUNDING = 1e-5  # a spread below this part of the values is rounding, not variation
+_NOTHING = 1e-12  # and so is one below this, whatever the values
 _INTERVALS = {
     "t": "Student t over seeds, given the samples",
     "bootstrap": "percentile bootstrap of seeds, samples and neurons, corrected for few seeds",
@@ -235,7 +236,8 @@ def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
     k = null["n_seeds"].transpose(*_DIMS).values
     difference = value - mean
     scale = np.fmax(np.abs(value), np.abs(mean))
-    varies = sd > _ROUNDING * scale
+    # Of values that are 0 up to rounding, such as an excess where all neurons share one inhibition, so is the spread.
+    varies = (sd > _ROUNDING * scale) & (sd > _NOTHING)
     z, p, notes = np.full(value.shape, np.nan), np.full(value.shape, np.nan), np.empty(value.shape, dtype=object)
     for cell in np.ndindex(value.shape):
         notes[cell] = ""

@@ -11,7 +11,7 @@ import xarray as xr
 
 from eiplatform.errors import StoreError
 
-__all__ = ["BLOCK_BYTES", "require_space", "row_blocks", "sample_blocks"]
+__all__ = ["BLOCK_BYTES", "require_space", "row_blocks", "sample_blocks", "slabs", "time_pieces"]
 
 BLOCK_BYTES = 2**24
 """Largest piece of one variable that is held at a time, unless one row is larger."""
@@ -43,6 +43,51 @@ def sample_blocks(data: xr.Dataset, budget: int | None = None) -> Iterator[slice
     signals = [variable for variable in data.data_vars.values() if variable.dims[:1] == ("sample",)]
     largest = max(signals, key=lambda variable: variable.nbytes, default=data["sample"])
     yield from row_blocks(largest.shape, largest.dtype.itemsize, budget)
+
+
+def slabs(shape: Sequence[int], itemsize: int, budget: int | None = None) -> Iterator[tuple[slice, ...]]:
+    """Yield indices that cover an array in C order, each of at most `budget` bytes, however long a row is.
+
+    Parameters
+    ----------
+    shape, itemsize, budget
+        As in :func:`row_blocks`.
+
+    Examples
+    --------
+    >>> [block[1] for block in slabs((1, 5, 10), 4, budget=80)]
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    most = BLOCK_BYTES if budget is None else budget
+    if len(shape) < 2 or itemsize * math.prod(shape[1:]) <= most:
+        whole = tuple(slice(0, size) for size in shape[1:])
+        yield from ((rows, *whole) for rows in row_blocks(shape, itemsize, most)) if shape else [()]
+        return
+    for row in range(shape[0]):
+        yield from ((slice(row, row + 1), *rest) for rest in slabs(shape[1:], itemsize, most))
+
+
+def time_pieces(data: xr.Dataset, budget: int | None = None) -> Iterator[xr.Dataset]:
+    """Yield a population in pieces, each signal of which stays within `budget`, whose sum rules can be checked.
+
+    Only a circuit's recording is cut (along time; its spikes apart): a network's voltages have to follow from
+    one another, so that the steps of a sample belong together.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+    budget : int, optional
+        Bytes; default: BLOCK_BYTES.
+    """
+    if data.attrs.get("dt_units") != "ms" or "membrane_decay" in data.attrs or "time" not in data.dims:
+        yield data
+        return
+    dense, spikes = data.drop_dims("spike", errors="ignore"), data.drop_dims("time")
+    largest = max((variable.nbytes for variable in dense.data_vars.values()), default=1)
+    for rows in row_blocks((data.sizes["time"],), -(-largest // max(1, data.sizes["time"])), budget):
+        yield dense.isel(time=rows)
+    for rows in row_blocks((spikes.sizes.get("spike", 0),), 8, budget):
+        yield spikes.isel(spike=rows)
 
 
 def require_space(place: Path, needed: int) -> None:

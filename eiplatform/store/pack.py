@@ -20,7 +20,7 @@ import numpy as np
 from eiplatform.errors import StoreError
 from eiplatform.files import atomic_directory, atomic_write, check_directory, claim_file, write_json
 from eiplatform.store.assemble import populations_in
-from eiplatform.store.blocks import require_space, row_blocks
+from eiplatform.store.blocks import require_space, slabs
 from eiplatform.store.guarded import guarded
 from eiplatform.store.packed import MANIFEST, changed_variables, described, update_digest
 from eiplatform.store.reader import lengths_in, read_manifest, shard_problems
@@ -164,19 +164,22 @@ def _append(
             continue
         start = offsets[variable.dimensions[0]] if grows else 0
         for block, values in _pieces(variable, 0, variable.shape[0] if variable.shape else 0):
-            at = slice(block.start + start, block.stop + start) if isinstance(block, slice) else block
-            group[key][at] = values
+            group[key][(_moved(block[0], start), *block[1:]) if block else ...] = values
             update_digest(digests[key], values)
 
 
 def _pieces(variable: h5netcdf.Variable, start: int, stop: int) -> Iterator[tuple[Any, np.ndarray]]:
-    """Yield (slice relative to `start`, values) of the rows from `start` to `stop`."""
+    """Yield (index relative to `start`, values) of the rows from `start` to `stop`."""
     if not variable.shape:
-        yield ..., np.asarray(variable[...])
+        yield (), np.asarray(variable[...])
         return
     itemsize = 64 if variable.dtype is str else np.dtype(variable.dtype).itemsize
-    for block in row_blocks((stop - start, *variable.shape[1:]), itemsize):
-        yield block, np.asarray(variable[block.start + start : block.stop + start])
+    for rows, *rest in slabs((stop - start, *variable.shape[1:]), itemsize):
+        yield (rows, *rest), np.asarray(variable[(_moved(rows, start), *rest)])
+
+
+def _moved(rows: slice, by: int) -> slice:
+    return slice(rows.start + by, rows.stop + by)
 
 
 def unpack(path: str | Path, out: str | Path, *, overwrite: bool = False, progress: Progress | None = None) -> Path:
@@ -249,4 +252,4 @@ def _split(whole: h5netcdf.File, target: Path, part: dict[str, Any], offsets: di
                 start = offsets[name].get(dim, 0)
                 length = lengths.get(dim, variable.shape[0] if variable.shape else 0)
                 for block, values in _pieces(variable, start, start + length):
-                    shard[name][key][block] = values
+                    shard[name][key][block or ...] = values

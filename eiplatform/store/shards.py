@@ -19,6 +19,7 @@ import xarray as xr
 import xxhash
 
 from eiplatform.files import atomic_write
+from eiplatform.store.blocks import BLOCK_BYTES, slabs
 from eiplatform.store.guarded import guarded
 
 __all__ = ["PACKED", "checksum_of", "pack_spikes", "write_shard"]
@@ -127,16 +128,21 @@ def _write_group(group: h5py.Group, data: xr.Dataset, ids: Iterator[int]) -> Non
 
 
 def _write_variable(group: h5py.Group, name: str, variable: xr.Variable) -> h5py.Dataset:
-    values, attrs = np.asarray(variable.values), dict(variable.attrs)
+    attrs, dtype = dict(variable.attrs), variable.dtype
     options: dict[str, Any] = {}
-    if values.dtype == bool:  # netCDF has none; the convention of xarray
-        values, attrs["dtype"] = values.view(np.int8), "bool"
-    if values.size and (name in _EVENTS or attrs.get("dtype") == "bool"):
+    if dtype.kind == "b":  # netCDF has none; the convention of xarray
+        dtype, attrs["dtype"] = np.dtype(np.int8), "bool"
+    if variable.size and (name in _EVENTS or attrs.get("dtype") == "bool"):
         options = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-    dtype: Any = values.dtype
-    if values.dtype.kind in "UO":
-        values, dtype = values.astype(object), h5py.string_dtype()
-    stored = group.create_dataset(name, data=values, dtype=dtype, **options)
+    if dtype.kind in "UO":
+        dtype = h5py.string_dtype()
+        stored = group.create_dataset(name, data=variable.values.astype(object), dtype=dtype)
+    elif variable.nbytes <= BLOCK_BYTES:
+        stored = group.create_dataset(name, data=variable.values.astype(dtype, copy=False), **options)
+    else:  # piece by piece: what is read from files when it is used is never in memory as a whole
+        stored = group.create_dataset(name, variable.shape, dtype, **options)
+        for slab in slabs(variable.shape, dtype.itemsize):
+            stored[slab] = variable[slab].values
     for key, value in attrs.items():
         _write_attribute(stored, key, value)
     return stored

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import SumRuleError
-from eiplatform.store.blocks import BLOCK_BYTES, row_blocks, sample_blocks
+from eiplatform.store.blocks import BLOCK_BYTES, sample_blocks, slabs, time_pieces
 from eiplatform.store.labels import axis_problems, event_problems, label_problems
 from eiplatform.store.packed import changed_variables
 from eiplatform.store.reader import open_recording, read_manifest, shard_problems
@@ -150,9 +150,8 @@ def _not_finite(data: xr.Dataset) -> list[str]:
         if variable.dtype.kind != "f":
             continue
         nan = infinite = 0
-        blocks = row_blocks(variable.shape, variable.dtype.itemsize) if variable.ndim else iter((slice(0),))
-        for block in blocks:
-            values = np.asarray(variable[block] if variable.ndim else variable)
+        for block in slabs(variable.shape, variable.dtype.itemsize):
+            values = np.asarray(variable[block])
             n_nan = int(np.isnan(values).sum())
             nan, infinite = nan + n_nan, infinite + int((~np.isfinite(values)).sum()) - n_nan
         if nan or infinite:
@@ -163,11 +162,12 @@ def _not_finite(data: xr.Dataset) -> list[str]:
 def _sum_rules(name: str, data: xr.Dataset, worst: dict[str, float]) -> list[str]:
     """Check the sum rules of one population block by block; the first violation of each kind is told."""
     violated: list[str] = []
-    dense = data.drop_dims("spike", errors="ignore")
-    for block in sample_blocks(dense, BLOCK_BYTES // 16):  # the rules compute in float64, on many at once
+    dense, budget = data.drop_dims("spike", errors="ignore"), BLOCK_BYTES // 16
+    for block in sample_blocks(dense, budget):  # the rules compute in float64, on many at once
         try:
-            for rule, residual in check_sum_rules(dense.isel(sample=block).load(), name).items():
-                worst[rule] = max(worst.get(rule, 0.0), residual)
+            for piece in time_pieces(dense.isel(sample=block), budget):
+                for rule, residual in check_sum_rules(piece.load(), name).items():
+                    worst[rule] = max(worst.get(rule, 0.0), residual)
         except SumRuleError as error:
             samples = dense["sample"].values[block]
             violated.append(f"'{name}', samples {samples[0]} to {samples[-1]}: {error.what}")

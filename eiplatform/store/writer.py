@@ -16,6 +16,7 @@ write different shards of one recording.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import time
 import uuid
@@ -29,6 +30,7 @@ import xarray as xr
 
 from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, claim_directory, content_hash, read_json, write_json
+from eiplatform.store.blocks import time_pieces
 from eiplatform.store.provenance import provenance
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.shards import checksum_of, pack_spikes, write_shard
@@ -137,7 +139,7 @@ class RecordingWriter:
         self._started = time.monotonic()
         self._samples: set[Any] = set()
         self._populations: dict[str, dict[str, Any]] = {}
-        self._axes: dict[str, tuple[list[Any], list[Any]]] = {}
+        self._axes: dict[str, tuple[str, ...]] = {}
         self._next = 0
         self._lock: int | None = None
         if rank:
@@ -222,7 +224,10 @@ class RecordingWriter:
         if self._populations and described != self._populations:
             raise StoreError("a shard must hold the same populations and signals as the first", where=str(self.path))
         axes = {
-            name: tuple(data[axis].values.tolist() if axis in data else [] for axis in ("time", "neuron"))
+            name: tuple(
+                hashlib.sha256(data[axis].values.tobytes()).hexdigest() if axis in data else ""
+                for axis in ("time", "neuron")
+            )
             for name, data in populations.items()
         }
         if self._axes and axes != self._axes:
@@ -236,8 +241,9 @@ class RecordingWriter:
             raise StoreError(f"samples recorded twice: {sorted(repeated)[:5]}", where=str(self.path))
         residuals: dict[str, float] = {}
         for name, data in populations.items():
-            for rule, residual in check_sum_rules(self._some(data), name).items():
-                residuals[rule] = max(residuals.get(rule, 0.0), residual)
+            for piece in time_pieces(self._some(data)):
+                for rule, residual in check_sum_rules(piece, name).items():
+                    residuals[rule] = max(residuals.get(rule, 0.0), residual)
         attrs = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,

@@ -174,8 +174,17 @@ def test_spectrum_of_a_circuit_is_in_hz_and_equals_scipy():
     counts = np.bincount(data["spike_time"].values.astype(int), minlength=2000)
     f, power = scipy_signal.welch(counts, fs=1000, nperseg=512, detrend="constant")
     np.testing.assert_allclose(found["frequency"], f[1:])
-    np.testing.assert_allclose(found["power"], power[1:] / (2 * counts.mean() / 1000), rtol=1e-9)
+    poisson = np.full(f.size, 2 * counts.mean() / 1000)
+    poisson[-1] /= 2  # one-sided: the highest frequency stands for itself alone
+    np.testing.assert_allclose(found["power"], (power / poisson)[1:], rtol=1e-9)
     assert found["frequency"].attrs["units"] == "Hz"
+
+
+def test_poisson_neurons_have_a_power_of_one_at_every_frequency():
+    data = network(spikes=np.random.default_rng(0).poisson(0.1, (150, 512, 20)))
+    power = data.ei.power_spectrum()["power"]
+    assert power.sizes["frequency"] == 64 and float(power.mean()) == pytest.approx(1, abs=0.02)
+    np.testing.assert_allclose(power, 1.0, atol=0.2)  # the highest frequency too
 
 
 def test_one_sample_has_a_peak_but_no_interval():

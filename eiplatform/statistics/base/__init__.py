@@ -14,12 +14,14 @@ from eiplatform.statistics.base.activity import (
     saturated,
 )
 from eiplatform.statistics.base.balance import (
+    LEAST_EXCITATION,
     PAIRS,
     balance_index,
     correlation_over_time,
     correlations_over_time,
     cross_correlation,
     ei_ratio,
+    hardly_excited,
     own_correlation,
     pair_correlation,
     partial_correlation,
@@ -57,6 +59,7 @@ from eiplatform.statistics.base.tracking import (
 from eiplatform.statistics.base.tuning import ClassTuning
 
 __all__ = [
+    "LEAST_EXCITATION",
     "ClassTuning",
     "CurrentPair",
     "FreeMembrane",
@@ -89,6 +92,7 @@ __all__ = [
     "decay_time",
     "describe",
     "ei_ratio",
+    "hardly_excited",
     "fano_factor",
     "fit_naka_rushton",
     "fit_normalisation",

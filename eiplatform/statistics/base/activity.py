@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.base.moments import FloatArray, weighted_mean
+from eiplatform.statistics.base.moments import FloatArray, weighted_mean, weighted_sums
 
 __all__ = ["RATE_MEASURES", "dead", "lifetime_sparseness", "population_sparseness", "rate_shape", "saturated"]
 
@@ -100,7 +100,7 @@ def _log_sd(logs: FloatArray) -> FloatArray:
 
 def _skewness(logs: FloatArray) -> FloatArray:
     deviation, n, sd = _centred(logs)
-    z = deviation / sd
+    z = deviation / np.where(n > 2, sd, np.nan)  # two values have no skewness of their own: it is 0
     value = np.where(np.isfinite(z), z**3, 0.0).sum(axis=1, keepdims=True) / n
     values: FloatArray = z**3 - 3 * z - 1.5 * value * (z**2 - 1)
     return values
@@ -128,7 +128,7 @@ def lifetime_sparseness(weights: npt.NDArray[Any], table: FloatArray) -> FloatAr
     """
     weights = np.asarray(weights, dtype=np.float64)
     n = weights.sum(axis=1, keepdims=True)
-    mean, square = weighted_mean(weights, table), weighted_mean(weights, table**2)
+    mean, square = weighted_sums(weights / n, lambda rows: (rows, rows**2), table)
     with np.errstate(invalid="ignore", divide="ignore"):
         sparse: FloatArray = (1 - mean**2 / square) / (1 - 1 / n)
     return sparse
@@ -164,7 +164,8 @@ def population_sparseness(table: FloatArray) -> FloatArray:
 
 def dead(weights: npt.NDArray[Any], table: FloatArray) -> FloatArray:
     """Whether a neuron is silent in all samples that count, 0 or 1, shape (draw, neuron)."""
-    return (np.asarray(weights, dtype=np.float64) @ table <= 0).astype(np.float64)
+    (total,) = weighted_sums(np.asarray(weights, dtype=np.float64), lambda rows: (rows,), table)
+    return (total <= 0).astype(np.float64)
 
 
 def saturated(weights: npt.NDArray[Any], table: FloatArray, limit: float) -> FloatArray:

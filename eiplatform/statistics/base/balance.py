@@ -12,17 +12,21 @@ from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, CurrentPair, 
 from eiplatform.statistics.base.spill import row_blocks_of
 
 __all__ = [
+    "LEAST_EXCITATION",
     "PAIRS",
     "balance_index",
     "correlation_over_time",
     "correlations_over_time",
     "cross_correlation",
     "ei_ratio",
+    "hardly_excited",
     "own_correlation",
     "pair_correlation",
     "partial_correlation",
 ]
 
+LEAST_EXCITATION = 0.1
+"""Part of E + I that excitation must be for an index that divides by it."""
 PAIRS = ("own", "cross", "excess", "partial")
 """What a correlation pairs: E and I of the same neuron; of different neurons; own minus cross;
 the same neuron given the mean excitation of the other neurons."""
@@ -39,6 +43,22 @@ def ei_ratio(mean_exc: FloatArray, mean_inh: FloatArray) -> FloatArray:
     """
     both = (mean_exc > 0) & (mean_inh > 0)
     return np.divide(mean_exc, mean_inh, out=np.full_like(mean_exc, np.nan), where=both)
+
+
+def hardly_excited(mean_exc: FloatArray, mean_inh: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether mean excitation is less than a tenth of both currents' sum, or not positive.
+
+    The balance index divides by it: below -8 it says how little excitation there is, not how balanced it is, and a
+    few such neurons would be the whole mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> hardly_excited(np.array([4.0, 1.0, 0.0]), np.array([3.0, 10.0, 0.0]))
+    array([False,  True,  True])
+    """
+    hardly: npt.NDArray[np.bool_] = ~((mean_exc > 0) & (mean_exc >= LEAST_EXCITATION * (mean_exc + mean_inh)))
+    return hardly
 
 
 def balance_index(mean_exc: FloatArray, mean_inh: FloatArray) -> FloatArray:

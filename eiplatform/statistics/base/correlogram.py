@@ -103,7 +103,8 @@ def peak(curves: FloatArray) -> tuple[FloatArray, FloatArray]:
     Returns
     -------
     lag, height : array, shape (row, neuron)
-        In intervals; NaN where the highest point is the first or last, is not positive or is undefined.
+        In intervals; NaN where the highest point is the first or last, is not positive (above the rounding of
+        recorded currents) or is undefined.
 
     Examples
     --------
@@ -120,7 +121,7 @@ def peak(curves: FloatArray) -> tuple[FloatArray, FloatArray]:
     left, top, right = (np.take_along_axis(curves, inside + step, axis=1)[:, 0] for step in (-1, 0, 1))
     bend = left - 2 * top + right
     shift = np.divide(left - right, 2 * bend, out=np.zeros_like(top), where=bend < 0)
-    bad = undefined | (best == 0) | (best == n_lags - 1) | ~(top > 0)
+    bad = undefined | (best == 0) | (best == n_lags - 1) | ~(top > RELATIVE_TOLERANCE)
     lag = np.where(bad, np.nan, inside[:, 0] + shift - n_lags // 2)
     return lag, np.where(bad, np.nan, top - (left - right) * shift / 4)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.base.spill import row_blocks_of
 
 __all__ = ["participation_ratio"]
 
@@ -46,10 +49,17 @@ def participation_ratio(rows: FloatArray, n_neurons: int) -> tuple[float, FloatA
     """
     n_samples, n_times, m = rows.shape
     over_samples = n_times == 1
-    rows = rows - rows.mean(axis=0 if over_samples else 1, keepdims=True)
     free = n_samples - 1 if over_samples else n_samples * (n_times - 1)
-    flat = rows.reshape(-1, m)
-    covariance = flat.T @ flat / free
+    centre = sum(part.sum(axis=0) for _, (part,) in row_blocks_of(rows)) / n_samples if over_samples else None
+
+    def centred() -> Iterator[FloatArray]:
+        for _, (part,) in row_blocks_of(rows):
+            yield part - (part.mean(axis=1, keepdims=True) if centre is None else centre)
+
+    covariance = np.zeros((m, m))
+    for part in centred():
+        flat = part.reshape(-1, m)
+        covariance += flat.T @ flat / free
     own = np.diagonal(covariance)
     if not (own > 0).any():
         return float("nan"), np.full(n_samples, np.nan), np.full(m, np.nan)
@@ -57,7 +67,8 @@ def participation_ratio(rows: FloatArray, n_neurons: int) -> tuple[float, FloatA
     np.fill_diagonal(off, 0.0)
     # Per neuron: squared variance, mean squared covariance and mean product with the others.
     d_i, o_i, p_i = own**2, off.sum(axis=1) / (m - 1), own * (own.sum() - own) / (m - 1)
-    d_s, o_s, p_s = _by_sample(rows, covariance, n_samples / free)
+    by_block = [_by_sample(part, covariance, n_samples / free) for part in centred()]
+    d_s, o_s, p_s = (np.concatenate(parts) for parts in zip(*by_block, strict=True))
     d, o, p = d_i.mean(), o_i.mean(), p_i.mean()
     scale = 1 + 1 / free - 2 / free**2
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base.moments import FloatArray, weighted_mean, weighted_nanmean
+from eiplatform.statistics.base.moments import FloatArray, weighted_mean, weighted_nanmean, weighted_sums
 from eiplatform.statistics.base.spikes import SpikeTrains
 
 __all__ = ["cv2", "cv_isi", "fano_factor", "lv", "lvr", "rate"]
@@ -124,10 +124,12 @@ def fano_factor(
             mean = (weights @ total) / (size * n_windows)
         defined = n_windows > 1
     else:
-        centre = trains.counts.mean(axis=0)
-        deviation = trains.counts - centre
-        shift = (weights @ deviation) / size
-        variance = ((weights @ deviation**2) / size - shift**2) * size / np.maximum(size - 1, 1)
+        centre = weighted_mean(np.ones((1, trains.n_samples)), trains.counts)[0]
+        # About the mean, so that large counts keep their digits.
+        shift, square = weighted_sums(
+            weights / size, lambda counts: (counts - centre, (counts - centre) ** 2), trains.counts
+        )
+        variance = (square - shift**2) * size / np.maximum(size - 1, 1)
         mean = centre + shift
         defined = trains.n_samples > 1
     fano: FloatArray = np.divide(variance, mean, out=np.full_like(mean, np.nan), where=(mean > 0) & defined)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eiplatform.statistics.base.curves import regress
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.base.moments import FloatArray, weighted_sums
 
 __all__ = ["fit_normalisation", "log_slope"]
 
@@ -35,15 +34,26 @@ def log_slope(weights: npt.NDArray[Any], activity: FloatArray, gain: FloatArray)
     array([[-1.]])
     """
     active = activity > 0
-    good = (gain[active] > 0).all(axis=0)
-    x = np.log(activity[active])[:, None] + np.zeros(gain.shape[1])
-    y = np.log(np.where(gain[active] > 0, gain[active], 1.0))
-    kept = np.asarray(weights, dtype=np.float64)[:, active]
-    some = kept.sum(axis=1) > 0
-    slope = np.full((len(kept), gain.shape[1]), np.nan)
-    if some.any():
-        slope[some] = regress(kept[some], x, y)[0]
-    return np.where(good, slope, np.nan)
+    weights = np.asarray(weights, dtype=np.float64) * active
+    some = weights.sum(axis=1) > 0
+    slope = np.full((len(weights), gain.shape[1]), np.nan)
+    if not some.any():
+        return slope
+    x = np.log(np.where(active, activity, 1.0))
+    x = np.where(active, x - x[active].mean(), 0.0)[:, None]
+    w: FloatArray = weights[some] / weights[some].sum(axis=1, keepdims=True)
+
+    def terms(x: FloatArray, g: FloatArray) -> tuple[FloatArray, ...]:
+        y = np.log(np.where(g > 0, g, 1.0))
+        return x, x**2, y, x * y
+
+    mean_x, square, mean_y, product = weighted_sums(w, terms, x, gain)
+    variance = square - mean_x**2
+    centre = np.log(activity[active]).mean()
+    varies = variance > 1e-10 * ((x[active] ** 2).mean() + centre**2)
+    slope[some] = np.where(varies, (product - mean_x * mean_y) / np.where(varies, variance, 1.0), np.nan)
+    (lost,) = weighted_sums(active[None].astype(np.float64), lambda g: ((g <= 0).astype(np.float64),), gain)
+    return np.where(lost > 0, np.nan, slope)
 
 
 def fit_normalisation(

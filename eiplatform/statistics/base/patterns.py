@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray
+from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_sums
+from eiplatform.statistics.base.spill import map_rows, row_blocks_of
 from eiplatform.statistics.base.tracking import RESIDUAL_PAIRS
 
 __all__ = ["Patterns", "log_ratio_spread", "mean_influence", "spread_influence"]
@@ -28,6 +29,17 @@ def _scored(values: npt.NDArray[Any]) -> FloatArray:
     varies = sd > RELATIVE_TOLERANCE * size
     scored: FloatArray = np.where(varies, centred / np.where(varies, sd, 1.0), np.nan)
     return scored
+
+
+def _scored_together(exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> FloatArray:
+    """z-scores of both, shape (sample, 2, neuron); 0 where the neurons do not differ in one of them."""
+    both = np.stack([_scored(exc), _scored(inh)], axis=1)
+    return np.where(np.isfinite(both).all(axis=(1, 2), keepdims=True), both, 0.0)
+
+
+def _own_terms(exc: FloatArray, inh: FloatArray, r: FloatArray) -> tuple[FloatArray]:
+    """Each neuron's part in the correlation over neurons of a sample: value plus influence."""
+    return (r + exc * inh - r * (exc**2 + inh**2) / 2,)
 
 
 class Patterns:
@@ -49,13 +61,10 @@ class Patterns:
     """
 
     def __init__(self, exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> None:
-        scored = _scored(exc), _scored(inh)
-        self.defined: npt.NDArray[np.bool_] = np.isfinite(scored[0][:, 0]) & np.isfinite(scored[1][:, 0])
-        self._exc, self._inh = (np.where(self.defined[:, None], part, 0.0) for part in scored)
-        self._product = self._exc * self._inh
-        self._exc2, self._inh2 = self._exc**2, self._inh**2
-        self._r: FloatArray = self._product.mean(axis=1)
-        self._own: FloatArray = self._r[:, None] + self._product - self._r[:, None] * (self._exc2 + self._inh2) / 2
+        both = map_rows(_scored_together, exc, inh)
+        self._exc, self._inh = both[:, 0], both[:, 1]  # 0 in samples that do not count
+        self._r: FloatArray = map_rows(lambda e, i: (e * i).mean(axis=1, keepdims=True), self._exc, self._inh)
+        self.defined: npt.NDArray[np.bool_] = np.any(both, axis=(1, 2))
 
     def correlation(self, weights: npt.NDArray[Any], pairs: str) -> FloatArray:
         """Correlation over neurons, averaged over samples, shape (draw, neuron).
@@ -76,7 +85,7 @@ class Patterns:
         kept = np.asarray(weights, dtype=np.float64) * self.defined
         with np.errstate(invalid="ignore", divide="ignore"):
             w = kept / kept.sum(axis=1, keepdims=True)
-        own: FloatArray = w @ self._own
+        own: FloatArray = weighted_sums(w, _own_terms, self._exc, self._inh, self._r)[0]
         if pairs == "own":
             return own
         cross = self._cross(w)
@@ -85,13 +94,16 @@ class Patterns:
     def _cross(self, w: FloatArray) -> FloatArray:
         """Average over ordered pairs of different samples, without a sample-by-sample matrix."""
         n = self._exc.shape[1]
-        mean_exc, mean_inh = w @ self._exc, w @ self._inh
-        # Weighted mean correlation of each sample with all others, from either side, shape (draw, sample).
-        from_exc = mean_inh @ self._exc.T / n - w * self._r
-        from_inh = mean_exc @ self._inh.T / n - w * self._r
-        product = mean_exc * mean_inh - w**2 @ self._product
-        influence = ((w * from_exc) @ self._exc2 + (w * from_inh) @ self._inh2) / 2
-        mean = (w * from_exc).sum(axis=1, keepdims=True)
+        mean_exc, mean_inh = weighted_sums(w, lambda exc, inh: (exc, inh), self._exc, self._inh)
+        product = mean_exc * mean_inh - weighted_sums(w**2, lambda exc, inh: (exc * inh,), self._exc, self._inh)[0]
+        influence, mean = np.zeros_like(product), np.zeros((len(w), 1))
+        for rows, (exc, inh, r) in row_blocks_of(self._exc, self._inh, self._r):
+            here = w[:, rows]
+            # Weighted mean correlation of each sample with all others, from either side, shape (draw, sample).
+            from_exc = here * (mean_inh @ exc.T / n - here * r[:, 0])
+            from_inh = here * (mean_exc @ inh.T / n - here * r[:, 0])
+            influence += (from_exc @ exc**2 + from_inh @ inh**2) / 2
+            mean += from_exc.sum(axis=1, keepdims=True)
         pairs = 1 - (w**2).sum(axis=1, keepdims=True)
         some = np.where(pairs > 1e-12, pairs, np.nan)
         cross: FloatArray = (mean + product - influence) / some

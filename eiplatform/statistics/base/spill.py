@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import mmap
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ROWS_BYTES", "SPILL_BYTES", "empty_table", "row_blocks_of"]
+__all__ = ["ROWS_BYTES", "SPILL_BYTES", "empty_table", "map_rows", "release", "row_blocks_of"]
 
 SPILL_BYTES = 2**24
 """A table larger than this lies in a file."""
@@ -59,6 +59,37 @@ def row_blocks_of(*tables: npt.NDArray[Any]) -> Iterator[tuple[slice, tuple[npt.
         yield rows, tuple(table[rows] for table in tables)
         for table in tables:
             release(table)
+
+
+def map_rows(function: Callable[..., npt.NDArray[np.float64]], *tables: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Apply a function of rows to tables of equal length, block by block, and return the table of what it gives.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the same rows of every table and returns as many rows; a row may depend on that row alone.
+    *tables : array, shape (sample, ...)
+
+    Returns
+    -------
+    array, shape (sample, ...)
+        In a temporary file if it is large.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> map_rows(lambda rows: rows[:, 1:] ** 2, np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([[ 4.],
+           [16.]])
+    """
+    found: npt.NDArray[np.float64] | None = None
+    for rows, parts in row_blocks_of(*tables):
+        made = function(*parts)
+        if found is None:
+            found = empty_table((len(tables[0]), *made.shape[1:]))
+        found[rows] = made
+        release(found)
+    return np.empty(0) if found is None else found
 
 
 def release(table: npt.NDArray[Any]) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_mean
 from eiplatform.statistics.base.spikes import SpikeTrains
+from eiplatform.statistics.base.spill import release
 
 __all__ = ["SharedSums", "chi", "count_synchrony", "pair_correlations", "partner_mean"]
 
@@ -151,6 +152,7 @@ def pair_correlations(weights: npt.NDArray[Any], counts: FloatArray) -> FloatArr
     for start in range(0, n_samples, step):
         part = counts[start : start + step]
         part = part - part.mean(axis=1, keepdims=True)
+        release(counts)
         products = part.transpose(0, 2, 1) @ part
         some = weights[:, start : start + step]
         covariance += some @ products[:, first, second]

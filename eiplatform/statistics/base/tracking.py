@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from eiplatform.errors import choose
 from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, CurrentPair, FloatArray, Moments
+from eiplatform.statistics.base.spill import row_blocks_of
 
 __all__ = [
     "RESIDUAL_PAIRS",
@@ -168,13 +169,17 @@ def moments_over_samples(weights: npt.NDArray[Any], pair: CurrentPair, moments: 
     varies = np.isfinite(moments.var_exc) & np.isfinite(moments.var_inh)
     score = np.where(varies, 1 / np.sqrt(np.where(varies, moments.var_inh, 1.0)), 0.0)
 
-    def with_sum(factor: FloatArray) -> FloatArray:
-        total = factor @ pair.inh.T  # sum over neurons, shape (draw, sample)
-        total -= (w * total).sum(axis=1, keepdims=True)
-        covariance: FloatArray = (w * total) @ pair.exc
-        return covariance
-
-    return _pair_moments(moments.var_exc, moments.var_inh, moments.cov, with_sum(varies * 1.0), with_sum(score))
+    factors = varies * 1.0, score
+    means = [np.zeros((len(w), 1)) for _ in factors]
+    sums = [np.zeros_like(score) for _ in factors]
+    for rows, (exc, inh) in row_blocks_of(pair.exc, pair.inh):
+        for factor, mean, total in zip(factors, means, sums, strict=True):
+            summed = w[:, rows] * (factor @ inh.T)  # over neurons, per draw and sample
+            mean += summed.sum(axis=1, keepdims=True)
+            total += summed @ exc
+    about = pair.deviations(weights)[0]
+    with_sums = [total - mean * about for total, mean in zip(sums, means, strict=True)]
+    return _pair_moments(moments.var_exc, moments.var_inh, moments.cov, *with_sums)
 
 
 def residual_variance(moments: PairMoments, pairs: str) -> FloatArray:

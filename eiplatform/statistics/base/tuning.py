@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from eiplatform.errors import choose
 from eiplatform.statistics.base.moments import CurrentPair, FloatArray
+from eiplatform.statistics.base.spill import row_blocks_of
 from eiplatform.statistics.base.tracking import RESIDUAL_PAIRS
 
 __all__ = ["ClassTuning"]
@@ -53,20 +54,22 @@ class ClassTuning:
 
     def __init__(self, pair: CurrentPair, labels: npt.NDArray[Any]) -> None:
         self._pair = pair
-        self.classes, index = np.unique(labels, return_inverse=True)
-        self._members = [np.flatnonzero(index == position) for position in range(len(self.classes))]
+        self.classes, self._index = np.unique(labels, return_inverse=True)
 
     def means(self, weights: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
         """Mean deviation of each class from the mean of all samples, (draw, class, neuron); NaN if none was drawn."""
         weights = np.asarray(weights, dtype=np.float64)
-        shape = (weights.shape[0], len(self._members), self._pair.n_neurons)
-        exc, inh = np.empty(shape), np.empty(shape)
-        for position, members in enumerate(self._members):
-            part = weights[:, members]
-            with np.errstate(invalid="ignore", divide="ignore"):
-                part = part / part.sum(axis=1, keepdims=True)
-            exc[:, position], inh[:, position] = part @ self._pair.exc[members], part @ self._pair.inh[members]
-        return exc, inh
+        shape = (weights.shape[0], len(self.classes), self._pair.n_neurons)
+        exc, inh, drawn = np.zeros(shape), np.zeros(shape), np.zeros((*shape[:2], 1))
+        for rows, parts in row_blocks_of(self._pair.exc, self._pair.inh):
+            for position in range(len(self.classes)):
+                members = np.flatnonzero(self._index[rows] == position)
+                some = weights[:, rows][:, members]
+                drawn[:, position, 0] += some.sum(axis=1)
+                for total, part in zip((exc, inh), parts, strict=True):
+                    total[:, position] += some @ part[members]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return exc / drawn, inh / drawn
 
     def correlation(self, weights: npt.NDArray[Any], pairs: str) -> FloatArray:
         """Correlation of the class means of E and I over classes, each class counting once, shape (draw, neuron).
@@ -79,7 +82,7 @@ class ClassTuning:
         """
         choose(pairs, RESIDUAL_PAIRS, "pairing")
         weights = np.asarray(weights, dtype=np.float64)
-        size = max(1, _DRAWS // (len(self._members) * self._pair.n_neurons))
+        size = max(1, _DRAWS // (len(self.classes) * self._pair.n_neurons))
         rows = [self._rows(weights[start : start + size], pairs) for start in range(0, len(weights), size)]
         return np.concatenate(rows)
 

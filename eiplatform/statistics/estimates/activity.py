@@ -7,6 +7,7 @@ from functools import partial
 from eiplatform.errors import NotApplicableError, StatisticError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.base.spill import map_rows
 from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.estimates.spikes import rate_table
 from eiplatform.statistics.population import Population
@@ -21,14 +22,17 @@ _SHAPE_RULES = {
     "cv": "none: silent neurons count as 0; undefined where no neuron fires",
     "gini": "none: silent neurons count as 0; undefined where no neuron fires",
     "log_sd": "silent neurons (they have no logarithm); undefined where all others fire equally",
-    "log_skewness": "silent neurons (they have no logarithm); undefined where all others fire equally",
+    "log_skewness": "silent neurons (they have no logarithm); undefined where fewer than 3 fire, or all equally",
 }
 
 
 def rate_shape(population: Population, measure: str) -> Estimate:
     """Shape of the distribution of the rates over neurons."""
     choose(measure, base.RATE_MEASURES, "measure of the rates")
-    table, _ = rate_table(population, "the distribution of rates")
+    name = "the distribution of rates"
+    table, _ = rate_table(population, name)
+    if table.shape[1] < 2:
+        raise NotApplicableError(f"{name} of one neuron", where=population.name or None, valid="at least 2 neurons")
 
     def values(weights: FloatArray) -> FloatArray:
         return base.rate_shape(weights, table, measure)
@@ -58,7 +62,7 @@ def sparseness(population: Population, kind: str) -> Estimate:
         )
     if table.shape[1] < 2:
         raise NotApplicableError(f"{name} of one neuron", where=population.name or None, valid="at least 2 neurons")
-    influence = base.population_sparseness(table)
+    influence = map_rows(base.population_sparseness, table)
     return Estimate(
         unit(population, table.shape[1], partial(base.weighted_nanmean, data=influence)),
         population.spiking_neuron,

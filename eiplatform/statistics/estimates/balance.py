@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from eiplatform.errors import choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray
@@ -15,15 +17,23 @@ _CONSTANT = f"excitation or inhibition constant (sd below {RELATIVE_TOLERANCE:g}
 
 def balance(population: Population, kind: str) -> Estimate:
     """Ratio of mean excitation to mean inhibition (``"ratio"``) or the balance index (``"index"``)."""
-    kernel = base.ei_ratio if kind == "ratio" else base.balance_index
     population.require(("current_exc", "current_inh"), "the E/I ratio" if kind == "ratio" else "the balance index")
     pair = population.currents
+    if kind == "ratio":
 
-    def values(weights: FloatArray) -> FloatArray:
-        return kernel(*pair.means(weights))
+        def values(weights: FloatArray) -> FloatArray:
+            return base.ei_ratio(*pair.means(weights))
 
-    rule = "mean excitation or mean inhibition not positive" if kind == "ratio" else "mean excitation not positive"
-    return Estimate(unit(population, pair.n_neurons, values, kind == "ratio"), population.neuron, rule)
+        rule = "mean excitation or mean inhibition not positive"
+        return Estimate(unit(population, pair.n_neurons, values, geometric=True), population.neuron, rule)
+    # Decided once, so that draws near the limit do not lose their lowest values.
+    hardly = base.hardly_excited(*pair.means(np.ones((1, pair.n_samples))))
+
+    def indices(weights: FloatArray) -> FloatArray:
+        return np.where(hardly, np.nan, base.balance_index(*pair.means(weights)))
+
+    rule = f"mean excitation not positive, or less than {base.LEAST_EXCITATION:g} of the sum of both currents"
+    return Estimate(unit(population, pair.n_neurons, indices), population.neuron, rule)
 
 
 def correlation(population: Population, over: str, pairs: str) -> Estimate:

@@ -9,6 +9,7 @@ import numpy as np
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray, weighted_mean
+from eiplatform.statistics.base.spill import map_rows
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.estimates.spikes import FANO_WINDOWS, MIN_WINDOWS, windowed
 from eiplatform.statistics.estimates.synchrony import enough_neurons, some_neurons
@@ -31,7 +32,7 @@ def participation_ratio(population: Population, over: str, n_neurons: int, windo
         if window is not None:
             raise StatisticError(f"{name} over samples counts the whole sample", valid="window=None")
         population.require_samples(name)
-        rows = population.trains.counts[:, None, chosen]
+        rows = map_rows(lambda counts: counts[:, None, chosen], population.trains.counts)
         attrs["window"] = f"whole sample, {population.trains.duration:g} {population.units}"
     else:
         population.require_every_step(name)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from eiplatform.errors import StatisticError, TooShortError, choose
+from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.base.spill import map_rows
 from eiplatform.statistics.base.synchrony import SharedSums
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.estimates.spikes import FANO_WINDOWS, MIN_WINDOWS, windowed
@@ -132,13 +133,15 @@ def _counts(
         raise StatisticError(f"n_neurons is {n_neurons}", valid="a whole number of at least 2")
     population.require(("spikes",), name)
     population.require_every_step(name)
+    if len(population.spiking_neuron) < 2:
+        raise NotApplicableError(f"{name} of one neuron", where=population.name or None, valid="at least 2 neurons")
     chosen = some_neurons(len(population.spiking_neuron), n_neurons)
     if over == "sample":
         if window is not None:
             raise StatisticError(f"{name} over samples counts the whole sample", valid="window=None")
         population.require_samples(name)
         # Weighted moments about a weighted mean: left to the kernel of pairs over samples.
-        counts = population.trains.counts[:, chosen]
+        counts = map_rows(lambda rows: rows[:, chosen], population.trains.counts)
         text = f"whole sample, {population.trains.duration:g} {population.units}"
     else:
         width = windowed(population, name, window, FANO_WINDOWS, MIN_WINDOWS)

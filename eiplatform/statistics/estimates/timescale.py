@@ -122,7 +122,10 @@ def spectrum(
     n = (counts.shape[1] - points) // (points - points // 2) + 1
     independent = len(counts) * n / (1 + 2 / 36 * (1 - 1 / n))
     attrs = {"window": f"{width:g} {population.units}", "segment": f"{length:g} {population.units}"}
-    return frequency, power * fs / 2, counts.mean(axis=1, keepdims=True), independent, attrs
+    one_sided = np.full(frequency.size, 2.0)
+    if points % 2 == 0:
+        one_sided[-1] = 1.0  # the highest frequency stands for itself alone
+    return frequency, power * fs / one_sided, counts.mean(axis=1, keepdims=True), independent, attrs
 
 
 def peak(population: Population, measure: str) -> Estimate:

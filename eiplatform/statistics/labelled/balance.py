@@ -61,6 +61,8 @@ def balance_index(population: xr.Dataset) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray, dims (neuron)
+        NaN, and counted, for neurons whose mean excitation is less than a tenth of the sum of both currents
+        (an index below -8): it is excitation that they lack.
 
     Raises
     ------
