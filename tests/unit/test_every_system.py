@@ -19,7 +19,7 @@ from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn import Network, build_network, dale, initialise_network
 from eiplatform.store.sumrules import check_sum_rules
-from eiplatform.training.losses import balance_loss
+from eiplatform.training.losses import balance_loss, task_loss
 
 CONFIGS = Path(eiplatform.__file__).parents[1] / "analyses" / "configs"
 ARCHITECTURES = {
@@ -127,3 +127,27 @@ def test_rates_are_compared_with_other_networks_and_say_what_they_lack(tmp_path:
     for analysis in (regime_scorecard.run, traces.run):
         with pytest.raises(StatisticError, match="rates, not spikes"):
             analysis([str(paths["rates"])])
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("mnist-stl", {"conv1/E": 128 * 28 * 28, "conv2/E": 128 * 14 * 14, "fc1/E": 2048, "readout/E": 100}),
+        ("mnist-backei", {"conv1/E": 15 * 28 * 28, "conv2/E": 40 * 14 * 14, "fc1/E": 300, "readout/E": 10}),
+        ("fashion-mnist-backei", {"conv1/E": 32 * 28 * 28, "conv2/E": 64 * 14 * 14, "fc1/E": 1024, "readout/E": 10}),
+        ("mnist-dann", {"fc1/E": 500, "fc2/E": 500, "fc3/E": 500, "readout/E": 10}),
+    ],
+)
+def test_the_published_networks_of_other_systems_take_a_training_step(name: str, hidden: dict[str, int]) -> None:
+    chosen = load_config(CONFIGS / f"{name}.yml", [] if "dann" in name else ["network.steps=2"])
+    network = build_network(chosen, (1, 28, 28), 10)
+    excitatory = {label: info.n_neurons for label, info in network.populations().items() if info.role == "E"}
+    assert [*excitatory.values()] == [*hidden.values()], excitatory
+    x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    shown = x if chosen.network.encoding == "constant" else (torch.rand(2, *x.shape) < x).float()
+    initialise_network(network, x, torch.Generator().manual_seed(1))
+    logits = network.train().run(shown).logits
+    task_loss(logits, torch.tensor([3, 8]), chosen.training.loss).backward()
+    assert logits.shape == (2, 10)
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in network.parameters())
+    assert any(float(p.grad.abs().max()) > 0 for p in network.parameters() if p.grad is not None)
