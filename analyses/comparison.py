@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from analyses.inputs import Recording, describe_inputs, label_of, open_kind, opened, spiking
+from analyses.inputs import Recording, active, describe_inputs, label_of, open_kind, opened, spiking
 from analyses.parts.matching import comparability, match_time, step_in_ms
 from analyses.parts.sides import Measured, Reference, Side, sides_of, sides_of_summary
 from eiplatform.errors import StatisticError, choose
@@ -117,7 +117,7 @@ def run(
     ConfigError
         If `recording` is not of a network.
     StatisticError
-        If nothing fires, the layers' membranes have different time constants, the recording is
+        If nothing fires or has a rate, the layers' membranes have different time constants, the recording is
         its own reference, or the margin is not positive.
     """
     if not margin > 0:
@@ -131,9 +131,15 @@ def run(
         raise StatisticError("a recording stands for its own reference, or is given twice", where=where)
     options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "level": LEVEL}
     own = sides_of(seeds, keys, None, **options)
-    layers = spiking(seeds[0])
+    layers = active(seeds[0])
     layer = layers[own[0].population]
     timed = any(isinstance(group, str) or group[0].attrs["source"]["kind"] == "circuit" for group in groups)
+    if timed and not spiking(seeds[0]):
+        raise StatisticError(
+            "rates have no membrane, so that no time of a circuit can be matched to their steps",
+            where=where,
+            remedy="compare them with other networks",
+        )
     if timed and len({float(one.attrs.get("membrane_decay", np.nan)) for one in layers.values()}) > 1:
         raise StatisticError("the layers differ in their membrane constant", where=where)
     others: list[Side] = []

@@ -10,14 +10,16 @@ import numpy as np
 import xarray as xr
 
 import eiplatform
-from eiplatform.errors import ConfigError
+from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import populations_of
 
 __all__ = [
     "Recording",
+    "active",
     "describe_inputs",
     "excitatory",
     "label_of",
+    "nothing_fires",
     "open_kind",
     "opened",
     "samples_of",
@@ -72,6 +74,19 @@ def excitatory(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 def spiking(tree: xr.DataTree) -> dict[str, xr.Dataset]:
     """Return the excitatory populations that fire (a readout does not)."""
     return {name: data for name, data in excitatory(tree).items() if "spikes" in data or "spike_time" in data}
+
+
+def active(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return the excitatory populations that fire; of a network of rates, those that have one."""
+    return spiking(tree) or {name: data for name, data in excitatory(tree).items() if "activity" in data}
+
+
+def nothing_fires(trees: Iterable[xr.DataTree], where: str | None = None) -> StatisticError:
+    """Return the error for recordings without a firing population, which says why there is none."""
+    if any("activity" in data for tree in trees for data in excitatory(tree).values()):
+        remedy = "'eiplatform analyse balance' reads its currents, 'compare' sets it beside other networks"
+        return StatisticError("this network has rates, not spikes", where=where, remedy=remedy)
+    return StatisticError("no firing population was recorded", where=where, remedy="record 'spikes'")
 
 
 def samples_of(tree: xr.DataTree) -> np.ndarray:

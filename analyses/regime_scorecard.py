@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, label_of, opened, spiking
+from analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, spiking
 from analyses.parts.matching import match_time, step_in_ms
 from analyses.parts.regime_features import (
     FEATURES,
@@ -25,7 +25,6 @@ from analyses.parts.regime_features import (
     templates,
 )
 from analyses.parts.stabilisation import stabilised
-from eiplatform.errors import StatisticError
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import summarise
 from eiplatform.statistics.base.moments import FloatArray
@@ -116,7 +115,7 @@ def run(
     for name in names:
         rows += _summary_rows(name, families, n_bootstrap, seed)
     if not rows:
-        raise StatisticError("no firing population was recorded", remedy="record 'spikes'")
+        raise nothing_fires(trees)
     result = _placed(rows, regimes, families, n_bootstrap, seed)
     result = result.merge(_kinds(rows)).merge(
         stabilised([row["kind"] for row in rows], trees, perturbation, n_bootstrap, seed)

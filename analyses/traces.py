@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, label_of, opened, spiking
+from analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, spiking
 from eiplatform.errors import StatisticError
 
 __all__ = ["run"]
@@ -76,7 +76,7 @@ def run(recordings: Sequence[Recording], *, points: int = 200, raster_neurons: i
                 }
             )
     if not panels:
-        raise StatisticError("no spiking excitatory population in these recordings", where="traces")
+        raise nothing_fires(trees, "traces")
     spikes = np.concatenate(rasters, axis=1)
     described = ("recording", "population", "neuron", "sample", "time_units", "units")
     return xr.Dataset(

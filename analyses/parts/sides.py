@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 import eiplatform
-from analyses.inputs import Recording, label_of, spiking
+from analyses.inputs import Recording, active, label_of, nothing_fires
 from analyses.parts.matching import match_time, step_in_ms
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
 from eiplatform.reference import CASES, shipped
@@ -190,7 +190,7 @@ def _row(table: xr.Dataset, key: str) -> xr.Dataset:
 
 
 def sides_of(trees: Sequence[xr.DataTree], keys: Sequence[str], layer: xr.Dataset | None, **options: Any) -> list[Side]:
-    """Return the firing excitatory populations of a recording, or of the seeds of one network.
+    """Return the firing excitatory populations (or those of rates) of a recording, or of the seeds of one network.
 
     Parameters
     ----------
@@ -205,12 +205,12 @@ def sides_of(trees: Sequence[xr.DataTree], keys: Sequence[str], layer: xr.Datase
     Raises
     ------
     StatisticError
-        If nothing fires, or seeds differ in their layers.
+        If nothing fires or has a rate, or seeds differ in their layers.
     """
     first = trees[0]
-    populations = [spiking(tree) for tree in trees]
+    populations = [active(tree) for tree in trees]
     if not populations[0]:
-        raise StatisticError("no firing layer was recorded", where=first.attrs["path"], remedy="record 'spikes'")
+        raise nothing_fires([first], first.attrs["path"])
     for tree, found in zip(trees, populations, strict=True):
         if list(found) != list(populations[0]):
             raise StatisticError(

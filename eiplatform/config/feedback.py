@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from eiplatform.config.base import check_applies
+
 __all__ = ["FeedbackConfig", "Loop", "Stage", "check_feedback", "parse_layers"]
 
 _LAYER = re.compile(r"(?P<n>[1-9]\d*)(C(?P<kernel>[1-9]\d*)(?P<step>[su]?))?")
@@ -144,10 +146,8 @@ class FeedbackConfig(BaseModel):
             "back_decay": self.gradient == "spide",
             "gradient_scale": self.gradient == "spide",
         }
-        for name, does in applies.items():
-            if not does and getattr(self, name) != type(self).model_fields[name].default:
-                how = f"{self.gradient} with solver {self.solver}" if self.gradient == "ide" else self.gradient
-                raise ValueError(f"{name} does not apply to gradient {how}")
+        how = f"{self.gradient} with solver {self.solver}" if self.gradient == "ide" else self.gradient
+        check_applies(self, applies, f"gradient {how}")
         return self
 
     @property

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from eiplatform.config.base import Frozen, Positive
+from eiplatform.config.base import Frozen, Positive, check_applies
 from eiplatform.config.feedback import FeedbackConfig, check_feedback
 
 __all__ = ["NetworkConfig", "NeuronConfig", "PropConfig"]
@@ -71,9 +71,7 @@ class NeuronConfig(Frozen):
         foreign = {"relu": spiking, "backei": pieces}.get(self.model, ())
         owners = {"threshold_spread": "stl", "feedback_kernel": "backei"}
         foreign += tuple(name for name, owner in owners.items() if self.model != owner)
-        for name in foreign:
-            if getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} does not apply to model {self.model}")
+        check_applies(self, dict.fromkeys(foreign, False), f"model {self.model}")
         if self.reset == "hard" and (self.max_spikes > 1 or self.negative_spikes):
             raise ValueError("max_spikes and negative_spikes need reset soft, which subtracts the threshold per spike")
         return self
@@ -148,9 +146,7 @@ class NetworkConfig(Frozen):
             "prop": self.circuit in ("ei", "dann") and self.architecture != "feedback",
             "feedback": self.architecture == "feedback",
         }
-        for name, does in applies.items():
-            if not does and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} does not apply to {self.architecture} with circuit {self.circuit}")
+        check_applies(self, applies, f"{self.architecture} with circuit {self.circuit}")
         if self.architecture == "feedback":
             if self.neuron.model not in ("lif", "stl") or self.votes or self.circuit == "dann":
                 raise ValueError(

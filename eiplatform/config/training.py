@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from eiplatform.config.base import Frozen, Positive
+from eiplatform.config.base import Frozen, Positive, check_applies
 
 __all__ = ["DatasetConfig", "TrainingConfig"]
 
@@ -81,7 +81,5 @@ class TrainingConfig(Frozen):
             "label_smoothing": self.loss == "cross-entropy",
             "decay": self.schedule == "step",
         }
-        for name, does in applies.items():
-            if not does and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} does not apply to loss {self.loss} and schedule {self.schedule}")
+        check_applies(self, applies, f"loss {self.loss} and schedule {self.schedule}")
         return self

@@ -9,15 +9,17 @@ import pytest
 import torch
 
 import eiplatform
+from analyses import comparison, regime_scorecard, traces
 from eiplatform.config import load_config
 from eiplatform.datasets import load
+from eiplatform.errors import StatisticError
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.spec import make_lesions
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn import Network, build_network, dale, initialise_network
 from eiplatform.store.sumrules import check_sum_rules
-from eiplatform.training.losses import balance_loss
+from eiplatform.training.losses import balance_loss, task_loss
 
 CONFIGS = Path(eiplatform.__file__).parents[1] / "analyses" / "configs"
 ARCHITECTURES = {
@@ -106,3 +108,46 @@ def test_the_published_networks_train_and_are_recorded_and_lesioned(name: str, t
         cut[lesion] = tree[f"{first}/E"]["current_inh_recurrent"].values
         assert (tree[f"{first}/E"]["current_inh_external"].values > 0).any()
     assert cut[False].max() > 0 and cut[True].max() == 0
+
+
+def test_rates_are_compared_with_other_networks_and_say_what_they_lack(tmp_path: Path) -> None:
+    images = load("digits").test.take(np.arange(8))
+    paths = {}
+    for name, more in {"rates": ["network.circuit=dann", "network.neuron.model=relu"], "spikes": []}.items():
+        network = build_network(load_config(None, ["network.hidden=[12]", *more]), (1, 8, 8), 10)
+        initialise_network(network, torch.from_numpy(images.images), torch.Generator().manual_seed(1))
+        paths[name] = record_network(network.eval(), images, tmp_path / name, RecordingSpec(), config={}, label=name)
+    keys = ["ei_ratio", "balance_index", "rate"]
+    for ours, theirs in (("rates", "spikes"), ("spikes", "rates")):
+        found = comparison.run(str(paths[ours]), [str(paths[theirs])], statistics=keys, n_bootstrap=20)
+        assert np.isfinite(found["difference"].sel(statistic=["ei_ratio", "balance_index"])).all()
+        assert np.isnan(found["difference"].sel(statistic="rate")).all()
+    with pytest.raises(StatisticError, match="compare them with other networks"):
+        comparison.run(str(paths["rates"]), ["brunel-2000-C"], statistics=keys)
+    for analysis in (regime_scorecard.run, traces.run):
+        with pytest.raises(StatisticError, match="rates, not spikes"):
+            analysis([str(paths["rates"])])
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("mnist-stl", {"conv1/E": 128 * 28 * 28, "conv2/E": 128 * 14 * 14, "fc1/E": 2048, "readout/E": 100}),
+        ("mnist-backei", {"conv1/E": 15 * 28 * 28, "conv2/E": 40 * 14 * 14, "fc1/E": 300, "readout/E": 10}),
+        ("fashion-mnist-backei", {"conv1/E": 32 * 28 * 28, "conv2/E": 64 * 14 * 14, "fc1/E": 1024, "readout/E": 10}),
+        ("mnist-dann", {"fc1/E": 500, "fc2/E": 500, "fc3/E": 500, "readout/E": 10}),
+    ],
+)
+def test_the_published_networks_of_other_systems_take_a_training_step(name: str, hidden: dict[str, int]) -> None:
+    chosen = load_config(CONFIGS / f"{name}.yml", [] if "dann" in name else ["network.steps=2"])
+    network = build_network(chosen, (1, 28, 28), 10)
+    excitatory = {label: info.n_neurons for label, info in network.populations().items() if info.role == "E"}
+    assert [*excitatory.values()] == [*hidden.values()], excitatory
+    x = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    shown = x if chosen.network.encoding == "constant" else (torch.rand(2, *x.shape) < x).float()
+    initialise_network(network, x, torch.Generator().manual_seed(1))
+    logits = network.train().run(shown).logits
+    task_loss(logits, torch.tensor([3, 8]), chosen.training.loss).backward()
+    assert logits.shape == (2, 10)
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in network.parameters())
+    assert any(float(p.grad.abs().max()) > 0 for p in network.parameters() if p.grad is not None)
