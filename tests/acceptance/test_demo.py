@@ -39,7 +39,9 @@ def test_every_part_is_there(demo: Path) -> None:
 
 def test_every_recording_is_sound(demo: Path) -> None:
     recordings = [path.parent for path in demo.rglob("manifest.json")]
-    assert len(recordings) == 2 + 2 * SIZES["small"].nulls + 1 + len(SIZES["small"].doses)
+    small = SIZES["small"]
+    under_lesions = len(small.doses) + (len(small.doses) - 1) * small.controls
+    assert len(recordings) == 2 + 2 * small.nulls + 1 + under_lesions
     assert [path for path in recordings if validate(path).problems] == []
 
 
