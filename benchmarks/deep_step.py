@@ -2,14 +2,14 @@
 
 All variants run in one process, each in turn; medians of wall and of processor time.  In its turn a
 variant takes one step, whose caches are those that the others left, or with ``--consecutive`` several, as
-training does, of which all but the first count.  Freed memory is kept by the process, for all, as
-eiplatform's training does.
+training does, of which all but the first count.  With ``--keep-memory`` the process keeps freed memory,
+for all variants; eiplatform's training on a CPU does, the published computation does not.
 The published computation is written anew in ``published.py``; before anything is timed, both
 sides must compute the same logits and gradients from the same weights in float64.  The peak
 memory of each variant is that of a process of its own after three steps (Linux).
 
 Usage: python benchmarks/deep_step.py [--network vgg8|mlp4] [--batch 128] [--repeats 7] [--threads 2]
-       [--consecutive 1] [--no-memory]
+       [--consecutive 1] [--keep-memory] [--no-memory]
 """
 
 from __future__ import annotations
@@ -166,6 +166,7 @@ def main() -> None:
     parser.add_argument("--consecutive", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument("--keep-memory", action="store_true")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--child", choices=VARIANTS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -180,7 +181,8 @@ def main() -> None:
         status = Path("/proc/self/status").read_text(encoding="ascii")
         print(json.dumps(int(status.partition("VmHWM:")[2].split()[0])))
         return
-    keep_memory()
+    if asked.keep_memory:
+        keep_memory()
     print(f"{asked.network}, batch {asked.batch}, T = {STEPS}, {asked.threads} threads, torch {torch.__version__}")
     for circuit, used in (("ei", "eager"), ("ei", "compiled"), ("bn", "eager")):
         logits, gradients = check(asked.network, circuit, used)

@@ -148,13 +148,13 @@ void configure() {
 }
 
 // Two by two tiles of the result, or of what is added to it.
-void square(const Matrix& out, int n_parts, bool add, Panel& a, Panel& b, int64_t pair_a, int64_t row, int64_t column) {
+void square(const Matrix& out, int n_parts, bool add, Panel& a, Panel& b, int64_t pair_b, int64_t row, int64_t column) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    const Tile *left = a.at(pair_a), *right = b.at(0);
-    const uint8_t *n_left = a.parts_at(pair_a), *n_right = b.parts_at(0);
+    const Tile *left = a.at(0), *right = b.at(pair_b);
+    const uint8_t *n_left = a.parts_at(0), *n_right = b.parts_at(pair_b);
     for (int64_t deep = 0; deep < a.n_deep; deep++, left += 2, right += 2)
         for (int p = 0; p < n_left[deep]; p++) {
             _tile_loadd(4, left[0].part[p], 64);
@@ -196,26 +196,26 @@ int has_matrix_unit() {
 void product(const Product* given) {
     const Product& p = *given;
     const int64_t n_terms = p.turn_a ? p.a.n_rows : p.a.n_columns;
-    static thread_local Panel held;  // lines of `a`, up to half of the second cache
-    Panel& a = held;
-    for (int64_t row = 0; row < p.out.n_rows; row += MOST) {
-        const int64_t n_pairs = (std::min(MOST, p.out.n_rows - row) + WIDE - 1) / WIDE;
+    static thread_local Panel held;  // lines of `b`, up to half of the second cache
+    Panel& b = held;
+    for (int64_t column = 0; column < p.out.n_columns; column += MOST) {
+        const int64_t n_pairs = (std::min(MOST, p.out.n_columns - column) + WIDE - 1) / WIDE;
         // Always so many terms at a time: the bits of a row must not depend on how many rows there are.
         for (int64_t from = 0; from < n_terms; from += FIT * DEEP) {
-            a.resize(n_pairs, (std::min(FIT * DEEP, n_terms - from) + DEEP - 1) / DEEP);
+            b.resize(n_pairs, (std::min(FIT * DEEP, n_terms - from) + DEEP - 1) / DEEP);
 #pragma omp parallel num_threads(p.n_threads) if (p.n_threads > 1)
             {
-                static thread_local Panel b;
-                b.resize(1, a.n_deep);
+                static thread_local Panel a;
+                a.resize(1, b.n_deep);
                 configure();
 #pragma omp for schedule(static)
-                for (int64_t i = 0; i < n_pairs; i++)
-                    pack_pair(p.a, !p.turn_a, false, p.n_parts, row + i * WIDE, from, i, a);
+                for (int64_t j = 0; j < n_pairs; j++)
+                    pack_pair(p.b, p.turn_b, true, p.n_parts, column + j * WIDE, from, j, b);
 #pragma omp for schedule(static)
-                for (int64_t column = 0; column < p.out.n_columns; column += WIDE) {
-                    pack_pair(p.b, p.turn_b, true, p.n_parts, column, from, 0, b);
-                    for (int64_t i = 0; i < n_pairs; i++)
-                        square(p.out, p.n_parts, from > 0, a, b, i, row + i * WIDE, column);
+                for (int64_t row = 0; row < p.out.n_rows; row += WIDE) {
+                    pack_pair(p.a, !p.turn_a, false, p.n_parts, row, from, 0, a);
+                    for (int64_t j = 0; j < n_pairs; j++)
+                        square(p.out, p.n_parts, from > 0, a, b, j, row, column + j * WIDE);
                 }
                 _tile_release();
             }
