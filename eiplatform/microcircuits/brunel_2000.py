@@ -30,6 +30,7 @@ from eiplatform.microcircuits.circuit import (
     Population,
     Recorded,
     Structure,
+    exc_and_inh,
     generator,
 )
 from eiplatform.microcircuits.connectivity import fixed_in_degree
@@ -187,22 +188,10 @@ class Brunel2000(Circuit):
             )
 
     @property
-    def dt_ms(self) -> float:
-        """Time step in ms."""
-        return self.parameters.dt_ms
-
-    @property
     def populations(self) -> tuple[Population, ...]:
         """Populations E and I; all neurons form one Brian2 group."""
         p = self.parameters
-        attrs = {
-            "threshold": p.threshold_mv,
-            "reset": p.reset_mv,
-            "refractory": p.refractory_ms,
-            "tau_membrane": p.tau_ms,
-            "tau_f": p.tau_f_ms,
-        }
-        return (Population("E", "E", p.n_exc, 0, attrs), Population("I", "I", p.n_inh, p.n_exc, attrs))
+        return exc_and_inh(p, tau_membrane=p.tau_ms, tau_f=p.tau_f_ms)
 
     @property
     def signals(self) -> tuple[Recorded, ...]:

@@ -21,7 +21,18 @@ from numpy.typing import NDArray
 from eiplatform.errors import ConfigError, choose
 from eiplatform.store.schema import EXCITATORY_PARTS
 
-__all__ = ["Circuit", "Drive", "Edges", "Model", "Parameters", "Population", "Pulse", "Recorded", "generator"]
+__all__ = [
+    "Circuit",
+    "Drive",
+    "Edges",
+    "Model",
+    "Parameters",
+    "Population",
+    "Pulse",
+    "Recorded",
+    "exc_and_inh",
+    "generator",
+]
 
 Structure = Mapping[str, int | float]
 
@@ -62,8 +73,8 @@ class Parameters:
                 raise ConfigError(
                     f"{value!r} is not possible", where=entry.name, valid="an integer" if whole else "a finite number"
                 )
-            published = entry.default if isinstance(entry.default, int | float) else 0.0
-            if unit and 0 < abs(value) < abs(published) / _FAR:
+            published = float(entry.default) if isinstance(entry.default, int | float) else 0.0
+            if unit and 0 < abs(float(value)) < abs(published) / _FAR:
                 raise ConfigError(
                     f"{value!r} is far below the published {published!r}: in another unit?",
                     where=entry.name,
@@ -113,6 +124,21 @@ class Population:
     start: int
     attrs: Mapping[str, Any]
     group: str = "neurons"
+
+
+def exc_and_inh(parameters: Any, **attrs: Any) -> tuple[Population, Population]:
+    """Return populations E and I of one Brian2 group, as many neurons as ``n_exc`` and ``n_inh`` say.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        With ``n_exc``, ``n_inh``, ``threshold_mv``, ``reset_mv`` and ``refractory_ms``.
+    **attrs
+        Further attributes for the recording.
+    """
+    p = parameters
+    cell = {"threshold": p.threshold_mv, "reset": p.reset_mv, "refractory": p.refractory_ms, **attrs}
+    return (Population("E", "E", p.n_exc, 0, cell), Population("I", "I", p.n_inh, p.n_exc, cell))
 
 
 @dataclass(frozen=True)
@@ -296,9 +322,9 @@ class Circuit(ABC):
         """Return the circuit with the published parameters, overridden by `values`."""
 
     @property
-    @abstractmethod
     def dt_ms(self) -> float:
-        """Time step of the simulation in ms."""
+        """Time step of the simulation in ms: the parameter of that name."""
+        return float(vars(self.parameters)["dt_ms"])
 
     @property
     @abstractmethod

@@ -199,11 +199,6 @@ class ConductanceCircuit(Circuit):
         """Return the number of neurons of each population, excitatory ones first."""
 
     @property
-    def dt_ms(self) -> float:
-        """Time step in ms."""
-        return self.parameters.dt_ms
-
-    @property
     def populations(self) -> tuple[Population, ...]:
         """Populations, in the order of :meth:`sizes`; all neurons form one Brian2 group."""
         p = self.parameters

@@ -17,7 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eiplatform.errors import ConfigError
-from eiplatform.microcircuits.circuit import Circuit, Model, Parameters, Population, Recorded, Structure, generator
+from eiplatform.microcircuits.circuit import (
+    Circuit,
+    Model,
+    Parameters,
+    Population,
+    Recorded,
+    Structure,
+    exc_and_inh,
+    generator,
+)
 from eiplatform.microcircuits.drive import LARGEST_MEAN, poisson_quantile_function
 
 __all__ = ["DeltaCircuit", "DeltaParameters", "Inputs"]
@@ -134,22 +143,10 @@ class DeltaCircuit(Circuit):
         return False
 
     @property
-    def dt_ms(self) -> float:
-        """Time step in ms."""
-        return self.parameters.dt_ms
-
-    @property
     def populations(self) -> tuple[Population, ...]:
         """Populations E and I; all neurons form one Brian2 group."""
         p = self.parameters
-        attrs = {
-            "threshold": p.threshold_mv,
-            "reset": p.reset_mv,
-            "refractory": p.refractory_ms,
-            "tau_membrane": p.tau_ms,
-            "tau_f": p.tau_f_ms,
-        }
-        return (Population("E", "E", p.n_exc, 0, attrs), Population("I", "I", p.n_inh, p.n_exc, attrs))
+        return exc_and_inh(p, tau_membrane=p.tau_ms, tau_f=p.tau_f_ms)
 
     @property
     def signals(self) -> tuple[Recorded, ...]:

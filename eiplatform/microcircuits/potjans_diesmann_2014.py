@@ -113,11 +113,6 @@ class PotjansDiesmann2014(Circuit):
         circuit._check_constant()
         return circuit
 
-    @property
-    def dt_ms(self) -> float:
-        """Time step in ms."""
-        return self.parameters.dt_ms
-
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Numbers of neurons, shape (population,)."""
