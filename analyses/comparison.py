@@ -16,7 +16,7 @@ import xarray as xr
 from scipy import stats
 
 from analyses.inputs import Recording, active, describe_inputs, label_of, open_kind, opened, spiking
-from analyses.parts.matching import comparability, match_time, step_in_ms
+from analyses.parts.matching import BY_SIZE, comparability, match_time, step_in_ms
 from analyses.parts.sides import Measured, Reference, Side, sides_of, sides_of_summary
 from eiplatform.errors import StatisticError, choose
 from eiplatform.reference import CASES
@@ -186,6 +186,9 @@ def _assembled(
         told = [f"network: {mine.note}"] if mine.note else []
         told += [f"reference: {other.note}"] if other.note else []
         comparable, _, factor = allowed[j][k]
+        if comparable and keys[k] in BY_SIZE and own[i].population != others[j].population:
+            comparable = False
+            told.append("another layer: it depends on the in-degree")
         if comparable and np.isfinite([mine.value, other.value]).all():
             cell, note = compare_cell(mine, other, factor=factor, **options)
             for name, number in cell.items():

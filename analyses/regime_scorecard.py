@@ -196,7 +196,7 @@ def place(
     used : list of str
         Features that have a value.
     """
-    used = [name for name in FEATURES if np.isfinite(features[name].value) and np.isfinite(features[name].draws).all()]
+    used = [name for name in FEATURES if features[name].known]
     size = len(regimes) + len(_ELSE)
     if len(used) < len(FEATURES):
         return np.full(size, np.nan), np.full(size, np.nan), used
@@ -262,8 +262,8 @@ def _placed(
             "feature_value": (dims, table(lambda cell: cell.value)),
             "feature_low": (dims, table(lambda cell: quantile(cell, 0.025))),
             "feature_high": (dims, table(lambda cell: quantile(cell, 0.975))),
-            "used": (dims, table(lambda cell: bool(np.isfinite(cell.value)))),
-            "reason": (dims, table(lambda cell: cell.note).astype(str)),
+            "used": (dims, table(lambda cell: cell.known)),
+            "reason": (dims, table(lambda cell: cell.why).astype(str)),
             "template": (("regime", "feature"), np.array(template), {"window_ms": _WINDOW_MS}),
         },
         coords={

@@ -132,6 +132,12 @@ def _strip(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:
     ax.margins(x=0.1)
     if len(own) and own["value"].abs().max() > 20:  # a ratio of almost nothing would hide all others
         ax.set_xscale("symlog", linthresh=1.0)
+        # Few ticks, and none but 0 where the scale is linear: there they would lie upon each other.
+        low, high = ax.get_xlim()
+        powers = [sign * 10.0**k for sign in (-1, 1) for k in range(1, 7)]
+        inside = [power for power in powers if low <= power <= high]
+        ax.set_xticks([0.0, *inside], ["0", *(f"{power:g}" for power in inside)])
+        ax.minorticks_off()
 
 
 def _grid(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from analyses.parts.sides import Side
     from eiplatform.statistics import Statistic
 
-__all__ = ["comparability", "match_time", "step_in_ms"]
+__all__ = ["BY_SIZE", "comparability", "match_time", "step_in_ms"]
+
+BY_SIZE = (
+    *("ei_ratio", "balance_index", "imbalance_index", "ei_ratio_sd"),
+    *("mean_to_fluctuation_samples", "mean_to_fluctuation_time"),
+)
+"""Statistics that depend on the in-degree: of networks only the same layers at the same sizes are compared."""
 
 CONVERTED = ("rate",)
 """Statistics with a unit of time, compared after conversion by the stated length of a step."""
@@ -97,6 +103,10 @@ def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, s
                 1e3 / reference.step_ms,
             )
         return entry.comparable, entry.comparable_reason, 1.0
+    sizes, others = own.facts["sizes"], reference.facts["sizes"]
+    unlike = [name for name in sizes if name in others and sizes[name] != others[name]]
+    if entry.key in BY_SIZE and unlike:
+        return False, f"other sizes ({', '.join(unlike)}): it depends on the in-degree", 1.0
     if mine.units != other.units:
         return False, f"other units: {mine.units} against {other.units}", 1.0
     if own.facts["dt"] != reference.facts["dt"] and entry.over != "sample":

@@ -53,6 +53,18 @@ class Feature:
     draws: FloatArray
     note: str = ""
 
+    @property
+    def known(self) -> bool:
+        """Whether the feature has a value, and in every draw."""
+        return bool(np.isfinite(self.value) and np.isfinite(self.draws).all())
+
+    @property
+    def why(self) -> str:
+        """Why it is not known; empty if it is."""
+        if self.known or self.note:
+            return self.note
+        return f"undefined in {np.count_nonzero(~np.isfinite(self.draws))} of {self.draws.size} draws"
+
 
 @dataclass(frozen=True)
 class Template:

@@ -100,7 +100,7 @@ class Side:
     cells : dict of str to Measured
         By key of the statistic.
     facts : dict
-        What has to agree for a statistic to be comparable: sample ids, steps, input.
+        What has to agree for a statistic to be comparable: sample ids, steps, input, sizes of the layers.
     """
 
     name: str
@@ -231,6 +231,7 @@ def sides_of(trees: Sequence[xr.DataTree], keys: Sequence[str], layer: xr.Datase
             interval = float(parts[0].attrs["dt"])
         else:
             facts |= {"sample": data["sample"].values.tolist(), "dt": float(data.attrs["dt"])}
+            facts |= {"sizes": {name: int(one.attrs["n_neurons"]) for name, one in populations[0].items()}}
             facts |= {"input": str(first.attrs["source"].get("spec", {}).get("input", ""))}
         cells = measure(parts, keys, per_sample=kind == "circuit", **options)
         sides.append(Side(f"{label}: {name}", kind, name, interval, step, cells, facts))

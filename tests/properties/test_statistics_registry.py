@@ -200,3 +200,15 @@ def test_every_statistic_has_a_distance_from_its_null() -> None:
     assert np.isfinite(found["z"]).all() and np.isfinite(found["p_rank"]).all()
     assert all("z rests on 3 nulls" in str(note) for note in found["note"].values.ravel())
     assert np.isclose(found["p_rank"].min(), 0.5)  # three nulls cannot say more
+
+
+def test_a_neuron_that_one_sample_excites_does_not_make_the_interval() -> None:
+    """Draws without that sample leave its excitation at rounding: 1e-17 is nothing to divide by."""
+    data = population(samples=31, steps=60, neurons=20)
+    data["current_exc"][1:, :, :3] = 0.0
+    data["current_exc"][0, :, :3] *= 100
+    data["spikes"][1:, :, :3] = False
+    for key in ("balance_index", "ei_ratio", "imbalance_index", "fano_factor_samples"):
+        table = ei.summarise(data, [key], n_bootstrap=300, keep_draws=True).isel(population=0, statistic=0)
+        assert np.abs(table["draws"]).max() < 10, key
+        assert table["low"] < table["value"] < table["high"] and table["high"] - table["low"] < 5, key

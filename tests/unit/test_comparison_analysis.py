@@ -6,14 +6,18 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
 import eiplatform
+import eiplatform.statistics as ei
 from analyses import comparison
 from analyses.comparison import VERDICTS, compare_cell
+from analyses.parts.matching import comparability
 from analyses.parts.sides import Measured, as_seeds, open_references
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNameError
@@ -153,7 +157,24 @@ def test_what_depends_on_size_is_not_tested_beside_a_circuit(
     assert (circuit["verdict"] == "not compared").all() and not circuit["comparable"].any()
     assert np.isfinite(circuit[["value", "reference_value"]].to_dataarray()).all()
     assert np.isnan(circuit[["difference", "p", "q", "effect", "distance", "p_equivalence"]].to_dataarray()).all()
-    assert (result["verdict"].sel(reference="other: fc1/E") != "not compared").all()
+    between = result.sel(reference="other: fc1/E")
+    assert (between["verdict"].sel(population="fc1/E") != "not compared").all()
+    # Another layer has another in-degree, and so have networks of other sizes.
+    assert (between["verdict"].sel(population="fc2/E") == "not compared").all()
+    assert all("another layer" in str(note) for note in between["note"].sel(population="fc2/E").values)
+    cells = {key: Measured(1.0, 1.0, 1.0, "1") for key in ("balance_index", "ei_correlation_samples")}
+
+    def network(n: int) -> Any:
+        facts = {"sizes": {"fc1/E": n}, "dt": 1.0, "n_time": 4, "input": "", "sample": [0]}
+        return SimpleNamespace(cells=cells, facts=facts, kind="network")
+
+    for key, other_size, comparable in (
+        ("balance_index", 64, True),
+        ("balance_index", 128, False),
+        ("ei_correlation_samples", 128, True),
+    ):
+        found = comparability(ei.STATISTICS[key], network(64), network(other_size))
+        assert found[0] == comparable and ("in-degree" in found[1]) != comparable
 
 
 def test_nothing_is_dropped_from_the_tables(network_recording: Write, circuit_recording: Write) -> None:

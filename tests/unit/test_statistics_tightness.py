@@ -343,3 +343,17 @@ def test_windows_that_do_not_fit_are_refused():
         with pytest.raises(StatisticError):
             data.ei.ei_correlation_windows(windows=wrong)
     assert data.ei.ei_correlation_windows(n_bootstrap=2)["window"].values.tolist() == [1, 2, 5]
+
+
+@pytest.mark.parametrize("k", [100, 1600])
+def test_the_balance_index_depends_on_size_and_on_how_constant_drive_is_counted(k):
+    """The trap: at weights 1/sqrt(K) and a net current of 1, beta is 1/(rate sqrt(K)), less with constant drive."""
+    rng = np.random.default_rng(0)
+    exc = rng.binomial(k, 0.2, (40, 5, 6)) / np.sqrt(k)
+    inh = exc - 1.0
+    found = float(ei.balance_index(recording(exc, inh)).mean())
+    assert found == pytest.approx(1 / (0.2 * np.sqrt(k)), rel=0.02)
+    drive = 3 * exc.mean()  # as much more of both: the same net current and fluctuations
+    assert float(ei.balance_index(recording(exc + drive, inh + drive)).mean()) == pytest.approx(found / 4, rel=0.01)
+    by_size = ("ei_ratio", "balance_index", "imbalance_index", "ei_ratio_sd", "mean_to_fluctuation_time")
+    assert not any(ei.STATISTICS[key].comparable for key in by_size)

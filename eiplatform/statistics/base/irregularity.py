@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base.moments import FloatArray, weighted_mean, weighted_nanmean, weighted_sums
+from eiplatform.statistics.base.moments import FloatArray, about, weighted_mean, weighted_nanmean, weighted_sums
 from eiplatform.statistics.base.spikes import SpikeTrains
 
 __all__ = ["cv2", "cv_isi", "fano_factor", "lv", "lvr", "rate"]
@@ -118,9 +118,9 @@ def fano_factor(
     if over == "time":
         if window is None:
             raise StatisticError("the Fano factor over time needs a window", remedy="give window=")
-        n_windows, total, about, _ = trains.window_sums(window)
+        n_windows, total, square, _ = trains.window_sums(window)
         with np.errstate(invalid="ignore", divide="ignore"):
-            variance = (weights @ about) / (size * (n_windows - 1))
+            variance = (weights @ square) / (size * (n_windows - 1))
             mean = (weights @ total) / (size * n_windows)
         defined = n_windows > 1
     else:
@@ -130,7 +130,7 @@ def fano_factor(
             weights / size, lambda counts: (counts - centre, (counts - centre) ** 2), trains.counts
         )
         variance = (square - shift**2) * size / np.maximum(size - 1, 1)
-        mean = centre + shift
+        mean = about(centre, shift)
         defined = trains.n_samples > 1
     fano: FloatArray = np.divide(variance, mean, out=np.full_like(mean, np.nan), where=(mean > 0) & defined)
     return fano

@@ -17,6 +17,7 @@ __all__ = [
     "CurrentPair",
     "FloatArray",
     "Moments",
+    "about",
     "weighted_mean",
     "weighted_nanmean",
     "weighted_sums",
@@ -28,6 +29,9 @@ Made = TypeVar("Made")
 RELATIVE_TOLERANCE = 1e-5
 """A signal whose standard deviation is below this part of its root mean square is constant:
 recorded signals are float32 sums, whose rounding alone makes 1e-7 to 1e-6."""
+
+
+_CANCELLED = 1e-12  # of a mean over samples, in float64
 
 
 def _normalised(weights: npt.NDArray[Any]) -> FloatArray:
@@ -95,6 +99,22 @@ def weighted_sums(
         else:
             sums = found
     return sums
+
+
+def about(centre: FloatArray, deviation: FloatArray) -> FloatArray:
+    """Return centre + deviation, 0 where the two cancel but for their rounding.
+
+    A neuron that is active in one sample only has the mean 0 in a draw without it, not 1e-17, by which a ratio
+    could be divided.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> about(np.array([0.1]), np.array([[0.2 - 0.3]])).tolist()  # not 2.8e-17
+    [[0.0]]
+    """
+    mean: FloatArray = centre + deviation
+    return np.where(np.abs(mean) > _CANCELLED * np.abs(centre), mean, 0.0)
 
 
 def weighted_nanmean(weights: npt.NDArray[Any], data: FloatArray) -> FloatArray:
@@ -219,8 +239,8 @@ class CurrentPair:
         var_exc = exc_squared - mean_exc**2
         var_inh = inh_squared - mean_inh**2
         moments = Moments(
-            mean_exc=mean_exc + self._centre_exc,
-            mean_inh=mean_inh + self._centre_inh,
+            mean_exc=about(self._centre_exc, mean_exc),
+            mean_inh=about(self._centre_inh, mean_inh),
             var_exc=np.where(var_exc > self.floor_exc, var_exc, np.nan),
             var_inh=np.where(var_inh > self.floor_inh, var_inh, np.nan),
             cov=product - mean_exc * mean_inh,

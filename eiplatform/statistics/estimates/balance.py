@@ -26,11 +26,14 @@ def balance(population: Population, kind: str) -> Estimate:
 
         rule = "mean excitation or mean inhibition not positive"
         return Estimate(unit(population, pair.n_neurons, values, geometric=True), population.neuron, rule)
-    # Decided once, so that draws near the limit do not lose their lowest values.
+    # Decided once: a draw without the samples that excite a neuron gives it the lowest index, not none.
     hardly = base.hardly_excited(*pair.means(np.ones((1, pair.n_samples))))
+    lowest = 2 - 1 / base.LEAST_EXCITATION
 
     def indices(weights: FloatArray) -> FloatArray:
-        return np.where(hardly, np.nan, base.balance_index(*pair.means(weights)))
+        exc, inh = pair.means(weights)
+        index = np.where(base.hardly_excited(exc, inh), lowest, base.balance_index(exc, inh))
+        return np.where(hardly, np.nan, index)
 
     rule = f"mean excitation not positive, or less than {base.LEAST_EXCITATION:g} of the sum of both currents"
     return Estimate(unit(population, pair.n_neurons, indices), population.neuron, rule)
