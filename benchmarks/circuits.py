@@ -1,10 +1,11 @@
 """Speed and memory of the reference circuits, side by side with NEST where it is importable.
 
-Usage: python benchmarks/circuits.py [--cases pd14-10 brunel ...] [--nest PYTHON]
+Usage: python benchmarks/circuits.py [--cases pd14-10 brunel ...] [--nest PYTHON] [--store]
 
 Each case runs in an empty cache (build), then again with another seed (cached).  Memory is the sum
 over all processes of a run, read every 20 ms.  ``--nest`` names a Python that has `nest` and
-`microcircuit`; it runs the same model on one thread.
+`microcircuit`; it runs the same model on one thread.  ``--store`` records each case into a store
+instead, for its time and for ten times that: the peak should not grow.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from eiplatform.microcircuits import estimate_memory, load, simulate
+from eiplatform.recording.circuit import record_circuit
 
 CASES: dict[str, tuple[str, dict[str, Any], float]] = {
     "pd14-2": ("potjans-diesmann-2014", {"scale": 0.02}, 1_000.0),
@@ -95,13 +97,38 @@ def measure(name: str, parameters: dict[str, Any], duration: float, seed: int) -
     return {"wall": wall, "cpu": spent, "peak": float(watch.stop()), **stages}
 
 
+def store(case: str) -> None:
+    """Print the peak memory of recording a case into a store, for its time and ten times that."""
+    name, parameters, duration = CASES[case]
+    estimate = estimate_memory(load(name, parameters), duration_ms=duration, in_memory=False) / 2**20
+    for factor in (1, 10):
+        with tempfile.TemporaryDirectory() as folder:
+            watch, begin = Watch(), time.perf_counter()
+            watch.start()
+            out = record_circuit(
+                name, Path(folder) / "run", parameters=parameters, duration_ms=factor * duration, warmup_ms=0.0
+            )
+            peak, wall = watch.stop() / 2**20, time.perf_counter() - begin
+            stored = sum(file.stat().st_size for file in out.rglob("*.h5")) / 2**20
+        seconds = factor * duration / 1000
+        print(
+            f"{case}, into a store: {seconds:g} s: {wall:.0f} s, {stored:.0f} MiB stored, memory {peak:.0f} MiB "
+            f"(estimate {estimate:.0f})",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Print a few lines per case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", nargs="+", default=["brunel", "pd14-10", "pd14-20"], choices=list(CASES))
     parser.add_argument("--nest", metavar="PYTHON")
+    parser.add_argument("--store", action="store_true")
     arguments = parser.parse_args()
     for case in arguments.cases:
+        if arguments.store:
+            store(case)
+            continue
         name, parameters, duration = CASES[case]
         with tempfile.TemporaryDirectory() as cache:
             os.environ["EIPLATFORM_CACHE"] = cache

@@ -1,11 +1,15 @@
 """One training step and one inference of deep networks: the published computation beside ours.
 
-All variants run in one process, one step each in turn; medians of wall and of processor time.
+All variants run in one process, each in turn; medians of wall and of processor time.  In its turn a
+variant takes one step, whose caches are those that the others left, or with ``--consecutive`` several, as
+training does, of which all but the first count.  Freed memory is kept by the process, for all, as
+eiplatform's training does.
 The published computation is written anew in ``published.py``; before anything is timed, both
 sides must compute the same logits and gradients from the same weights in float64.  The peak
 memory of each variant is that of a process of its own after three steps (Linux).
 
-Usage: python benchmarks/deep_step.py [--network vgg8|mlp4] [--batch 128] [--repeats 7] [--threads 2] [--no-memory]
+Usage: python benchmarks/deep_step.py [--network vgg8|mlp4] [--batch 128] [--repeats 7] [--threads 2]
+       [--consecutive 1] [--no-memory]
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eiplatform.config import load_config
+from eiplatform.memory import keep_memory
 from eiplatform.snn import build_network, dale, initialise_network
 from eiplatform.snn.backend import use_backend
 
@@ -133,12 +138,15 @@ def variant(name: str, label: str, size: int) -> tuple[Run, Run]:
     return train, infer
 
 
-def timed(run: Run) -> tuple[float, float]:
-    """Return wall and processor seconds."""
+def timed(run: Run, n: int) -> list[tuple[float, float]]:
+    """Return wall and processor seconds of consecutive runs, of several without the first."""
     gc.collect()
-    wall, cpu = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - wall, time.process_time() - cpu
+    taken = []
+    for _ in range(n):
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        taken.append((time.perf_counter() - wall, time.process_time() - cpu))
+    return taken[1:] or taken
 
 
 def peak_memory(name: str, label: str, size: int, threads: int) -> float:
@@ -155,6 +163,7 @@ def main() -> None:
     parser.add_argument("--network", choices=sorted(NETWORKS), default="vgg8")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--consecutive", type=int, default=1)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--no-memory", action="store_true")
@@ -162,6 +171,8 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     if asked.child:
+        if asked.child.startswith("ours"):
+            keep_memory()
         train, _ = variant(asked.network, asked.child, asked.batch)
         for _ in range(3):
             train()
@@ -169,6 +180,7 @@ def main() -> None:
         status = Path("/proc/self/status").read_text(encoding="ascii")
         print(json.dumps(int(status.partition("VmHWM:")[2].split()[0])))
         return
+    keep_memory()
     print(f"{asked.network}, batch {asked.batch}, T = {STEPS}, {asked.threads} threads, torch {torch.__version__}")
     for circuit, used in (("ei", "eager"), ("ei", "compiled"), ("bn", "eager")):
         logits, gradients = check(asked.network, circuit, used)
@@ -180,9 +192,9 @@ def main() -> None:
     for repeat in range(asked.repeats + 1):
         for label, pair in runs.items():
             for kind, run in enumerate(pair):
-                seconds = timed(run)
+                taken = timed(run, asked.consecutive)
                 if repeat:
-                    found.setdefault((label, kind), []).append(seconds)
+                    found.setdefault((label, kind), []).extend(taken)
     del runs
     medians = {
         key: [statistics.median(column) for column in zip(*values, strict=True)] for key, values in found.items()

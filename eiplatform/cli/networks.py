@@ -114,6 +114,7 @@ def record(
     null: str | None = None,
     budget: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
+    backend: Literal["eager", "compiled"] = "eager",
     dry_run: Annotated[bool, Flag] = False,
     resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
@@ -162,6 +163,8 @@ def record(
         Largest size on disk, e.g. 20GB; over it, nothing runs (default: what is free).
     device : str
         cpu or cuda.
+    backend : str
+        eager (default), or compiled (on a CPU, with a C++ compiler): faster, most of all with --keep moments.
     dry_run : bool
         Print what the recording would take, and stop.
     resume : bool
@@ -179,6 +182,7 @@ def record(
     from eiplatform.recording.estimate import check_budget, estimate
     from eiplatform.recording.network import record_network
     from eiplatform.recording.spec import load_spec
+    from eiplatform.snn.backend import use_backend
     from eiplatform.training.parallel import join
 
     chosen = load_spec(
@@ -198,7 +202,7 @@ def record(
     limit = None if budget is None else parse_size(budget)
     wanted = nulls_of(null, resume=resume)
     network, config, data = open_checkpoint(checkpoint, chosen.split)
-    with join(device) as world:
+    with join(device) as world, use_backend(backend):
         network.to(world.device)
         quiet = json or not world.first
         expected = estimate(network, data, chosen)
@@ -208,7 +212,7 @@ def record(
             )
         check_budget(expected, network, data, chosen, out, limit)
         if not quiet:
-            say(f"recording {expected}")
+            say(f"recording {expected}, {backend} backend")
         if not dry_run:
             with stage("recording", quiet=quiet) as update:
                 record_network(

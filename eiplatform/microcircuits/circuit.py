@@ -26,6 +26,11 @@ __all__ = ["Circuit", "Drive", "Edges", "Model", "Parameters", "Population", "Pu
 Structure = Mapping[str, int | float]
 
 
+_UNITS = {"_ms": "milliseconds", "_mv": "millivolts", "_pa": "picoamperes", "_pf": "picofarads", "_ns": "nanosiemens"}
+_FAR = 300
+"""How far below its published value a number with a unit is more likely one in SI units than meant."""
+
+
 def generator(seed: int, purpose: str) -> np.random.Generator:
     """Return the random generator of one purpose (connectivity, initial state, ...) of one seed.
 
@@ -49,13 +54,20 @@ class Parameters:
         for entry in fields(self):
             value = getattr(self, entry.name)
             whole = entry.type in (int, "int")
+            unit = next((told for end, told in _UNITS.items() if entry.name.endswith(end)), "")
+            kind = "an integer" if whole else f"a number of {unit} (the unit is in the name)" if unit else "a number"
             if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
-                raise ConfigError(
-                    f"{value!r} is not a number", where=entry.name, valid="an integer" if whole else "a number"
-                )
+                raise ConfigError(f"{value!r} is not a number", where=entry.name, valid=kind)
             if not np.isfinite(value) or (whole and value != int(value)):
                 raise ConfigError(
                     f"{value!r} is not possible", where=entry.name, valid="an integer" if whole else "a finite number"
+                )
+            published = entry.default if isinstance(entry.default, int | float) else 0.0
+            if unit and 0 < abs(value) < abs(published) / _FAR:
+                raise ConfigError(
+                    f"{value!r} is far below the published {published!r}: in another unit?",
+                    where=entry.name,
+                    valid=f"{kind}, at least {abs(published) / _FAR:.2g} in size",
                 )
             object.__setattr__(self, entry.name, int(value) if whole else float(value))
         self.check()

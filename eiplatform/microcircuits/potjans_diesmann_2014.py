@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from eiplatform.errors import ConfigError, choose
 from eiplatform.microcircuits.circuit import (
     Circuit,
+    Drive,
     Edges,
     Model,
     Population,
@@ -68,6 +69,12 @@ class PotjansDiesmann2014(Circuit):
     current_units = "pA"
     potential_units = "mV"
     shortcuts = ("scale", "background")
+    drives = {
+        "E": Drive("drive_exc_pa", 5.0, relative=False),
+        "I": Drive("drive_inh_pa", 5.0, relative=False),
+        "E+I": Drive("background_hz", 0.02),
+    }
+    pathways = {"E->E": "exc_to_exc", "E->I": "exc_to_inh", "I->E": "inh_to_exc", "I->I": "inh_to_inh"}
     pulses = {"thalamus": Pulse("thalamic_start_ms", "thalamic_duration_ms", 10.0)}
     parameters: PotjansDiesmann2014Parameters
 
@@ -102,7 +109,9 @@ class PotjansDiesmann2014(Circuit):
         if "background" in given:
             kind = choose(str(given.pop("background")), ("dc", "poisson"), "background", where=cls.name)
             given["poisson_background"] = int(kind == "poisson")
-        return cls(replace(PotjansDiesmann2014Parameters(), **given))
+        circuit = cls(replace(PotjansDiesmann2014Parameters(), **given))
+        circuit._check_constant()
+        return circuit
 
     @property
     def dt_ms(self) -> float:
@@ -154,11 +163,20 @@ class PotjansDiesmann2014(Circuit):
         return float(self.full_weight_pa / np.sqrt(self.parameters.k_scaling))
 
     @cached_property
-    def weight_factors(self) -> NDArray[np.float64]:
-        """Mean weights relative to an excitatory one, with sign, [target, source]."""
+    def _intact_factors(self) -> NDArray[np.float64]:
         factors = np.ones((8, 8))
         factors[:, INH] = -self.parameters.g
         factors[0, 2] = self.parameters.l4e_to_l23e
+        return factors
+
+    @cached_property
+    def weight_factors(self) -> NDArray[np.float64]:
+        """Mean weights relative to an excitatory one, with sign, [target, source]."""
+        p, factors = self.parameters, self._intact_factors.copy()
+        factors[EXC, EXC] *= p.exc_to_exc
+        factors[INH, EXC] *= p.exc_to_inh
+        factors[EXC, INH] *= p.inh_to_exc
+        factors[INH, INH] *= p.inh_to_inh
         return factors
 
     @cached_property
@@ -166,14 +184,20 @@ class PotjansDiesmann2014(Circuit):
         """Constant current, shape (population,): a constant background, and what down-scaling left out."""
         p = self.parameters
         external = self.full_weight_pa * EXTERNAL_DEGREES * p.background_hz
-        recurrent = self.full_weight_pa * (self.weight_factors * self.full_counts / SIZES[:, None]) @ PUBLISHED_RATES
+        recurrent = self.full_weight_pa * (self._intact_factors * self.full_counts / SIZES[:, None]) @ PUBLISHED_RATES
         missing = (1 - np.sqrt(p.k_scaling)) * (recurrent + p.poisson_background * external)
         result: NDArray[np.float64] = p.tau_syn_ms * 1e-3 * (missing + (1 - p.poisson_background) * external)
-        if (result < 0).any():
-            raise ConfigError(
-                "these weights need a negative constant current at this scale", where=self.name, valid="k_scaling=1"
-            )
+        result[EXC] += p.drive_exc_pa
+        result[INH] += p.drive_inh_pa
         return result
+
+    def _check_constant(self) -> None:
+        if (self.constant_pa < 0).any():
+            raise ConfigError(
+                "these weights and drives need a negative constant current at this scale",
+                where=self.name,
+                valid="at least 0 pA in each population: larger drive_exc_pa and drive_inh_pa, or k_scaling=1",
+            )
 
     @cached_property
     def populations(self) -> tuple[Population, ...]:
@@ -379,7 +403,10 @@ class PotjansDiesmann2014(Circuit):
 
     @cached_property
     def _theory(self) -> dict[str, float]:
-        rates = self.mean_field.solve(PUBLISHED_RATES)
+        try:
+            rates = self.mean_field.solve(PUBLISHED_RATES)
+        except ConfigError:  # a lesioned network that runs away is still a network
+            return {}
         values = {"rate": float(rates @ self.sizes / self.sizes.sum())}
         for quantity, each in {"rate": rates, **self.mean_currents(rates)}.items():
             values |= {f"{name}/{quantity}": float(value) for name, value in zip(POPULATIONS, each, strict=True)}
@@ -389,7 +416,8 @@ class PotjansDiesmann2014(Circuit):
         """Return mean-field rates and the mean currents (pA) at these rates, ``"L4E/rate"`` and so on.
 
         The mean-field theory agrees with simulations at full scale within about 6 % except for L23E
-        (17 % below).  For the currents at other rates, see :meth:`mean_currents`.
+        (17 % below); empty where they have no stable state.  For the currents at other rates, see
+        :meth:`mean_currents`.
         """
         return dict(self._theory)
 

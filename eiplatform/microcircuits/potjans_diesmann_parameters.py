@@ -84,6 +84,11 @@ class PotjansDiesmann2014Parameters(Parameters):
         Inhibitory over excitatory amplitude, 4.
     l4e_to_l23e : float
         Factor on the weights from L4E to L23E, 2.
+    exc_to_exc, exc_to_inh, inh_to_exc, inh_to_inh : float
+        Factors on the weights from excitatory or inhibitory neurons to either (ours, for lesions), 1.
+        The constant current of a scaled network stays that of the intact one.
+    drive_exc_pa, drive_inh_pa : float
+        Constant current into all excitatory or inhibitory neurons (ours, for the protocols), 0 pA.
     weight_rel_std, delay_rel_std : float
         Standard deviations relative to the mean, 0.1 and 0.5.
     delay_exc_ms, delay_inh_ms : float
@@ -108,6 +113,12 @@ class PotjansDiesmann2014Parameters(Parameters):
     psp_mv: float = 0.15
     g: float = 4.0
     l4e_to_l23e: float = 2.0
+    exc_to_exc: float = 1.0
+    exc_to_inh: float = 1.0
+    inh_to_exc: float = 1.0
+    inh_to_inh: float = 1.0
+    drive_exc_pa: float = 0.0
+    drive_inh_pa: float = 0.0
     weight_rel_std: float = 0.1
     delay_exc_ms: float = 1.5
     delay_inh_ms: float = 0.75
@@ -142,6 +153,8 @@ class PotjansDiesmann2014Parameters(Parameters):
             self.require(getattr(self, name) > 0, name, "a positive number")
         for name in ("g", "background_hz", "thalamic_start_ms", "thalamic_duration_ms", "thalamic_hz"):
             self.require(getattr(self, name) >= 0, name, "a number of at least 0")
+        for name in ("exc_to_exc", "exc_to_inh", "inh_to_exc", "inh_to_inh"):
+            self.require(0 <= getattr(self, name) <= 1, name, "0 (removed) to 1 (intact)")
         self.require(0 <= self.weight_rel_std <= 0.12, "weight_rel_std", "0 to 0.12, so that no weight changes sign")
         self.require(0 <= self.delay_rel_std <= 1, "delay_rel_std", "0 to 1")
         self.require(self.tau_syn_ms != self.tau_ms, "tau_syn_ms", "another value than tau_ms")

@@ -18,6 +18,7 @@ from eiplatform.recording.inside import CHECKED_NEURONS, Inside, formed_inside
 from eiplatform.recording.plan import Plan, Recordable, evaluation, make_plan, shown, weights_hash
 from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
+from eiplatform.snn.backend import current
 from eiplatform.snn.description import PopulationInfo
 from eiplatform.store.background import Background
 from eiplatform.store.schema import population_dataset
@@ -113,6 +114,7 @@ def record_network(
             "samples": len(plan.positions),
             "spec": plan.spec.model_dump(mode="json"),
             "weights": weights_hash(network),
+            "backend": current(),
             "lesions": [dict(lesion) for lesion in lesions],
         }
         source |= {} if null is None else {"null": dict(null)}

@@ -15,8 +15,10 @@ from eiplatform.store.lazy import PackedArray, ShardedArray
 from eiplatform.store.reduced import MERGED, merge
 from eiplatform.store.shards import PACKED
 
-__all__ = ["assemble", "populations_in"]
+__all__ = ["SHARD", "assemble", "populations_in"]
 
+SHARD = "shard"
+"""First dimension of the states of reductions in a packed recording, which are those of its shards."""
 _OF_NETCDF = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_FillValue"}
 _NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
 
@@ -128,11 +130,13 @@ def _population(
         raise StoreError("shards hold a sample twice", where=f"population '{name}'")
     if "n" in stored:
         reduced = [key for key in MERGED if key in stored]
-        parts = [
+        states = [
             xr.Dataset({key: xr.Variable(stored[key].dims, values[key][index], stored[key].attrs) for key in reduced})
             for index in range(len(files))
         ]
-        variables |= merge(parts)
+        if SHARD in states[0].dims:
+            states = [states[0].isel({SHARD: index}) for index in range(states[0].sizes[SHARD])]
+        variables |= merge(states)
     return xr.Dataset(
         {key: variable for key, variable in variables.items() if key not in coords},
         coords={key: variable for key, variable in variables.items() if key in coords},

@@ -2,7 +2,9 @@
 
 A packed recording holds every population once, its shards joined along ``sample`` (events
 along ``spike``), with the names, units and dimension scales of the shards, the manifest as a
-JSON string, and a SHA-256 of every variable.  Nothing is decoded on the way.
+JSON string, and a SHA-256 of every variable.  Nothing is decoded on the way.  What was reduced
+while it was recorded has the state of every shard, along a first dimension ``shard``; it is merged
+when the file is opened, as that of the shards is.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ import numpy as np
 
 from eiplatform.errors import StoreError
 from eiplatform.files import atomic_directory, atomic_write, check_directory, claim_file, write_json
-from eiplatform.store.assemble import populations_in
+from eiplatform.store.assemble import SHARD, populations_in
 from eiplatform.store.blocks import require_space, slabs
 from eiplatform.store.guarded import guarded
 from eiplatform.store.packed import MANIFEST, changed_variables, described, update_digest
 from eiplatform.store.reader import lengths_in, read_manifest, shard_problems
+from eiplatform.store.reduced import MERGED
 from eiplatform.store.shards import checksum_of
 
 __all__ = ["pack", "unpack"]
@@ -68,12 +71,6 @@ def pack(path: str | Path, out: str | Path, *, overwrite: bool = False, progress
         told.append("the recording was interrupted")
     if not manifest["shards"]:
         told.append("it has no shards")
-    if any("n" in population["signals"] for population in manifest["populations"].values()):
-        raise StoreError(
-            "was reduced while it was recorded, and its shards hold parts of sums",
-            where=str(path),
-            remedy="copy the directory: reduced recordings are small",
-        )
     if told:
         raise StoreError(f"cannot be packed: {'; '.join(told)}", where=str(path), remedy="record it again")
     require_space(out.parent, sum(shard["bytes"] for shard in manifest["shards"]))
@@ -103,8 +100,8 @@ def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress
                 attrs.append({key: np.asarray(value).tolist() for key, value in shard.attrs.items()})
                 for name in populations:
                     if index == 0:
-                        digests[name] = _create(whole, shard[name], name, totals[name])
-                    _append(whole[name], shard[name], offsets[name], digests[name], first=index == 0)
+                        digests[name] = _create(whole, shard[name], name, totals[name], len(files))
+                    _append(whole[name], shard[name], offsets[name], digests[name], index)
                     for dim, length in lengths[index][name].items():
                         offsets[name][dim] += length
             held.check()
@@ -124,16 +121,28 @@ def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress
             whole.attrs[key] = attrs[0][key]
 
 
-def _create(whole: h5netcdf.File, shard: h5netcdf.Group, name: str, totals: dict[str, int]) -> dict[str, Any]:
-    """Lay out one population; return a running checksum per variable."""
+def _create(
+    whole: h5netcdf.File, shard: h5netcdf.Group, name: str, totals: dict[str, int], n_shards: int | None = None
+) -> dict[str, Any]:
+    """Lay out one population; return a running checksum per variable.
+
+    States of reductions have a first dimension for `n_shards`; None: a single shard is laid out.
+    """
     group = whole.create_group(name)
     for key, value in shard.attrs.items():
         group.attrs[key] = value
-    group.dimensions = {dim: totals.get(dim, int(held.size)) for dim, held in shard.dimensions.items()}
+    sizes = {dim: totals.get(dim, int(held.size)) for dim, held in shard.dimensions.items() if dim != SHARD}
+    reduced = set(MERGED).intersection(shard.variables) if "n" in shard.variables else set()
+    if n_shards is not None and reduced:
+        sizes[SHARD] = n_shards
+    group.dimensions = sizes
     digests = {}
     for key, variable in shard.variables.items():
         attrs = dict(variable.attrs)
-        shape = tuple(int(group.dimensions[dim].size) for dim in variable.dimensions)
+        dims = tuple(dim for dim in variable.dimensions if dim != SHARD)
+        if n_shards is not None and key in reduced:
+            dims = (SHARD, *dims)
+        shape = tuple(int(group.dimensions[dim].size) for dim in dims)
         options: dict[str, Any] = {}
         if variable.chunks is not None:
             chunks = tuple(max(1, min(chunk, size)) for chunk, size in zip(variable.chunks, shape, strict=True))
@@ -141,9 +150,7 @@ def _create(whole: h5netcdf.File, shard: h5netcdf.Group, name: str, totals: dict
             if variable.compression:
                 options |= {"compression": variable.compression, "compression_opts": variable.compression_opts}
         dtype = h5py.string_dtype() if variable.dtype is str else variable.dtype
-        copy = group.create_variable(
-            key, variable.dimensions, dtype=dtype, fillvalue=attrs.pop("_FillValue", None), **options
-        )
+        copy = group.create_variable(key, dims, dtype=dtype, fillvalue=attrs.pop("_FillValue", None), **options)
         for attr, value in attrs.items():
             copy.attrs[attr] = value
         digests[key] = hashlib.sha256(json.dumps(described(copy)).encode())
@@ -151,12 +158,17 @@ def _create(whole: h5netcdf.File, shard: h5netcdf.Group, name: str, totals: dict
 
 
 def _append(
-    group: h5netcdf.Group, shard: h5netcdf.Group, offsets: dict[str, int], digests: dict[str, Any], *, first: bool
+    group: h5netcdf.Group, shard: h5netcdf.Group, offsets: dict[str, int], digests: dict[str, Any], index: int
 ) -> None:
     """Copy the values of one shard's population behind those of the earlier shards."""
     for key, variable in shard.variables.items():
+        if SHARD in group[key].dimensions:
+            values = np.asarray(variable[...])
+            group[key][index] = values
+            update_digest(digests[key], values)
+            continue
         grows = variable.dimensions[:1] and variable.dimensions[0] in GROWING
-        if not grows and not first:
+        if not grows and index:
             if not np.array_equal(variable[...], group[key][...]):
                 raise StoreError(
                     f"'{key}' differs between shards, so they cannot be joined", where=f"population '{group.name}'"
@@ -226,7 +238,7 @@ def unpack(path: str | Path, out: str | Path, *, overwrite: bool = False, progre
         offsets = {name: dict.fromkeys(own, 0) for name, own in packed["shards"][0]["lengths"].items()}
         for index, (record, part) in enumerate(zip(manifest["shards"], packed["shards"], strict=True)):
             file = directory / "shards" / record["file"]
-            _split(whole, file, part, offsets)
+            _split(whole, file, part, offsets, index)
             record |= {"bytes": file.stat().st_size, "checksum": checksum_of(file)}
             write_json(file.with_suffix(".json"), {"recording_id": manifest["id"], **record})
             for name, own in part["lengths"].items():
@@ -239,7 +251,9 @@ def unpack(path: str | Path, out: str | Path, *, overwrite: bool = False, progre
     return out
 
 
-def _split(whole: h5netcdf.File, target: Path, part: dict[str, Any], offsets: dict[str, dict[str, int]]) -> None:
+def _split(
+    whole: h5netcdf.File, target: Path, part: dict[str, Any], offsets: dict[str, dict[str, int]], index: int
+) -> None:
     """Write one shard from the rows of the packed file that belong to it."""
     with guarded(target) as held, h5netcdf.File(held, "w") as shard:
         for key, value in part["attrs"].items():
@@ -248,6 +262,9 @@ def _split(whole: h5netcdf.File, target: Path, part: dict[str, Any], offsets: di
             source = whole[name]
             _create(shard, source, name, lengths)
             for key, variable in source.variables.items():
+                if SHARD in variable.dimensions:
+                    shard[name][key][...] = variable[index]
+                    continue
                 dim = variable.dimensions[0] if variable.dimensions else ""
                 start = offsets[name].get(dim, 0)
                 length = lengths.get(dim, variable.shape[0] if variable.shape else 0)

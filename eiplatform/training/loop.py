@@ -22,6 +22,7 @@ from eiplatform.config import Config, TrainingConfig, config_hash
 from eiplatform.datasets import DataBundle, open_dataset, split_validation
 from eiplatform.errors import MissingDependencyError, TrainingError
 from eiplatform.files import claim_directory, write_bytes
+from eiplatform.memory import keep_memory
 from eiplatform.snn import Network, build_network, dale, initialise_network
 from eiplatform.snn import load as load_checkpoint
 from eiplatform.snn import save as save_checkpoint
@@ -115,6 +116,7 @@ def fit(
     Writes into `out`: ``config.yml``, ``metrics.jsonl`` (a line per epoch, epoch 0 untrained),
     ``untrained``, ``best``, ``last`` and ``state.safetensors`` and, at the end, ``result.json``.
     Under ``torchrun`` the processes share every batch, and the first one alone writes.
+    On a CPU the process keeps freed memory (:func:`eiplatform.memory.keep_memory`).
 
     Parameters
     ----------
@@ -152,6 +154,8 @@ def fit(
         raise MissingDependencyError(
             "training.tensorboard needs tensorboard, which is not installed", remedy="pip install 'eiplatform[track]'"
         )
+    if config.training.device == "cpu":
+        keep_memory()
     with use_backend(_backend(config)), join(config.training.device) as world:
         # The first process downloads, if asked to; the others then find the files.
         data = world.on_first(lambda: open_dataset(config)) or open_dataset(config)

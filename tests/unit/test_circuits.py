@@ -82,7 +82,7 @@ def test_bad_parameters(name, parameters, error, words):
 
 def test_all_circuits_pass_the_checks_of_the_runner():
     for name in names():
-        simulate(name, device="numpy")  # checks at the call, runs when iterated
+        simulate(name, device="numpy", memory_budget=2**40)  # checks at the call, runs when iterated
     with pytest.raises(ConfigError, match="GiB may be used"):
         simulate("vogels-abbott-2005", memory_budget=10**6)
 

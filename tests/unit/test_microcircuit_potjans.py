@@ -88,6 +88,12 @@ def test_mean_field_rates_and_currents():
         ({"background_hz": 1e4}, ConfigError, "external spikes"),
         ({"thalamic_hz": 1e4}, ConfigError, "thalamic_hz"),
         ({"poisson_background": 2}, ConfigError, "0 or 1"),
+        ({"inh_to_exc": 1.5}, ConfigError, "0 .removed. to 1"),
+        ({"scale": 0.1, "drive_exc_pa": -30}, ConfigError, "negative constant current"),
+        ({"dt_ms": "0.1 ms"}, ConfigError, "the unit is in the name"),
+        ({"tau_ms": 0.01}, ConfigError, "number of milliseconds"),
+        ({"threshold_mv": -0.05}, ConfigError, "published -50.0: in another unit"),
+        ({"capacitance_pf": 250e-12}, ConfigError, "number of picofarads"),
     ],
 )
 def test_bad_parameters(parameters, error, words):
@@ -224,6 +230,27 @@ def run(parameters, device="numpy", **options):
 @pytest.fixture(scope="module")
 def spontaneous():
     return run(TINY)
+
+
+def test_a_lesion_removes_the_weights_of_a_pathway_and_nothing_else(spontaneous):
+    intact, half, without = (load(NAME, {**TINY, "inh_to_exc": left}) for left in (1.0, 0.5, 0.0))
+    assert np.array_equal(half.constant_pa, intact.constant_pa)
+    rates = np.full(8, 5.0)
+    ratio = half.mean_currents(rates)["current_inh"] / intact.mean_currents(rates)["current_inh"]
+    np.testing.assert_allclose(ratio, [0.5, 1, 0.5, 1, 0.5, 1, 0.5, 1])
+    assert without.theory() == {} or without.theory()["rate"] > intact.theory()["rate"]
+    lesioned = run({**TINY, "inh_to_exc": 0.0}, duration_ms=20.0)
+    assert all(spontaneous[name].current_inh.max() > 0 for name in POPULATIONS)
+    assert all(lesioned[name].current_inh.max() == 0 for name in POPULATIONS[::2])
+    assert max(float(lesioned[name].current_inh.max()) for name in POPULATIONS[1::2]) > 10
+    assert sum(d.sizes["spike"] for d in lesioned.values()) > sum(
+        int((d.spike_time < 20).sum()) for d in spontaneous.values()
+    )
+
+
+def test_drives_are_constant_currents_of_a_class_of_neurons():
+    plain, driven = load(NAME, TINY), load(NAME, {**TINY, "drive_exc_pa": 7.0, "drive_inh_pa": 3.0})
+    np.testing.assert_allclose(driven.constant_pa - plain.constant_pa, [7, 3] * 4)
 
 
 @pytest.fixture(scope="module")

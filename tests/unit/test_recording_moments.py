@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eiplatform
+from eiplatform.cli import main
+from eiplatform.config import load_config
 from eiplatform.datasets import Split
 from eiplatform.errors import EIPlatformError, SumRuleError, UnknownNameError
 from eiplatform.recording import inside as inside_module
@@ -249,3 +251,41 @@ def test_bins_and_buckets_hold_every_value_at_their_edges() -> None:
         for q, exact in zip((0, 1), (values.min(), values.max()), strict=True):
             assert reduced.quantile(data, "gain", q).item() == pytest.approx(exact, rel=0.0101)
         assert data["sketch"].values[0, reduced.PER_SIDE] == 8 * (np.abs(values) < 1e-9).sum()
+
+
+@pytest.mark.skipif(not compiled.available(), reason="needs a C++ compiler")
+def test_record_with_either_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """The backend is named and stored; spikes are those of the same backend's plain pass, statistics equal."""
+    network = small("cnn", "ei").eval()
+    data = split(network)
+    config = load_config(None)
+    monkeypatch.setattr("eiplatform.recording.checkpoint.open_checkpoint", lambda *_: (network, config, data))
+    trees = {}
+    for name in ("eager", "compiled"):
+        out = tmp_path / name
+        assert main(["record", "net", "--out", str(out), "--keep", "moments", "spikes-only", "--backend", name]) == 0
+        assert f"{name} backend" in capsys.readouterr().out
+        trees[name] = eiplatform.open(out)
+        assert trees[name].attrs["source"]["backend"] == name
+        with torch.inference_mode(), backend.use_backend(name):
+            plain = network.run(torch.from_numpy(data.images), record={"conv2/E": frozenset({"spikes"})})
+        expected = plain.signals["conv2/E"]["spikes"].transpose(0, 1).flatten(2).bool().numpy()
+        np.testing.assert_array_equal(trees[name]["conv2/E"].ds["spikes"].values, expected)
+    assert backend.current() == "eager"
+    for population in network.populations():
+        one, other = (tree[population].to_dataset() for tree in trees.values())
+        spread = np.sqrt(one["m2"] / one["n"]).max("neuron") + 1e-12
+        assert (abs(one["mean"] - other["mean"]) <= 1e-6 * abs(one["mean"]) + 1e-6 * spread).all()
+
+
+def test_no_compiler_is_an_error_and_no_fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    network = small("mlp", "ei").eval()
+    found = (network, load_config(None), split(network))
+    monkeypatch.setattr("eiplatform.recording.checkpoint.open_checkpoint", lambda *_: found)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    compiled.library.cache_clear()
+    try:
+        assert main(["record", "net", "--out", str(tmp_path / "r"), "--backend", "compiled"]) == 2
+    finally:
+        compiled.library.cache_clear()
+    assert "C++ compiler" in capsys.readouterr().err and not (tmp_path / "r").exists()

@@ -20,13 +20,17 @@ from hypothesis import strategies as st
 
 import eiplatform
 from eiplatform.cli import main
+from eiplatform.datasets import Split
 from eiplatform.errors import OutputExistsError, StoreError
+from eiplatform.recording.network import record_network
+from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store import RecordingWriter, validate
 from eiplatform.store.info import info
 from eiplatform.store.pack import pack, unpack
 from eiplatform.store.reader import read_manifest, recordings_below
 from tests.conftest import layer
 from tests.properties.test_store_properties import populations
+from tests.unit.test_snn_deep import small
 
 Write = Callable[..., Path]
 SOURCE = {"kind": "network", "name": "toy"}
@@ -278,3 +282,45 @@ def test_a_disk_that_fills_on_the_way_is_an_error_and_no_crash(tmp_path: Path) -
     assert done.returncode == 0 and done.stdout.split() == ["2", "2"], done
     assert done.stderr.count("File too large") == 2 and "Traceback" not in done.stderr
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["long"]
+
+
+@pytest.mark.parametrize(
+    "keep", [["moments"], ["covariance", "histogram", "quantiles", "spikes-only"], ["raw", "moments"]]
+)
+def test_reduced_recordings_are_packed_with_the_state_of_every_shard(keep: list[str], tmp_path: Path) -> None:
+    """Opened, the file gives the very statistics of the directory; unpacked, the very shards."""
+    network = small("cnn", "ei").eval()
+    images = np.random.default_rng(3).random((17, *network.input_shape), dtype=np.float32)
+    data = Split(images, np.arange(17) % 3, np.arange(17))
+    path = tmp_path / "r"
+    record_network(
+        network, data, path, RecordingSpec(keep=keep, populations=("conv1/*",), shard_samples=7), config={}, label="toy"
+    )
+    packed = pack(path, tmp_path / "r.h5")
+    back = unpack(packed, tmp_path / "back")
+    for other in (packed, back):
+        _same(path, other)
+        assert not validate(other).problems
+        assert info(other).populations["conv1/E"].rate == info(path).populations["conv1/E"].rate
+    assert _leaves(packed)["/conv1/E"]["n"] == 17 * network.steps
+    for file in sorted((path / "shards").glob("*.h5")):
+        with h5py.File(file) as one, h5py.File(back / "shards" / file.name) as other:
+            assert _contents(one) == _contents(other)
+    with h5py.File(packed, "r+") as file:
+        mean = "comoment" if "covariance" in keep else "m2"
+        file[f"conv1/E/{mean}"][2, 0, ..., 1] += 1
+    assert f"conv1/E/{mean}" in " ".join(validate(packed).problems)
+
+
+def _contents(file: h5py.File) -> dict[str, tuple[object, ...]]:
+    """Return type, shape, bytes and dimensions of everything in a file."""
+    found: dict[str, tuple[object, ...]] = {}
+
+    def note(name: str, item: h5py.HLObject) -> None:
+        if isinstance(item, h5py.Dataset):
+            dims = [dim[0].name if len(dim) else None for dim in item.dims]
+            text = h5py.check_string_dtype(item.dtype) is not None
+            found[name] = (str(item.dtype), item.shape, item[()].tolist() if text else item[()].tobytes(), dims)
+
+    file.visititems(note)
+    return found
