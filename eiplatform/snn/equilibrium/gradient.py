@@ -71,8 +71,7 @@ class Equilibrium(NamedTuple):
             else:
                 current = self.below[layer].detached()(rate)
             owner = self.layers[layer]
-            full = owner.full.detach() if isinstance(owner.full, Tensor) else owner.full
-            rate = _Clamp.apply(current, full, *owner.rate_range)  # type: ignore[no-untyped-call]
+            rate = _Clamp.apply(current, _constant(owner.full), *owner.rate_range)  # type: ignore[no-untyped-call]
         return rate
 
     @property
@@ -126,7 +125,7 @@ def _by_spikes(equation: Equilibrium, rates: Sequence[Tensor], settings: Feedbac
         reached = equation.clamped(equation.read, carriers[equation.read])
         monitor.add(forward_residual=float((fixed[equation.read] - reached).abs().mean()))
     phase = BackwardPhase(settings.back_steps, settings.back_threshold, settings.back_decay, settings.gradient_scale)
-    slopes = [gate / torch.as_tensor(layer.full).detach() for gate, layer in zip(open_, layers, strict=True)]
+    slopes = [gate / _constant(layer.full) for gate, layer in zip(open_, layers, strict=True)]
     products = [lambda v, pull=pull, slope=slope: pull(slope * v) for pull, slope in zip(pulls, slopes, strict=True)]
 
     def gradient(g: Tensor) -> list[Tensor]:
@@ -135,6 +134,10 @@ def _by_spikes(equation: Equilibrium, rates: Sequence[Tensor], settings: Feedbac
         return [gate * value for gate, value in zip(open_, found.values, strict=True)]
 
     return replace_value(fixed[equation.read], carriers, gradient)
+
+
+def _constant(full: float | Tensor) -> float | Tensor:
+    return full.detach() if isinstance(full, Tensor) else full
 
 
 def _between(rate: Tensor, limits: tuple[float, float]) -> Tensor:
