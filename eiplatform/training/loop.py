@@ -23,7 +23,7 @@ from eiplatform.datasets import DataBundle, open_dataset, split_validation
 from eiplatform.errors import MissingDependencyError, TrainingError
 from eiplatform.files import claim_directory, write_bytes
 from eiplatform.memory import keep_memory
-from eiplatform.snn import Network, build_network, dale, initialise_network
+from eiplatform.snn import Network, build_network, compiled, dale, initialise_network, products
 from eiplatform.snn import load as load_checkpoint
 from eiplatform.snn import save as save_checkpoint
 from eiplatform.snn.backend import current, resolve, use_backend
@@ -98,7 +98,10 @@ def describe(config: Config) -> str:
         device = f"cuda ({torch.cuda.get_device_name()})"
     n_threads = part.threads or torch.get_num_threads()
     threads = f"{n_threads} thread{'s' if n_threads > 1 else ''}"
-    backend = _backend(config) + (", step by step" if config.network.neuron.stepwise else "")
+    backend = _backend(config)
+    if (backend, part.precision) == ("compiled", "bf16") and compiled.available() and products.has_matrix_unit():
+        backend += " with the matrix unit"
+    backend += ", step by step" if config.network.neuron.stepwise else ""
     return f"{device}, {threads}, {part.precision}, {backend}, {size} process{'es' if size > 1 else ''}"
 
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from eiplatform.config import load_config
 from eiplatform.snn import EILinear, backend, compiled, initialise_ei, products
+from eiplatform.training.loop import describe
 
 needs_unit = pytest.mark.skipif(
     not (compiled.available() and products.has_matrix_unit()), reason="needs a processor with a matrix unit"
@@ -28,6 +30,13 @@ def expected(a: Tensor, b: Tensor, n_parts: int) -> Tensor:
     left, right = rounded(a, n_parts), rounded(b, n_parts)
     pairs = [(p, q) for p in range(n_parts) for q in range(n_parts) if p + q < n_parts]
     return sum((left[p] @ right[q] for p, q in pairs), torch.zeros(()))
+
+
+@needs_unit
+def test_what_multiplies_is_said() -> None:
+    for precision, said in (("bf16", "bf16, compiled with the matrix unit,"), ("float32", "float32, compiled,")):
+        config = load_config(None, ["training.backend=compiled", f"training.precision={precision}"])
+        assert said in describe(config)
 
 
 @pytest.fixture
