@@ -5,7 +5,7 @@ All variants run in one process, one after the other in turn; medians of wall ti
 a process of its own.
 
 Usage: python benchmarks/recording.py [--network vgg8|mlp4] [--samples 512] [--repeats 5] [--threads 2]
-       [--backend eager|compiled]
+       [--backend eager|compiled] [--shard 128] [--only "moments of all signals" ...] [--no-writing]
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def timed(run: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - start_processor
 
 
-def passes(name: str, n_samples: int, repeats: int, folder: Path) -> None:
+def passes(name: str, n_samples: int, repeats: int, shard: int, only: list[str], folder: Path) -> None:
     """Time recordings beside the plain pass."""
     network, data = prepare(name, n_samples)
     x = torch.from_numpy(data.images)
@@ -74,17 +74,17 @@ def passes(name: str, n_samples: int, repeats: int, folder: Path) -> None:
                 network.run(x[start : start + 64])
 
     def record(options: dict[str, object]) -> Callable[[], None]:
-        spec = RecordingSpec(shard_samples=128, batch_samples=64, **options)  # type: ignore[arg-type]
+        spec = RecordingSpec(shard_samples=shard, batch_samples=64, **options)  # type: ignore[arg-type]
 
         def run() -> None:
             record_network(network, data, folder / "r", spec, config={}, label="b", overwrite=True)
 
         return run
 
-    runs: dict[str, Callable[[], None]] = {"plain forward pass": plain} | {k: record(v) for k, v in SPECS.items()}
+    runs: dict[str, Callable[[], None]] = {"plain forward pass": plain} | {k: record(SPECS[k]) for k in only}
     expected = {
-        label: estimate(network, data, RecordingSpec(shard_samples=128, batch_samples=64, **options)).seconds  # type: ignore[arg-type]
-        for label, options in SPECS.items()
+        label: estimate(network, data, RecordingSpec(shard_samples=shard, batch_samples=64, **SPECS[label])).seconds  # type: ignore[arg-type]
+        for label in only
     }
     found: dict[str, list[tuple[float, float]]] = {label: [] for label in runs}
     for repeat in range(repeats + 1):
@@ -93,7 +93,8 @@ def passes(name: str, n_samples: int, repeats: int, folder: Path) -> None:
             if repeat:
                 found[label].append(seconds)
     threads = torch.get_num_threads()
-    print(f"{name}, {n_samples} samples, T = 4, {threads} threads, {current()}: wall, processor, predicted")
+    print(f"{name}, {n_samples} samples in shards of {shard}, T = 4, {threads} threads, {current()}")
+    print("  wall, processor, predicted")
     base = [statistics.median(column) for column in zip(*found["plain forward pass"], strict=True)]
     for label, all_seconds in found.items():
         wall, processor = (statistics.median(column) for column in zip(*all_seconds, strict=True))
@@ -172,6 +173,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--backend", choices=BACKENDS, default="eager")
+    parser.add_argument("--shard", type=int, default=128, help="samples per shard")
+    parser.add_argument("--only", nargs="+", choices=SPECS, default=list(SPECS), help="what is recorded")
+    parser.add_argument("--no-writing", action="store_true", help="neither writing nor memory")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -181,7 +185,9 @@ def main() -> None:
             child(asked.child, folder)
             return
         with use_backend(asked.backend):
-            passes(asked.network, asked.samples, asked.repeats, folder)
+            passes(asked.network, asked.samples, asked.repeats, asked.shard, asked.only, folder)
+        if asked.no_writing:
+            return
         writing(64, asked.repeats, folder)
     memory(asked.threads)
 
