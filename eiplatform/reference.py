@@ -328,7 +328,9 @@ def _kept(place: Path, identity: str) -> xr.Dataset:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the chosen summaries."""
-    parser = argparse.ArgumentParser(prog="python -m eiplatform.reference", description=write.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m eiplatform.reference", description="Simulate circuits and write their summaries."
+    )
     parser.add_argument("--out", type=Path, default=Path("data/reference"))
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--seeds", type=int, help="number of seeds instead of the case's own")
