@@ -311,16 +311,22 @@ def features_of_summary(
 
 @cache
 def templates() -> tuple[tuple[Template, ...], tuple[str, ...]]:
-    """Return the regimes of the shipped summaries, and the summaries that are not installed; read once."""
+    """Return the regimes of the shipped summaries, and the summaries that are not installed; read once.
+
+    Of a circuit at several scales the largest one counts: the others are its approximations.
+    """
     found: list[Template] = []
-    absent = []
+    read, absent = {}, []
     for name, case in CASES.items():
-        if case.circuit not in FAMILIES:
-            continue
-        try:
-            data = shipped(name)
-        except StoreError:
-            absent.append(name)
+        if case.circuit in FAMILIES:
+            try:
+                read[name] = shipped(name)
+            except StoreError:
+                absent.append(name)
+    for name, data in read.items():
+        case = CASES[name]
+        scales = [_scale(other) for other in read if CASES[other].circuit == case.circuit]
+        if _scale(name) < max(scales):
             continue
         tau = float(json.loads(data.attrs["parameters"])["tau_ms"])
         state = case.parameters.get("state")
@@ -333,3 +339,8 @@ def templates() -> tuple[tuple[Template, ...], tuple[str, ...]]:
     if not found:
         raise StatisticError("no shipped summary is installed", remedy="make reference")
     return tuple(found), tuple(absent)
+
+
+def _scale(name: str) -> float:
+    """Return the scale of a case; 1 is the published size."""
+    return float(CASES[name].parameters.get("scale", 1.0))

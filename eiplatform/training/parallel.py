@@ -184,7 +184,9 @@ def join(device: str) -> Iterator[World]:
     if began:
         distributed.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
     try:
-        yield World(distributed.get_rank(), distributed.get_world_size(), place)
+        world = World(distributed.get_rank(), distributed.get_world_size(), place)
+        yield world
+        world.wait()  # a process that left while another still spoke ended that one
     finally:
         if began:
             distributed.destroy_process_group()

@@ -125,7 +125,7 @@ def test_fano_factor_of_one_neuron_is_that_of_a_gamma_train() -> None:
 
 def test_summary_and_spikes_agree_on_synchrony() -> None:
     """The covariance in 3 ms from the shipped spectrum is that from the shipped synchrony index, n r + 1."""
-    for name, population in (("potjans-diesmann-2014-10", "L5E"), ("brunel-2000-C", "E"), ("brunel-2000-D", "E")):
+    for name, population in (("potjans-diesmann-2014-100", "L5E"), ("brunel-2000-C", "E"), ("brunel-2000-D", "E")):
         one = shipped(name).sel(population=population)
         mean = one.sel(over_seeds="mean")
         own = float(own_fano(float(mean["rate"]), float(mean["lv"]), 3.0))
@@ -136,13 +136,13 @@ def test_summary_and_spikes_agree_on_synchrony() -> None:
 
 def test_every_shipped_population_comes_out_as_itself() -> None:
     result = regime_scorecard.run(
-        ["potjans-diesmann-2014-10", "brunel-2000-B", "brunel-2000-C", "brunel-2000-D"], **FAST
+        ["potjans-diesmann-2014-100", "brunel-2000-B", "brunel-2000-C", "brunel-2000-D"], **FAST
     )
     for name in result["population"].values.astype(str):
         summary, population = name.split(": ")
         share = result["share"].sel(population=name)
         if summary.startswith("potjans"):
-            itself = f"potjans-diesmann-2014: 10 %, {population}"
+            itself = f"potjans-diesmann-2014: 100 %, {population}"
         else:
             itself = f"brunel-2000: state {summary[-1]}"
         family = share.sel(regime=result["family"] == itself.split(": ")[0])
@@ -156,7 +156,7 @@ def test_every_shipped_population_comes_out_as_itself() -> None:
 def test_made_trains_come_out_as_the_layer_they_imitate(tmp_path: Path) -> None:
     """Trains with the rate and LV of L6E (and as good as no synchrony) are L6E, not another layer."""
     rng = np.random.default_rng(3)
-    look = shipped("potjans-diesmann-2014-10").sel(population="L6I", over_seeds="mean")
+    look = shipped("potjans-diesmann-2014-100").sel(population="L6I", over_seeds="mean")
     shape = (3 / float(look["lv"]) - 1) / 2
     trains = [_gamma_trains(rng, float(look["rate"]), shape, 4000.0, 150) for _ in range(2)]
     path = _written(tmp_path / "made", _circuit(trains, 4000.0), "circuit")
@@ -164,7 +164,7 @@ def test_made_trains_come_out_as_the_layer_they_imitate(tmp_path: Path) -> None:
     share = result["share"].isel(population=0)
     family = share.sel(regime=result["family"] == "potjans-diesmann-2014")
     best = str(family["regime"].values[int(np.argmax(family.values))])
-    assert best in ("potjans-diesmann-2014: 10 %, L6I", "potjans-diesmann-2014: 10 %, L5I")  # alike in rate and LV
+    assert best in ("potjans-diesmann-2014: 100 %, L6I", "potjans-diesmann-2014: 100 %, L5I")  # alike in rate and LV
     assert float(family.sel(regime=["potjans-diesmann-2014: Poisson", "potjans-diesmann-2014: none"]).sum()) < 0.05
 
 
@@ -287,4 +287,4 @@ def test_templates_are_the_shipped_circuits() -> None:
         "state C",
         "state D",
     }
-    assert not {"brunel-2000-B", "brunel-2000-C", "brunel-2000-D", "potjans-diesmann-2014-10"} & set(absent)
+    assert not {"brunel-2000-B", "brunel-2000-C", "brunel-2000-D", "potjans-diesmann-2014-100"} & set(absent)
