@@ -25,6 +25,8 @@ from eiplatform.store.sumrules import check_sum_rules
 
 __all__ = ["Estimate", "check_budget", "estimate", "stored_bytes"]
 
+LONG = 5.0
+"""Seconds of a batch above which no more is tried."""
 IN_FLIGHT = 3
 """Shards in memory at once: one being filled, one waiting, one being written."""
 
@@ -96,7 +98,7 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec) -> Estimate:
         most = run(few)
         slope = (most - run(few // 2)) / (few - few // 2) if few > 1 else most
         tensors = round(most + slope * (batch - few))
-        seconds = _seconds(network, plan, data, parameter, edges, batch)
+        per_batch, per_shard = _seconds(network, plan, data, parameter, edges, batch)
         first, per_sample, checking = _sizes(network, plan, data, parameter, edges)
     samples, shards = len(plan.positions), len(plan.shards)
     largest = min(spec.shard_samples, samples)
@@ -106,7 +108,7 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec) -> Estimate:
         len(plan.time),
         shards * first + per_sample * (samples - shards),
         tensors + min(shards, IN_FLIGHT) * shard + checking * min(CHECKED, largest),
-        seconds * samples / batch,
+        per_batch * samples / batch + per_shard * shards,
         {name: len(neurons) for name, neurons in plan.neurons.items()},
     )
 
@@ -118,17 +120,27 @@ def _seconds(
     parameter: Tensor,
     edges: Mapping[str, Mapping[str, Tensor]],
     batch: int,
-) -> float:
-    """Return the seconds of one batch, from a few samples where a whole batch takes long."""
-    elapsed = 0.0
-    for count in (min(4, batch), batch):
+) -> tuple[float, float]:
+    """Return the seconds of one batch and what a shard takes beside its batches.
+
+    Where a whole batch takes long, a few samples stand for it and shards count nothing.
+    """
+
+    def elapsed(count: int) -> float:
         part = data.take(np.resize(plan.positions, count))
         started = time.perf_counter()
         record_shard(network, plan, part, parameter, edges)
-        elapsed = (time.perf_counter() - started) * batch / count
-        if elapsed > 5:
-            break
-    return elapsed
+        return time.perf_counter() - started
+
+    few = min(4, batch)
+    one = elapsed(few) * batch / few
+    if one > LONG:
+        return one, 0.0
+    one = elapsed(batch)
+    if one > LONG or plan.spec.shard_samples <= batch:
+        return one, 0.0
+    further = min(max(elapsed(2 * batch) - one, 0.0), one)
+    return further, one - further
 
 
 def _sizes(

@@ -71,17 +71,20 @@ def test_memory_is_predicted_to_a_fifth(
     assert abs(expected - happened) < 0.2 * happened, (expected, happened)
 
 
-@pytest.mark.parametrize("samples", [37, 200])
+@pytest.mark.parametrize(("samples", "batches"), [(37, 1), (200, 1), (200, 4)])
 @pytest.mark.parametrize("per_sample", [1e-4, 0.01, 2.0])
-def test_time_is_predicted_to_a_fifth(samples: int, per_sample: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_is_predicted_to_a_fifth(
+    samples: int, batches: int, per_sample: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a clock that a shard moves by a constant part and a part per sample, however long a sample takes."""
     network = small("mlp", "ei").eval()
-    spec = RecordingSpec(shard_samples=25, batch_samples=25)
+    shard = 25 * batches
+    spec = RecordingSpec(shard_samples=shard, batch_samples=25)
     clock = [0.0]
     record_shard = estimate_module.record_shard
 
     def seconds(n: int) -> float:
-        return 0.5 * per_sample + n * per_sample
+        return (0.5 if batches == 1 else 12.0 if per_sample < 1 else 1.0) * per_sample + n * per_sample
 
     def moves(*args: Any) -> Any:
         clock[0] += seconds(len(args[2]))
@@ -89,6 +92,6 @@ def test_time_is_predicted_to_a_fifth(samples: int, per_sample: float, monkeypat
 
     monkeypatch.setattr(estimate_module, "record_shard", moves)
     monkeypatch.setattr(estimate_module.time, "perf_counter", lambda: clock[0])
-    shards = [25] * (samples // 25) + ([samples % 25] if samples % 25 else [])
+    shards = [shard] * (samples // shard) + ([samples % shard] if samples % shard else [])
     truth = sum(map(seconds, shards))
     assert abs(estimate(network, split(network, samples), spec).seconds - truth) < 0.2 * truth
