@@ -84,7 +84,7 @@ def test_time_is_predicted_to_a_fifth(
     record_shard = estimate_module.record_shard
 
     def seconds(n: int) -> float:
-        return (0.5 if batches == 1 else 12.0 if per_sample < 1 else 1.0) * per_sample + n * per_sample
+        return (12.0 if batches > 1 and per_sample < 1 else 0.5) * per_sample + n * per_sample
 
     def moves(*args: Any) -> Any:
         clock[0] += seconds(len(args[2]))
