@@ -118,6 +118,10 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
         "layers": layers,
         "n_samples": len(samples[0]),
         "n_controls": len(controls),
+        "neurons": ", ".join(
+            f"{name}: {part.sizes['neuron']} of {part.attrs['n_neurons']}"
+            for name, part in excitatory(trees[0]).items()
+        ),
         "n_bootstrap": n_bootstrap,
         "seed": seed,
         **describe_inputs(trees),

@@ -85,7 +85,7 @@ def run(
     Raises
     ------
     StatisticError
-        If nothing fires, or no summary is installed.
+        If nothing fires in a recording, or no summary is installed.
     ConfigError
         If the perturbation is of another protocol, or not of the circuit given.
 
@@ -102,6 +102,8 @@ def run(
     rows: list[dict[str, Any]] = []
     for tree in trees:
         kind = str(tree.attrs["source"]["kind"])
+        if not spiking(tree):
+            raise nothing_fires([tree], label_of(tree))
         for name, data in spiking(tree).items():
             population = Population(data, name)
             rows.append({"name": f"{label_of(tree)}: {name}", "kind": kind, "balance": _balance(data, kind, **options)})
@@ -114,8 +116,6 @@ def run(
             rows[-1]["step"] = {family: _step(data, kind, regimes, family) for family in families}
     for name in names:
         rows += _summary_rows(name, families, n_bootstrap, seed)
-    if not rows:
-        raise nothing_fires(trees)
     result = _placed(rows, regimes, families, n_bootstrap, seed)
     result = result.merge(_kinds(rows)).merge(
         stabilised([row["kind"] for row in rows], trees, perturbation, n_bootstrap, seed)

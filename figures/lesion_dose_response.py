@@ -29,15 +29,12 @@ def caption(result: xr.Dataset) -> str:
         else "no random lesion of the same size stands beside it"
     )
     return (
-        f"Lesion of the pathway {result.attrs['pathway']} in the layers '{result.attrs['layers']}': the fraction "
-        "on the "
-        f"axis was removed, everything downstream followed. Dose 0 is the intact network on the same n = "
-        f"{result.attrs['n_samples']} test images. a, accuracy with 95 % Wilson intervals over images; b to d, "
-        "mean over "
-        f"neurons with 95 % percentile bootstrap intervals over images and neurons ({result.attrs['n_bootstrap']} "
-        "draws). "
-        "The E/I ratio is undefined where no inhibition is left. Neurons excluded: at most "
-        f"{int(shown['n_excluded'].max())} a layer. One network; {controls}."
+        f"Lesion of the pathway {result.attrs['pathway']} in the layers '{result.attrs['layers']}': the fraction on "
+        f"the axis was removed, everything downstream followed. Dose 0 is the intact network on the same n = "
+        f"{result.attrs['n_samples']} test images. a, accuracy with 95 % Wilson intervals over images; b to d, mean "
+        f"over the recorded neurons ({result.attrs['neurons']}) with 95 % percentile bootstrap intervals over images "
+        f"and neurons ({result.attrs['n_bootstrap']} draws). The E/I ratio is undefined where no inhibition is left. "
+        f"Neurons excluded: at most {int(shown['n_excluded'].max())} a layer. One network; {controls}."
     )
 
 
@@ -78,19 +75,23 @@ def draw(table: pd.DataFrame) -> Figure:
             intact = line[line["dose"] == 0]
             for control in sorted(set(lines["control"]) - {0}):
                 thin = pd.concat([intact, lines[lines["control"] == control]])
-                ax.plot(thin["dose"], thin["value"], color=colour, alpha=0.45, linewidth=0.5, zorder=1)
+                told = "random losses" if panel == "accuracy" and control == 1 else None
+                ax.plot(thin["dose"], thin["value"], color=colour, alpha=0.45, linewidth=0.5, zorder=1, label=told)
             style: dict[str, Any] = {
                 "marker": "osD^v<>"[index % 7],
                 "color": colour,
-                "label": layer_name(str(population)),
+                "label": "lesion" if panel == "accuracy" else layer_name(str(population)),
             }
             points_with_intervals(ax, line["dose"], line, joined=True, **style)
         ax.set_xlabel("fraction removed")
         ax.set_ylabel(label)
         if panel == "ei_ratio":
             ax.axhline(1, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-        ax.set_xlim(-0.05, 1.05)
+        largest = float(table["dose"].max())
+        ax.set_xlim(-0.05 * largest, 1.05 * largest)
     axes[0].set_ylim(0, 1.02)
     axes[1].legend()
+    if (table["control"] > 0).any():
+        axes[0].legend()
     letters(axes)
     return made

@@ -95,6 +95,12 @@ def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, s
     mine, other = own.cells[entry.key], reference.cells[entry.key]
     if other.barred:
         return False, other.barred, 1.0
+    if reference.kind == "circuit" and "voltage" in entry.needs:
+        return (
+            False,
+            "the circuit's time is matched to steps, and an average of the voltage is none before a reset",
+            1.0,
+        )
     if reference.kind != "network":
         if entry.key in CONVERTED:
             return (

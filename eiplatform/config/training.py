@@ -69,7 +69,7 @@ class TrainingConfig(Frozen):
     @model_validator(mode="after")
     def _fits_together(self) -> TrainingConfig:
         if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs}): set both")
         falls = (self.schedule == "step", bool(self.milestones), self.decay_epochs is not None)
         if falls not in ((False, False, False), (True, True, False), (True, False, True)):
             raise ValueError("schedule step needs either milestones or decay_epochs, and no other schedule has them")

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from eiplatform.errors import match_names
+from eiplatform.errors import UnknownNameError, match_names
 from eiplatform.lesions.spec import Lesion
 from eiplatform.snn.network import Network
 from eiplatform.snn.pathways import PathwayScale
 
-__all__ = ["lesioned"]
+__all__ = ["layers_with", "lesioned"]
+
+
+def layers_with(network: Network, pathway: str) -> dict[str, str]:
+    """Return the factor that scales a pathway (:class:`~eiplatform.snn.pathways.PathwayScale`), by layer that has it.
+
+    Raises
+    ------
+    UnknownNameError
+        If no layer has it.
+    """
+    having = {found.layer: found.factor for found in network.pathways() if found.name == pathway}
+    if not having:
+        names = dict.fromkeys(found.name for found in network.pathways())
+        raise UnknownNameError(f"this network has no pathway '{pathway}'", where="lesion", valid=names)
+    return having
 
 
 @contextmanager
@@ -31,7 +46,7 @@ def lesioned(network: Network, lesions: Sequence[Lesion]) -> Iterator[Network]:
     Raises
     ------
     UnknownNameError
-        If no layer that matches has the pathway.
+        If the network does not have the pathway, or no layer that matches.
 
     Examples
     --------
@@ -47,7 +62,7 @@ def lesioned(network: Network, lesions: Sequence[Lesion]) -> Iterator[Network]:
     circuits = network.circuits()
     scales: dict[str, dict[str, float]] = {}
     for lesion in lesions:
-        having = {pathway.layer: pathway.factor for pathway in network.pathways() if pathway.name == lesion.pathway}
+        having = layers_with(network, lesion.pathway)
         for layer in match_names([lesion.layers], having, f"layer with the pathway '{lesion.pathway}'"):
             if lesion.dose > 0:
                 factors = scales.setdefault(layer, {})

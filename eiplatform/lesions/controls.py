@@ -16,6 +16,7 @@ from torch import Tensor
 
 from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError, match_names
+from eiplatform.lesions.apply import layers_with
 from eiplatform.lesions.spec import Lesion
 from eiplatform.recording.plan import evaluation, make_plan, shown
 from eiplatform.recording.spec import RecordingSpec
@@ -81,16 +82,22 @@ def matched_losses(
         If no layer that matches has the pathway.
     """
     found: dict[Lesion, list[RandomLoss]] = {}
+    circuits = network.circuits()
     for lesion in lesions:
+        having = layers_with(network, lesion.pathway)
+        layers = match_names([lesion.layers], having, f"layer with the pathway '{lesion.pathway}'")
+        for name in layers:
+            if not isinstance(circuits[name], EICircuit):
+                raise ConfigError(
+                    f"'{name}' is no E-I circuit, which controls need", where="lesion", remedy="choose none"
+                )
         if lesion.pathway not in _REMOVES:
             raise ConfigError(
                 f"a lesion of '{lesion.pathway}' has no random control",
-                where="lesion controls",
+                where="lesion",
                 valid=sorted(_REMOVES),
-                remedy="choose 0 controls",
+                remedy="choose none",
             )
-        having = [pathway.layer for pathway in network.pathways() if pathway.name == lesion.pathway]
-        layers = match_names([lesion.layers], having, f"layer with the pathway '{lesion.pathway}'")
         if lesion.dose > 0:
             means = _mean_currents(network, data, spec, layers)
             taken = {name: lesion.dose * means[name][_REMOVES[lesion.pathway]] for name in layers}
@@ -103,12 +110,6 @@ def _mean_currents(
     network: Network, data: Split, spec: RecordingSpec, layers: Sequence[str]
 ) -> dict[str, dict[str, float]]:
     """Return the mean excitatory and subtractive inhibitory current of intact layers."""
-    circuits = network.circuits()
-    for name in layers:
-        if not isinstance(circuits[name], EICircuit):
-            raise ConfigError(
-                f"'{name}' is no E-I circuit", where="lesion controls", valid="E-I layers", remedy="choose 0 controls"
-            )
     plan = make_plan(network, data, spec)
     signals = ("current_exc", "current_inh")
     sums = {name: dict.fromkeys(signals, 0.0) for name in layers}

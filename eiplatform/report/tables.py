@@ -223,7 +223,10 @@ def _lesions(result: xr.Dataset) -> Iterable[Table]:
         random = 100 * cell["control_accuracy"] if n_controls and dose > 0 else None
         spread = "" if random is None else f"{float(random.min()):.1f} to {float(random.max()):.1f}"
         rows.append((f"{dose:g}", accuracy, spread, rates) if n_controls else (f"{dose:g}", accuracy, rates))
-    note = f"n = {result.attrs['n_samples']} images; Wilson interval over images. One network."
+    note = (
+        f"n = {result.attrs['n_samples']} images; Wilson interval over images. One network. "
+        f"Rates are of the recorded neurons ({result.attrs['neurons']})."
+    )
     title = f"Lesion of {result.attrs['pathway']} in '{result.attrs['layers']}'"
     columns: tuple[str, ...] = ("fraction removed", "test accuracy % [95 %]", "spikes per neuron and step")
     if n_controls:

@@ -76,7 +76,7 @@ class Population:
     Raises
     ------
     StatisticError
-        If this is no population.
+        If this is no population, or one without samples or neurons.
 
     Examples
     --------
@@ -103,6 +103,11 @@ class Population:
                 where=name or None,
                 valid=_DIMS,
                 remedy="select with a list, e.g. .isel(sample=[0]), which keeps the dimension",
+            )
+        nothing = [dim for dim in ("sample", "neuron") if not data.sizes[dim]]
+        if nothing:
+            raise StatisticError(
+                f"it has no {' and no '.join(nothing)}", where=name or "population", remedy="select some"
             )
         self.data, self.name = data, name
         self.units = str(data.attrs["dt_units"])

@@ -91,6 +91,12 @@ def test_one_step_is_too_few_for_every_statistic_over_time() -> None:
         assert isinstance(error, TooShortError) and error.valid, key  # which says how long is enough
 
 
+@pytest.mark.parametrize("dim", ["sample", "neuron"])
+def test_nothing_selected_is_an_error_for_every_statistic(dim: str) -> None:
+    found = each(population(4, 20, 5).isel({dim: []}))
+    assert {key for key, said in found.items() if not (isinstance(said, StatisticError) and dim in str(said))} == set()
+
+
 def test_one_neuron_has_no_statistic_of_several() -> None:
     found = each(population(neurons=1))
     of_several = over("neuron") | {key for key in KEYS if key.endswith(("_cross", "_excess"))}

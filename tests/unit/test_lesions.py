@@ -199,6 +199,10 @@ def test_controls_are_refused_where_there_are_none(network: Network, images: Spl
     signed = initialise(load_config(None, ["network.hidden=[20, 16]", "network.circuit=none"]), 5)
     with pytest.raises(ConfigError, match="no E-I circuit"):
         dose_response(signed, images, tmp_path / "d", lesions, spec, config=settings, n_controls=1)
+    with pytest.raises(UnknownNameError, match="no pathway 'I->E subtractive'.*input->E subtractive"):
+        dose_response(
+            signed, images, tmp_path / "d", make_lesions("I->E subtractive", [0.0, 0.5]), spec, config=settings
+        )
     assert not (tmp_path / "d").exists()
 
 
@@ -210,6 +214,7 @@ def test_the_analysis_sets_controls_beside_the_lesion(network: Network, images: 
     result = run(made, n_bootstrap=10)
     assert result["control_accuracy"].sizes == {"control": 2, "dose": 3}
     assert result["control_value"].sel(dose=0.0).isnull().all()
+    assert result.attrs["neurons"] == "fc1/E: 20 of 20, fc2/E: 16 of 16, readout/E: 10 of 10"
     seed = int(result["control"][1])
     tree = eiplatform.open(tmp_path / "d" / f"dose-1.0-control-{seed}")
     rate = tree["fc2/E"].ds["spikes"].mean().item()

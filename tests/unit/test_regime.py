@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import eiplatform
 from analyses import regime_scorecard
 from analyses.command import run_by_name
 from analyses.parts.regime_features import (
@@ -25,12 +26,13 @@ from analyses.parts.regime_features import (
 from analyses.parts.stabilisation import responses
 from analyses.regime_scorecard import place
 from eiplatform.cli import main
-from eiplatform.errors import ConfigError
+from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.reference import shipped
 from eiplatform.statistics import lv
 from eiplatform.statistics.population import Population
 from eiplatform.store.schema import population_dataset
 from eiplatform.store.writer import RecordingWriter
+from tests.conftest import write_network
 
 Write = Callable[..., Path]
 FAST = {"n_bootstrap": 100, "seed": 0}
@@ -276,6 +278,15 @@ def test_command_line_places(circuit_recording: Write, tmp_path: Path, capsys: p
     assert "did you mean" in capsys.readouterr().err
     result = run_by_name("regime_scorecard", [Path("brunel-2000-C")], n_bootstrap=30)
     assert result["population"].values.tolist() == ["brunel-2000-C: E", "brunel-2000-C: I"]
+
+
+def test_a_recording_without_spikes_is_refused_beside_others(tmp_path: Path) -> None:
+    fires = write_network(tmp_path / "fires", samples=6, steps=120)
+    currents = eiplatform.open(write_network(tmp_path / "currents", samples=6, steps=120, seed=2))
+    for layer in ("fc1/E", "fc2/E"):
+        currents[layer] = currents[layer].to_dataset().drop_vars("spikes")
+    with pytest.raises(StatisticError, match="no firing population"):
+        regime_scorecard.run([fires, currents], **FAST)
 
 
 def test_templates_are_the_shipped_circuits() -> None:
