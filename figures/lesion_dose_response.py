@@ -92,6 +92,6 @@ def draw(table: pd.DataFrame) -> Figure:
     axes[0].set_ylim(0, 1.02)
     axes[1].legend()
     if (table["control"] > 0).any():
-        axes[0].legend()
+        axes[0].legend(loc="lower center", bbox_to_anchor=(0.55, 0.97), ncols=2)
     letters(axes)
     return made
