@@ -160,7 +160,7 @@ def test_the_pathways_are_separate_and_can_be_cut() -> None:
     with pytest.raises(UnknownNameError, match="recurrent_exc"):
         network.run(x)
     with (
-        pytest.raises(UnknownNameError, match="no layer with"),
+        pytest.raises(UnknownNameError, match="no pathway"),
         lesioned(network, make_lesions("I->E divisive", [0.5])),
     ):
         pass
