@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 import eiplatform
-from eiplatform.cli import exchange, inspect, networks, results, study
+from eiplatform.cli import circuits, exchange, inspect, networks, results, study
 from eiplatform.errors import EIPlatformError
 
 __all__ = ["app", "main"]
@@ -34,7 +34,7 @@ for command in (
     results.demo,
     networks.train,
     networks.record,
-    networks.simulate,
+    circuits.simulate,
     results.analyse,
     results.compare,
     networks.lesion,

@@ -1,9 +1,9 @@
-"""Commands that run something: ``train``, ``record``, ``simulate``, ``lesion``."""
+"""Commands that run a network: ``train``, ``record``, ``lesion``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from eiplatform.config import Config
     from eiplatform.recording.series import TrainingRecorder
 
-__all__ = ["lesion", "record", "simulate", "train"]
+__all__ = ["lesion", "record", "train"]
 
 Many = Parameter(consume_multiple=True, negative=())
 Flag = Parameter(negative=())
@@ -112,6 +112,7 @@ def record(
     dtype: Literal["float32", "float16"] | None = None,
     label: str = "network",
     null: str | None = None,
+    store: Literal["hdf5", "zarr"] = "hdf5",
     budget: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     backend: Literal["eager", "compiled"] = "eager",
@@ -159,6 +160,8 @@ def record(
     null : str
         Record so many nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
         (within sign) or shuffle-inputs:5 (pixels).
+    store : str
+        hdf5 (default): shards, which survive a crash and can be resumed; zarr: one Zarr v3 store.
     budget : str
         Largest size on disk, e.g. 20GB; over it, nothing runs (default: what is free).
     device : str
@@ -200,7 +203,7 @@ def record(
         dtype=dtype,
     )
     limit = None if budget is None else parse_size(budget)
-    wanted = nulls_of(null, resume=resume)
+    wanted = nulls_of(null, resume=resume, store=store)
     network, config, data = open_checkpoint(checkpoint, chosen.split)
     with join(device) as world, use_backend(backend):
         network.to(world.device)
@@ -222,6 +225,7 @@ def record(
                     chosen,
                     config=config.model_dump(mode="json"),
                     label=label,
+                    store=store,
                     overwrite=overwrite,
                     resume=resume,
                     rank=world.rank,
@@ -241,116 +245,6 @@ def record(
         elif world.first and not dry_run:
             say(f"recording: {out}")
     return 0
-
-
-def simulate(
-    circuit: str,
-    *,
-    out: Path,
-    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())] = None,
-    protocol: str | None = None,
-    target: str | None = None,
-    levels: Annotated[list[float] | None, Many] = None,
-    freeze: str | None = None,
-    seeds: Annotated[list[int] | None, Many] = None,
-    duration_ms: float = 1000.0,
-    warmup_ms: float = 200.0,
-    record_dt_ms: float = 1.0,
-    neurons: int = 100,
-    device: str = "cpp_standalone",
-    jobs: int = 1,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
-) -> int:
-    """Simulate a published cortical circuit in Brian2 into the same kind of recording.
-
-    Parameters
-    ----------
-    circuit : str
-        Name of the circuit, e.g. brunel-2000.
-    out : Path
-        Recording directory.
-    set_ : list[str]
-        Parameters, e.g. --set state=C j_mv=0.1.
-    protocol : str
-        spontaneous, step-input, perturb-E, perturb-I, lesion or pulse: one recording per condition, and the
-        rates of all in protocol.nc.
-    target : str
-        The driven population of step-input, the pathway of a lesion, e.g. 'I->E', or the input of a pulse.
-    levels : list[float]
-        Values of the drive (step-input), changes of it (perturb-E, perturb-I), fractions removed (lesion) or
-        lengths in ms (pulse).
-    freeze : str
-        perturb-E, perturb-I: once more with this population frozen, e.g. --freeze E.
-    seeds : list[int]
-        One realisation each, e.g. --seeds 1 2 3.
-    duration_ms : float
-        Recorded time per realisation.
-    warmup_ms : float
-        Time that is simulated first and discarded.
-    record_dt_ms : float
-        Interval over which currents are averaged.
-    neurons : int
-        Neurons per population whose currents are recorded (spikes: all).
-    device : str
-        cpp_standalone, cython (both need a C++ compiler) or numpy.
-    jobs : int
-        Realisations simulated at the same time.
-    overwrite : bool
-        Delete an earlier recording there.
-    json : bool
-        Print JSON.
-    """
-    from eiplatform.cli.output import print_json, say
-    from eiplatform.errors import ConfigError
-    from eiplatform.progress import stage
-    from eiplatform.recording.circuit import record_circuit, record_protocol
-
-    experiment: dict[str, Any] = {"target": target, "levels": levels, "freeze": freeze}
-    if protocol is None and any(value is not None for value in experiment.values()):
-        named = " and ".join(f"--{key}" for key, value in experiment.items() if value is not None)
-        raise ConfigError(f"{named} without a protocol", where="simulate", remedy="add --protocol NAME")
-    with stage(f"simulating {circuit}", quiet=json) as update:
-        options: dict[str, Any] = {
-            "parameters": _assignments(set_ or []),
-            "seeds": seeds or [1],
-            "overwrite": overwrite,
-            "progress": lambda fraction, message: update(round(1000 * fraction), 1000, message),
-            "duration_ms": duration_ms,
-            "warmup_ms": warmup_ms,
-            "record_dt_ms": record_dt_ms,
-            "n_recorded": neurons,
-            "device": device,
-            "jobs": jobs,
-        }
-        if protocol is None:
-            record_circuit(circuit, out, **options)
-        else:
-            result = record_protocol(circuit, out, protocol, **experiment, **options)
-    if json:
-        made = {} if protocol is None else {"protocol": protocol, "conditions": result.condition.values.tolist()}
-        print_json({"out": str(out), "seeds": seeds or [1], **made})
-    elif protocol is None:
-        say(f"recording: {out}")
-    else:
-        _print_responses(result)
-        say(f"{result.sizes['condition']} recordings and protocol.nc: {out}")
-    return 0
-
-
-def _print_responses(result: Any) -> None:
-    """Print rate and response of every condition and population."""
-    from eiplatform.cli.output import print_table
-
-    rows = []
-    for condition in result.condition.values:
-        for population in result.population.values:
-            cell = result.sel(condition=condition, population=population)
-            low, mean, high = (float(cell[f"response_{part}"]) for part in ("low", "mean", "high"))
-            interval = "" if low != low else f"[{low:+.2f}, {high:+.2f}]"  # not a number with one seed
-            rows.append([f"{condition}: {population}", f"{float(cell.rate.mean()):.2f}", f"{mean:+.2f}", interval])
-    title = f"{result.attrs['circuit']}, {result.attrs['protocol']}, {result.sizes['seed']} seeds"
-    print_table(title, ["condition", "rate (Hz)", "change (Hz)", f"{result.attrs['confidence']:.0%} interval"], rows)
 
 
 def lesion(
@@ -428,10 +322,3 @@ def lesion(
         say(f"{len(made)} recordings: {out}")
         say(f"next: eiplatform analyse lesions {out} --out lesions.nc")
     return 0
-
-
-def _assignments(texts: list[str]) -> dict[str, Any]:
-    """Read ``name=value`` pairs; values are YAML scalars."""
-    from eiplatform.config import parse_assignment
-
-    return dict(parse_assignment(text, where="--set") for text in texts)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["nulls_of", "record_all"]
 
 
-def nulls_of(text: str | None, *, resume: bool) -> Null | None:
+def nulls_of(text: str | None, *, resume: bool, store: str) -> Null | None:
     """Read the option ``--null``; None if it was not given.
 
     Raises
     ------
     ConfigError
-        If the text is wrong, or the recording is to be resumed.
+        If the text is wrong, or the recording is to be resumed or to be Zarr.
     """
     from eiplatform.errors import ConfigError
     from eiplatform.recording.nulls import parse_null
@@ -32,6 +32,12 @@ def nulls_of(text: str | None, *, resume: bool) -> Null | None:
         return None
     if resume:
         raise ConfigError("--resume goes with one recording", where="record --null", remedy="record the nulls again")
+    if store != "hdf5":
+        raise ConfigError(
+            f"nulls are not written as {store}",
+            where="record --null",
+            remedy="record them as hdf5 and export them: eiplatform export zarr REC --out ...",
+        )
     return parse_null(text)
 
 

@@ -14,6 +14,7 @@ from eiplatform.files import claim_directory, write_bytes
 from eiplatform.microcircuits import Circuit, load, simulate
 from eiplatform.microcircuits.protocols import Condition, Sink, plan, pulse_onset, run_protocol
 from eiplatform.store.writer import RecordingWriter
+from eiplatform.store.writers import check_format, make_writer
 
 __all__ = ["check_simulation", "record_circuit", "record_protocol"]
 
@@ -36,6 +37,7 @@ def record_circuit(
     parameters: Mapping[str, Any] | None = None,
     seeds: Sequence[int] = (1,),
     label: str | None = None,
+    store: str = "hdf5",
     overwrite: bool = False,
     progress: Callable[[float, str], None] | None = None,
     **options: Any,
@@ -54,6 +56,8 @@ def record_circuit(
         One sample of the recording each.
     label : str, optional
         Name in tables and figures; default: the circuit's.
+    store : {"hdf5", "zarr"}
+        As in :func:`eiplatform.recording.network.record_network`.
     overwrite : bool
         Whether an earlier recording at `path` may be deleted.
     progress : callable, optional
@@ -66,11 +70,12 @@ def record_circuit(
     -------
     Path
     """
+    check_format(store)
     model = load(circuit, parameters)
     # Every argument is checked here, before the directory is touched.
     runs = simulate(model, seeds=seeds, in_memory=False, progress=progress, **options)
     source = _source(model, label or circuit, seeds, options)
-    with RecordingWriter(path, source=source, config=model.to_mapping(), overwrite=overwrite) as writer:
+    with make_writer(store, path, source=source, config=model.to_mapping(), overwrite=overwrite) as writer:
         for _, populations in runs:
             writer.append(populations)
     return Path(path)

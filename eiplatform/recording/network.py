@@ -23,7 +23,7 @@ from eiplatform.snn.description import PopulationInfo
 from eiplatform.store.background import Background
 from eiplatform.store.schema import population_dataset
 from eiplatform.store.sumrules import check_sum_rules
-from eiplatform.store.writer import RecordingWriter
+from eiplatform.store.writers import check_format, make_writer
 
 __all__ = ["CHECKED", "record_network"]
 
@@ -43,6 +43,7 @@ def record_network(
     label: str,
     lesions: Sequence[Mapping[str, Any]] = (),
     null: Mapping[str, Any] | None = None,
+    store: str = "hdf5",
     overwrite: bool = False,
     resume: bool = False,
     rank: int = 0,
@@ -73,6 +74,8 @@ def record_network(
         Lesions under which the network runs (already applied), for the manifest.
     null : mapping, optional
         What makes this a null recording (:mod:`eiplatform.recording.nulls`), for the manifest.
+    store : {"hdf5", "zarr"}
+        Shards that survive a crash, or one Zarr v3 store, which is there when it is complete.
     overwrite : bool
         Whether an earlier recording at `path` may be deleted.
     resume : bool
@@ -96,12 +99,13 @@ def record_network(
     UnknownNameError
         If the spec names what does not exist.
     ConfigError
-        If the spec leaves nothing to record.
+        If the spec leaves nothing to record, or Zarr is asked to resume or to take several processes.
     SumRuleError
         If recorded parts do not rebuild the whole.
     OutputExistsError, StoreError
         If the directory is taken, or there is nothing to resume.
     """
+    check_format(store, resume=resume, n_ranks=n_ranks)
     plan = make_plan(network, data, spec or RecordingSpec())
     with evaluation(network) as parameter:
         edges = histogram_edges(network, data, plan, parameter)
@@ -120,7 +124,8 @@ def record_network(
         source |= {} if null is None else {"null": dict(null)}
         if rank and barrier:
             barrier()  # until the first process has begun the recording
-        writer = RecordingWriter(
+        writer = make_writer(
+            store,
             path,
             source=source,
             config=config,

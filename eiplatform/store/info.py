@@ -8,12 +8,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import xarray as xr
 
 from eiplatform.store.blocks import row_blocks
-from eiplatform.store.reader import open_recording, read_manifest, shard_files
+from eiplatform.store.forms import form_of
+from eiplatform.store.reader import open_recording, read_manifest
 
 __all__ = ["PopulationInfo", "RecordingInfo", "describe", "info"]
 
@@ -60,7 +60,8 @@ class RecordingInfo:
     Attributes
     ----------
     path, kind, label, schema_version, created, command, config_hash : str
-    complete, packed : bool
+    form : {"shards", "packed", "zarr"}
+    complete : bool
     problems : str
         What is missing of a partial recording.
     n_samples, n_shards, bytes : int
@@ -72,8 +73,8 @@ class RecordingInfo:
     path: str
     kind: str
     label: str
+    form: str
     complete: bool
-    packed: bool
     problems: str
     schema_version: str
     n_samples: int
@@ -87,7 +88,8 @@ class RecordingInfo:
 
     def head(self) -> list[str]:
         """Return the lines above the table."""
-        form = "one packed file" if self.packed else f"{self.n_shards} shards"
+        forms = {"packed": "one packed file", "zarr": "a Zarr store"}
+        form = forms.get(self.form, f"{self.n_shards} shard{'s' if self.n_shards != 1 else ''}")
         lines = [
             f"{self.path}: {self.kind} '{self.label}', {'complete' if self.complete else 'PARTIAL'}",
             f"{self.n_samples} samples, {self.bytes / 1e6:.1f} MB in {form}, "
@@ -151,24 +153,13 @@ def _mean_rate(data: xr.Dataset) -> str:
     return f"{mean:.3f} per step" if data.attrs["dt_units"] == "step" else f"{1000 * mean / data.attrs['dt']:.2f} Hz"
 
 
-def _stored_bytes(files: Sequence[Path], populations: Sequence[str]) -> dict[str, int]:
-    """Return the bytes that each population takes on the disk."""
-    sizes = dict.fromkeys(populations, 0)
-    for path in files:
-        with h5py.File(path, "r") as file:
-            for name in populations:
-                held = [item for item in file[name].values() if isinstance(item, h5py.Dataset)]
-                sizes[name] += sum(item.id.get_storage_size() for item in held)
-    return sizes
-
-
 def info(path: str | Path, *, partial: bool = False) -> RecordingInfo:
     """Return what a recording holds; reads its spikes piece by piece, and nothing else.
 
     Parameters
     ----------
     path : str or Path
-        Recording directory, or a packed recording.
+        Recording directory, a packed recording or a Zarr store.
     partial : bool
         Tell what is complete of an interrupted or damaged recording.
 
@@ -185,20 +176,19 @@ def info(path: str | Path, *, partial: bool = False) -> RecordingInfo:
     manifest = read_manifest(path)
     tree = open_recording(path, partial=partial)
     leaves = {node.path.lstrip("/"): node.to_dataset() for node in tree.leaves}
-    packed = "packed" in manifest
-    files = shard_files(path, manifest)
-    sizes = _stored_bytes(files, list(leaves))
+    form = form_of(path, manifest)
+    files, sizes = form.files(), form.sizes(list(leaves))
     source, provenance = manifest["source"], manifest.get("provenance", {})
     return RecordingInfo(
         path=str(path),
         kind=source["kind"],
         label=source.get("label", source.get("name", "")),
         complete=tree.attrs["complete"],
-        packed=packed,
+        form=form.name,
         problems=tree.attrs["problems"],
         schema_version=manifest["schema_version"],
         n_samples=int(next(iter(leaves.values())).sizes["sample"]),
-        n_shards=len(files),
+        n_shards=len(next(iter(form.lengths().values()))["sample"]),
         bytes=sum(file.stat().st_size for file in files),
         created=provenance.get("created", "at an unknown time"),
         command=provenance.get("command", "an unknown command"),

@@ -23,9 +23,10 @@ from eiplatform.errors import StoreError
 from eiplatform.files import atomic_directory, atomic_write, check_directory, claim_file, write_json
 from eiplatform.store.assemble import SHARD, populations_in
 from eiplatform.store.blocks import require_space, slabs
+from eiplatform.store.forms import form_of, lengths_in
 from eiplatform.store.guarded import guarded
 from eiplatform.store.packed import MANIFEST, changed_variables, described, update_digest
-from eiplatform.store.reader import lengths_in, read_manifest, shard_problems
+from eiplatform.store.reader import read_manifest
 from eiplatform.store.reduced import MERGED
 from eiplatform.store.shards import checksum_of
 
@@ -66,7 +67,9 @@ def pack(path: str | Path, out: str | Path, *, overwrite: bool = False, progress
     manifest = read_manifest(path)
     if "packed" in manifest:
         raise StoreError("packed already", where=str(path), remedy="copy the file")
-    told = [f"shard {file} is {problem}" for file, problem in shard_problems(path, manifest).items()]
+    if "zarr" in manifest:
+        raise StoreError("a Zarr store, not shards", where=str(path), remedy="pack the recording it was made from")
+    told = [f"shard {file} is {problem}" for file, problem in form_of(path, manifest).problems().items()]
     if manifest["status"] != "complete":
         told.append("the recording was interrupted")
     if not manifest["shards"]:

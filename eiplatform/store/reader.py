@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5netcdf
-import h5py
 import xarray as xr
 
 from eiplatform.errors import StoreError, UnknownNameError
 from eiplatform.files import read_json
-from eiplatform.store.assemble import assemble, populations_in
+from eiplatform.store.forms import form_of, manifest_at
 from eiplatform.store.optional import need
-from eiplatform.store.packed import packed_manifest
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.series import is_series, join_steps, steps_of
 from eiplatform.store.tree import RecordingTree
@@ -24,11 +21,11 @@ __all__ = ["is_recording", "open_recording", "read_manifest", "recordings_below"
 
 
 def is_recording(path: str | Path) -> bool:
-    """Whether `path` is the directory of a recording (complete or not), or a packed one."""
-    if Path(path).is_file():
-        return packed_manifest(Path(path)) is not None
+    """Whether `path` is the directory of a recording (complete or not), a packed one or a Zarr store."""
     file = Path(path) / "manifest.json"
-    return file.is_file() and read_json(file).get("format") == FORMAT
+    if file.is_file():
+        return read_json(file).get("format") == FORMAT
+    return manifest_at(Path(path)) is not None
 
 
 def recordings_below(path: str | Path) -> list[Path]:
@@ -74,7 +71,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             )
         if (path / "zarr.json").is_file():
             raise StoreError(
-                "a Zarr store",
+                "a Zarr store that eiplatform did not make",
                 where=str(path),
                 remedy=f"open it with xarray.open_datatree({str(path)!r}, engine='zarr')",
             )
@@ -83,8 +80,8 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             where=str(path),
             remedy="give the directory made by 'eiplatform record' or 'eiplatform simulate'",
         )
-    packed = packed_manifest(path) if path.is_file() else None
-    manifest = read_json(path / "manifest.json") if packed is None else packed
+    file = path / "manifest.json"
+    manifest = read_json(file) if file.is_file() else manifest_at(path) or {}
     absent = [key for key in ("id", "status", "source", "config") if key not in manifest]
     if absent or (manifest["status"] == "complete" and "shards" not in manifest):
         raise StoreError(
@@ -99,37 +96,9 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             where=str(path),
             valid=f"{SCHEMA_VERSION.split('.')[0]}.x",
         )
-    if manifest.get("status") != "complete":
+    if manifest["status"] != "complete" and "zarr" not in manifest:
         manifest["shards"] = list(shard_records(path, manifest["id"]).values())
     return manifest
-
-
-def shard_problems(path: Path, manifest: dict[str, Any]) -> dict[str, str]:
-    """Return what is wrong with each damaged shard: missing, truncated, or of another recording."""
-    problems: dict[str, str] = {}
-    if "packed" in manifest:
-        return problems
-    for shard in manifest["shards"]:
-        file = path / "shards" / shard["file"]
-        problem = _shard_problem(file, shard["bytes"], manifest["id"]) if file.is_file() else "missing"
-        if problem:
-            problems[shard["file"]] = problem
-    return problems
-
-
-def _shard_problem(file: Path, expected: int, recording: str) -> str | None:
-    """Return what is wrong with one shard; a foreign one has another size too, so that is told first."""
-    found = file.stat().st_size
-    try:
-        with h5py.File(file, "r") as opened:
-            if opened.attrs.get("recording_id") != recording:
-                return "of another recording"
-    except OSError:
-        if found == expected:
-            return "not readable as HDF5"
-    if found < expected:
-        return f"truncated ({found} of {expected} bytes)"
-    return f"longer than it was ({found} instead of {expected} bytes)" if found > expected else None
 
 
 def open_recording(
@@ -142,7 +111,7 @@ def open_recording(
     Parameters
     ----------
     path : str or Path
-        Recording directory, a file made by ``eiplatform pack``, or the directory of a series
+        Recording directory, a file made by ``eiplatform pack``, a Zarr store, or the directory of a series
         (:mod:`eiplatform.store.series`), whose populations have a leading dimension ``step``.
     partial : bool
         Open the complete shards of a recording that was interrupted or has lost shards.
@@ -162,7 +131,7 @@ def open_recording(
     StoreError
         If this is no recording, or it is incomplete and `partial` is false.
     MissingDependencyError
-        If `chunks` is given and dask is not installed.
+        If `chunks` is given and dask is not installed, or zarr where it is needed.
     """
     if chunks is not None:
         need("dask", "chunks")
@@ -173,29 +142,34 @@ def open_recording(
             raise StoreError("a series without recordings", where=str(path), remedy="record it again")
         return join_steps(path, trees)
     manifest = read_manifest(path)
-    problems = shard_problems(path, manifest)
+    form = form_of(path, manifest)
+    problems = form.problems()
     complete = manifest["status"] == "complete" and not problems
-    shards = [shard for shard in manifest["shards"] if shard["file"] not in problems]
-    told = [f"shard {file} is {problem}" for file, problem in problems.items()]
-    if manifest["status"] != "complete":
+    told = [f"{form.part} {file} is {problem}" for file, problem in problems.items()]
+    if manifest["status"] == "recording":
         told.append(f"the recording was interrupted after {len(manifest['shards'])} complete shard(s)")
+    if manifest["status"] == "partial":
+        told.append("only what was complete of a recording was exported")
+    if problems and not form.divisible:
+        raise StoreError("; ".join(told), where=str(path), remedy="copy it again, or record it again")
     if not complete and not partial:
         raise StoreError(
             "; ".join(told),
             where=str(path),
             remedy="record it with --resume, or read what is complete: --partial, eiplatform.open(path, partial=True)",
         )
-    if not shards:
+    if not form.files():
         raise StoreError("no complete shard", where=str(path), remedy="record it again")
-    files = [path / "shards" / shard["file"] for shard in shards] if "packed" not in manifest else [path]
     try:
-        populations = assemble(files)
+        populations = form.populations()
     except (OSError, KeyError) as error:
         raise StoreError(
-            f"a shard is damaged inside ({error})", where=str(path), remedy="see 'eiplatform validate', record it again"
+            f"a {form.part} is damaged inside ({error})",
+            where=str(path),
+            remedy="see 'eiplatform validate', record it again",
         ) from None
     if chunks is not None:
-        lengths = shard_lengths(path, manifest)
+        lengths = form.lengths()
         populations = {name: _chunked(data, lengths[name], chunks) for name, data in populations.items()}
     tree = RecordingTree.from_dict(populations)
     tree.attrs = {
@@ -208,33 +182,6 @@ def open_recording(
         "config": manifest["config"],
     }
     return tree
-
-
-def shard_files(path: Path, manifest: dict[str, Any]) -> list[Path]:
-    """Return the files that hold the data: the intact shards, or the packed file."""
-    if "packed" in manifest:
-        return [path]
-    problems = shard_problems(path, manifest)
-    return [path / "shards" / shard["file"] for shard in manifest["shards"] if shard["file"] not in problems]
-
-
-def lengths_in(file: Path, populations: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return the length of the dimensions along which shards continue one another, per population."""
-    with h5netcdf.File(file, "r") as shard:
-        held = {name: shard[name].dimensions for name in populations}
-        return {
-            name: {dim: int(dims[dim].size) for dim in ("sample", "spike") if dim in dims}
-            for name, dims in held.items()
-        }
-
-
-def shard_lengths(path: Path, manifest: dict[str, Any]) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Return, for every population, how many samples (and spikes) each intact shard holds."""
-    if "packed" in manifest:
-        parts = [shard["lengths"] for shard in manifest["packed"]["shards"]]
-    else:
-        parts = [lengths_in(file, populations_in(file)) for file in shard_files(path, manifest)]
-    return {name: {dim: tuple(part[name][dim] for part in parts) for dim in parts[0][name]} for name in parts[0]}
 
 
 def _chunked(data: xr.Dataset, lengths: dict[str, tuple[int, ...]], chunks: Mapping[str, Any] | str) -> xr.Dataset:

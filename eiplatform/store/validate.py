@@ -11,11 +11,13 @@ import xarray as xr
 
 from eiplatform.errors import SumRuleError
 from eiplatform.store.blocks import BLOCK_BYTES, sample_blocks, slabs, time_pieces
+from eiplatform.store.forms import form_of
 from eiplatform.store.labels import axis_problems, event_problems, label_problems
 from eiplatform.store.packed import changed_variables
-from eiplatform.store.reader import open_recording, read_manifest, shard_problems
+from eiplatform.store.reader import open_recording, read_manifest
 from eiplatform.store.shards import checksum_of
 from eiplatform.store.sumrules import check_sum_rules
+from eiplatform.store.zarr_reader import ZarrStore
 
 __all__ = ["Validation", "validate"]
 
@@ -62,7 +64,7 @@ def validate(path: str | Path) -> Validation:
     Parameters
     ----------
     path : str or Path
-        Recording directory, or a packed recording.
+        Recording directory, a packed recording or a Zarr store.
 
     Returns
     -------
@@ -96,7 +98,13 @@ def _bytes(path: Path, manifest: dict[str, Any], result: Validation) -> bool:
         n_variables = sum(map(len, manifest["packed"]["checksums"].values()))
         result.report("checksums", changed, f"SHA-256 of {n_variables} variables", _AGAIN)
         return not changed
-    problems = shard_problems(path, manifest)
+    problems = form_of(path, manifest).problems()
+    if "zarr" in manifest:
+        n_arrays = len(manifest["zarr"]["arrays"])
+        result.report("shards", [f"array {name} is {what}" for name, what in problems.items()], "all chunks", _AGAIN)
+        changed = [f"'{name}' changed since it was written (checksum)" for name in ZarrStore(path, manifest).changed()]
+        result.report("checksums", changed, f"CRC-32C of the chunks of {n_arrays} arrays", _AGAIN)
+        return not (problems or changed)
     listed = {shard["file"] for shard in manifest["shards"]}
     others = sorted(file.name for file in (path / "shards").glob("*.h5") if file.name not in listed)
     told = f"all present, right size{'; not part of it: ' + ', '.join(others) if others else ''}"

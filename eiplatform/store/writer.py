@@ -16,7 +16,6 @@ write different shards of one recording.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import time
 import uuid
@@ -25,16 +24,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import xarray as xr
 
 from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, claim_directory, content_hash, read_json, write_json
-from eiplatform.store.blocks import time_pieces
+from eiplatform.store.acceptance import Acceptance
 from eiplatform.store.provenance import provenance
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.shards import checksum_of, pack_spikes, write_shard
-from eiplatform.store.sumrules import check_sum_rules
 
 __all__ = ["FORMAT", "RecordingWriter", "shard_records"]
 
@@ -49,26 +46,6 @@ def shard_records(path: Path, recording_id: str) -> dict[int, dict[str, Any]]:
         if record["recording_id"] == recording_id:
             records[int(file.stem)] = record
     return records
-
-
-def _describe(data: xr.Dataset) -> dict[str, Any]:
-    """Return what the manifest says of a population: role, sizes, signals and their units."""
-    return {
-        "role": data.attrs["role"],
-        "n_neurons": data.attrs["n_neurons"],
-        "n_recorded": data.sizes["neuron"],
-        "n_time": data.sizes["time"] if "time" in data.sizes else data.attrs["n_time"],
-        "dt": data.attrs["dt"],
-        "dt_units": data.attrs["dt_units"],
-        "signals": {
-            str(name): {
-                "dims": list(map(str, variable.dims)),
-                "dtype": str(variable.dtype),
-                "units": variable.attrs.get("units", "1"),
-            }
-            for name, variable in data.data_vars.items()
-        },
-    }
 
 
 class RecordingWriter:
@@ -135,11 +112,9 @@ class RecordingWriter:
         about = provenance()  # takes a moment: before the directory exists
         self.path = Path(path)
         self.present: frozenset[int] = frozenset()
-        self._rank, self._checked = rank, checked_samples
+        self._rank = rank
+        self._acceptance = Acceptance(self.path, checked_samples)
         self._started = time.monotonic()
-        self._samples: set[Any] = set()
-        self._populations: dict[str, dict[str, Any]] = {}
-        self._axes: dict[str, tuple[str, ...]] = {}
         self._next = 0
         self._lock: int | None = None
         if rank:
@@ -220,30 +195,7 @@ class RecordingWriter:
             If samples repeat, differ between populations, or populations, times or neurons changed.
         """
         index = self._next if index is None else index
-        described = {name: _describe(data) for name, data in populations.items()}
-        if self._populations and described != self._populations:
-            raise StoreError("a shard must hold the same populations and signals as the first", where=str(self.path))
-        axes = {
-            name: tuple(
-                hashlib.sha256(data[axis].values.tobytes()).hexdigest() if axis in data else ""
-                for axis in ("time", "neuron")
-            )
-            for name, data in populations.items()
-        }
-        if self._axes and axes != self._axes:
-            raise StoreError("a shard must hold the same times and neurons as the first", where=str(self.path))
-        samples = next(iter(populations.values()))["sample"].values
-        for name, data in populations.items():
-            if not np.array_equal(data["sample"].values, samples):
-                raise StoreError("populations of one shard hold different samples", where=f"population '{name}'")
-        repeated = self._samples.intersection(samples.tolist())
-        if repeated or len(set(samples.tolist())) < len(samples):
-            raise StoreError(f"samples recorded twice: {sorted(repeated)[:5]}", where=str(self.path))
-        residuals: dict[str, float] = {}
-        for name, data in populations.items():
-            for piece in time_pieces(self._some(data)):
-                for rule, residual in check_sum_rules(piece, name).items():
-                    residuals[rule] = max(residuals.get(rule, 0.0), residual)
+        accepted = self._acceptance.check(populations)
         attrs = {
             "format": FORMAT,
             "schema_version": SCHEMA_VERSION,
@@ -253,21 +205,17 @@ class RecordingWriter:
         }
         file = self.path / "shards" / f"{index:05d}.h5"
         packed = {name: pack_spikes(data) for name, data in populations.items()}
-        record = write_shard(file, packed, attrs) | {"n_samples": len(samples), "sum_rules": residuals}
+        record = write_shard(file, packed, attrs) | {
+            "n_samples": len(accepted.samples),
+            "sum_rules": accepted.residuals,
+        }
         # From here on the shard counts.
         write_json(
             file.with_suffix(".json"),
-            {"recording_id": self._manifest["id"], **record, "populations": described},
+            {"recording_id": self._manifest["id"], **record, "populations": accepted.populations},
         )
-        self._samples.update(samples.tolist())
-        self._populations, self._axes, self._next = described, axes, index + 1
-
-    def _some(self, data: xr.Dataset) -> xr.Dataset:
-        """Return the samples on which the sum rules are checked."""
-        n_samples = data.sizes["sample"]
-        if self._checked is None or self._checked >= n_samples:
-            return data
-        return data.isel(sample=np.unique(np.linspace(0, n_samples - 1, self._checked).astype(int)))
+        self._acceptance.keep(accepted)
+        self._next = index + 1
 
     def complete(self) -> None:
         """Write the final manifest; the recording is complete from here on."""

@@ -181,12 +181,13 @@ def complete(job: Job) -> bool:
 
 
 def _whole(recording: Path) -> bool:
-    from eiplatform.store.reader import is_recording, read_manifest, shard_problems
+    from eiplatform.store.forms import form_of
+    from eiplatform.store.reader import is_recording, read_manifest
 
     if not is_recording(recording):
         return False
     manifest = read_manifest(recording)
-    return manifest["status"] == "complete" and not shard_problems(recording, manifest)
+    return manifest["status"] == "complete" and not form_of(recording, manifest).problems()
 
 
 def _series_whole(series: Path, epochs: Sequence[float]) -> bool:

@@ -20,7 +20,7 @@ from eiplatform.store import RecordingWriter
 from eiplatform.store.export.frames import COLUMNS, export_csv
 from eiplatform.store.export.nwb import export_nwb
 from eiplatform.store.export.sonata import export_sonata
-from eiplatform.store.zarr import ZarrWriter, export_zarr
+from eiplatform.store.export.zarr import export_zarr
 from tests.conftest import layer
 
 Write = Callable[..., Path]
@@ -262,49 +262,6 @@ def test_nwb_of_a_network(network_recording: Write, tmp_path: Path, monkeypatch:
         np.testing.assert_allclose(module["fc1_E_neurons"]["bias"][:], tree["fc1/E/bias"].values)
         assert file.trials["label"][:].tolist() == (np.arange(40) % 3).tolist()
         assert "2.5 ms, as the user said" in file.session_description
-
-
-# Zarr
-
-
-def test_zarr_is_the_recording(network_recording: Write, circuit_recording: Write, tmp_path: Path) -> None:
-    zarr = pytest.importorskip("zarr")
-    for path in (network_recording(shards=3), circuit_recording()):
-        out = export_zarr(path, tmp_path / f"{path.name}.zarr")
-        with xr.open_datatree(out, engine="zarr") as tree:
-            for node in eiplatform.open(path).leaves:
-                xr.testing.assert_identical(tree[node.path[1:]].to_dataset().load(), node.to_dataset().load())
-            assert tree.attrs["id"] == eiplatform.open(path).attrs["id"] and tree.attrs["complete"]
-        group = zarr.open_group(out, mode="r")
-        assert group.metadata.zarr_format == 3
-        name = "fc1/E/drive" if path.name == "network" else "E/current_net"
-        assert group[name].chunks[0] == (14 if path.name == "network" else 1)
-        with pytest.raises(OutputExistsError):
-            export_zarr(path, out)
-        export_zarr(path, out, overwrite=True)
-        with pytest.raises(StoreError, match="a Zarr store.*open_datatree"):
-            eiplatform.open(out)
-
-
-def test_zarr_writer_keeps_only_what_was_completed(tmp_path: Path) -> None:
-    pytest.importorskip("zarr")
-    with pytest.raises(RuntimeError), ZarrWriter(tmp_path / "z", source=SOURCE, config={}) as writer:
-        writer.append({"fc1/E": layer(np.arange(3))})
-        raise RuntimeError("killed")
-    with pytest.raises(StoreError, match="nothing was recorded"), ZarrWriter(tmp_path / "z", source=SOURCE, config={}):
-        pass
-    lie = layer(np.arange(3)).copy(deep=True)
-    lie["current_net"].values[0] += 1
-    with pytest.raises(StoreError, match="sum rule"), ZarrWriter(tmp_path / "z", source=SOURCE, config={}) as writer:
-        writer.append({"fc1/E": lie})
-    with pytest.raises(StoreError, match="same pop"), ZarrWriter(tmp_path / "z", source=SOURCE, config={}) as writer:
-        writer.append({"fc1/E": layer(np.arange(3))})
-        writer.append({"fc2/E": layer(np.arange(3, 5))})
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years")
-    with pytest.raises(OutputExistsError, match="did not make"):
-        ZarrWriter(tmp_path / "mine", source=SOURCE, config={}, overwrite=True)
 
 
 def test_selection_by_names_that_do_not_exist(network_recording: Write) -> None:

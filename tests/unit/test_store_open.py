@@ -79,7 +79,7 @@ def test_info_of_a_packed_and_of_a_directory_agree(circuit_recording: Write, tmp
     one, other = eiplatform.info(path), eiplatform.info(pack(path, tmp_path / "c.h5"))
     assert one.populations["E"].rate == other.populations["E"].rate
     assert one.populations["E"].units["current_exc"] == "mV" and "current_exc (mV)" in str(one)
-    assert (one.n_shards, other.n_shards, other.packed) == (3, 1, True)
+    assert (one.n_shards, other.n_shards, one.form, other.form) == (3, 3, "shards", "packed")
     assert 0 < one.populations["E"].bytes < one.bytes == sum(f.stat().st_size for f in path.glob("shards/*.h5"))
     lines = str(one).splitlines()
     assert lines[-1].split()[:2] == ["E", "E"] and lines[-2].startswith("population")

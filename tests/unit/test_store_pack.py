@@ -90,7 +90,7 @@ def test_packed_file_opens_with_plain_h5py_and_xarray(network_recording: Write, 
     with xr.open_dataset(packed, group="fc1/E", engine="h5netcdf") as data:
         assert data["label"].values.tolist() == (np.arange(40) % 3).tolist()
     assert eiplatform.open(packed).attrs["complete"] and recordings_below(packed) == [packed]
-    assert info(packed).n_samples == 40 and info(packed).packed
+    assert info(packed).n_samples == 40 and info(packed).form == "packed"
 
 
 def test_memory_does_not_grow_with_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

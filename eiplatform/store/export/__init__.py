@@ -15,7 +15,7 @@ TARGETS = {
     "csv": ("eiplatform.store.export.frames", "export_csv"),
     "nwb": ("eiplatform.store.export.nwb", "export_nwb"),
     "sonata": ("eiplatform.store.export.sonata", "export_sonata"),
-    "zarr": ("eiplatform.store.zarr", "export_zarr"),
+    "zarr": ("eiplatform.store.export.zarr", "export_zarr"),
 }
 """Where the writer of each format is; imported when it is used."""
 

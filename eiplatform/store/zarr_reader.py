@@ -1,0 +1,149 @@
+"""Recordings in Zarr v3 as the other forms are read: lazily, and not without what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from eiplatform.errors import StoreError
+from eiplatform.files import read_json
+from eiplatform.store.blocks import slabs
+from eiplatform.store.optional import need
+
+__all__ = ["ZarrStore", "zarr_manifest"]
+
+ROOT = "zarr.json"
+
+
+def zarr_manifest(path: Path, form: str) -> dict[str, Any] | None:
+    """Return the manifest in the attributes of a Zarr store of that format, or None if it is something else.
+
+    Raises
+    ------
+    StoreError
+        If an earlier version wrote it, which could not read it again.
+    """
+    file = path / ROOT
+    attrs: dict[str, Any] = read_json(file).get("attributes", {}) if file.is_file() else {}
+    if attrs.get("format") != form:
+        return None
+    if "zarr" not in attrs:
+        raise StoreError(
+            "a Zarr store that an earlier version of eiplatform exported",
+            where=str(path),
+            remedy=f"export it again, or open it with xarray.open_datatree({str(path)!r}, engine='zarr')",
+        )
+    return attrs
+
+
+class ZarrStore:
+    """A directory with an array per variable; it is whole or refused.
+
+    Parameters
+    ----------
+    path : Path
+    manifest : dict
+        From :func:`zarr_manifest`.
+    """
+
+    name: ClassVar[str] = "zarr"
+    part: ClassVar[str] = "array"
+    divisible: ClassVar[bool] = False
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path, self.manifest = path, manifest
+
+    def problems(self) -> dict[str, str]:
+        """Return which arrays lack chunks: Zarr itself would read zeros there."""
+        problems = {}
+        for place, array in self._arrays():
+            expected = math.prod(
+                -(-size // chunk) for size, chunk in zip(array["shape"], _chunk_shape(array), strict=True)
+            )
+            found = sum(1 for file in (place / "c").rglob("*") if file.is_file()) if array["shape"] else 0
+            found += (place / "c").is_file()
+            if found != expected:
+                problems[str(place.relative_to(self.path))] = f"incomplete ({found} of {expected} chunks)"
+        expected_names = set(self.manifest["zarr"]["arrays"])
+        absent = expected_names - {str(place.relative_to(self.path)) for place, _ in self._arrays()}
+        return problems | dict.fromkeys(sorted(absent), "missing")
+
+    def files(self) -> list[Path]:
+        """Return all files of the store."""
+        return [file for file in self.path.rglob("*") if file.is_file()]
+
+    def populations(self) -> dict[str, xr.Dataset]:
+        """Return the populations; float16 is read as float32, as from HDF5."""
+        need("zarr", "a Zarr store")
+        found = {}
+        for name in self.manifest["populations"]:
+            data = xr.open_zarr(self.path, group=name, chunks=None, consolidated=False)
+            halves = {key: variable for key, variable in data.data_vars.items() if variable.dtype == np.float16}
+            data = data.assign({key: _widened(variable.variable) for key, variable in halves.items()})
+            texts = {key: variable for key, variable in data.coords.items() if variable.dtype.kind in "OT"}
+            plain = {key: text.copy(data=np.array(text.values.tolist(), dtype=str)) for key, text in texts.items()}
+            found[name] = data.assign_coords(plain)
+        return found
+
+    def lengths(self) -> dict[str, dict[str, tuple[int, ...]]]:
+        """Return how many samples (and spikes) were written at a time."""
+        lengths = self.manifest["zarr"]["lengths"]
+        return {name: {dim: tuple(parts) for dim, parts in own.items()} for name, own in lengths.items()}
+
+    def sizes(self, populations: list[str]) -> dict[str, int]:
+        """Return the bytes of each population."""
+        return {
+            name: sum(file.stat().st_size for file in (self.path / name).rglob("*") if file.is_file())
+            for name in populations
+        }
+
+    def changed(self) -> list[str]:
+        """Return the arrays that fail the checksum (CRC-32C) of one of their chunks, or cannot be read."""
+        root = need("zarr", "a Zarr store").open_group(self.path, mode="r")
+        changed = []
+        for place, _ in self._arrays():
+            name = str(place.relative_to(self.path))
+            try:
+                array = root[name]
+                for slab in slabs(array.shape, 8):
+                    array[slab if slab else ...]
+            except (ValueError, RuntimeError, OSError, KeyError):
+                changed.append(name)
+        return changed
+
+    def _arrays(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        for file in sorted(self.path.rglob(ROOT)):
+            described = read_json(file)
+            if described.get("node_type") == "array":
+                yield file.parent, described
+
+
+def _chunk_shape(array: dict[str, Any]) -> list[int]:
+    shape: list[int] = array["chunk_grid"]["configuration"]["chunk_shape"]
+    return shape
+
+
+def _widened(variable: xr.Variable) -> xr.Variable:
+    inner = indexing.LazilyIndexedArray(_Widened(variable))
+    return xr.Variable(variable.dims, inner, variable.attrs, fastpath=True)
+
+
+class _Widened(BackendArray):
+    """A float16 variable read as float32."""
+
+    def __init__(self, variable: xr.Variable) -> None:
+        self._variable = variable
+        self.shape, self.dtype = variable.shape, np.dtype(np.float32)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
+
+    def _read(self, key: tuple[Any, ...]) -> np.ndarray:
+        return np.asarray(self._variable[key].values, dtype=np.float32)
