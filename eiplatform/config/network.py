@@ -105,7 +105,9 @@ class NetworkConfig(Frozen):
     kernel: Literal[3, 5, 7] = Field(3, description="places on either axis of a convolution, of cnn")
     pooling: Literal["average", "max"] = Field("average", description="what P means, of cnn")
     dense: tuple[Positive, ...] = Field((), description="neurons of fully connected layers before the readout, of cnn")
-    dropout: float = Field(0.0, ge=0, lt=1, description="part of the dense layers' input silenced in training, of cnn")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="part of the spikes to dense layers silenced in training, of mlp and cnn"
+    )
     ei_ratio: float = Field(4.0, gt=0, description="E neurons (channels) per I neuron, of circuits ei and dann")
     initialise: Literal["ei", "fan-in"] = Field(
         "ei", description="E-I Init from the data, or weights scaled by the number of inputs alone; of circuit ei"
@@ -138,7 +140,7 @@ class NetworkConfig(Frozen):
             "kernel": self.architecture == "cnn",
             "pooling": self.architecture == "cnn",
             "dense": self.architecture == "cnn",
-            "dropout": self.architecture == "cnn" and bool(self.dense),
+            "dropout": self.architecture in ("mlp", "cnn"),
             "width": self.architecture not in ("mlp", "feedback"),
             "ei_ratio": self.circuit in ("ei", "dann"),
             "initialise": self.circuit == "ei" and self.architecture != "feedback",

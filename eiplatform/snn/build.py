@@ -66,7 +66,7 @@ def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) 
         options["neuron"] = options["neuron"]._replace(tau=feedback_tau(part.feedback.decay))
         return FeedbackNetwork(input_shape, n_classes, part.feedback, config.seed, **options)
     if part.architecture == "mlp":
-        return MLP(input_shape, n_classes, part.hidden, **options)
+        return MLP(input_shape, n_classes, part.hidden, part.dropout, **options)
     if part.architecture == "cnn":
         form = Form(part.kernel, part.pooling, part.dense, part.dropout)
         return ConvNet(input_shape, n_classes, part.channels, part.width, form, **options)

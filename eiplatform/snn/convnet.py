@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eiplatform.errors import ConfigError
 from eiplatform.snn.network import Call, Network, Options
-from eiplatform.snn.transform import Conv2d, Linear, average_pool, max_pool
+from eiplatform.snn.transform import Conv2d, Linear, average_pool, dropped, max_pool
 
 __all__ = ["POOL", "VGG", "ConvNet", "scaled"]
 
@@ -145,13 +145,6 @@ class ConvNet(Network):
                 steps = None
         x = x.flatten(2)
         generator = torch.Generator().manual_seed(self.noise)
-        for number in range(1, len(self.form.dense) + 1):
-            x = call(f"fc{number}", self._dropped(x, generator), None)
-        return call("readout", self._dropped(x, generator), None)
-
-    def _dropped(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Silence a part of the values in training, decided by the network's own noise."""
-        if not (self.training and self.form.dropout):
-            return x
-        kept = torch.rand(x.shape, generator=generator) >= self.form.dropout
-        return x * kept.to(x) / (1 - self.form.dropout)
+        for name in [f"fc{number}" for number in range(1, len(self.form.dense) + 1)] + ["readout"]:
+            x = call(name, dropped(x, self.form.dropout if self.training else 0.0, generator), None)
+        return x

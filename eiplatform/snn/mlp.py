@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Unpack
 
+import torch
 from torch import Tensor
 
 from eiplatform.snn.network import Call, Network, Options
-from eiplatform.snn.transform import Linear
+from eiplatform.snn.transform import Linear, dropped
 
 __all__ = ["MLP"]
 
@@ -23,6 +24,9 @@ class MLP(Network):
     n_classes : int
     hidden : sequence of int
         E neurons per hidden layer.
+    dropout : float
+        In training, this part of the spikes that reach ``fc2`` .. and the readout is set to zero,
+        anew at every step, and the others are scaled up.
     **options
         See :class:`~eiplatform.snn.network.Options`.
 
@@ -33,9 +37,15 @@ class MLP(Network):
     """
 
     def __init__(
-        self, input_shape: tuple[int, ...], n_classes: int, hidden: Sequence[int], **options: Unpack[Options]
+        self,
+        input_shape: tuple[int, ...],
+        n_classes: int,
+        hidden: Sequence[int],
+        dropout: float = 0.0,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(input_shape, **options)
+        self.dropout = dropout
         n_inputs = math.prod(input_shape)
         source = "input"
         for number, n_exc in enumerate(hidden, 1):
@@ -45,7 +55,9 @@ class MLP(Network):
 
     def _flow(self, x: Tensor, steps: int | None, call: Call) -> Tensor:
         x = x.flatten(-len(self.input_shape))
-        for name in self.layers:
-            x = call(name, x, steps)
-            steps = None
+        generator = torch.Generator().manual_seed(self.noise)
+        first, *others = self.layers
+        x = call(first, x, steps)
+        for name in others:
+            x = call(name, dropped(x, self.dropout if self.training else 0.0, generator), None)
         return x

@@ -18,7 +18,7 @@ from eiplatform.errors import ConfigError
 from eiplatform.snn import products
 from eiplatform.snn.convolution import convolve
 
-__all__ = ["Conv2d", "Linear", "Transform", "average_pool", "max_pool"]
+__all__ = ["Conv2d", "Linear", "Transform", "average_pool", "dropped", "max_pool"]
 
 
 class Transform(Protocol):
@@ -258,6 +258,29 @@ def max_pool(x: Tensor) -> Tensor:
     [[[[4.0]]]]
     """
     return functional.max_pool2d(x, 2) if x.ndim <= 4 else _merged(functional.max_pool2d, x, 2)
+
+
+def dropped(x: Tensor, part: float, generator: torch.Generator) -> Tensor:
+    """Set this part of the values to zero, at random, and scale the others up, so that the mean stays (dropout).
+
+    Parameters
+    ----------
+    x : Tensor
+        Any shape; every value is drawn for on its own.
+    part : float
+        0 (nothing is drawn) to below 1.
+    generator : torch.Generator
+        On the CPU.
+
+    Examples
+    --------
+    >>> dropped(torch.ones(4), 0.5, torch.Generator().manual_seed(1)).tolist()
+    [2.0, 0.0, 0.0, 2.0]
+    """
+    if not part:
+        return x
+    kept = torch.rand(x.shape, generator=generator) >= part
+    return x * kept.to(x) / (1 - part)
 
 
 def _merged(function: Callable[..., Tensor], x: Tensor, *args: Any) -> Tensor:

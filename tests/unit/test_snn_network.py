@@ -121,3 +121,36 @@ def test_a_network_without_weights_cannot_be_mistaken_for_one_with(images: torch
 def test_one_inhibitory_neuron_at_least() -> None:
     network = build_network(load_config(None, ["network.hidden=[3]", "network.ei_ratio=8"]), (1, 4, 4), 2)
     assert [info.n_neurons for info in network.populations().values()] == [3, 1, 2, 1]
+
+
+def test_dropout_silences_in_training_alone_and_keeps_the_mean(images: torch.Tensor) -> None:
+    """What reaches fc2 is spikes of fc1, a part of them gone; fc1 itself and evaluation are as without dropout."""
+    plain, network = (
+        build_network(load_config(None, ["network.hidden=[60, 20]", f"network.dropout={part}"]), (1, 4, 4), 5)
+        for part in (0.0, 0.4)
+    )
+    initialise_ei(plain, images, torch.Generator().manual_seed(1))
+    network.load_state_dict(plain.state_dict())
+    x = images.repeat(100, *[1] * (images.ndim - 1))
+    record = {"fc1/E": frozenset({"spikes"}), "fc2/E": frozenset({"current_exc"})}
+    with torch.no_grad():
+        without = plain.eval().run(x, record=record).signals
+    assert torch.equal(
+        network.eval().run(x, record=record).signals["fc2/E"]["current_exc"], without["fc2/E"]["current_exc"]
+    )
+    network.train()
+    with torch.no_grad():
+        first, again = network.run(x, record=record).signals, network.run(x, record=record).signals
+        network.noise = 1
+        other = network.run(x, record=record).signals
+    assert torch.equal(first["fc1/E"]["spikes"], without["fc1/E"]["spikes"])
+    current = first["fc2/E"]["current_exc"]
+    assert torch.equal(current, again["fc2/E"]["current_exc"])
+    assert not torch.equal(current, other["fc2/E"]["current_exc"])
+    weights = network.circuits()["fc2"].weight_exc.detach()
+    spikes = without["fc1/E"]["spikes"].float()
+    # Each spike counts 1/0.6 or nothing: mean and variance of the current over the draws follow.
+    copies = (current - without["fc2/E"]["current_exc"]).unflatten(1, (100, -1))
+    expected = (0.4 / 0.6) * (spikes[:, : len(images)] ** 2 @ (weights.T**2))
+    assert float((copies.var(1) / expected)[expected > 0].mean()) == pytest.approx(1, abs=0.05)
+    assert bool((copies.mean(1).abs() <= 5 * (expected / 100).sqrt() + 1e-6).all())

@@ -300,7 +300,7 @@ def test_a_run_can_be_continued() -> None:
         (["network.neuron.model=relu", "training.backend=compiled"], "the compiled backend"),
         (["training.trained=thresholds"], "is for network.neuron.model stl"),
         (["training.balance=0.1", "network.neuron.model=relu"], "membrane potentials"),
-        (["network.dropout=0.5"], "dropout does not apply to mlp"),
+        (["network.dropout=0.5", "network.architecture=vgg8"], "dropout does not apply to vgg8"),
         (["network.architecture=feedback", "network.circuit=bn", "network.neuron.model=relu"], "neurons lif or stl"),
         (["network.architecture=feedback", "network.circuit=bn", "network.votes=3"], "a readout of currents"),
         (["network.architecture=feedback", "network.circuit=bn", "training.balance=0.1"], "feedback.gradient bptt"),
