@@ -208,7 +208,7 @@ def record(
     with join(device) as world, use_backend(backend):
         network.to(world.device)
         quiet = json or not world.first
-        expected = estimate(network, data, chosen)
+        expected = estimate(network, data, chosen, store)
         if wanted is not None:
             return record_all(
                 network, data, out, wanted, chosen, expected, config, label, limit, world.size, dry_run, overwrite, json

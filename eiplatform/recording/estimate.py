@@ -22,11 +22,14 @@ from eiplatform.recording.plan import Plan, Recordable, check_memory, evaluation
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store.shards import pack_spikes, write_shard
 from eiplatform.store.sumrules import check_sum_rules
+from eiplatform.store.zarr_writer import ZarrWriter
 
 __all__ = ["Estimate", "check_budget", "estimate", "stored_bytes"]
 
 LONG = 5.0
 """Seconds of a batch above which no more is tried."""
+SOME = 32
+"""Samples that tell how far Zarr compresses."""
 IN_FLIGHT = 3
 """Shards in memory at once: one being filled, one waiting, one being written."""
 
@@ -70,7 +73,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def estimate(network: Recordable, data: Split, spec: RecordingSpec) -> Estimate:
+def estimate(network: Recordable, data: Split, spec: RecordingSpec, store: str = "hdf5") -> Estimate:
     """Predict size, memory and time from a probe run of the very spec.
 
     Parameters
@@ -79,6 +82,8 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec) -> Estimate:
     data : Split
         The split named by the spec.
     spec : RecordingSpec
+    store : {"hdf5", "zarr"}
+        What it will be written as; Zarr is compressed, so that a few samples are written to see how far.
 
     Raises
     ------
@@ -100,13 +105,16 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec) -> Estimate:
         tensors = round(most + slope * (batch - few))
         per_batch, per_shard = _seconds(network, plan, data, parameter, edges, batch)
         first, per_sample, checking = _sizes(network, plan, data, parameter, edges)
+        n_bytes = _stored(plan, first, per_sample)
+        if store == "zarr":
+            n_bytes = _stored_as_zarr(network, plan, data, parameter, edges)
     samples, shards = len(plan.positions), len(plan.shards)
     largest = min(spec.shard_samples, samples)
     shard = first + per_sample * (largest - 1)
     return Estimate(
         samples,
         len(plan.time),
-        shards * first + per_sample * (samples - shards),
+        n_bytes,
         tensors + min(shards, IN_FLIGHT) * shard + checking * min(CHECKED, largest),
         per_batch * samples / batch + per_shard * shards,
         {name: len(neurons) for name, neurons in plan.neurons.items()},
@@ -171,6 +179,29 @@ def _sizes(
     with TemporaryDirectory() as folder:
         first = write_shard(Path(folder) / "probe.h5", populations, {"populations": list(populations)})["bytes"]
     return int(first), per_sample, checking
+
+
+def _stored(plan: Plan, first: int, per_sample: int) -> int:
+    """Return the bytes of all shards."""
+    return len(plan.shards) * first + per_sample * (len(plan.positions) - len(plan.shards))
+
+
+def _stored_as_zarr(
+    network: Recordable, plan: Plan, data: Split, parameter: Tensor, edges: Mapping[str, Mapping[str, Tensor]]
+) -> int:
+    """Return the bytes of a Zarr store, from those of one and of some samples."""
+    n_samples = len(plan.positions)
+    some = min(n_samples, SOME)
+
+    def written(count: int) -> int:
+        recorded = record_shard(network, plan, data.take(plan.positions[:count]), parameter, edges)
+        with TemporaryDirectory() as folder:
+            with ZarrWriter(Path(folder) / "probe", source={}, config={}, checked_samples=0) as writer:
+                writer.append(recorded)
+            return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+
+    one = written(1)
+    return one if some == 1 else round(one + (written(some) - one) / (some - 1) * (n_samples - 1))
 
 
 def check_budget(
@@ -241,4 +272,4 @@ def stored_bytes(network: Recordable, data: Split, spec: RecordingSpec) -> int:
     with evaluation(network) as parameter:
         edges = histogram_edges(network, data, plan, parameter)
         first, per_sample, _ = _sizes(network, plan, data, parameter, edges)
-    return len(plan.shards) * first + per_sample * (len(plan.positions) - len(plan.shards))
+    return _stored(plan, first, per_sample)

@@ -17,6 +17,7 @@ from eiplatform.config import load_config
 from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, OutputExistsError, StoreError, UnknownNameError
 from eiplatform.recording.circuit import record_circuit
+from eiplatform.recording.estimate import estimate
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn import Network
@@ -216,3 +217,13 @@ def test_zarr_is_analysed_like_any_recording(network: Network, images: Split, tm
     assert main(["info", str(tmp_path / "zarr")]) == 0
     assert main(["validate", str(tmp_path / "zarr")]) == 0
     assert eiplatform.open(tmp_path / "zarr", chunks={})["fc1/E"].ds["drive"].chunks[0] == (30,)
+
+
+@pytest.mark.parametrize("kind", ["all", "spikes", "moments"])
+def test_bytes_are_predicted_to_a_fifth(network: Network, tmp_path: Path, kind: str) -> None:
+    images = load("digits").test.take(np.arange(350))
+    spec = RecordingSpec(**SPECS[kind])
+    expected = estimate(network, images, spec, "zarr").bytes
+    record_network(network, images, tmp_path / "z", spec, config={}, label="toy", store="zarr")
+    happened = sum(file.stat().st_size for file in (tmp_path / "z").rglob("*") if file.is_file())
+    assert abs(expected - happened) < 0.2 * happened, (expected, happened)
