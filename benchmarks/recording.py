@@ -5,7 +5,7 @@ All variants run in one process, one after the other in turn; medians of wall ti
 a process of its own.
 
 Usage: python benchmarks/recording.py [--network vgg8|mlp4] [--samples 512] [--repeats 5] [--threads 2]
-       [--backend eager|compiled] [--shard 128] [--only "moments of all signals" ...] [--no-writing]
+       [--backend eager|compiled] [--shard 500] [--only "moments of all signals" ...] [--no-writing]
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ SPECS = {
     "moments of all signals": {"keep": "moments"},
     "moments of currents and gain": {"keep": "moments", "signals": ("current_*", "gain")},
     "all reductions, 64 neurons": {"keep": ("moments", "covariance", "histogram", "quantiles"), "neurons": 64},
-    "raw, 256 neurons": {"neurons": 256},
+    "raw, 256 E neurons per layer": {"neurons": 256, "populations": "*/E"},
+    "raw, 256 E and 256 I neurons": {"neurons": 256},
     "spikes only": {"keep": "spikes-only"},
 }
 
@@ -63,7 +64,7 @@ def timed(run: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - start_processor
 
 
-def passes(name: str, n_samples: int, repeats: int, shard: int, only: list[str], folder: Path) -> None:
+def passes(name: str, n_samples: int, repeats: int, shard: int | None, only: list[str], folder: Path) -> None:
     """Time recordings beside the plain pass."""
     network, data = prepare(name, n_samples)
     x = torch.from_numpy(data.images)
@@ -93,7 +94,7 @@ def passes(name: str, n_samples: int, repeats: int, shard: int, only: list[str],
             if repeat:
                 found[label].append(seconds)
     threads = torch.get_num_threads()
-    print(f"{name}, {n_samples} samples in shards of {shard}, T = 4, {threads} threads, {current()}")
+    print(f"{name}, {n_samples} samples in shards of {shard or 'default size'}, T = 4, {threads} threads, {current()}")
     print("  wall, processor, predicted")
     base = [statistics.median(column) for column in zip(*found["plain forward pass"], strict=True)]
     for label, all_seconds in found.items():
@@ -173,7 +174,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--backend", choices=BACKENDS, default="eager")
-    parser.add_argument("--shard", type=int, default=128, help="samples per shard")
+    parser.add_argument("--shard", type=int, default=None, help="samples per shard; default: what the spec gives")
     parser.add_argument("--only", nargs="+", choices=SPECS, default=list(SPECS), help="what is recorded")
     parser.add_argument("--no-writing", action="store_true", help="neither writing nor memory")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)

@@ -109,7 +109,7 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec, store: str =
         if store == "zarr":
             n_bytes = _stored_as_zarr(network, plan, data, parameter, edges)
     samples, shards = len(plan.positions), len(plan.shards)
-    largest = min(spec.shard_samples, samples)
+    largest = min(plan.shard_samples, samples)
     shard = first + per_sample * (largest - 1)
     return Estimate(
         samples,
@@ -145,7 +145,7 @@ def _seconds(
     if one > LONG:
         return one, 0.0
     one = elapsed(batch)
-    if one > LONG or plan.spec.shard_samples <= batch:
+    if one > LONG or plan.shard_samples <= batch:
         return one, 0.0
     further = min(max(elapsed(2 * batch) - one, 0.0), one)
     return further, one - further
@@ -223,7 +223,7 @@ def check_budget(
     ------
     ConfigError
     """
-    check_memory(expected.memory, spec)
+    check_memory(expected.memory, make_plan(network, data, spec))
     free = free_disk(path)
     limit = free if budget is None else min(free, budget)
     if expected.bytes <= limit:
@@ -251,7 +251,7 @@ def _cheaper(
             ("dtype: float16", {"dtype": "float16"}),
             (f"neurons: {neurons}", {"neurons": neurons}),
             ("keep: spikes-only", {"keep": ("spikes-only",)}),
-            ("keep: moments", {"keep": ("moments",), "shard_samples": max(1000, spec.shard_samples)}),
+            ("keep: moments", {"keep": ("moments",)}),
         ]
     samples = int(0.95 * share * expected.samples)
     changes.append((f"samples: {samples}", {"samples": samples}))

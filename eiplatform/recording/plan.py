@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +19,10 @@ from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn.description import PopulationInfo
 
 __all__ = ["Plan", "Recordable", "check_memory", "evaluation", "make_plan", "shown", "weights_hash"]
+
+
+SHARD_BYTES = 2**26
+"""About what a shard takes in memory if the spec leaves its size open."""
 
 
 class Recordable(Protocol):
@@ -55,6 +59,7 @@ class Plan:
     Attributes
     ----------
     spec : RecordingSpec
+        With what it left open filled in.
     infos : dict of str to PopulationInfo
     signals : dict of str to frozenset of str
         Per recorded population.
@@ -76,9 +81,20 @@ class Plan:
     time: np.ndarray
 
     @property
+    def shard_samples(self) -> int:
+        """Samples per shard; each shard costs the same whatever it holds, but is lost as a whole."""
+        if self.spec.shard_samples is not None:
+            return self.spec.shard_samples
+        per_step = 0
+        for name in self.signals:
+            stored = set(self.stored(name))
+            per_step += len(self.neurons[name]) * (4 * len(stored - {"spikes"}) + len(stored & {"spikes"}))
+        return min(max(SHARD_BYTES // max(1, len(self.time) * per_step), 100), 1000)
+
+    @property
     def shards(self) -> list[np.ndarray]:
         """Positions of the samples of each shard; the same whatever the number of processes."""
-        size = self.spec.shard_samples
+        size = self.shard_samples
         return [self.positions[start : start + size] for start in range(0, len(self.positions), size)]
 
     def stored(self, population: str) -> tuple[str, ...]:
@@ -91,7 +107,7 @@ class Plan:
     @property
     def least_memory(self) -> int:
         """Bytes that are needed whatever happens: one shard's signals, and one layer's spikes of a batch."""
-        samples = min(self.spec.shard_samples, len(self.positions))
+        samples = min(self.shard_samples, len(self.positions))
         values = sum(len(self.neurons[name]) * len(self.stored(name)) for name in self.signals)
         largest = max(info.n_neurons for info in self.infos.values())
         batch = min(self.spec.batch, samples)
@@ -132,7 +148,8 @@ def make_plan(network: Recordable, data: Split, spec: RecordingSpec) -> Plan:
     if spec.warmup >= steps:
         raise ConfigError(f"a warm-up of {spec.warmup} leaves nothing of {steps} steps", where="recording")
     plan = Plan(spec, infos, signals, neurons, positions, steps, np.arange(spec.warmup, steps, spec.every))
-    check_memory(plan.least_memory, spec)
+    plan = replace(plan, spec=spec.model_copy(update={"shard_samples": plan.shard_samples}))
+    check_memory(plan.least_memory, plan)
     return plan
 
 
@@ -148,7 +165,7 @@ def evaluation(network: Recordable) -> Iterator[Tensor]:
         network.train(training)
 
 
-def check_memory(needed: int, spec: RecordingSpec) -> None:
+def check_memory(needed: int, plan: Plan) -> None:
     """Raise if that much memory is not available.
 
     Raises
@@ -157,7 +174,7 @@ def check_memory(needed: int, spec: RecordingSpec) -> None:
     """
     available = available_memory()
     if needed > available:
-        fewer = int(min(spec.batch, spec.shard_samples) * available / (2 * needed))
+        fewer = int(min(plan.spec.batch, plan.shard_samples) * available / (2 * needed))
         smaller = f"set batch_samples and shard_samples of the spec to {fewer}, or " if fewer else ""
         raise ConfigError(
             f"the recording needs about {in_units(needed)} of memory, and {in_units(available)} are available",

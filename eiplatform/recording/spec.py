@@ -90,8 +90,8 @@ class RecordingSpec(BaseModel):
         Of raw signals.
     seed : int
         Seed of all random choices.
-    shard_samples : int
-        Samples per shard: what a crash can lose.
+    shard_samples : int or None
+        Samples per shard: what a crash can lose; None: as many as take 64 MiB, from 100 to 1000.
     batch_samples : int or None
         Samples per forward pass; None: as many as there are in a shard, at most 100.
 
@@ -117,13 +117,13 @@ class RecordingSpec(BaseModel):
     histogram: Histogram = Histogram()
     dtype: Literal["float32", "float16"] = "float32"
     seed: Index = 0
-    shard_samples: Positive = 100
+    shard_samples: Positive | None = None
     batch_samples: Positive | None = None
 
     @property
     def batch(self) -> int:
         """Samples per forward pass."""
-        return self.batch_samples or min(self.shard_samples, 100)
+        return self.batch_samples or min(self.shard_samples or 100, 100)
 
     @property
     def hash(self) -> str:

@@ -203,6 +203,9 @@ def test_two_writers_on_one_directory(tmp_path: Path) -> None:
 
 def _limited(path: str, size: int) -> None:
     """Record with files limited in size: every write beyond fails, as on a full disk."""
+    import torch
+
+    torch.set_num_threads(1)  # a forked process cannot use the threads of its parent
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     try:
