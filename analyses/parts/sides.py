@@ -20,6 +20,7 @@ from eiplatform.statistics import STATISTICS, summarise, summarise_seeds
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.population import Population
 from eiplatform.store.reader import recordings_below
+from eiplatform.store.references import shipped_references
 
 __all__ = ["Measured", "Reference", "Side", "as_seeds", "measure", "open_references", "sides_of", "sides_of_summary"]
 
@@ -331,7 +332,8 @@ def open_references(to: Sequence[str | Path], *, partial: bool = False) -> list[
             shipped(name)  # now, not after an hour of computing
             found.append(name)
         elif not Path(place).exists() and len(Path(place).parts) == 1 and suggest(name, CASES):
-            raise UnknownNameError(f"no recording and no shipped summary '{name}'{suggest(name, CASES)}", valid=CASES)
+            known = shipped_references()
+            raise UnknownNameError(f"no recording and no shipped summary '{name}'{suggest(name, known)}", valid=known)
         else:
             found += [eiplatform.open(recording, partial=partial) for recording in recordings_below(place)]
     return found

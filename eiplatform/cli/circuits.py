@@ -126,7 +126,8 @@ def _print_responses(result: Any) -> None:
             low, mean, high = (float(cell[f"response_{part}"]) for part in ("low", "mean", "high"))
             interval = "" if low != low else f"[{low:+.2f}, {high:+.2f}]"  # not a number with one seed
             rows.append([f"{condition}: {population}", f"{float(cell.rate.mean()):.2f}", f"{mean:+.2f}", interval])
-    title = f"{result.attrs['circuit']}, {result.attrs['protocol']}, {result.sizes['seed']} seeds"
+    n_seeds = result.sizes["seed"]
+    title = f"{result.attrs['circuit']}, {result.attrs['protocol']}, {n_seeds} seed{'s' if n_seeds != 1 else ''}"
     print_table(title, ["condition", "rate (Hz)", "change (Hz)", f"{result.attrs['confidence']:.0%} interval"], rows)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 from torch import Tensor
 
 from eiplatform.datasets import Split
@@ -104,18 +105,18 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec, store: str =
         slope = (most - run(few // 2)) / (few - few // 2) if few > 1 else most
         tensors = round(most + slope * (batch - few))
         per_batch, per_shard = _seconds(network, plan, data, parameter, edges, batch)
-        first, per_sample, checking = _sizes(network, plan, data, parameter, edges)
-        n_bytes = _stored(plan, first, per_sample)
+        sizes = _sizes(network, plan, data, parameter, edges)
+        n_bytes = _stored(plan, sizes)
         if store == "zarr":
             n_bytes = _stored_as_zarr(network, plan, data, parameter, edges)
     samples, shards = len(plan.positions), len(plan.shards)
     largest = min(plan.shard_samples, samples)
-    shard = first + per_sample * (largest - 1)
+    shard = sizes.shard + sizes.held * largest
     return Estimate(
         samples,
         len(plan.time),
         n_bytes,
-        tensors + min(shards, IN_FLIGHT) * shard + checking * min(CHECKED, largest),
+        tensors + min(shards, IN_FLIGHT) * shard + sizes.checking * min(CHECKED, largest),
         per_batch * samples / batch + per_shard * shards,
         {name: len(neurons) for name, neurons in plan.neurons.items()},
     )
@@ -151,10 +152,31 @@ def _seconds(
     return further, one - further
 
 
+class _Sizes(NamedTuple):
+    """Bytes.
+
+    Attributes
+    ----------
+    shard : int
+        On the disk, of a shard without samples.
+    sample : int
+        On the disk, of a sample; spikes are bits.
+    held : int
+        In memory, of a sample; spikes are bytes.
+    checking : int
+        What the sum rules need per sample.
+    """
+
+    shard: int
+    sample: int
+    held: int
+    checking: int
+
+
 def _sizes(
     network: Recordable, plan: Plan, data: Split, parameter: Tensor, edges: Mapping[str, Mapping[str, Tensor]]
-) -> tuple[int, int, int]:
-    """Return the bytes of a shard of one sample, of every further one, and what its sum rules need per sample."""
+) -> _Sizes:
+    """Find the sizes by recording one sample."""
     part = data.take(plan.positions[:1])
     recorded = record_shard(network, plan, part, parameter, edges)
     tracing = tracemalloc.is_tracing()
@@ -170,20 +192,25 @@ def _sizes(
         if not tracing:
             tracemalloc.stop()
     populations = {name: pack_spikes(values) for name, values in recorded.items()}
-    per_sample = sum(
+    with TemporaryDirectory() as folder:
+        first = write_shard(Path(folder) / "probe.h5", populations, {"populations": list(populations)})["bytes"]
+    per_sample = _of_samples(populations)
+    return _Sizes(int(first) - per_sample, per_sample, _of_samples(recorded), checking)
+
+
+def _of_samples(populations: Mapping[str, xr.Dataset]) -> int:
+    """Return the bytes of what belongs to samples."""
+    return sum(
         variable.nbytes
         for values in populations.values()
         for variable in values.variables.values()
         if "sample" in variable.dims
     )
-    with TemporaryDirectory() as folder:
-        first = write_shard(Path(folder) / "probe.h5", populations, {"populations": list(populations)})["bytes"]
-    return int(first), per_sample, checking
 
 
-def _stored(plan: Plan, first: int, per_sample: int) -> int:
+def _stored(plan: Plan, sizes: _Sizes) -> int:
     """Return the bytes of all shards."""
-    return len(plan.shards) * first + per_sample * (len(plan.positions) - len(plan.shards))
+    return len(plan.shards) * sizes.shard + len(plan.positions) * sizes.sample
 
 
 def _stored_as_zarr(
@@ -271,5 +298,4 @@ def stored_bytes(network: Recordable, data: Split, spec: RecordingSpec) -> int:
     plan = make_plan(network, data, spec)
     with evaluation(network) as parameter:
         edges = histogram_edges(network, data, plan, parameter)
-        first, per_sample, _ = _sizes(network, plan, data, parameter, edges)
-    return _stored(plan, first, per_sample)
+        return _stored(plan, _sizes(network, plan, data, parameter, edges))

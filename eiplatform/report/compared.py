@@ -53,7 +53,7 @@ def _row(one: xr.Dataset, populations: list[str]) -> tuple[str, ...]:
             if np.isfinite(data["distance"]):
                 floor = f" (floor {number_text(float(data['distance_floor']))})"
                 lines.append(f"distance {cell_text(data, '', ('distance', 'distance_low', 'distance_high'))}{floor}")
-            lines.append(str(data["verdict"].item()))
+            lines.append(_verdict(data, float(one.attrs["fdr"])))
         row.append("\n".join(lines))
     lines = [cell_text(one, "reference_") + ("" if units == "1" else f" {units}")]
     for name, words in (
@@ -65,6 +65,13 @@ def _row(one: xr.Dataset, populations: list[str]) -> tuple[str, ...]:
         if np.isfinite(one[name]):
             lines.append(f"{words} {number_text(float(one[name]))}")
     return (*row, "\n".join(lines))
+
+
+def _verdict(data: xr.Dataset, fdr: float) -> str:
+    """Return the verdict, and of which test it is if the means themselves do not differ."""
+    verdict = str(data["verdict"].item())
+    mean, distribution = bool(data["q"] <= fdr), bool(data["q_distance"] <= fdr)
+    return f"{verdict} (distribution, not mean)" if distribution and not mean else verdict
 
 
 def _note(result: xr.Dataset, one: xr.Dataset) -> str:
@@ -82,7 +89,9 @@ def _note(result: xr.Dataset, one: xr.Dataset) -> str:
     )
     if kind == "network":
         return note + f"n = {int(result['n_samples'].max())} against {seeds} images."
-    note += f"Network: n = {int(result['n_samples'].max())} images; circuit: n = {seeds} seeds. "
+    note += (
+        f"Network: n = {int(result['n_samples'].max())} images; circuit: n = {seeds} seed{'s' if seeds != 1 else ''}. "
+    )
     note += f"A step of the network is taken as {number_text(float(one['step_ms']))} ms: both membranes forget equally"
     if kind == "circuit":
         note += f"; the circuit's currents are averaged over {float(one['interval_ms']):g} ms"

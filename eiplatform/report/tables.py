@@ -160,7 +160,7 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         for population in populations:
             data = one.sel(population=population)
             text = cell_text(data)
-            if "null" in result and np.isfinite(data["value"]):
+            if "null" in result and np.isfinite(data["value"]) and np.isfinite(data["null_minimum"]):
                 ends = f"{number_text(float(data['null_minimum']))} to {number_text(float(data['null_maximum']))}"
                 z = float(data["z"])
                 text += f"\nnull {ends}" + (f"\nz {number_text(z)}" if np.isfinite(z) else "")

@@ -8,7 +8,7 @@ import xarray as xr
 
 from eiplatform.errors import StoreError
 
-__all__ = ["is_reference", "read_reference", "reference_file"]
+__all__ = ["is_reference", "read_reference", "reference_file", "shipped_references"]
 
 
 def _folders() -> list[Path]:
@@ -34,16 +34,20 @@ def reference_file(name: str) -> Path:
     >>> reference_file("brunel-2000-C").name
     'brunel-2000-C.nc'
     """
-    shipped = sorted({path.stem: path for folder in _folders() for path in folder.glob("*.nc")}.items())
-    for stem, path in shipped:
-        if stem == name:
-            return path
+    files = shipped_references()
+    if name in files:
+        return files[name]
     raise StoreError(
         f"there is no {name}.nc",
         where="data/reference",
-        valid=[stem for stem, _ in shipped],
+        valid=files,
         remedy=f"make reference CASES={name}",
     )
+
+
+def shipped_references() -> dict[str, Path]:
+    """Return the files of all summaries that are there, by name."""
+    return dict(sorted({path.stem: path for folder in _folders() for path in folder.glob("*.nc")}.items()))
 
 
 def is_reference(path: str | Path) -> bool:

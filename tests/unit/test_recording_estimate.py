@@ -32,6 +32,7 @@ def split(network: Network, n: int) -> Split:
     [{}, {"keep": "spikes-only"}, {"signals": "current_*", "shard_samples": 40}],
     ids=["all", "spikes", "wide"],
 )
+@pytest.mark.usefixtures("each_backend")
 def test_memory_is_predicted_to_a_fifth(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
