@@ -5,6 +5,7 @@ A form is found by the manifest; everything that reads a recording asks it for w
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -65,7 +66,11 @@ class Shards:
         self.path, self.manifest = path, manifest
 
     def problems(self) -> dict[str, str]:
-        """Return which shards are missing, truncated, or of another recording."""
+        """Return which shards are missing, truncated, or of another recording; each is opened once."""
+        return self._problems
+
+    @cached_property
+    def _problems(self) -> dict[str, str]:
         problems: dict[str, str] = {}
         for shard in self.manifest["shards"]:
             file = self.path / "shards" / shard["file"]

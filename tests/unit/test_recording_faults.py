@@ -203,9 +203,6 @@ def test_two_writers_on_one_directory(tmp_path: Path) -> None:
 
 def _limited(path: str, size: int) -> None:
     """Record with files limited in size: every write beyond fails, as on a full disk."""
-    import torch
-
-    torch.set_num_threads(1)  # a forked process cannot use the threads of its parent
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     try:
@@ -218,10 +215,10 @@ def _limited(path: str, size: int) -> None:
 def test_a_write_that_fails_leaves_complete_shards_and_no_crash(tmp_path: Path) -> None:
     record(tmp_path / "whole")
     sizes = [file.stat().st_size for file in (tmp_path / "whole" / "shards").glob("*.h5")]
-    fork = multiprocessing.get_context("fork")
+    spawn = multiprocessing.get_context("spawn")  # a forked process cannot use the threads of its parent
     for size in (max(sizes) // 2, max(sizes) - 100, 5000):
         path = tmp_path / f"r{size}"
-        process = fork.Process(target=_limited, args=(str(path), size))
+        process = spawn.Process(target=_limited, args=(str(path), size))
         process.start()
         process.join(120)
         assert process.exitcode == 7  # an OSError of ours, not a crash inside the HDF5 library
