@@ -29,7 +29,7 @@ __all__ = ["Estimate", "check_budget", "estimate", "stored_bytes"]
 
 LONG = 5.0
 """Seconds of a batch above which no more is tried."""
-SOME = 32
+SOME = 128
 """Samples that tell how far Zarr compresses."""
 IN_FLIGHT = 3
 """Shards in memory at once: one being filled, one waiting, one being written."""

@@ -80,7 +80,8 @@ def validate(path: str | Path) -> Validation:
     manifest = read_manifest(path)
     result = Validation(str(path))
     unfinished = [] if manifest["status"] == "complete" else ["the recording was interrupted"]
-    result.report("complete", unfinished, f"{len(manifest['shards'])} shards", _READ_REST)
+    n_shards = len(manifest["shards"])
+    result.report("complete", unfinished, f"{n_shards} shard{'s' if n_shards != 1 else ''}", _READ_REST)
     if not manifest["shards"]:
         result.report("shards", ["no complete shard"], "", "record it again: nothing can be read")
     elif _bytes(path, manifest, result):
@@ -100,7 +101,7 @@ def _bytes(path: Path, manifest: dict[str, Any], result: Validation) -> bool:
         return not changed
     problems = form_of(path, manifest).problems()
     if "zarr" in manifest:
-        n_arrays = len(manifest["zarr"]["arrays"])
+        n_arrays = sum(map(len, manifest["zarr"]["arrays"].values()))
         result.report("shards", [f"array {name} is {what}" for name, what in problems.items()], "all chunks", _AGAIN)
         changed = [f"'{name}' changed since it was written (checksum)" for name in ZarrStore(path, manifest).changed()]
         result.report("checksums", changed, f"CRC-32C of the chunks of {n_arrays} arrays", _AGAIN)

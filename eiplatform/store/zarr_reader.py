@@ -71,9 +71,9 @@ class ZarrStore:
             found += (place / "c").is_file()
             if found != expected:
                 problems[str(place.relative_to(self.path))] = f"incomplete ({found} of {expected} chunks)"
-        expected_names = set(self.manifest["zarr"]["arrays"])
-        absent = expected_names - {str(place.relative_to(self.path)) for place, _ in self._arrays()}
-        return problems | dict.fromkeys(sorted(absent), "missing")
+        found_here = {str(place.relative_to(self.path)) for place, _ in self._arrays()}
+        expected_here = [f"{name}/{key}" for name, keys in self.manifest["zarr"]["arrays"].items() for key in keys]
+        return problems | {name: "missing" for name in expected_here if name not in found_here}
 
     def files(self) -> list[Path]:
         """Return all files of the store."""
@@ -89,7 +89,10 @@ class ZarrStore:
             data = data.assign({key: _widened(variable.variable) for key, variable in halves.items()})
             texts = {key: variable for key, variable in data.coords.items() if variable.dtype.kind in "OT"}
             plain = {key: text.copy(data=np.array(text.values.tolist(), dtype=str)) for key, text in texts.items()}
-            found[name] = data.assign_coords(plain)
+            data = data.assign_coords(plain)
+            written = [key for key in self.manifest["zarr"]["arrays"][name] if key in data.data_vars]
+            # A directory has no order, the recording has.
+            found[name] = xr.Dataset({key: data[key] for key in written}, data.coords, data.attrs)
         return found
 
     def lengths(self) -> dict[str, dict[str, tuple[int, ...]]]:

@@ -87,6 +87,7 @@ class ZarrWriter:
         self._started = time.monotonic()
         self._states: dict[str, xr.Dataset] = {}
         self._lengths: dict[str, dict[str, list[int]]] = {}
+        self._arrays: dict[str, list[str]] = {}
         self._shards: list[dict[str, Any]] = []
         self._place: AbstractContextManager[Path] = atomic_directory(self.path, overwrite=overwrite, owned=_ours)
         self._temporary = self._place.__enter__()
@@ -134,6 +135,7 @@ class ZarrWriter:
             str(key): {"chunks": _chunks(variable), "compressors": checked} for key, variable in data.variables.items()
         }
         self._lengths[name] = {dim: [] for dim in _GROWING if dim in data.dims}
+        self._arrays[name] = list(map(str, data.variables))
         empty.to_zarr(
             self._temporary,
             group=name,
@@ -177,17 +179,13 @@ class ZarrWriter:
                 self._temporary, group=name, mode="a", zarr_format=3, consolidated=False, write_empty_chunks=True
             )
             self._zarr.open_group(self._temporary / name, mode="r+").update_attributes(attrs)
-        arrays = sorted(
-            str(file.parent.relative_to(self._temporary))
-            for file in self._temporary.rglob("zarr.json")
-            if read_json(file)["node_type"] == "array"
-        )
+            self._arrays[name] += [str(key) for key in state.variables if key not in self._arrays[name]]
         self.attrs |= {
             "populations": list(self._lengths),
             "n_samples": sum(shard["n_samples"] for shard in self._shards),
             "shards": self._shards,
             "wall_time_s": round(time.monotonic() - self._started, 3),
-            "zarr": {"lengths": self._lengths, "arrays": arrays},
+            "zarr": {"lengths": self._lengths, "arrays": self._arrays},
         }
         root = xr.Dataset(attrs=self.attrs)
         root.to_zarr(self._temporary, mode="a", zarr_format=3, consolidated=False)
