@@ -33,9 +33,23 @@ from eiplatform.store.provenance import provenance
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.shards import checksum_of, pack_spikes, write_shard
 
-__all__ = ["FORMAT", "RecordingWriter", "shard_records"]
+__all__ = ["FORMAT", "RecordingWriter", "first_manifest", "shard_records"]
 
 FORMAT = "eiplatform-recording"
+
+
+def first_manifest(source: Mapping[str, Any], config: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest with which a recording starts, whatever its format; `about` is its provenance."""
+    return {
+        "format": FORMAT,
+        "schema_version": SCHEMA_VERSION,
+        "id": uuid.uuid4().hex,
+        "status": "recording",
+        "source": dict(source),
+        "config": dict(config),
+        "config_hash": content_hash(config),
+        "provenance": dict(about),
+    }
 
 
 def shard_records(path: Path, recording_id: str) -> dict[int, dict[str, Any]]:
@@ -143,17 +157,7 @@ class RecordingWriter:
         claim_directory(self.path, overwrite=overwrite)
         self._lock = _lock(self.path)
         (self.path / "shards").mkdir()
-        self._manifest = {
-            "format": FORMAT,
-            "schema_version": SCHEMA_VERSION,
-            "id": uuid.uuid4().hex,
-            "status": "recording",
-            "source": dict(source),
-            "config": dict(config),
-            "config_hash": content_hash(config),
-            "identity": identity,
-            "provenance": about,
-        }
+        self._manifest = first_manifest(source, config, about) | {"identity": identity}
         write_json(self.path / "manifest.json", self._manifest)
 
     def _resume(self, identity: str) -> None:

@@ -8,7 +8,6 @@ chunk carries its CRC-32C, and chunks of zeros are written too, so that a lost o
 from __future__ import annotations
 
 import time
-import uuid
 import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -19,14 +18,13 @@ from typing import Any, Self
 import xarray as xr
 
 from eiplatform.errors import StoreError
-from eiplatform.files import atomic_directory, content_hash, read_json
+from eiplatform.files import atomic_directory, read_json
 from eiplatform.store.acceptance import Acceptance
 from eiplatform.store.blocks import slabs
 from eiplatform.store.optional import need
 from eiplatform.store.provenance import provenance
 from eiplatform.store.reduced import MERGED, is_reduced, merge
-from eiplatform.store.schema import SCHEMA_VERSION
-from eiplatform.store.writer import FORMAT
+from eiplatform.store.writer import FORMAT, first_manifest
 
 __all__ = ["ZarrWriter"]
 
@@ -73,16 +71,7 @@ class ZarrWriter:
     ) -> None:
         self._zarr = need("zarr", "a Zarr store")
         self.path = Path(path)
-        self.attrs: dict[str, Any] = {
-            "format": FORMAT,
-            "schema_version": SCHEMA_VERSION,
-            "id": uuid.uuid4().hex,
-            "status": "complete",
-            "source": dict(source),
-            "config": dict(config),
-            "config_hash": content_hash(config),
-            "provenance": provenance(),
-        }
+        self.attrs = first_manifest(source, config, provenance()) | {"status": "complete"}
         self._acceptance = Acceptance(self.path, checked_samples)
         self._started = time.monotonic()
         self._states: dict[str, xr.Dataset] = {}
