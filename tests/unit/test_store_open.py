@@ -104,9 +104,10 @@ def test_info_reads_spikes_in_bounded_memory(
 
 
 def test_chunks_need_dask(network_recording: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = network_recording()  # before: xarray looks for dask where something has imported it already
     monkeypatch.setitem(sys.modules, "dask", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'eiplatform\[dask\]'"):
-        eiplatform.open(network_recording(), chunks={})
+        eiplatform.open(path, chunks={})
 
 
 def test_one_chunk_per_shard(network_recording: Write, circuit_recording: Write, tmp_path: Path) -> None:
