@@ -85,8 +85,8 @@ class ZarrStore:
         found = {}
         for name in self.manifest["populations"]:
             data = xr.open_zarr(self.path, group=name, chunks=None, consolidated=False)
-            halves = {key: variable for key, variable in data.data_vars.items() if variable.dtype == np.float16}
-            data = data.assign({key: _widened(variable.variable) for key, variable in halves.items()})
+            lazy = {key: _lazy(self.path / name / str(key), one.variable) for key, one in data.data_vars.items()}
+            data = data.assign(lazy)
             texts = {key: variable for key, variable in data.coords.items() if variable.dtype.kind in "OT"}
             plain = {key: text.copy(data=np.array(text.values.tolist(), dtype=str)) for key, text in texts.items()}
             data = data.assign_coords(plain)
@@ -133,20 +133,26 @@ def _chunk_shape(array: dict[str, Any]) -> list[int]:
     return shape
 
 
-def _widened(variable: xr.Variable) -> xr.Variable:
-    inner = indexing.LazilyIndexedArray(_Widened(variable))
+def _lazy(place: Path, variable: xr.Variable) -> xr.Variable:
+    inner = indexing.LazilyIndexedArray(_Read(place, variable))
     return xr.Variable(variable.dims, inner, variable.attrs, fastpath=True)
 
 
-class _Widened(BackendArray):
-    """A float16 variable read as float32."""
+class _Read(BackendArray):
+    """A variable whose damaged chunks are told as such when they are read; float16 becomes float32."""
 
-    def __init__(self, variable: xr.Variable) -> None:
-        self._variable = variable
-        self.shape, self.dtype = variable.shape, np.dtype(np.float32)
+    def __init__(self, place: Path, variable: xr.Variable) -> None:
+        self._place, self._variable = place, variable
+        self.shape = variable.shape
+        self.dtype = np.dtype(np.float32) if variable.dtype == np.float16 else variable.dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
-        return np.asarray(self._variable[key].values, dtype=np.float32)
+        try:
+            return np.asarray(self._variable[key].values, dtype=self.dtype)
+        except (ValueError, RuntimeError) as error:
+            raise StoreError(
+                f"a chunk is damaged ({error})", where=str(self._place), remedy="copy it again, or record it again"
+            ) from None

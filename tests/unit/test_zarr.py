@@ -89,6 +89,8 @@ def test_zarr_notices_lost_and_flipped_chunks(network_recording: Write, tmp_path
     flipped = bytearray(kept)
     flipped[len(kept) // 2] ^= 1
     chunks[0].write_bytes(bytes(flipped))
+    with pytest.raises(StoreError, match=r"drive: a chunk is damaged.*copy it again"):
+        eiplatform.open(out)["fc1/E"].ds["drive"].load()
     assert [told for told in validate(out).problems if "'fc1/E/drive' changed" in told]
     chunks[0].unlink()
     for partial in (False, True):
