@@ -181,7 +181,7 @@ def ei_layer(
     keep = frozenset(field for field, name in _KEPT.items() if name in record)
     drive = Drive(currents.both, weight_sub, currents.weight_div, parameters.gain_exc, parameters.bias, steps)
     fused = kernel(drive, state, axis, prop, keep, chosen)
-    known = _common(currents, x, transform, cut, record)
+    known = _common(currents, x, transform, cut, record) if record else {}
     known["E/spikes" if kernel.fires else "E/activity"] = spikes = fused.spikes.movedim(-1, axis)
     for role, neurons in (select or {}).items():
         known |= {k: take(v, neurons) for k, v in known.items() if v is not None and k in record and k[0] == role}
@@ -230,7 +230,7 @@ def ei_readout(
         x = x[None]
     cut = without_feedback(lesion)
     currents = _currents(parameters, None, x, transform, prop, cut)
-    known = _common(currents, x, transform, cut, record)
+    known = _common(currents, x, transform, cut, record) if record else {}
     net, activity = currents.parts(transform)
     if not currents.folded:
         with torch.autocast(x.device.type, enabled=False):

@@ -57,8 +57,8 @@ class CompiledSpikes(torch.autograd.Function):
         kept_shape = shape if options.select is None else (shape[0], len(options.select))
         kept = {name: w.bias.new_empty((n, *kept_shape)) for name, n in steps.items()}
         selection = None if options.select is None else _selection(options.select, math.prod(shape[1:-1]), shape[-1])
-        mixing = _mixing(w)
-        ctx.unit = products.takes(currents, mixing)
+        ctx.unit = products.takes(currents, w.div)
+        mixing = _mixing(w, ctx.unit)
         blocks = sample_blocks(spikes)
         groups = _groups(blocks, len(currents), options.moments)
         mixed = w.bias.new_empty(_mixed_shape(currents, max(groups, key=_length), mixing))
@@ -102,12 +102,12 @@ class CompiledSpikes(torch.autograd.Function):
         start = None if membrane is None else membrane.to(real).contiguous()
         grad_spikes, grad_last, *grad_kept = grads
         into = dict(zip(SIGNALS, grad_kept, strict=True))
-        mixing = _mixing(w)
+        mixing = _mixing(w, ctx.unit)
         blocks = sample_blocks(currents[..., :n_exc]) if saved is None else [slice(0, currents.shape[1])]
         mixed = w.bias.new_empty(_mixed_shape(currents, blocks[0], mixing)) if saved is None else saved
         buffer = torch.empty_like(mixed)
         grad_currents = torch.empty_like(currents)
-        grad_mixing = torch.zeros_like(mixing)
+        grad_mixing: products.Rows = ()
         grad_membrane = None if start is None else torch.empty_like(start)
         n_chunks = torch.get_num_threads()
         grad_rows = torch.zeros((2, n_chunks, n_exc), dtype=torch.float64)
@@ -128,34 +128,38 @@ class CompiledSpikes(torch.autograd.Function):
             call("backward", b, currents.dtype)
             _complete(grad_mixed, activity, into, block, options, n_exc)
             for read_rows, written, grad in _matrices(part, target, grad_mixed):
+                found = tuple(torch.empty_like(m) for m in mixing)
                 if ctx.unit:
-                    found = torch.empty_like(mixing)
-                    products.multiply((grad,), (read_rows[:, n_exc:],), (found,), 1, turn_a=True)
-                    grad_mixing += found
-                    products.multiply((grad,), (mixing,), (written[:, n_exc:],), 1)
-                    continue
-                grad_mixing.addmm_(grad.T, read_rows[:, n_exc:].to(real))
-                if written.dtype == real:
-                    torch.mm(grad, mixing, out=written[:, n_exc:])
+                    products.multiply((grad,), (read_rows[:, n_exc:],), found, 1, turn_a=True)
+                    products.multiply((grad,), mixing, (written[:, n_exc:],), 1)
                 else:
-                    written[:, n_exc:] = grad @ mixing
+                    torch.mm(grad.T, read_rows[:, n_exc:].to(real), out=found[0])
+                    if written.dtype == real:
+                        torch.mm(grad, mixing[0], out=written[:, n_exc:])
+                    else:
+                        written[:, n_exc:] = grad @ mixing[0]
+                grad_mixing = tuple(map(torch.add, grad_mixing, found)) if grad_mixing else found
+        grad_both: tuple[Tensor | None, ...] = grad_mixing
+        if len(grad_mixing) == 1:
+            grad_both = (None, *grad_mixing) if weight_sub is None else grad_mixing[0].chunk(2)
         grad_bias, grad_gain = grad_rows.sum(1)
-        grad_sub, grad_div = (None, grad_mixing) if weight_sub is None else grad_mixing.chunk(2)
         grad_weights = (
             None if g is None else g.to(v.dtype)
-            for g, v in zip((grad_sub, grad_div, grad_gain, grad_bias), ctx.saved_tensors[1:5], strict=True)
+            for g, v in zip((*grad_both, grad_gain, grad_bias), ctx.saved_tensors[1:5], strict=True)
         )
         return grad_currents, *grad_weights, grad_membrane, None
 
 
-def _mixing(w: Weights) -> Tensor:
-    """Return the weights of both kinds of inhibition as one matrix."""
-    return w.div if w.sub is None else torch.cat((w.sub, w.div))
+def _mixing(w: Weights, unit: bool) -> products.Rows:
+    """Return the weights of both kinds of inhibition, as one matrix unless they are for the matrix unit."""
+    if w.sub is None:
+        return (w.div.contiguous(),)
+    return (w.sub.contiguous(), w.div.contiguous()) if unit else (torch.cat((w.sub, w.div)),)
 
 
-def _mixed_shape(currents: Tensor, block: slice, mixing: Tensor) -> tuple[int, ...]:
+def _mixed_shape(currents: Tensor, block: slice, mixing: products.Rows) -> tuple[int, ...]:
     n_rows = (block.stop - block.start) * math.prod(currents.shape[2:-1])
-    return len(currents), n_rows, len(mixing)
+    return len(currents), n_rows, sum(map(len, mixing))
 
 
 def _matrices(part: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -165,7 +169,7 @@ def _matrices(part: Tensor, *others: Tensor) -> Iterator[tuple[Tensor, ...]]:
         yield tuple(x.view(-1, x.shape[-1]) for x in values)
 
 
-def _mix(part: Tensor, mixing: Tensor, out: Tensor, unit: bool, n_samples: int | None = None) -> Tensor:
+def _mix(part: Tensor, mixing: products.Rows, out: Tensor, unit: bool, n_samples: int | None = None) -> Tensor:
     """Return both kinds of inhibition (T, rows, channels) in the first rows of `out`.
 
     The products are of `n_samples` at a time, as the bits of a product can depend on how many rows it has.
@@ -176,11 +180,11 @@ def _mix(part: Tensor, mixing: Tensor, out: Tensor, unit: bool, n_samples: int |
     for start in range(0, part.shape[1], size):
         block = found[:, start * places : (start + size) * places]
         for rows, target in _matrices(part[:, start : start + size], block):
-            activity = rows[:, -mixing.shape[1] :]
+            activity = rows[:, -mixing[0].shape[1] :]
             if unit:
-                products.multiply((activity,), (mixing,), (target,), 2, turn_b=True)
+                products.multiply((activity,), mixing, (target,), 2, turn_b=True)
             else:
-                torch.mm(activity.to(mixing.dtype), mixing.T, out=target)
+                torch.mm(activity.to(mixing[0].dtype), mixing[0].T, out=target)
     return found
 
 

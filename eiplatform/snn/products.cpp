@@ -40,28 +40,29 @@ struct Product {
 
 namespace {
 
-constexpr int64_t SIDE = 16, DEEP = 32, PARTS = 2;  // a tile: 16 lines of 32 numbers, of each up to two parts
-constexpr int64_t WIDE = 2 * SIDE;                  // lines of a pair
-constexpr int64_t MOST = 1024, FIT = 8;             // lines, and tiles along the sums, of a panel
+constexpr int64_t SIDE = 16, DEEP = 32;    // a tile: 16 lines of 32 numbers
+constexpr int64_t WIDE = 2 * SIDE;         // lines of a pair
+constexpr int64_t FIT = 32;                // tiles along the sums, of a panel
+constexpr int64_t CACHE = 1 << 20;         // bytes of a panel: half of the second cache
 
+// One part of each number of a tile.
 struct alignas(64) Tile {
-    uint32_t part[PARTS][SIDE][SIDE];  // pairs of bfloat16
+    uint32_t row[SIDE][SIDE];  // pairs of bfloat16
 };
 
 // Pairs of lines of tiles, for some of the terms of the sums.
 struct Panel {
-    std::vector<Tile> tiles;       // the two of a pair are neighbours
-    std::vector<uint8_t> n_parts;  // of such two
-    int64_t n_deep;
+    std::vector<Tile> tiles;    // by pair, place along the sums, one of the two, part
+    std::vector<uint8_t> used;  // parts of such two that are not zero
+    int64_t n_deep, n_parts;
 
-    void resize(int64_t n_pairs, int64_t deep) {
-        n_deep = deep;
-        if (int64_t(n_parts.size()) >= n_pairs * deep) return;
-        tiles.resize(2 * n_pairs * deep);
-        n_parts.resize(n_pairs * deep);
+    void resize(int64_t n_pairs, int64_t deep, int64_t parts) {
+        n_deep = deep, n_parts = parts;
+        if (int64_t(used.size()) < n_pairs * deep) used.resize(n_pairs * deep);
+        if (int64_t(tiles.size()) < 2 * n_pairs * deep * parts) tiles.resize(2 * n_pairs * deep * parts);
     }
-    Tile* at(int64_t pair) { return &tiles[2 * pair * n_deep]; }
-    const uint8_t* parts_at(int64_t pair) const { return &n_parts[pair * n_deep]; }
+    Tile* at(int64_t pair) { return &tiles[2 * pair * n_deep * n_parts]; }
+    uint8_t* used_at(int64_t pair) { return &used[pair * n_deep]; }
 };
 
 inline __m512 widen(__m512i bits) { return _mm512_castsi512_ps(bits); }
@@ -101,13 +102,16 @@ inline __mmask16 lanes(int64_t n) { return n >= SIDE ? 0xffff : n <= 0 ? 0 : (1u
 
 // Pack one tile; return the number of its parts.  `along`: the sums run along the columns of `m`;
 // `second`: rows of the tile are pairs of terms (second operand), or else lines (first operand).
-int pack(const Matrix& m, bool along, bool second, int n_parts, int64_t line, int64_t deep, Tile& tile) {
+int pack(const Matrix& m, bool along, bool second, int n_parts, int64_t line, int64_t deep, Tile* tile) {
     __m512 left[SIDE][2];
     for (int64_t i = 0; i < SIDE; i++)
         for (int64_t half = 0; half < 2; half++) {
             const int64_t row = along ? line + i : deep + 2 * i + half, column = along ? deep + half * SIDE : line;
             const __mmask16 mask = row < m.n_rows ? lanes(m.n_columns - column) : 0;
             left[i][half] = mask ? _mm512_maskz_loadu_ps(mask, m.row(row) + column) : _mm512_setzero_ps();
+            // The next tile comes from far away.
+            const int64_t later = along ? row : row + DEEP;
+            if (later < m.n_rows) _mm_prefetch(m.row(later) + column + (along ? DEEP : 0), _MM_HINT_T0);
         }
     for (int part = 0; part < n_parts; part++) {
         __mmask16 more = 0;
@@ -116,25 +120,26 @@ int pack(const Matrix& m, bool along, bool second, int n_parts, int64_t line, in
             // Pairs are neighbours in a row, or neighbouring rows.
             const __m512i pairs = along ? (__m512i)_mm512_cvtne2ps_pbh(widen(high), widen(low))
                                         : _mm512_or_si512(_mm512_srli_epi32(low, 16), high);
-            _mm512_store_si512(tile.part[part][i], pairs);
+            _mm512_store_si512(tile[part].row[i], pairs);
             for (const __m512& rest : left[i]) more |= _mm512_cmp_ps_mask(rest, _mm512_setzero_ps(), _CMP_NEQ_UQ);
         }
-        if (along == second) transpose(tile.part[part]);
+        if (along == second) transpose(tile[part].row);
         if (!more) return part + 1;
     }
     return n_parts;
 }
 
 // Pack two lines of tiles from `line` and the term `from` on.
-void pack_pair(const Matrix& m, bool along, bool second, int n_parts, int64_t line, int64_t from, int64_t pair,
-               Panel& panel) {
+void pack_pair(const Matrix& m, bool along, bool second, int64_t line, int64_t from, int64_t pair, Panel& panel) {
+    const int64_t n_parts = panel.n_parts;
     for (int64_t deep = 0; deep < panel.n_deep; deep++) {
-        Tile* two = panel.at(pair) + 2 * deep;
+        Tile* two = panel.at(pair) + 2 * n_parts * deep;
         int n[2];
-        for (int i = 0; i < 2; i++) n[i] = pack(m, along, second, n_parts, line + i * SIDE, from + deep * DEEP, two[i]);
+        for (int i = 0; i < 2; i++)
+            n[i] = pack(m, along, second, n_parts, line + i * SIDE, from + deep * DEEP, two + i * n_parts);
         const int most = std::max(n[0], n[1]);
-        for (int i = 0; i < 2; i++) std::memset(two[i].part[n[i]], 0, (most - n[i]) * sizeof(two[i].part[0]));
-        panel.n_parts[pair * panel.n_deep + deep] = most;
+        for (int i = 0; i < 2; i++) std::memset(two + i * n_parts + n[i], 0, (most - n[i]) * sizeof(Tile));
+        panel.used_at(pair)[deep] = most;
     }
 }
 
@@ -148,40 +153,53 @@ void configure() {
 }
 
 // Two by two tiles of the result, or of what is added to it.
-void square(const Matrix& out, int n_parts, bool add, Panel& a, Panel& b, int64_t pair_b, int64_t row, int64_t column) {
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+void square(const Matrix& out, bool add, Panel& a, Panel& b, int64_t pair_b, int64_t row, int64_t column) {
+    // Where all of them lie in `out` they are read and written in place.
+    const bool whole = row + WIDE <= out.n_rows && column + WIDE <= out.n_columns &&
+                       (row >= out.first || row + WIDE <= out.first);
+    alignas(64) float held[WIDE][WIDE];
+    float* to = whole ? out.row(row) + column : held[0];
+    const int64_t step = whole ? out.step[row >= out.first] : WIDE, down = SIDE * step, bytes = step * sizeof(float);
+    if (whole)  // fetched while the products are formed
+        for (int64_t i = 0; i < WIDE; i++)
+            for (int64_t j = 0; j <= WIDE; j += SIDE) __builtin_prefetch(to + i * step + j, 1);
+    if (add && !whole)
+        for (int64_t i = 0; i < WIDE && row + i < out.n_rows; i++)
+            std::memcpy(held[i], out.row(row + i) + column, std::min(WIDE, out.n_columns - column) * sizeof(float));
+    if (add) {
+        _tile_loadd(0, to, bytes);
+        _tile_loadd(1, to + SIDE, bytes);
+        _tile_loadd(2, to + down, bytes);
+        _tile_loadd(3, to + down + SIDE, bytes);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    const int64_t n = a.n_parts;
     const Tile *left = a.at(0), *right = b.at(pair_b);
-    const uint8_t *n_left = a.parts_at(0), *n_right = b.parts_at(pair_b);
-    for (int64_t deep = 0; deep < a.n_deep; deep++, left += 2, right += 2)
-        for (int p = 0; p < n_left[deep]; p++) {
-            _tile_loadd(4, left[0].part[p], 64);
-            _tile_loadd(5, left[1].part[p], 64);
-            for (int q = 0; q < n_right[deep] && p + q < n_parts; q++) {
-                _tile_loadd(6, right[0].part[q], 64);
-                _tile_loadd(7, right[1].part[q], 64);
+    const uint8_t *n_left = a.used_at(0), *n_right = b.used_at(pair_b);
+    for (int64_t deep = 0; deep < a.n_deep; deep++, left += 2 * n, right += 2 * n)
+        for (int64_t p = 0; p < n_left[deep]; p++) {
+            _tile_loadd(4, left[p].row, 64);
+            _tile_loadd(5, left[n + p].row, 64);
+            for (int64_t q = 0; q < n_right[deep] && p + q < n; q++) {
+                _tile_loadd(6, right[q].row, 64);
+                _tile_loadd(7, right[n + q].row, 64);
                 _tile_dpbf16ps(0, 4, 6);
                 _tile_dpbf16ps(1, 4, 7);
                 _tile_dpbf16ps(2, 5, 6);
                 _tile_dpbf16ps(3, 5, 7);
             }
         }
-    alignas(64) float found[WIDE][WIDE];
-    _tile_stored(0, found[0], sizeof(found[0]));
-    _tile_stored(1, found[0] + SIDE, sizeof(found[0]));
-    _tile_stored(2, found[SIDE], sizeof(found[0]));
-    _tile_stored(3, found[SIDE] + SIDE, sizeof(found[0]));
-    for (int64_t i = 0; i < WIDE && row + i < out.n_rows; i++)
-        for (int64_t j = 0; j < WIDE; j += SIDE) {
-            const __mmask16 mask = lanes(out.n_columns - column - j);
-            if (!mask) continue;
-            float* to = out.row(row + i) + column + j;
-            __m512 sum = _mm512_load_ps(found[i] + j);
-            if (add) sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum);
-            _mm512_mask_storeu_ps(to, mask, sum);
-        }
+    _tile_stored(0, to, bytes);
+    _tile_stored(1, to + SIDE, bytes);
+    _tile_stored(2, to + down, bytes);
+    _tile_stored(3, to + down + SIDE, bytes);
+    if (!whole)
+        for (int64_t i = 0; i < WIDE && row + i < out.n_rows; i++)
+            std::memcpy(out.row(row + i) + column, held[i], std::min(WIDE, out.n_columns - column) * sizeof(float));
 }
 
 }  // namespace
@@ -196,26 +214,28 @@ int has_matrix_unit() {
 void product(const Product* given) {
     const Product& p = *given;
     const int64_t n_terms = p.turn_a ? p.a.n_rows : p.a.n_columns;
-    static thread_local Panel held;  // lines of `b`, up to half of the second cache
+    static thread_local Panel held;  // lines of `b`
     Panel& b = held;
-    for (int64_t column = 0; column < p.out.n_columns; column += MOST) {
-        const int64_t n_pairs = (std::min(MOST, p.out.n_columns - column) + WIDE - 1) / WIDE;
-        // Always so many terms at a time: the bits of a row must not depend on how many rows there are.
-        for (int64_t from = 0; from < n_terms; from += FIT * DEEP) {
-            b.resize(n_pairs, (std::min(FIT * DEEP, n_terms - from) + DEEP - 1) / DEEP);
+    // Always so many terms at a time: the bits of a row must not depend on how many rows there are.
+    for (int64_t from = 0; from < n_terms; from += FIT * DEEP) {
+        const int64_t deep = (std::min(FIT * DEEP, n_terms - from) + DEEP - 1) / DEEP;
+        const int64_t fit = CACHE / (2 * deep * p.n_parts * sizeof(Tile)), all = (p.out.n_columns + WIDE - 1) / WIDE;
+        const int64_t n_panels = (all + fit - 1) / fit;
+        for (int64_t panel = 0; panel < n_panels; panel++) {
+            const int64_t first = all * panel / n_panels, n_pairs = all * (panel + 1) / n_panels - first;
+            b.resize(n_pairs, deep, p.n_parts);
 #pragma omp parallel num_threads(p.n_threads) if (p.n_threads > 1)
             {
                 static thread_local Panel a;
-                a.resize(1, b.n_deep);
+                a.resize(1, deep, p.n_parts);
                 configure();
 #pragma omp for schedule(static)
                 for (int64_t j = 0; j < n_pairs; j++)
-                    pack_pair(p.b, p.turn_b, true, p.n_parts, column + j * WIDE, from, j, b);
+                    pack_pair(p.b, p.turn_b, true, (first + j) * WIDE, from, j, b);
 #pragma omp for schedule(static)
                 for (int64_t row = 0; row < p.out.n_rows; row += WIDE) {
-                    pack_pair(p.a, !p.turn_a, false, p.n_parts, row, from, 0, a);
-                    for (int64_t j = 0; j < n_pairs; j++)
-                        square(p.out, p.n_parts, from > 0, a, b, j, row, column + j * WIDE);
+                    pack_pair(p.a, !p.turn_a, false, row, from, 0, a);
+                    for (int64_t j = 0; j < n_pairs; j++) square(p.out, from > 0, a, b, j, row, (first + j) * WIDE);
                 }
                 _tile_release();
             }
