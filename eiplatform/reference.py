@@ -32,6 +32,7 @@ SYNCHRONY_BIN_MS, SYNCHRONY_NEURONS = 3.0, 1000
 _RATE_EDGES = np.concatenate([np.arange(0, 60, 0.5), np.arange(60, 505, 5)])
 _CV_EDGES = np.arange(0, 2.05, 0.05)
 _LAGS, _SEGMENT = np.arange(-50, 51), 512
+_POSITIVE = ("rate", "cv", "lv", "synchrony")
 
 
 @dataclass(frozen=True)
@@ -204,16 +205,18 @@ def over_seeds(runs: Sequence[xr.Dataset], *, level: float = 0.95) -> xr.Dataset
     Returns
     -------
     xarray.Dataset
-        Each variable with a dimension ``over_seeds``: mean, low, high, std, and n, the number of
-        seeds with a value (a network that fell silent has no CV); NaN where n < 2.  And each
-        statistic, with ``_seeds`` after its name, per seed (dims seed, population).
+        Each variable with a dimension ``over_seeds``: mean, low (not below 0 where the variable cannot
+        be), high, std, and n, the number of seeds with a value (a network that fell silent has no CV); NaN
+        where n < 2.  And each statistic, with ``_seeds`` after its name, per seed (dims seed, population).
     """
     stacked = xr.concat(list(runs), dim="seed")
     n = stacked.notnull().sum("seed")
     held = stacked.where(n > 1)
     mean, std = held.mean("seed"), held.std("seed", ddof=1)
     half = std * xr.apply_ufunc(stats.t.ppf, (1 + level) / 2, (n - 1).where(n > 1)) / np.sqrt(n)
-    parts = {"mean": mean, "low": mean - half, "high": mean + half, "std": std, "n": n.astype(float)}
+    low = mean - half
+    low.update({name: low[name].clip(min=0) for name in _POSITIVE if name in low})
+    parts = {"mean": mean, "low": low, "high": mean + half, "std": std, "n": n.astype(float)}
     result: xr.Dataset = xr.concat(list(parts.values()), dim="over_seeds").assign_coords(over_seeds=list(parts))
     for name, values in stacked.data_vars.items():
         if set(values.dims) == {"seed", "population"}:

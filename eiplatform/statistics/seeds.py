@@ -11,6 +11,7 @@ from scipy import stats
 
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics.base.intervals import combine_seeds, interval_of
+from eiplatform.statistics.registry import STATISTICS
 from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
 
@@ -59,7 +60,7 @@ def summarise_seeds(
     Returns
     -------
     xarray.Dataset, dims (population, statistic)
-        ``value`` (mean over seeds), ``low``, ``high``, ``sd`` (ddof 1), ``minimum``,
+        ``value`` (mean over seeds), ``low``, ``high`` (within what the statistic can be), ``sd`` (ddof 1), ``minimum``,
         ``maximum``, ``n_seeds`` (seeds with a value), ``units``, ``note``, and ``seed_value``
         with the further dimension ``seed``.
 
@@ -139,6 +140,8 @@ def summarise_seeds(
         elif here.size > 1:
             half = stats.t.ppf((1 + level) / 2, here.size - 1) * result["sd"][cell] / np.sqrt(here.size)
             result["low"][cell], result["high"][cell] = here.mean() - half, here.mean() + half
+    least, most = (np.array(ends) for ends in zip(*map(_bounds, first["statistic"].values.tolist()), strict=True))
+    result["low"], result["high"] = np.maximum(result["low"], least), np.minimum(result["high"], most)
     variables: dict[str, Any] = {name: (_DIMS, array) for name, array in result.items()}
     variables["n_seeds"] = (_DIMS, n_seeds.astype(int))
     variables["units"] = (_DIMS, first["units"].transpose(*_DIMS).values)
@@ -162,6 +165,11 @@ def _selected(table: xr.Dataset, keys: list[str] | None, names: list[str] | None
             valid = table[dim].values.tolist()
             table = table.sel({dim: [choose(name, valid, dim) for name in wanted]})
     return table
+
+
+def _bounds(key: str) -> tuple[float, float]:
+    """Return what a statistic cannot leave; a summary may be of one that is not ours."""
+    return STATISTICS[key].bounds if key in STATISTICS else (-np.inf, np.inf)
 
 
 def _draws(tables: Sequence[xr.Dataset]) -> np.ndarray:

@@ -153,11 +153,10 @@ def open_recording(
     if problems and not form.divisible:
         raise StoreError("; ".join(told), where=str(path), remedy="copy it again, or record it again")
     if not complete and not partial:
-        raise StoreError(
-            "; ".join(told),
-            where=str(path),
-            remedy="record it with --resume, or read what is complete: --partial, eiplatform.open(path, partial=True)",
-        )
+        remedy = "record it with --resume"
+        if form.files():
+            remedy += ", or read what is complete: --partial, eiplatform.open(path, partial=True)"
+        raise StoreError("; ".join(told), where=str(path), remedy=remedy)
     if not form.files():
         raise StoreError("no complete shard", where=str(path), remedy="record it again")
     try:

@@ -23,6 +23,7 @@ from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNameError
 from eiplatform.reference import shipped
 from eiplatform.report import findings_of, scorecard
+from eiplatform.report.compared import comparison_tables
 from eiplatform.statistics.base.comparison import benjamini_hochberg
 
 Write = Callable[..., Path]
@@ -107,6 +108,17 @@ def test_network_beside_network_and_its_seeds(network_recording: Write) -> None:
     assert str(cell["verdict"].item()) == "different" and float(cell["q"]) < 1e-3
     # everything is comparable between networks of one kind, also what has no counterpart in a circuit
     assert bool(result["comparable"].all()) and set(result["verdict"].values.ravel()) <= set(VERDICTS)
+
+
+def test_the_table_says_which_of_the_two_tests_a_difference_rests_on(network_recording: Write) -> None:
+    own = network_recording("own", samples=6, steps=120, ratio=2.0)
+    result = comparison.run(own, [network_recording("other", samples=6, steps=120)], **FAST)
+    assert (result["verdict"] == "different").any()
+    for q, q_distance, expected in ((0.9, 0.001, True), (0.001, 0.001, False), (0.001, 0.9, False)):
+        result["q"][:], result["q_distance"][:] = q, q_distance
+        cells = [cell for table in comparison_tables(result) for row in table.rows for cell in row]
+        assert any("different" in cell for cell in cells)
+        assert any("different (distribution, not mean)" in cell for cell in cells) is expected
 
 
 def test_several_recordings_on_this_side_are_seeds(network_recording: Write) -> None:

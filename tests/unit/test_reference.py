@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+import xarray as xr
 
 from eiplatform import reference
 from eiplatform.errors import StoreError
@@ -36,3 +37,11 @@ def test_a_case_that_was_stopped_goes_on_after_the_seeds_that_are_kept(monkeypat
     assert len(whole) > 10_000
     with pytest.raises(StoreError, match="other parameters.*--keep"):
         reference.write(name, case(parameters={**TINY, "g": 5.0}, seeds=3), tmp_path / "other", keep=keep)
+
+
+def test_a_rate_over_two_seeds_ends_at_0_and_a_mean_current_does_not():
+    runs = [xr.Dataset({name: ("population", [value]) for name in ("rate", "current_net")}) for value in (0.1, 5.0)]
+    found = reference.over_seeds(runs).isel(population=0)
+    assert found.rate.sel(over_seeds="low") == 0
+    assert found.current_net.sel(over_seeds="low") < 0
+    assert found.rate.sel(over_seeds="high") == found.current_net.sel(over_seeds="high")

@@ -144,6 +144,14 @@ def test_seeds_are_combined_with_student_t():
     assert absent["n_seeds"].item() == 0 and absent["note"].item() == "not recorded: gain"
 
 
+def test_an_interval_over_seeds_stays_within_what_the_statistic_can_be():
+    trees = [recording(seed, scale=scale) for seed, scale in enumerate((0.05, 1.0))]
+    ratio = ei.summarise_seeds(trees, ["ei_ratio"], n_bootstrap=10).sel(population="fc1/E").squeeze()
+    half = stats.t.ppf(0.975, 1) * ratio["sd"].item() / np.sqrt(2)
+    assert ratio["value"].item() < half  # two seeds, far apart: Student t alone would go below 0
+    assert ratio["low"].item() == 0 and ratio["high"].item() == pytest.approx(ratio["value"].item() + half)
+
+
 def test_seeds_from_summaries_equal_seeds_from_recordings():
     trees = [recording(seed) for seed in range(3)]
     tables = [ei.summarise(tree, n_bootstrap=40, keep_draws=True) for tree in trees]

@@ -181,6 +181,21 @@ def test_interrupted_recording_is_told_and_can_be_read_in_part(tmp_path: Path) -
     assert validate(tmp_path / "r").problems == ["the recording was interrupted"]
 
 
+def test_what_is_complete_is_offered_only_where_something_is(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), RecordingWriter(tmp_path / "r", source=SOURCE, config={}) as writer:
+        raise RuntimeError("killed")
+    with pytest.raises(StoreError, match="after 0 complete shard.*--resume") as refused:
+        eiplatform.open(tmp_path / "r")
+    assert "--partial" not in str(refused.value)
+    with pytest.raises(StoreError, match="no complete shard"):
+        eiplatform.open(tmp_path / "r", partial=True)
+    with pytest.raises(RuntimeError), RecordingWriter(tmp_path / "s", source=SOURCE, config={}) as writer:
+        writer.append({"fc1/E": layer(np.arange(5))})
+        raise RuntimeError("killed")
+    with pytest.raises(StoreError, match="--partial"):
+        eiplatform.open(tmp_path / "s")
+
+
 def _missing(shard: Path) -> None:
     shard.unlink()
 

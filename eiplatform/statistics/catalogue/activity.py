@@ -6,7 +6,7 @@ import math
 from functools import partial
 
 from eiplatform.statistics import estimates
-from eiplatform.statistics.catalogue.common import OVER_SAMPLES, SPIKES, Statistic
+from eiplatform.statistics.catalogue.common import OVER_SAMPLES, POSITIVE, SPIKES, Statistic
 
 __all__ = ["LISTED"]
 
@@ -24,8 +24,8 @@ _SHAPES = {
     "log_skewness": ("skewness of log rates over active neurons", "Roxin et al. 2011, J Neurosci 31:16217"),
 }
 
-_SHARE, _POSITIVE = (0.0, 1.0), (0.0, math.inf)
-_LIMITS = {"cv": _POSITIVE, "gini": _SHARE, "log_sd": _POSITIVE, "log_skewness": (-math.inf, math.inf)}
+_SHARE = (0.0, 1.0)
+_LIMITS = {"cv": POSITIVE, "gini": _SHARE, "log_sd": POSITIVE, "log_skewness": (-math.inf, math.inf)}
 
 LISTED = [
     *(

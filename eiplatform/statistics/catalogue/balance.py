@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from eiplatform.statistics import estimates
-from eiplatform.statistics.catalogue.common import BY_SIZE, CURRENTS, OVER_SAMPLES, OVER_TIME, Statistic
+from eiplatform.statistics.catalogue.common import BY_SIZE, CURRENTS, OVER_SAMPLES, OVER_TIME, POSITIVE, Statistic
 
 __all__ = ["LISTED"]
 
@@ -56,6 +56,7 @@ LISTED = [
         reference="Xue, Atallah & Scanziani 2014, Nature 511:596",
         estimate=partial(estimates.balance, kind="ratio"),
         average="geometric mean",
+        bounds=POSITIVE,
     ),
     Statistic(
         key="balance_index",

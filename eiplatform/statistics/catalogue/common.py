@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from eiplatform.statistics.estimates import Estimate
 from eiplatform.statistics.population import Population
 
-__all__ = ["BY_SIZE", "CURRENTS", "OVER_SAMPLES", "OVER_TIME", "SPIKES", "Statistic"]
+__all__ = ["BY_SIZE", "CURRENTS", "OVER_SAMPLES", "OVER_TIME", "POSITIVE", "SPIKES", "Statistic"]
 
 CURRENTS = ("current_exc", "current_inh")
 SPIKES = ("spikes",)
+POSITIVE = (0.0, math.inf)
 BY_SIZE = (
     "dimensionless, but it depends on the in-degree (about 1/sqrt(K)) and on whether constant drive counts as "
     "excitation: values of networks of different size stand beside each other, their difference says nothing"

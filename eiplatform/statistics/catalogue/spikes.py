@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from eiplatform.statistics import estimates
-from eiplatform.statistics.catalogue.common import OVER_SAMPLES, SPIKES, Statistic
+from eiplatform.statistics.catalogue.common import OVER_SAMPLES, POSITIVE, SPIKES, Statistic
 
 __all__ = ["LISTED"]
 
@@ -25,7 +25,7 @@ LISTED = [
         comparable_reason="spikes per step against Hz: a step is a time only by assumption",
         reference="mean spike count per unit of time, silent neurons included",
         estimate=estimates.rate,
-        dimensionless=False,
+        dimensionless=False,  # and may be below 0: spikes of some systems have signs
     ),
     Statistic(
         key="cv_isi",
@@ -37,6 +37,7 @@ LISTED = [
         comparable_reason=_IRREGULARITY,
         reference="Softky & Koch 1993, J Neurosci 13:334",
         estimate=partial(estimates.isi, kind="cv", min_spikes=10),
+        bounds=POSITIVE,
     ),
     Statistic(
         key="lv",
@@ -48,6 +49,7 @@ LISTED = [
         comparable_reason=_IRREGULARITY,
         reference="Shinomoto, Shima & Tanji 2003, Neural Comput 15:2823",
         estimate=partial(estimates.isi, kind="lv", min_spikes=10),
+        bounds=POSITIVE,
     ),
     Statistic(
         key="lvr",
@@ -59,6 +61,7 @@ LISTED = [
         comparable_reason="R is 5 ms in a circuit and 0 in a network; " + _IRREGULARITY,
         reference="Shinomoto et al. 2009, PLoS Comput Biol 5:e1000433",
         estimate=partial(estimates.isi, kind="lvr", min_spikes=10),
+        bounds=POSITIVE,
     ),
     Statistic(
         key="cv2",
@@ -70,6 +73,7 @@ LISTED = [
         comparable_reason=_IRREGULARITY,
         reference="Holt et al. 1996, J Neurophysiol 75:1806",
         estimate=partial(estimates.isi, kind="cv2", min_spikes=10),
+        bounds=(0.0, 2.0),
     ),
     Statistic(
         key="fano_factor",
@@ -81,6 +85,7 @@ LISTED = [
         comparable_reason="the windows differ: 10 steps in a network, 50 ms in a circuit",
         reference="Fano 1947, Phys Rev 72:26",
         estimate=partial(estimates.fano, over="time", window=None),
+        bounds=POSITIVE,
     ),
     Statistic(
         key="fano_factor_samples",
@@ -92,5 +97,6 @@ LISTED = [
         comparable_reason=OVER_SAMPLES,
         reference="Fano 1947, Phys Rev 72:26",
         estimate=partial(estimates.fano, over="sample", window=None),
+        bounds=POSITIVE,
     ),
 ]

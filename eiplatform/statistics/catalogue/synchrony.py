@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 from eiplatform.statistics import estimates
-from eiplatform.statistics.catalogue.common import OVER_SAMPLES, OVER_TIME, SPIKES, Statistic
+from eiplatform.statistics.catalogue.common import OVER_SAMPLES, OVER_TIME, POSITIVE, SPIKES, Statistic
 
 __all__ = ["LISTED"]
 
@@ -75,7 +74,7 @@ LISTED = [
         comparable_reason=_WINDOWS.format("1 step", "3 ms"),
         reference="Potjans & Diesmann 2014, Cereb Cortex 24:785",
         estimate=partial(estimates.synchrony, n_neurons=_FIXED, window=None),
-        bounds=(0.0, math.inf),
+        bounds=POSITIVE,
         level="population",
     ),
 ]

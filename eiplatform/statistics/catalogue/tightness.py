@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 from eiplatform.statistics import estimates
-from eiplatform.statistics.catalogue.common import BY_SIZE, CURRENTS, OVER_SAMPLES, OVER_TIME, Statistic
+from eiplatform.statistics.catalogue.common import BY_SIZE, CURRENTS, OVER_SAMPLES, OVER_TIME, POSITIVE, Statistic
 
 __all__ = ["LISTED"]
 
@@ -81,7 +80,7 @@ LISTED = [
         reference="Xue, Atallah & Scanziani 2014, Nature 511:596",
         estimate=estimates.ratio_spread,
         level="population",
-        bounds=(0.0, math.inf),
+        bounds=POSITIVE,
     ),
     *(
         Statistic(

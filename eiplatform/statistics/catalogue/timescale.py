@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
 from eiplatform.statistics import estimates
-from eiplatform.statistics.catalogue.common import SPIKES, Statistic
+from eiplatform.statistics.catalogue.common import POSITIVE, SPIKES, Statistic
 
 __all__ = ["LISTED"]
 
@@ -24,7 +23,7 @@ LISTED = [
         comparable_reason=_STEPS,
         reference="Sokal 1997, in Functional Integration, 131; Marriott & Pope 1954, Biometrika 41:390",
         estimate=partial(estimates.timescale, signal="voltage", max_lag=None, window=None),
-        bounds=(0.0, math.inf),
+        bounds=POSITIVE,
         dimensionless=False,
         by_time=_TIME,
     ),
@@ -38,7 +37,7 @@ LISTED = [
         comparable_reason=_STEPS,
         reference="Murray et al. 2014, Nat Neurosci 17:1661",
         estimate=partial(estimates.timescale, signal="spikes", max_lag=None, window=None),
-        bounds=(0.0, math.inf),
+        bounds=POSITIVE,
         dimensionless=False,
         level="population",
         by_time=_TIME,
@@ -53,7 +52,7 @@ LISTED = [
         comparable_reason=_STEPS,
         reference="Welch 1967, IEEE Trans Audio 15:70",
         estimate=partial(estimates.peak, measure="frequency"),
-        bounds=(0.0, math.inf),
+        bounds=POSITIVE,
         dimensionless=False,
         level="population",
         by_time={"step": "1/step", "ms": "Hz"},
@@ -68,7 +67,7 @@ LISTED = [
         comparable_reason="grows with the number of neurons and with the length of a segment, which differ",
         reference="Welch 1967, IEEE Trans Audio 15:70",
         estimate=partial(estimates.peak, measure="height"),
-        bounds=(0.0, math.inf),
+        bounds=POSITIVE,
         level="population",
     ),
 ]
