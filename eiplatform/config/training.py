@@ -49,6 +49,9 @@ class TrainingConfig(Frozen):
     decay: float = Field(0.1, gt=0, le=1, description="of step: factor by which it falls")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(5e-4, ge=0, description="L2 on all parameters (sgd, adam), decoupled (adamw)")
+    centre_gradients: bool = Field(
+        False, description="subtract from the gradient of each neuron's weights their mean (gradient centralization)"
+    )
     loss: Literal["cross-entropy", "mse"] = Field("cross-entropy", description="mse: to one-hot labels")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of cross-entropy")
     balance: float = Field(0.0, ge=0, description="weight of the loss that balances positive and negative potentials")

@@ -16,14 +16,13 @@ import numpy as np
 import torch
 import yaml
 from torch import Tensor
-from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from eiplatform.config import Config, TrainingConfig, config_hash
+from eiplatform.config import Config, config_hash
 from eiplatform.datasets import DataBundle, open_dataset, split_validation
 from eiplatform.errors import MissingDependencyError, TrainingError
 from eiplatform.files import claim_directory, write_bytes
 from eiplatform.memory import keep_memory
-from eiplatform.snn import Network, build_network, compiled, dale, initialise_network, products
+from eiplatform.snn import Network, build_network, compiled, initialise_network, products
 from eiplatform.snn import load as load_checkpoint
 from eiplatform.snn import save as save_checkpoint
 from eiplatform.snn.backend import current, resolve, use_backend
@@ -47,6 +46,7 @@ from eiplatform.training.files import (
 )
 from eiplatform.training.footprint import check_footprint
 from eiplatform.training.losses import balance_loss, task_loss
+from eiplatform.training.optimiser import make_optimiser
 from eiplatform.training.parallel import World, join
 from eiplatform.training.regimes import freeze
 from eiplatform.training.schedule import epoch_order, learning_rate
@@ -207,8 +207,7 @@ class _Run:
         fires = [name for name, layer in self.network.circuits().items() if layer.fires]
         wanted = fires if self.config.training.balance else []
         self.record = {f"{name}/E": frozenset({"voltage"}) for name in wanted}
-        self.optimiser = _optimiser(self.config.training, self.network)
-        dale.attach(self.optimiser, self.network)
+        self.optimiser = make_optimiser(self.config.training, self.network)
         if resume:
             self.metrics, self.best_epoch = read_state(self.out, self.network, self.optimiser, self.config)
             self._write(lambda: write_metrics(self.out, self.metrics))
@@ -376,18 +375,6 @@ class _Run:
     def _report(self, done: int, message: str) -> None:
         if self.progress is not None:
             self.progress(done, self.config.training.epochs * self.per_epoch, message)
-
-
-def _optimiser(part: TrainingConfig, network: Network) -> Optimizer:
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    rate, decay = part.learning_rate, part.weight_decay
-    # PyTorch's compiled step: one pass over weights, gradients and momenta, two to three times faster.
-    fused = True if current() == "compiled" else None
-    if part.optimiser == "adamw":
-        return AdamW(parameters, lr=rate, weight_decay=decay, fused=fused)
-    if part.optimiser == "adam":
-        return Adam(parameters, lr=rate, weight_decay=decay, fused=fused)
-    return SGD(parameters, lr=rate, momentum=part.momentum, weight_decay=decay, fused=fused)
 
 
 @contextmanager
