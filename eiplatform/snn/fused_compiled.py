@@ -23,6 +23,7 @@ from eiplatform.snn.neuron import sample_blocks
 
 __all__ = ["CompiledSpikes"]
 
+FEW = 4
 MANY = 32
 """Values of each neuron that are summed in one go."""
 
@@ -59,7 +60,7 @@ class CompiledSpikes(torch.autograd.Function):
         selection = None if options.select is None else _selection(options.select, math.prod(shape[1:-1]), shape[-1])
         ctx.unit = products.takes(currents, w.div)
         mixing = _mixing(w, ctx.unit)
-        blocks = sample_blocks(spikes)
+        blocks = _blocks(spikes)
         groups = _groups(blocks, len(currents), options.moments)
         mixed = w.bias.new_empty(_mixed_shape(currents, max(groups, key=_length), mixing))
         if options.moments is not None:
@@ -103,7 +104,7 @@ class CompiledSpikes(torch.autograd.Function):
         grad_spikes, grad_last, *grad_kept = grads
         into = dict(zip(SIGNALS, grad_kept, strict=True))
         mixing = _mixing(w, ctx.unit)
-        blocks = sample_blocks(currents[..., :n_exc]) if saved is None else [slice(0, currents.shape[1])]
+        blocks = _blocks(currents[..., :n_exc]) if saved is None else [slice(0, currents.shape[1])]
         mixed = w.bias.new_empty(_mixed_shape(currents, blocks[0], mixing)) if saved is None else saved
         buffer = torch.empty_like(mixed)
         grad_currents = torch.empty_like(currents)
@@ -148,6 +149,12 @@ class CompiledSpikes(torch.autograd.Function):
             for g, v in zip((*grad_both, grad_gain, grad_bias), ctx.saved_tensors[1:5], strict=True)
         )
         return grad_currents, *grad_weights, grad_membrane, None
+
+
+def _blocks(x: Tensor) -> list[slice]:
+    """Cut the samples into blocks, but a few not: products of few rows cost more than what the cache saves."""
+    blocks = sample_blocks(x)
+    return blocks if len(blocks) > FEW else [slice(0, x.shape[1])]
 
 
 def _mixing(w: Weights, unit: bool) -> products.Rows:
