@@ -166,7 +166,8 @@ def test_a_missing_compiler_is_an_error_before_anything_is_written(
 
 
 def test_augmented_runs_resume_bit_for_bit(tmp_path: Path) -> None:
-    config = small("dataset.augment=[crop, flip, cutout]", "dataset.cutout_size=2", "training.accumulate=2")
+    more = ["training.accumulate=2", "training.centre_gradients=true"]
+    config = small("dataset.augment=[crop, flip, cutout]", "dataset.cutout_size=2", *more)
     whole = fit(config, tmp_path / "a")
 
     def kill(done: int, total: int, message: str) -> None:

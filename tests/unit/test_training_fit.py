@@ -14,8 +14,10 @@ from eiplatform.config import Config, TrainingConfig, load_config
 from eiplatform.datasets import DataBundle, load, open_dataset, split_validation
 from eiplatform.errors import ConfigError, DeviceError, OutputExistsError, TrainingError, UnknownNameError
 from eiplatform.snn import CheckpointError, backend
+from eiplatform.snn.build import build_network
 from eiplatform.snn.diagnosis import check_rates, first_non_finite
 from eiplatform.training import epoch_order, evaluate, fit, initialise, learning_rate, loop
+from eiplatform.training.optimiser import centre_gradients
 
 SMALL = [
     "network.hidden=[48, 32]",
@@ -96,14 +98,16 @@ def test_the_learning_rate_is_applied_per_iteration(finished: training.TrainResu
     assert used == [None, *last]
 
 
+@pytest.mark.parametrize("centred", [False, True])
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str) -> None:
+def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str, centred: bool) -> None:
     rate, decay, momentum = 1e-2, 0.1, 0.8
     config = small(
         f"training.optimiser={optimiser}",
         f"training.learning_rate={rate}",
         f"training.weight_decay={decay}",
         f"training.momentum={momentum}",
+        f"training.centre_gradients={str(centred).lower()}",
         "training.batch_size=500",
         "training.epochs=1",
         "training.warmup_epochs=0",
@@ -120,6 +124,8 @@ def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str) -> None
         with torch.no_grad():
             for name, p in network.named_parameters():
                 assert p.grad is not None
+                if centred and ".weight_" in name:
+                    p.grad = p.grad - p.grad.mean(1, keepdim=True)
                 first, second = memory[name]
                 if optimiser == "sgd":
                     first.mul_(momentum).add_(p.grad + decay * p)
@@ -134,6 +140,32 @@ def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str) -> None
     trained, _ = snn.load(fit(config, tmp_path / "t").last)
     for (name, ours), theirs in zip(trained.named_parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("more", [["network.circuit=ei"], ["network.circuit=none", "network.neuron.model=stl"]])
+def test_centred_are_weights_and_nothing_else_until_the_handle_is_removed(more: list[str]) -> None:
+    """Also of convolutions; a threshold per neuron of a map has three axes and is no weight."""
+    network = build_network(load_config(None, ["network.architecture=cnn", *more]), (1, 8, 8), 10)
+    optimiser = torch.optim.SGD(network.parameters(), lr=1.0)
+    handle = centre_gradients(optimiser, network)
+    generator = torch.Generator().manual_seed(1)
+    given = {name: torch.randn(p.shape, generator=generator) for name, p in network.named_parameters()}
+
+    def after_a_step() -> dict[str, torch.Tensor]:
+        for name, p in network.named_parameters():
+            p.grad = given[name].clone()
+        optimiser.step()
+        return {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+
+    found = after_a_step()
+    centred = {name for name in given if not torch.equal(found[name], given[name])}
+    assert centred == {name for name in given if ".weight" in name}
+    assert {given[name].ndim for name in centred} == {2, 4}
+    for name in centred:
+        rows = given[name].flatten(1)
+        torch.testing.assert_close(found[name].flatten(1), rows - rows.mean(1, keepdim=True))
+    handle.remove()
+    assert all(torch.equal(gradient, given[name]) for name, gradient in after_a_step().items())
 
 
 class Killed(Exception):
