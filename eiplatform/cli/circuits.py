@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from eiplatform.cli.options import Flag, Many, Set
 
 __all__ = ["simulate"]
-
-Many = Parameter(consume_multiple=True, negative=())
-Flag = Parameter(negative=())
 
 
 def simulate(
     circuit: str,
     *,
     out: Path,
-    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())] = None,
+    set_: Annotated[list[str] | None, Set] = None,
     protocol: str | None = None,
     target: str | None = None,
     levels: Annotated[list[float] | None, Many] = None,

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from eiplatform.cli.options import Flag, Many
 
 __all__ = ["export", "import_"]
-
-Flag = Parameter(negative=())
-Many = Parameter(consume_multiple=True, negative=())
 
 
 def import_(

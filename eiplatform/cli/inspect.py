@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from eiplatform.cli.options import Flag
 
 __all__ = ["doctor", "info", "pack", "unpack", "validate"]
-
-Flag = Parameter(negative=())
 
 
 def info(recording: Path, *, partial: Annotated[bool, Flag] = False, json: Annotated[bool, Flag] = False) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from eiplatform.cli.options import Flag, Many, Set
 
 if TYPE_CHECKING:
     from eiplatform.config import Config
@@ -13,15 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["lesion", "record", "train"]
 
-Many = Parameter(consume_multiple=True, negative=())
-Flag = Parameter(negative=())
-
 
 def train(
     config: Path | None = None,
     *,
     out: Path,
-    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())] = None,
+    set_: Annotated[list[str] | None, Set] = None,
     record: Path | None = None,
     record_epochs: Annotated[list[float] | None, Many] = None,
     resume: Annotated[bool, Flag] = False,

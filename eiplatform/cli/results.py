@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from eiplatform.cli.options import Flag, Many
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from eiplatform.report.tables import Table
 
 __all__ = ["analyse", "compare", "demo", "figures", "report"]
-
-Many = Parameter(consume_multiple=True, negative=())
-Flag = Parameter(negative=())
 
 
 def demo(

@@ -7,22 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from eiplatform.cli.options import Flag, Many, Set
 
 if TYPE_CHECKING:
     from eiplatform.study import Graph, Outcome, Status
 
 __all__ = ["study"]
 
-Many = Parameter(consume_multiple=True, negative=())
-Flag = Parameter(negative=())
-
 
 def study(
     name: str,
     *,
     out: Path | None = None,
-    set_: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative=())] = None,
+    set_: Annotated[list[str] | None, Set] = None,
     only: Annotated[list[str] | None, Many] = None,
     jobs: int = 1,
     dry_run: Annotated[bool, Flag] = False,
