@@ -22,6 +22,8 @@ PANELS = {
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n, intervals and exclusions."""
     shown = result.sel(statistic=[name for name in PANELS if name != "accuracy"])
+    panels = _defined(table(result))
+    absent = ", ".join(label for name, label in PANELS.items() if name not in panels)
     controls = (
         f"thin lines, {result.attrs['n_controls']} random losses of synapses onto the E neurons, excitatory or "
         "inhibitory, that take as much current from them (by its mean) as the lesion does"
@@ -31,10 +33,12 @@ def caption(result: xr.Dataset) -> str:
     return (
         f"Lesion of the pathway {result.attrs['pathway']} in the layers '{result.attrs['layers']}': the fraction on "
         f"the axis was removed, everything downstream followed. Dose 0 is the intact network on the same n = "
-        f"{result.attrs['n_samples']} test images. a, accuracy with 95 % Wilson intervals over images; b to d, mean "
-        f"over the recorded neurons ({result.attrs['neurons']}) with 95 % percentile bootstrap intervals over images "
-        f"and neurons ({result.attrs['n_bootstrap']} draws). The E/I ratio is undefined where no inhibition is left. "
-        f"Neurons excluded: at most {int(shown['n_excluded'].max())} a layer. One network; {controls}."
+        f"{result.attrs['n_samples']} test images. a, accuracy with 95 % Wilson intervals over images; "
+        f"b to {'abcd'[len(panels) - 1]}, mean over the recorded neurons ({result.attrs['neurons']}) with 95 % "
+        f"percentile bootstrap intervals over images and neurons ({result.attrs['n_bootstrap']} draws). "
+        "The E/I ratio is undefined where no inhibition is left. "
+        + (f"This network has no {absent}. " if absent else "")
+        + f"Neurons excluded: at most {int(shown['n_excluded'].max())} a layer. One network; {controls}."
     )
 
 
@@ -65,9 +69,10 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Draw one panel per measure."""
-    made, axes = figure(1, len(PANELS), height_mm=52)
+    panels = _defined(table)
+    made, axes = figure(1, len(panels), height_mm=52)
     shades = [COLOURS["exc"], COLOURS["accent"], COLOURS["inh"], COLOURS["gain"], COLOURS["net"]]
-    for ax, (panel, label) in zip(axes, PANELS.items(), strict=True):
+    for ax, panel in zip(axes, panels, strict=True):
         rows = table[table["panel"] == panel]
         for index, (population, lines) in enumerate(rows.groupby("population", sort=False)):
             colour = COLOURS["trained"] if panel == "accuracy" else shades[index % len(shades)]
@@ -84,7 +89,7 @@ def draw(table: pd.DataFrame) -> Figure:
             }
             points_with_intervals(ax, line["dose"], line, joined=True, **style)
         ax.set_xlabel("fraction removed")
-        ax.set_ylabel(label)
+        ax.set_ylabel(PANELS[panel])
         if panel == "ei_ratio":
             ax.axhline(1, color=COLOURS["net"], linewidth=0.5, linestyle=":")
         largest = float(table["dose"].max())
@@ -95,3 +100,8 @@ def draw(table: pd.DataFrame) -> Figure:
         axes[0].legend(loc="lower center", bbox_to_anchor=(0.55, 0.97), ncols=2)
     letters(axes)
     return made
+
+
+def _defined(table: pd.DataFrame) -> list[str]:
+    """Return the panels that show something: a network of rates has no spikes, many have no gain."""
+    return [panel for panel in PANELS if table.loc[table["panel"] == panel, "value"].notna().any()]

@@ -24,6 +24,7 @@ from eiplatform.snn.neuron import sample_blocks
 __all__ = ["CompiledSpikes"]
 
 FEW = 4
+"""So many blocks of samples, or fewer, are worked off as one."""
 MANY = 32
 """Values of each neuron that are summed in one go."""
 

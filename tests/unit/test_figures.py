@@ -135,6 +135,26 @@ def test_other_numbers_give_another_figure(results: dict[str, xr.Dataset], name:
     assert _drawn(name, table) != _drawn(name, changed)
 
 
+def test_a_lesion_is_drawn_without_what_the_network_does_not_have(results: dict[str, xr.Dataset]) -> None:
+    """A network of rates has no spikes: no panel is left empty, and the caption says so."""
+    module, whole = import_module("figures.lesion_dose_response"), results["lesions"]
+    rates = whole.copy(deep=True)
+    for name in ("value", "low", "high"):
+        rates[name].loc[{"statistic": "rate"}] = np.nan
+    if "control_value" in rates:
+        rates["control_value"].loc[{"statistic": "rate"}] = np.nan
+    labels = {}
+    for result in (whole, rates):
+        with paper_style():
+            figure = module.draw(module.table(result))
+        labels[result is rates] = [ax.get_ylabel() for ax in figure.axes]
+        assert all(len(ax.lines) for ax in figure.axes)
+    assert labels[False] == list(module.PANELS.values()) and "b to d" in module.caption(whole)
+    assert labels[True] == [label for name, label in module.PANELS.items() if name != "rate"]
+    assert "b to c" in module.caption(rates) and "has no spikes per neuron and step" in module.caption(rates)
+    assert "has no" not in module.caption(whole)
+
+
 def test_figures_are_chosen_by_analysis(results: dict[str, xr.Dataset], tmp_path: Path) -> None:
     assert figures_of(results["distributions"]) == ["current_distributions", "gain_distributions"]
     with pytest.raises(UnknownNameError, match="did you mean 'learning_curve'"):
