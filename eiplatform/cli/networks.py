@@ -107,7 +107,7 @@ def record(
     every: int | None = None,
     keep: Annotated[list[str] | None, Many] = None,
     dtype: Literal["float32", "float16"] | None = None,
-    label: str = "network",
+    label: str | None = None,
     null: str | None = None,
     store: Literal["hdf5", "zarr"] = "hdf5",
     budget: str | None = None,
@@ -153,7 +153,7 @@ def record(
     dtype : str
         float32 (default) or float16.
     label : str
-        Name of the recording in tables and figures.
+        Name of the recording in tables and figures (default: that of OUT; of nulls: network).
     null : str
         Record so many nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
         (within sign) or shuffle-inputs:5 (pixels).
@@ -207,8 +207,9 @@ def record(
         quiet = json or not world.first
         expected = estimate(network, data, chosen, store)
         if wanted is not None:
+            name = label or "network"
             return record_all(
-                network, data, out, wanted, chosen, expected, config, label, limit, world.size, dry_run, overwrite, json
+                network, data, out, wanted, chosen, expected, config, name, limit, world.size, dry_run, overwrite, json
             )
         check_budget(expected, network, data, chosen, out, limit)
         if not quiet:
@@ -221,7 +222,7 @@ def record(
                     out,
                     chosen,
                     config=config.model_dump(mode="json"),
-                    label=label,
+                    label=label or out.resolve().name,
                     store=store,
                     overwrite=overwrite,
                     resume=resume,

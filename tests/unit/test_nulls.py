@@ -299,6 +299,8 @@ def test_the_command_records_nulls_and_analyses_against_them(
     assert main(["record", checkpoint, "--out", str(tmp_path / "rec"), *options]) == 0
     nulls = str(tmp_path / "nulls")
     assert main(["record", checkpoint, "--out", nulls, "--null", "shuffle-inputs:3", *options]) == 0
+    labels = [eiplatform.info(path).label for path in (tmp_path / "rec", tmp_path / "nulls" / "shuffle-inputs-1")]
+    assert labels == ["rec", "network, shuffle-inputs 1"]
     out = str(tmp_path / "b.nc")
     assert main(["analyse", "balance", str(tmp_path / "rec"), "--null", nulls, "--out", out, "--bootstrap", "9"]) == 0
     assert "3 sets of the same images with shuffled pixels" in capsys.readouterr().out
