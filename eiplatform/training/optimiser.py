@@ -22,6 +22,11 @@ def make_optimiser(part: TrainingConfig, network: Network) -> Optimizer:
     ----------
     part : TrainingConfig
     network : Network
+
+    Returns
+    -------
+    torch.optim.Optimizer
+        Of the parameters that require a gradient.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     rate, decay = part.learning_rate, part.weight_decay
