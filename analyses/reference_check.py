@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from analyses.inputs import Recording, describe_inputs, label_of, open_kind, spiking
 from eiplatform.errors import StatisticError
+from eiplatform.statistics.base import student_half_width
 
 __all__ = ["run"]
 
@@ -52,10 +52,9 @@ def run(references: Sequence[Recording], *, level: float = 0.95) -> xr.Dataset:
                         row[key].append("" if key == "units" else np.nan)
                     continue
                 per_seed = _per_seed(data, quantity)
-                low, high = np.nan, np.nan
-                if len(per_seed) > 1:
-                    half = stats.t.ppf((1 + level) / 2, len(per_seed) - 1) * stats.sem(per_seed)
-                    low, high = per_seed.mean() - half, per_seed.mean() + half
+                sd = per_seed.std(ddof=1) if len(per_seed) > 1 else np.nan
+                half = student_half_width(sd, len(per_seed), level)
+                low, high = per_seed.mean() - half, per_seed.mean() + half
                 units = "Hz" if quantity == "rate" else data[quantity].attrs["units"]
                 expected = theory.get(f"{name}/{quantity}", theory.get(quantity, np.nan))  # per population, or of all
                 entries = (per_seed.mean(), low, high, expected, units)

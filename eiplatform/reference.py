@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import signal, stats
+from scipy import signal
 
 from eiplatform.errors import StoreError, TooShortError, choose
 from eiplatform.files import content_hash, write_bytes
 from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
-from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv
+from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv, student_half_width
 from eiplatform.store.references import read_reference, reference_file
 
 __all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
@@ -213,7 +213,7 @@ def over_seeds(runs: Sequence[xr.Dataset], *, level: float = 0.95) -> xr.Dataset
     n = stacked.notnull().sum("seed")
     held = stacked.where(n > 1)
     mean, std = held.mean("seed"), held.std("seed", ddof=1)
-    half = std * xr.apply_ufunc(stats.t.ppf, (1 + level) / 2, (n - 1).where(n > 1)) / np.sqrt(n)
+    half = xr.apply_ufunc(student_half_width, std, n, level)
     low = mean - half
     low.update({name: low[name].clip(min=0) for name in _POSITIVE if name in low})
     parts = {"mean": mean, "low": low, "high": mean + half, "std": std, "n": n.astype(float)}

@@ -31,13 +31,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy import stats
 
 from eiplatform.errors import ConfigError
 from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.conditions import PROTOCOLS, Condition, Protocol, plan
 from eiplatform.microcircuits.processes import Progress
 from eiplatform.microcircuits.runner import simulate
+from eiplatform.statistics.base import student_half_width
 from eiplatform.store.blocks import slabs
 
 __all__ = ["PROTOCOLS", "Condition", "Protocol", "Sink", "plan", "pulse_onset", "run_protocol", "threshold_linear"]
@@ -220,9 +220,8 @@ def _with_responses(result: xr.Dataset, level: float) -> xr.Dataset:
     frozen = result["frozen"].values
     control = rate.isel(condition=np.where(frozen, np.argmax(frozen), 0))
     response = rate - control.assign_coords(condition=rate["condition"])
-    n = rate.sizes["seed"]
     mean = response.mean("seed")
-    half = response.std("seed", ddof=1) * (stats.t.ppf((1 + level) / 2, n - 1) / np.sqrt(n)) if n > 1 else mean * np.nan
+    half = xr.apply_ufunc(student_half_width, response.std("seed", ddof=1), rate.sizes["seed"], level)
     found = {"response": response, "response_mean": mean, "response_low": mean - half, "response_high": mean + half}
     return result.assign({key: value.assign_attrs(units="Hz") for key, value in found.items()})
 

@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics.base.intervals import combine_seeds, interval_of
+from eiplatform.statistics.base.intervals import combine_seeds, interval_of, student_half_width
 from eiplatform.statistics.registry import STATISTICS
 from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
@@ -138,7 +138,7 @@ def summarise_seeds(
             combined, parts = combine_seeds(kept, seed, estimates=here, n_samples=n_samples)
             low[cell], high[cell] = interval_of(combined, float(here.mean()), level, parts=parts, n_seeds=here.size)
         elif here.size > 1:
-            half = stats.t.ppf((1 + level) / 2, here.size - 1) * result["sd"][cell] / np.sqrt(here.size)
+            half = student_half_width(result["sd"][cell], here.size, level)
             result["low"][cell], result["high"][cell] = here.mean() - half, here.mean() + half
     least, most = (np.array(ends) for ends in zip(*map(_bounds, first["statistic"].values.tolist()), strict=True))
     result["low"], result["high"] = np.maximum(result["low"], least), np.minimum(result["high"], most)

@@ -31,7 +31,13 @@ from eiplatform.statistics.base.correlogram import correlogram, mean_correlogram
 from eiplatform.statistics.base.curves import RectifiedFit, regress
 from eiplatform.statistics.base.dimension import participation_ratio
 from eiplatform.statistics.base.gain import describe
-from eiplatform.statistics.base.intervals import METHODS, combine_seeds, interval_of, resample_counts
+from eiplatform.statistics.base.intervals import (
+    METHODS,
+    combine_seeds,
+    interval_of,
+    resample_counts,
+    student_half_width,
+)
 from eiplatform.statistics.base.irregularity import cv2, cv_isi, fano_factor, lv, lvr, rate
 from eiplatform.statistics.base.membrane import FreeMembrane, fluctuation_index, free_membrane
 from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean, weighted_sums
@@ -130,6 +136,7 @@ __all__ = [
     "saturated",
     "spectrum_peak",
     "spread_influence",
+    "student_half_width",
     "weighted_mean",
     "weighted_nanmean",
     "weighted_sums",

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from eiplatform.errors import StatisticError
+from eiplatform.statistics.base.intervals import student_half_width
 from eiplatform.statistics.base.moments import FloatArray
 
 __all__ = ["Contrast", "false_discovery", "paired", "unpaired"]
@@ -87,7 +88,7 @@ def paired(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> Contr
         if 2**n <= _MOST:
             signs = np.array(list(product((1.0, -1.0), repeat=n)))
             exact = _share(signs @ change / n, mean, scale)
-        half = stats.t.ppf((1 + level) / 2, n - 1) * error
+        half = float(student_half_width(change.std(ddof=1), n, level))
         return mean, mean - half, mean + half, p, exact, n
 
     return _each(cell, first, second)

@@ -5,17 +5,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from eiplatform.statistics.base.moments import FloatArray
 
-__all__ = ["METHODS", "combine_seeds", "interval_of", "resample_counts"]
+__all__ = ["METHODS", "combine_seeds", "interval_of", "resample_counts", "student_half_width"]
 
 METHODS = ("percentile", "bca")
 """Kinds of bootstrap interval."""
 _DRAWN = 2**17  # items drawn at a time: 1 MiB
 FEW_SEEDS = 10
 """Fewer seeds do not tell the shape of their distribution: the mean of three drawn of three has ten values."""
+
+
+def student_half_width(sd: ArrayLike, n: ArrayLike, level: float = 0.95) -> FloatArray:
+    """Half of Student's t interval of a mean of `n` values.
+
+    Parameters
+    ----------
+    sd : array
+        Standard deviation of the values, ddof 1.
+    n : array, broadcast with `sd`
+    level : float
+        Nominal coverage.
+
+    Returns
+    -------
+    array
+        NaN where `n` is below 2.
+
+    Examples
+    --------
+    >>> round(float(student_half_width(1.0, 3)), 3), float(student_half_width(1.0, 1))
+    (2.484, nan)
+    """
+    n = np.asarray(n, dtype=float)
+    n = np.where(n > 1, n, np.nan)
+    half: FloatArray = stats.t.ppf((1 + level) / 2, n - 1) * np.asarray(sd, dtype=float) / np.sqrt(n)
+    return half
 
 
 def resample_counts(rng: np.random.Generator, n_draws: int, n_items: int) -> FloatArray:
