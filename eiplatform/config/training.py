@@ -52,6 +52,9 @@ class TrainingConfig(Frozen):
     centre_gradients: bool = Field(
         False, description="subtract from the gradient of each neuron's weights their mean (gradient centralization)"
     )
+    average: float = Field(
+        0.0, ge=0, lt=1, description="decay per step of the average of the weights that is validated and kept; 0: none"
+    )
     loss: Literal["cross-entropy", "mse"] = Field("cross-entropy", description="mse: to one-hot labels")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of cross-entropy")
     balance: float = Field(0.0, ge=0, description="weight of the loss that balances positive and negative potentials")

@@ -16,6 +16,7 @@ from eiplatform.errors import ConfigError, TrainingError
 from eiplatform.files import write_bytes
 from eiplatform.snn import Network
 from eiplatform.snn.checkpoint import FORMAT_VERSION, CheckpointError, read_tensors, write_tensors
+from eiplatform.training.averaging import WeightAverage
 
 __all__ = ["BEST", "CONFIG", "LAST", "METRICS", "RESULT", "STATE", "UNTRAINED", "TrainResult"]
 
@@ -109,10 +110,18 @@ def write_result(result: TrainResult, **facts: Any) -> None:
 
 
 def write_state(
-    out: Path, network: Network, optimiser: Optimizer, config: Config, metrics: Metrics, best_epoch: int
+    out: Path,
+    network: Network,
+    optimiser: Optimizer,
+    config: Config,
+    average: WeightAverage | None,
+    metrics: Metrics,
+    best_epoch: int,
 ) -> None:
     """Write all that a resumed run needs, in one file."""
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    if average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in average.network.state_dict().items()}
     for index, values in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": v for key, v in values.items() if isinstance(v, Tensor)}
     meta = {
@@ -125,15 +134,20 @@ def write_state(
     write_tensors(out / STATE, tensors, meta)
 
 
-def read_state(out: Path, network: Network, optimiser: Optimizer, config: Config) -> tuple[Metrics, int]:
-    """Fill `network` and `optimiser`; return the metrics so far and the best epoch."""
+def read_state(
+    out: Path, network: Network, optimiser: Optimizer, config: Config, average: WeightAverage | None
+) -> tuple[Metrics, int]:
+    """Fill `network`, `optimiser` and `average`; return the metrics so far and the best epoch."""
     tensors, meta = read_tensors(out / STATE, "training state")
     weights: dict[str, Tensor] = {}
+    averaged: dict[str, Tensor] = {}
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         kind, _, rest = name.partition(".")
         if kind == "network":
             weights[rest] = tensor
+        elif kind == "average":
+            averaged[rest] = tensor
         else:
             index, _, key = rest.partition(".")
             state.setdefault(int(index), {})[key] = tensor
@@ -141,6 +155,8 @@ def read_state(out: Path, network: Network, optimiser: Optimizer, config: Config
         if meta["config_hash"] != config_hash(config):
             raise CheckpointError("the state belongs to another configuration", where=str(out / STATE))
         network.load_state_dict(weights)
+        if average is not None:
+            average.network.load_state_dict(averaged)
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
         metrics: Metrics = meta["metrics"]
         best_epoch: int = meta["best_epoch"]

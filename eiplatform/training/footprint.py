@@ -16,7 +16,7 @@ __all__ = ["check_footprint"]
 def check_footprint(config: Config, data: DataBundle) -> None:
     """Refuse to train a network whose parameters alone do not fit into memory.
 
-    Counted are, in float32, parameters, gradients and what the optimiser keeps of each parameter;
+    Counted are, in float32, parameters, their average, gradients and what the optimiser keeps of each parameter;
     the values between layers come on top of it.
 
     Parameters
@@ -34,6 +34,7 @@ def check_footprint(config: Config, data: DataBundle) -> None:
         network = build_network(config, data.info.input_shape, data.info.n_classes)
     part = config.training
     kept = (1 if part.momentum else 0) if part.optimiser == "sgd" else 2
+    kept += 1 if part.average else 0
     n_parameters = sum(p.numel() for p in network.parameters())
     needed, free = 4 * n_parameters * (2 + kept), available_memory()
     if part.device != "cuda" and needed > free:

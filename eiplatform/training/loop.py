@@ -28,6 +28,7 @@ from eiplatform.snn import save as save_checkpoint
 from eiplatform.snn.backend import current, resolve, use_backend
 from eiplatform.snn.diagnosis import ONLY_LOSS, check_rates, first_non_finite
 from eiplatform.snn.equilibrium.monitor import check_convergence
+from eiplatform.training.averaging import WeightAverage
 from eiplatform.training.batches import Batches
 from eiplatform.training.evaluation import evaluate, inputs
 from eiplatform.training.files import (
@@ -129,7 +130,8 @@ def fit(
         Called as ``progress(done, total, message)`` after each iteration.
     observe : callable, optional
         Called as ``observe(network, iterations, iterations_per_epoch)`` on the first process,
-        before training and after each iteration; it must not change the network.
+        before training and after each iteration; it must not change the network.  With
+        ``training.average`` it sees the network that learns, not the average.
     resume : bool
         Continue the run in `out` after its last complete epoch; a finished run is returned.
     overwrite : bool
@@ -208,8 +210,12 @@ class _Run:
         wanted = fires if self.config.training.balance else []
         self.record = {f"{name}/E": frozenset({"voltage"}) for name in wanted}
         self.optimiser = make_optimiser(self.config.training, self.network)
+        decay = self.config.training.average
+        self.average = WeightAverage(self.network, decay) if decay else None
+        self.kept = self.average.network if self.average else self.network
         if resume:
-            self.metrics, self.best_epoch = read_state(self.out, self.network, self.optimiser, self.config)
+            state = read_state(self.out, self.network, self.optimiser, self.config, self.average)
+            self.metrics, self.best_epoch = state
             self._write(lambda: write_metrics(self.out, self.metrics))
         else:
             plain = self.config.model_dump(mode="json")
@@ -233,6 +239,8 @@ class _Run:
                 group["lr"] = learning_rate(part, iteration, self.per_epoch)
             loss, right = self._step(index, epoch, number)
             summed, correct, seen = summed + loss * len(index), correct + right, seen + len(index)
+            if self.average is not None:
+                self.average.update(self.network, iteration + 1)
             self._observe(iteration + 1)
             self._report(
                 iteration + 1,
@@ -271,11 +279,11 @@ class _Run:
     def _close_epoch(self, epoch: int, trained: tuple[float, float] | None, start: float) -> None:
         """Validate and write; the state comes after the checkpoints, as it makes the epoch count."""
         self.world.average_buffers(self.network)
+        if self.average is not None:
+            self.world.average_buffers(self.kept)
         self.world.check_equal(self.network)
         size = self.config.training.batch_size
-        found = evaluate(
-            self.network, self.validation, batch_size=size, world=self.world, loss=self.config.training.loss
-        )
+        found = evaluate(self.kept, self.validation, batch_size=size, world=self.world, loss=self.config.training.loss)
         if not math.isfinite(found.loss):
             x, _ = inputs(self.network, self.validation, slice(size), self.world.device)
             self._diverged(f"after epoch {epoch}", [x])
@@ -303,11 +311,11 @@ class _Run:
         best = self.metrics[self.best_epoch]["validation_accuracy"]
         if epoch and (self.best_epoch == 0 or found.accuracy >= best):
             self.best_epoch = epoch
-            self._write(lambda: save_checkpoint(self.out / BEST, self.network, self.config, epoch=epoch))
+            self._write(lambda: save_checkpoint(self.out / BEST, self.kept, self.config, epoch=epoch))
         self._write(self._write_epoch)
 
     def _write_epoch(self) -> None:
-        write_state(self.out, self.network, self.optimiser, self.config, self.metrics, self.best_epoch)
+        write_state(self.out, self.network, self.optimiser, self.config, self.average, self.metrics, self.best_epoch)
         write_metrics(self.out, self.metrics)
         if self.config.training.tensorboard:
             write_tensorboard(self.out, self.metrics[-1])
@@ -315,7 +323,7 @@ class _Run:
     def _finish(self) -> TrainResult:
         """Open the test split, for the first and only time."""
         part = self.config.training
-        self._write(lambda: save_checkpoint(self.out / LAST, self.network, self.config, epoch=part.epochs))
+        self._write(lambda: save_checkpoint(self.out / LAST, self.kept, self.config, epoch=part.epochs))
         chosen, _ = load_checkpoint(self.out / BEST)
         tested = evaluate(chosen.to(self.world.device), self.data.test, batch_size=part.batch_size, world=self.world)
         result = TrainResult(

@@ -13,7 +13,7 @@ from eiplatform import snn, training
 from eiplatform.config import Config, TrainingConfig, load_config
 from eiplatform.datasets import DataBundle, load, open_dataset, split_validation
 from eiplatform.errors import ConfigError, DeviceError, OutputExistsError, TrainingError, UnknownNameError
-from eiplatform.snn import CheckpointError, compiled
+from eiplatform.snn import CheckpointError, compiled, dale
 from eiplatform.snn.build import build_network
 from eiplatform.snn.diagnosis import check_rates, first_non_finite
 from eiplatform.training import epoch_order, evaluate, fit, initialise, learning_rate, loop
@@ -99,8 +99,8 @@ def test_the_learning_rate_is_applied_per_iteration(finished: training.TrainResu
 
 
 @pytest.mark.parametrize("centred", [False, True])
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
-def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str, centred: bool) -> None:
+@pytest.mark.parametrize(("optimiser", "average"), [("sgd", 0.0), ("adamw", 0.0), ("sgd", 0.25)])
+def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str, average: float, centred: bool) -> None:
     rate, decay, momentum = 1e-2, 0.1, 0.8
     config = small(
         f"training.optimiser={optimiser}",
@@ -108,6 +108,7 @@ def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str, centred
         f"training.weight_decay={decay}",
         f"training.momentum={momentum}",
         f"training.centre_gradients={str(centred).lower()}",
+        f"training.average={average}",
         "training.batch_size=500",
         "training.epochs=1",
         "training.warmup_epochs=0",
@@ -117,6 +118,7 @@ def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str, centred
     train, _ = split_validation(load("digits").train, 0.1, config.seed)
     order = epoch_order(len(train), config.seed, 1)
     memory = {name: [torch.zeros_like(p), torch.zeros_like(p)] for name, p in network.named_parameters()}
+    averaged = {name: p.detach().clone() for name, p in network.named_parameters()}
     for step, index in enumerate((order[:500], order[500:1000], order[1000:]), 1):
         network.zero_grad()
         logits = network.run(torch.from_numpy(train.images[index])).logits
@@ -137,9 +139,36 @@ def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str, centred
                     p -= rate * (first / (1 - 0.9**step)) / ((second / (1 - 0.999**step)).sqrt() + 1e-8)
                 if not name.endswith("bias"):
                     p.clamp_(min=0)
+                share = {0.0: 0.0, 0.25: (2 / 11, 3 / 12, 0.25)[step - 1]}[average]
+                averaged[name] = share * averaged[name] + (1 - share) * p
     trained, _ = snn.load(fit(config, tmp_path / "t").last)
-    for (name, ours), theirs in zip(trained.named_parameters(), network.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5, msg=name)
+    for name, ours in trained.named_parameters():
+        torch.testing.assert_close(ours, averaged[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("circuit", ["ei", "bn"])
+def test_an_average_of_the_weights_is_kept_and_does_not_disturb_the_training(tmp_path: Path, circuit: str) -> None:
+    runs = {
+        decay: fit(small(f"network.circuit={circuit}", f"training.average={decay}"), tmp_path / str(decay))
+        for decay in (0.0, 0.9)
+    }
+    plain, averaged = (load_file(run.out / "state.safetensors") for run in runs.values())
+    assert {name for name in averaged if name.startswith("average.")} == {
+        name.replace("network.", "average.", 1) for name in plain if name.startswith("network.")
+    }
+    assert all(torch.equal(averaged[name], values) for name, values in plain.items())
+    lines = [metrics(run.out) for run in runs.values()]
+    for key in ("loss", "train_accuracy"):
+        assert [line[key] for line in lines[0]] == [line[key] for line in lines[1]]
+    assert [line["validation_loss"] for line in lines[0][1:]] != [line["validation_loss"] for line in lines[1][1:]]
+    kept = load_file(runs[0.9].last)
+    assert all(torch.equal(values, averaged[f"average.{name}"]) for name, values in kept.items())
+    # The buffers of batch normalisation are averaged, but for its counters, which are not real.
+    assert all(torch.equal(v, plain[f"network.{n}"]) == (not v.is_floating_point()) for n, v in kept.items())
+    network, _ = snn.load(runs[0.9].checkpoint)
+    assert not dale.violations(network)
+    test = load("digits").test
+    assert evaluate(network, test, batch_size=100).accuracy == runs[0.9].test_accuracy
 
 
 @pytest.mark.parametrize("more", [["network.circuit=ei"], ["network.circuit=none", "network.neuron.model=stl"]])
@@ -175,11 +204,12 @@ class Killed(Exception):
 needs_compiler = pytest.mark.skipif(not compiled.available(), reason="needs a C++ compiler")
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adamw", pytest.param("compiled", marks=needs_compiler)])
+@pytest.mark.parametrize("kind", ["sgd", "adamw", "averaged", pytest.param("compiled", marks=needs_compiler)])
 def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, finished: training.TrainResult, kind: str) -> None:
     changes = {
         "sgd": [],
         "adamw": ["training.optimiser=adamw", "training.learning_rate=2e-3"],
+        "averaged": ["training.average=0.98"],
         "compiled": ["training.backend=compiled"],
     }
     config = small(*changes[kind])
