@@ -57,9 +57,11 @@ def train(
     from eiplatform.progress import stage
     from eiplatform.training import describe, fit
     from eiplatform.training.parallel import is_first
+    from eiplatform.training.start import pin
 
     places = [] if data_root is None else [f"dataset.root={str(data_root)!r}"]
     settings = load_config(config, [*(set_ or ()), *places, *(["dataset.download=true"] if download else [])])
+    settings = pin(settings)
     if is_first() and not json:
         say(f"computing on {describe(settings)}")
     observe = None if record is None else _recorder(settings, out, record, record_epochs)

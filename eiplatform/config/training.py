@@ -36,6 +36,10 @@ class TrainingConfig(Frozen):
     """Optimisation; defaults of arXiv 2509.23253."""
 
     epochs: int = Field(300, ge=1)
+    start: str | None = Field(None, description="checkpoint whose weights training begins with, in place of E-I Init")
+    start_sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="of that file; checked if given, else filled in"
+    )
     batch_size: int = Field(128, ge=2)
     optimiser: Literal["sgd", "adamw", "adam"] = "sgd"
     learning_rate: float = Field(2e-3, gt=0)
@@ -79,6 +83,8 @@ class TrainingConfig(Frozen):
         falls = (self.schedule == "step", bool(self.milestones), self.decay_epochs is not None)
         if falls not in ((False, False, False), (True, True, False), (True, False, True)):
             raise ValueError("schedule step needs either milestones or decay_epochs, and no other schedule has them")
+        if self.start_sha256 and not self.start:
+            raise ValueError("start_sha256 is of the checkpoint that start names, and there is none")
         if self.accumulate > self.batch_size:
             raise ValueError(f"accumulate ({self.accumulate}) must not exceed batch_size ({self.batch_size})")
         if self.backend == "compiled" and self.device != "cpu":

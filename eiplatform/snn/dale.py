@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
@@ -59,11 +59,10 @@ def attach(optimiser: Optimizer, network: nn.Module) -> RemovableHandle:
     >>> layer.gain_exc.item()
     0.0
     """
-    parameters = list(signed_parameters(network).values())
+    parameters: list[Tensor] = list(signed_parameters(network).values())
 
     def project(*_: Any) -> None:
         with torch.no_grad():
-            for parameter in parameters:
-                parameter.clamp_(min=0)
+            torch._foreach_clamp_min_(parameters, 0)
 
     return optimiser.register_step_post_hook(project)

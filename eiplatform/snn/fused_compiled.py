@@ -182,7 +182,7 @@ def _mix(part: Tensor, mixing: products.Rows, out: Tensor, unit: bool, n_samples
 
     The products are of `n_samples` at a time, as the bits of a product can depend on how many rows it has.
     """
-    places = part[0, 0].numel() // part.shape[-1]
+    places = math.prod(part.shape[2:-1])
     found = out[:, : part.shape[1] * places]
     size = n_samples or part.shape[1]
     for start in range(0, part.shape[1], size):

@@ -18,6 +18,7 @@ from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, Membrane
 from eiplatform.snn.prop import EIProp, stabilise
 from eiplatform.snn.stepwise import StepwiseNeuron
+from eiplatform.snn.transform import turned
 
 __all__ = ["Drive", "FusedKernel", "Kernel", "StepwiseKernel"]
 
@@ -98,7 +99,7 @@ class FusedKernel(NamedTuple):
         """Run the neurons; see :class:`Kernel`."""
         return ei_spikes(
             *drive[:5],
-            None if state is None else state.membrane.movedim(axis, -1),
+            None if state is None else turned(state.membrane, axis, -1),
             neuron=self.neuron,
             steps=drive.steps,
             stabilised=prop.stabilise,

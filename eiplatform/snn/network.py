@@ -321,10 +321,10 @@ class Network(nn.Module):
 
     def _check_moments(self, moments: Mapping[str, Moments] | None) -> dict[str, Moments]:
         """Return the moments to form by layer; only fused layers form them."""
+        if not moments:
+            return {}
         fused = [name for name, layer in self.circuits().items() if isinstance(layer, EILayer) and not layer.stepwise]
-        return {
-            choose(name, fused, "layer that forms moments", where="moments"): m for name, m in (moments or {}).items()
-        }
+        return {choose(name, fused, "layer that forms moments", where="moments"): m for name, m in moments.items()}
 
     def convergence(self) -> dict[str, float]:
         """Return what training says of equilibria since the last call; nothing where there are none."""
@@ -349,6 +349,8 @@ class Network(nn.Module):
         return None
 
     def _check_record(self, record: Record) -> dict[str, frozenset[str]]:
+        if not record:
+            return {}
         known = {f"{name}/{role}": s for name, layer in self.circuits().items() for role, s in layer.signals.items()}
         wanted: dict[str, frozenset[str]] = {}
         for population, names in record.items():

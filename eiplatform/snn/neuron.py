@@ -11,6 +11,7 @@ threshold, ``m`` the *membrane* that is carried to the next step; at rest ``m = 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -152,7 +153,7 @@ def sample_blocks(x: Tensor) -> list[slice]:
     n_samples = x.shape[1]
     if x.device.type != "cpu":
         return [slice(0, n_samples)]
-    size = max(1, BLOCK * torch.get_num_threads() // max(1, x[0, 0].numel()))
+    size = max(1, BLOCK * torch.get_num_threads() // max(1, math.prod(x.shape[2:])))
     return [slice(start, min(start + size, n_samples)) for start in range(0, n_samples, size)]
 
 

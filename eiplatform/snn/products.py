@@ -32,8 +32,10 @@ def _matrix(parts: Rows) -> tuple[int, ...]:
     """Return a ``Matrix`` of products.cpp."""
     upper, lower = parts[0], parts[-1]
     n_rows, n_columns = upper.shape
-    place = (upper.data_ptr(), lower.data_ptr(), upper.stride(0), lower.stride(0))
-    return *place, n_rows, n_rows + (lower.shape[0] if len(parts) == 2 else 0), n_columns
+    place, step = upper.data_ptr(), upper.stride(0)
+    if upper is lower:
+        return place, place, step, step, n_rows, n_rows, n_columns
+    return place, lower.data_ptr(), step, lower.stride(0), n_rows, n_rows + lower.shape[0], n_columns
 
 
 @cache
@@ -56,9 +58,12 @@ def takes(x: Tensor, *weights: Tensor) -> bool:
     >>> takes(torch.eye(2), torch.eye(2))  # not within autocast
     False
     """
-    if current() != "compiled" or not torch.is_autocast_enabled("cpu") or any(w.ndim != 2 for w in weights):
+    if current() != "compiled" or not torch.is_autocast_enabled("cpu"):
         return False
-    return all(v.device.type == "cpu" and v.dtype == torch.float32 for v in (x, *weights)) and has_matrix_unit()
+    for values in (x, *weights):
+        if values.dtype != torch.float32 or values.device.type != "cpu" or (values is not x and values.ndim != 2):
+            return False
+    return has_matrix_unit()
 
 
 def multiply(a: Rows, b: Rows, out: Rows, n_parts: int, *, turn_a: bool = False, turn_b: bool = False) -> None:
@@ -91,8 +96,8 @@ def pair_product(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
     Tensor, shape (..., neurons of both)
 
     """
-    found: Tensor = _PairProduct.apply(x.flatten(0, -2), first, second)  # type: ignore[no-untyped-call]
-    return found.view(*x.shape[:-1], -1)
+    found: Tensor = _PairProduct.apply(x, first, second)  # type: ignore[no-untyped-call]
+    return found
 
 
 class _PairProduct(torch.autograd.Function):
@@ -100,19 +105,23 @@ class _PairProduct(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
         x, first, second = x.contiguous(), first.contiguous(), second.contiguous()
         ctx.save_for_backward(x, first, second)
-        out = x.new_empty((len(x), len(first) + len(second)))
-        multiply((x,), (first, second), (out,), 2, turn_b=True)
+        out = x.new_empty((*x.shape[:-1], len(first) + len(second)))
+        multiply((_rows(x),), (first, second), (_rows(out),), 2, turn_b=True)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, first, second = ctx.saved_tensors
-        grad = grads[0].contiguous()
+        grad = _rows(grads[0].contiguous())
         grad_x = grad_first = grad_second = None
         if ctx.needs_input_grad[0]:
             grad_x = torch.empty_like(x)
-            multiply((grad,), (first, second), (grad_x,), 1)
+            multiply((grad,), (first, second), (_rows(grad_x),), 1)
         if any(ctx.needs_input_grad[1:]):
             grad_first, grad_second = torch.empty_like(first), torch.empty_like(second)
-            multiply((grad,), (x,), (grad_first, grad_second), 1, turn_a=True)
+            multiply((grad,), (_rows(x),), (grad_first, grad_second), 1, turn_a=True)
         return grad_x, grad_first, grad_second
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.view(-1, x.shape[-1])

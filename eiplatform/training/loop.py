@@ -7,7 +7,7 @@ import importlib.util
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -51,6 +51,7 @@ from eiplatform.training.optimiser import make_optimiser
 from eiplatform.training.parallel import World, join
 from eiplatform.training.regimes import freeze
 from eiplatform.training.schedule import epoch_order, learning_rate
+from eiplatform.training.start import pin, read_weights
 
 __all__ = ["Observer", "Progress", "describe", "fit", "initialise"]
 
@@ -119,6 +120,7 @@ def fit(
 
     Writes into `out`: ``config.yml``, ``metrics.jsonl`` (a line per epoch, epoch 0 untrained),
     ``untrained``, ``best``, ``last`` and ``state.safetensors`` and, at the end, ``result.json``.
+    With ``training.start`` epoch 0 is the network of that checkpoint; ``untrained`` is E-I Init all the same.
     Under ``torchrun`` the processes share every batch, and the first one alone writes.
     On a CPU the process keeps freed memory (:func:`eiplatform.memory.keep_memory`).
 
@@ -146,7 +148,8 @@ def fit(
     OutputExistsError
         If `out` holds a run and neither `resume` nor `overwrite` is given.
     ConfigError
-        If the run to resume has another configuration, or the network does not fit into memory.
+        If the run to resume has another configuration, the network does not fit into memory, or
+        the checkpoint to start from does not fit the network or has seen the images that validate.
     TrainingError
         If there is nothing to resume, the loss is not finite, or a layer is dead or saturated.
     DeviceError
@@ -155,6 +158,7 @@ def fit(
         If TensorBoard is asked for and not installed.
     """
     out = Path(out)
+    config = pin(config)
     if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise MissingDependencyError(
             "training.tensorboard needs tensorboard, which is not installed", remedy="pip install 'eiplatform[track]'"
@@ -164,15 +168,17 @@ def fit(
     with use_backend(_backend(config)), join(config.training.device) as world:
         # The first process downloads, if asked to; the others then find the files.
         data = world.on_first(lambda: open_dataset(config)) or open_dataset(config)
+        weights = None
         if resume:
             finished = check_resumable(config, out)
             if finished is not None:
                 return finished
         else:
             check_footprint(config, data)
+            weights = read_weights(config, data)
             world.on_first(lambda: claim_directory(out, overwrite=overwrite))
         with _deterministic(world.device, config.training.threads):
-            return _Run(config, out, data, world, progress if world.first else None, observe).go(resume)
+            return _Run(config, out, data, world, progress if world.first else None, observe).go(resume, weights)
 
 
 def _backend(config: Config) -> str:
@@ -199,11 +205,17 @@ class _Run:
         self.metrics: Metrics = []
         self.best_epoch = 0
 
-    def go(self, resume: bool) -> TrainResult:
+    def go(self, resume: bool, weights: Mapping[str, Tensor] | None) -> TrainResult:
+        """Train, from these weights if there are any."""
         if resume:
             network = build_network(self.config, self.data.info.input_shape, self.data.info.n_classes)
         else:
             network = initialise(self.config, data=self.data)
+            plain = self.config.model_dump(mode="json")
+            self._write(lambda: write_bytes(self.out / CONFIG, yaml.safe_dump(plain, sort_keys=False).encode()))
+            self._write(lambda: save_checkpoint(self.out / UNTRAINED, network, self.config, epoch=0))
+            if weights is not None:
+                network.load_state_dict(weights)
         freeze(network, self.config.training.trained)
         self.network = network.to(self.world.device)
         fires = [name for name, layer in self.network.circuits().items() if layer.fires]
@@ -214,13 +226,10 @@ class _Run:
         self.average = WeightAverage(self.network, decay) if decay else None
         self.kept = self.average.network if self.average else self.network
         if resume:
-            state = read_state(self.out, self.network, self.optimiser, self.config, self.average)
-            self.metrics, self.best_epoch = state
+            found = read_state(self.out, self.network, self.optimiser, self.config, self.average)
+            self.metrics, self.best_epoch = found
             self._write(lambda: write_metrics(self.out, self.metrics))
         else:
-            plain = self.config.model_dump(mode="json")
-            self._write(lambda: write_bytes(self.out / CONFIG, yaml.safe_dump(plain, sort_keys=False).encode()))
-            self._write(lambda: save_checkpoint(self.out / UNTRAINED, self.network, self.config, epoch=0))
             self._close_epoch(0, None, time.perf_counter())
             self._observe(0)
         for epoch in range(len(self.metrics), self.config.training.epochs + 1):
