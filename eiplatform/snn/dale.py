@@ -62,7 +62,8 @@ def attach(optimiser: Optimizer, network: nn.Module) -> RemovableHandle:
     parameters: list[Tensor] = list(signed_parameters(network).values())
 
     def project(*_: Any) -> None:
-        with torch.no_grad():
-            torch._foreach_clamp_min_(parameters, 0)
+        if parameters:
+            with torch.no_grad():
+                torch._foreach_clamp_min_(parameters, 0)
 
     return optimiser.register_step_post_hook(project)
