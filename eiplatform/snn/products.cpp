@@ -74,6 +74,14 @@ inline __m512i leading(__m512& x) {
     return bits;
 }
 
+// Round numbers and pair them: neighbours in a row of 32, or in two rows.
+inline __m512i in_a_row(__m512 low, __m512 high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
+inline __m512i in_two_rows(__m512 low, __m512 high) {
+    const __m512i a = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(low));
+    const __m512i b = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(high));
+    return _mm512_or_si512(a, _mm512_slli_epi32(b, 16));
+}
+
 inline void transpose(uint32_t (*tile)[SIDE]) {
     __m512i rows[SIDE];
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -113,20 +121,21 @@ int pack(const Matrix& m, bool along, bool second, int n_parts, int64_t line, in
             const int64_t later = along ? row : row + DEEP;
             if (later < m.n_rows) _mm_prefetch(m.row(later) + column + (along ? DEEP : 0), _MM_HINT_T0);
         }
-    for (int part = 0; part < n_parts; part++) {
-        __mmask16 more = 0;
+    for (int part = 0;; part++) {
+        const bool last = part == n_parts - 1;
+        __m512i rest = _mm512_setzero_si512();
         for (int64_t i = 0; i < SIDE; i++) {
-            const __m512i low = leading(left[i][0]), high = leading(left[i][1]);
-            // Pairs are neighbours in a row, or neighbouring rows.
-            const __m512i pairs = along ? (__m512i)_mm512_cvtne2ps_pbh(widen(high), widen(low))
-                                        : _mm512_or_si512(_mm512_srli_epi32(low, 16), high);
-            _mm512_store_si512(tile[part].row[i], pairs);
-            for (const __m512& rest : left[i]) more |= _mm512_cmp_ps_mask(rest, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+            __m512 low = left[i][0], high = left[i][1];
+            if (!last) {
+                low = widen(leading(left[i][0]));
+                high = widen(leading(left[i][1]));
+                rest = _mm512_or_si512(rest, _mm512_or_si512((__m512i)left[i][0], (__m512i)left[i][1]));
+            }
+            _mm512_store_si512(tile[part].row[i], along ? in_a_row(low, high) : in_two_rows(low, high));
         }
         if (along == second) transpose(tile[part].row);
-        if (!more) return part + 1;
+        if (last || !_mm512_test_epi32_mask(rest, _mm512_set1_epi32(0x7fffffff))) return part + 1;  // but for signs of 0
     }
-    return n_parts;
 }
 
 // Pack two lines of tiles from `line` and the term `from` on.
