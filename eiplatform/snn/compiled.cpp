@@ -51,6 +51,7 @@ struct Block {
     Sums exc_sums, inh_sums, net_sums, div_sums, gain_sums, drive_sums, activity_sums, voltage_sums, spikes_sums;
     // Backward alone: to be filled, but the last two (n_chunks, n_exc), which are added to.
     Sequence grad_currents, grad_mixed;
+    int64_t rounded;  // whether grad_mixed is bfloat16
     void* grad_membrane;
     double *grad_bias, *grad_gain_exc;
 };
@@ -307,15 +308,15 @@ void rewind(const Block& b, const Real* voltage, const Io* grad_spikes, Real* la
 }
 
 // From the gradient of the drive to those of all that it is computed from.
-template <class Real, class Io>
-void rewind_drive(const Block& b, int64_t t, int64_t row, const Inputs<Real, Io> from, const Real* none, Real* spare,
+template <class Mixed, class Real, class Io>
+void rewind_drive(const Block& b, int64_t t, int64_t row, const Inputs<Real, Io> from, const Real* none, Mixed* spare,
                   const Real* __restrict later, Real* __restrict bias, Real* __restrict gain_exc) {
     const Real* __restrict into_drive = row_of<const Real>(b.drive, t, row, b.n_exc, none);
     const Real* __restrict into_gain = row_of<const Real>(b.gain, t, row, b.n_exc, none);
     const Real* __restrict into_net = row_of<const Real>(b.net, t, row, b.n_exc, none);
     Io* __restrict grad_exc = row_of<Io>(b.grad_currents, t, row, b.n_channels);
-    Real* __restrict grad_div = row_of<Real>(b.grad_mixed, t, row, b.n_exc * (1 + b.subtractive));
-    Real* __restrict grad_inh = b.subtractive ? grad_div : spare;
+    Mixed* __restrict grad_div = row_of<Mixed>(b.grad_mixed, t, row, b.n_exc * (1 + b.subtractive));
+    Mixed* __restrict grad_inh = b.subtractive ? grad_div : spare;
     grad_div += b.n_exc * b.subtractive;
 #pragma omp simd
     for (int64_t c = 0; c < b.n_exc; c++) {
@@ -326,20 +327,21 @@ void rewind_drive(const Block& b, int64_t t, int64_t row, const Inputs<Real, Io>
         bias[c] += grad_drive;
         gain_exc[c] += grad_gain;
         store(grad_exc[c], grad_net);
-        grad_inh[c] = -grad_net;
-        grad_div[c] = -grad_gain * cell.gain;
+        store(grad_inh[c], -grad_net);
+        store(grad_div[c], -grad_gain * cell.gain);
     }
 }
 
-template <class Real, class Io> void backward(const Block& b) {
+template <class Real, class Io, class Mixed = Real> void backward(const Block& b) {
     in_chunks(b, [&](int64_t chunk, int64_t first, int64_t end) {
         const int64_t n = b.n_exc;
         const Real decay = b.decay;
         const std::vector<Real> none(n);
         const std::vector<Io> no_spikes(n);
         std::vector<Real> zeros(b.n_given), voltages(b.n_steps * n), grad_drives(b.n_given * n);
-        std::vector<Real> held(n), membrane(n), spare(n), bias(n), gain_exc(n);
+        std::vector<Real> held(n), membrane(n), bias(n), gain_exc(n);
         std::vector<Io> spikes(n);
+        std::vector<Mixed> spare(n);
         for (int64_t sample = first; sample < end; sample++) {
             for (int64_t t = 0; t < b.n_given; t++) zeros[t] = replacement<Real>(b, t, sample);
             std::fill(bias.begin(), bias.end(), Real(0));
@@ -391,7 +393,7 @@ void forward_bfloat16(const Block* b) { forward<float, BFloat16>(*b); }
 void moments_float32(const Block* b) { forward_moments<float, float>(*b); }
 void moments_float64(const Block* b) { forward_moments<double, double>(*b); }
 void moments_bfloat16(const Block* b) { forward_moments<float, BFloat16>(*b); }
-void backward_float32(const Block* b) { backward<float, float>(*b); }
+void backward_float32(const Block* b) { b->rounded ? backward<float, float, BFloat16>(*b) : backward<float, float>(*b); }
 void backward_float64(const Block* b) { backward<double, double>(*b); }
 void backward_bfloat16(const Block* b) { backward<float, BFloat16>(*b); }
 }

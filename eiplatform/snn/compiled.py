@@ -72,6 +72,7 @@ class Block(ctypes.Structure):
         *((f"{name}_sums", Sums) for name in ("exc", "inh", "net", "div", "gain", "drive")),
         *((f"{name}_sums", Sums) for name in ("activity", "voltage", "spikes")),
         *((name, Sequence) for name in ("grad_currents", "grad_mixed")),
+        ("rounded", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in ("grad_membrane", "grad_bias", "grad_gain_exc")),
     ]
 

@@ -107,7 +107,10 @@ class CompiledSpikes(torch.autograd.Function):
         mixing = _mixing(w, ctx.unit)
         blocks = _blocks(currents[..., :n_exc]) if saved is None else [slice(0, currents.shape[1])]
         mixed = w.bias.new_empty(_mixed_shape(currents, blocks[0], mixing)) if saved is None else saved
-        buffer = torch.empty_like(mixed)
+        # The matrix unit would round these gradients; written rounded they are half as long.
+        plain = _plain(into, options)
+        rounded = ctx.unit and plain
+        buffer = torch.empty_like(mixed, dtype=torch.bfloat16 if rounded else None)
         grad_currents = torch.empty_like(currents)
         grad_mixing: products.Rows = ()
         grad_membrane = None if start is None else torch.empty_like(start)
@@ -121,6 +124,7 @@ class CompiledSpikes(torch.autograd.Function):
             read = [_steps(grad_spikes, block, currents.dtype)]
             read += [_steps(into[name], block, real) for name in ("voltage", "net", "gain", "drive")]
             b.mixed, b.grad_currents, b.grad_mixed = map(Pointer.of, (activity, target, grad_mixed))
+            b.rounded = rounded
             b.spikes, b.voltage, b.net, b.gain, b.drive = map(Pointer.of, read)
             last = None if grad_last is None else grad_last[block].to(real).contiguous()
             b.last = None if last is None else last.data_ptr()
@@ -128,7 +132,8 @@ class CompiledSpikes(torch.autograd.Function):
                 b.grad_membrane = grad_membrane[block].data_ptr()
             b.grad_bias, b.grad_gain_exc = (values.data_ptr() for values in grad_rows)
             call("backward", b, currents.dtype)
-            _complete(grad_mixed, activity, into, block, options, n_exc)
+            if not plain:
+                _complete(grad_mixed, activity, into, block, options, n_exc)
             for read_rows, written, grad in _matrices(part, target, grad_mixed):
                 found = tuple(torch.empty_like(m) for m in mixing)
                 if ctx.unit:
@@ -260,6 +265,11 @@ def _steps(x: Tensor | None, block: slice, dtype: torch.dtype) -> Tensor | None:
         return None
     part = x[:, block].to(dtype)
     return part if part[0].is_contiguous() else part.contiguous()
+
+
+def _plain(into: dict[str, Tensor | None], options: Options) -> bool:
+    """Return whether nothing is to be added to the gradient of the inhibitions."""
+    return (options.straight_through or not options.stabilised) and into["div"] is None and into["inh"] is None
 
 
 def _complete(

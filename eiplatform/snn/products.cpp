@@ -11,11 +11,14 @@ namespace {
 
 // Rows of which those from `first` on lie elsewhere; columns are neighbours.
 struct Matrix {
-    float* data[2];
+    void* data[2];
     int64_t step[2];  // elements from one row to the next
     int64_t first, n_rows, n_columns;
+    int64_t rounded;  // bfloat16, not float32
 
-    float* row(int64_t r) const { return r < first ? data[0] + r * step[0] : data[1] + (r - first) * step[1]; }
+    template <class Number = float> Number* row(int64_t r) const {
+        return r < first ? static_cast<Number*>(data[0]) + r * step[0] : static_cast<Number*>(data[1]) + (r - first) * step[1];
+    }
 };
 
 // out = a b, or a' and b' where `turn` says so.
@@ -108,9 +111,37 @@ inline void transpose(uint32_t (*tile)[SIDE]) {
 // The first n lanes of 16.
 inline __mmask16 lanes(int64_t n) { return n >= SIDE ? 0xffff : n <= 0 ? 0 : (1u << n) - 1; }
 
+// 32 numbers of a row that are bfloat16 already, or pairs of 16 numbers of two rows.
+inline __m512i row_of_32(const Matrix& m, int64_t row, int64_t column) {
+    const int64_t n = row < m.n_rows ? m.n_columns - column : 0;
+    const __mmask32 mask = n >= DEEP ? 0xffffffff : n <= 0 ? 0 : (1u << n) - 1;
+    if (!mask) return _mm512_setzero_si512();
+    const uint16_t* at = m.row<uint16_t>(row) + column;
+    __builtin_prefetch(at + DEEP);
+    return _mm512_maskz_loadu_epi16(mask, at);
+}
+inline __m512i two_rows(const Matrix& m, int64_t row, int64_t column) {
+    __m512i halves[2];
+    for (int64_t half = 0; half < 2; half++) {
+        const __mmask16 mask = row + half < m.n_rows ? lanes(m.n_columns - column) : 0;
+        halves[half] = _mm512_setzero_si512();
+        if (!mask) continue;
+        const uint16_t* at = m.row<uint16_t>(row + half) + column;
+        if (row + half + DEEP < m.n_rows) __builtin_prefetch(at + DEEP * m.step[row + half >= m.first]);
+        halves[half] = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, at));
+    }
+    return _mm512_or_si512(halves[0], _mm512_slli_epi32(halves[1], 16));
+}
+
 // Pack one tile; return the number of its parts.  `along`: the sums run along the columns of `m`;
 // `second`: rows of the tile are pairs of terms (second operand), or else lines (first operand).
 int pack(const Matrix& m, bool along, bool second, int n_parts, int64_t line, int64_t deep, Tile* tile) {
+    if (m.rounded) {
+        for (int64_t i = 0; i < SIDE; i++)
+            _mm512_store_si512(tile->row[i], along ? row_of_32(m, line + i, deep) : two_rows(m, deep + 2 * i, line));
+        if (along == second) transpose(tile->row);
+        return 1;
+    }
     __m512 left[SIDE][2];
     for (int64_t i = 0; i < SIDE; i++)
         for (int64_t half = 0; half < 2; half++) {

@@ -24,7 +24,7 @@ Rows = tuple[Tensor, ...]
 """One matrix, or two whose rows follow each other."""
 
 
-_PRODUCT = ctypes.c_int64 * 25
+_PRODUCT = ctypes.c_int64 * 28
 """``Product`` of products.cpp; filled as a list, which takes a third of the time of named fields."""
 
 
@@ -32,10 +32,10 @@ def _matrix(parts: Rows) -> tuple[int, ...]:
     """Return a ``Matrix`` of products.cpp."""
     upper, lower = parts[0], parts[-1]
     n_rows, n_columns = upper.shape
-    place, step = upper.data_ptr(), upper.stride(0)
+    place, step, rounded = upper.data_ptr(), upper.stride(0), upper.dtype == torch.bfloat16
     if upper is lower:
-        return place, place, step, step, n_rows, n_rows, n_columns
-    return place, lower.data_ptr(), step, lower.stride(0), n_rows, n_rows + lower.shape[0], n_columns
+        return place, place, step, step, n_rows, n_rows, n_columns, rounded
+    return place, lower.data_ptr(), step, lower.stride(0), n_rows, n_rows + lower.shape[0], n_columns, rounded
 
 
 @cache
@@ -72,8 +72,8 @@ def multiply(a: Rows, b: Rows, out: Rows, n_parts: int, *, turn_a: bool = False,
     Parameters
     ----------
     a, b, out : tuple of one or two Tensor, shape (rows, columns)
-        Float32 on a CPU; the rows of two follow each other, the columns lie side by side.
-        `out` must share no memory with the others.
+        Float32 on a CPU, `a` and `b` also bfloat16; the rows of two follow each other, the columns
+        lie side by side.  `out` must share no memory with the others.
     n_parts : {1, 2}
         How many bfloat16 an operand is the sum of.
     turn_a, turn_b : bool

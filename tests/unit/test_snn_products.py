@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from eiplatform.config import load_config
-from eiplatform.snn import EILinear, backend, compiled, initialise_ei, products
+from eiplatform.snn import EILinear, backend, compiled, fused_compiled, initialise_ei, products
 from eiplatform.training.loop import describe
 
 needs_unit = pytest.mark.skipif(
@@ -58,6 +59,66 @@ def test_multiply_is_the_product_of_the_rounded_operands(
     products.multiply((given_a,), (given_b,), (out,), n_parts, turn_a=turn_a, turn_b=turn_b)
     bound = 1e-6 * (a.abs() @ b.abs()).double()  # what adding in float32 may lose
     assert bool(((out - expected(a, b, n_parts)).abs() <= bound).all())
+
+
+@needs_unit
+@pytest.mark.parametrize("turn_a", [False, True])
+@pytest.mark.parametrize("turn_b", [False, True])
+@pytest.mark.parametrize("n_parts", [1, 2])
+def test_rounded_operands_give_the_same_bits(turn_a: bool, turn_b: bool, n_parts: int, normal: torch.Generator) -> None:
+    """Rows that lie apart and in two places, of lengths that fill no tile."""
+    n, terms, m = 77, 41, 107
+
+    def matrix(rows: int, columns: int) -> products.Rows:
+        wide = torch.randn(rows, columns + 20, generator=normal).bfloat16()[:, 9 : columns + 9]
+        return wide[:30], wide[30:].clone()
+
+    a = matrix(terms, n) if turn_a else matrix(n, terms)
+    b = matrix(m, terms) if turn_b else matrix(terms, m)
+    found = []
+    for kind in (torch.bfloat16, torch.float32):
+        out = torch.full((n, m), torch.nan)
+        given_a, given_b = (tuple(part.to(kind) for part in rows) for rows in (a, b))
+        products.multiply(given_a, given_b, (out,), n_parts, turn_a=turn_a, turn_b=turn_b)
+        found.append(out)
+    exact = (torch.cat(a).T if turn_a else torch.cat(a)).double() @ (
+        torch.cat(b).T if turn_b else torch.cat(b)
+    ).double()
+    assert torch.equal(*found)
+    torch.testing.assert_close(found[0].double(), exact, rtol=0, atol=1e-4)
+
+
+@needs_unit
+def test_gradients_that_are_written_rounded_give_the_same_bits(
+    normal: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = EILinear(80, 40, 10)
+    x = torch.rand(4, 30, 80, generator=normal)
+    initialise_ei(layer, x, normal)
+    weight = torch.randn(4, 30, 40, generator=normal)
+    kinds, multiply = [], products.multiply
+
+    def watched(a: products.Rows, *args: Any, **options: Any) -> None:
+        kinds.append(a[0].dtype)
+        multiply(a, *args, **options)
+
+    def run() -> list[Tensor]:
+        layer.zero_grad()
+        kinds.clear()
+        inputs = x.clone().requires_grad_()
+        with backend.use_backend("compiled"), torch.autocast("cpu", torch.bfloat16):
+            _, spikes, _ = layer(inputs)
+        (spikes * weight).sum().backward()
+        return [p.grad.clone() for p in (*layer.parameters(), inputs) if p.grad is not None]
+
+    monkeypatch.setattr(products, "multiply", watched)
+    short = run()
+    assert torch.bfloat16 in kinds
+    monkeypatch.setattr(fused_compiled, "_plain", lambda *_: False)
+    long = run()
+    assert torch.bfloat16 not in kinds
+    assert len(short) == 7 and all(bool(grad.any()) for grad in short)
+    assert all(torch.equal(a, b) for a, b in zip(short, long, strict=True))
 
 
 @needs_unit
