@@ -193,7 +193,7 @@ void configure() {
 }
 
 // Two by two tiles of the result, or of what is added to it.
-void square(const Matrix& out, bool add, Panel& a, Panel& b, int64_t pair_b, int64_t row, int64_t column) {
+void square(const Matrix& out, bool add, Panel& a, int64_t pair_a, Panel& b, int64_t pair_b, int64_t row, int64_t column) {
     // Where all of them lie in `out` they are read and written in place.
     const bool whole = row + WIDE <= out.n_rows && column + WIDE <= out.n_columns &&
                        (row >= out.first || row + WIDE <= out.first);
@@ -218,8 +218,8 @@ void square(const Matrix& out, bool add, Panel& a, Panel& b, int64_t pair_b, int
         _tile_zero(3);
     }
     const int64_t n = a.n_parts;
-    const Tile *left = a.at(0), *right = b.at(pair_b);
-    const uint8_t *n_left = a.used_at(0), *n_right = b.used_at(pair_b);
+    const Tile *left = a.at(pair_a), *right = b.at(pair_b);
+    const uint8_t *n_left = a.used_at(pair_a), *n_right = b.used_at(pair_b);
     for (int64_t deep = 0; deep < a.n_deep; deep++, left += 2 * n, right += 2 * n)
         for (int64_t p = 0; p < n_left[deep]; p++) {
             _tile_loadd(4, left[p].row, 64);
@@ -254,28 +254,37 @@ int has_matrix_unit() {
 void product(const Product* given) {
     const Product& p = *given;
     const int64_t n_terms = p.turn_a ? p.a.n_rows : p.a.n_columns;
-    static thread_local Panel held;  // lines of `b`
-    Panel& b = held;
+    // Lines of one operand are held for all threads, which go through those of the other; of `a` if it has far fewer.
+    const bool holds_a = 2 * p.out.n_rows < p.out.n_columns;
+    const int64_t n_held = holds_a ? p.out.n_rows : p.out.n_columns, n_passing = holds_a ? p.out.n_columns : p.out.n_rows;
+    const auto pack_lines = [&p](bool of_a, int64_t line, int64_t from, int64_t pair, Panel& panel) {
+        of_a ? pack_pair(p.a, !p.turn_a, false, line, from, pair, panel) : pack_pair(p.b, p.turn_b, true, line, from, pair, panel);
+    };
+    static thread_local Panel common;
+    Panel& held = common;
     // Always so many terms at a time: the bits of a row must not depend on how many rows there are.
     for (int64_t from = 0; from < n_terms; from += FIT * DEEP) {
         const int64_t deep = (std::min(FIT * DEEP, n_terms - from) + DEEP - 1) / DEEP;
-        const int64_t fit = CACHE / (2 * deep * p.n_parts * sizeof(Tile)), all = (p.out.n_columns + WIDE - 1) / WIDE;
+        const int64_t fit = CACHE / (2 * deep * p.n_parts * sizeof(Tile)), all = (n_held + WIDE - 1) / WIDE;
         const int64_t n_panels = (all + fit - 1) / fit;
         for (int64_t panel = 0; panel < n_panels; panel++) {
             const int64_t first = all * panel / n_panels, n_pairs = all * (panel + 1) / n_panels - first;
-            b.resize(n_pairs, deep, p.n_parts);
+            held.resize(n_pairs, deep, p.n_parts);
 #pragma omp parallel num_threads(p.n_threads) if (p.n_threads > 1)
             {
-                static thread_local Panel a;
-                a.resize(1, deep, p.n_parts);
+                static thread_local Panel passing;
+                passing.resize(1, deep, p.n_parts);
                 configure();
 #pragma omp for schedule(static)
-                for (int64_t j = 0; j < n_pairs; j++)
-                    pack_pair(p.b, p.turn_b, true, (first + j) * WIDE, from, j, b);
+                for (int64_t j = 0; j < n_pairs; j++) pack_lines(holds_a, (first + j) * WIDE, from, j, held);
 #pragma omp for schedule(static)
-                for (int64_t row = 0; row < p.out.n_rows; row += WIDE) {
-                    pack_pair(p.a, !p.turn_a, false, row, from, 0, a);
-                    for (int64_t j = 0; j < n_pairs; j++) square(p.out, from > 0, a, b, j, row, (first + j) * WIDE);
+                for (int64_t line = 0; line < n_passing; line += WIDE) {
+                    pack_lines(!holds_a, line, from, 0, passing);
+                    for (int64_t j = 0; j < n_pairs; j++) {
+                        const int64_t other = (first + j) * WIDE;
+                        holds_a ? square(p.out, from > 0, held, j, passing, 0, other, line)
+                                : square(p.out, from > 0, passing, 0, held, j, line, other);
+                    }
                 }
                 _tile_release();
             }
