@@ -178,7 +178,7 @@ def ei_layer(
         places = math.prod(transform.output_shape(1)[1:])
         chosen = chosen % places * len(parameters.bias) + chosen // places
     weight_sub = None if currents.folded else currents.weight_sub
-    keep = frozenset(field for field, name in _KEPT.items() if name in record)
+    keep = frozenset(field for field, name in _KEPT.items() if name in record) if record else NOTHING
     drive = Drive(currents.both, weight_sub, currents.weight_div, parameters.gain_exc, parameters.bias, steps)
     fused = kernel(drive, state, axis, prop, keep, chosen)
     known = _common(currents, x, transform, cut, record) if record else {}

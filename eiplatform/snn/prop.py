@@ -66,22 +66,16 @@ def stabilise(inhibition_div: Tensor, prop: EIProp = FULL_PROP) -> Tensor:
 
 
 def scale_gradient(values: Tensor, factor: float) -> Tensor:
-    """Return the values themselves; their gradient is multiplied by a factor."""
-    scaled: Tensor = _ScaleGradient.apply(values, factor)  # type: ignore[no-untyped-call]
-    return scaled
+    """Return the values themselves, which are finite; their gradient is multiplied by a factor.
 
-
-class _ScaleGradient(torch.autograd.Function):
-    """The identity; its gradient is multiplied by a factor."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, factor: float) -> Tensor:
-        ctx.factor = factor
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return grads[0] * ctx.factor, None
+    Examples
+    --------
+    >>> weight = torch.tensor([3.0], requires_grad=True)
+    >>> scale_gradient(weight, 0.1).backward()
+    >>> weight.grad.item()
+    0.10000000149011612
+    """
+    return torch.lerp(values.detach(), values, factor)  # between equals, which adds 0 times the factor
 
 
 class _StraightThrough(torch.autograd.Function):
