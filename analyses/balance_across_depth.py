@@ -58,11 +58,14 @@ def run(
     Raises
     ------
     StatisticError
-        If no statistic can be computed for any layer.
+        If no statistic can be computed for any layer, or a recording is given twice.
     """
     keys = default_statistics() if statistics is None else [choose(key, STATISTICS, "statistic") for key in statistics]
     trees = open_kind(recordings, "network", purpose="a recording")
     null_trees = open_kind(nulls, "network", purpose="a null")
+    given = [tree.attrs["id"] for tree in (*trees, *null_trees)]
+    if len(set(given)) < len(given):
+        raise StatisticError("a recording stands for itself as a null, or is given twice", where="inputs and nulls")
     options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "keep_draws": True}
     tables = [summarise(tree, keys, populations=list(excitatory(tree)), **options) for tree in trees]
     if not any(np.isfinite(table["value"]).any() for table in tables):

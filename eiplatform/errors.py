@@ -169,7 +169,7 @@ def match_names(patterns: Iterable[str], names: Iterable[str], kind: str) -> lis
     Raises
     ------
     UnknownNameError
-        If some pattern matches nothing: a misspelt name never gives an empty result.
+        If some pattern matches nothing, or there is none: a misspelt name never gives an empty result.
 
     Examples
     --------
@@ -178,7 +178,9 @@ def match_names(patterns: Iterable[str], names: Iterable[str], kind: str) -> lis
     >>> match_names(["re:fc[12]/.", "readout/E"], ["fc1/E", "fc3/I", "readout/E"], "population")
     ['fc1/E', 'readout/E']
     """
-    names = list(names)
+    patterns, names = list(patterns), list(names)
+    if not patterns:
+        raise UnknownNameError(f"no {kind} is named", valid=names)
     chosen: set[str] = set()
     for pattern in patterns:
         if pattern.startswith("re:"):

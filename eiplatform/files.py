@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from eiplatform.errors import OutputExistsError, StoreError
+from eiplatform.errors import ConfigError, OutputExistsError, StoreError
 
 __all__ = [
     "OWNED",
@@ -148,14 +148,18 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def claim_file(path: Path, *, overwrite: bool) -> Path:
+def claim_file(path: Path, *, overwrite: bool, suffix: str | None = None) -> Path:
     """Check, before anything is computed, that a result may be written to `path`.
 
     Raises
     ------
+    ConfigError
+        If its name ends otherwise than in `suffix`.
     OutputExistsError
         If it is a directory, or exists and `overwrite` is false.
     """
+    if suffix is not None and path.suffix != suffix:
+        raise ConfigError("names a file of another kind", where=str(path), valid=f"a name that ends in {suffix}")
     if path.is_dir():
         raise OutputExistsError("is a directory, a file is needed", where=str(path), remedy="choose another --out")
     if path.exists() and not overwrite:

@@ -345,7 +345,7 @@ def as_seeds(references: Sequence[Recording]) -> list[Reference]:
     Raises
     ------
     ConfigError
-        If one is of a circuit, whose seeds are its samples.
+        If one is of a circuit, whose seeds are its samples, or none is of a network.
     """
     trees: list[Recording] = []
     for reference in references:
@@ -354,4 +354,6 @@ def as_seeds(references: Sequence[Recording]) -> list[Reference]:
                 where = reference.attrs["path"]
                 raise ConfigError("only networks are given as seeds; a circuit's seeds are its samples", where=where)
             trees.append(reference)
-    return [*(reference for reference in references if isinstance(reference, str)), *([trees] if trees else [])]
+    if not trees:
+        raise ConfigError("only networks are given as seeds, and there is none", where=", ".join(map(str, references)))
+    return [*(reference for reference in references if isinstance(reference, str)), trees]

@@ -10,7 +10,7 @@ import errno
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 import eiplatform
 from eiplatform.cli import circuits, exchange, inspect, networks, results, study
@@ -65,7 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status if isinstance(status, int) else 0
     except CycloptsError as error:
         command = " ".join(("eiplatform", *(error.command_chain or ())))
-        print(f"eiplatform: {' '.join(str(error).split())} See '{command} --help'.", file=sys.stderr)  # noqa: T201
+        told = " ".join(str(error).split())
+        if isinstance(error, UnusedCliTokensError):
+            told = f"it is not said what these are: {' '.join(error.unused_tokens or ())}."
+        print(f"eiplatform: {told} See '{command} --help'.", file=sys.stderr)  # noqa: T201
         return 2
     except EIPlatformError as error:
         print(f"eiplatform: {error}", file=sys.stderr)  # noqa: T201

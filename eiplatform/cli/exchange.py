@@ -91,7 +91,7 @@ def export(
     neurons : list[int]
         csv: indices of neurons.
     partial : bool
-        Recordings: what is complete of an interrupted or damaged one.
+        Recordings: what is complete of an interrupted or damaged one (exit status 3).
     overwrite : bool
         Replace an earlier result of eiplatform.
     json : bool
@@ -110,15 +110,19 @@ def export(
         "partial": partial,
     }
     if target != "deepeisnn":
+        import eiplatform
         from eiplatform.store.export import export_recording
 
         with stage(f"writing {target}", quiet=json) as update:
             made = export_recording(target, source, out, overwrite=overwrite, progress=update, **options)
+        about = eiplatform.open(source, partial=partial).attrs
         if json:
-            print_json({"out": str(made)})
+            print_json({"out": str(made), "complete": about["complete"]})
         else:
             say(str(made))
-        return 0
+            if not about["complete"]:
+                say(f"partial: {about['problems']}")
+        return 0 if about["complete"] else 3
     if any(options.values()):
         raise ConfigError("export to deepeisnn writes a whole checkpoint", valid="--out, --overwrite, --json")
     from eiplatform.snn.deepeisnn import export_checkpoint

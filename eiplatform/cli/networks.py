@@ -54,6 +54,7 @@ def train(
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.config import load_config
+    from eiplatform.errors import ConfigError
     from eiplatform.progress import stage
     from eiplatform.training import describe, fit
     from eiplatform.training.parallel import is_first
@@ -62,6 +63,8 @@ def train(
     places = [] if data_root is None else [f"dataset.root={str(data_root)!r}"]
     settings = load_config(config, [*(set_ or ()), *places, *(["dataset.download=true"] if download else [])])
     settings = pin(settings)
+    if record_epochs is not None and record is None:
+        raise ConfigError("--record-epochs without --record", where="train", remedy="add --record SPEC.yml")
     if is_first() and not json:
         say(f"computing on {describe(settings)}")
     observe = None if record is None else _recorder(settings, out, record, record_epochs)

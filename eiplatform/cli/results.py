@@ -124,7 +124,7 @@ def analyse(
     from analyses.command import run_by_name
     from eiplatform.files import claim_file
 
-    claim_file(out, overwrite=overwrite)
+    claim_file(out, overwrite=overwrite, suffix=".nc")
     balancing = {"surrogates": surrogates, "method": interval, "scheduler": scheduler}
     result = run_by_name(
         name,
@@ -188,7 +188,7 @@ def compare(
     from eiplatform.files import claim_file
     from eiplatform.store.reader import recordings_below
 
-    claim_file(out, overwrite=overwrite)
+    claim_file(out, overwrite=overwrite, suffix=".nc")
     own = [eiplatform.open(found, partial=partial) for found in recordings_below(recording)]
     found = open_references(to, partial=partial)
     references = as_seeds(found) if seeds else found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -110,8 +111,10 @@ def _translate(error: ValidationError, model: type[BaseModel], where: str) -> Co
     found = sorted(error.errors(include_url=False), key=lambda item: item["type"] != "extra_forbidden")
     first = found[0]
     location = first["loc"]
-    at = f"{where}: {'.'.join(map(str, location))}" if location else where
-    remedy = f"{len(found) - 1} more mistakes follow" if len(found) > 1 else None
+    place = _place(model, location)
+    at = f"{where}: {'.'.join(map(str, place))}" if place else where
+    more = len({_place(model, item["loc"]) for item in found}) - 1
+    remedy = f"{more} more mistake{'s follow' if more > 1 else ' follows'}" if more else None
     if first["type"] == "extra_forbidden":
         keys = list(_model_at(model, location[:-1]).model_fields)
         return ConfigError(
@@ -131,6 +134,22 @@ def _translate(error: ValidationError, model: type[BaseModel], where: str) -> Co
         return ConfigError(first["msg"].removeprefix("Value error, "), where=at, remedy=remedy)
     message = first["msg"].removeprefix("Input ").replace("should be", "must be")
     return ConfigError(f"{value!r} is not possible, it {message}", where=at, remedy=remedy)
+
+
+def _place(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Return a location up to the first field that has one of several types, which pydantic names behind it."""
+    inner: Any = model
+    for number, part in enumerate(location, 1):
+        fields = inner.model_fields if isinstance(inner, type) and issubclass(inner, BaseModel) else {}
+        if str(part) not in fields:
+            continue
+        inner = fields[str(part)].annotation
+        if get_origin(inner) in (Union, UnionType):
+            types = [member for member in get_args(inner) if member is not NoneType]
+            if len(types) > 1:
+                return location[:number]
+            inner = types[0]
+    return location
 
 
 def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:

@@ -194,7 +194,9 @@ def _check_times(dt_ms: float, duration_ms: float, warmup_ms: float, record_dt_m
         multiple = round(value / unit)
         if multiple < least or abs(value / unit - multiple) > 1e-6:
             raise ConfigError(
-                f"{value} ms is not possible", where=name, valid=f"{least} or more times {what}, which is {unit:g} ms"
+                f"{value} ms is not possible",
+                where=name,
+                valid=f"a whole multiple of {what}, which is {unit:g} ms" + (", not 0" if least else ", or 0"),
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -200,7 +201,7 @@ class RecordingSpec(BaseModel):
         Raises
         ------
         ConfigError
-            If there are not so many samples, or an id does not exist.
+            If there are not so many samples, or an id does not exist or is named twice.
         """
         where, n_samples = f"samples of the {self.split} split", len(ids)
         rng = np.random.default_rng(self.seed)
@@ -220,8 +221,14 @@ class RecordingSpec(BaseModel):
             return np.sort(np.concatenate([rng.choice(c, self.samples.per_class, replace=False) for c in of_class]))
         positions = {identifier: position for position, identifier in enumerate(ids.tolist())}
         wrong = [identifier for identifier in self.samples if identifier not in positions]
-        if wrong or not self.samples:
-            raise ConfigError(f"ids {wrong[:5]} do not exist" if wrong else "no ids are named", where=where)
+        twice = [identifier for identifier, n in Counter(self.samples).items() if n > 1]
+        if wrong or twice or not self.samples:
+            what = f"ids {wrong[:5]} do not exist" if wrong else f"ids {twice[:5]} are named more than once"
+            raise ConfigError(
+                what if self.samples else "no ids are named",
+                where=where,
+                valid=f"each at most once, of {n_samples} from {ids.min()} to {ids.max()}",
+            )
         return np.unique([positions[identifier] for identifier in self.samples])
 
     def drive(self, images: np.ndarray, ids: np.ndarray, steps: int) -> np.ndarray:

@@ -136,6 +136,9 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     ------
     CheckpointError
     """
+    if path.is_dir():
+        files = ", ".join(sorted(map(str, path.glob("*.safetensors")))) or "a *.safetensors file"
+        raise CheckpointError("is a directory, a file is needed", where=str(path), valid=files)
     if not path.is_file():
         raise CheckpointError("there is no such checkpoint", where=str(path))
     try:

@@ -187,6 +187,8 @@ def read_public(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         If a file is missing, damaged, or holds anything but tensors and plain values.
     """
     path = Path(path)
+    if not path.exists():
+        raise CheckpointError("there is no such file or directory", where=str(path))
     if path.suffix in (".pth", ".pt"):
         return _read_training(path)
     folder = path if path.is_dir() else path.parent
@@ -203,8 +205,6 @@ def read_public(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _read_training(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if not path.is_file():
-        raise CheckpointError("there is no such file", where=str(path))
     try:
         with torch.serialization.safe_globals(_HARMLESS):
             content = torch.load(path, map_location="cpu", weights_only=True)

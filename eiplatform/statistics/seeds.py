@@ -67,8 +67,8 @@ def summarise_seeds(
     Raises
     ------
     StatisticError
-        If there is no seed, seeds differ in their populations or statistics, or draws are
-        missing.
+        If there is no seed, one is given twice, seeds differ in their populations or statistics,
+        or draws are missing.
 
     Examples
     --------
@@ -86,6 +86,9 @@ def summarise_seeds(
     choose(interval, _INTERVALS, "interval")
     if not len(seeds):
         raise StatisticError("no seed was given", valid="at least one recording or summary")
+    told = [item.attrs.get("id", id(item)) for item in seeds]
+    if len(set(told)) < len(told):
+        raise StatisticError("a recording is given as more than one seed", where="seeds", remedy="give each once")
     keys = None if statistics is None else as_list(statistics)
     names = None if populations is None else as_list(populations)
     tables = [
@@ -233,7 +236,7 @@ def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
     >>> round(float(against_null(trained, null)["z"].item()), 3)  # (4 - 2) / sqrt(4/3)
     1.732
     """
-    if "seed_value" not in null:
+    if not isinstance(null, xr.Dataset) or "seed_value" not in null:
         raise StatisticError("the null is not of several seeds", remedy="make it with summarise_seeds([...])")
     for dim in _DIMS:
         absent = [name for name in summary[dim].values.tolist() if name not in null[dim].values.tolist()]

@@ -153,7 +153,8 @@ def open_recording(
     if problems and not form.divisible:
         raise StoreError("; ".join(told), where=str(path), remedy="copy it again, or record it again")
     if not complete and not partial:
-        remedy = "record it with --resume"
+        network = manifest["source"].get("kind") == "network"
+        remedy = "record it with --resume" if network else "simulate it again with --overwrite"
         if form.files():
             remedy += ", or read what is complete: --partial, eiplatform.open(path, partial=True)"
         raise StoreError("; ".join(told), where=str(path), remedy=remedy)

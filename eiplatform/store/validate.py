@@ -116,7 +116,7 @@ def _bytes(path: Path, manifest: dict[str, Any], result: Validation) -> bool:
         for shard in intact
         if checksum_of(path / "shards" / shard["file"]) != shard["checksum"]
     ]
-    result.report("checksums", changed, f"XXH3 of {len(intact)} shards", _AGAIN)
+    result.report("checksums", changed, f"XXH3 of {len(intact)} of {len(listed)} shards", _AGAIN)
     return bool(intact) and not changed
 
 

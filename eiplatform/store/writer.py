@@ -123,8 +123,10 @@ class RecordingWriter:
         rank: int = 0,
         checked_samples: int | None = None,
     ) -> None:
-        about = provenance()  # takes a moment: before the directory exists
         self.path = Path(path)
+        if resume and overwrite:
+            raise StoreError("to resume and to overwrite exclude each other", where=str(self.path), remedy="choose one")
+        about = provenance()  # takes a moment: before the directory exists
         self.present: frozenset[int] = frozenset()
         self._rank = rank
         self._acceptance = Acceptance(self.path, checked_samples)
@@ -168,15 +170,17 @@ class RecordingWriter:
                 where=str(self.path),
                 remedy="resume it with the command it was begun with, or choose another --out",
             )
+        records = shard_records(self.path, self._manifest["id"])
+        files = {index: self.path / "shards" / record["file"] for index, record in records.items()}
+        sound = {i for i, file in files.items() if file.is_file() and checksum_of(file) == records[i]["checksum"]}
         if self._manifest["status"] == "complete":
-            raise StoreError("is complete; there is nothing to resume", where=str(self.path))
-        sound = set()
-        for index, record in shard_records(self.path, self._manifest["id"]).items():
-            file = self.path / "shards" / record["file"]
-            if file.is_file() and checksum_of(file) == record["checksum"]:
-                sound.add(index)
-            else:
-                file.with_suffix(".json").unlink()
+            if len(sound) == len(self._manifest["shards"]):
+                raise StoreError("is complete; there is nothing to resume", where=str(self.path))
+            found = ("populations", "n_samples", "bytes", "wall_time_s", "shards")
+            self._manifest = {key: v for key, v in self._manifest.items() if key not in found} | {"status": "recording"}
+            write_json(self.path / "manifest.json", self._manifest)
+        for index in files.keys() - sound:
+            files[index].with_suffix(".json").unlink()
         for left in (self.path / "shards").glob(".*.tmp"):
             left.unlink()  # of the write during which the process died
         self.present = frozenset(sound)

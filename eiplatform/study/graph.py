@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from itertools import product
 
-from eiplatform.errors import ConfigError, choose, match_names
+from eiplatform.errors import ConfigError, choose, match_names, suggest
 from eiplatform.study.spec import AnalyseTask, Scalar, Study, Task, TrainTask, parse_task
 
 __all__ = ["Graph", "Source", "Step", "expand"]
@@ -115,7 +115,7 @@ def expand(study: Study) -> Graph:
     Raises
     ------
     ConfigError
-        For an impossible step, a cycle, or a step that takes several where it needs one.
+        For an impossible step, an axis of no step, a cycle, or a step that takes several where it needs one.
     UnknownNameError
         If a step takes one that does not exist.
     """
@@ -142,6 +142,14 @@ def expand(study: Study) -> Graph:
             found[name].append(Step(f"{name}/{ending}" if ending else name, name, task, values))
         if len({step.id for step in found[name]}) < len(found[name]):
             raise ConfigError("two instances have one name", where=where, remedy="change the values of its axes")
+    used = {axis for several in found.values() for step in several for axis in step.values}
+    for axis in study.axes:
+        if axis not in used:
+            raise ConfigError(
+                f"no step is over the axis '{axis}'{suggest(axis, used)}",
+                where=f"{study.file.name}: axes",
+                valid=sorted(used) or "none",
+            )
     _check_order(study, tasks)
     steps: dict[str, Step] = {}
     for name in TopologicalSorter({name: _taken(task) for name, task in tasks.items()}).static_order():

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from eiplatform.config import Config, config_hash, load_config
 from eiplatform.errors import ConfigError, TrainingError
 from eiplatform.files import write_bytes
-from eiplatform.snn import Network
+from eiplatform.snn import Network, load
 from eiplatform.snn.checkpoint import FORMAT_VERSION, CheckpointError, read_tensors, write_tensors
 from eiplatform.training.averaging import WeightAverage
 
@@ -76,6 +76,9 @@ def check_resumable(config: Config, out: Path) -> TrainResult | None:
         )
     if not (out / RESULT).is_file():
         return None
+    for name in (UNTRAINED, BEST, LAST):
+        load(out / name)  # or says that it is damaged
+    read_tensors(out / STATE, "training state")
     facts = json.loads((out / RESULT).read_text(encoding="utf-8"))
     found: dict[str, Any] = {field.name: facts.get(field.name) for field in dataclasses.fields(TrainResult)}
     found |= {"out": out, "checkpoint": out / BEST, "last": out / LAST, "untrained": out / UNTRAINED}

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from eiplatform.config import Config, config_hash
 from eiplatform.datasets import DataBundle, open_dataset, split_validation
-from eiplatform.errors import MissingDependencyError, TrainingError
+from eiplatform.errors import ConfigError, MissingDependencyError, TrainingError
 from eiplatform.files import claim_directory, write_bytes
 from eiplatform.memory import keep_memory
 from eiplatform.snn import Network, build_network, compiled, initialise_network, products
@@ -148,8 +148,11 @@ def fit(
     OutputExistsError
         If `out` holds a run and neither `resume` nor `overwrite` is given.
     ConfigError
-        If the run to resume has another configuration, the network does not fit into memory, or
-        the checkpoint to start from does not fit the network or has seen the images that validate.
+        If the run to resume has another configuration, `resume` and `overwrite` are both given, the
+        network does not fit into memory, or the checkpoint to start from does not fit the network or
+        has seen the images that validate.
+    CheckpointError
+        If a file of the run to resume, or the checkpoint to start from, is damaged.
     TrainingError
         If there is nothing to resume, the loss is not finite, or a layer is dead or saturated.
     DeviceError
@@ -158,6 +161,8 @@ def fit(
         If TensorBoard is asked for and not installed.
     """
     out = Path(out)
+    if resume and overwrite:
+        raise ConfigError("to resume and to overwrite exclude each other", where=str(out), remedy="choose one")
     config = pin(config)
     if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise MissingDependencyError(

@@ -76,6 +76,32 @@ def test_wrong_arguments_name_the_page_that_helps(capsys: Capture, tmp_path: Pat
     refused(capsys, "record", tmp_path, says=r"--out.*See 'eiplatform record --help'")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["record", "REC", "--signals"], "--signals. At least one value must follow"),
+        (["simulate", "isn", "--seeds"], "--seeds. At least one value must follow"),
+        (["train", "--set"], "--set. At least one value must follow"),
+        (["train", "--record-epochs", "1"], "--record-epochs without --record.*add --record"),
+        (["train", "--resume", "--overwrite"], "to resume and to overwrite exclude each other"),
+        (["analyse", "balance", "REC", "--out", "x.csv"], "x.csv: .*valid: a name that ends in .nc"),
+        (["analyse", "balance_across_depth", "REC", "REC", "--out", "OUT.nc"], "or is given twice"),
+        (["compare", "REC", "REC", "--to", "brunel-2000-C", "--out", "OUT.nc"], "not said what these are: .*network"),
+        (["compare", "REC", "--to", "brunel-2000-C", "--seeds", "--out", "OUT.nc"], "only networks are given as seeds"),
+        (["export", "deepeisnn", "REC"], "is a directory, a file is needed.*valid: a .*safetensors file"),
+        (["import", "deepeisnn", "nowhere"], "nowhere: there is no such file or directory"),
+        (["simulate", "isn", "--record-dt-ms", "0.33"], "0.33 ms is not possible.*whole multiple of .* 0.1 ms, not 0"),
+    ],
+)
+def test_what_would_be_misread_is_refused(
+    capsys: Capture, tmp_path: Path, network_recording: Write, arguments: list[str], says: str
+) -> None:
+    recording = str(network_recording())
+    given = [text.replace("REC", recording).replace("OUT", str(tmp_path / "out")) for text in arguments]
+    refused(capsys, *given, *([] if "--out" in given else ["--out", str(tmp_path / "out")]), says=says)
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_a_network_larger_than_memory_is_refused_before_anything_is_written(capsys: Capture, tmp_path: Path) -> None:
     out = tmp_path / "run"
     settings = ("network.hidden=[1000000, 1000000]", "training.epochs=1", "training.warmup_epochs=0")

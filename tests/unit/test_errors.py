@@ -38,6 +38,8 @@ def test_choose_returns_valid_names_only(name: str, valid: list[str]) -> None:
 def test_every_pattern_must_match_something() -> None:
     names = ["fc1/E", "fc1/I", "readout/E"]
     assert match_names(["*"], names, "population") == names
+    with pytest.raises(UnknownNameError, match="no population is named"):
+        match_names([], names, "population")
     assert match_names(["readout/*", "fc1/I"], names, "population") == ["fc1/I", "readout/E"]
     with pytest.raises(UnknownNameError, match="no population matches 'conv[*]'"):
         match_names(["fc*", "conv*"], names, "population")

@@ -148,12 +148,16 @@ def test_missing_packages_are_named_with_their_extra(
     assert not (tmp_path / "out").exists()
 
 
-def test_partial_recordings_only_when_asked(network_recording: Write, tmp_path: Path) -> None:
+def test_partial_recordings_only_when_asked(
+    network_recording: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = network_recording(shards=4)
     (path / "shards" / "00001.h5").unlink()
     with pytest.raises(StoreError, match="--partial"):
         export_sonata(path, tmp_path / "s", ms_per_step=MS)
     export_sonata(path, tmp_path / "s", ms_per_step=MS, partial=True)
+    assert main(["export", "csv", str(path), "--out", str(tmp_path / "p.csv"), "--partial"]) == 3
+    assert "partial: shard 00001.h5 is" in capsys.readouterr().out
     told = json.loads((tmp_path / "s" / "samples.json").read_text())
     assert not told["complete"] and told["sample"] == [*range(10), *range(20, 40)]
 

@@ -162,6 +162,8 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
     record(tmp_path / "r")
     with pytest.raises(StoreError, match="is complete"):
         record(tmp_path / "r", resume=True)
+    with pytest.raises(StoreError, match="exclude each other"):
+        record(tmp_path / "r", resume=True, overwrite=True)
     assert validate(tmp_path / "r").problems == []
 
 
@@ -171,10 +173,13 @@ def test_an_interrupted_recording_is_not_overwritten_by_accident(tmp_path: Path)
         record(tmp_path / "r")
 
 
+@pytest.mark.parametrize("complete", [False, True])
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "missing", "foreign"])
-def test_damaged_shards_are_named_and_recorded_again(tmp_path: Path, whole: xr.DataTree, damage: str) -> None:
+def test_damaged_shards_are_named_and_recorded_again(
+    tmp_path: Path, whole: xr.DataTree, damage: str, complete: bool
+) -> None:
     path, other = tmp_path / "r", tmp_path / "other"
-    _interrupted(path)
+    record(path) if complete else _interrupted(path)
     shard = path / "shards" / "00002.h5"
     content = bytearray(shard.read_bytes())
     if damage == "truncated":

@@ -184,6 +184,17 @@ def test_mistakes_with_seeds_are_named():
         ei.summarise_seeds([recording(), population()], ["rate"], n_bootstrap=5)
     with pytest.raises(UnknownNameError, match="interval"):
         ei.summarise_seeds([recording()], interval="normal")
+    twice = ei.summarise(recording(), n_bootstrap=5)
+    with pytest.raises(StatisticError, match="more than one seed"):
+        ei.summarise_seeds([twice, twice])
+    with pytest.raises(StatisticError, match="not of several seeds"):
+        ei.against_null(twice, [twice])
+
+
+def test_one_draw_has_no_interval():
+    one, two = (ei.summarise(recording(), ["rate"], n_bootstrap=n) for n in (1, 2))
+    assert np.isfinite(one["value"]).all() and np.isnan(one["low"]).all() and np.isnan(one["high"]).all()
+    assert (two["low"] < two["high"]).all()
 
 
 def test_z_against_the_null():

@@ -185,6 +185,7 @@ def test_axes_multiply_steps_and_match_them(written: Callable[..., Graph]) -> No
         ({"steps__emergence__inputs": "train:weg"}, "unknown recording made while training 'weg'.*valid: way"),
         ({"axes__seed": [1, 1]}, "two instances have one name"),
         ({"axes__seed": []}, "axes.seed.*at least 1"),
+        ({"axes__seeds": [1]}, "no step is over the axis 'seeds' – did you mean 'seed'"),
         ({"steps__trained__where": {"colour": ["red"]}}, "unknown axis of this step 'colour'"),
         ({"title": None}, "title: .*required"),
         ({"steps__layers__inputs": None}, "steps.layers: inputs"),

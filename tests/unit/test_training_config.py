@@ -127,7 +127,7 @@ def test_bad_values_are_one_clear_line(override: str, message: str | None) -> No
         ("- 1\n", "holds no keys"),
         ("a: [\n", "not YAML"),
         ("seed: !!python/object/apply:os.system ['true']\n", "not YAML"),
-        ("seed: x\ntraining: {epochs: y}\n", "seed: 'x' is not possible.*1 more mistakes follow"),
+        ("seed: x\ntraining: {epochs: y}\n", "seed: 'x' is not possible.*1 more mistake follows"),
     ],
 )
 def test_bad_files(tmp_path: Path, text: str, message: str) -> None:

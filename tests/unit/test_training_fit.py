@@ -316,6 +316,18 @@ def test_places_are_protected(tmp_path: Path, finished: training.TrainResult) ->
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.parametrize("name", ["untrained", "best", "last", "state"])
+def test_a_finished_run_with_a_damaged_file_is_not_called_finished(tmp_path: Path, name: str) -> None:
+    quick = small("training.epochs=1", "training.warmup_epochs=0", "network.hidden=[8]")
+    fit(quick, tmp_path / "o")
+    with pytest.raises(ConfigError, match="exclude each other"):
+        fit(quick, tmp_path / "o", resume=True, overwrite=True)
+    file = tmp_path / "o" / f"{name}.safetensors"
+    file.write_bytes(file.read_bytes()[:-40])
+    with pytest.raises(CheckpointError, match=f"{name}.safetensors.*damaged"):
+        fit(quick, tmp_path / "o", resume=True)
+
+
 def test_overwriting_replaces_the_run(tmp_path: Path) -> None:
     out = tmp_path / "o"
     quick = small("training.epochs=2", "network.hidden=[8]")

@@ -103,7 +103,7 @@ def interval_of(
     Returns
     -------
     low, high : float
-        NaN if any draw is undefined.
+        NaN if any draw is undefined, or there is only one.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def interval_of(
     >>> round(low, 6), round(high, 6)
     (-0.9, 0.9)
     """
-    if not np.isfinite(draws).all():
+    if draws.size < 2 or not np.isfinite(draws).all():
         return float("nan"), float("nan")
     levels = np.array([(1 - level) / 2, (1 + level) / 2])
     if skewness is not None and (n_seeds is None or n_seeds >= FEW_SEEDS):
