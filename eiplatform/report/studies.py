@@ -257,7 +257,12 @@ def _tightness_told(result: xr.Dataset) -> list[str]:
                 parts.append(f"{sense}: {', '.join(told) or 'no clear change'}")
             if parts:
                 sentences.append(f"{_circuit(circuit)} ({setting}), by training (q < {CLEAR:g}): {'; '.join(parts)}.")
-    return [*sentences, f"Balance is called tighter in three senses. {_meanings(result)}."] if sentences else []
+    if not sentences:
+        return []
+    n = int(result["tightness_n"].max())
+    rests = f"q rests on Student's t over {n} seeds, which takes their changes for normal"
+    exact = f"signs alone cannot give p below {2 / 2**n:.2g} with {n} seeds"
+    return [*sentences, f"Balance is called tighter in three senses. {_meanings(result)}.", f"{rests}; {exact}."]
 
 
 def _meanings(result: xr.Dataset) -> str:
