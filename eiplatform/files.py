@@ -158,10 +158,10 @@ def claim_file(path: Path, *, overwrite: bool, suffix: str | None = None) -> Pat
     OutputExistsError
         If it is a directory, or exists and `overwrite` is false.
     """
-    if suffix is not None and path.suffix != suffix:
-        raise ConfigError("names a file of another kind", where=str(path), valid=f"a name that ends in {suffix}")
     if path.is_dir():
         raise OutputExistsError("is a directory, a file is needed", where=str(path), remedy="choose another --out")
+    if suffix is not None and path.suffix != suffix:
+        raise ConfigError("names a file of another kind", where=str(path), valid=f"a name that ends in {suffix}")
     if path.exists() and not overwrite:
         raise OutputExistsError("exists already", where=str(path), remedy="choose another --out, or pass --overwrite")
     return path
