@@ -86,8 +86,7 @@ def summarise_seeds(
     choose(interval, _INTERVALS, "interval")
     if not len(seeds):
         raise StatisticError("no seed was given", valid="at least one recording or summary")
-    told = [item.attrs.get("id", id(item)) for item in seeds]
-    if len(set(told)) < len(told):
+    if len(set(map(id, seeds))) < len(seeds):
         raise StatisticError("a recording is given as more than one seed", where="seeds", remedy="give each once")
     keys = None if statistics is None else as_list(statistics)
     names = None if populations is None else as_list(populations)

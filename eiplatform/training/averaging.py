@@ -39,7 +39,7 @@ class WeightAverage:
     >>> average = WeightAverage(network, 0.9)
     >>> _ = torch.nn.init.ones_(network.layers["fc1"].bias)
     >>> average.update(network, 1)  # d = 2/11
-    >>> round(float(average.network.layers["fc1"].bias[0]), 6)
+    >>> round(average.network.layers["fc1"].bias[0].item(), 6)
     0.818182
     """
 

@@ -193,8 +193,8 @@ def test_mistakes_with_seeds_are_named():
 
 def test_one_draw_has_no_interval():
     one, two = (ei.summarise(recording(), ["rate"], n_bootstrap=n) for n in (1, 2))
-    assert np.isfinite(one["value"]).all() and np.isnan(one["low"]).all() and np.isnan(one["high"]).all()
-    assert (two["low"] < two["high"]).all()
+    assert np.isfinite(one["value"]).any() and np.isnan(one["low"]).all() and np.isnan(one["high"]).all()
+    np.testing.assert_array_equal(two["low"] < two["high"], np.isfinite(one["value"]))
 
 
 def test_z_against_the_null():
@@ -224,7 +224,7 @@ def test_z_is_calibrated():
 
 
 def test_null_without_spread_or_with_too_few_seeds_has_no_z():
-    same = ei.summarise_seeds([recording()] * 3, ["rate"], n_bootstrap=5)
+    same = ei.summarise_seeds([recording() for _ in range(3)], ["rate"], n_bootstrap=5)
     trained = ei.summarise(recording(9), ["rate"], n_bootstrap=5)
     cell = ei.against_null(trained, same).sel(population="fc1/E").squeeze()
     assert np.isnan(cell["z"]) and "does not vary" in cell["note"].item() and np.isfinite(cell["difference"])
