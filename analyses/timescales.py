@@ -60,9 +60,10 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
     for tree in trees:
         for name, data in spiking(tree).items():
             rows.append(_layer(f"{label_of(tree)}: {name}", name, data, keys, n_bootstrap, seed))
-    told = {f"{row['layer']}: {note}" for row in rows for note in row["note"] if note}
+    told = {note for row in rows for note in row["note"] if note}
     if not any(np.isfinite(row["timescale"]).any() for row in rows):
-        raise StatisticError("no time scale can be measured", valid="; ".join(sorted(told)) or "firing layers")
+        why = "; ".join(sorted(told)) or "no layer fires"
+        raise StatisticError(f"no time scale can be measured ({why})", remedy="record these signals, over more steps")
     dims = {
         "autocorrelation": ("layer", "signal", "lag"),
         "lag_time": ("layer", "lag"),

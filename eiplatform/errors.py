@@ -118,7 +118,8 @@ def suggest(name: str, valid: Iterable[str]) -> str:
     """Return ``' – did you mean X?'`` for the nearest valid name, or an empty string."""
     options = {str(option).lower(): str(option) for option in valid}
     wanted = str(name).lower()
-    near = get_close_matches(wanted, list(options), n=1, cutoff=0.5)
+    near = [option for option in options if len(wanted) > 2 and option.startswith(wanted)]
+    near = near or get_close_matches(wanted, list(options), n=1, cutoff=0.5)
     near = near or [option for option in options if len(wanted) > 2 and wanted in option]
     return f" – did you mean '{options[near[0]]}'?" if near else ""
 

@@ -345,7 +345,7 @@ class Population:
             raise TooShortError(
                 f"{statistic} over time: {n_intervals} recorded {self._interval} per sample are too few",
                 where=self.name or None,
-                valid=f"at least {needed} ({needed * self.dt:g} {self.units})",
+                valid=f"at least {needed}" + ("" if self.units == "step" else f" ({needed * self.dt:g} {self.units})"),
             )
         time = self.data["time"].to_numpy() if "time" in self.data.coords else np.zeros(0)
         if time.size > 1 and not np.allclose(np.diff(time), self.dt, rtol=1e-3):
