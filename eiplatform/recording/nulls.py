@@ -64,7 +64,8 @@ def parse_null(text: str) -> Null:
     choose(kind, NULLS, "null")
     if not (count.isascii() and count.isdigit() and int(count) > 0):
         raise ConfigError(
-            f"the null '{text}' does not say how many, 1 or more", valid=f"{kind}:COUNT, e.g. {kind}:5 (3 are the least for a z)"
+            f"the null '{text}' does not say how many, 1 or more",
+            valid=f"{kind}:COUNT, e.g. {kind}:5 (3 are the least for a z)",
         )
     return Null(kind, int(count))
 

@@ -171,7 +171,8 @@ def parse_surrogate(text: str) -> tuple[str, int]:
     kind, _, count = text.partition(":")
     choose(kind, SURROGATES, "surrogate")
     if not (count.isascii() and count.isdigit() and int(count) > 0):
-        raise StatisticError(f"the surrogate '{text}' does not say how many, 1 or more", valid=f"{kind}:COUNT, e.g. {kind}:20")
+        what = f"the surrogate '{text}' does not say how many, 1 or more"
+        raise StatisticError(what, valid=f"{kind}:COUNT, e.g. {kind}:20")
     return kind, int(count)
 
 
