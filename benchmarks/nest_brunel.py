@@ -10,7 +10,7 @@ activity of E is strongest, above 5 Hz.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 
 import numpy as np
@@ -71,4 +71,9 @@ def main(state: str, duration: float, warmup: float, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("state", choices=STATES)
+    parser.add_argument("duration", type=float)
+    parser.add_argument("warmup", type=float)
+    parser.add_argument("seed", type=int)
+    main(**vars(parser.parse_args()))

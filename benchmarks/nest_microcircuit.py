@@ -10,7 +10,7 @@ and the seconds that building and simulating took.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -59,4 +59,9 @@ def main(scale: float, duration: float, warmup: float, seed: int, out: Path) -> 
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("scale", "duration", "warmup"):
+        parser.add_argument(name, type=float)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("out", type=Path)
+    main(**vars(parser.parse_args()))
