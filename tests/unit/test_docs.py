@@ -45,7 +45,7 @@ def test_a_command_is_understood(page: str, words: list[str]) -> None:
     command, bound, _ = app.parse_args(shell, exit_on_error=False, print_error=False)
     assert command.__module__.startswith("eiplatform.cli")
     if words[0] == "train" and words[1].startswith("analyses/"):
-        assert load_config(ROOT / words[1], list(bound.arguments.get("set_", bound.arguments.get("set")) or ()))
+        assert load_config(ROOT / words[1], bound.arguments.get("set_", []))
 
 
 def test_there_are_commands() -> None:
