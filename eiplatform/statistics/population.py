@@ -342,10 +342,11 @@ class Population:
             If the time axis has gaps.
         """
         if n_intervals < needed:
+            lasting = f" ({needed * self.dt:g} {self.units})"
             raise TooShortError(
                 f"{statistic} over time: {n_intervals} recorded {self._interval} per sample are too few",
                 where=self.name or None,
-                valid=f"at least {needed}" + ("" if self.units == "step" else f" ({needed * self.dt:g} {self.units})"),
+                valid=f"at least {needed}" + ("" if self.units == "step" and self.dt == 1 else lasting),
             )
         time = self.data["time"].to_numpy() if "time" in self.data.coords else np.zeros(0)
         if time.size > 1 and not np.allclose(np.diff(time), self.dt, rtol=1e-3):
