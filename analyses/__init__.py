@@ -74,14 +74,9 @@ def load_result(path: str | Path) -> xr.Dataset:
     StoreError
         If the file is missing or is not such a result.
     """
-    try:
-        result = xr.load_dataset(path, engine="h5netcdf")
-    except (OSError, ValueError):
-        raise StoreError(
-            "not the result of an analysis" if Path(path).exists() else "no such file",
-            where=str(path),
-            remedy="make one with 'eiplatform analyse'",
-        ) from None
+    from eiplatform.store.hdf5 import load_netcdf
+
+    result = load_netcdf(path, remedy="make one with 'eiplatform analyse'")
     if result.attrs.get("analysis") not in ANALYSES:
         raise StoreError("not the result of an analysis of eiplatform", where=str(path), valid=ANALYSES)
     return result

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eiplatform.errors import ConfigError, OutputExistsError, StoreError
+from eiplatform.untrusted import parse_json, read_text
 
 __all__ = [
     "OWNED",
@@ -125,12 +126,7 @@ def read_json(path: Path) -> dict[str, Any]:
     StoreError
         If the file is missing or no JSON object.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError("file not found", where=str(path)) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise StoreError(f"not readable as JSON ({error})", where=str(path)) from None
+    value = parse_json(read_text(path, StoreError), where=path)
     if not isinstance(value, dict):
         raise StoreError("not a JSON object", where=str(path))
     return value
