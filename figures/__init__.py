@@ -90,7 +90,10 @@ def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = N
     ConfigError
         If the result is of another analysis.
     """
+    from eiplatform.drawing import import_matplotlib
     from eiplatform.files import atomic_write
+
+    import_matplotlib()
     from figures.style import paper_style
 
     wanted = FIGURES[choose(name, FIGURES, "figure")]
