@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 
 __all__ = ["import_matplotlib"]
 
@@ -17,13 +19,14 @@ def import_matplotlib() -> None:
     --------
     >>> import_matplotlib()
     """
+    if "matplotlib" in sys.modules:
+        return
+    named = os.environ.pop("MPLBACKEND", None)
     try:
-        import matplotlib  # noqa: F401
-    except ValueError:
-        named = os.environ.pop("MPLBACKEND", None)
-        if named is None:
-            raise
-        try:
-            import matplotlib  # noqa: F401
-        finally:
+        import matplotlib
+    finally:
+        if named is not None:
             os.environ["MPLBACKEND"] = named
+    if named:
+        with suppress(ValueError):  # as matplotlib does on its import, where an error would leave half of it
+            matplotlib.rcParams["backend"] = named

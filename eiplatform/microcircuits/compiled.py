@@ -6,8 +6,8 @@ folder the program is started in.  A program therefore serves every seed, durati
 value; it is never written to after it was built, and each run has a folder of its own, so any
 number of runs may use it at the same time.
 
-Layout of the cache (:func:`eiplatform.caches.cache_directory`): ``circuits/<circuit>-<hash>/`` holds ``main``, ``static_arrays/`` and
-``outputs.json``, which says where the program writes what.
+Layout of the cache (:func:`eiplatform.caches.cache_directory`): ``circuits/<circuit>-<hash>/`` holds ``main``,
+``static_arrays/`` and ``outputs.json``, which says where the program writes what.
 """
 
 from __future__ import annotations

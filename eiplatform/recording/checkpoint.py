@@ -67,12 +67,9 @@ def open_checkpoint(
         check_finished(file)
     network, config = load_network(file)
     part = config.dataset
+    place = str(root) if root else part.root
     changed = part.model_copy(
-        update={
-            "name": dataset or part.name,
-            "root": str(root) if root else part.root,
-            "download": download or part.download,
-        }
+        update={"name": dataset or part.name, "root": place, "download": download or part.download}
     )
     data = split_of(config.model_copy(update={"dataset": changed}), split)
     shape = data.take(np.arange(1)).images.shape[2 if data.sequence else 1 :]
