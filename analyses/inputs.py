@@ -12,6 +12,7 @@ import xarray as xr
 import eiplatform
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import populations_of
+from eiplatform.store.identity import recording_hash
 
 __all__ = [
     "Recording",
@@ -101,6 +102,7 @@ def describe_inputs(trees: Iterable[xr.DataTree]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "recordings": [label_of(tree) for tree in trees],
         "recording_ids": [tree.attrs["id"] for tree in trees],
+        "recording_hashes": [recording_hash(tree.attrs) for tree in trees],
     }
     partial = [f"{label_of(tree)}: {tree.attrs['problems']}" for tree in trees if not tree.attrs["complete"]]
     return found | {"partial": partial} if partial else found

@@ -9,13 +9,12 @@ import xarray as xr
 from scipy.stats import binomtest
 
 from analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, spiking
+from analyses.parts.design import LESION, control_of, whole_design
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import summarise
 
 __all__ = ["STATISTICS", "accuracy", "run"]
 
-_LESION = 0
-"""Where controls have their seed, from 1."""
 STATISTICS = ("rate", "ei_ratio", "balance_index", "gain")
 
 
@@ -51,7 +50,9 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
     return correct / len(predicted), float(test.low), float(test.high)
 
 
-def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
+def run(
+    recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int = 0, partial: bool = False
+) -> xr.Dataset:
     """Compare recordings of one network under rising doses of one lesion.
 
     Parameters
@@ -60,6 +61,8 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
         As made by ``eiplatform lesion``; the intact network (dose 0) among them.
     n_bootstrap, seed : int
         Of the intervals.
+    partial : bool
+        Take a design that lacks doses or controls; ``partial`` in the attributes then names what is missing.
 
     Returns
     -------
@@ -73,7 +76,9 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
     Raises
     ------
     StatisticError
-        If the recordings are not one dose-response of one network on the same samples, or controls lack doses.
+        If the recordings are not one dose-response of one network on the same samples.
+    StoreError
+        If doses or controls that were planned are missing, and `partial` is false.
     """
     trees = open_kind(recordings, "network", purpose="recordings of a lesion")
     found = [tree.attrs["source"]["lesions"] for tree in trees]
@@ -84,33 +89,29 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
     kinds = {(lesion["pathway"], lesion["layers"]) for (lesion,) in found}
     if len(kinds) != 1:
         raise StatisticError(f"the recordings are of different lesions: {sorted(kinds)}", where="lesions")
-    if any(tree.attrs["config"] != trees[0].attrs["config"] for tree in trees):
+    same = [(tree.attrs["config"], tree.attrs["source"].get("weights")) for tree in trees]
+    if any(found != same[0] for found in same):
         raise StatisticError("the recordings are of different networks", where="lesions")
+    trees, missing = whole_design(trees, partial=partial)
     samples = [samples_of(tree) for tree in trees]
     if any(not np.array_equal(ids, samples[0]) for ids in samples):
         raise StatisticError("the recordings hold different samples", where="lesions")
     measured: dict[int, dict[float, xr.DataTree]] = {}
-    for tree, (lesion,) in zip(trees, found, strict=True):
-        measured.setdefault(lesion.get("control", {}).get("seed", _LESION), {})[lesion["dose"]] = tree
-    doses = sorted(measured.get(_LESION, {}))
+    for tree in trees:
+        measured.setdefault(control_of(tree), {})[tree.attrs["source"]["lesions"][0]["dose"]] = tree
+    doses = sorted(measured.get(LESION, {}))
     if doses[:1] != [0.0]:
         raise StatisticError("the intact network (dose 0) is missing", where="lesions", valid="doses from 0 upwards")
-    controls = sorted(set(measured) - {_LESION})
-    for control in controls:
-        if sorted(measured[control]) != doses[1:]:
-            raise StatisticError(
-                f"control {control} was recorded at the doses {sorted(measured[control])}",
-                where="lesions",
-                valid=str(doses[1:]),
-                remedy="give the whole directory that 'eiplatform lesion' made",
-            )
-
-    result = _by_dose([measured[_LESION][dose] for dose in doses], doses, n_bootstrap, seed)
+    controls = sorted(control for control in set(measured) - {LESION} if set(measured[control]) & set(doses))
+    result = _by_dose([measured[LESION][dose] for dose in doses], doses, n_bootstrap, seed)
     if controls:
-        rows = [_by_dose([measured[control][dose] for dose in doses[1:]], doses[1:], 1, 0) for control in controls]
+        rows = []
+        for control in controls:
+            held = [dose for dose in doses if dose in measured[control]]
+            rows.append(_by_dose([measured[control][dose] for dose in held], held, 1, 0).reindex(dose=doses))
         joined = xr.concat(rows, dim=xr.Variable("control", controls), join="exact")
-        result["control_accuracy"] = joined["accuracy"].reindex(dose=doses)
-        result["control_value"] = joined["value"].reindex(dose=doses)
+        result["control_accuracy"] = joined["accuracy"]
+        result["control_value"] = joined["value"]
     (pathway, layers) = kinds.pop()
     result.attrs = {
         "analysis": "lesions",
@@ -125,6 +126,7 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
         "n_bootstrap": n_bootstrap,
         "seed": seed,
         **describe_inputs(trees),
+        **({"partial": missing} if missing else {}),
     }
     return result
 

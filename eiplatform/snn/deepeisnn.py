@@ -20,7 +20,7 @@ from torch import Tensor
 
 from eiplatform.config import Config
 from eiplatform.errors import ConfigError
-from eiplatform.files import claim_directory, read_json, write_bytes, write_json
+from eiplatform.files import claimed, read_json, write_bytes, write_json
 from eiplatform.snn import checkpoint
 from eiplatform.snn.build import build_network
 from eiplatform.snn.checkpoint import DTYPES, CheckpointError, widened
@@ -162,9 +162,9 @@ def export_checkpoint(path: Path | str, out: Path | str, *, overwrite: bool = Fa
             where=str(path),
             valid="its data sets with its image sizes and numbers of classes",
         )
-    target = claim_directory(Path(out), overwrite=overwrite)
-    write_bytes(target / WEIGHTS, to_bytes(to_public(network, config, known.get("kept", {}))))
-    write_json(target / DESCRIPTION, public)
+    with claimed(Path(out), overwrite=overwrite) as target:
+        write_bytes(target / WEIGHTS, to_bytes(to_public(network, config, known.get("kept", {}))))
+        write_json(target / DESCRIPTION, public)
     return target / WEIGHTS, target / DESCRIPTION
 
 

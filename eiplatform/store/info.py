@@ -95,6 +95,9 @@ class RecordingInfo:
             f"{self.n_samples} samples, {self.bytes / 1e6:.1f} MB in {form}, "
             f"schema {self.schema_version}, made {self.created} by: {self.command}",
         ]
+        if data := self.source.get("data"):
+            weights = f", weights sha256 {self.source['weights'][:16]}" if "weights" in self.source else ""
+            lines.append(f"shown: {data['name']}, {data['samples']} samples, sha256 {data['sha256'][:16]}{weights}")
         return [*lines, self.problems] if self.problems else lines
 
     def rows(self) -> tuple[Sequence[str], list[list[str]]]:
