@@ -21,6 +21,7 @@ from typing import Any
 
 import xarray as xr
 
+from analyses import read_with_care
 from eiplatform.errors import ConfigError, choose
 
 __all__ = ["FIGURES", "SavedFigure", "figures_of", "save"]
@@ -100,13 +101,15 @@ def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = N
             remedy=f"make it with 'eiplatform analyse {wanted}'",
         )
     module: Any = import_module(f"figures.{name}")
-    table = module.table(result)
+    with read_with_care(result):
+        table = module.table(result)
     directory.mkdir(parents=True, exist_ok=True)
     files = {suffix: directory / f"{stem or name}.{suffix}" for suffix in ("png", "pdf", "csv")}
-    with paper_style():
+    with paper_style(), read_with_care(result):
         drawn = module.draw(table)
         atomic_write(files["png"], lambda path: drawn.savefig(path, format="png"))
         # A fixed date keeps the same figure the same file.
         atomic_write(files["pdf"], lambda path: drawn.savefig(path, format="pdf", metadata={"CreationDate": None}))
     atomic_write(files["csv"], lambda path: table.to_csv(path, index=False))
-    return SavedFigure(stem or name, **files, caption=module.caption(result))
+    with read_with_care(result):
+        return SavedFigure(stem or name, **files, caption=module.caption(result))
