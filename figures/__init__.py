@@ -22,7 +22,7 @@ from typing import Any
 import xarray as xr
 
 from analyses import read_with_care
-from eiplatform.errors import ConfigError, choose
+from eiplatform.errors import ConfigError, EIPlatformError, NotApplicableError, choose
 
 __all__ = ["FIGURES", "SavedFigure", "figures_of", "save"]
 
@@ -67,7 +67,16 @@ class SavedFigure:
 def figures_of(result: xr.Dataset) -> list[str]:
     """Return the names of the figures that can be drawn from a result."""
     analysis = result.attrs.get("analysis")
-    return [name for name, wanted in FIGURES.items() if wanted == analysis]
+    return [name for name, wanted in FIGURES.items() if wanted == analysis and not _is_empty(name, result)]
+
+
+def _is_empty(name: str, result: xr.Dataset) -> bool:
+    """Whether a result holds nothing that a figure draws, e.g. no gain."""
+    try:
+        with read_with_care(result):
+            return bool(import_module(f"figures.{name}").table(result).empty)
+    except EIPlatformError:  # said when it is drawn
+        return False
 
 
 def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = None) -> SavedFigure:
@@ -103,6 +112,8 @@ def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = N
     module: Any = import_module(f"figures.{name}")
     with read_with_care(result):
         table = module.table(result)
+    if table.empty:
+        raise NotApplicableError(f"this result holds nothing that the figure '{name}' draws", where=wanted)
     directory.mkdir(parents=True, exist_ok=True)
     files = {suffix: directory / f"{stem or name}.{suffix}" for suffix in ("png", "pdf", "csv")}
     with paper_style(), read_with_care(result):

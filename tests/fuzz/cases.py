@@ -118,6 +118,8 @@ def _change(folder: Path, command: str, outside: Path, rng: random.Random) -> st
         path for path in folder.rglob("*") if path.is_file() and not path.is_symlink() and path.name != ".eiplatform"
     ]
     named = [path for path in files if path.name in command]
+    if not files:
+        return "nothing left"
     path = rng.choice(named if named and rng.random() < 0.7 else files)
     how = rng.random()
     name = path.relative_to(folder).as_posix()
