@@ -120,6 +120,8 @@ def read_json(path: Path) -> dict[str, Any]:
     StoreError
         If the file is missing or no JSON object.
     """
+    if path.exists() and not path.is_file():
+        raise StoreError("is no plain file", where=str(path))
     value = parse_json(read_text(path, StoreError), where=path)
     if not isinstance(value, dict):
         raise StoreError("not a JSON object", where=str(path))

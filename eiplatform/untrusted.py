@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,7 +152,8 @@ def read_text(path: Path, error: type[EIPlatformError], most: int = MOST_TEXT) -
     """
     try:
         with path.open("rb") as file:
-            content = file.read(most + 1)
+            size = os.fstat(file.fileno()).st_size  # 0 of a pipe; more than is there would be set aside
+            content = file.read(min(size or most, most) + 1)
         if len(content) > most:
             raise error(f"longer than {most} bytes", where=str(path), remedy="give another file")
         return content.decode("utf-8")
