@@ -74,8 +74,12 @@ def load_result(path: str | Path) -> xr.Dataset:
     StoreError
         If the file is missing or is not such a result.
     """
+    from eiplatform.locks import locked
+
     try:
         result = xr.load_dataset(path, engine="h5netcdf")
+    except BlockingIOError:
+        raise locked(Path(path)) from None
     except (OSError, ValueError):
         raise StoreError(
             "not the result of an analysis" if Path(path).exists() else "no such file",

@@ -157,6 +157,8 @@ def _shard_problem(file: Path, expected: int, recording: str) -> str | None:
         with h5py.File(file, "r") as opened:
             if opened.attrs.get("recording_id") != recording:
                 return "of another recording"
+    except BlockingIOError:
+        return "open for writing in another process: close it there"
     except OSError:
         if found == expected:
             return "not readable as HDF5"

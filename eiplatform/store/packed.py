@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from eiplatform.errors import StoreError
+from eiplatform.locks import locked
 from eiplatform.store.blocks import row_blocks
 from eiplatform.store.writer import FORMAT
 
@@ -43,6 +44,8 @@ def packed_manifest(path: Path) -> dict[str, Any] | None:
             text = file[MANIFEST][()]
             if hashlib.sha256(text).hexdigest() != file.attrs["manifest_sha256"]:
                 raise StoreError("the manifest inside has changed", where=str(path), remedy=_REMEDY)
+    except BlockingIOError:
+        raise locked(path) from None
     except (OSError, KeyError, RuntimeError) as error:
         raise StoreError(f"damaged: not readable as HDF5 ({error})", where=str(path), remedy=_REMEDY) from None
     manifest: dict[str, Any] = json.loads(text)

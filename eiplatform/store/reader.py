@@ -10,7 +10,7 @@ import xarray as xr
 
 from eiplatform.errors import StoreError, UnknownNameError
 from eiplatform.files import OWNED, read_json
-from eiplatform.locks import being_written
+from eiplatform.locks import being_written, locked
 from eiplatform.store.forms import form_of, manifest_at
 from eiplatform.store.optional import need
 from eiplatform.store.schema import SCHEMA_VERSION
@@ -169,6 +169,8 @@ def open_recording(
         raise StoreError("no complete shard", where=str(path), remedy="record it again")
     try:
         populations = form.populations()
+    except BlockingIOError:
+        raise locked(path) from None
     except (OSError, KeyError) as error:
         raise StoreError(
             f"a {form.part} is damaged inside ({error})",

@@ -7,6 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from eiplatform.errors import StoreError
+from eiplatform.locks import locked
 
 __all__ = ["is_reference", "read_reference", "reference_file", "shipped_references"]
 
@@ -76,6 +77,8 @@ def read_reference(path: str | Path) -> xr.Dataset:
     try:
         with xr.open_dataset(path, engine="h5netcdf") as data:
             found = data.load()
+    except BlockingIOError:
+        raise locked(Path(path)) from None
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot be read ({error})", where=str(path)) from None
     if "over_seeds" not in found.dims or "circuit" not in found.attrs:
