@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from eiplatform.errors import OutputExistsError
+from eiplatform.errors import OutputExistsError, StoreError
 
-__all__ = ["LEFT", "being_written", "hold", "private_directory", "remove_leftovers"]
+__all__ = ["LEFT", "being_written", "hold", "locked", "private_directory", "remove_leftovers"]
 
 LEFT = ".eiplatform-tmp"
 """How the names of temporary folders end; nobody else's do."""
@@ -127,3 +127,12 @@ def _is_still(handle: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
         return False
+
+
+def locked(path: Path) -> StoreError:
+    """Return the error for an HDF5 file that another process has open for writing: whole, and nothing to replace."""
+    return StoreError(
+        "another process has this file open for writing",
+        where=str(path),
+        remedy=("close it there", "wait until that process ends"),
+    )

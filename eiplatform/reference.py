@@ -325,7 +325,7 @@ def _kept(place: Path, identity: str) -> xr.Dataset:
         raise StoreError(
             "a kept seed is of another circuit, other parameters or other times",
             where=str(place),
-            remedy="delete it, or name another folder with --keep",
+            remedy=("delete it", "name another folder with --keep"),
         )
     return summary
 

@@ -77,6 +77,6 @@ def open_checkpoint(
         raise ConfigError(
             f"the network takes inputs of shape {tuple(network.input_shape)}, those of '{changed.name}' have {shape}",
             where=str(file),
-            remedy=("name the data set that it was trained on with --dataset",),
+            remedy="name the data set that it was trained on with --dataset",
         )
     return network, config, data

@@ -21,7 +21,7 @@ _RANDOM = ("recording_ids",)
 """Attributes of results that differ from run to run."""
 
 
-def recording_hash(manifest: Mapping[str, Any]) -> str:
+def recording_hash(manifest: Mapping[Any, Any]) -> str:
     """Return the hash of all that decides a recording: network or circuit, weights, data, spec and configuration.
 
     Parameters

@@ -22,7 +22,9 @@ from eiplatform.store.zarr_reader import ZarrStore
 __all__ = ["Validation", "validate"]
 
 _AGAIN = "copy it again from where it was made, or record it again"
-_READ_REST = "record it again; what is complete can be read with --partial, eiplatform.open(path, partial=True)"
+_READ_REST = (
+    "record it again; what is complete can be read: 'eiplatform info --partial', eiplatform.open(path, partial=True)"
+)
 
 
 @dataclass

@@ -180,7 +180,7 @@ def take_over(
         The steps that are up to date now.
     """
     if not (other / LEDGER).is_dir():
-        raise StoreError("not the directory of a study", where=str(other), remedy="give the --out of another study")
+        raise StoreError("not the directory of a study", where=str(other), remedy="give the directory of another study")
     ledger, taken = Ledger(out), []
     whole = [facts for facts in Ledger(other).done() if {"step", "inputs", "code"} <= facts.keys()]
     made = {(facts["inputs"], None if any_code else facts["code"]): facts for facts in whole}
