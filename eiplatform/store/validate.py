@@ -11,6 +11,7 @@ import xarray as xr
 
 from eiplatform.errors import SumRuleError
 from eiplatform.store.blocks import BLOCK_BYTES, sample_blocks, slabs, time_pieces
+from eiplatform.store.events import bare
 from eiplatform.store.forms import form_of
 from eiplatform.store.labels import axis_problems, event_problems, label_problems
 from eiplatform.store.packed import changed_variables
@@ -123,7 +124,7 @@ def _bytes(path: Path, manifest: dict[str, Any], result: Validation) -> bool:
 def _contents(path: Path, result: Validation) -> None:
     """Check names, units, axes, values and sum rules of what is intact."""
     tree = open_recording(path, partial=True)
-    leaves = {node.path.lstrip("/"): node.to_dataset() for node in tree.leaves}
+    leaves = {node.path.lstrip("/"): bare(node.to_dataset()) for node in tree.leaves}
     mend = "it was made by another program or edited: mend what made it, and record it again"
     labels = [problem for name, data in leaves.items() for problem in label_problems(name, data)]
     result.report("labels", labels, f"{len(leaves)} populations with known signals, units and axes", mend)

@@ -29,6 +29,7 @@ import xarray as xr
 from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, claim_directory, content_hash, read_json, write_json
 from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.chosen import plain
 from eiplatform.store.provenance import provenance
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.shards import checksum_of, pack_spikes, write_shard
@@ -203,6 +204,7 @@ class RecordingWriter:
             If samples repeat, differ between populations, or populations, times or neurons changed.
         """
         index = self._next if index is None else index
+        populations = {name: plain(data) for name, data in populations.items()}
         accepted = self._acceptance.check(populations)
         attrs = {
             "format": FORMAT,
