@@ -12,6 +12,7 @@ from eiplatform.errors import StoreError, UnknownNameError
 from eiplatform.files import OWNED, read_json
 from eiplatform.locks import being_written
 from eiplatform.store.contract import require_contract
+from eiplatform.store.events import tie, untied_because
 from eiplatform.store.forms import form_of, manifest_at
 from eiplatform.store.manifest import checked_manifest
 from eiplatform.store.optional import need
@@ -171,7 +172,9 @@ def open_recording(
     if chunks is not None:
         lengths = form.lengths()
         populations = {name: _chunked(data, lengths[name], chunks) for name, data in populations.items()}
-    tree = RecordingTree.from_dict(populations)
+    # A list that does not fit stays as it is stored: its statistics say why it does not, the others are there.
+    tied = {name: data if untied_because(data) else tie(data) for name, data in populations.items()}
+    tree = RecordingTree.from_dict(tied)
     tree.attrs = {
         "path": str(path),
         "id": manifest["id"],

@@ -29,6 +29,7 @@ from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, claim, content_hash, read_json, write_json
 from eiplatform.locks import hold, remove_leftovers
 from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.chosen import plain
 from eiplatform.store.manifest import checked_manifest, checked_record
 from eiplatform.store.provenance import provenance
 from eiplatform.store.schema import SCHEMA_VERSION
@@ -208,6 +209,7 @@ class RecordingWriter:
             If samples repeat, differ between populations, or populations, times or neurons changed.
         """
         index = self._next if index is None else index
+        populations = {name: plain(data) for name, data in populations.items()}
         accepted = self._acceptance.check(populations)
         attrs = {
             "format": FORMAT,
