@@ -63,9 +63,10 @@ def rate(population: Population) -> Estimate:
     def values(weights: FloatArray) -> FloatArray:
         return base.weighted_mean(weights, table)
 
-    return Estimate(
-        unit(population, table.shape[1], values), population.spiking_neuron, "none: silent neurons count as 0", units
-    )
+    # Spikes of some systems have signs, and so have their rates.
+    bounds = (-math.inf, math.inf) if (table < 0).any() else None
+    rule = "none: silent neurons count as 0"
+    return Estimate(unit(population, table.shape[1], values), population.spiking_neuron, rule, units, bounds=bounds)
 
 
 def isi(population: Population, kind: str, min_spikes: int, refractoriness: float | None = None) -> Estimate:
@@ -85,7 +86,9 @@ def isi(population: Population, kind: str, min_spikes: int, refractoriness: floa
         attrs["refractoriness"] = f"{constant:g} {population.units}"
         kernel: Callable[..., FloatArray] = partial(base.lvr, refractoriness=constant)
     else:
-        kernel = {"cv": base.cv_isi, "lv": base.lv, "cv2": base.cv2}[kind]
+        kernel = {"cv": partial(base.cv_isi, corrected=True), "lv": base.lv, "cv2": base.cv2}[kind]
+        if kind == "cv":
+            attrs["correction"] = "of short trains: intervals by 1/(duration - interval), jackknife"
 
     def values(weights: FloatArray) -> FloatArray:
         return kernel(trains, weights, min_spikes=min_spikes)
