@@ -42,11 +42,9 @@ def unseen_weights(
     missing = []
     followed = {term for found in populations.values() for term in found.terms}
     for name, parameter in module.named_parameters():
-        if parameter.ndim < 2 or id(parameter) in tracer.seen:
+        if parameter.ndim < 2 or name in tracer.seen:
             continue
         prefix = name.rpartition(".")[0]
-        if prefix.partition(".parametrizations")[0] in followed:
-            continue  # what the weights are made of (weight normalisation)
         if not tracer.calls.get(prefix) and name not in tracer.unfollowed:
             why = "its module is never called"
         else:

@@ -41,6 +41,8 @@ class Neuron:
         Steps after which the recurrent weights inside the module act.
     why_not : mapping of str to str
         Why a signal cannot be had.
+    opaque : str
+        Why the currents that reach it cannot be had; empty if they can.
     """
 
     voltage: str | None = None
@@ -53,6 +55,7 @@ class Neuron:
     switch: str | None = None
     delay: int = 0
     why_not: Mapping[str, str] = field(default_factory=dict)
+    opaque: str = ""
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -140,6 +143,10 @@ def _snntorch_parallel(module: nn.Module) -> Neuron:
         time_axis=0,
         framework="snntorch",
         why_not={"voltage": "it runs the whole sequence at once and keeps no membrane potential"},
+        opaque="its leak and its recurrence are one matrix (weight_hh_l0): current and state cannot be told apart; "
+        "use Linear and Leaky"
+        if hasattr(module, "rnn")
+        else "",
     )
 
 
