@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -21,7 +22,6 @@ __all__ = [
     "check_module",
     "check_same",
     "check_weights",
-    "counted",
     "find_neurons",
     "infer_time",
     "lengthened",
@@ -187,7 +187,7 @@ def infer_time(
         if len(set(repeated.values())) == 1:
             length = next(iter(repeated.values()))
             longer = dict.fromkeys(repeated, length + 1)
-            axis = _growing(example, look, lambda again: longer.items() <= counted(again).items())
+            axis = _growing(example, look, lambda again: longer.items() <= repeats(again).items())
             if axis is not None:
                 return Time("sequence", axis, length)
             return Time("inside", 0, length)
@@ -212,26 +212,18 @@ def _looked(structure: Structure, neurons: Mapping[str, Neuron]) -> _Look:
     return _Look(counts, lengths)
 
 
-def counted(structure: Structure) -> dict[str, int]:
-    """Return how often each set of weights was used."""
-    counts: dict[str, int] = {}
-    for call in structure.calls:
-        if call.kind == "product":
-            counts[call.name] = counts.get(call.name, 0) + 1
-    return counts
-
-
 def repeats(structure: Structure) -> dict[str, int]:
     """Return the weights that a loop uses, and how often: what they contribute is added up, or they see the same."""
-    sources: dict[str, set[frozenset[str]]] = {}
+    sources: dict[str, Counter[frozenset[str]]] = {}
     for call in structure.calls:
         if call.kind == "product":
-            sources.setdefault(call.name, set()).add(call.sources)
-    return {
-        name: count
-        for name, count in counted(structure).items()
-        if count > 1 and (name in structure.added_up or (count > 2 and len(sources[name]) == 1))
-    }
+            sources.setdefault(call.name, Counter())[call.sources] += 1
+    found = {}
+    for name, seen in sources.items():
+        count, groups = seen.total(), set(seen.values())
+        if count > 1 and (name in structure.added_up or (count > 2 and len(seen) == 1)):
+            found[name] = groups.pop() if len(groups) == 1 and groups != {1} else count
+    return found
 
 
 def _growing(

@@ -12,7 +12,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from eiplatform.errors import EIPlatformError
 from eiplatform.foreign.current import Current, Term
-from eiplatform.foreign.operations import ADDING, INDEXED, JOINING, NORMALISING, PASSING, POOLING, SCALING, tensors_in
+from eiplatform.foreign.operations import ADDING, INDEXED, JOINING, NORMALISING, PASSING, POOLING, SAME, SCALING, tensors_in
 
 __all__ = ["AS_IT_IS", "Flow", "Known", "Source", "first_of", "longer"]
 
@@ -75,6 +75,8 @@ class Flow:
         By tensor (its identity, weakly): what it consists of, whose output it is, what made it.
     sources_of : dict of str to set of str
         What every set of weights saw.
+    sources_at : dict of (str, int) to frozenset of str
+        What a set of weights saw in a call.
     trails : bool
         Whether currents keep what was done to them.
     added_up : set of str
@@ -92,6 +94,7 @@ class Flow:
         self.sources: Any = WeakIdKeyDictionary()
         self.known: Any = WeakIdKeyDictionary()
         self.sources_of: dict[str, set[str]] = {}
+        self.sources_at: dict[tuple[str, int], frozenset[str]] = {}
         self.parameters: frozenset[str] = frozenset()
         self._owner: dict[int, tuple[Tensor, str]] = {}
         self._alike: dict[int, Any] = {}
@@ -205,7 +208,10 @@ class Flow:
             found = self._normalise(name, args, result)
         if found is not None:
             for index, current in enumerate(found):
-                current.sign = longer(self._told(args), name, args, index)
+                if name in SAME:
+                    current.drive = self.currents[args[0]].drive
+                else:
+                    current.sign = longer(self._told(args), name, args, index)
         return found
 
     def _told(self, args: Any) -> list[str]:
@@ -313,7 +319,7 @@ class Flow:
         if source is None or not source.direct or not x.is_floating_point():
             return None
         name = " + ".join(sorted(source.names)) + AS_IT_IS
-        self.sources_of.setdefault(name, set()).update(source.names)
+        self.saw(name, self.of(x).serial, source.names)
         zeros = torch.zeros_like(x) if self.constants else None
         needed = self.needs(name)
         term = Term(x.clamp(min=0), (-x).clamp(min=0)) if needed else None
@@ -323,6 +329,12 @@ class Flow:
             )
         trails = {name: (("is", term),)} if self.trails else None
         return Current({name: term}, {name: self.of(x).serial}, zeros, zeros, f"={name}", trails=trails)
+
+    def saw(self, name: str, call: int, sources: frozenset[str]) -> None:
+        """Note what a set of weights saw in a call."""
+        self.sources_of.setdefault(name, set()).update(sources)
+        if self.constants:
+            self.sources_at[name, call] = sources
 
     def source_of(self, name: str, operands: list[Tensor]) -> Source | None:
         """Return where the result of an operation comes from."""
@@ -352,6 +364,7 @@ def longer(before: list[str], name: str, args: Any, index: int) -> str:
         if isinstance(value, int | float | str | bool)
     ]
     at = index if name not in INDEXED else 0
+    name = "view" if name in ("_unsafe_view", "reshape", "_reshape_alias") else name
     return md5("|".join([*sorted(before), name, *told, str(at)]).encode(), usedforsecurity=False).hexdigest()
 
 

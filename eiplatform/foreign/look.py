@@ -14,7 +14,7 @@ from torch import Tensor
 
 from eiplatform.errors import EIPlatformError
 from eiplatform.foreign.checks import check_same
-from eiplatform.foreign.links import pathways_of, recurrent_weights, unseen_weights
+from eiplatform.foreign.links import pathways_of, recurrent_weights, sources_of, unseen_weights
 from eiplatform.foreign.plan import Classes, Structure, classes_of, ends_of
 from eiplatform.foreign.recorder import Collected, Found, collect, examine
 from eiplatform.foreign.report import Missing
@@ -134,7 +134,8 @@ def look_at(network: ForeignNetwork) -> Looked:
         if name not in active:
             one_population.activity.clear()
     by_label |= _neuron_layouts(one.collected(looped), other.collected(looped), sizes, looped, steps, order)
-    recurrent = recurrent_weights(whole.events, whole.tracer)
+    sources = sources_of(whole.events, whole.tracer)
+    recurrent = recurrent_weights(sources, whole.tracer)
     found, missing = examine(
         collected,
         by_label,
@@ -165,7 +166,7 @@ def look_at(network: ForeignNetwork) -> Looked:
     )
     return Looked(
         found,
-        pathways_of(found, whole.tracer),
+        pathways_of(found, sources),
         tuple(dict.fromkeys(missing)),
         recurrent,
         labels,

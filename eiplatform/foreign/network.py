@@ -315,6 +315,8 @@ class ForeignNetwork(nn.Module):
                 if self.time == "sequence" and self.time_axis == 1:
                     shown = shown.transpose(0, 1)
                 shown = shown.clone() if tracer is None else tracer.shown(shown, step)
+                if witness is not None:
+                    witness.shown(shown)
                 output = self._call(self.module, shown) if self._call else self.module(shown, *carried)
                 if self._carry and self.time == "steps":
                     output, *carried = output

@@ -24,6 +24,7 @@ __all__ = [
     "NORMALISING",
     "PASSING",
     "POOLING",
+    "SAME",
     "SCALING",
     "name_of",
     "tensors_in",
@@ -47,6 +48,9 @@ PASSING = AVERAGING | frozenset(
 
 INDEXED = frozenset({"select", "unbind"})
 """They take one step out of many; which one does not tell apart what they are used for."""
+
+SAME = frozenset("clone contiguous detach alias _to_copy lift_fresh".split())
+"""They give the same numbers in the same places."""
 
 POOLING = frozenset(
     f"{kind}max_pool{n}d{end}" for kind in ("", "adaptive_") for n in (1, 2, 3) for end in ("", "_with_indices")

@@ -65,7 +65,7 @@ class Structure:
     def node(self, sign: str, shape: tuple[int, ...], first: str, serial: int, parents: list[str]) -> None:
         """Note that a tensor has a current."""
         node = self.nodes.setdefault(sign, Node(sign, shape, first))
-        node.count += 1
+        node.count += sign not in parents
         node.serials.append(serial)
         for parent in parents:
             if parent in self.nodes and parent != sign:

@@ -179,6 +179,8 @@ def _population(
             signals.append(signal)
     if neuron is not None:
         missing += [Missing(name, signal, why) for signal, why in neuron.why_not.items()]
+    if not signals:
+        return None, missing
     told = dict(attrs) | (neuron.attributes() if neuron is not None else {})
     info = PopulationInfo("mixed", shape, tuple(signals), parameters, None, None, None, told)
     return Found(info, layout, terms), missing

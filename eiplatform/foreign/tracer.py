@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from eiplatform.errors import EIPlatformError, SumRuleError
@@ -118,12 +120,14 @@ class Tracer(TorchDispatchMode):
         self.states: set[str] = set()
         self.step = 0
         self.paused = False
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[Any, int] = {}
         self._in_step: dict[str, int] = {}
         self._stack: list[tuple[str, nn.Module]] = []
         self._inside: list[Inside] = []
         self._fused: list[str] = []
+        self._muted = False
         self._buffers: dict[str, tuple[Tensor, int]] = {}
+        self._outer: Any = self.flow.currents
 
     @contextmanager
     def following(self) -> Iterator[None]:
@@ -137,6 +141,7 @@ class Tracer(TorchDispatchMode):
                 stack.callback(before.remove)
                 stack.callback(after.remove)
             stack.enter_context(self)
+            stack.enter_context(_Whole(self))
             yield
 
     def begin(self) -> None:
@@ -188,7 +193,7 @@ class Tracer(TorchDispatchMode):
         name, writes = name_of(function)
         changed = written(function, args, kwargs)
         operands = list(tensors_in((args, kwargs)))
-        if self._fused:
+        if self._fused or self._muted:
             result = function(*args, **kwargs)
             self._note(name, operands, result, changed, function)
             return result
@@ -216,6 +221,37 @@ class Tracer(TorchDispatchMode):
         self._after(name, operands, before, results, carried, source, serial, drive, writes)
         return result
 
+    def whole(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run a layer or a matrix product as one operation, whatever it is made of for this shape."""
+        given = dict(zip(("input", "weight", "bias"), args, strict=False)) | dict(kwargs)
+        x, weight, bias = (given.get(name) for name in ("input", "weight", "bias"))
+        known = not self.paused and not self._fused and not self._muted
+        if not known or not isinstance(x, Tensor) or not isinstance(weight, Tensor) or "out" in kwargs:
+            return function(*args, **kwargs)
+        with self._pause():
+            first, second = self.flow.is_weight(x), self.flow.is_weight(weight)
+        if first == second:
+            return function(*args, **kwargs)
+        turned = first
+        if turned:
+            x, weight = weight, x
+        if function is functional.linear and turned:
+            return function(*args, **kwargs)
+        self._muted = True
+        try:
+            result = function(*args, **kwargs)
+        finally:
+            self._muted = False
+
+        def product(x: Tensor, w: Tensor) -> Tensor:
+            made: Tensor = function(w, x) if turned else function(x, w)
+            return made
+
+        with self._pause():
+            weighted = Weighted(x, weight, bias, product)
+            self._weigh("linear", weighted, result, self.flow.of(result).serial, False)
+        return result
+
     def _note(
         self, name: str, operands: list[Tensor], result: Any, changed: list[Tensor], function: Any
     ) -> tuple[list[Tensor], int]:
@@ -233,6 +269,7 @@ class Tracer(TorchDispatchMode):
                     self.structure.edge(serial, of)
             for other in others_too:
                 if all(other is not tensor for tensor in changed):
+                    self._consumed(other, "other", name, (serial,))
                     self.flow.currents.pop(other, None)
                     self.flow.sources.pop(other, None)
             fresh = [one for one in tensors_in(result) if all(one is not tensor for tensor in changed)]
@@ -293,7 +330,7 @@ class Tracer(TorchDispatchMode):
         if self.structure is not None:
             self.structure.node(current.sign, tuple(tensor.shape), first_of(current), serial, parents)
         label = self.labels.get(current.sign)
-        if label is not None:
+        if label is not None and current.drive is None:
             current.drive = tensor.clone()
             self.emit(Event(label, current.drive, current, {}, None))
 
@@ -338,30 +375,25 @@ class Tracer(TorchDispatchMode):
         self.flow.made([result], [weighted.weight], False, varies=True, serial=serial)
         source = self.flow.source_of(name, [one for one in (x,) if one.ndim]) or self._index_source(operation)
         self._consumed(x, "product", name, ())
-        number = self._numbers[name] = self._numbers.get(name, -1) + 1
+        key = self.flow.of(weighted.weight).weights
+        number = self._numbers[key] = self._numbers.get(key, -1) + 1
         in_step = self._in_step[name] = self._in_step.get(name, -1) + 1
         names = source.names if source is not None else frozenset()
-        kind = inside.kind_of(x, number) if inside is not None else ""
+        kind = inside.kind_of(x, len(inside.products.get(name, ()))) if inside is not None else ""
         if kind == "ahead" and inside is not None and inside.given is not None:
-            names = (self.flow.sources.get(inside.given) or Source(names, True)).names or names
+            names = self._names_of(inside.given)
         if kind == "back" and inside is not None:
             names = frozenset({inside.label})
             self.recurrent.add(name)
-        self.flow.sources_of.setdefault(name, set()).update(names)
+        self.flow.saw(name, number, names)
         if self.structure is not None:
             self.structure.sink(self.flow.of(x).serial)
-        product = weighted.product
-        if weighted.factor != 1:
-            factor = weighted.factor
-            plain = product
-
-            def product(x: Tensor, w: Tensor) -> Tensor:
-                return plain(x, w) * factor
-
+        product, factor = weighted.product, weighted.factor
         term = split(product, x, weighted.weight, self.rule, name) if self.flow.needs(name) else None
+        term = term.scaled(factor) if term is not None and factor != 1 else term
         added = weighted.added
         apart = added is not None and (added in self.flow.currents or self.flow.of(added).varies or writes)
-        root = product(x, weighted.weight) if apart else result
+        root = product(x, weighted.weight) * factor if apart else result
         constant = None
         if self.flow.constants:
             constant = torch.zeros_like(root)
@@ -375,7 +407,7 @@ class Tracer(TorchDispatchMode):
         else:
             use = self.uses.get(name, Classes()).of(in_step, names)
             zeros = None if constant is None else torch.zeros_like(constant)
-            trails = {name: ()} if self.flow.trails else None
+            trails = {name: (("step", lambda part: part.reshape(root.shape)),)} if self.flow.trails else None
             current = Current({name: term}, {name: number}, constant, zeros, f"{name}#{use}", trails=trails)
             if self.structure is not None:
                 self.structure.calls.append(Call("product", name, names, self.step))
@@ -387,8 +419,15 @@ class Tracer(TorchDispatchMode):
         assert added is not None
         carried = None
         if not writes and weighted.added_factor == 1:
-            carried = self.flow.carry("add", torch.add, (root, added), {}, result)
-        self._after("add", [root, added], self._held([root, added]), [result], carried, None, serial, None, False)
+            carried = self.flow.carry("add", torch.add, (added, root), {}, result)
+        self._after("add", [added, root], self._held([added, root]), [result], carried, None, serial, None, False)
+
+    def _names_of(self, given: Tensor) -> frozenset[str]:
+        """Return where the input of a module of neurons comes from."""
+        current = self._outer.get(given)
+        source = self.flow.sources.get(given)
+        names = source.names if source is not None else frozenset()
+        return names | {first_of(current)} if current is not None and current.terms else names
 
     def _held(self, tensors: list[Tensor]) -> dict[int, Current]:
         return {id(one): self.flow.currents[one] for one in tensors if one in self.flow.currents}
@@ -459,7 +498,7 @@ class Tracer(TorchDispatchMode):
     def _one_to_one(self, name: str, inside: Inside, x: Tensor, weight: Tensor, output: Tensor) -> None:
         name = name.removesuffix(".V")
         number = self._numbers[name] = self._numbers.get(name, -1) + 1
-        self.flow.sources_of.setdefault(name, set()).add(inside.label)
+        self.flow.saw(name, number, frozenset({inside.label}))
         self.recurrent.add(name)
         self.seen.update(self.flow.of(weight).weights)
         term = split(torch.mul, x, weight, self.rule, name) if self.flow.needs(name) else None
@@ -572,13 +611,13 @@ class Tracer(TorchDispatchMode):
         for layer in layers:
             self.seen.update(f"{inside.name}.{name}" if inside.name else name for name in layer.weights)
             ahead, back = layer.terms
-            self.flow.sources_of.setdefault(ahead, set()).update(names)
-            self.flow.sources_of.setdefault(back, set()).add(layer.population)
+            number = self._numbers[ahead] = self._numbers.get(ahead, -1) + 1
+            self.flow.saw(ahead, number, frozenset(names))
+            self.flow.saw(back, number, frozenset({layer.population}))
             self.recurrent.add(back)
             zeros = torch.zeros_like(layer.drive) if self.flow.constants else None
             bias = None if zeros is None else zeros + layer.bias
-            calls = dict.fromkeys(layer.terms, self._numbers.get(ahead, -1) + 1)
-            self._numbers[ahead] = calls[ahead]
+            calls = dict.fromkeys(layer.terms, number)
             current = Current(layer.terms, calls, bias, zeros)
             state: dict[str, Tensor | None] = {"activity": layer.activity}
             self.emit(Event(layer.population, layer.drive, current, state, inside.neuron))
@@ -586,6 +625,24 @@ class Tracer(TorchDispatchMode):
                 names = set(layer.ends)
         for tensor in tensors_in(output):
             self.flow.sources[tensor] = Source(frozenset(names), True)
+
+
+class _Whole(TorchFunctionMode):
+    """Sees matrix products before they are taken apart, which depends on the layout in memory."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self._tracer = tracer
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if function in _PRODUCTS:
+            return self._tracer.whole(function, args, kwargs or {})
+        return function(*args, **(kwargs or {}))
+
+
+_PRODUCTS = frozenset({functional.linear, torch.matmul, Tensor.matmul, Tensor.__matmul__})
 
 
 def _plain(name: str) -> str:

@@ -78,6 +78,10 @@ class Witness(TorchDispatchMode):
             of = None if name in self._states else frozenset({name})
             self._own.setdefault(tensor.untyped_storage()._cdata, (tensor, of))
 
+    def shown(self, x: Tensor) -> None:
+        """Say that `x` is the module's input."""
+        self._fixed[x] = None
+
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
@@ -109,7 +113,7 @@ class Witness(TorchDispatchMode):
         if tensor in self._fixed:
             known: frozenset[str] | None = self._fixed[tensor]
             return known
-        return self._own.get(tensor.untyped_storage()._cdata, (None, None))[1]
+        return self._own.get(tensor.untyped_storage()._cdata, (None, frozenset()))[1]
 
     def _keep(self, found: Weighted) -> None:
         key = self._of(found.weight) or frozenset()
