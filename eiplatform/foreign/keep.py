@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,34 +15,37 @@ from torch import Tensor, nn
 
 from eiplatform.errors import EIPlatformError
 
-__all__ = ["evaluating", "is_lazy", "same_numbers", "untouched"]
+__all__ = ["is_lazy", "same_numbers", "untouched"]
+
+
+@dataclass
+class Draws:
+    """Whether random numbers were drawn from other generators than torch's global one."""
+
+    happened: bool = False
 
 
 @contextmanager
-def untouched(network: nn.Module) -> Iterator[None]:
+def untouched(network: nn.Module) -> Iterator[Draws]:
     """Leave a module as it was found, whatever happens in the block.
 
     Put back are the attributes of every submodule (with the contents of lists, dictionaries and
     sets), and the values of all tensors among them: parameters, gradients, buffers, states.
     """
     kept = [_Kept(module) for module in network.modules()]
+    draws = Draws()
+    before = _global_numbers()
     try:
-        yield
+        yield draws
     finally:
+        draws.happened = _global_numbers() != before
         for one in kept:
-            one.restore()
+            draws.happened |= one.restore()
 
 
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Run a module in evaluation mode, each submodule getting back its own mode."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+def _global_numbers() -> tuple[Any, ...]:
+    kind, keys, *rest = np.random.get_state()
+    return (kind, np.asarray(keys).tobytes(), *rest, random.getstate())
 
 
 @contextmanager
@@ -79,6 +84,8 @@ class _Kept:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self.scripted = isinstance(module, torch.jit.ScriptModule)
+        self.training = module.training
+        self.generators: list[tuple[Any, Any]] = []
         self.values: dict[int, tuple[Tensor, Tensor]] = {}
         self.containers: list[tuple[Any, Any]] = []
         self.attributes: dict[str, Any] = {}
@@ -97,6 +104,8 @@ class _Kept:
                 self._note(value.grad, depth)
         elif isinstance(value, nn.Module) or depth > 4:
             return
+        elif isinstance(value, torch.Generator | np.random.Generator | np.random.RandomState | random.Random):
+            self.generators.append((value, _numbers_of(value)))
         elif isinstance(value, dict):
             self.containers.append((value, dict(value)))
             for item in list(value.values()):
@@ -111,8 +120,11 @@ class _Kept:
         elif isinstance(value, set):
             self.containers.append((value, set(value)))
 
-    def restore(self) -> None:
-        if not self.scripted:
+    def restore(self) -> bool:
+        """Put everything back; return whether random numbers were drawn."""
+        if self.scripted:
+            self.module.train(self.training)
+        else:
             vars(self.module).clear()
             vars(self.module).update(self.attributes)
         for container, content in self.containers:
@@ -134,3 +146,32 @@ class _Kept:
                     where=type(self.module).__name__,
                     remedy="give a copy of the module (copy.deepcopy)",
                 ) from error
+        drawn = False
+        for generator, state in self.generators:
+            now = _numbers_of(generator)
+            if _comparable(now) != _comparable(state):
+                drawn = True
+                _put_back(generator, state)
+        return drawn
+
+
+def _numbers_of(generator: Any) -> Any:
+    """Return the state of a generator of random numbers."""
+    if isinstance(generator, torch.Generator):
+        return generator.get_state()
+    if isinstance(generator, np.random.Generator):
+        return copy.deepcopy(generator.bit_generator.state)
+    return generator.get_state() if isinstance(generator, np.random.RandomState) else generator.getstate()
+
+
+def _put_back(generator: Any, state: Any) -> None:
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    elif isinstance(generator, random.Random):
+        generator.setstate(state)
+    else:
+        generator.set_state(state)
+
+
+def _comparable(state: Any) -> str | bytes:
+    return state.numpy().tobytes() if isinstance(state, Tensor) else repr(state)

@@ -105,7 +105,7 @@ def look_at(network: ForeignNetwork) -> Looked:
     uses, unclear = classes_of(scout.structure, steps, looped)
     light |= {"states": states, "uses": uses}
     one = _Pass(network, first, steps, **light)
-    second = _sized(example, axis, _BATCHES[1]) if first is not example else example
+    second = _sized(example, axis, _BATCHES[1])
     other, sizes = _another(network, one, second, steps, axis, first.shape[axis], light)
 
     order = "BT" if network.time_axis else "TB"
@@ -147,7 +147,7 @@ def look_at(network: ForeignNetwork) -> Looked:
     missing += [Missing(name, "all signals", why) for name, why in unclear.items() if name not in found]
     found, lost = _named(found)
     missing += lost
-    if not one.structure.random and first is not example:
+    if not one.structure.random and not network.draws:
         found, lost = _permuted(network, found, whole, first, axis, looped, {"states": states, "uses": uses, "labels": labels})
         missing += lost
     if not found:
@@ -197,9 +197,12 @@ def _another(
         except _FAILS as error:
             if isinstance(error, EIPlatformError):
                 raise
-    if second.shape[axis] == batch:
-        return one, Sizes((batch, batch), (steps, steps))
-    return _Pass(network, second, steps, **light), Sizes((batch, second.shape[axis]), (steps, steps))
+    try:
+        return _Pass(network, second, steps, **light), Sizes((batch, second.shape[axis]), (steps, steps))
+    except _FAILS as error:
+        if isinstance(error, EIPlatformError):
+            raise
+    return one, Sizes((batch, batch), (steps, steps))  # it takes no other number of samples
 
 
 def _neuron_layouts(
@@ -273,7 +276,9 @@ def _output(network: ForeignNetwork, plain: list[Any], second: Tensor, sizes: Si
     if network.time not in ("sequence", "inside"):
         return None
     first = network.chosen(plain[0])
-    again = network.chosen(network.observed(*_as(second, sizes), None)[0]) if sizes.samples[0] != sizes.samples[1] else first
+    again = first
+    if sizes.samples[0] != sizes.samples[1]:
+        again = network.chosen(network.observed(*_as(second, sizes), None)[0])
     if not first.ndim or first.ndim != again.ndim:
         return None
     return layout_of((tuple(first.shape), tuple(again.shape)), sizes, repeated=False, order=order)

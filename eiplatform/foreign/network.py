@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -25,13 +26,13 @@ from eiplatform.foreign.checks import (
 from eiplatform.foreign.current import SIGN_RULES
 from eiplatform.foreign.keep import is_lazy, same_numbers, untouched
 from eiplatform.foreign.look import look_at
-from eiplatform.foreign.neurons import Neuron, at_rest
+from eiplatform.foreign.neurons import Neuron, reset
 from eiplatform.foreign.operations import tensors_in
 from eiplatform.foreign.plan import Structure
 from eiplatform.foreign.recorder import Keeper
 from eiplatform.foreign.report import Probe
 from eiplatform.foreign.timeline import arrange, neuron_shape
-from eiplatform.foreign.tracer import Event, Tracer
+from eiplatform.foreign.tracer import Event, Plain, Tracer
 from eiplatform.foreign.witness import Witness
 from eiplatform.snn.circuit import take
 from eiplatform.snn.description import Pathway, PopulationInfo
@@ -165,12 +166,15 @@ class ForeignNetwork(nn.Module):
         self, x: Tensor, steps: int, tracer: Tracer | None, tell: Callable[[int], None] | None = None
     ) -> list[Any]:
         """Return what the module returns for an example, in evaluation mode; all is as it was afterwards."""
-        with untouched(self.module), same_numbers(0), torch.no_grad():
+        with same_numbers(0), untouched(self.module) as draws, torch.no_grad():
             self.module.eval()
             if tracer is None:
-                return self._outputs(x, steps)
-            with tracer.following():
-                return self._outputs(x, steps, tracer, tell)
+                outputs = self._outputs(x, steps)
+            else:
+                with tracer.following():
+                    outputs = self._outputs(x, steps, tracer, tell)
+        self.draws = draws.happened
+        return outputs
 
     def probe(self) -> Probe:
         """Return what can be recorded, what cannot, and why."""
@@ -297,7 +301,10 @@ class ForeignNetwork(nn.Module):
         """Return what the module returns, once or step by step."""
         outputs = []
         sequence = x.ndim == len(self.input_shape) + 2
-        with at_rest(self.module):
+        with ExitStack() as stack:
+            if tracer is None:
+                stack.enter_context(Plain())
+            reset(self.module)
             if self._reset is not None:
                 self._reset(self.module)
             if tracer is not None:

@@ -29,7 +29,7 @@ from eiplatform.foreign.plan import Call, Classes, Structure
 from eiplatform.foreign.products import PRODUCTS, Weighted, understand
 from eiplatform.foreign.rnn import Layer, unroll
 
-__all__ = ["Event", "Source", "Tracer"]
+__all__ = ["Event", "Plain", "Source", "Tracer"]
 
 
 class Event(NamedTuple):
@@ -208,7 +208,10 @@ class Tracer(TorchDispatchMode):
         before = {id(one): self.flow.currents[one] for one in operands if one in self.flow.currents}
         result = function(*args, **kwargs)
         if name in IGNORED:
-            self.flow.made(tensors_in(result), [], torch.Tag.nondeterministic_seeded in function.tags)
+            random = torch.Tag.nondeterministic_seeded in function.tags
+            self.flow.made(tensors_in(result), [], random)
+            if random and self.structure is not None:
+                self.structure.random = True
             return result
         weighted = understand(name, args, kwargs, self.flow.is_weight) if name in PRODUCTS else None
         results, serial = self._note(name, operands, result, changed, function)
@@ -454,6 +457,8 @@ class Tracer(TorchDispatchMode):
         def hook(part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self.calls[name] = self.calls.get(name, 0) + 1
             self._stack.append((name, part))
+            if isinstance(part, nn.MultiheadAttention):
+                self._fused.append(name)
             if self._inside:
                 return
             if name in self.neurons:
@@ -478,6 +483,15 @@ class Tracer(TorchDispatchMode):
         def hook(part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             self._stack.pop()
             inside = self._inside[-1] if self._inside else None
+            if isinstance(part, nn.MultiheadAttention):
+                self._fused.pop()
+                for key, parameter in part.named_parameters():
+                    if parameter.ndim > 1:
+                        self.unfollowed.setdefault(f"{name}.{key}".lstrip("."), "multi_head_attention_forward")
+                for tensor in tensors_in((args, kwargs)):
+                    self._consumed(tensor, "product", name, ())
+                if inside is not None:
+                    inside.unfollowed = f"{name} is attention, which is not followed"
             if inside is None:
                 return
             if inside.name == name:
@@ -625,6 +639,15 @@ class Tracer(TorchDispatchMode):
                 names = set(layer.ends)
         for tensor in tensors_in(output):
             self.flow.sources[tensor] = Source(frozenset(names), True)
+
+
+class Plain(TorchFunctionMode):
+    """Lets torch take the same ways as while it is followed: no path fused for evaluation."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return function(*args, **(kwargs or {}))
 
 
 class _Whole(TorchFunctionMode):
