@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -57,18 +58,23 @@ def train(
     from eiplatform.errors import ConfigError
     from eiplatform.progress import stage
     from eiplatform.training import describe, fit
+    from eiplatform.training.machine import SlowPrecisionWarning, settle, slow_precision
     from eiplatform.training.parallel import is_first
     from eiplatform.training.start import pin
 
     places = [] if data_root is None else [f"dataset.root={str(data_root)!r}"]
     settings = load_config(config, [*(set_ or ()), *places, *(["dataset.download=true"] if download else [])])
-    settings = pin(settings)
+    settings = settle(pin(settings), out if resume else None)
     if record_epochs is not None and record is None:
         raise ConfigError("--record-epochs without --record", where="train", remedy="add --record SPEC.yml")
     if is_first() and not json:
         say(f"computing on {describe(settings)}")
+        slow = slow_precision(settings)
+        if slow is not None:
+            say(f"slow: {slow}")
     observe = None if record is None else _recorder(settings, out, record, record_epochs)
-    with stage("training", quiet=json or not is_first()) as update:
+    with stage("training", quiet=json or not is_first()) as update, warnings.catch_warnings():
+        warnings.simplefilter("ignore", SlowPrecisionWarning)  # it was said above
         result = fit(settings, out, resume=resume, overwrite=overwrite, progress=update, observe=observe)
     if not is_first():
         return 0

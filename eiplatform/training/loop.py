@@ -7,6 +7,7 @@ import importlib.util
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from eiplatform.memory import keep_memory
 from eiplatform.snn import Network, build_network, compiled, initialise_network, products
 from eiplatform.snn import load as load_checkpoint
 from eiplatform.snn import save as save_checkpoint
-from eiplatform.snn.backend import current, resolve, use_backend
+from eiplatform.snn.backend import current, use_backend
 from eiplatform.snn.diagnosis import ONLY_LOSS, check_rates, first_non_finite
 from eiplatform.snn.equilibrium.monitor import check_convergence
 from eiplatform.training.averaging import WeightAverage
@@ -48,6 +49,7 @@ from eiplatform.training.files import (
 from eiplatform.training.finished import ABORTED, mark_aborted
 from eiplatform.training.footprint import check_footprint
 from eiplatform.training.losses import balance_loss, task_loss
+from eiplatform.training.machine import SlowPrecisionWarning, backend_of, settle, slow_precision
 from eiplatform.training.optimiser import make_optimiser
 from eiplatform.training.parallel import World, join
 from eiplatform.training.regimes import freeze
@@ -94,14 +96,14 @@ def describe(config: Config) -> str:
     >>> describe(Config()).partition(",")[0]
     'cpu'
     """
-    part = config.training
+    part = settle(config).training
     size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
     device = "cpu"
     if part.device == "cuda" and torch.cuda.is_available():
         device = f"cuda ({torch.cuda.get_device_name()})"
     n_threads = part.threads or torch.get_num_threads()
     threads = f"{n_threads} thread{'s' if n_threads > 1 else ''}"
-    backend = _backend(config)
+    backend = backend_of(config)
     if (backend, part.precision) == ("compiled", "bf16") and compiled.available() and products.has_matrix_unit():
         backend += " with the matrix unit"
     backend += ", step by step" if config.network.neuron.stepwise else ""
@@ -125,6 +127,8 @@ def fit(
     With ``training.start`` epoch 0 is the network of that checkpoint; ``untrained`` is E-I Init all the same.
     Under ``torchrun`` the processes share every batch, and the first one alone writes.
     On a CPU the process keeps freed memory (:func:`eiplatform.memory.keep_memory`).
+    Precision and backend that are ``auto`` are chosen by the machine and written into ``config.yml`` and
+    the checkpoints; a resumed run keeps them, or is refused where the machine has them not.
 
     Parameters
     ----------
@@ -170,14 +174,17 @@ def fit(
     if data is not None:
         named = config.dataset.model_copy(update={"name": data.info.name})
         config = config.model_copy(update={"dataset": named})
-    config = pin(config)
+    config = settle(pin(config), out if resume else None)
+    slow = slow_precision(config)
+    if slow is not None:
+        warnings.warn(slow, SlowPrecisionWarning, stacklevel=2)
     if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise MissingDependencyError(
             "training.tensorboard needs tensorboard, which is not installed", remedy="pip install 'eiplatform[track]'"
         )
     if config.training.device == "cpu":
         keep_memory()
-    with use_backend(_backend(config)), join(config.training.device) as world:
+    with use_backend(backend_of(config)), join(config.training.device) as world:
         # The first process downloads, if asked to; the others then find the files.
         data = data or world.on_first(lambda: open_dataset(config)) or open_dataset(config)
         weights = None
@@ -193,12 +200,6 @@ def fit(
             _deterministic(world.device, config.training.threads),
         ):
             return _Run(config, out, data, world, progress if world.first else None, observe).go(resume, weights)
-
-
-def _backend(config: Config) -> str:
-    """Return what computes; neurons that are not plain ones cannot be compiled, so that auto means eager for them."""
-    fused = config.network.neuron.fused
-    return resolve(config.training.backend, config.training.device) if fused else "eager"
 
 
 class _Run:
