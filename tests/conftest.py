@@ -32,6 +32,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count what came of the networks of the zoo."""
+    reports = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, [])]
+    kinds = [value for report in reports for key, value in report.user_properties if key == "zoo"]
+    if kinds:
+        from tests.zoo.judge import tally
+
+        terminalreporter.write_line(tally(kinds))
+
+
 def lif(drive: np.ndarray, *, threshold: float, decay: float) -> tuple[np.ndarray, np.ndarray]:
     """Integrate and fire, straight from the definition; arrays (sample, time, neuron)."""
     voltage, spikes = np.zeros_like(drive), np.zeros(drive.shape, dtype=bool)
