@@ -17,11 +17,16 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# What only tests use; without dependencies, because these ask for torchvision and other gigabytes.
+$(VENV)/installed-frameworks: $(VENV)/installed tests/frameworks.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r tests/frameworks.txt
+	@touch $@
+
 demo: $(VENV)/installed  ## Install, then train, record, simulate, compare, lesion, draw, report
 	$(BIN)/eiplatform demo --out $(OUT) --seed $(SEED) --overwrite
 
-test: $(VENV)/installed lint test-minimal  ## Install, lint, type-check, run every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread per worker
+test: $(VENV)/installed-frameworks lint test-minimal  ## Install, lint, type-check, run every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --most-skips 5  # one thread per worker
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

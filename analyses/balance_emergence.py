@@ -16,11 +16,10 @@ import eiplatform
 from analyses.ei_versus_bn import SENSES, approach, axes_of, changes, keys_of, seed_values, stacked, tightness
 from analyses.inputs import describe_inputs, excitatory, samples_of, setting_of
 from eiplatform.errors import ConfigError, StatisticError
-from eiplatform.files import read_json
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.base.contrasts import paired
 from eiplatform.statistics.references import reference_table
-from eiplatform.store.series import SERIES, is_series, steps_of
+from eiplatform.store.series import is_series, iterations_per_epoch, steps_of
 
 __all__ = ["half_way", "run"]
 
@@ -70,7 +69,7 @@ def run(
     for path in map(Path, series):
         if not is_series(path):
             raise ConfigError("not a series of recordings made while training", where=str(path))
-        per_epoch = int(read_json(path / SERIES)["iterations_per_epoch"])
+        per_epoch = iterations_per_epoch(path)
         moments = {step / per_epoch: eiplatform.open(part) for step, part in steps_of(path).items()}
         first = next(iter(moments.values()), None)
         if first is None or 0.0 not in moments:

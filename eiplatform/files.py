@@ -14,6 +14,7 @@ from typing import Any
 
 from eiplatform.errors import ConfigError, OutputExistsError, StoreError
 from eiplatform.locks import hold, private_directory
+from eiplatform.untrusted import parse_json, read_text
 
 __all__ = [
     "OWNED",
@@ -119,12 +120,9 @@ def read_json(path: Path) -> dict[str, Any]:
     StoreError
         If the file is missing or no JSON object.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError("file not found", where=str(path)) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise StoreError(f"not readable as JSON ({error})", where=str(path)) from None
+    if path.exists() and not path.is_file():
+        raise StoreError("is no plain file", where=str(path))
+    value = parse_json(read_text(path, StoreError), where=path)
     if not isinstance(value, dict):
         raise StoreError("not a JSON object", where=str(path))
     return value

@@ -21,7 +21,8 @@ from typing import Any
 
 import xarray as xr
 
-from eiplatform.errors import ConfigError, choose
+from analyses import read_with_care
+from eiplatform.errors import ConfigError, EIPlatformError, NotApplicableError, choose
 from eiplatform.store.identity import origin
 
 __all__ = ["FIGURES", "SavedFigure", "embedded", "figures_of", "save"]
@@ -67,7 +68,16 @@ class SavedFigure:
 def figures_of(result: xr.Dataset) -> list[str]:
     """Return the names of the figures that can be drawn from a result."""
     analysis = result.attrs.get("analysis")
-    return [name for name, wanted in FIGURES.items() if wanted == analysis]
+    return [name for name, wanted in FIGURES.items() if wanted == analysis and not _is_empty(name, result)]
+
+
+def _is_empty(name: str, result: xr.Dataset) -> bool:
+    """Whether a result holds nothing that a figure draws, e.g. no gain."""
+    try:
+        with read_with_care(result):
+            return bool(import_module(f"figures.{name}").table(result).empty)
+    except EIPlatformError:  # said when it is drawn
+        return False
 
 
 def embedded(name: str, result: xr.Dataset, kind: str) -> dict[str, str | None]:
@@ -136,10 +146,13 @@ def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = N
             remedy=f"make it with 'eiplatform analyse {wanted}'",
         )
     module: Any = import_module(f"figures.{name}")
-    table = module.table(result)
+    with read_with_care(result):
+        table = module.table(result)
+    if table.empty:
+        raise NotApplicableError(f"this result holds nothing that the figure '{name}' draws", where=wanted)
     directory.mkdir(parents=True, exist_ok=True)
     files = {suffix: directory / f"{stem or name}.{suffix}" for suffix in ("png", "pdf", "csv")}
-    with paper_style():
+    with paper_style(), read_with_care(result):
         drawn = module.draw(table)
 
         def write(kind: str, path: Path) -> None:
@@ -152,4 +165,5 @@ def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = N
             write("svg", directory / f"{stem or name}.svg")
     atomic_write(files["csv"], lambda path: table.to_csv(path, index=False))
     write_sidecar(files["csv"], table.columns, stem or name, origin(result))
-    return SavedFigure(stem or name, **files, caption=module.caption(result))
+    with read_with_care(result):
+        return SavedFigure(stem or name, **files, caption=module.caption(result))

@@ -15,6 +15,23 @@ from eiplatform.store.writer import RecordingWriter
 N_SAMPLES, N_STEPS, N_NEURONS = 40, 4, 6
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--most-skips``, so that a package that is not installed cannot go unnoticed."""
+    parser.addoption("--most-skips", type=int, help="fail if more tests (or whole files) than this are skipped")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a session that skipped more than ``--most-skips``; a file skipped by every worker counts once."""
+    most = session.config.getoption("--most-skips")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if most is None or reporter is None or hasattr(session.config, "workerinput"):
+        return
+    skipped = {report.nodeid for report in reporter.stats.get("skipped", [])}
+    if len(skipped) > most and session.exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"{len(skipped)} skips, at most {most} are allowed (--most-skips)", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def lif(drive: np.ndarray, *, threshold: float, decay: float) -> tuple[np.ndarray, np.ndarray]:
     """Integrate and fire, straight from the definition; arrays (sample, time, neuron)."""
     voltage, spikes = np.zeros_like(drive), np.zeros(drive.shape, dtype=bool)

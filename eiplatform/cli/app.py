@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import traceback
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError, UnusedCliTokensError
@@ -72,6 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, UnusedCliTokensError):
             told = f"it is not said what these are: {' '.join(error.unused_tokens or ())}."
         print(f"eiplatform: {told} See '{command} --help'.", file=sys.stderr)  # noqa: T201
+        return 2
+    except AssertionError as error:  # the parser's own, of values that it cannot place
+        if "cyclopts" not in traceback.extract_tb(error.__traceback__)[-1].filename:
+            raise
+        print("eiplatform: these arguments cannot be understood. See 'eiplatform --help'.", file=sys.stderr)  # noqa: T201
         return 2
     except EIPlatformError as error:
         print(f"eiplatform: {error.fitted(options_of(arguments))}", file=sys.stderr)  # noqa: T201

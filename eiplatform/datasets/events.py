@@ -15,6 +15,7 @@ import numpy as np
 from eiplatform.datasets.base import DataInfo, Split, stratified_order
 from eiplatform.datasets.files import DATA_VARIABLE, FilesMissingError, download_root, places
 from eiplatform.errors import EIPlatformError, MissingDependencyError
+from eiplatform.untrusted import reading
 
 __all__ = ["bin_events", "frames_of", "read_events"]
 
@@ -150,7 +151,9 @@ def read_events(
         every = _order(source)
         kept = np.arange(len(every)) if chosen is None else chosen
         try:
-            split = frames_of(source, [every[k] for k in kept], kept + first_id, info, entry, steps=steps, bins=bins)
+            with reading(info.name, what="an event file cannot be read", error=EIPlatformError):
+                order = [every[k] for k in kept]
+                split = frames_of(source, order, kept + first_id, info, entry, steps=steps, bins=bins)
         except ModuleNotFoundError as error:
             raise MissingDependencyError(
                 f"tonic needs {error.name} to read '{info.name}', which is not installed",

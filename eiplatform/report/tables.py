@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 
-from analyses import defined
+from analyses import defined, read_with_care
 
 __all__ = ["NULLS", "Table", "cell_text", "interval_text", "number_text", "scorecard", "told_in_order"]
 
@@ -126,13 +126,13 @@ def told_in_order(
     results: Mapping[str, xr.Dataset], makers: Mapping[str, Callable[[xr.Dataset], Iterable[T]]]
 ) -> list[T]:
     """Return what the makers, in their order, tell of the results of their analyses."""
-    return [
-        told
-        for analysis, make in makers.items()
-        for result in results.values()
-        if result.attrs["analysis"] == analysis
-        for told in make(result)
-    ]
+    found: list[T] = []
+    for analysis, make in makers.items():
+        for result in results.values():
+            if result.attrs["analysis"] == analysis:
+                with read_with_care(result):
+                    found += make(result)
+    return found
 
 
 def _learning(result: xr.Dataset) -> Iterable[Table]:

@@ -10,8 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics.base.intervals import combine_seeds, interval_of, student_half_width
-from eiplatform.statistics.registry import STATISTICS
+from eiplatform.statistics.base.intervals import combine_seeds, interval_of, student
 from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
 
@@ -117,7 +116,9 @@ def summarise_seeds(
     found = np.isfinite(values)
     n_seeds = found.sum(axis=0)
     shape = n_seeds.shape
-    result = {name: np.full(shape, np.nan) for name in ("value", "low", "high", "sd", "minimum", "maximum")}
+    mean, low, high, sd, _ = student(values, level)
+    result: dict[str, np.ndarray] = {"value": mean, "low": low, "high": high, "sd": sd}
+    result |= {name: np.full(shape, np.nan) for name in ("minimum", "maximum")}
     notes = np.empty(shape, dtype=object)
     draws = _draws(tables) if interval == "bootstrap" else None
     for cell in np.ndindex(shape):
@@ -126,11 +127,8 @@ def summarise_seeds(
         notes[cell] = note if here.size != 1 else "; ".join(filter(None, [note, "one seed: no interval over seeds"]))
         if not here.size:
             continue
-        result["value"][cell], result["minimum"][cell], result["maximum"][cell] = here.mean(), here.min(), here.max()
-        if here.size > 1:
-            result["sd"][cell] = here.std(ddof=1)
+        result["minimum"][cell], result["maximum"][cell] = here.min(), here.max()
         if draws is not None:
-            low, high = result["low"], result["high"]
             if here.size == 1:  # its own interval, which knows its degrees of freedom
                 table = tables[int(np.flatnonzero(found[:, *cell])[0])]
                 low[cell], high[cell] = (table[name].transpose(*_DIMS).values[cell] for name in ("low", "high"))
@@ -139,11 +137,8 @@ def summarise_seeds(
             kept = draws[found[:, *cell], *cell]
             combined, parts = combine_seeds(kept, seed, estimates=here, n_samples=n_samples)
             low[cell], high[cell] = interval_of(combined, float(here.mean()), level, parts=parts, n_seeds=here.size)
-        elif here.size > 1:
-            half = student_half_width(result["sd"][cell], here.size, level)
-            result["low"][cell], result["high"][cell] = here.mean() - half, here.mean() + half
-    least, most = (np.array(ends) for ends in zip(*map(_bounds, first["statistic"].values.tolist()), strict=True))
-    result["low"], result["high"] = np.maximum(result["low"], least), np.minimum(result["high"], most)
+    least, most = _bounds(tables)
+    result["low"], result["high"] = np.maximum(low, least), np.minimum(high, most)
     variables: dict[str, Any] = {name: (_DIMS, array) for name, array in result.items()}
     variables["n_seeds"] = (_DIMS, n_seeds.astype(int))
     variables["units"] = (_DIMS, first["units"].transpose(*_DIMS).values)
@@ -169,9 +164,14 @@ def _selected(table: xr.Dataset, keys: list[str] | None, names: list[str] | None
     return table
 
 
-def _bounds(key: str) -> tuple[float, float]:
-    """Return what a statistic cannot leave; a summary may be of one that is not ours."""
-    return STATISTICS[key].bounds if key in STATISTICS else (-np.inf, np.inf)
+def _bounds(tables: Sequence[xr.Dataset]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the statistics cannot leave in any seed; nothing where no seed says so."""
+    least, most = (np.stack([table[name].transpose(*_DIMS).values for table in tables]) for name in ("least", "most"))
+    lower, upper = (
+        np.where(np.isnan(least), np.inf, least).min(axis=0),
+        np.where(np.isnan(most), -np.inf, most).max(axis=0),
+    )
+    return np.where(lower == np.inf, -np.inf, lower), np.where(upper == -np.inf, np.inf, upper)
 
 
 def _draws(tables: Sequence[xr.Dataset]) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.store.blocks import row_blocks
+from eiplatform.store.events import bare
 from eiplatform.store.forms import form_of
 from eiplatform.store.reader import open_recording, read_manifest
 
@@ -178,7 +179,7 @@ def info(path: str | Path, *, partial: bool = False) -> RecordingInfo:
     path = Path(path)
     manifest = read_manifest(path)
     tree = open_recording(path, partial=partial)
-    leaves = {node.path.lstrip("/"): node.to_dataset() for node in tree.leaves}
+    leaves = {node.path.lstrip("/"): bare(node.to_dataset()) for node in tree.leaves}
     form = form_of(path, manifest)
     files, sizes = form.files(), form.sizes(list(leaves))
     source, provenance = manifest["source"], manifest.get("provenance", {})

@@ -10,13 +10,17 @@ import xarray as xr
 
 from eiplatform.errors import StoreError, UnknownNameError
 from eiplatform.files import OWNED, read_json
-from eiplatform.locks import being_written, locked
+from eiplatform.locks import being_written
+from eiplatform.store.contract import require_contract
+from eiplatform.store.events import tie, untied_because
 from eiplatform.store.forms import form_of, manifest_at
+from eiplatform.store.manifest import checked_manifest
 from eiplatform.store.optional import need
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.series import is_series, join_steps, steps_of
 from eiplatform.store.tree import RecordingTree
 from eiplatform.store.writer import FORMAT, shard_records
+from eiplatform.untrusted import reading
 
 __all__ = ["is_recording", "is_whole", "open_recording", "read_manifest", "recordings_below"]
 
@@ -91,13 +95,6 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         )
     file = path / "manifest.json"
     manifest = read_json(file) if file.is_file() else manifest_at(path) or {}
-    absent = [key for key in ("id", "status", "source", "config") if key not in manifest]
-    if absent or (manifest["status"] == "complete" and "shards" not in manifest):
-        raise StoreError(
-            f"the manifest is damaged: it has no {', '.join(absent or ['shards'])}",
-            where=str(path),
-            remedy="copy the recording again, or record it again",
-        )
     version = str(manifest.get("schema_version"))
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise StoreError(
@@ -105,6 +102,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             where=str(path),
             valid=f"{SCHEMA_VERSION.split('.')[0]}.x",
         )
+    manifest = checked_manifest(manifest, path)
     if manifest["status"] != "complete" and "zarr" not in manifest:
         manifest["shards"] = list(shard_records(path, manifest["id"]).values())
     return manifest
@@ -167,20 +165,16 @@ def open_recording(
         )
     if not form.files():
         raise StoreError("no complete shard", where=str(path), remedy="record it again")
-    try:
+    with reading(path, what=f"a {form.part} is damaged inside", remedy="see 'eiplatform validate', record it again"):
         populations = form.populations()
-    except BlockingIOError:
-        raise locked(path) from None
-    except (OSError, KeyError) as error:
-        raise StoreError(
-            f"a {form.part} is damaged inside ({error})",
-            where=str(path),
-            remedy="see 'eiplatform validate', record it again",
-        ) from None
+    for name, data in populations.items():
+        require_contract(name, data, str(path))
     if chunks is not None:
         lengths = form.lengths()
         populations = {name: _chunked(data, lengths[name], chunks) for name, data in populations.items()}
-    tree = RecordingTree.from_dict(populations)
+    # A list that does not fit stays as it is stored: its statistics say why it does not, the others are there.
+    tied = {name: data if untied_because(data) else tie(data) for name, data in populations.items()}
+    tree = RecordingTree.from_dict(tied)
     tree.attrs = {
         "path": str(path),
         "id": manifest["id"],

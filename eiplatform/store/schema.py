@@ -11,7 +11,7 @@ asks where a recording came from.  Dimensions are always ``(sample, time, neuron
     index within the population (a subset may be recorded; ``n_neurons`` counts all).
 
 Spikes of all neurons of a circuit are kept as events (dimension ``spike``), because a dense
-array of 0.1 ms bins would be empty space.
+array of 0.1 ms bins would be empty space; :mod:`eiplatform.store.events` ties them to the dimensions.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StoreError, choose
+from eiplatform.store.events import tie
 
 __all__ = ["EVENTS", "EXCITATORY_PARTS", "PARAMETERS", "SCHEMA_VERSION", "SIGNALS", "Signal", "population_dataset"]
 
 SCHEMA_VERSION = "1.0"
+ROLES = ("E", "I", "mixed")
+"""What neurons of a population do to others; ``mixed``: both, in a foreign network."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ def population_dataset(
     parameters : mapping of str to array, shape (neuron,), optional
         Names from :data:`PARAMETERS`.
     events : mapping of str to array, shape (spike,), optional
-        Names from :data:`EVENTS`, all three or none; all neurons of the population.
+        Names from :data:`EVENTS`, all three or none; all neurons of the population.  They need the
+        attribute ``duration``, and the intervals of `time` must cover it.
     sample_coords : mapping of str to array, shape (sample,), optional
         Further coordinates of the samples, e.g. ``label``.
     neuron_coords : mapping of str to array, shape (neuron,), optional
@@ -152,6 +156,7 @@ def population_dataset(
     Returns
     -------
     xarray.Dataset
+        Events are coordinates, tied to the dimensions by :func:`eiplatform.store.tie`.
 
     Raises
     ------
@@ -160,8 +165,13 @@ def population_dataset(
     StoreError
         For a shape that does not fit the coordinates, or a negative magnitude.
     """
-    choose(role, ("E", "I", "mixed"), "role")
+    choose(role, ROLES, "role")
     choose(time_units, ("step", "ms"), "time unit")
+    time = np.asarray(time)
+    if time_units == "step" and time.dtype.kind not in "iu":
+        if not np.array_equal(time, np.floor(time)):
+            raise StoreError("steps are not whole numbers", where="time", valid="0, 1, 2, ...")
+        time = time.astype(np.int64)
     units = {
         **_FIXED_UNITS,
         "current": current_units,
@@ -203,8 +213,9 @@ def population_dataset(
         coords[name] = ("sample", np.asarray(values), {})
     for name, values in (neuron_coords or {}).items():
         coords[name] = ("neuron", np.asarray(values), {"long_name": f"{name} of the neuron"})
-    return xr.Dataset(
+    data = xr.Dataset(
         variables,
         coords=coords,
         attrs={"role": role, "n_neurons": int(n_neurons), "dt": float(dt), "dt_units": time_units, **(attrs or {})},
     )
+    return tie(data)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from eiplatform.errors import SumRuleError
+from eiplatform.errors import StoreError, SumRuleError
 from eiplatform.store.blocks import BLOCK_BYTES, sample_blocks, slabs, time_pieces
+from eiplatform.store.events import bare
 from eiplatform.store.forms import form_of
 from eiplatform.store.labels import axis_problems, event_problems, label_problems
 from eiplatform.store.packed import changed_variables
@@ -124,8 +125,13 @@ def _bytes(path: Path, manifest: dict[str, Any], result: Validation) -> bool:
 
 def _contents(path: Path, result: Validation) -> None:
     """Check names, units, axes, values and sum rules of what is intact."""
-    tree = open_recording(path, partial=True)
-    leaves = {node.path.lstrip("/"): node.to_dataset() for node in tree.leaves}
+    try:
+        tree = open_recording(path, partial=True)
+    except StoreError as error:
+        result.report("labels", [error.what], "", error.remedy or _AGAIN)
+        result.checks |= dict.fromkeys(("axes", "values", "sum rules"), "not checked: it cannot be opened")
+        return
+    leaves = {node.path.lstrip("/"): bare(node.to_dataset()) for node in tree.leaves}
     mend = "it was made by another program or edited: mend what made it, and record it again"
     labels = [problem for name, data in leaves.items() for problem in label_problems(name, data)]
     result.report("labels", labels, f"{len(leaves)} populations with known signals, units and axes", mend)

@@ -29,9 +29,12 @@ from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, claim, content_hash, read_json, write_json
 from eiplatform.locks import hold, remove_leftovers
 from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.chosen import plain
+from eiplatform.store.manifest import checked_manifest, checked_record
 from eiplatform.store.provenance import provenance
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.shards import checksum_of, pack_spikes, write_shard
+from eiplatform.untrusted import inside
 
 __all__ = ["FORMAT", "RecordingWriter", "first_manifest", "shard_records"]
 
@@ -56,8 +59,8 @@ def shard_records(path: Path, recording_id: str) -> dict[int, dict[str, Any]]:
     """Return what the shards of a recording say of themselves, by index; those of another recording are left out."""
     records = {}
     for file in sorted((path / "shards").glob("*.json")):
-        record = read_json(file)
-        if record["recording_id"] == recording_id:
+        record = checked_record(read_json(file), file)
+        if record["recording_id"] == recording_id and file.stem.isdecimal():
             records[int(file.stem)] = record
     return records
 
@@ -173,8 +176,9 @@ class RecordingWriter:
                 where=str(self.path),
                 remedy=("resume it with the command it was begun with", "choose another --out"),
             )
+        self._manifest = checked_manifest(self._manifest, self.path)
         records = shard_records(self.path, self._manifest["id"])
-        files = {index: self.path / "shards" / record["file"] for index, record in records.items()}
+        files = {i: inside(self.path / "shards", record["file"], where=self.path) for i, record in records.items()}
         sound = {i for i, file in files.items() if file.is_file() and checksum_of(file) == records[i]["checksum"]}
         if self._manifest["status"] == "complete":
             if len(sound) == len(self._manifest["shards"]):
@@ -205,6 +209,7 @@ class RecordingWriter:
             If samples repeat, differ between populations, or populations, times or neurons changed.
         """
         index = self._next if index is None else index
+        populations = {name: plain(data) for name, data in populations.items()}
         accepted = self._acceptance.check(populations)
         attrs = {
             "format": FORMAT,

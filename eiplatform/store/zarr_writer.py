@@ -21,6 +21,7 @@ from eiplatform.errors import StoreError
 from eiplatform.files import atomic_directory, read_json
 from eiplatform.store.acceptance import Acceptance
 from eiplatform.store.blocks import slabs
+from eiplatform.store.chosen import plain
 from eiplatform.store.optional import need
 from eiplatform.store.provenance import provenance
 from eiplatform.store.reduced import MERGED, is_reduced, merge
@@ -102,6 +103,7 @@ class ZarrWriter:
             raise StoreError(
                 f"piece {index} cannot follow {len(self._shards)} others", where=str(self.path), remedy="write in order"
             )
+        populations = {name: plain(data) for name, data in populations.items()}
         accepted = self._acceptance.check(populations)
         for name, data in populations.items():
             if is_reduced(data):

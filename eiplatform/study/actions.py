@@ -12,7 +12,7 @@ from typing import Any
 
 from eiplatform.config import Config, config_hash, load_config, parse_model
 from eiplatform.errors import ConfigError, choose
-from eiplatform.files import content_hash, read_json, sha256_of
+from eiplatform.files import content_hash, sha256_of
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.study.graph import Step
 from eiplatform.study.spec import (
@@ -186,11 +186,11 @@ def complete(job: Job) -> bool:
 
 def _series_whole(series: Path, epochs: Sequence[float]) -> bool:
     from eiplatform.store.reader import is_whole
-    from eiplatform.store.series import SERIES, is_series, steps_of
+    from eiplatform.store.series import is_series, iterations_per_epoch, steps_of
 
     if not is_series(series):
         return False
-    per_epoch = int(read_json(series / SERIES)["iterations_per_epoch"])
+    per_epoch = iterations_per_epoch(series)
     held = steps_of(series)
     return all(round(epoch * per_epoch) in held and is_whole(held[round(epoch * per_epoch)]) for epoch in epochs)
 

@@ -36,6 +36,8 @@ from eiplatform.statistics.base.intervals import (
     combine_seeds,
     interval_of,
     resample_counts,
+    share_interval,
+    student,
     student_half_width,
 )
 from eiplatform.statistics.base.irregularity import cv2, cv_isi, fano_factor, lv, lvr, rate
@@ -136,6 +138,8 @@ __all__ = [
     "saturated",
     "spectrum_peak",
     "spread_influence",
+    "share_interval",
+    "student",
     "student_half_width",
     "weighted_mean",
     "weighted_nanmean",

@@ -56,7 +56,7 @@ def rate_distribution(
         for measure in ("gini", "log_sd", "log_skewness")
     }
     logs = np.log(rates[rates > 0])
-    spikes = checked.trains.counts.sum() / rates.size
+    spikes = checked.counts.sum() / rates.size
     variables: dict[str, object] = {
         "mean": float(mean),
         "sd": float(sd),
