@@ -196,10 +196,12 @@ def _shaped(data: xr.Dataset, rng: Rng) -> xr.Dataset:
         lambda: data.rename(sample="trials").rename(trials="sample"),
         lambda: data.rename(time="t"),
         lambda: xr.broadcast(data, exclude=["spike", "trial", "unit", "part"])[0],
-        lambda: data.assign_coords(other=("sample", rng.permutation(data.sizes["sample"])))
-        .swap_dims(sample="other")
-        .drop_vars("sample")
-        .rename(other="sample"),
+        lambda: (
+            data.assign_coords(other=("sample", rng.permutation(data.sizes["sample"])))
+            .swap_dims(sample="other")
+            .drop_vars("sample")
+            .rename(other="sample")
+        ),
     ]
     return made[rng.integers(len(made))]()
 
@@ -210,7 +212,9 @@ def _dropped(data: xr.Dataset, rng: Rng) -> xr.Dataset:
 
 
 def _few(data: xr.Dataset, rng: Rng) -> xr.Dataset:
-    dims = {dim: max(1, data.sizes[dim] - 1) for dim in ("sample", "time", "neuron", "spike", "trial") if dim in data.dims}
+    dims = {
+        dim: max(1, data.sizes[dim] - 1) for dim in ("sample", "time", "neuron", "spike", "trial") if dim in data.dims
+    }
     dim = str(rng.choice(list(dims)))
     return data.head({dim: dims[dim]}) if rng.random() < 0.5 else data.thin({dim: 2})
 

@@ -147,7 +147,9 @@ def check(data: xr.Dataset, told: str) -> None:
         except EIPlatformError:
             OUTCOMES["refused"] += 1
             continue
-        needed = dense(data, "current_exc", ("sample", "time", "neuron")) if kind in ("currents", "times") else spikes(data)
+        needed = (
+            dense(data, "current_exc", ("sample", "time", "neuron")) if kind in ("currents", "times") else spikes(data)
+        )
         where = f"{name} after {told}"
         assert needed is not None and np.isfinite(needed).all(), f"{where}: {found} of data that have no such value"
         if kind.startswith("times"):
@@ -161,7 +163,9 @@ def check(data: xr.Dataset, told: str) -> None:
 
 @pytest.mark.parametrize("make", [circuit, network])
 @settings(max_examples=CHAINS // 2, deadline=None)
-@given(seed=st.integers(0, 20), steps=st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(0, 2**20)), max_size=6))
+@given(
+    seed=st.integers(0, 20), steps=st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(0, 2**20)), max_size=6)
+)
 def test_statistics_are_of_the_data_that_are_left(make, seed, steps):
     data, done = make(seed), []
     with warnings.catch_warnings():

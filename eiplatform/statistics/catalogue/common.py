@@ -54,6 +54,8 @@ class Statistic:
         The unit, if it has one, by the recording's unit of time.
     bounds : tuple of float
         What the value cannot leave; intervals end there.
+    private : bool
+        Whether it is about what a neuron's inhibition has of its own, against that of other neurons.
     """
 
     key: str
@@ -70,6 +72,7 @@ class Statistic:
     level: str = "neuron"
     by_time: Mapping[str, str] = field(default_factory=lambda: {"step": "spikes/step", "ms": "Hz"}, repr=False)
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    private: bool = False
 
     @property
     def page(self) -> str:
