@@ -114,4 +114,12 @@ def setting_of(tree: xr.DataTree) -> str:
     Recordings of one setting can be set beside each other.
     """
     source = tree.attrs["source"]
-    return f"{source['spec']['input']}, {int(source['steps']) - int(source['spec']['warmup'])} steps"
+    spec = source.get("spec", {})
+    absent = [name for name in ("input", "warmup") if name not in spec] + ["steps"] * ("steps" not in source)
+    if absent:
+        raise StatisticError(
+            f"the recording does not say how the network was driven: {', '.join(absent)}",
+            where=str(tree.attrs.get("path", "")) or None,
+            remedy="record it with 'eiplatform record', or give source={'steps': ..., 'spec': {'input', 'warmup'}}",
+        )
+    return f"{spec['input']}, {int(source['steps']) - int(spec['warmup'])} steps"

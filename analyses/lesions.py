@@ -68,7 +68,7 @@ def run(
     -------
     xarray.Dataset
         ``accuracy``, ``accuracy_low``, ``accuracy_high`` (dose), with Wilson intervals over
-        samples; ``value``, ``low``, ``high``, ``n_excluded`` (dose, population, statistic),
+        samples; ``value``, ``low``, ``high``, ``n_excluded``, ``caution`` (dose, population, statistic),
         with bootstrap intervals over samples and neurons.  With controls (random losses of synapses
         that take as much current) also ``control_accuracy`` (control, dose) and ``control_value``
         (control, dose, population, statistic), NaN at dose 0.
@@ -137,7 +137,7 @@ def _by_dose(trees: Sequence[xr.DataTree], doses: Sequence[float], n_bootstrap: 
     for tree in trees:
         populations = spiking(tree) or excitatory(tree)  # rates have no spikes
         summary = summarise(tree, STATISTICS, populations=populations, n_bootstrap=n_bootstrap, seed=seed)
-        summaries.append(summary[["value", "low", "high", "n_excluded"]])
+        summaries.append(summary[["value", "low", "high", "n_excluded", "caution"]])
         correct.append(accuracy(tree["readout/E"].to_dataset()))
     result = xr.concat(summaries, dim=xr.Variable("dose", doses), join="exact")
     for index, name in enumerate(("accuracy", "accuracy_low", "accuracy_high")):

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from eiplatform.errors import EIPlatformError, UnknownNameError, suggest
 from eiplatform.foreign.neurons import Neuron, describe
-from eiplatform.foreign.plan import Structure
 from eiplatform.foreign.operations import tensors_in
+from eiplatform.foreign.plan import Structure
 
 __all__ = [
     "TIMES",

@@ -12,7 +12,17 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from eiplatform.errors import EIPlatformError
 from eiplatform.foreign.current import Current, Term
-from eiplatform.foreign.operations import ADDING, INDEXED, JOINING, NORMALISING, PASSING, POOLING, SAME, SCALING, tensors_in
+from eiplatform.foreign.operations import (
+    ADDING,
+    INDEXED,
+    JOINING,
+    NORMALISING,
+    PASSING,
+    POOLING,
+    SAME,
+    SCALING,
+    tensors_in,
+)
 
 __all__ = ["AS_IT_IS", "Flow", "Known", "Source", "first_of", "longer"]
 

@@ -148,7 +148,9 @@ def look_at(network: ForeignNetwork) -> Looked:
     found, lost = _named(found)
     missing += lost
     if not one.structure.random and not network.draws:
-        found, lost = _permuted(network, found, whole, first, axis, looped, {"states": states, "uses": uses, "labels": labels})
+        found, lost = _permuted(
+            network, found, whole, first, axis, looped, {"states": states, "uses": uses, "labels": labels}
+        )
         missing += lost
     if not found:
         raise EIPlatformError(

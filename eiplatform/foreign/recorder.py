@@ -115,7 +115,9 @@ def examine(
             continue
         wanted = steps if layout.kind == "call" else 1
         if len(one.events) != wanted:
-            why = f"it ran {len(one.events)} times in {steps} steps, and which of them belong to one step cannot be told"
+            why = (
+                f"it ran {len(one.events)} times in {steps} steps, and which of them belong to one step cannot be told"
+            )
             missing.append(Missing(name, "all signals", why))
             continue
         found, lacks = _population(name, one, layout, steps, batch, recurrent, attrs)
@@ -126,7 +128,13 @@ def examine(
 
 
 def _population(
-    name: str, collected: Collected, layout: Layout, steps: int, batch: int, recurrent: set[str], attrs: Mapping[str, str]
+    name: str,
+    collected: Collected,
+    layout: Layout,
+    steps: int,
+    batch: int,
+    recurrent: set[str],
+    attrs: Mapping[str, str],
 ) -> tuple[Found | None, list[Missing]]:
     events = collected.events
     shape = neuron_shape(tuple(events[0].drive.shape), layout)
@@ -241,7 +249,12 @@ class Keeper:
         found = self.populations[name]
         count = self._counts[name] = self._counts.get(name, 0) + 1
         whole = None
-        if event.current is not None and event.complete and 0 < len(event.current.terms) and set(event.current.terms) <= set(found.terms):
+        if (
+            event.current is not None
+            and event.complete
+            and 0 < len(event.current.terms)
+            and set(event.current.terms) <= set(found.terms)
+        ):
             whole = total(event.current.terms)
         if whole is not None:
             self._sum_rule(name, found, event.drive, whole)

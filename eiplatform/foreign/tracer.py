@@ -587,7 +587,9 @@ class Tracer(TorchDispatchMode):
             return whole
 
         terms = [one.term for one in found if one.term is not None]
-        term = Term(put([one.exc for one in terms]), put([one.inh for one in terms])) if len(terms) == len(found) else None
+        term = (
+            Term(put([one.exc for one in terms]), put([one.inh for one in terms])) if len(terms) == len(found) else None
+        )
         biases = [one.bias for one in found if one.bias is not None]
         bias = put(biases) if len(biases) == len(found) else None
         trails: dict[str, Any] | None = None

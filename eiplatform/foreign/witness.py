@@ -103,7 +103,9 @@ class Witness(TorchDispatchMode):
         result = function(*args, **kwargs)
         operands = [self._of(tensor) for tensor in tensors_in((args, kwargs))]
         random = torch.Tag.nondeterministic_seeded in function.tags
-        fixed = None if random or found is not None or any(of is None for of in operands) else frozenset().union(*operands)  # type: ignore[arg-type]
+        fixed = (
+            None if random or found is not None or any(of is None for of in operands) else frozenset().union(*operands)
+        )  # type: ignore[arg-type]
         for tensor in [*tensors_in(result), *written(function, args, kwargs)]:
             self._fixed[tensor] = fixed
         return result
@@ -142,7 +144,9 @@ class Witness(TorchDispatchMode):
             if term is None or name not in current.trails:
                 continue
             expected = retrace(
-                current.trails[name], lambda call, name=name: self._again(name, weights, call, where), current.calls[name]
+                current.trails[name],
+                lambda call, name=name: self._again(name, weights, call, where),
+                current.calls[name],
             )
             _compare(term, expected.exc + expected.inh, f"{where}, weights {name}")
 

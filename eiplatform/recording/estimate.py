@@ -255,7 +255,9 @@ def _stored_as_zarr(
     def written(count: int) -> int:
         recorded = record_shard(network, plan, data.take(plan.positions[:count]), parameter, edges)
         with TemporaryDirectory() as folder:
-            with ZarrWriter(Path(folder) / "probe", source={}, config={}, checked_samples=0) as writer:
+            with ZarrWriter(
+                Path(folder) / "probe", source={"kind": "network", "name": "probe"}, config={}, checked_samples=0
+            ) as writer:
                 writer.append(recorded)
             return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
 

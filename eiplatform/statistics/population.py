@@ -18,7 +18,7 @@ from eiplatform.statistics.trains import TrainBlocks
 from eiplatform.store.blocks import row_blocks
 from eiplatform.store.chosen import ChosenSpikes, chosen_spikes
 from eiplatform.store.events import has_events
-from eiplatform.store.schema import SIGNALS
+from eiplatform.store.schema import MAGNITUDES, SIGNALS
 
 __all__ = [
     "BLOCK_BYTES",
@@ -204,6 +204,12 @@ class Population:
                 f"signal '{name}' has {bad} values that are NaN or infinite (of {values.size})",
                 where=self.name or None,
                 remedy="'eiplatform validate' tells whether the recording is damaged",
+            )
+        if name in MAGNITUDES and values.dtype.kind in "if" and values.min() < 0:
+            raise StatisticError(
+                f"signal '{name}' is a magnitude but has negative values",
+                where=self.name or None,
+                remedy="currents are given by their size: inhibition is positive, and taken off",
             )
         return values
 

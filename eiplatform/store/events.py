@@ -313,7 +313,7 @@ def decoded(data: xr.Dataset, link: str, binding: _Binding, n: int, rows: slice 
 
 def _repeated(link: xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
     """Return a link without the dimensions along which xarray has repeated it, as joining samples does."""
-    for dim in sorted(set(link.dims) - set(dims)):
+    for dim in [dim for dim in link.dims if dim not in dims]:
         if not link.sizes[dim]:
             raise _refused(f"'{link.name}' is empty along '{dim}'")
         first = link.isel({dim: 0}, drop=True)

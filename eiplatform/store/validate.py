@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StoreError, SumRuleError
+from eiplatform.store.attributes import check_source
 from eiplatform.store.blocks import BLOCK_BYTES, sample_blocks, slabs, time_pieces
 from eiplatform.store.events import bare
 from eiplatform.store.forms import form_of
@@ -133,8 +134,9 @@ def _contents(path: Path, result: Validation) -> None:
         return
     leaves = {node.path.lstrip("/"): bare(node.to_dataset()) for node in tree.leaves}
     mend = "it was made by another program or edited: mend what made it, and record it again"
-    labels = [problem for name, data in leaves.items() for problem in label_problems(name, data)]
-    result.report("labels", labels, f"{len(leaves)} populations with known signals, units and axes", mend)
+    labels = _source_problems(tree.attrs["source"])
+    labels += [problem for name, data in leaves.items() for problem in label_problems(name, data)]
+    result.report("labels", labels, f"{len(leaves)} populations with known signals, units, axes and attributes", mend)
     axes = [problem for name, data in leaves.items() for problem in axis_problems(name, data)]
     axes += [problem for name, data in leaves.items() for problem in event_problems(name, data)]
     result.report("axes", axes, "sample, time and neuron are unique, time and neuron ascend", mend)
@@ -158,6 +160,14 @@ def _contents(path: Path, result: Validation) -> None:
     result.report(
         "sum rules", violated, good, "do not use it: the recorded parts do not rebuild the whole; record it again"
     )
+
+
+def _source_problems(source: dict[str, Any]) -> list[str]:
+    try:
+        check_source(source, "source")
+    except StoreError as error:
+        return [error.what]
+    return []
 
 
 def _not_finite(data: xr.Dataset) -> list[str]:

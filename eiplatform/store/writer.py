@@ -29,6 +29,7 @@ from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, claim, content_hash, read_json, write_json
 from eiplatform.locks import hold, remove_leftovers
 from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.attributes import check_source
 from eiplatform.store.chosen import plain
 from eiplatform.store.manifest import checked_manifest, checked_record
 from eiplatform.store.provenance import provenance
@@ -74,7 +75,7 @@ class RecordingWriter:
         Recording directory; must be absent or empty unless `overwrite` or `resume`.
     source : mapping
         What was recorded, e.g. ``{"kind": "network", "name": "mlp", ...}``; JSON-compatible.
-        ``kind`` is ``"network"`` or ``"circuit"``.
+        ``kind`` is ``"network"`` or ``"circuit"``; other values are refused.
     config : mapping
         The resolved configuration, stored and hashed.
     overwrite : bool
@@ -127,6 +128,7 @@ class RecordingWriter:
         checked_samples: int | None = None,
     ) -> None:
         self.path = Path(path)
+        check_source(source, str(path))
         if resume and overwrite:
             raise StoreError("to resume and to overwrite exclude each other", where=str(self.path), remedy="choose one")
         about = provenance()  # takes a moment: before the directory exists

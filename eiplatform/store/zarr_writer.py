@@ -20,6 +20,7 @@ import xarray as xr
 from eiplatform.errors import StoreError
 from eiplatform.files import atomic_directory, read_json
 from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.attributes import check_source
 from eiplatform.store.blocks import slabs
 from eiplatform.store.chosen import plain
 from eiplatform.store.optional import need
@@ -72,6 +73,7 @@ class ZarrWriter:
     ) -> None:
         self._zarr = need("zarr", "a Zarr store")
         self.path = Path(path)
+        check_source(source, str(path))
         self.attrs = first_manifest(source, config, provenance()) | {"status": "complete"}
         self._acceptance = Acceptance(self.path, checked_samples)
         self._started = time.monotonic()
