@@ -11,16 +11,17 @@ from scipy.stats import binomtest
 from analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, spiking
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import summarise
+from eiplatform.statistics.base.multiple import holm, mcnemar
 
-__all__ = ["STATISTICS", "accuracy", "run"]
+__all__ = ["STATISTICS", "accuracy", "correct", "run"]
 
 _LESION = 0
 """Where controls have their seed, from 1."""
 STATISTICS = ("rate", "ei_ratio", "balance_index", "gain")
 
 
-def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, float]:
-    """Return the fraction of samples classified correctly, with its Wilson interval.
+def correct(readout: xr.Dataset) -> np.ndarray:
+    """Return whether each sample was classified correctly, shape (sample,).
 
     Parameters
     ----------
@@ -28,11 +29,6 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
         The readout's E population; the class is the neuron with the largest mean net current,
         plus its bias if the readout has one; of a population vote (attribute ``votes``) the class
         whose neurons fire most.
-    level : float
-
-    Returns
-    -------
-    value, low, high : float
     """
     if readout.sizes["neuron"] != readout.attrs["n_neurons"]:
         raise StatisticError(
@@ -46,9 +42,24 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
         predicted = logits.values.reshape(len(logits), -1, votes).mean(2).argmax(1)
     else:
         predicted = (logits + readout["bias"] if "bias" in readout else logits).argmax("neuron").values
-    correct = int((predicted == readout["label"].values).sum())
-    test = binomtest(correct, len(predicted)).proportion_ci(level, method="wilson")
-    return correct / len(predicted), float(test.low), float(test.high)
+    return np.asarray(predicted == readout["label"].values)
+
+
+def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, float]:
+    """Return the fraction of samples classified correctly (:func:`correct`), with its Wilson interval.
+
+    Parameters
+    ----------
+    readout : xarray.Dataset
+    level : float
+
+    Returns
+    -------
+    value, low, high : float
+    """
+    right = correct(readout)
+    test = binomtest(int(right.sum()), len(right)).proportion_ci(level, method="wilson")
+    return float(right.mean()), float(test.low), float(test.high)
 
 
 def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
@@ -66,7 +77,10 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
     xarray.Dataset
         ``accuracy``, ``accuracy_low``, ``accuracy_high`` (dose), with Wilson intervals over
         samples; ``value``, ``low``, ``high``, ``n_excluded`` (dose, population, statistic),
-        with bootstrap intervals over samples and neurons.  With controls (random losses of synapses
+        with bootstrap intervals over samples and neurons; ``lost``, ``gained`` (dose), images that only the
+        intact network, and that only the lesioned one classifies correctly; ``accuracy_p``, exact
+        and one-sided, of lower accuracy on the same images (McNemar 1947), and ``accuracy_p_holm``,
+        corrected for the number of doses (Holm 1979), NaN at dose 0.  With controls (random losses of synapses
         that take as much current) also ``control_accuracy`` (control, dose) and ``control_value``
         (control, dose, population, statistic), NaN at dose 0.
 
@@ -106,6 +120,11 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
             )
 
     result = _by_dose([measured[_LESION][dose] for dose in doses], doses, n_bootstrap, seed)
+    answers = [correct(measured[_LESION][dose]["readout/E"].to_dataset()) for dose in doses]
+    p, lost, gained = (np.array(parts) for parts in zip(*(mcnemar(answers[0], one) for one in answers), strict=True))
+    p[0] = np.nan  # the intact network itself
+    for name, values in (("lost", lost), ("gained", gained), ("accuracy_p", p), ("accuracy_p_holm", holm(p))):
+        result[name] = ("dose", values)
     if controls:
         rows = [_by_dose([measured[control][dose] for dose in doses[1:]], doses[1:], 1, 0) for control in controls]
         joined = xr.concat(rows, dim=xr.Variable("control", controls), join="exact")
@@ -131,13 +150,13 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
 
 def _by_dose(trees: Sequence[xr.DataTree], doses: Sequence[float], n_bootstrap: int, seed: int) -> xr.Dataset:
     """Return accuracy and statistics of recordings, by dose."""
-    summaries, correct = [], []
+    summaries, rates = [], []
     for tree in trees:
         populations = spiking(tree) or excitatory(tree)  # rates have no spikes
         summary = summarise(tree, STATISTICS, populations=populations, n_bootstrap=n_bootstrap, seed=seed)
         summaries.append(summary[["value", "low", "high", "n_excluded"]])
-        correct.append(accuracy(tree["readout/E"].to_dataset()))
+        rates.append(accuracy(tree["readout/E"].to_dataset()))
     result = xr.concat(summaries, dim=xr.Variable("dose", doses), join="exact")
     for index, name in enumerate(("accuracy", "accuracy_low", "accuracy_high")):
-        result[name] = ("dose", [row[index] for row in correct])
+        result[name] = ("dose", [row[index] for row in rates])
     return result

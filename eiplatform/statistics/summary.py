@@ -124,8 +124,9 @@ def summarise(
     Returns
     -------
     xarray.Dataset, dims (population, statistic)
-        ``value``, ``low``, ``high``, and what they cannot leave, ``least`` and ``most``; ``n_samples``, ``n_neurons``, ``n_used``, ``n_excluded``;
-        ``units``, ``exclusion`` and ``note``, which says why a value is NaN.  Coordinates
+        ``value``, ``low``, ``high``, and what they cannot leave, ``least`` and ``most``;
+        ``n_samples``, ``n_neurons``, ``n_used``, ``n_excluded``; ``units``, ``exclusion`` and
+        ``note``, which says why a value is NaN.  Coordinates
         ``role``, ``label``, ``over``, ``comparable``.
 
     Raises

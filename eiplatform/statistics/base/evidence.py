@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from eiplatform.statistics.base.bootstrap import CHUNK, Unit, average, crossed_variance
+from eiplatform.statistics.base.bootstrap import CHUNK, Unit, average
 from eiplatform.statistics.base.intervals import resample_counts
 from eiplatform.statistics.base.moments import FloatArray
 
