@@ -20,9 +20,10 @@ from analyses.parts.sides import Measured, Reference, Side, sides_of, sides_of_s
 from eiplatform.errors import StatisticError, choose
 from eiplatform.reference import CASES
 from eiplatform.statistics import STATISTICS
-from eiplatform.statistics.base.comparison import benjamini_hochberg, equivalence_p, spread, standardised
+from eiplatform.statistics.base.comparison import equivalence_p, spread, standardised
 from eiplatform.statistics.base.difference import distributions, means
 from eiplatform.statistics.base.distance import cliffs_delta, distance, wasserstein
+from eiplatform.statistics.base.multiple import benjamini_hochberg
 
 __all__ = ["VERDICTS", "compare_cell", "match_time", "run", "step_in_ms", "verdict_of"]
 

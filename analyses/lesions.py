@@ -12,14 +12,15 @@ from analyses.inputs import Recording, describe_inputs, excitatory, open_kind, s
 from analyses.parts.design import LESION, control_of, whole_design
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import summarise
+from eiplatform.statistics.base.multiple import holm, mcnemar
 
-__all__ = ["STATISTICS", "accuracy", "run"]
+__all__ = ["STATISTICS", "accuracy", "correct", "run"]
 
 STATISTICS = ("rate", "ei_ratio", "balance_index", "gain")
 
 
-def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, float]:
-    """Return the fraction of samples classified correctly, with its Wilson interval.
+def correct(readout: xr.Dataset) -> np.ndarray:
+    """Return whether each sample was classified correctly, shape (sample,).
 
     Parameters
     ----------
@@ -27,11 +28,6 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
         The readout's E population; the class is the neuron with the largest mean net current,
         plus its bias if the readout has one; of a population vote (attribute ``votes``) the class
         whose neurons fire most.
-    level : float
-
-    Returns
-    -------
-    value, low, high : float
     """
     if readout.sizes["neuron"] != readout.attrs["n_neurons"]:
         raise StatisticError(
@@ -45,9 +41,24 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
         predicted = logits.values.reshape(len(logits), -1, votes).mean(2).argmax(1)
     else:
         predicted = (logits + readout["bias"] if "bias" in readout else logits).argmax("neuron").values
-    correct = int((predicted == readout["label"].values).sum())
-    test = binomtest(correct, len(predicted)).proportion_ci(level, method="wilson")
-    return correct / len(predicted), float(test.low), float(test.high)
+    return np.asarray(predicted == readout["label"].values)
+
+
+def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, float]:
+    """Return the fraction of samples classified correctly (:func:`correct`), with its Wilson interval.
+
+    Parameters
+    ----------
+    readout : xarray.Dataset
+    level : float
+
+    Returns
+    -------
+    value, low, high : float
+    """
+    right = correct(readout)
+    test = binomtest(int(right.sum()), len(right)).proportion_ci(level, method="wilson")
+    return float(right.mean()), float(test.low), float(test.high)
 
 
 def run(
@@ -69,7 +80,10 @@ def run(
     xarray.Dataset
         ``accuracy``, ``accuracy_low``, ``accuracy_high`` (dose), with Wilson intervals over
         samples; ``value``, ``low``, ``high``, ``n_excluded``, ``caution`` (dose, population, statistic),
-        with bootstrap intervals over samples and neurons.  With controls (random losses of synapses
+        with bootstrap intervals over samples and neurons; ``lost``, ``gained`` (dose), images that only the
+        intact network, and that only the lesioned one classifies correctly; ``accuracy_p``, exact
+        and one-sided, of lower accuracy on the same images (McNemar 1947), and ``accuracy_p_holm``,
+        corrected for the number of doses (Holm 1979), NaN at dose 0.  With controls (random losses of synapses
         that take as much current) also ``control_accuracy`` (control, dose) and ``control_value``
         (control, dose, population, statistic), NaN at dose 0.
 
@@ -104,6 +118,11 @@ def run(
         raise StatisticError("the intact network (dose 0) is missing", where="lesions", valid="doses from 0 upwards")
     controls = sorted(control for control in set(measured) - {LESION} if set(measured[control]) & set(doses))
     result = _by_dose([measured[LESION][dose] for dose in doses], doses, n_bootstrap, seed)
+    answers = [correct(measured[LESION][dose]["readout/E"].to_dataset()) for dose in doses]
+    p, lost, gained = (np.array(parts) for parts in zip(*(mcnemar(answers[0], one) for one in answers), strict=True))
+    p[0] = np.nan  # the intact network itself
+    for name, values in (("lost", lost), ("gained", gained), ("accuracy_p", p), ("accuracy_p_holm", holm(p))):
+        result[name] = ("dose", values)
     if controls:
         rows = []
         for control in controls:
@@ -133,13 +152,13 @@ def run(
 
 def _by_dose(trees: Sequence[xr.DataTree], doses: Sequence[float], n_bootstrap: int, seed: int) -> xr.Dataset:
     """Return accuracy and statistics of recordings, by dose."""
-    summaries, correct = [], []
+    summaries, rates = [], []
     for tree in trees:
         populations = spiking(tree) or excitatory(tree)  # rates have no spikes
         summary = summarise(tree, STATISTICS, populations=populations, n_bootstrap=n_bootstrap, seed=seed)
         summaries.append(summary[["value", "low", "high", "n_excluded", "caution"]])
-        correct.append(accuracy(tree["readout/E"].to_dataset()))
+        rates.append(accuracy(tree["readout/E"].to_dataset()))
     result = xr.concat(summaries, dim=xr.Variable("dose", doses), join="exact")
     for index, name in enumerate(("accuracy", "accuracy_low", "accuracy_high")):
-        result[name] = ("dose", [row[index] for row in correct])
+        result[name] = ("dose", [row[index] for row in rates])
     return result

@@ -21,15 +21,17 @@ from scipy import stats
 from eiplatform.statistics import STATISTICS, summarise
 
 LEVEL = 0.95
-_LARGE = {"currents": (1500, 240), "spikes": (1500, 400), "voltage": (200, 400), "oscillation": (1500, 100)}
+_LARGE = {"currents": (600, 150), "spikes": (1200, 300), "voltage": (200, 200)}
 
 
 def truths(name: str, model: Model, repeats: int) -> dict[str, float]:
     """Return closed forms, and means over large recordings of what has none."""
     found = dict(model.truth)
     missing = [key for key in model.statistics if key not in found]
-    many, neurons = _LARGE.get(name, (200, 200))
-    over_time = [key for key in missing if STATISTICS[key].over == "time"]
+    many, neurons = _LARGE.get(name, (400, model.n_neurons))
+    # The models of spike trains in ms have a length of their own: more samples take its place.
+    lasting = name in ("currents", "voltage", "spikes")
+    over_time = [key for key in missing if STATISTICS[key].over == "time" and lasting]
     for keys, n_samples, factor in (
         (over_time, model.n_samples, 8),
         ([key for key in missing if key not in over_time], many, 1),

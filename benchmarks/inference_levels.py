@@ -6,7 +6,7 @@ a circuit (for statistics over time, whose expectation does not depend on the nu
 Counted are p < .05 of means and of distributions, verdicts "different" of a table of this
 one cell, and verdicts "equivalent" where the true difference is the margin itself.
 
-Usage: python benchmarks/inference_levels.py [--draws 300] [--models currents ...] [--settings one-same ...] [--out FILE.md]
+Usage: python benchmarks/inference_levels.py [--draws 300] [--models ...] [--settings ...] [--out FILE.md]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scipy import stats
 from analyses.comparison import compare_cell, verdict_of
 from analyses.parts.sides import Measured, resample
 from eiplatform.statistics import STATISTICS
-from eiplatform.statistics.base.comparison import benjamini_hochberg
+from eiplatform.statistics.base.multiple import benjamini_hochberg
 
 SETTINGS = {
     "one-same": "1 network a side, same images",
@@ -34,7 +34,24 @@ SETTINGS = {
     "five-other": "5 seeds a side, other images",
     "circuit": "1 network beside 5 realisations of a circuit",
 }
-_SIZES = {"currents": (30, 64, 30), "spikes": (20, 100, 100), "voltage": (20, 110, 100), "oscillation": (10, 10, 100)}
+_SIZES = {
+    "one": {
+        "currents": (30, 64, 30),
+        "spikes": (20, 100, 100),
+        "voltage": (20, 110, 100),
+        "oscillation": (10, 10, 100),
+        "drift": (10, 10, 40),
+    },
+    "five": {
+        "currents": (20, 52, 16),
+        "spikes": (12, 100, 100),
+        "voltage": (10, 110, 100),
+        "oscillation": (8, 10, 100),
+        "drift": (8, 10, 30),
+        "renewal": (5, 10, 10),
+    },
+}
+"""Samples, times and neurons of a recording with one and with five seeds a side, where not those of the model."""
 _SPREAD = 0.1
 COLUMNS = ("p", "p_distance", "different", "equivalent")
 
@@ -90,7 +107,7 @@ def tried(setting: str, model: Model, keys: list[str], draws: int, n_bootstrap: 
 
 
 def _at_margin(mine: Measured, other: Measured, same: bool, draw: int, n_bootstrap: int) -> float:
-    """Say whether equivalence is found although the means differ by the margin (half the true spread, as good as known)."""
+    """Say whether equivalence is found although the true means differ by the margin, half the spread over neurons."""
     if not other.seeds or other.seeds[0].size < 2 or mine.group is None:
         return float("nan")
     every = np.concatenate([*mine.seeds, *other.seeds])
@@ -135,9 +152,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for setting in chosen.settings:
         for name in chosen.models:
             start, model = time.perf_counter(), MODELS[name]
-            if name in _SIZES:
-                sizes = dict(zip(("n_samples", "n_times", "n_neurons"), _SIZES[name], strict=True))
-                model = replace(model, **sizes)
+            size = _SIZES["five" if setting.startswith("five") else "one"].get(name)
+            if size is not None:
+                model = replace(model, **dict(zip(("n_samples", "n_times", "n_neurons"), size, strict=True)))
             keys = [key for key in model.statistics if setting != "circuit" or STATISTICS[key].over == "time"]
             if not keys:
                 continue

@@ -34,15 +34,15 @@ class Images:
     ----------
     ids, label : array of int, shape (sample,)
     bright : array, shape (sample,)
-    course, other : array, shape (sample, time)
-        Two fluctuations of the input, of variance 1.
+    course, quick : array, shape (sample, time)
+        Two fluctuations of the input, of variance 1; the second forgets faster.
     """
 
     ids: Array
     label: Array
     bright: Array
     course: Array
-    other: Array
+    quick: Array
 
 
 def _smooth(noise: Array, memory: float, axis: int) -> Array:
@@ -56,9 +56,9 @@ def _smooth(noise: Array, memory: float, axis: int) -> Array:
 
 def images(rng: np.random.Generator, n_samples: int, n_times: int, first: int = 0) -> Images:
     """Draw samples: their brightness, class and input in time."""
-    course, other = (_smooth(rng.normal(size=(n_samples, n_times + LAG)), _MEMORY, 1) for _ in range(2))
+    course, quick = (_smooth(rng.normal(size=(n_samples, n_times + LAG)), memory, 1) for memory in (_MEMORY, 0.2))
     return Images(
-        first + np.arange(n_samples), np.arange(n_samples) % _CLASSES, rng.normal(size=n_samples), course, other
+        first + np.arange(n_samples), np.arange(n_samples) % _CLASSES, rng.normal(size=n_samples), course, quick
     )
 
 
@@ -104,8 +104,8 @@ def currents(rng: np.random.Generator, seen: Images, n_neurons: int, spread: flo
     exc = np.exp(level[:, None] + strength * (common[:, LAG:] + own[:, LAG:]))
     inh = np.exp(inh_level[:, None] + 0.2 * follow)
     active = exc.mean(axis=(1, 2))[:, None]
-    # Its mean over samples is no property of the neurons drawn, which would differ between networks.
-    follows = np.log(active) - np.log(active).mean()
+    # Less what the neurons drawn make of it, which would be a property of the network.
+    follows = np.log(active) - 1 - np.log(np.exp(0.2 * e_j + tuning).mean())
     gain = np.exp((-0.5 + 0.5 * shift()) * follows + 0.1 * g_j + 0.05 * rng.normal(size=level.shape) + shift())
     gain = np.repeat(gain[:, None], n_times, axis=1) * np.exp(0.1 * own[:, LAG:])
     drive = gain * (exc - inh)
@@ -136,7 +136,7 @@ def spikes(rng: np.random.Generator, seen: Images, n_neurons: int, spread: float
     shape = (seen.course.shape[0], seen.course.shape[1] - LAG, n_neurons)
     likes = 0.3 * rng.normal(size=(_CLASSES, n_neurons))[seen.label]
     level = -0.9 + shift() + 0.35 * (1 + shift()) * rng.normal(size=n_neurons) + 0.2 * seen.bright[:, None] + likes
-    drive = level[:, None] + 0.4 * (1 + shift()) * seen.course[:, LAG:, None]
+    drive = level[:, None] + 0.4 * (1 + shift()) * seen.quick[:, LAG:, None]
     return _dataset(seen, n_neurons, {"spikes": drive + rng.normal(size=shape) > 0})
 
 
@@ -194,6 +194,19 @@ def oscillation(rng: np.random.Generator, seen: Images, n_neurons: int, spread: 
     return _events(seen, n_neurons, float(duration), time, rng.integers(0, n_neurons, step.size), sample)
 
 
+def drift(rng: np.random.Generator, seen: Images, n_neurons: int, spread: float = 0.0) -> xr.Dataset:
+    """Poisson neurons of a circuit whose common rate of 30 Hz drifts with a time constant of 20 ms, for 3 s."""
+    shift = _shifts(rng, spread)
+    duration, memory = 3000, float(np.exp(-1 / (20.0 * np.exp(shift()))))
+    wave = _smooth(rng.normal(size=(seen.ids.size, duration)), memory, 1)
+    number = rng.poisson(n_neurons * 0.03 * np.exp(0.5 * wave - 0.125))
+    sample, step = np.nonzero(number)
+    count = number[sample, step]
+    sample, step = np.repeat(sample, count), np.repeat(step, count)
+    time = step + rng.random(step.size)
+    return _events(seen, n_neurons, float(duration), time, rng.integers(0, n_neurons, step.size), sample)
+
+
 @dataclass(frozen=True)
 class Model:
     """One model and the statistics that are tried on it.
@@ -232,9 +245,9 @@ MODELS: dict[str, Model] = {
             *(f"ei_cotuning{kind}" for kind in ("", "_cross", "_excess")),
             *("fluctuation_index", "driven_above_threshold", "gain", "gain_cv", "gain_slope"),
         ),
-        60,
-        128,
-        60,
+        50,
+        100,
+        50,
         {"gain_slope": -0.5},
     ),
     "voltage": Model(voltage, ("chi_voltage", "timescale_voltage"), 40, 200, 110, {"chi_voltage": np.sqrt(0.208)}),
@@ -243,7 +256,7 @@ MODELS: dict[str, Model] = {
         (
             *("rate", "fano_factor", "fano_factor_samples", "rate_cv", "rate_gini", "rate_log_sd"),
             *("rate_log_skewness", "sparseness_lifetime", "sparseness_population"),
-            *("count_correlation", "count_correlation_samples", "chi_spikes", "synchrony", "timescale_spikes"),
+            *("count_correlation", "count_correlation_samples", "chi_spikes", "synchrony"),
             *("participation_ratio", "participation_ratio_samples"),
         ),
         60,
@@ -267,6 +280,7 @@ MODELS: dict[str, Model] = {
             "cv2": 2 * float(np.exp(gammaln(2 * _SHAPE) - 2 * gammaln(_SHAPE)) * 4.0**-_SHAPE * 4 / _SHAPE / 2),
         },
     ),
+    "drift": Model(drift, ("timescale_spikes",), 20, 10, 60, {}),
     "oscillation": Model(oscillation, ("spectrum_peak", "spectrum_height"), 40, 10, 100, {}),
 }
 """Models by name; together they hold every public statistic."""

@@ -78,7 +78,7 @@ class DemoSize:
 SIZES = {
     "full": DemoSize(
         overrides=(),
-        nulls=5,
+        nulls=19,
         samples=None,
         long_samples=40,
         long_steps=240,

@@ -149,8 +149,8 @@ def _values(estimate: Estimate | None) -> FloatArray:
     """Return the defined values per neuron; empty where neurons have none of their own."""
     if estimate is None or estimate.level == "population":
         return np.zeros(0)
-    values = estimate.unit.per_neuron() if estimate.shown is None else estimate.shown
-    return values[np.isfinite(values)]
+    values: FloatArray = estimate.unit.per_neuron() if estimate.shown is None else estimate.shown
+    return np.asarray(values[np.isfinite(values)])
 
 
 def resample(

@@ -171,7 +171,7 @@ def record(
         Name of the recording in tables and figures (default: that of OUT; of nulls: network).
     null : str
         Record so many nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
-        (within sign) or shuffle-inputs:5 (pixels).
+        (within sign) or shuffle-inputs:5 (pixels); without a number 39, with which a rank can reach p = 0.05.
     store : str
         hdf5 (default): shards, which survive a crash and can be resumed; zarr: one Zarr v3 store.
     budget : str

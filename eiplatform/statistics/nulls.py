@@ -16,7 +16,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics.seeds import summarise_seeds
+from eiplatform.statistics.seeds import ENOUGH, summarise_seeds
 from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import populations_of
 from eiplatform.store.chosen import chosen_spikes, replaced
@@ -121,7 +121,7 @@ def null_from(
     recording, kind
         As for :func:`surrogate`.
     n : int
-        Number of surrogates; at least 3 for a z, 19 for a rank that can reach p = 0.1.
+        Number of surrogates; at least 3 for a z, 39 for a rank that can reach p = 0.05.
     statistics, populations, workers, scheduler
         As for :func:`~eiplatform.statistics.summarise`.
     seed : int
@@ -155,25 +155,27 @@ def null_from(
 
 
 def parse_surrogate(text: str) -> tuple[str, int]:
-    """Read ``KIND:COUNT``, e.g. ``"shift-time:20"``.
+    """Read ``KIND:COUNT``, e.g. ``"shift-time:20"``; without a count 39, enough for a rank of p = 0.05.
 
     Raises
     ------
     UnknownNameError
         For another kind.
     StatisticError
-        If the count is missing or no positive whole number.
+        If the count is no positive whole number.
 
     Examples
     --------
-    >>> parse_surrogate("poisson:20")
-    ('poisson', 20)
+    >>> parse_surrogate("poisson:20"), parse_surrogate("shift-time")
+    (('poisson', 20), ('shift-time', 39))
     """
-    kind, _, count = text.partition(":")
+    kind, colon, count = text.partition(":")
     choose(kind, SURROGATES, "surrogate")
+    if not colon:
+        return kind, ENOUGH
     if not (count.isascii() and count.isdigit() and int(count) > 0):
         what = f"the surrogate '{text}' does not say how many, 1 or more"
-        raise StatisticError(what, valid=f"{kind}:COUNT, e.g. {kind}:20")
+        raise StatisticError(what, valid=f"{kind}:COUNT, e.g. {kind}:20, or {kind} for {ENOUGH}")
     return kind, int(count)
 
 

@@ -200,7 +200,7 @@ def test_findings_follow_the_numbers(results: dict[str, xr.Dataset]) -> None:
     told = " ".join(findings_of(results))
     assert "excitation exceeds inhibition in fc1/E, fc2/E, readout/E" in told
     assert "Removing 50 %" in told
-    turned = results | {"lesions": results["lesions"].assign(accuracy_high=results["lesions"]["accuracy"] * 0 + 1)}
+    turned = results | {"lesions": results["lesions"].assign(accuracy_p_holm=results["lesions"]["accuracy"] * 0 + 0.06)}
     assert "No dose of the lesion" in " ".join(findings_of(turned))
 
 

@@ -168,7 +168,7 @@ def _scaled(unit: Unit, row: FloatArray, estimate: float, blocks: FloatArray, sk
     if not np.isfinite(blocks).all():
         return _Drawn(estimate, blocks[2], np.inf)  # no interval: some draws are undefined
     variances = blocks.var(axis=1)
-    free = [unit.n_samples - 1, np.count_nonzero(np.isfinite(row)) - 1]
+    free = [unit.n_samples - 1.0, float(np.count_nonzero(np.isfinite(row))) - 1.0]
     wanted, freedom = crossed_variance(variances, free)
     scale = np.sqrt(wanted / variances[2]) if variances[2] > 0 else 1.0
     # Resampled data have fewer distinct samples, which lowers variances, CVs and Fano factors;

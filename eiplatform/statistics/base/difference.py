@@ -102,14 +102,14 @@ def means(mine: Group, other: Group, *, same_samples: bool) -> Difference:
         return _pair(value, mine.seeds[0], other.seeds[0], same_samples)
     if networks and 1 in (mine.n, other.n):
         return _one_more(value, mine, other, same_samples)
+    if any(group.kind != "network" and group.n < 2 for group in (mine, other)):
+        return Difference(value, reason=_ONE_REALISATION)
     parts: list[tuple[float, float]] = []
     for group in (mine, other):
         if group.n > 1:
             parts.append((group.sd**2 / group.n, group.n - 1.0))
             if group.kind == "network" and not same_samples:
                 parts.append(group.shared())
-        elif group.kind != "network":
-            return Difference(value, reason=_ONE_REALISATION)
         else:
             parts.append(_alone(group.seeds[0]))
     if not np.isfinite(parts).all():

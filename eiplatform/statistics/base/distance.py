@@ -182,7 +182,8 @@ def distance(
     -------
     Distance
         A sample is not its distribution, so that distances are biased upwards, by about the
-        `floor`.  Without `independent` interval and p are NaN, and `reason` says so.  Draws are recentred on the estimate; an interval near the floor says little.
+        `floor`.  Without `independent` interval and p are NaN, and `reason` says so.  Draws are
+        recentred on the estimate; an interval near the floor says little.
         In resampling, more than :data:`ATOMS` values are grouped into quantiles.
 
     Examples

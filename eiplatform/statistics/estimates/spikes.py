@@ -86,7 +86,8 @@ def isi(population: Population, kind: str, min_spikes: int, refractoriness: floa
         attrs["refractoriness"] = f"{constant:g} {population.units}"
         kernel: Callable[..., FloatArray] = partial(base.lvr, refractoriness=constant)
     else:
-        kernel = {"cv": partial(base.cv_isi, corrected=True), "lv": base.lv, "cv2": base.cv2}[kind]
+        kernels: dict[str, Callable[..., FloatArray]] = {"lv": base.lv, "cv2": base.cv2}
+        kernel = kernels.get(kind, partial(base.cv_isi, corrected=True))
         if kind == "cv":
             attrs["correction"] = "of short trains: intervals by 1/(duration - interval), jackknife"
 
