@@ -55,7 +55,7 @@ def run(references: Sequence[Recording], *, level: float = 0.95) -> xr.Dataset:
                 sd = per_seed.std(ddof=1) if len(per_seed) > 1 else np.nan
                 half = student_half_width(sd, len(per_seed), level)
                 low, high = per_seed.mean() - half, per_seed.mean() + half
-                units = "Hz" if quantity == "rate" else data[quantity].attrs["units"]
+                units = "Hz" if quantity == "rate" else data[quantity].attrs.get("units", "1")
                 expected = theory.get(f"{name}/{quantity}", theory.get(quantity, np.nan))  # per population, or of all
                 entries = (per_seed.mean(), low, high, expected, units)
                 for key, entry in zip(row, entries, strict=True):
