@@ -14,7 +14,7 @@ import xarray as xr
 
 import eiplatform
 from analyses.ei_versus_bn import SENSES, approach, axes_of, changes, keys_of, seed_values, stacked, tightness
-from analyses.inputs import describe_inputs, excitatory, samples_of, setting_of
+from analyses.inputs import describe_inputs, excitatory, require, samples_of, setting_of
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.base.contrasts import paired
@@ -173,6 +173,7 @@ def _accuracy(tree: xr.DataTree) -> float:
     data = tree["readout/E"].to_dataset()
     if data.sizes["neuron"] < data.attrs["n_neurons"] or "label" not in data.coords:
         return np.nan
+    require(data, ("current_net",), "readout/E")
     return float((data["current_net"].mean("time").argmax("neuron") == data["label"]).mean())
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "nothing_fires",
     "open_kind",
     "opened",
+    "require",
     "samples_of",
     "setting_of",
     "spiking",
@@ -59,6 +60,21 @@ def open_kind(recordings: Sequence[Recording], kind: str, *, purpose: str) -> li
         if found != kind:
             raise ConfigError(f"{purpose} must be of a {kind}, this is of a {found}", where=tree.attrs["path"])
     return trees
+
+
+def require(data: xr.Dataset, names: Iterable[str], where: str) -> xr.Dataset:
+    """Return a population that holds all of these signals and coordinates.
+
+    Raises
+    ------
+    StatisticError
+        If one was not recorded.
+    """
+    if absent := [name for name in names if name not in data.variables]:
+        raise StatisticError(
+            f"{', '.join(absent)} was not recorded", where=where, remedy="record it too, with --signals"
+        )
+    return data
 
 
 def label_of(tree: xr.DataTree) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
-from analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, spiking
+from analyses.inputs import Recording, describe_inputs, excitatory, open_kind, require, samples_of, spiking
 from analyses.parts.design import LESION, control_of, whole_design
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import summarise
@@ -36,7 +36,8 @@ def correct(readout: xr.Dataset) -> np.ndarray:
             remedy=f"record {readout.attrs['n_neurons']} neurons or more",
         )
     votes = int(readout.attrs.get("votes", 0))
-    logits = readout["output" if "output" in readout else "spikes" if votes else "current_net"].mean("time")
+    shown = "output" if "output" in readout else "spikes" if votes else "current_net"
+    logits = require(readout, (shown, "label"), "readout/E")[shown].mean("time")
     if votes:
         predicted = logits.values.reshape(len(logits), -1, votes).mean(2).argmax(1)
     else:

@@ -54,7 +54,7 @@ def run(references: Sequence[Recording], *, level: float = 0.95) -> xr.Dataset:
                         row[key].append("" if key == "units" else np.nan)
                     continue
                 found = student(_per_seed(data, quantity), level)
-                units = "Hz" if quantity == "rate" else data[quantity].attrs["units"]
+                units = "Hz" if quantity == "rate" else data[quantity].attrs.get("units", "1")
                 expected = theory.get(f"{name}/{quantity}", theory.get(quantity, np.nan))  # per population, or of all
                 entries = (found.mean, found.low, found.high, expected, units)
                 for key, entry in zip(row, entries, strict=True):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, spiking
+from analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, require, spiking
 from eiplatform.errors import StatisticError
 from eiplatform.statistics.population import Population
 from eiplatform.store.events import bare
@@ -56,6 +56,7 @@ def run(recordings: Sequence[Recording], *, points: int = 200, raster_neurons: i
                 raise StatisticError(
                     f"there is no sample {sample}", where=tree.attrs["path"], valid=f"0 to {data.sizes['sample'] - 1}"
                 )
+            require(data, (*SIGNALS, "current_net", "time", "neuron"), f"population '{name}'")
             chosen = data.isel(sample=[sample], time=slice(points))
             shown = bare(chosen).drop_dims("spike", errors="ignore").isel(sample=0).load()
             net = shown["current_net"].mean("time").values
@@ -72,8 +73,8 @@ def run(recordings: Sequence[Recording], *, points: int = 200, raster_neurons: i
                     "population": name,
                     "neuron": int(shown["neuron"].values[neuron]),
                     "sample": str(shown["sample"].item()),
-                    "time_units": str(shown["time"].attrs["units"]),
-                    "units": str(shown["current_exc"].attrs["units"]),
+                    "time_units": str(shown["time"].attrs.get("units", shown.attrs["dt_units"])),
+                    "units": str(shown["current_exc"].attrs.get("units", "1")),
                     "current": current,
                     "time": time,
                 }

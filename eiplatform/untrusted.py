@@ -142,7 +142,8 @@ def checked(
         first = found.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))[:200]
         told = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise error(f"{what}: {place}: {told}", where=str(where), remedy=remedy) from None
+        told = f"it has no {place}" if first["type"] == "missing" else f"{place}: {told}"
+        raise error(f"{what}: {told}", where=str(where), remedy=remedy) from None
 
 
 def read_text(path: Path, error: type[EIPlatformError], most: int = MOST_TEXT) -> str:

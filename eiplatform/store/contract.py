@@ -40,7 +40,7 @@ def contract_problems(data: xr.Dataset) -> list[str]:
     """
     attrs = data.attrs
     needed = {
-        "role": attrs.get("role") in ("E", "I", "mixed"),
+        "role": isinstance(attrs.get("role"), str),
         "n_neurons": _is_number(attrs.get("n_neurons")) and 0 <= attrs["n_neurons"] < _MOST,
         "dt": _is_number(attrs.get("dt")) and 0 < attrs["dt"],
         "dt_units": attrs.get("dt_units") in ("step", "ms"),
@@ -58,8 +58,8 @@ def contract_problems(data: xr.Dataset) -> list[str]:
         if axis in data.variables and (data[axis].dims != (axis,) or data[axis].dtype.kind not in kind):
             found.append(f"its coordinate '{axis}' is no row of numbers")
     events = [key for key in EVENTS if key in data.variables]
-    if events and (len(events) < len(EVENTS) or "duration" not in attrs):
-        found.append("its spike events are incomplete, or their duration is not known")
+    if attrs.get("dt_units") == "ms" and events and "duration" not in attrs:
+        found.append("it has spike events and no attribute 'duration'")
     expected = dict.fromkeys(SIGNALS, ("sample", "time", "neuron")) | dict.fromkeys(PARAMETERS, ("neuron",))
     expected |= dict.fromkeys(EVENTS, ("spike",))
     for key, variable in data.variables.items():

@@ -86,7 +86,7 @@ def load_netcdf(path: str | Path, *, error: type[EIPlatformError] = StoreError, 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    with reading(path, what="not readable as HDF5", remedy=REMEDY):
+    with reading(path, what="damaged: not readable as HDF5", remedy=REMEDY):
         file = h5py.File(path, "r")
     with file:
         yield file
@@ -97,7 +97,7 @@ def _check_once(file: h5py.File, path: Path) -> int:
     facts = path.stat()
     stamp = (facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
     if stamp not in _checked:
-        with reading(path, what="not readable as HDF5", remedy=REMEDY):
+        with reading(path, what="damaged: not readable as HDF5", remedy=REMEDY):
             _checked[stamp] = _Check(path).group(h5g.open(file.id, b"/"), "", 0)
     return _checked[stamp]
 

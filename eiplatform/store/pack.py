@@ -118,7 +118,8 @@ def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress
                 name: {key: digest.hexdigest() for key, digest in own.items()} for name, own in digests.items()
             },
         }
-        text = json.dumps({**manifest, "packed": packed}, allow_nan=False)
+        with reading(path, what="cannot be packed: the manifest, or an attribute of a shard, is damaged"):
+            text = json.dumps({**manifest, "packed": packed}, allow_nan=False)
         whole.create_variable(f"/{MANIFEST}", (), dtype=h5py.string_dtype(), data=np.array(text, dtype=object))
         whole.attrs["manifest_sha256"] = hashlib.sha256(text.encode()).hexdigest()
         whole.attrs["populations"] = populations

@@ -37,7 +37,7 @@ def main() -> int:
                     line.strip() for line in lines if line.strip().startswith('File "') and "site-packages" not in line
                 ]
                 last = [*ours[-2:], *lines[-1:]]
-                print(f"{verdict.name}\n  {verdict.status} {verdict.faults} {last}", flush=True)  # noqa: T201
+                print(f"{verdict.name}\n  {verdict.seconds:.2f} s {verdict.status} {verdict.faults} {last}", flush=True)  # noqa: T201
     faults = Counter(fault.partition(" /")[0] for verdict in verdicts for fault in verdict.faults)
     outcomes = Counter(verdict.status for verdict in verdicts)
     print(f"{len(verdicts)} inputs, by exit status: {dict(outcomes)}")  # noqa: T201
