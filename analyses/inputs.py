@@ -12,6 +12,7 @@ import xarray as xr
 import eiplatform
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import populations_of
+from eiplatform.store.identity import recording_hash
 
 __all__ = [
     "Recording",
@@ -117,6 +118,7 @@ def describe_inputs(trees: Iterable[xr.DataTree]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "recordings": [label_of(tree) for tree in trees],
         "recording_ids": [tree.attrs["id"] for tree in trees],
+        "recording_hashes": [recording_hash(tree.attrs) for tree in trees],
     }
     partial = [f"{label_of(tree)}: {tree.attrs['problems']}" for tree in trees if not tree.attrs["complete"]]
     return found | {"partial": partial} if partial else found
@@ -128,4 +130,12 @@ def setting_of(tree: xr.DataTree) -> str:
     Recordings of one setting can be set beside each other.
     """
     source = tree.attrs["source"]
-    return f"{source['spec']['input']}, {int(source['steps']) - int(source['spec']['warmup'])} steps"
+    spec = source.get("spec", {})
+    absent = [name for name in ("input", "warmup") if name not in spec] + ["steps"] * ("steps" not in source)
+    if absent:
+        raise StatisticError(
+            f"the recording does not say how the network was driven: {', '.join(absent)}",
+            where=str(tree.attrs.get("path", "")) or None,
+            remedy="record it with 'eiplatform record', or give source={'steps': ..., 'spec': {'input', 'warmup'}}",
+        )
+    return f"{spec['input']}, {int(source['steps']) - int(spec['warmup'])} steps"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binomtest
 
 from eiplatform.errors import StoreError
-from eiplatform.files import read_json
+from eiplatform.files import read_json, sha256_of
 from eiplatform.metrics import checked_metrics
 from eiplatform.untrusted import checked, parse_json, read_text
 
@@ -86,5 +86,14 @@ def run(training: str | Path, *, level: float = 0.95) -> xr.Dataset:
             "dataset": result["dataset"]["title"],
             "warnings": "; ".join(map(str, result["warnings"])),
             "config_hash": result["config_hash"],
+            **_checkpoint(training),
         },
     )
+
+
+def _checkpoint(training: Path) -> dict[str, list[str]]:
+    """Return the attributes that name what a result of a training was made from; its checkpoint stands for it."""
+    file = training / "best.safetensors"
+    if not file.is_file():
+        return {}
+    return {"recordings": [f"training, {file.name}"], "recording_hashes": [sha256_of(file)[:16]]}

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from eiplatform.errors import EIPlatformError, StoreError
+from eiplatform.locks import locked
 
 __all__ = ["checked", "depth_of", "inside", "is_plain", "parse_json", "reading", "read_text"]
 
@@ -109,6 +110,8 @@ def reading(
         yield
     except (EIPlatformError, MemoryError, ModuleNotFoundError):
         raise
+    except BlockingIOError:
+        raise locked(Path(where)) from None
     except Exception as found:
         if isinstance(found, OSError) and found.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # of what is written meanwhile

@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn, Protocol
 import numpy as np
 
 from eiplatform.datasets.base import DataInfo, Split, stratified_order
-from eiplatform.datasets.files import FilesMissingError, download_root, places
+from eiplatform.datasets.files import DATA_VARIABLE, FilesMissingError, download_root, places
 from eiplatform.errors import EIPlatformError, MissingDependencyError
 from eiplatform.untrusted import reading
 
@@ -184,8 +184,11 @@ def _open(kind: Any, info: DataInfo, root: Path | None, download: bool, options:
             f"tonic does not find the files of data set '{info.name}'",
             where=", ".join(str(place / name) for place in candidates),
             valid="the archives as tonic names them, and beside them what they contain",
-            remedy=f"get them from {info.source} and name the folder above {name}/ with --data-root, "
-            "or pass --download",
+            remedy=(
+                f"get them from {info.source} and name the folder above {name}/ in {DATA_VARIABLE}",
+                "name that folder with --data-root",
+                "pass --download",
+            ),
         )
 
     # The same class with the same name (tonic's folder bears it) that cannot reach the network.

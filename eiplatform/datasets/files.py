@@ -85,14 +85,18 @@ class Files:
                     self._check_archive(self.archive)
                     return place
         package = self.entry.get("debian_package")
-        hint = f"apt-get install {package}, or " if package else ""
+        hint = [f"apt-get install {package}"] if package else []
         valid = [*(f"{name}[.gz]" for name in self.wanted), *(f"or {name}" for name in whole)]
         raise FilesMissingError(
             f"the files of data set '{self.info.name}' are not there",
             where=", ".join(map(str, candidates[1::2])),
             valid=" ".join(valid),
-            remedy=f"{hint}get them from {self.info.source} and name their folder with --data-root or "
-            f"{DATA_VARIABLE}, or pass --download",
+            remedy=[
+                *hint,
+                f"get them from {self.info.source} and name their folder in {DATA_VARIABLE}",
+                "name their folder with --data-root",
+                "pass --download",
+            ],
         )
 
     def content(self, name: str) -> bytes:
@@ -208,7 +212,7 @@ def download(name: str, entry: Mapping[str, Any], root: Path | None) -> None:
             raise EIPlatformError(
                 f"no checksum of {file} was published, so a download could not be checked",
                 where=name,
-                remedy=f"get it yourself from {entry['source']} and name its folder with --data-root",
+                remedy=f"get it yourself from {entry['source']} and name its folder in {DATA_VARIABLE}",
             )
     try:
         import pooch
@@ -229,7 +233,9 @@ def download_root(name: str, root: Path | None) -> Path:
     named = os.environ.get(DATA_VARIABLE)
     if root is None and not named:
         raise EIPlatformError(
-            "there is no folder to download to", where=name, remedy=f"name one with --data-root or {DATA_VARIABLE}"
+            "there is no folder to download to",
+            where=name,
+            remedy=(f"name one in {DATA_VARIABLE}", "name one with --data-root"),
         )
     return root or Path(str(named))
 

@@ -6,6 +6,7 @@ run leaves the old file or the new one, never half of one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,17 @@ from eiplatform.snn.build import build_network
 from eiplatform.snn.network import Network
 from eiplatform.untrusted import parse_json, reading
 
-__all__ = ["DTYPES", "FORMAT_VERSION", "CheckpointError", "load", "read_tensors", "save", "widened", "write_tensors"]
+__all__ = [
+    "DTYPES",
+    "FORMAT_VERSION",
+    "CheckpointError",
+    "load",
+    "read_tensors",
+    "save",
+    "tensors_hash",
+    "widened",
+    "write_tensors",
+]
 
 FORMAT_VERSION = 1
 # A single metadata key: several would be written in an order that changes from run to run.
@@ -142,11 +153,30 @@ def widened(tensor: Tensor) -> Tensor:
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Write tensors and their description to one safetensors file, atomically."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    meta = {**meta, "weights_sha256": tensors_hash(plain)}
     write_bytes(path, to_bytes(plain, {_KEY: json.dumps(meta, sort_keys=True)}))
+
+
+def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of tensors: of their names, shapes, types and bytes, sorted by name.
+
+    Examples
+    --------
+    >>> import torch
+    >>> tensors_hash({"a": torch.zeros(2)})[:12], tensors_hash({"a": torch.zeros(2, 1)})[:12]
+    ('dcc3e3fa5d2f', '2f4eb1a83c5b')
+    """
+    digest = hashlib.sha256()
+    for name, values in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(values.shape)} {values.dtype};".encode())
+        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what :func:`write_tensors` wrote; `kind` must be the one in its description.
+
+    The tensors are compared with their checksum; files of earlier versions have none.
 
     Raises
     ------
@@ -166,6 +196,13 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         found = (meta.get("format"), meta.get("kind")) if isinstance(meta, dict) else "nothing"
         raise CheckpointError(
             f"the file describes itself as {found}", where=str(path), valid=f"format {FORMAT_VERSION}, kind {kind}"
+        )
+    expected = meta.get("weights_sha256")
+    if expected is not None and (actual := tensors_hash(tensors)) != expected:
+        raise CheckpointError(
+            f"the tensors have the checksum {actual[:12]}.., those that were written {expected[:12]}..",
+            where=str(path),
+            remedy="the file was changed or damaged: copy it again, or train again",
         )
     return tensors, meta
 

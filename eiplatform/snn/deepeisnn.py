@@ -19,8 +19,9 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from eiplatform.config import Config
-from eiplatform.errors import ConfigError
-from eiplatform.files import claim_directory, read_json, write_bytes, write_json
+from eiplatform.datasets import dataset_names
+from eiplatform.errors import ConfigError, choose
+from eiplatform.files import claimed, read_json, write_bytes, write_json
 from eiplatform.snn import checkpoint
 from eiplatform.snn.build import build_network
 from eiplatform.snn.checkpoint import DTYPES, CheckpointError, widened
@@ -109,7 +110,7 @@ def to_public(network: Network, config: Config, kept: Mapping[str, Any]) -> dict
     return found
 
 
-def import_checkpoint(path: Path | str, out: Path | str) -> tuple[Network, Config]:
+def import_checkpoint(path: Path | str, out: Path | str, *, dataset: str | None = None) -> tuple[Network, Config]:
     """Read a public checkpoint, check everything in it, and write one of ours.
 
     Parameters
@@ -118,14 +119,21 @@ def import_checkpoint(path: Path | str, out: Path | str) -> tuple[Network, Confi
         Directory with ``model.safetensors`` and ``config.json``, one of the two, or a ``.pth``.
     out : path
         File to write, usually ``*.safetensors``.
+    dataset : str, optional
+        What it was trained on, where the public configuration names another data set of the same shape.
 
     Raises
     ------
+    UnknownNameError
+        If there is no such data set.
     EIPlatformError
         As :func:`read_public` and :func:`from_public`.
     """
     tensors, public = read_public(path)
     network, config, kept = from_public(tensors, public, where=str(path))
+    if dataset is not None:
+        named = config.dataset.model_copy(update={"name": choose(dataset, dataset_names(), "data set")})
+        config = config.model_copy(update={"dataset": named})
     checkpoint.save(out, network, config, deepeisnn={"config": public, "kept": kept})
     return network, config
 
@@ -162,9 +170,9 @@ def export_checkpoint(path: Path | str, out: Path | str, *, overwrite: bool = Fa
             where=str(path),
             valid="its data sets with its image sizes and numbers of classes",
         )
-    target = claim_directory(Path(out), overwrite=overwrite)
-    write_bytes(target / WEIGHTS, to_bytes(to_public(network, config, known.get("kept", {}))))
-    write_json(target / DESCRIPTION, public)
+    with claimed(Path(out), overwrite=overwrite) as target:
+        write_bytes(target / WEIGHTS, to_bytes(to_public(network, config, known.get("kept", {}))))
+        write_json(target / DESCRIPTION, public)
     return target / WEIGHTS, target / DESCRIPTION
 
 

@@ -161,7 +161,7 @@ def _shard_problem(file: Path, expected: int, recording: str) -> str | None:
             if opened.attrs.get("recording_id") != recording:
                 return "of another recording"
     except StoreError as error:
-        if found == expected:
+        if found == expected or isinstance(error.__context__, BlockingIOError):  # held by its writer
             return error.what
     if found < expected:
         return f"truncated ({found} of {expected} bytes)"

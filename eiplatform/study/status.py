@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import statistics
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +14,7 @@ from typing import Any
 
 from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, check_directory, content_hash, read_json, write_bytes
+from eiplatform.locks import hold, private_directory
 from eiplatform.study.actions import Job, complete, identity, modules, output
 from eiplatform.study.code import code_version
 from eiplatform.study.graph import Graph, Step
@@ -181,7 +180,7 @@ def take_over(
         The steps that are up to date now.
     """
     if not (other / LEDGER).is_dir():
-        raise StoreError("not the directory of a study", where=str(other), remedy="give the --out of another study")
+        raise StoreError("not the directory of a study", where=str(other), remedy="give the directory of another study")
     ledger, taken = Ledger(out), []
     whole = [facts for facts in Ledger(other).done() if {"step", "inputs", "code"} <= facts.keys()]
     made = {(facts["inputs"], None if any_code else facts["code"]): facts for facts in whole}
@@ -195,9 +194,9 @@ def take_over(
             continue
         if job.out.exists():
             shutil.rmtree(job.out)
-        temporary = job.out.with_name(f".{job.out.name}.{os.getpid()}.tmp")
-        shutil.copytree(source.out, temporary, copy_function=_link)
-        temporary.rename(job.out)
+        with private_directory(job.out.parent, f".{job.out.name}.") as folder:
+            shutil.copytree(source.out, folder / job.out.name, copy_function=_link)
+            (folder / job.out.name).rename(job.out)
         ledger.write(name, **{**facts, "step": name, "code": state.code, "taken_from": str(other)})
         taken.append(name)
     return taken
@@ -231,13 +230,8 @@ def claim_study(out: Path, name: str) -> Iterator[None]:
             f"holds the study '{held}', not '{name}'", where=str(out), remedy="choose another --out"
         )
     (out / LEDGER).mkdir(exist_ok=True)
-    with (out / LEDGER / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputExistsError(
-                "another process runs this study there", where=str(out), remedy="wait for it, or choose another --out"
-            ) from None
-        lock.write(f"{os.getpid()} {time.time():.0f}\n")
-        lock.flush()
+    handle = hold(out / LEDGER / "lock", "another process runs this study there")
+    try:
         yield
+    finally:
+        os.close(handle)

@@ -161,6 +161,10 @@ def test_lesions_read_accuracy_from_the_recording(network_recording: Write) -> N
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     assert float(result["accuracy_low"][0]) == pytest.approx(centre - half, abs=1e-6)
     assert float(result["accuracy_high"][0]) == pytest.approx(centre + half, abs=1e-6)
+    # 36 right before, 16 after, all of them among the 36: 20 images lost, none gained, p = 2^-20.
+    assert result["lost"].values.tolist() == [0, 20] and result["gained"].values.tolist() == [0, 0]
+    assert float(result["accuracy_p"].sel(dose=0.5)) == pytest.approx(0.5**20)
+    assert np.isnan(float(result["accuracy_p_holm"].sel(dose=0.0)))
     ratio = result["value"].sel(statistic="ei_ratio", population="fc1/E")
     assert float(ratio.sel(dose=0.5)) > float(ratio.sel(dose=0.0))
 

@@ -24,7 +24,7 @@ from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNa
 from eiplatform.reference import shipped
 from eiplatform.report import findings_of, scorecard
 from eiplatform.report.compared import comparison_tables
-from eiplatform.statistics.base.comparison import benjamini_hochberg
+from eiplatform.statistics.base.multiple import benjamini_hochberg
 
 Write = Callable[..., Path]
 FEW = ("ei_ratio", "balance_index", "ei_correlation_time", "rate", "cv_isi", "gain")
