@@ -18,6 +18,9 @@ _LESION = 0
 """Where controls have their seed, from 1."""
 STATISTICS = ("rate", "ei_ratio", "balance_index", "gain")
 
+INTERCHANGEABLE = 0.1
+"""CV of the weights I->E between I neurons below which these cannot be ranked."""
+
 
 def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, float]:
     """Return the fraction of samples classified correctly, with its Wilson interval.
@@ -124,9 +127,20 @@ def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int =
         ),
         "n_bootstrap": n_bootstrap,
         "seed": seed,
+        **_inhibition(trees[0]),
         **describe_inputs(trees),
     }
     return result
+
+
+def _inhibition(tree: xr.DataTree) -> dict[str, str]:
+    """Return what the weights say of single I neurons, if they were recorded and cannot be ranked."""
+    spread = {name: data.attrs.get("inhibitory_weight_cv", np.inf) for name, data in excitatory(tree).items()}
+    alike = [f"{name.rpartition('/')[0]} (CV {value:.2g})" for name, value in spread.items() if value < INTERCHANGEABLE]
+    if not alike:
+        return {}
+    told = "Homogeneous inhibition: the weights I->E of a layer hardly differ between its I neurons, in"
+    return {"inhibition": f"{told} {', '.join(alike)}. Single I neurons are interchangeable: no ranking of them holds."}
 
 
 def _by_dose(trees: Sequence[xr.DataTree], doses: Sequence[float], n_bootstrap: int, seed: int) -> xr.Dataset:
