@@ -8,8 +8,9 @@ share).  Two networks of one distribution differ in neurons and seed; they may s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -18,7 +19,7 @@ from scipy.special import gammaln
 
 from eiplatform.store.schema import population_dataset
 
-__all__ = ["MODELS", "Images", "Model", "circuit", "images"]
+__all__ = ["MODELS", "Images", "Model", "circuit", "images", "write_rows"]
 
 Array = np.ndarray
 LAG = 2
@@ -294,3 +295,22 @@ def circuit(
         model.make(rng, images(rng, 1, model.n_times, first + index), model.n_neurons, spread)
         for index in range(n_seeds)
     ]
+
+
+def write_rows(page: Path, head: Sequence[str], rows: Sequence[str]) -> None:
+    """Put rows into the table of a page that has this head: in the place of rows of the same first two cells, else last.
+
+    Raises
+    ------
+    ValueError
+        If the page has no such table.
+    """
+    text = page.read_text().split("\n")
+    start = text.index(head[0]) + len(head)
+    end = next((line for line in range(start, len(text)) if not text[line].startswith("|")), len(text))
+
+    def key(row: str) -> tuple[str, ...]:
+        return tuple(row.split("|")[1:3])
+
+    table = {key(row): row for row in text[start:end]} | {key(row): row for row in rows}
+    page.write_text("\n".join([*text[:start], *table.values(), *text[end:]]))
