@@ -24,6 +24,7 @@ from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv, student
+from eiplatform.store.hdf5 import load_netcdf
 from eiplatform.store.references import read_reference, reference_file
 
 __all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
@@ -322,12 +323,12 @@ def write(name: str, case: Case, folder: Path, *, jobs: int = 1, keep: Path | No
 
 
 def _kept(place: Path, identity: str) -> xr.Dataset:
-    summary = xr.load_dataset(place, engine="h5netcdf")
+    summary = load_netcdf(place)
     if summary.attrs.get("identity") != identity:
         raise StoreError(
             "a kept seed is of another circuit, other parameters or other times",
             where=str(place),
-            remedy="delete it, or name another folder with --keep",
+            remedy=("delete it", "name another folder with --keep"),
         )
     return summary
 

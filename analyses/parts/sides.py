@@ -130,10 +130,7 @@ class Side:
 
 
 def _one_sample(data: xr.Dataset, index: int) -> xr.Dataset:
-    one = data.isel(sample=[index])
-    if "spike" in one.dims:
-        one = one.isel(spike=np.flatnonzero(data["spike_sample"].values == data["sample"].values[index]))
-    return one
+    return data.isel(sample=[index])
 
 
 def _estimates(part: xr.Dataset, keys: Sequence[str]) -> dict[str, Estimate]:

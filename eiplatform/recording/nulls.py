@@ -14,7 +14,7 @@ from torch import Tensor
 from eiplatform.config import Config
 from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError, choose
-from eiplatform.files import claim_directory
+from eiplatform.files import claimed
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn.network import Network
@@ -165,7 +165,7 @@ class ShuffledInputs(Split):
     """
 
     def __init__(self, data: Split, seed: int) -> None:
-        super().__init__(data._stored, data.labels, data.ids, data.scale, data.sequence, data._rows)
+        super().__init__(data._stored, data.labels, data.ids, data.scale, data.sequence, data._rows, data.name)
         self._data, self._seed = data, seed
 
     def stored_at(self, index: np.ndarray | slice) -> np.ndarray:
@@ -222,20 +222,20 @@ def record_nulls(
     list of Path
     """
     choose(null.kind, NULLS, "null")
-    directory = claim_directory(Path(path), overwrite=overwrite)
     device = next(network.parameters()).device
     settings = config.model_dump(mode="json")
     made = []
-    for k in range(1, null.count + 1):
-        seed = 1000 * (config.seed + 1) + k
-        about = {"kind": null.kind, "index": k, "seed": seed}
-        name = f"{label}, {null.kind} {k}"
+    with claimed(Path(path), overwrite=overwrite) as directory:
+        for k in range(1, null.count + 1):
+            seed = 1000 * (config.seed + 1) + k
+            about = {"kind": null.kind, "index": k, "seed": seed}
+            name = f"{label}, {null.kind} {k}"
 
-        shown = ShuffledInputs(data, seed) if null.kind == "shuffle-inputs" else data
-        run = initialise(config, seed).to(device) if null.kind == "reinit" else network
-        with shuffled_weights(run, seed) if null.kind == "shuffle-weights" else nullcontext():
-            place = directory / f"{null.kind}-{k}"
-            made.append(record_network(run, shown, place, spec, config=settings, label=name, null=about))
-        if progress:
-            progress(k, null.count, name)
+            shown = ShuffledInputs(data, seed) if null.kind == "shuffle-inputs" else data
+            run = initialise(config, seed).to(device) if null.kind == "reinit" else network
+            with shuffled_weights(run, seed) if null.kind == "shuffle-weights" else nullcontext():
+                place = directory / f"{null.kind}-{k}"
+                made.append(record_network(run, shown, place, spec, config=settings, label=name, null=about))
+            if progress:
+                progress(k, null.count, name)
     return made

@@ -19,7 +19,8 @@ from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics.seeds import ENOUGH, summarise_seeds
 from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import populations_of
-from eiplatform.store.schema import EVENTS
+from eiplatform.store.chosen import chosen_spikes, replaced
+from eiplatform.store.events import LINKS, bare, has_events
 
 __all__ = ["SURROGATES", "null_from", "parse_surrogate", "surrogate"]
 
@@ -179,11 +180,15 @@ def parse_surrogate(text: str) -> tuple[str, int]:
 
 
 def _population(data: xr.Dataset, kind: str, seed: int, name: str) -> xr.Dataset:
-    empty = data.drop_vars(list(data.data_vars)).assign_attrs(surrogate=kind, surrogate_seed=seed)
+    untied = bare(data)
+    empty = untied.drop_vars(list(untied.data_vars)).assign_attrs(surrogate=kind, surrogate_seed=seed)
     if kind == "poisson":
         if "spikes" in data:
             return empty.assign(spikes=_lazy(data, "spikes", _Poisson(data, seed)))
-        return empty.assign(_events(data, seed)) if set(EVENTS) <= set(data.variables) else empty
+        if not has_events(data):
+            return empty
+        made = _poisson_events(data.drop_vars([name for name in data.data_vars if name not in LINKS]), seed)
+        return made.assign_attrs(surrogate=kind, surrogate_seed=seed)
     if not set(_CURRENTS) <= set(data.data_vars):
         return empty
     size, what = (data.sizes["time"], "interval") if kind == "shift-time" else (data.sizes["neuron"], "neuron")
@@ -295,16 +300,11 @@ def _lazy(data: xr.Dataset, name: str, change: Callable[[npt.NDArray[Any], slice
     return xr.Variable(source.dims, array, source.attrs, fastpath=True)
 
 
-def _events(data: xr.Dataset, seed: int) -> dict[str, xr.Variable]:
+def _poisson_events(data: xr.Dataset, seed: int) -> xr.Dataset:
     """Return spike events of Poisson number at uniform times, of the rate of every (sample, neuron)."""
     rng = np.random.default_rng([seed, _KINDS.index("poisson")])
-    sample, neuron = (data[name].to_numpy() for name in ("spike_sample", "spike_neuron"))
-    pairs, counts = np.unique(np.stack([sample, neuron]), axis=1, return_counts=True)
+    found = chosen_spikes(data)
+    pairs, counts = np.unique(np.stack([found.sample, found.neuron]), axis=1, return_counts=True)
     made = rng.poisson(counts)
-    (dim,) = data["spike_time"].dims
-    values = {
-        "spike_time": rng.random(int(made.sum())) * float(data.attrs["duration"]),
-        "spike_neuron": np.repeat(pairs[1], made),
-        "spike_sample": np.repeat(pairs[0], made),
-    }
-    return {name: xr.Variable(dim, values[name].astype(data[name].dtype), data[name].attrs) for name in EVENTS}
+    time = rng.random(int(made.sum())) * found.duration
+    return replaced(data, found, time, np.repeat(pairs[1], made), np.repeat(pairs[0], made))

@@ -12,6 +12,7 @@ import xarray as xr
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
 from eiplatform.statistics.base.bootstrap import Interval, bootstrap_statistics, check_bootstrap
 from eiplatform.statistics.base.intervals import share_interval
+from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.estimates import Estimate
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import STATISTICS, Statistic
@@ -38,6 +39,7 @@ _TEXTS = {
     "units": "unit of the value",
     "exclusion": "when a neuron is excluded",
     "note": "why a value or an interval is missing or partial",
+    "caution": "what limits the meaning of the value in this population",
 }
 
 
@@ -125,9 +127,9 @@ def summarise(
     -------
     xarray.Dataset, dims (population, statistic)
         ``value``, ``low``, ``high``, and what they cannot leave, ``least`` and ``most``;
-        ``n_samples``, ``n_neurons``, ``n_used``, ``n_excluded``; ``units``, ``exclusion`` and
-        ``note``, which says why a value is NaN.  Coordinates
-        ``role``, ``label``, ``over``, ``comparable``.
+        ``n_samples``, ``n_neurons``, ``n_used``, ``n_excluded``;
+        ``units``, ``exclusion``, ``note``, which says why a value is NaN, and ``caution``, which says
+        what limits its meaning here.  Coordinates ``role``, ``label``, ``over``, ``comparable``.
 
     Raises
     ------
@@ -192,7 +194,7 @@ def _row(item: tuple[str, xr.Dataset], keys: Sequence[str], options: Mapping[str
     for place, key in enumerate(keys):
         entry = STATISTICS[key]
         cell: dict[str, Any] = {number: float("nan") for number in _NUMBERS} | dict.fromkeys(_COUNTS, 0)
-        cell |= {"units": entry.units(population.units), "exclusion": "", "note": ""}
+        cell |= {"units": entry.units(population.units), "exclusion": "", "note": "", "caution": ""}
         cell |= {"draws": np.full(options["n_bootstrap"], np.nan), "n_samples": population.n_samples}
         cells.append(cell)
         missing = population.missing(entry.needs)
@@ -202,6 +204,7 @@ def _row(item: tuple[str, xr.Dataset], keys: Sequence[str], options: Mapping[str
         try:
             estimates.append(entry.estimate(population))
             places.append(place)
+            cell["caution"] = cautions(population, entry)
         except TooShortError as error:
             cell["note"] = f"{error.what}; enough: {error.valid}"
         except NotApplicableError as error:

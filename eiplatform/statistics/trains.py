@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,14 @@ import numpy.typing as npt
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.base.spikes import SpikeTrains
 
-__all__ = ["TrainBlocks"]
+__all__ = ["Counted", "TrainBlocks"]
+
+
+class Counted(NamedTuple):
+    """What kernels over samples read of spike trains: how many spikes, not when."""
+
+    counts: FloatArray
+    n_samples: int
 
 
 class TrainBlocks:

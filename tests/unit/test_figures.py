@@ -46,6 +46,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
             place / f"dose{dose}",
             correct=1 - dose,
             lesions=[{"pathway": "I->E subtractive", "layers": "fc*", "dose": dose}],
+            design={"id": "planned", "doses": [0.0, 0.5], "controls": 0},
         )
         for dose in (0.0, 0.5)
     ]

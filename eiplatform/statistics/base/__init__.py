@@ -46,6 +46,7 @@ from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_me
 from eiplatform.statistics.base.naka_rushton import NakaRushton, fit_naka_rushton
 from eiplatform.statistics.base.normalisation import fit_normalisation, log_slope
 from eiplatform.statistics.base.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
+from eiplatform.statistics.base.soundness import always_on_spikes, private_share
 from eiplatform.statistics.base.spikes import SpikeTrains
 from eiplatform.statistics.base.synchrony import SharedSums, chi, count_synchrony, pair_correlations, partner_mean
 from eiplatform.statistics.base.timescale import (
@@ -67,6 +68,8 @@ from eiplatform.statistics.base.tracking import (
 from eiplatform.statistics.base.tuning import ClassTuning
 
 __all__ = [
+    "always_on_spikes",
+    "private_share",
     "LEAST_EXCITATION",
     "ClassTuning",
     "CurrentPair",

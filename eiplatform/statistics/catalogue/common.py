@@ -56,6 +56,8 @@ class Statistic:
         What the value cannot leave; intervals end there.
     share : bool
         Whether the value is a share of neurons: a mean of 0 and 1, with Wilson's interval.
+    private : bool
+        Whether it is about what a neuron's inhibition has of its own, against that of other neurons.
     """
 
     key: str
@@ -73,6 +75,7 @@ class Statistic:
     by_time: Mapping[str, str] = field(default_factory=lambda: {"step": "spikes/step", "ms": "Hz"}, repr=False)
     bounds: tuple[float, float] = (-math.inf, math.inf)
     share: bool = False
+    private: bool = False
 
     @property
     def page(self) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.trains import Counted
 
 __all__ = ["FANO_WINDOWS", "MIN_WINDOWS", "REFRACTORINESS", "fano", "isi", "rate", "rate_table", "windowed"]
 
@@ -38,7 +39,7 @@ def rate_table(population: Population, statistic: str) -> tuple[FloatArray, str]
         return population.time_mean("spikes"), "spikes/step"
     if population.units == "step":
         raise StatisticError("spike events in steps are not a network's recording", where=population.name or None)
-    return population.trains.counts / population.trains.duration * 1000.0, "Hz"
+    return population.counts / population.duration * 1000.0, "Hz"
 
 
 def windowed(
@@ -111,15 +112,16 @@ def fano(population: Population, over: str, window: float | None) -> Estimate:
         if window is not None:
             raise StatisticError("the Fano factor over samples counts the whole sample", valid="window=None")
         population.require_samples("the Fano factor")
-        trains = population.trains
-        chosen = None
-        attrs: dict[str, Any] = {"window": f"whole sample, {trains.duration:g} {population.units}"}
+        trains = cast(base.SpikeTrains, Counted(population.counts, population.n_samples))  # it needs no times
+        chosen, n_neurons = None, population.counts.shape[1]
+        attrs: dict[str, Any] = {"window": f"whole sample, {population.duration:g} {population.units}"}
     else:
         chosen = windowed(population, "the Fano factor", window, FANO_WINDOWS, MIN_WINDOWS)
         trains = population.trains
+        n_neurons = trains.n_neurons
         attrs = {"window": f"{chosen:g} {population.units}"}
 
     def values(weights: FloatArray) -> FloatArray:
         return base.fano_factor(trains, weights, over=over, window=chosen)
 
-    return Estimate(unit(population, trains.n_neurons, values), population.spiking_neuron, "silent neurons", "1", attrs)
+    return Estimate(unit(population, n_neurons, values), population.spiking_neuron, "silent neurons", "1", attrs)
