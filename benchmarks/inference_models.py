@@ -244,7 +244,7 @@ MODELS: dict[str, Model] = {
             *(f"ei_correlation_neurons{kind}" for kind in ("", "_cross", "_excess")),
             *("ei_lag", "ei_lag_excess", "ei_peak", "ei_peak_excess"),
             *(f"ei_cotuning{kind}" for kind in ("", "_cross", "_excess")),
-            *("fluctuation_index", "driven_above_threshold", "gain", "gain_cv", "gain_slope"),
+            *("fluctuation_index", "driven_above_threshold", "private_inhibition", "gain", "gain_cv", "gain_slope"),
         ),
         50,
         100,
@@ -266,7 +266,15 @@ MODELS: dict[str, Model] = {
         {},
     ),
     "silent": Model(
-        silent, ("dead_fraction", "saturated_fraction"), 20, 60, 100, {"dead_fraction": 0.1, "saturated_fraction": 0.1}
+        silent,
+        ("dead_fraction", "saturated_fraction", "silent_share", "always_on_pairs", "always_on_spikes"),
+        30,
+        60,
+        100,
+        {
+            **dict.fromkeys(("dead_fraction", "saturated_fraction", "silent_share", "always_on_pairs"), 0.1),
+            "always_on_spikes": 0.1 / (0.1 + 0.8 * 0.3),
+        },
     ),
     "renewal": Model(
         renewal,
@@ -298,7 +306,7 @@ def circuit(
 
 
 def write_rows(page: Path, head: Sequence[str], rows: Sequence[str]) -> None:
-    """Put rows into the table of a page that has this head: in the place of rows of the same first two cells, else last.
+    """Put rows into the table of a page that has this head, in the place of rows of the same two first cells or last.
 
     Raises
     ------
