@@ -4,7 +4,7 @@ Each draw is one recording of a model of ``inference_models.py``; its intervals 
 ``summarise``.  The truth is a closed form where there is one, else the mean value of large
 recordings: eight times as long for statistics over time, many times as many samples for the others.
 
-Usage: python benchmarks/inference_coverage.py [--draws 400] [--bootstrap 400] [--models currents ...] [--out FILE.md]
+Usage: python benchmarks/inference_coverage.py [--draws 400] [--bootstrap 400] [--models currents ...] [--page PAGE.md]
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from inference_models import MODELS, Model, images
+from inference_models import MODELS, Model, images, write_rows
 from scipy import stats
 
 from eiplatform.statistics import STATISTICS, summarise
@@ -94,17 +94,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bootstrap", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=10, help="large recordings behind a truth")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--page", type=Path, help="page whose table gets these rows, e.g. docs/validation-inference.md")
     chosen = parser.parse_args(arguments)
-    table = list(HEAD)
     for name in chosen.models:
         start, model = time.perf_counter(), MODELS[name]
         truth = truths(name, model, chosen.repeats)
-        table += lines(name, model, tried(model, chosen.draws, chosen.bootstrap), truth)
-        print("\n".join(table[-len(model.statistics) :]), flush=True)
+        rows = lines(name, model, tried(model, chosen.draws, chosen.bootstrap), truth)
+        print("\n".join(rows), flush=True)
+        if chosen.page:
+            write_rows(chosen.page, HEAD, rows)
         print(f"({name}: {time.perf_counter() - start:.0f} s)", flush=True)
-    if chosen.out:
-        chosen.out.write_text("\n".join(table) + "\n")
 
 
 if __name__ == "__main__":
