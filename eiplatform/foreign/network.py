@@ -180,9 +180,7 @@ class ForeignNetwork(nn.Module):
         """Return what can be recorded, what cannot, and why."""
         infos = self.populations()
         looked = self._looked
-        return Probe(
-            type(self.module).__name__, self.time, self.steps, self.signs, infos, looked.paths, looked.missing
-        )
+        return Probe(type(self.module).__name__, self.time, self.steps, self.signs, infos, looked.paths, looked.missing)
 
     def populations(self) -> dict[str, PopulationInfo]:
         """Return all populations by name, in the order in which they are driven."""
@@ -266,9 +264,7 @@ class ForeignNetwork(nn.Module):
             keep=keep,
         )
         needed = self._needed(wanted)
-        tracer = self.tracer(
-            keeper, labels=looked.labels, uses=looked.uses, states=looked.states, needed=needed
-        )
+        tracer = self.tracer(keeper, labels=looked.labels, uses=looked.uses, states=looked.states, needed=needed)
         tracer.flow.trails = True
         witness = Witness(
             self.module,

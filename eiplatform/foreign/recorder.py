@@ -85,6 +85,7 @@ def examine(
     steps: int,
     batch: int,
     recurrent: set[str],
+    mixed: set[str],
     attrs: Mapping[str, str],
 ) -> tuple[dict[str, Found], list[Missing]]:
     """Return the populations that a run of an example showed, and what they lack.
@@ -98,6 +99,8 @@ def examine(
         How the example was run.
     recurrent : set of str
         Weights that act back on their own source.
+    mixed : set of str
+        Populations whose recurrent part has no weights of its own.
     attrs : mapping of str to str
         Attributes of every population.
     """
@@ -115,10 +118,12 @@ def examine(
             continue
         wanted = steps if layout.kind == "call" else 1
         if len(one.events) != wanted:
-            why = f"it ran {len(one.events)} times in {steps} steps, and which of them belong to one step cannot be told"
+            why = (
+                f"it ran {len(one.events)} times in {steps} steps, and which of them belong to one step cannot be told"
+            )
             missing.append(Missing(name, "all signals", why))
             continue
-        found, lacks = _population(name, one, layout, steps, batch, recurrent, attrs)
+        found, lacks = _population(name, one, layout, steps, batch, set() if name in mixed else recurrent, attrs)
         missing += lacks
         if found is not None:
             populations[name] = found
@@ -126,7 +131,13 @@ def examine(
 
 
 def _population(
-    name: str, collected: Collected, layout: Layout, steps: int, batch: int, recurrent: set[str], attrs: Mapping[str, str]
+    name: str,
+    collected: Collected,
+    layout: Layout,
+    steps: int,
+    batch: int,
+    recurrent: set[str],
+    attrs: Mapping[str, str],
 ) -> tuple[Found | None, list[Missing]]:
     events = collected.events
     shape = neuron_shape(tuple(events[0].drive.shape), layout)
@@ -241,7 +252,12 @@ class Keeper:
         found = self.populations[name]
         count = self._counts[name] = self._counts.get(name, 0) + 1
         whole = None
-        if event.current is not None and event.complete and 0 < len(event.current.terms) and set(event.current.terms) <= set(found.terms):
+        if (
+            event.current is not None
+            and event.complete
+            and 0 < len(event.current.terms)
+            and set(event.current.terms) <= set(found.terms)
+        ):
             whole = total(event.current.terms)
         if whole is not None:
             self._sum_rule(name, found, event.drive, whole)
