@@ -58,7 +58,8 @@ class Inside:
         self._computed: Any = WeakIdKeyDictionary()
         self._met: set[tuple[str, int]] = set()
         self._ended: set[tuple[str, int]] = set()
-        self._scaled: set[str] = set()
+        self._scaled: set[tuple[str, int]] = set()
+        self._odd: dict[tuple[str, int], str] = {}
         if given is not None:
             self.currents[given] = Current({GIVEN: None}, {GIVEN: 0}, None, None)
 
@@ -89,12 +90,14 @@ class Inside:
         if not current.was_scaled:
             self._met.update(current.calls.items())
 
-    def ends(self, current: Current) -> None:
-        """Note that a current entered the state, or anything else."""
+    def ends(self, current: Current, operation: str) -> None:
+        """Note that a current entered the state by an operation."""
         for item in current.calls.items():
             self._ended.add(item)
-            if current.was_scaled and item not in self._met:
-                self._scaled.add(item[0])
+            if operation != "add" and item[0] != GIVEN:
+                self._odd.setdefault(item, operation)
+            if current.was_scaled:
+                self._scaled.add(item)
 
     @property
     def takes_input(self) -> bool:
@@ -107,8 +110,11 @@ class Inside:
             return self.unfollowed
         if not self.products:
             return ""
-        if self._scaled and (self.takes_input or self._scaled - {GIVEN}):
+        scaled = {name for name, _ in self._scaled - self._met}
+        if scaled and (self.takes_input or scaled - {GIVEN}):
             return "it scales its input or its recurrent part before they meet"
+        for (name, _), operation in ((item, how) for item, how in self._odd.items() if item not in self._met):
+            return f"what {name} contributes is not added to the neurons' state but enters it by {operation}"
         back = [name for name, found in self.products.items() if found[0].kind == "back"]
         if len(back) > 1:
             return "its recurrent part is more than one product with weights per step"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from eiplatform.errors import EIPlatformError
 from eiplatform.foreign.checks import check_same
-from eiplatform.foreign.links import pathways_of, recurrent_weights, sources_of, unseen_weights
+from eiplatform.foreign.links import mixed_populations, pathways_of, recurrent_weights, sources_of, unseen_weights
 from eiplatform.foreign.plan import Classes, Structure, classes_of, ends_of
 from eiplatform.foreign.recorder import Collected, Found, collect, examine
 from eiplatform.foreign.report import Missing
@@ -142,6 +142,7 @@ def look_at(network: ForeignNetwork) -> Looked:
         steps=steps,
         batch=first.shape[axis],
         recurrent=recurrent,
+        mixed=mixed_populations(sources),
         attrs={"sign_rule": network.signs},
     )
     missing += [Missing(name, "all signals", why) for name, why in unclear.items() if name not in found]

@@ -305,7 +305,7 @@ class Tracer(TorchDispatchMode):
         if carried is None:
             for one in {id(current): current for current in before.values()}.values():
                 if inside is not None:
-                    inside.ends(one)
+                    inside.ends(one, name)
                 elif self.structure is not None:
                     kind = "activation" if activation else "other"
                     self.structure.consumed(one.sign, kind, name, (serial,))
@@ -331,7 +331,7 @@ class Tracer(TorchDispatchMode):
         if self._inside:
             return
         if self.structure is not None:
-            self.structure.node(current.sign, tuple(tensor.shape), first_of(current), serial, parents)
+            self.structure.node(current.sign, tuple(tensor.shape), first_of(current), serial, parents, current.many)
         label = self.labels.get(current.sign)
         if label is not None and current.drive is None:
             current.drive = tensor.clone()
@@ -376,7 +376,7 @@ class Tracer(TorchDispatchMode):
         inside = self._inside[-1] if self._inside else None
         x = weighted.x
         self.flow.made([result], [weighted.weight], False, varies=True, serial=serial)
-        source = self.flow.source_of(name, [one for one in (x,) if one.ndim]) or self._index_source(operation)
+        source = self.flow.source_of(name, [one for one in (x,) if one.ndim]) or self._index_source(weighted)
         self._consumed(x, "product", name, ())
         key = self.flow.of(weighted.weight).weights
         number = self._numbers[key] = self._numbers.get(key, -1) + 1
@@ -404,7 +404,7 @@ class Tracer(TorchDispatchMode):
                 constant = constant + added.detach() * weighted.added_factor
         if inside is not None:
             if kind == "mixed" and x in inside.currents:
-                inside.ends(inside.currents[x])
+                inside.ends(inside.currents[x], "product")
             product_here = Product(number, kind, x, root, term, constant)
             current = Current({name: None}, {name: inside.add(name, product_here)}, None, None)
         else:
@@ -413,7 +413,7 @@ class Tracer(TorchDispatchMode):
             trails = {name: (("step", lambda part: part.reshape(root.shape)),)} if self.flow.trails else None
             current = Current({name: term}, {name: number}, constant, zeros, f"{name}#{use}", trails=trails)
             if self.structure is not None:
-                self.structure.calls.append(Call("product", name, names, self.step))
+                self.structure.calls.append(Call("product", name, names, self.step, self.flow.of(x).serial, serial))
         self.flow.sources.pop(result, None)
         self.flow.currents.pop(result, None)
         self._carry(root, current, serial, [])
@@ -435,8 +435,8 @@ class Tracer(TorchDispatchMode):
     def _held(self, tensors: list[Tensor]) -> dict[int, Current]:
         return {id(one): self.flow.currents[one] for one in tensors if one in self.flow.currents}
 
-    def _index_source(self, operation: str) -> Source | None:
-        return Source(frozenset({"input"}), True) if operation == "embedding" else None
+    def _index_source(self, weighted: Weighted) -> Source | None:
+        return self.flow.source_of("index", [weighted.index]) if weighted.index is not None else None
 
     def _note_weights(self, name: str, operands: list[Tensor], results: list[Tensor]) -> None:
         """Note that parameters are used in what is not followed."""
@@ -467,6 +467,7 @@ class Tracer(TorchDispatchMode):
                 if given is not None and given not in self.flow.known:
                     self.flow.of(given)
                 inside = Inside(name, label, self.neurons[name], given)
+                inside.unfollowed = self._other_inputs(given, list(tensors_in((args, kwargs)))[1:])
                 if self.structure is not None:
                     self.structure.calls.append(Call("neuron", name, frozenset(), self.step))
                     self.structure.given.append((name, tuple(given.shape) if given is not None else ()))
@@ -535,6 +536,14 @@ class Tracer(TorchDispatchMode):
 
         return quiet
 
+    def _other_inputs(self, given: Tensor | None, others: list[Tensor]) -> str:
+        """Return why the first tensor that a module of neurons takes is not all that arrives; empty if it is."""
+        found = [one for one in others if one is not given and one in self.flow.currents]
+        if not found:
+            return ""
+        names = " and ".join(sorted({first_of(self.flow.currents[one]) for one in found}))
+        return f"the current of {names} is not its first argument, which alone is taken for its input"
+
     def _fire(self, inside: Inside, module: nn.Module, output: Any) -> None:
         name, neuron = inside.label, inside.neuron
         for index, tensor in enumerate(tensors_in(output)):
@@ -597,7 +606,7 @@ class Tracer(TorchDispatchMode):
             again = put([one.again for one in found if one.again is not None])
             trails = {key: (("is", Term(again, torch.zeros_like(again))),)}
         elif self.flow.trails:
-            trails = {key: (("calls", ([one.call for one in found], put)),)}
+            trails = {key: (("calls", ([((), one.call) for one in found], put)),)}
         zeros = None if bias is None else torch.zeros_like(bias)
         return current.plus(Current({key: term}, {key: found[0].call}, bias, zeros, trails=trails))
 
@@ -634,7 +643,8 @@ class Tracer(TorchDispatchMode):
             zeros = torch.zeros_like(layer.drive) if self.flow.constants else None
             bias = None if zeros is None else zeros + layer.bias
             calls = dict.fromkeys(layer.terms, number)
-            current = Current(layer.terms, calls, bias, zeros)
+            trails = {key: (("is", term),) for key, term in layer.terms.items()}  # checked by unroll
+            current = Current(layer.terms, calls, bias, zeros, trails=trails)
             state: dict[str, Tensor | None] = {"activity": layer.activity}
             self.emit(Event(layer.population, layer.drive, current, state, inside.neuron))
             if layer.ends:
