@@ -124,6 +124,10 @@ def record(
     budget: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     backend: Literal["eager", "compiled"] = "eager",
+    dataset: str | None = None,
+    data_root: Path | None = None,
+    download: Annotated[bool, Flag] = False,
+    unfinished: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
     resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
@@ -167,7 +171,7 @@ def record(
         Name of the recording in tables and figures (default: that of OUT; of nulls: network).
     null : str
         Record so many nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
-        (within sign) or shuffle-inputs:5 (pixels).
+        (within sign) or shuffle-inputs:5 (pixels); without a number 39, with which a rank can reach p = 0.05.
     store : str
         hdf5 (default): shards, which survive a crash and can be resumed; zarr: one Zarr v3 store.
     budget : str
@@ -176,6 +180,14 @@ def record(
         cpu or cuda.
     backend : str
         eager (default), or compiled (on a CPU, with a C++ compiler): faster, most of all with --keep moments.
+    dataset : str
+        Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
+    data_root : Path
+        Folder with the data sets' files.
+    download : bool
+        Get files that are missing there from their source.
+    unfinished : bool
+        Take the checkpoint of a training that was interrupted or aborted.
     dry_run : bool
         Print what the recording would take, and stop.
     resume : bool
@@ -212,7 +224,9 @@ def record(
     )
     limit = None if budget is None else parse_size(budget)
     wanted = nulls_of(null, resume=resume, store=store)
-    network, config, data = open_checkpoint(checkpoint, chosen.split)
+    network, config, data = open_checkpoint(
+        checkpoint, chosen.split, unfinished=unfinished, dataset=dataset, root=data_root, download=download
+    )
     with join(device) as world, use_backend(backend):
         network.to(world.device)
         quiet = json or not world.first
@@ -266,6 +280,11 @@ def lesion(
     neurons: int | None = None,
     samples: int | None = None,
     controls: int = 0,
+    dataset: str | None = None,
+    data_root: Path | None = None,
+    download: Annotated[bool, Flag] = False,
+    unfinished: Annotated[bool, Flag] = False,
+    resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
@@ -290,6 +309,16 @@ def lesion(
         Test samples, at random (default: all).
     controls : int
         Random losses of synapses recorded beside each dose, which take as much current; of E-I circuits.
+    dataset : str
+        Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
+    data_root : Path
+        Folder with the data sets' files.
+    download : bool
+        Get files that are missing there from their source.
+    unfinished : bool
+        Take the checkpoint of a training that was interrupted or aborted.
+    resume : bool
+        Go on with an interrupted design in that directory: what is complete stays.
     overwrite : bool
         Delete an earlier result there.
     json : bool
@@ -297,14 +326,18 @@ def lesion(
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError
+    from eiplatform.lesions.apply import layers_with
     from eiplatform.lesions.design import dose_response
     from eiplatform.lesions.spec import make_lesions
     from eiplatform.progress import stage
     from eiplatform.recording.checkpoint import open_checkpoint
     from eiplatform.recording.spec import load_spec
 
+    network, config, data = open_checkpoint(
+        checkpoint, "test", unfinished=unfinished, dataset=dataset, root=data_root, download=download
+    )
+    layers_with(network, pathway)  # names only pathways that this network has
     lesions = make_lesions(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
-    network, config, data = open_checkpoint(checkpoint, "test")
     answers = network.circuits()["readout"].n_exc
     if neurons is not None and neurons < answers:
         raise ConfigError(
@@ -323,6 +356,7 @@ def lesion(
             config=config.model_dump(mode="json"),
             n_controls=controls,
             overwrite=overwrite,
+            resume=resume,
             progress=update,
         )
     if json:

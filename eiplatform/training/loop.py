@@ -21,7 +21,7 @@ from torch import Tensor
 from eiplatform.config import Config, config_hash
 from eiplatform.datasets import DataBundle, open_dataset, split_validation
 from eiplatform.errors import ConfigError, MissingDependencyError, TrainingError
-from eiplatform.files import claim_directory, write_bytes
+from eiplatform.files import claim, write_bytes
 from eiplatform.memory import keep_memory
 from eiplatform.snn import Network, build_network, compiled, initialise_network, products
 from eiplatform.snn import load as load_checkpoint
@@ -46,6 +46,7 @@ from eiplatform.training.files import (
     write_state,
     write_tensorboard,
 )
+from eiplatform.training.finished import ABORTED, mark_aborted
 from eiplatform.training.footprint import check_footprint
 from eiplatform.training.losses import balance_loss, task_loss
 from eiplatform.training.machine import SlowPrecisionWarning, backend_of, settle, slow_precision
@@ -113,6 +114,7 @@ def fit(
     config: Config,
     out: Path | str,
     *,
+    data: DataBundle | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
     resume: bool = False,
@@ -132,6 +134,8 @@ def fit(
     ----------
     config : Config
     out : path
+    data : DataBundle, optional
+        Own data; the configuration that is stored then has their name (``data.info.name``).
     progress : callable, optional
         Called as ``progress(done, total, message)`` after each iteration.
     observe : callable, optional
@@ -167,6 +171,9 @@ def fit(
     out = Path(out)
     if resume and overwrite:
         raise ConfigError("to resume and to overwrite exclude each other", where=str(out), remedy="choose one")
+    if data is not None:
+        named = config.dataset.model_copy(update={"name": data.info.name})
+        config = config.model_copy(update={"dataset": named})
     config = settle(pin(config), out if resume else None)
     slow = slow_precision(config)
     if slow is not None:
@@ -179,7 +186,7 @@ def fit(
         keep_memory()
     with use_backend(backend_of(config)), join(config.training.device) as world:
         # The first process downloads, if asked to; the others then find the files.
-        data = world.on_first(lambda: open_dataset(config)) or open_dataset(config)
+        data = data or world.on_first(lambda: open_dataset(config)) or open_dataset(config)
         weights = None
         if resume:
             finished = check_resumable(config, out)
@@ -188,8 +195,10 @@ def fit(
         else:
             check_footprint(config, data)
             weights = read_weights(config, data)
-            world.on_first(lambda: claim_directory(out, overwrite=overwrite))
-        with _deterministic(world.device, config.training.threads):
+        with (
+            _alone(world, out, overwrite=overwrite, resume=resume),
+            _deterministic(world.device, config.training.threads),
+        ):
             return _Run(config, out, data, world, progress if world.first else None, observe).go(resume, weights)
 
 
@@ -208,18 +217,28 @@ class _Run:
         self.train, self.validation = split_validation(data.train, config.dataset.validation, config.seed)
         self.batches = Batches(self.train, config, world)
         self.per_epoch = len(self.batches)
+        self.about = data.train.describe() | {"name": data.info.name}
         self.metrics: Metrics = []
         self.best_epoch = 0
 
     def go(self, resume: bool, weights: Mapping[str, Tensor] | None) -> TrainResult:
-        """Train, from these weights if there are any."""
+        """Train, from these weights if there are any; an early end is marked."""
+        try:
+            return self._go(resume, weights)
+        except BaseException as error:
+            if self.world.first:
+                mark_aborted(self.out, error, len(self.metrics) - 1)
+            raise
+
+    def _go(self, resume: bool, weights: Mapping[str, Tensor] | None) -> TrainResult:
+        self._write(lambda: (self.out / ABORTED).unlink(missing_ok=True))
         if resume:
             network = build_network(self.config, self.data.info.input_shape, self.data.info.n_classes)
         else:
             network = initialise(self.config, data=self.data)
             plain = self.config.model_dump(mode="json")
             self._write(lambda: write_bytes(self.out / CONFIG, yaml.safe_dump(plain, sort_keys=False).encode()))
-            self._write(lambda: save_checkpoint(self.out / UNTRAINED, network, self.config, epoch=0))
+            self._write(lambda: save_checkpoint(self.out / UNTRAINED, network, self.config, epoch=0, data=self.about))
             if weights is not None:
                 network.load_state_dict(weights)
         freeze(network, self.config.training.trained)
@@ -326,7 +345,7 @@ class _Run:
         best = self.metrics[self.best_epoch]["validation_accuracy"]
         if epoch and (self.best_epoch == 0 or found.accuracy >= best):
             self.best_epoch = epoch
-            self._write(lambda: save_checkpoint(self.out / BEST, self.kept, self.config, epoch=epoch))
+            self._save(BEST, self.kept, epoch, finished=False)
         self._write(self._write_epoch)
 
     def _write_epoch(self) -> None:
@@ -338,8 +357,9 @@ class _Run:
     def _finish(self) -> TrainResult:
         """Open the test split, for the first and only time."""
         part = self.config.training
-        self._write(lambda: save_checkpoint(self.out / LAST, self.kept, self.config, epoch=part.epochs))
+        self._save(LAST, self.kept, part.epochs, finished=True)
         chosen, _ = load_checkpoint(self.out / BEST)
+        self._save(BEST, chosen, self.best_epoch, finished=True)
         tested = evaluate(chosen.to(self.world.device), self.data.test, batch_size=part.batch_size, world=self.world)
         result = TrainResult(
             out=self.out,
@@ -366,6 +386,10 @@ class _Run:
         self._write(lambda: write_result(result, software=software, dataset=dataclasses.asdict(self.data.info)))
         self._report(part.epochs * self.per_epoch, f"test accuracy {tested.accuracy:.2%}")
         return result
+
+    def _save(self, name: str, network: Network, epoch: int, *, finished: bool) -> None:
+        facts = {"epoch": epoch, "finished": finished, "data": self.about}
+        self._write(lambda: save_checkpoint(self.out / name, network, self.config, **facts))
 
     def _write(self, action: Callable[[], object]) -> None:
         """Let the first process write, and the others wait for it."""
@@ -398,6 +422,17 @@ class _Run:
     def _report(self, done: int, message: str) -> None:
         if self.progress is not None:
             self.progress(done, self.config.training.epochs * self.per_epoch, message)
+
+
+@contextmanager
+def _alone(world: World, out: Path, *, overwrite: bool, resume: bool) -> Iterator[None]:
+    """Let the first process hold the directory until training ends; a second training there is refused."""
+    handle = world.on_first(lambda: claim(out, overwrite=overwrite, resume=resume))
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 @contextmanager
