@@ -5,7 +5,7 @@ OUT    ?= runs/demo
 SEED   ?= 1
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test test-minimal lint reference clean
+.PHONY: help demo test test-minimal lint reference clean clean-runs
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,5 +46,8 @@ test-minimal: $(VENV)-minimal/installed
 reference: $(VENV)/installed  ## Simulate the reference circuits and write data/reference again
 	$(BIN)/python -m eiplatform.reference --out data/reference $(if $(CASES),--cases $(CASES))
 
-clean:  ## Remove environments, caches and runs
-	rm -rf $(VENV) $(VENV)-minimal build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## Remove environments and caches; what was computed stays
+	rm -rf $(VENV) $(VENV)-minimal build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+clean-runs:  ## Remove runs/, with everything that was trained, recorded and simulated there
+	rm -rf runs

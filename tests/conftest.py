@@ -168,6 +168,7 @@ def write_network(
     ratio: float = 1.25,
     correct: float = 1.0,
     lesions: list[dict[str, object]] | None = None,
+    design: dict[str, object] | None = None,
     shards: int = 2,
     circuit: str = "ei",
     number: int | None = None,
@@ -177,6 +178,7 @@ def write_network(
     `seed` decides the signals, `number` (by default the same) is the seed of the network's configuration.
     """
     source = {"kind": "network", "label": path.name, "name": "toy", "lesions": lesions or []}
+    source |= {} if design is None else {"design": design}
     source |= {"steps": steps, "spec": {"input": "constant", "warmup": 0}}
     config = {"seed": seed if number is None else number, "network": {"circuit": circuit}}
     with RecordingWriter(path, source=source, config=config) as writer:

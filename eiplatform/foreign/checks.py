@@ -2,36 +2,66 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from eiplatform.errors import EIPlatformError, UnknownNameError, suggest
-from eiplatform.foreign.neurons import Neuron, at_rest, describe
+from eiplatform.foreign.neurons import Neuron, describe
+from eiplatform.foreign.plan import Structure, has_loop
 from eiplatform.foreign.operations import tensors_in
 
-__all__ = ["TIMES", "check_module", "check_same", "find_neurons", "infer_time", "returns_state", "sequence_length"]
+__all__ = [
+    "TIMES",
+    "Time",
+    "check_finite",
+    "check_module",
+    "check_same",
+    "check_weights",
+    "find_neurons",
+    "infer_time",
+    "lengthened",
+    "repeats",
+    "returns_state",
+    "sequence_length",
+    "unwrapped",
+]
 
 TIMES = ("static", "steps", "sequence", "inside")
 
-_REFUSED = {
-    "ScriptModule": "a scripted module cannot be followed; give the module it was made of",
-    "OptimizedModule": "a compiled module cannot be followed; give the module it was made of (module._orig_mod)",
-    "DataParallel": "give the module inside (module.module)",
-    "DistributedDataParallel": "give the module inside (module.module)",
-}
+_WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Return the module inside compiled and data-parallel wrappers: it shares their weights.
+
+    Examples
+    --------
+    >>> unwrapped(nn.DataParallel(nn.Linear(2, 3)))
+    Linear(in_features=2, out_features=3, bias=True)
+    """
+    while isinstance(module, nn.Module):
+        names = [_WRAPPERS[cls.__name__] for cls in type(module).__mro__ if cls.__name__ in _WRAPPERS]
+        if not names:
+            break
+        module = getattr(module, names[0])
+    return module
 
 
 def check_module(module: nn.Module, example: Tensor) -> None:
     """Raise unless a module and its example can be followed."""
     if not isinstance(module, nn.Module):
         raise EIPlatformError(f"{type(module).__name__} is no torch module", where="module", valid="a torch.nn.Module")
-    for cls in type(module).__mro__:
-        if cls.__name__ in _REFUSED:
-            raise EIPlatformError(f"it is a {cls.__name__}", where="module", remedy=_REFUSED[cls.__name__])
+    if isinstance(module, torch.jit.ScriptModule):
+        raise EIPlatformError(
+            "it is a scripted module as a whole, whose parts have no names",
+            where="module",
+            remedy="give the module it was made of",
+        )
     if not isinstance(example, Tensor):
         raise EIPlatformError(f"{type(example).__name__} is no tensor", where="example_input", valid="a torch.Tensor")
     if example.ndim < 2 or 0 in example.shape:
@@ -40,7 +70,10 @@ def check_module(module: nn.Module, example: Tensor) -> None:
             where="example_input",
             valid="(batch, ...) with at least one sample",
         )
+    check_finite(example, "example_input")
     for name, parameter in module.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedTensorMixin):
+            continue
         if parameter.dtype not in (torch.float32, torch.float64):
             raise EIPlatformError(
                 f"its numbers are {str(parameter.dtype).removeprefix('torch.')}, too rough for a sum of many terms",
@@ -48,6 +81,23 @@ def check_module(module: nn.Module, example: Tensor) -> None:
                 valid="float32, float64",
                 remedy="give module.float()",
             )
+    check_weights(module)
+
+
+def check_weights(module: nn.Module) -> None:
+    """Raise if a parameter or a buffer of numbers holds NaN or infinity."""
+    for name, tensor in module.named_parameters():
+        if not isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+            check_finite(tensor, name)
+
+
+def check_finite(tensor: Tensor, where: str) -> None:
+    """Raise if a tensor holds NaN or infinity."""
+    if tensor.is_floating_point() and not bool(tensor.detach().isfinite().all()):
+        count = int((~tensor.detach().isfinite()).sum())
+        raise EIPlatformError(
+            f"{count} of its {tensor.numel()} numbers are NaN or infinite", where=where, valid="finite numbers"
+        )
 
 
 def find_neurons(module: nn.Module, declared: Mapping[str, Neuron]) -> dict[str, Neuron]:
@@ -78,77 +128,122 @@ def returns_state(module: nn.Module) -> bool:
     )
 
 
-def infer_time(
-    module: nn.Module,
-    example: Tensor,
-    neurons: Mapping[str, Neuron],
-    *,
-    forward: Callable[[nn.Module, Tensor], Any] | None,
-    reset: Callable[[nn.Module], None] | None,
-) -> tuple[str, int, int | None]:
-    """Return the kind of time, the input's time axis, and the steps of a loop inside.
+class Time(NamedTuple):
+    """How time enters a module."""
 
-    The example is shown once, and the calls of modules of neurons are counted.
+    kind: str
+    axis: int = 0
+    steps: int = 1
+
+
+class _Look(NamedTuple):
+    """What one call of a module showed: how often its neurons ran, and how long their inputs are."""
+
+    counts: dict[str, int]
+    lengths: dict[str, int]
+
+
+def infer_time(
+    example: Tensor, neurons: Mapping[str, Neuron], look: Callable[[Tensor], Structure | None], named: str
+) -> Time:
+    """Return how time enters a module: found by showing it one more step, along each axis.
+
+    Parameters
+    ----------
+    example : Tensor
+    neurons : mapping of str to Neuron
+    look : callable
+        Runs the module once and returns what happened; None if it does not take such an input.
+    named : str
+        Of the module, for the message.
 
     Raises
     ------
     EIPlatformError
-        If the module does not run, or its time cannot be told.
+        If the time cannot be told.
     """
-    counts: dict[str, int] = {}
-    lengths: set[tuple[int, int]] = set()
-    handles = []
-    for name, neuron in neurons.items():
-
-        def count(part: nn.Module, args: tuple[Any, ...], name: str = name, neuron: Neuron = neuron) -> None:
-            counts[name] = counts.get(name, 0) + 1
-            given = next(tensors_in(args), None)
-            if given is not None and neuron.time_axis is not None and given.ndim > neuron.time_axis:
-                lengths.add((neuron.time_axis, given.shape[neuron.time_axis]))
-
-        handles.append(module.get_submodule(name).register_forward_pre_hook(count))
-    training = module.training
-    module.eval()
-    try:
-        with torch.inference_mode(), torch.random.fork_rng(), at_rest(module):
-            if reset is not None:
-                reset(module)
-            try:
-                _ = module(example) if forward is None else forward(module, example)
-            except (TypeError, RuntimeError, AttributeError, IndexError) as error:
-                raise EIPlatformError(
-                    f"the module does not run on the example of shape {tuple(example.shape)}: {error}",
-                    where=type(module).__name__,
-                    remedy="forward=lambda module, x: ... says how it is called",
-                ) from error
-    finally:
-        for handle in handles:
-            handle.remove()
-        module.train(training)
-    loops = set(counts.values())
-    if not loops:
-        return "static", 0, None
-    if lengths:
-        axis, length = next(iter(lengths))
-        if len(lengths) == 1 and example.ndim > axis + 1 and example.shape[axis] == length:
-            return "sequence", axis, None
-        if len({length for _, length in lengths}) == 1:
-            return "inside", 0, length
-    elif loops == {1}:
-        return "steps", 0, None
-    elif len(loops) == 1:
+    first = look(example)
+    assert first is not None
+    seen = _looked(first, neurons)
+    loops = {count for count in seen.counts.values()}
+    if seen.lengths:
+        lengths = set(seen.lengths.values())
+        if len(lengths) == 1:
+            length = lengths.pop()
+            axis = _growing(example, look, lambda again: set(_looked(again, neurons).lengths.values()) == {length + 1})
+            if axis is not None:
+                return Time("sequence", axis, length)
+            return Time("inside", 0, length)
+    elif seen.counts and len(loops) == 1:
         length = loops.pop()
-        if example.ndim > 2 and example.shape[0] == length != example.shape[1]:
-            return "sequence", 0, None
-        if example.shape[0] != length:
-            return "inside", 0, length
+        axis = _growing(example, look, lambda again: set(_looked(again, neurons).counts.values()) == {length + 1})
+        if axis is not None:
+            return Time("sequence", axis, length)
+        return Time("steps") if length == 1 else Time("inside", 0, length)
+    elif not seen.counts:
+        repeated = repeats(first)
+        if not repeated or not has_loop(first):
+            return Time("static")
+        if len(set(repeated.values())) == 1:
+            length = next(iter(repeated.values()))
+            longer = dict.fromkeys(repeated, length + 1)
+            axis = _growing(example, look, lambda again: longer.items() <= repeats(again).items())
+            if axis is not None:
+                return Time("sequence", axis, length)
+            return Time("inside", 0, length)
+        loops = set(repeated.values())
     raise EIPlatformError(
         f"how time enters cannot be told from an example of shape {tuple(example.shape)} "
-        f"(modules of neurons ran {', '.join(map(str, sorted(loops)))} times)",
-        where="time",
+        f"(modules of neurons and weights ran {', '.join(map(str, sorted(loops)))} times)",
+        where=named,
         valid=TIMES,
         remedy="say it with time=",
     )
+
+
+def _looked(structure: Structure, neurons: Mapping[str, Neuron]) -> _Look:
+    counts: dict[str, int] = {}
+    lengths: dict[str, int] = {}
+    for name, shape in structure.given:
+        counts[name] = counts.get(name, 0) + 1
+        axis = neurons[name].time_axis
+        if axis is not None and not neurons[name].flat and len(shape) > axis:
+            lengths[name] = shape[axis]
+    return _Look(counts, lengths)
+
+
+def repeats(structure: Structure) -> dict[str, int]:
+    """Return the weights that a loop uses, and how often: what they contribute is added up, or they see the same."""
+    sources: dict[str, Counter[frozenset[str]]] = {}
+    for call in structure.calls:
+        if call.kind == "product":
+            sources.setdefault(call.name, Counter())[call.sources] += 1
+    found = {}
+    for name, seen in sources.items():
+        count, groups = seen.total(), set(seen.values())
+        if count == 2 and len(seen) == 2:
+            continue  # one after the other
+        if count > 1 and (name in structure.added_up or (count > 2 and len(seen) == 1)):
+            found[name] = groups.pop() if len(groups) == 1 and groups != {1} else count
+    return found
+
+
+def _growing(
+    example: Tensor, look: Callable[[Tensor], Structure | None], grew: Callable[[Structure], bool]
+) -> int | None:
+    """Return the axis along which one more step makes a module run one step more."""
+    for axis in (0, 1):
+        if example.ndim <= max(axis, 1):
+            continue
+        again = look(lengthened(example, axis))
+        if again is not None and grew(again):
+            return axis
+    return None
+
+
+def lengthened(example: Tensor, axis: int) -> Tensor:
+    """Return an example with its last entry along an axis repeated once."""
+    return torch.cat([example, example.narrow(axis, example.shape[axis] - 1, 1)], axis)
 
 
 def sequence_length(example: Tensor, axis: int) -> int:

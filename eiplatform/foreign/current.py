@@ -19,16 +19,19 @@ Sign rules
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from eiplatform.errors import EIPlatformError
 
-__all__ = ["SIGN_RULES", "Current", "Term", "split"]
+__all__ = ["SIGN_RULES", "Calls", "Current", "Term", "Trail", "retrace", "split", "total"]
 
 SIGN_RULES = ("contribution", "weight")
+
+Trail = tuple[tuple[str, Any], ...]
+Calls = int | tuple[int, ...]
 
 Product = Callable[[Tensor, Tensor], Tensor]
 """What is linear in an input and in weights: (input, weight) -> current."""
@@ -114,50 +117,139 @@ class Current:
     ----------
     terms : dict of str to Term or None
         By the name of the weights; None where the parts were not asked for.
+    calls : dict of str to int or tuple of int
+        Which call of the weights each term is: what one set of weights contributes in different
+        calls is never added up in a current.  Several calls: they lie side by side, as steps.
     bias, shift : Tensor or None
         Constants from biases and from batch normalisation, of the tensor's shape; None where
         they were not asked for.
+    sign : str
+        By what operations it was made, alike in every iteration of a loop.
+    was_scaled : bool
+        Whether it was multiplied by something.
+    trails : dict of str to tuple
+        What was done to each term since its product; kept where it is checked.
+    drive : Tensor or None
+        The tensor as it was recorded.
     """
 
-    __slots__ = ("bias", "emitted", "shift", "terms")
+    __slots__ = ("bias", "calls", "drive", "shift", "sign", "terms", "trails", "was_scaled")
 
-    def __init__(self, terms: Mapping[str, Term | None], bias: Tensor | None, shift: Tensor | None) -> None:
+    def __init__(
+        self,
+        terms: Mapping[str, Term | None],
+        calls: Mapping[str, Calls],
+        bias: Tensor | None,
+        shift: Tensor | None,
+        sign: str = "",
+        was_scaled: bool = False,
+        trails: Mapping[str, Trail] | None = None,
+    ) -> None:
         self.terms = dict(terms)
+        self.calls = dict(calls)
         self.bias = bias
         self.shift = shift
-        self.emitted = False
+        self.sign = sign
+        self.was_scaled = was_scaled
+        self.trails = trails
+        self.drive: Tensor | None = None
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Current:
         """Apply what is linear with non-negative coefficients to every part."""
         return Current(
             {name: term and term.map(function) for name, term in self.terms.items()},
+            self.calls,
             None if self.bias is None else function(self.bias),
             None if self.shift is None else function(self.shift),
+            self.sign,
+            self.was_scaled,
+            self._longer(function),
         )
 
     def scaled(self, factor: Tensor | float) -> Current:
         """Multiply by constants."""
         return Current(
             {name: term and term.scaled(factor) for name, term in self.terms.items()},
+            self.calls,
             None if self.bias is None else self.bias * factor,
             None if self.shift is None else self.shift * factor,
+            self.sign,
+            self.was_scaled or isinstance(factor, Tensor) or factor != 1,
+            self._longer(factor),
         )
 
-    def plus(self, other: Current) -> Current:
-        """Add; weights that contribute to both are summed."""
-        terms = dict(self.terms)
-        for name, term in other.terms.items():
-            mine = terms.get(name)
-            terms[name] = term if mine is None or term is None else mine + term
-        return Current(terms, _sum(self.bias, other.bias), _sum(self.shift, other.shift))
+    @property
+    def many(self) -> bool:
+        """Whether several calls of the same weights lie side by side."""
+        return any(isinstance(call, tuple) for call in self.calls.values())
+
+    def plus(self, other: Current) -> Current | None:
+        """Add; None if that would add up what the same weights contribute twice: that is a state."""
+        if not self.terms.keys().isdisjoint(other.terms):
+            return None
+        trails = None
+        if self.trails is not None and other.trails is not None:
+            trails = {**self.trails, **other.trails}
+        return Current(
+            {**self.terms, **other.terms},
+            self.calls | other.calls,
+            _sum(self.bias, other.bias),
+            _sum(self.shift, other.shift),
+            self.sign,
+            self.was_scaled or other.was_scaled,
+            trails,
+        )
 
     def offset(self, bias: Tensor | float | None = None, shift: Tensor | None = None) -> Current:
         """Add constants, where they are followed."""
         return Current(
             self.terms,
+            self.calls,
             self.bias if self.bias is None or bias is None else self.bias + bias,
             self.shift if self.shift is None or shift is None else self.shift + shift,
+            self.sign,
+            self.was_scaled,
+            self.trails,
         )
+
+    def _longer(self, step: Callable[[Tensor], Tensor] | Tensor | float) -> dict[str, Trail] | None:
+        if self.trails is None:
+            return None
+        return {name: (*trail, ("step", step)) for name, trail in self.trails.items()}
+
+
+def retrace(trail: Trail, of_call: Callable[[int], Term], call: Calls) -> Term:
+    """Return what a trail makes of the products of one set of weights.
+
+    Parameters
+    ----------
+    trail : tuple of (str, object)
+        Of a current.
+    of_call : callable
+        Returns the term of a call.
+    call : int or tuple of int
+        The call that the trail begins with.
+    """
+    term: Term | None = None
+    for kind, step in trail:
+        if kind == "is":
+            term = step
+        elif kind == "sum":
+            first, second = (retrace(branch, of_call, call) for branch in step)
+            term = first + second
+        elif kind == "calls":
+            branches, place = step
+            terms = [retrace(branch, of_call, one) for branch, one in branches]
+            term = Term(place([one.exc for one in terms]), place([one.inh for one in terms]))
+        else:
+            term = of_call(_one(call)) if term is None else term
+            term = term.map(step) if callable(step) else term.scaled(step)
+    return of_call(_one(call)) if term is None else term
+
+
+def _one(call: Calls) -> int:
+    assert isinstance(call, int)
+    return call
 
 
 def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:
@@ -169,7 +261,7 @@ def total(terms: Mapping[str, Term | None]) -> Term | None:
     found = [term for term in terms.values() if term is not None]
     if not found or len(found) < len(terms):
         return None
-    return Term(
-        torch.stack([term.exc for term in found]).sum(0) if len(found) > 1 else found[0].exc,
-        torch.stack([term.inh for term in found]).sum(0) if len(found) > 1 else found[0].inh,
-    )
+    whole = found[0]
+    for term in found[1:]:
+        whole = whole + term
+    return whole

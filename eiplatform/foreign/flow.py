@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import md5
 from typing import Any, NamedTuple
 
 import torch
@@ -10,10 +11,21 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from eiplatform.errors import EIPlatformError
-from eiplatform.foreign.current import Current, Term
-from eiplatform.foreign.operations import ADDING, JOINING, PASSING, POOLING, SCALING, tensors_in
+from eiplatform.foreign.current import Calls, Current, Term
+from eiplatform.foreign.operations import (
+    ADDING,
+    AVERAGING,
+    INDEXED,
+    JOINING,
+    NORMALISING,
+    PASSING,
+    POOLING,
+    SAME,
+    SCALING,
+    tensors_in,
+)
 
-__all__ = ["AS_IT_IS", "Flow", "Source", "first_of"]
+__all__ = ["AS_IT_IS", "Flow", "Known", "Source", "first_of", "longer"]
 
 AS_IT_IS = " (as it is)"
 """Ends the name of what arrives through no weights."""
@@ -37,66 +49,186 @@ class Source(NamedTuple):
     via: str = ""
 
 
+class Known(NamedTuple):
+    """What a tensor is made of.
+
+    Attributes
+    ----------
+    varies : bool
+        Whether the module's input, a state or a random number is in it.
+    weights : frozenset of str
+        Parameters and buffers that it is made of.
+    serial : int
+    """
+
+    varies: bool
+    weights: frozenset[str]
+    serial: int
+
+
 class Flow:
     """What is known of the tensors of one forward pass.
 
     Parameters
     ----------
-    module : nn.Module
     rule : str
         Sign rule.
     needed : frozenset of str or None
         Weights whose parts are computed; None: all.
     constants : bool
         Whether biases and shifts are followed.
+    states : frozenset of str
+        Buffers that a forward pass changes.
 
     Attributes
     ----------
-    currents, sources
-        By tensor (its identity, weakly): what it consists of, and whose output it is.
-    views
-        Parameters that a tensor is a view of.
-    owner : dict of int to str
-        Names of parameters and buffers by identity.
+    currents, sources, known
+        By tensor (its identity, weakly): what it consists of, whose output it is, what made it.
     sources_of : dict of str to set of str
         What every set of weights saw.
+    sources_at : dict of (str, int) to frozenset of str
+        What a set of weights saw in a call.
+    trails : bool
+        Whether currents keep what was done to them.
+    added_up : set of str
+        Weights of which several calls are added up or listed.
     """
 
-    def __init__(self, module: nn.Module, rule: str, needed: frozenset[str] | None, constants: bool) -> None:
+    def __init__(self, rule: str, needed: frozenset[str] | None, constants: bool, states: frozenset[str]) -> None:
         self.rule = rule
         self.needed = needed
         self.constants = constants
+        self.states = states
+        self.trails = False
+        self.added_up: set[str] = set()
         self.currents: Any = WeakIdKeyDictionary()
         self.sources: Any = WeakIdKeyDictionary()
-        self.views: Any = WeakIdKeyDictionary()
+        self.known: Any = WeakIdKeyDictionary()
         self.sources_of: dict[str, set[str]] = {}
-        self.owner: dict[int, str] = {}
-        self._fixed: set[int] = set()
-        for prefix, part in module.named_modules():
-            mine = list(part.named_parameters(recurse=False))
-            self._fixed.update(id(tensor) for _, tensor in mine)
-            for name, tensor in [*mine, *part.named_buffers(recurse=False)]:
-                self.owner[id(tensor)] = f"{prefix}.{name}" if prefix else name
+        self.sources_at: dict[tuple[str, int], frozenset[str]] = {}
+        self.parameters: frozenset[str] = frozenset()
+        self._owner: dict[int, tuple[Tensor, str]] = {}
+        self._alike: dict[int, Any] = {}
+        self._serial = 0
+
+    def begin(self, module: nn.Module) -> None:
+        """Look at the parameters and buffers of a module at rest."""
+        self._owner = {}
+        tensors = [*module.named_parameters(), *module.named_buffers()]
+        self.parameters = frozenset(name for name, _ in module.named_parameters())
+        for name, tensor in tensors:
+            self._owner.setdefault(tensor.untyped_storage()._cdata, (tensor, name))
+        for name, tensor in tensors:
+            if tensor not in self.known:
+                self._remember(tensor, Known(name in self.states, frozenset({name}), self._next()))
+
+    # -- what tensors are made of
+
+    def of(self, tensor: Tensor) -> Known:
+        """Return what a tensor is made of; one that comes from elsewhere is a constant without weights."""
+        found: Known | None = self.known.get(tensor)
+        if found is None:
+            _, name = self._owner.get(tensor.untyped_storage()._cdata, (None, ""))
+            found = Known(name in self.states, frozenset({name} if name else ()), self._next())
+            self._remember(tensor, found)
+        return found
+
+    def is_weight(self, tensor: Tensor) -> bool:
+        """Whether a tensor is made of parameters and buffers alone."""
+        found = self.of(tensor)
+        return bool(found.weights) and not found.varies
+
+    def is_constant(self, tensor: Tensor) -> bool:
+        """Whether no input, state or random number is in a tensor."""
+        return not self.of(tensor).varies
+
+    def made(
+        self,
+        results: Iterable[Tensor],
+        operands: list[Tensor],
+        random: bool,
+        *,
+        varies: bool = False,
+        serial: int | None = None,
+    ) -> int:
+        """Note what results are made of; return their serial number."""
+        found = [self.of(tensor) for tensor in operands]
+        serial = self._next() if serial is None else serial
+        known = Known(
+            varies or random or any(one.varies for one in found),
+            frozenset().union(*(one.weights for one in found)),
+            serial,
+        )
+        for tensor in results:
+            self._remember(tensor, known)
+        return serial
+
+    def changed(self, tensor: Tensor, operands: list[Tensor], random: bool) -> tuple[int, list[Tensor]]:
+        """Note that a tensor was written into; return its serial and the others that share its memory."""
+        found = [self.of(one) for one in [tensor, *operands]]
+        known = Known(
+            random or any(one.varies for one in found),
+            frozenset().union(*(one.weights for one in found)),
+            self._next(),
+        )
+        self._remember(tensor, known)
+        others = [other for other in self._sharing(tensor) if other is not tensor]
+        for other in others:
+            self.known[other] = known
+        return known.serial, others
+
+    def _sharing(self, tensor: Tensor) -> list[Tensor]:
+        key = tensor.untyped_storage()._cdata
+        return [one for one in self._alike.get(key, {}) if one.untyped_storage()._cdata == key]
+
+    def _remember(self, tensor: Tensor, known: Known) -> None:
+        self.known[tensor] = known
+        key = tensor.untyped_storage()._cdata
+        self._alike.setdefault(key, WeakIdKeyDictionary())[tensor] = True
+
+    def _next(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    # -- what operations do to currents
 
     def carry(
         self, name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
     ) -> list[Current] | None:
         """Return the currents of the results, None if they have none that is known."""
+        found: list[Current] | None = None
         if name in PASSING:
             current = self.currents.get(args[0]) if args and isinstance(args[0], Tensor) else None
-            quiet = not name.endswith("dropout") or not kwargs.get("training", True)
-            if current is None or not quiet or (name == "pad" and kwargs.get("value")):
+            first = next(tensors_in(result), None)
+            if current is None or first is None or not first.is_floating_point():
                 return None
-            return _several(current, lambda part: function(part, *args[1:], **kwargs), result)
-        if name in JOINING:
-            return self._join(function, args, kwargs)
-        if name in ADDING and len(args) == 2:
-            return self._add(args, float(kwargs.get("alpha", 1)), ADDING[name], result)
-        if name in SCALING and not kwargs:
-            return self._scale(args, SCALING[name], result)
-        if name == "batch_norm":
-            return self._normalise(args, kwargs, result)
-        return None
+            if name == "constant_pad_nd" and any(args[2:]):
+                return None
+            if current.many and name in AVERAGING:
+                return None  # steps are added up
+            if name == "_to_copy":
+                found = _several(current, lambda part: part.to(first.dtype), result)
+            else:
+                found = _several(current, lambda part: function(part, *args[1:], **kwargs), result)
+        elif name in JOINING:
+            found = self._join(function, args, kwargs)
+        elif name in ADDING and len(args) >= 2:
+            alpha = kwargs.get("alpha", args[2] if len(args) > 2 else 1)
+            found = self._add(args[:2], float(alpha), ADDING[name], result)
+        elif name in SCALING and not kwargs:
+            found = self._scale(args, SCALING[name], result)
+        elif name in NORMALISING:
+            found = self._normalise(name, args, result)
+        if found is not None:
+            for index, current in enumerate(found):
+                if name in SAME:
+                    current.drive = self.currents[args[0]].drive
+                else:
+                    current.sign = longer(self._told(args), name, args, index)
+        return found
+
+    def _told(self, args: Any) -> list[str]:
+        return [self.currents[tensor].sign for tensor in tensors_in(args) if tensor in self.currents]
 
     def _join(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -105,8 +237,13 @@ class Flow:
         found = [self.currents.get(tensor) for tensor in tensors]
         if not found or any(current is None for current in found):
             return None
+        calls: dict[str, Calls] = {}
+        for current in found:
+            if any(calls.get(name, call) != call for name, call in current.calls.items()):
+                return self._list(found, function, args, kwargs)
+            calls |= current.calls
         terms: dict[str, Term | None] = {}
-        for name in dict.fromkeys(name for current in found for name in current.terms):
+        for name in calls:
             parts = [
                 current.terms.get(name, Term(torch.zeros_like(tensor), torch.zeros_like(tensor)))
                 for current, tensor in zip(found, tensors, strict=True)
@@ -120,7 +257,60 @@ class Flow:
         for which in ("bias", "shift"):
             values = [getattr(current, which) for current in found]
             constants.append(None if any(v is None for v in values) else function(values, *args[1:], **kwargs))
-        return [Current(terms, *constants)]
+        trails: dict[str, Any] | None = {} if self.trails else None
+        if trails is not None:
+            zeros = [torch.zeros_like(tensor) for tensor in tensors]
+            for at, current in enumerate(found):
+
+                def join(part: Tensor, at: int = at) -> Tensor:
+                    given = [part if k == at else zero.to(part.dtype) for k, zero in enumerate(zeros)]
+                    joined: Tensor = function(given, *args[1:], **kwargs)
+                    return joined
+
+                for name, trail in (current.trails or {}).items():
+                    trail = (*trail, ("step", join))
+                    trails[name] = (("sum", (trails[name], trail)),) if name in trails else trail
+        scaled = any(current.was_scaled for current in found)
+        bias, shift = constants
+        return [Current(terms, calls, bias, shift, was_scaled=scaled, trails=trails)]
+
+    def _list(
+        self, found: list[Current], function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> list[Current] | None:
+        """Return the current of a list of steps: calls of the same weights, side by side."""
+        names = list(found[0].calls)
+        self.added_up.update(names)
+        calls = {name: tuple(one.calls.get(name, -1) for one in found) for name in names}
+        distinct = all(
+            len(set(numbers)) == len(found) and all(isinstance(n, int) and n >= 0 for n in numbers)
+            for numbers in calls.values()
+        )
+        if not distinct or any(list(one.calls) != names or one.sign != found[0].sign for one in found):
+            return None
+
+        def place(parts: list[Tensor]) -> Tensor:
+            placed: Tensor = function(parts, *args[1:], **kwargs)
+            return placed
+
+        terms: dict[str, Term | None] = {}
+        for name in names:
+            parts = [one.terms[name] for one in found]
+            known = [part for part in parts if part is not None]
+            terms[name] = None
+            if len(known) == len(parts):
+                terms[name] = Term(place([one.exc for one in known]), place([one.inh for one in known]))
+        constants = []
+        for which in ("bias", "shift"):
+            values = [getattr(one, which) for one in found]
+            constants.append(None if any(v is None for v in values) else place(values))
+        trails: dict[str, Any] | None = None
+        if self.trails and all(one.trails is not None for one in found):
+            trails = {
+                name: (("calls", ([((one.trails or {})[name], one.calls[name]) for one in found], place)),)
+                for name in names
+            }
+        bias, shift = constants
+        return [Current(terms, calls, bias, shift, was_scaled=found[0].was_scaled, trails=trails)]
 
     def _add(self, args: tuple[Any, ...], alpha: float, sign: int, result: Any) -> list[Current] | None:
         if not any(isinstance(value, Tensor) and value in self.currents for value in args):
@@ -130,13 +320,16 @@ class Flow:
             return None
         if sign == 0:
             left, right, sign = right, left, -1
-        return [_shaped(left, result).plus(_shaped(right, result).scaled(sign * alpha))]
+        added = _shaped(left, result).plus(_shaped(right, result).scaled(sign * alpha))
+        if added is None:
+            self.added_up |= left.terms.keys() & right.terms.keys()
+        return None if added is None else [added]
 
     def _scale(self, args: tuple[Any, ...], power: int, result: Any) -> list[Current] | None:
         if len(args) == 1:  # neg
             current = self.currents.get(args[0])
             return None if current is None else [current.scaled(-1.0)]
-        currents = [self.currents.get(value) if isinstance(value, Tensor) else None for value in args]
+        currents = [self.currents.get(value) if isinstance(value, Tensor) else None for value in args[:2]]
         at = 0 if currents[0] is not None else 1
         current, factor = currents[at], args[1 - at]
         if current is None or currents[1 - at] is not None or (power < 0 and at == 1):
@@ -145,19 +338,21 @@ class Flow:
             return None
         return [_shaped(current, result).scaled(1 / factor if power < 0 else factor)]
 
-    def _normalise(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Tensor) -> list[Current] | None:
-        names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-        given = dict(zip(names, args, strict=False)) | dict(kwargs)
-        current = self.currents.get(given["input"])
-        mean, variance = given.get("running_mean"), given.get("running_var")
-        if current is None or given.get("training", False) or mean is None or variance is None:
+    def _normalise(self, name: str, args: tuple[Any, ...], result: Any) -> list[Current] | None:
+        x, weight, bias, mean, variance = args[:5]
+        rest = list(args[5:])
+        training = False if name.endswith(("no_training", "no_update")) else bool(rest[0])
+        eps = float(rest[-1])
+        current = self.currents.get(x)
+        if current is None or training or mean is None or variance is None:
             return None
-        weight, bias = given.get("weight"), given.get("bias")
-        scale = (variance.double() + float(given.get("eps", 1e-5))).rsqrt()
+        if not all(self.is_constant(t) for t in (weight, bias, mean, variance) if t is not None):
+            return None
+        scale = (variance.double() + eps).rsqrt()
         scale = scale if weight is None else scale * weight.double()
         shift = -scale * mean.double() if bias is None else bias.double() - scale * mean.double()
-        place = (-1, *[1] * (result.ndim - 2))
-        return [current.scaled(scale.to(result.dtype).view(place)).offset(shift=shift.to(result.dtype).view(place))]
+        place = (-1, *[1] * (x.ndim - 2))
+        return [current.scaled(scale.to(x.dtype).view(place)).offset(shift=shift.to(x.dtype).view(place))]
 
     def _as_current(self, value: Any, like: Tensor) -> Current | None:
         if isinstance(value, Tensor) and value in self.currents:
@@ -165,23 +360,32 @@ class Flow:
             return current
         if not isinstance(value, Tensor) or self.is_constant(value):
             zeros = torch.zeros_like(like) if self.constants else None
-            return Current({}, None if zeros is None else zeros + value, zeros)
+            trails: dict[str, Any] | None = {} if self.trails else None
+            return Current({}, {}, None if zeros is None else zeros + value, zeros, trails=trails)
         return self.identity(value)
 
     def identity(self, x: Tensor) -> Current | None:
         """Return spikes or rates that arrive as they are, as through weights of 1."""
         source = self.sources.get(x)
-        if source is None or not source.direct:
+        if source is None or not source.direct or not x.is_floating_point():
             return None
         name = " + ".join(sorted(source.names)) + AS_IT_IS
-        self.sources_of.setdefault(name, set()).update(source.names)
+        self.saw(name, self.of(x).serial, source.names)
         zeros = torch.zeros_like(x) if self.constants else None
-        term = Term(x.clamp(min=0), (-x).clamp(min=0)) if self.needs(name) else None
-        if self.rule == "weight" and bool((x < 0).any()):
+        needed = self.needs(name)
+        term = Term(x.clamp(min=0), (-x).clamp(min=0)) if needed else None
+        if needed and self.rule == "weight" and bool((x < 0).any()):
             raise EIPlatformError(
                 f"an input of {float(x.min()):.3g} reaches neurons as it is", where=name, remedy="signs='contribution'"
             )
-        return Current({name: term}, zeros, zeros)
+        trails = {name: (("is", term),)} if self.trails else None
+        return Current({name: term}, {name: self.of(x).serial}, zeros, zeros, f"={name}", trails=trails)
+
+    def saw(self, name: str, call: int, sources: frozenset[str]) -> None:
+        """Note what a set of weights saw in a call."""
+        self.sources_of.setdefault(name, set()).update(sources)
+        if self.constants:
+            self.sources_at[name, call] = sources
 
     def source_of(self, name: str, operands: list[Tensor]) -> Source | None:
         """Return where the result of an operation comes from."""
@@ -198,17 +402,21 @@ class Flow:
         via = name if not direct else ""
         return Source(names, direct, next((source.via for source in found if source.via), via))
 
-    def is_weight(self, value: Any) -> bool:
-        """Whether a tensor is a parameter or buffer of the module, or a view of one."""
-        return isinstance(value, Tensor) and (id(value) in self.owner or value in self.views)
-
     def needs(self, name: str) -> bool:
         """Whether the parts of a set of weights are computed."""
         return self.needed is None or name in self.needed
 
-    def is_constant(self, value: Any) -> bool:
-        """Whether a tensor is a parameter; a buffer may be a state."""
-        return isinstance(value, Tensor) and id(self.views.get(value, value)) in self._fixed
+
+def longer(before: list[str], name: str, args: Any, index: int) -> str:
+    """Return the sign of what an operation made of currents with the signs `before`."""
+    told = [
+        str(value)
+        for value in (args[1:] if name in PASSING and name not in INDEXED else ())
+        if isinstance(value, int | float | str | bool)
+    ]
+    at = index if name not in INDEXED else 0
+    name = "view" if name in ("_unsafe_view", "reshape", "_reshape_alias") else name
+    return md5("|".join([*sorted(set(before)), name, *told, str(at)]).encode(), usedforsecurity=False).hexdigest()
 
 
 def first_of(current: Current) -> str:
@@ -219,21 +427,13 @@ def first_of(current: Current) -> str:
 
 def _shaped(current: Current, result: Tensor) -> Current:
     """Return the parts broadcast to the shape of the result."""
-    return current.map(lambda part: part.expand_as(result))
+    shape = result.shape
+    return current.map(lambda part: part.expand(shape))
 
 
 def _several(current: Current, function: Callable[[Tensor], Any], result: Any) -> list[Current]:
     """Return one current per tensor that an operation returned."""
     count = len(list(tensors_in(result)))
-
-    def apply(part: Tensor) -> list[Tensor]:
-        return list(tensors_in(function(part)))
-
-    nothing: list[Tensor | None] = [None] * count
-    terms = {key: term and (apply(term.exc), apply(term.inh)) for key, term in current.terms.items()}
-    bias = nothing if current.bias is None else apply(current.bias)
-    shift = nothing if current.shift is None else apply(current.shift)
-    return [
-        Current({key: term and Term(term[0][k], term[1][k]) for key, term in terms.items()}, bias[k], shift[k])
-        for k in range(count)
-    ]
+    if count == 1:
+        return [current.map(lambda part: next(tensors_in(function(part))))]
+    return [current.map(lambda part, k=k: list(tensors_in(function(part)))[k]) for k in range(count)]  # type: ignore[misc]

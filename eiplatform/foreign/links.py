@@ -12,24 +12,40 @@ from eiplatform.foreign.report import Missing
 from eiplatform.foreign.tracer import Event, Tracer
 from eiplatform.snn.description import Pathway
 
-__all__ = ["pathways_of", "recurrent_weights", "unseen_weights"]
+__all__ = ["Sources", "mixed_populations", "pathways_of", "recurrent_weights", "sources_of", "unseen_weights"]
 
 
-def recurrent_weights(events: list[tuple[int, Event]], tracer: Tracer) -> set[str]:
-    """Return the weights whose source is what they drive."""
-    found = set(tracer.recurrent)
+Sources = dict[tuple[str, str], set[str]]
+"""Where what arrives at a population through a set of weights comes from."""
+
+
+def sources_of(events: list[tuple[int, Event]], tracer: Tracer) -> Sources:
+    """Return the sources of every population, by its name and the name of the weights."""
+    found: Sources = {}
     for _, event in events:
-        if event.current is not None:
-            found |= {term for term in event.current.terms if event.population in tracer.flow.sources_of.get(term, ())}
+        for term, calls in event.current.calls.items() if event.current is not None else ():
+            for call in calls if isinstance(calls, tuple) else (calls,):
+                found.setdefault((event.population, term), set()).update(tracer.flow.sources_at.get((term, call), ()))
     return found
 
 
-def pathways_of(populations: Mapping[str, Found], tracer: Tracer) -> tuple[Pathway, ...]:
+def recurrent_weights(sources: Sources, tracer: Tracer) -> set[str]:
+    """Return the weights whose source is what they drive, and nothing else."""
+    return tracer.recurrent | {term for (population, term), names in sources.items() if names == {population}}
+
+
+def mixed_populations(sources: Sources) -> set[str]:
+    """Return the populations of which one set of weights sees both themselves and others."""
+    return {population for (population, _), names in sources.items() if population in names and len(names) > 1}
+
+
+def pathways_of(populations: Mapping[str, Found], sources: Sources) -> tuple[Pathway, ...]:
     """Return two pathways of every set of weights: its positive and its negative ones."""
     paths = []
     for name, found in populations.items():
         for term in found.terms:
-            source = " + ".join(sorted(tracer.flow.sources_of.get(term, ()))) or "not followed"
+            source = " + ".join(sorted(sources.get((name.partition("@")[0], term), ()))) or "not followed"
+            source = " + ".join(sorted(sources.get((name, term), ()))) or source
             paths.append(Pathway(name, term, source, name, "+", "additive", ""))
             paths.append(Pathway(name, f"{term} subtractive", source, name, "-", "subtractive", ""))
     return tuple(paths)
@@ -42,11 +58,9 @@ def unseen_weights(
     missing = []
     followed = {term for found in populations.values() for term in found.terms}
     for name, parameter in module.named_parameters():
-        if parameter.ndim < 2 or id(parameter) in tracer.seen:
+        if parameter.ndim < 2 or name in tracer.seen:
             continue
         prefix = name.rpartition(".")[0]
-        if prefix.partition(".parametrizations")[0] in followed:
-            continue  # what the weights are made of (weight normalisation)
         if not tracer.calls.get(prefix) and name not in tracer.unfollowed:
             why = "its module is never called"
         else:

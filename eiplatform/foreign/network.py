@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -11,21 +13,27 @@ from torch import Tensor, nn
 from eiplatform.errors import EIPlatformError, choose
 from eiplatform.foreign.checks import (
     TIMES,
+    Time,
+    check_finite,
     check_module,
-    check_same,
+    check_weights,
     find_neurons,
     infer_time,
     returns_state,
     sequence_length,
+    unwrapped,
 )
 from eiplatform.foreign.current import SIGN_RULES
-from eiplatform.foreign.links import pathways_of, recurrent_weights, unseen_weights
-from eiplatform.foreign.neurons import Neuron, at_rest
+from eiplatform.foreign.keep import is_lazy, same_numbers, untouched
+from eiplatform.foreign.look import look_at
+from eiplatform.foreign.neurons import Neuron, reset
 from eiplatform.foreign.operations import tensors_in
-from eiplatform.foreign.recorder import Keeper, examine
+from eiplatform.foreign.plan import Structure
+from eiplatform.foreign.recorder import Keeper
 from eiplatform.foreign.report import Probe
-from eiplatform.foreign.timeline import arrange, layout_of, neuron_shape
-from eiplatform.foreign.tracer import Event, Tracer
+from eiplatform.foreign.timeline import arrange, neuron_shape
+from eiplatform.foreign.tracer import Event, Plain, Tracer
+from eiplatform.foreign.witness import Witness
 from eiplatform.snn.circuit import take
 from eiplatform.snn.description import Pathway, PopulationInfo
 from eiplatform.snn.network import Output
@@ -62,95 +70,125 @@ class ForeignNetwork(nn.Module):
         carry: bool | None = None,
     ) -> None:
         super().__init__()
+        module = unwrapped(module)
         check_module(module, example_input)
         self.module = module
         self.signs = choose(signs, SIGN_RULES, "sign rule", where="signs")
-        self._neurons = find_neurons(module, neurons or {})
+        self._declared = dict(neurons or {})
+        self.neurons = find_neurons(module, self._declared)
         self._call = forward
         self._pick = output
         self._reset = reset
         self._carry = returns_state(module) if carry is None else carry
-        self._example = example_input
-        inferred = time is None
-        if time is None:
-            time, time_axis, inside = infer_time(module, example_input, self._neurons, forward=forward, reset=reset)
-            steps = inside or steps
-        self.time = choose(time, TIMES, "kind of time", where="time")
-        self.time_axis = 0 if time_axis is None else time_axis
-        if self.time == "sequence":
-            steps = sequence_length(example_input, self.time_axis)
-        elif self.time == "static":
-            steps = 1
-        elif self.time == "inside" and not inferred:
-            steps = infer_time(module, example_input, self._neurons, forward=forward, reset=reset)[2] or steps
-        if steps < 1:
-            raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
-        self.steps = steps
-        self.input_shape = tuple(example_input.shape[2 if self.time == "sequence" else 1 :])
+        self._example = example_input.detach()
+        self._asked = (time, time_axis, steps)
+        if time is not None:
+            choose(time, TIMES, "kind of time", where="time")
+            if time == "sequence":
+                sequence_length(example_input, time_axis or 0)
         self.refresh()
 
     def refresh(self) -> Probe:
         """Look at the module again, after its weights or its parts have changed."""
-        x = self._first_time(self._example)
-        batch_axis = 1 if self.time == "sequence" else 0
-        batch = 2 if self.steps != 2 else 3  # no two sizes coincide
-        x = torch.cat([x] * -(-batch // x.shape[batch_axis]), batch_axis).narrow(batch_axis, 0, batch)
-        events: list[tuple[int, Event]] = []
-        step = [0]
-        tracer = Tracer(
-            self.module, self._neurons, self.signs, lambda event: events.append((step[0], event)), constants=True
-        )
-        training = self.module.training
-        self.module.eval()
+        check_weights(self.module)
+        shown = copy.deepcopy(self.module) if is_lazy(self.module) else self.module
+        real, self.module = self.module, shown
         try:
-            with torch.inference_mode(), torch.random.fork_rng():
-                torch.manual_seed(0)
-                plain = self._outputs(x, self.steps)
-                torch.manual_seed(0)
-                with tracer.following():
-                    followed = self._outputs(x, self.steps, tracer, lambda t: step.__setitem__(0, t))
+            if shown is not real:
+                shown.eval()
+                with torch.no_grad(), same_numbers():
+                    self._call(shown, self._example) if self._call else shown(self._example)
+            self._find_time()
+            self._looked = look_at(self)
         finally:
-            self.module.train(training)
-        check_same(plain, followed)
-        self._recurrent = recurrent_weights(events, tracer)
-        order = "BT" if self.time_axis else "TB"
-        self._found, missing = examine(
-            events,
-            time=self.time,
-            steps=self.steps,
-            batch=batch,
-            order=order,
-            recurrent=self._recurrent,
-            attrs={"sign_rule": self.signs},
-        )
-        if not self._found:
-            raise EIPlatformError(
-                "nothing can be recorded",
-                where=type(self.module).__name__,
-                valid=[f"{entry.name}: {entry.why}" for entry in missing] or "a module with weights",
-            )
-        self._output_layout = None
-        if self.time in ("sequence", "inside"):
-            first = self._chosen(plain[0])
-            self._output_layout = (
-                layout_of(tuple(first.shape), self.steps, batch, 1, None, order) if first.ndim else None
-            )
-        self._paths = pathways_of(self._found, tracer)
-        self._missing = tuple([*missing, *unseen_weights(self.module, tracer, self._neurons, self._found)])
+            self.module = real
         return self.probe()
+
+    def _find_time(self) -> None:
+        time, axis, steps = self._asked
+        found: Time | None = None
+        if time in (None, "inside"):
+            self.time, self.time_axis, self.steps = "static", 0, 1
+            self.input_shape = tuple(self._example.shape[1:])
+            try:
+                found = infer_time(self._example, self.neurons, self._once, type(self.module).__name__)
+            except EIPlatformError:
+                if time is None:
+                    raise
+        if time is None:
+            assert found is not None
+            if axis is not None and (found.kind, found.axis) != ("sequence", axis):
+                what = f"axis {found.axis}" if found.kind == "sequence" else f"no axis of the input ({found.kind})"
+                raise EIPlatformError(
+                    f"time is said to be on axis {axis}, but the module takes it from {what}",
+                    where="time_axis",
+                    remedy="leave out time_axis, or say time='sequence' too",
+                )
+            time, axis = found.kind, found.axis
+            if time != "steps":
+                steps = found.steps
+        elif found is not None and found.kind == "inside":
+            steps = found.steps
+        self.time = time
+        self.time_axis = axis or 0
+        if self.time == "sequence":
+            steps = sequence_length(self._example, self.time_axis)
+        elif self.time == "static":
+            steps = 1
+        if steps < 1:
+            raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
+        self.steps = steps
+        self.input_shape = tuple(self._example.shape[2 if self.time == "sequence" else 1 :])
+
+    def _once(self, x: Tensor) -> Structure | None:
+        """Show the module an input once; return what happened, None if it does not take it."""
+        structure = Structure()
+        tracer = self.tracer(lambda _: None, structure=structure, needed=frozenset())
+        try:
+            self.observed(x, 1, tracer)
+        except (TypeError, RuntimeError, AttributeError, IndexError, ValueError, AssertionError, KeyError) as error:
+            if x is not self._example or isinstance(error, EIPlatformError):
+                if isinstance(error, EIPlatformError):
+                    raise
+                return None
+            raise EIPlatformError(
+                f"the module does not run on the example of shape {tuple(x.shape)}: {error}",
+                where=type(self.module).__name__,
+                remedy="forward=lambda module, x: ... says how it is called",
+            ) from error
+        return structure
+
+    def tracer(self, emit: Callable[[Event], None], **options: Any) -> Tracer:
+        """Return what follows the module."""
+        return Tracer(self.module, self.neurons, self.signs, emit, **options)
+
+    def observed(
+        self, x: Tensor, steps: int, tracer: Tracer | None, tell: Callable[[int], None] | None = None
+    ) -> list[Any]:
+        """Return what the module returns for an example, in evaluation mode; all is as it was afterwards."""
+        with same_numbers(0), untouched(self.module) as draws, torch.no_grad():
+            self.module.eval()
+            if tracer is None:
+                outputs = self._outputs(x, steps)
+            else:
+                with tracer.following():
+                    outputs = self._outputs(x, steps, tracer, tell)
+        self.draws = draws.happened
+        return outputs
 
     def probe(self) -> Probe:
         """Return what can be recorded, what cannot, and why."""
         infos = self.populations()
-        return Probe(type(self.module).__name__, self.time, self.steps, self.signs, infos, self._paths, self._missing)
+        looked = self._looked
+        return Probe(type(self.module).__name__, self.time, self.steps, self.signs, infos, looked.paths, looked.missing)
 
     def populations(self) -> dict[str, PopulationInfo]:
         """Return all populations by name, in the order in which they are driven."""
-        return {name: found.info for name, found in self._found.items()}
+        return {name: found.info for name, found in self._looked.found.items()}
 
     def pathways(self) -> tuple[Pathway, ...]:
         """Return the pathways: the positive and the negative weights of each set."""
-        return self._paths
+        return self._looked.paths
 
     def forward(self, x: Tensor, steps: int | None = None) -> Tensor:
         """Return the logits, see :meth:`run`."""
@@ -203,34 +241,75 @@ class ForeignNetwork(nn.Module):
         wanted = self._check_record(record or {})
         batch = x.shape[1 if self.time == "sequence" or x.ndim == len(self.input_shape) + 2 else 0]
         if not wanted:
-            return Output(self._logits(self._outputs(x, steps), steps, batch), {}, {})
+            with untouched(self.module):
+                return Output(self._logits(self._outputs(x, steps), steps, batch), {}, {})
         if self.module.training:
             raise EIPlatformError("the module is in training mode", where="recording", remedy="call .eval() first")
-        looped = self.time in ("steps", "static")
+        if is_lazy(self.module):
+            raise EIPlatformError(
+                "it has parameters whose shape its first input decides",
+                where=type(self.module).__name__,
+                remedy="show it an input first: module(x)",
+            )
         if select:
             keep = _selecting(select, keep)
-        keeper = Keeper(self._found, wanted, self._recurrent, looped=looped, steps=steps, batch=batch, keep=keep)
-        tracer = Tracer(self.module, self._neurons, self.signs, keeper, needed=self._needed(wanted))
-        with torch.no_grad(), tracer.following():
-            outputs = self._outputs(x, steps, tracer, lambda step: setattr(keeper, "step", step))
+        looked = self._looked
+        keeper = Keeper(
+            looked.found,
+            wanted,
+            looked.recurrent,
+            looped=self.time in ("steps", "static"),
+            steps=steps,
+            batch=batch,
+            keep=keep,
+        )
+        needed = self._needed(wanted)
+        tracer = self.tracer(keeper, labels=looked.labels, uses=looked.uses, states=looked.states, needed=needed)
+        tracer.flow.trails = True
+        witness = Witness(
+            self.module,
+            lambda: tracer.paused,
+            states=looked.states,
+            wanted=frozenset(weights for name in needed for weights in looked.weights_of.get(name, ())),
+            all_of=looked.inside,
+        )
+
+        def check(name: str, event: Event) -> None:
+            assert event.current is not None
+            witness.check(event.current, name, tracer.weights_of)
+
+        keeper.check = check
+        with untouched(self.module), torch.no_grad(), tracer.following(), witness:
+            outputs = self._outputs(x, steps, tracer, lambda step: setattr(keeper, "step", step), witness)
         signals = keeper.finish()
         return Output(self._logits(outputs, steps, batch), signals, {})
 
     # -- running
 
     def _outputs(
-        self, x: Tensor, steps: int, tracer: Tracer | None = None, tell: Callable[[int], None] | None = None
+        self,
+        x: Tensor,
+        steps: int,
+        tracer: Tracer | None = None,
+        tell: Callable[[int], None] | None = None,
+        witness: Witness | None = None,
     ) -> list[Any]:
         """Return what the module returns, once or step by step."""
         outputs = []
         sequence = x.ndim == len(self.input_shape) + 2
-        with at_rest(self.module):
+        with ExitStack() as stack:
+            if tracer is None:
+                stack.enter_context(Plain())
+            reset(self.module)
             if self._reset is not None:
                 self._reset(self.module)
             if tracer is not None:
-                for name, neuron in self._neurons.items():
+                for name, neuron in self.neurons.items():
                     if neuron.switch is not None:
                         setattr(self.module.get_submodule(name), neuron.switch, True)
+                tracer.begin()
+            if witness is not None:
+                witness.begin()
             carried: list[Any] = []
             for step in range(steps if self.time == "steps" else 1):
                 if tell is not None:
@@ -238,17 +317,21 @@ class ForeignNetwork(nn.Module):
                 shown = x[step] if self.time == "steps" and sequence else x
                 if self.time == "sequence" and self.time_axis == 1:
                     shown = shown.transpose(0, 1)
-                if tracer is not None:
-                    shown = tracer.shown(shown)
+                shown = shown.clone() if tracer is None else tracer.shown(shown, step)
+                if witness is not None:
+                    witness.shown(shown)
                 output = self._call(self.module, shown) if self._call else self.module(shown, *carried)
                 if self._carry and self.time == "steps":
                     output, *carried = output
                 if tracer is not None:
                     tracer.finish(output)
                 outputs.append(output)
+            if tracer is not None:
+                tracer.end()
         return outputs
 
-    def _chosen(self, output: Any) -> Tensor:
+    def chosen(self, output: Any) -> Tensor:
+        """Return the tensor that is read out, of what the module returned."""
         found = next(tensors_in(output), None) if self._pick is None else self._pick(output)
         if not isinstance(found, Tensor):
             raise EIPlatformError(
@@ -259,19 +342,18 @@ class ForeignNetwork(nn.Module):
         return found
 
     def _logits(self, outputs: list[Any], steps: int, batch: int) -> Tensor:
-        chosen = [self._chosen(output) for output in outputs]
+        chosen = [self.chosen(output) for output in outputs]
         if self.time in ("steps", "static"):
             return chosen[0] if len(chosen) == 1 else torch.stack(chosen).mean(0)
-        first = chosen[0]
-        if self._output_layout in (None, "call", "held"):
+        first, layout = chosen[0], self._looked.output
+        if layout is None or not layout.has_time:
             return first
-        return arrange(
-            first, str(self._output_layout), steps, batch, neuron_shape(first.shape, str(self._output_layout))
-        ).mean(0)
+        return arrange(first, layout, steps, batch, neuron_shape(tuple(first.shape), layout)).mean(0)
 
-    def _first_time(self, example: Tensor) -> Tensor:
+    def example(self) -> Tensor:
         """Return the example with the axes that :meth:`run` takes."""
-        return example.transpose(0, 1) if self.time == "sequence" and self.time_axis == 1 else example
+        x = self._example
+        return x.transpose(0, 1) if self.time == "sequence" and self.time_axis == 1 else x
 
     def _check_input(self, x: Tensor, steps: int | None) -> tuple[Tensor, int]:
         """Return the input as the module's kind of time takes it, and the number of steps."""
@@ -320,7 +402,7 @@ class ForeignNetwork(nn.Module):
             term
             for name, signals in wanted.items()
             if any(signal.startswith("current_") for signal in signals)
-            for term in self._found[name].terms
+            for term in self._looked.found[name].terms
         )
 
 

@@ -6,8 +6,7 @@ needed only by whoever brings its network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from eiplatform.foreign.operations import tensors_in
 
-__all__ = ["Neuron", "at_rest", "describe", "keeps_state", "reset"]
+__all__ = ["Neuron", "describe", "keeps_state", "reset"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class Neuron:
         Steps after which the recurrent weights inside the module act.
     why_not : mapping of str to str
         Why a signal cannot be had.
+    opaque : str
+        Why the currents that reach it cannot be had; empty if they can.
     """
 
     voltage: str | None = None
@@ -53,6 +54,7 @@ class Neuron:
     switch: str | None = None
     delay: int = 0
     why_not: Mapping[str, str] = field(default_factory=dict)
+    opaque: str = ""
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -140,6 +142,10 @@ def _snntorch_parallel(module: nn.Module) -> Neuron:
         time_axis=0,
         framework="snntorch",
         why_not={"voltage": "it runs the whole sequence at once and keeps no membrane potential"},
+        opaque="its leak and its recurrence are one matrix (weight_hh_l0): current and state cannot be told apart; "
+        "use Linear and Leaky"
+        if hasattr(module, "rnn")
+        else "",
     )
 
 
@@ -241,31 +247,6 @@ _RESETS = {"snntorch:SpikingNeuron": "reset_mem", "spikingjelly:MemoryModule": "
 def keeps_state(module: nn.Module) -> bool:
     """Whether a module of a known framework keeps its neurons' state between calls."""
     return not _families(module).isdisjoint(_RESETS)
-
-
-@contextmanager
-def at_rest(network: nn.Module) -> Iterator[None]:
-    """Bring the modules of known frameworks to rest, and leave all modules as they were found.
-
-    A module that binds its states to attributes or buffers gets the old ones back, whatever
-    happened in between.
-    """
-    saved = [(module, dict(vars(module)), _tables(module)) for module in network.modules()]
-    try:
-        reset(network)
-        yield
-    finally:
-        for module, attributes, tables in saved:
-            vars(module).clear()
-            vars(module).update(attributes)
-            for name, table in tables.items():
-                vars(module)[name].clear()
-                vars(module)[name].update(table)
-
-
-def _tables(module: nn.Module) -> dict[str, dict[str, Any]]:
-    """Return copies of the tables that hold states: buffers, and spikingjelly's memories."""
-    return {name: dict(vars(module)[name]) for name in ("_buffers", "_memories") if name in vars(module)}
 
 
 def reset(network: nn.Module) -> None:

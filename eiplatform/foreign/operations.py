@@ -1,156 +1,134 @@
-"""What torch's operations do to currents: which have weights, which pass currents on, which end them."""
+"""What torch's operations do to currents: which pass them on, add, scale, join or end them.
+
+The names are those of the dispatcher (``torch.ops.aten``), where every way of writing an
+operation looks alike: methods, functions, operators, ``einsum``, modules, scripted code.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-__all__ = ["ACTIVATIONS", "ADDING", "IGNORED", "JOINING", "PASSING", "POOLING", "SCALING", "Weighted", "name_of"]
+__all__ = [
+    "ACTIVATIONS",
+    "ADDING",
+    "AVERAGING",
+    "ELEMENTWISE",
+    "IGNORED",
+    "INDEXED",
+    "JOINING",
+    "NORMALISING",
+    "PASSING",
+    "POOLING",
+    "SAME",
+    "SCALING",
+    "name_of",
+    "tensors_in",
+    "written",
+]
 
-PASSING = frozenset(
-    "reshape view flatten unflatten squeeze unsqueeze permute transpose swapaxes swapdims movedim moveaxis t "
-    "adjoint T mT H data contiguous clone detach to float double cpu cuda __getitem__ select narrow unbind split "
-    "tensor_split chunk expand expand_as reshape_as view_as repeat repeat_interleave tile broadcast_to flip roll "
-    "index_select pad avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-    "adaptive_avg_pool3d dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout "
-    "alias positive".split()
+AVERAGING = frozenset(
+    "mean sum avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d _adaptive_avg_pool2d adaptive_avg_pool2d "
+    "_adaptive_avg_pool3d adaptive_avg_pool3d".split()
+)
+
+PASSING = AVERAGING | frozenset(
+    "view _unsafe_view reshape _reshape_alias t transpose permute numpy_T unsqueeze squeeze expand slice select unbind "
+    "split split_with_sizes unsafe_split unsafe_split_with_sizes unsafe_chunk chunk narrow diagonal unfold alias "
+    "detach clone contiguous _to_copy lift_fresh flip roll index index_select constant_pad_nd reflection_pad1d "
+    "reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d repeat "
+    "repeat_interleave upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_bilinear2d movedim "
+    "im2col pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle view_as expand_as".split()
 )
 """Linear in their first argument with non-negative coefficients: they act on each part alike."""
 
+INDEXED = frozenset({"select", "unbind"})
+"""They take one step out of many; which one does not tell apart what they are used for."""
+
+SAME = frozenset("clone contiguous detach alias _to_copy lift_fresh".split())
+"""They give the same numbers in the same places."""
+
 POOLING = frozenset(
-    "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d "
-    "lp_pool1d lp_pool2d lp_pool3d".split()
+    f"{kind}max_pool{n}d{end}" for kind in ("", "adaptive_") for n in (1, 2, 3) for end in ("", "_with_indices")
 )
 """Of spikes and rates they give spikes and rates again; currents they end."""
 
-JOINING = frozenset("cat concat concatenate stack".split())
-ADDING = {
-    name: sign
-    for names, sign in (
-        ("add add_ __add__ __radd__ __iadd__", 1),
-        ("sub sub_ subtract __sub__ __isub__", -1),
-        ("rsub __rsub__", 0),
-    )
-    for name in names.split()
-}
+JOINING = frozenset({"cat", "stack", "concat"})
+ADDING = {"add": 1, "sub": -1, "rsub": 0}
 """Sign of the second operand; 0: the first is subtracted from the second."""
-SCALING = {
-    name: power
-    for names, power in (
-        ("mul mul_ multiply __mul__ __rmul__ __imul__ neg negative __neg__", 1),
-        ("div div_ true_divide divide __truediv__ __itruediv__", -1),
-    )
-    for name in names.split()
-}
+SCALING = {"mul": 1, "neg": 1, "div": -1}
+NORMALISING = frozenset(
+    {
+        "native_batch_norm",
+        "_native_batch_norm_legit",
+        "_native_batch_norm_legit_no_training",
+        "cudnn_batch_norm",
+        "miopen_batch_norm",
+        "_batch_norm_no_update",
+    }
+)
 
 ACTIVATIONS = frozenset(
-    name + suffix
-    for name in (
-        "relu relu6 leaky_relu rrelu elu selu celu gelu silu mish sigmoid logsigmoid hardsigmoid hardswish hardtanh "
-        "tanh tanhshrink softplus softsign softshrink hardshrink threshold prelu clamp clamp_min clip"
-    ).split()
-    for suffix in ("", "_")
+    "relu leaky_relu rrelu_with_noise elu gelu silu mish sigmoid log_sigmoid_forward hardsigmoid hardswish hardtanh "
+    "tanh softplus softshrink hardshrink threshold _prelu_kernel prelu clamp clamp_min clamp_max".split()
 )
 """Element by element: the output of a graded neuron, from its current."""
 
+ELEMENTWISE = frozenset(
+    "add sub rsub mul div pow exp log sqrt rsqrt where lerp addcmul addcdiv maximum minimum gt ge lt le eq ne heaviside "
+    "sign copy fill masked_fill logical_and logical_or logical_not floor trunc remainder sub_scalar".split()
+)
+"""They combine numbers in the same place: a decay or a threshold for each neuron, no weights between neurons."""
+
 IGNORED = frozenset(
-    "__get__ __set__ __len__ __hash__ __repr__ __format__ dim ndimension size stride numel nelement element_size "
-    "is_contiguous is_floating_point is_complex is_same_size get_device data_ptr type item tolist numpy "
-    "requires_grad_ retain_grad storage_offset untyped_storage is_inference zeros_like ones_like empty_like "
-    "full_like rand_like randn_like new_zeros new_ones new_empty new_full new_tensor isnan isfinite isinf "
-    "register_hook __contains__ __bool__ __reduce_ex__".split()
+    "zeros_like ones_like empty_like full_like rand_like randn_like randint_like new_zeros new_ones new_empty new_full "
+    "new_empty_strided isnan isfinite isinf is_nonzero sym_size sym_stride sym_numel sym_storage_offset size stride "
+    "is_same_size _local_scalar_dense".split()
 )
 """They look at a tensor's form, or say whether it is finite, and take no current from it."""
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """Return the plain name of what torch calls; of a property, the property's."""
-    name = getattr(function, "__name__", type(function).__name__)
-    if name == "__get__":
-        inner = getattr(getattr(function, "__self__", None), "__name__", name)
-        return inner if inner in PASSING else name
-    return str(name)
+def name_of(function: Any) -> tuple[str, bool]:
+    """Return the plain name of an operation, and whether it writes into its first argument.
+
+    Examples
+    --------
+    >>> name_of(torch.ops.aten.add_.Tensor)
+    ('add', True)
+    """
+    name = str(function._schema.name).partition("::")[2]
+    writes = name.endswith("_") and not name.endswith("__") and bool(function._schema.is_mutable)
+    return (name[:-1] if writes else name), writes
+
+
+def written(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """Return the arguments that an operation changes."""
+    if not function._schema.is_mutable:
+        return []
+    found = []
+    for k, argument in enumerate(function._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            value = args[k] if k < len(args) else kwargs.get(argument.name)
+            found += list(tensors_in(value))
+    return found
 
 
 def tensors_in(values: Any) -> Iterator[Tensor]:
-    """Yield the tensors in nested tuples, lists and mappings, in order."""
+    """Yield the tensors in nested tuples, lists, mappings and data classes, in order."""
     if isinstance(values, Tensor):
         yield values
     elif isinstance(values, Mapping):
         for value in values.values():
             yield from tensors_in(value)
-    elif isinstance(values, Sequence) and not isinstance(values, str):
+    elif isinstance(values, Sequence) and not isinstance(values, str | bytes):
         for value in values:
             yield from tensors_in(value)
-
-
-class Weighted(NamedTuple):
-    """An operation of an input and weights, understood.
-
-    Attributes
-    ----------
-    x, weight : Tensor
-    bias : Tensor or None
-        Of a shape that broadcasts with the output.
-    product : callable
-        (input, weight) -> output without bias.
-    """
-
-    x: Tensor
-    weight: Tensor
-    bias: Tensor | None
-    product: Callable[[Tensor, Tensor], Tensor]
-
-
-def understand(
-    name: str,
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    is_weight: Callable[[Any], bool],
-) -> Weighted | None:
-    """Return the input, weights and bias of an operation, None if it has no weights.
-
-    Parameters
-    ----------
-    name : str
-        From :func:`name_of`.
-    function, args, kwargs
-        The call.
-    is_weight : callable
-        Whether a tensor is a parameter or buffer of the module (or a view of one): tells the
-        weights of a matrix product.
-    """
-    if name in _GEOMETRY:
-        (x, weight, bias), rest, named = _arguments(args, kwargs, ("input", "weight", "bias"))
-        if name != "linear" and bias is not None:
-            bias = bias.view(-1, *[1] * int(name[-2]))
-        return Weighted(x, weight, bias, lambda x, w: function(x, w, None, *rest, **named))
-    if name == "bilinear":
-        (first, second, weight, bias), _, _ = _arguments(args, kwargs, ("input1", "input2", "weight", "bias"))
-        pairs = (first.unsqueeze(-1) * second.unsqueeze(-2)).flatten(-2)
-        return Weighted(pairs, weight, bias, lambda x, w: functional.linear(x, w.flatten(1)))
-    if name in ("matmul", "mm", "__matmul__", "__rmatmul__", "bmm") and len(args) == 2:
-        left, right = reversed(args) if name == "__rmatmul__" else args
-        if is_weight(right) and not is_weight(left) and right.ndim == 2:
-            return Weighted(left, right, None, torch.matmul)
-        if is_weight(left) and not is_weight(right) and left.ndim == 2:
-            return Weighted(right, left, None, lambda x, w: torch.matmul(w, x))
-    return None
-
-
-_GEOMETRY = frozenset(
-    ["linear", *(f"conv{n}d" for n in (1, 2, 3)), *(f"conv_transpose{n}d" for n in (1, 2, 3))],
-)
-
-
-def _arguments(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], names: tuple[str, ...]
-) -> tuple[list[Any], tuple[Any, ...], dict[str, Any]]:
-    """Return the named arguments (None where left out), the positional and the keyword rest."""
-    found = [args[k] if k < len(args) else kwargs.get(name) for k, name in enumerate(names)]
-    return found, args[len(names) :], {key: value for key, value in kwargs.items() if key not in names}
+    elif is_dataclass(values) and not isinstance(values, type):
+        for field in fields(values):
+            yield from tensors_in(getattr(values, field.name, None))
+    elif isinstance(values, torch.nn.utils.rnn.PackedSequence):
+        yield values.data

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +12,11 @@ from torch import Tensor
 from eiplatform.errors import EIPlatformError, SumRuleError
 from eiplatform.foreign.current import Term, total
 from eiplatform.foreign.report import Missing
-from eiplatform.foreign.timeline import arrange, layout_of, neuron_shape
+from eiplatform.foreign.timeline import Layout, arrange, neuron_shape
 from eiplatform.foreign.tracer import Event
 from eiplatform.snn.description import PopulationInfo
 
-__all__ = ["TOLERANCE", "Found", "Keeper", "examine"]
+__all__ = ["TOLERANCE", "Collected", "Found", "Keeper", "collect", "examine"]
 
 TOLERANCE = 1e-5
 """Largest residual of the sum rule, relative to all that is added and subtracted."""
@@ -32,79 +31,115 @@ class Found:
     Attributes
     ----------
     info : PopulationInfo
-    layout : str
+    layout : Layout
     terms : tuple of str
         Names of the weights that drive it.
     """
 
     info: PopulationInfo
-    layout: str
+    layout: Layout
     terms: tuple[str, ...]
 
 
 @dataclass
-class _Collected:
+class Collected:
+    """The events of one population, in order."""
+
     events: list[Event] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
+    activity: list[Tensor] = field(default_factory=list)
+
+
+class _Labeller:
+    """Names the second use of a module of neurons in a step."""
+
+    def __init__(self, looped: bool) -> None:
+        self._looped = looped
+        self._seen: dict[tuple[str, int], int] = {}
+
+    def name(self, event: Event, step: int) -> str:
+        if event.neuron is None or not self._looped:
+            return event.population
+        key = (event.population, step)
+        count = self._seen[key] = self._seen.get(key, 0) + 1
+        return event.population if count == 1 else f"{event.population}@{count}"
+
+
+def collect(events: list[tuple[int, Event]], looped: bool) -> dict[str, Collected]:
+    """Return the events of a run by population."""
+    labeller = _Labeller(looped)
+    found: dict[str, Collected] = {}
+    for step, event in events:
+        if event.neuron is None and event.state:
+            values = event.state["activity"]
+            assert values is not None
+            found.setdefault(event.population, Collected()).activity.append(values)
+        else:
+            found.setdefault(labeller.name(event, step), Collected()).events.append(event)
+    return found
 
 
 def examine(
-    events: list[tuple[int, Event]],
+    collected: Mapping[str, Collected],
+    layouts: Mapping[str, Layout | None],
     *,
-    time: str,
     steps: int,
     batch: int,
-    order: str,
     recurrent: set[str],
+    mixed: set[str],
     attrs: Mapping[str, str],
 ) -> tuple[dict[str, Found], list[Missing]]:
     """Return the populations that a run of an example showed, and what they lack.
 
     Parameters
     ----------
-    events : list of (step, Event)
+    collected : mapping of str to Collected
         Of the whole run, with all parts and constants.
-    time, steps, batch, order
+    layouts : mapping of str to Layout or None
+    steps, batch : int
         How the example was run.
     recurrent : set of str
         Weights that act back on their own source.
+    mixed : set of str
+        Populations whose recurrent part has no weights of its own.
     attrs : mapping of str to str
         Attributes of every population.
     """
-    grouped: dict[str, _Collected] = {}
-    for step, event in events:
-        collected = grouped.setdefault(event.population, _Collected())
-        collected.events.append(event)
-        collected.steps.append(step)
     populations: dict[str, Found] = {}
     missing: list[Missing] = []
-    for name, collected in grouped.items():
-        count, first = len(collected.events), collected.events[0]
-        looped = time in ("steps", "static")
-        calls = count if not looped else steps
-        layout = layout_of(tuple(first.drive.shape), 1 if looped else steps, batch, calls, first.neuron, order)
+    for name, one in collected.items():
+        layout = layouts.get(name)
         if layout is None:
-            why = f"of its axes {tuple(first.drive.shape)} none is the batch of {batch} or the {steps} steps"
+            shape = tuple(one.events[0].drive.shape)
+            why = (
+                f"which of its axes {shape} are samples and steps cannot be told; give an example with other numbers "
+                "of samples and steps, or say time= and time_axis="
+            )
             missing.append(Missing(name, "all signals", why))
             continue
-        uses = count // steps if layout == "call" else count
-        if layout == "call" and (count % steps or (uses > 1 and not looped)):
-            why = f"it ran {count} times in {steps} steps, and which of them belong to one step cannot be told"
+        wanted = steps if layout.kind == "call" else 1
+        if len(one.events) != wanted:
+            why = (
+                f"it ran {len(one.events)} times in {steps} steps, and which of them belong to one step cannot be told"
+            )
             missing.append(Missing(name, "all signals", why))
             continue
-        for use in range(uses):
-            chosen = collected.events[use::uses] if layout == "call" else [collected.events[use]]
-            label = name if use == 0 else f"{name}@{use + 1}"
-            found, lacks = _population(label, chosen, layout, steps, batch, recurrent, attrs)
-            missing += lacks
-            if found is not None:
-                populations[label] = found
+        found, lacks = _population(name, one, layout, steps, batch, set() if name in mixed else recurrent, attrs)
+        missing += lacks
+        if found is not None:
+            populations[name] = found
     return populations, missing
 
 
 def _population(
-    name: str, events: list[Event], layout: str, steps: int, batch: int, recurrent: set[str], attrs: Mapping[str, str]
+    name: str,
+    collected: Collected,
+    layout: Layout,
+    steps: int,
+    batch: int,
+    recurrent: set[str],
+    attrs: Mapping[str, str],
 ) -> tuple[Found | None, list[Missing]]:
+    events = collected.events
     shape = neuron_shape(tuple(events[0].drive.shape), layout)
     neuron = events[0].neuron
     missing: list[Missing] = []
@@ -118,25 +153,32 @@ def _population(
         reason = next((event.reason for event in events if event.reason), "no weights lead to it")
         missing.append(Missing(name, "current_exc, current_inh, current_net", reason))
     else:
-        constants = {
-            label: torch.stack([getattr(current, which).reshape(-1, *shape).expand(-1, *shape) for current in currents])
+        arranged = {
+            label: torch.stack(
+                [arrange(getattr(current, which), layout, steps, batch, shape) for current in currents]
+            ).reshape(-1, *shape)
             for label, which in (("bias", "bias"), ("norm_shift", "shift"))
         }
-        first = {label: values[0, 0] for label, values in constants.items()}
-        if all(torch.equal(values, first[label].expand_as(values)) for label, values in constants.items()):
+        first = {label: values[0] for label, values in arranged.items()}
+        if all(torch.equal(values, first[label].expand_as(values)) for label, values in arranged.items()):
             parameters = {label: values.detach().double().cpu().numpy().reshape(-1) for label, values in first.items()}
             terms = tuple(dict.fromkeys(key for current in currents if current is not None for key in current.terms))
             signals += ["current_exc", "current_inh", "current_net"]
             if recurrent.intersection(terms):
                 signals += [f"{part}_{which}" for part in _PARTS for which in ("recurrent", "external")]
         else:
-            missing.append(Missing(name, "current_exc, current_inh, current_net", "its bias changes in time"))
+            missing.append(
+                Missing(name, "current_exc, current_inh, current_net", "its bias changes with time or sample")
+            )
     if all(event.complete for event in events):
         signals.append("drive")
     else:
         missing.append(Missing(name, "drive", events[0].reason))
-    size = batch * int(np.prod(shape)) * (1 if layout in ("call", "held") else steps)
-    for signal, values in events[0].state.items():
+    state = dict(events[0].state)
+    if collected.activity and len(collected.activity) == len(events):
+        state["activity"] = collected.activity[0]
+    size = batch * int(np.prod(shape)) * (steps if layout.has_time else 1)
+    for signal, values in state.items():
         if values is None:
             place = getattr(neuron, signal, signal)
             missing.append(Missing(name, signal, f"'{place}' holds no tensor after a call"))
@@ -148,6 +190,8 @@ def _population(
             signals.append(signal)
     if neuron is not None:
         missing += [Missing(name, signal, why) for signal, why in neuron.why_not.items()]
+    if not signals:
+        return None, missing
     told = dict(attrs) | (neuron.attributes() if neuron is not None else {})
     info = PopulationInfo("mixed", shape, tuple(signals), parameters, None, None, None, told)
     return Found(info, layout, terms), missing
@@ -167,6 +211,8 @@ class Keeper:
     steps, batch : int
     keep : callable, optional
         As of :meth:`eiplatform.snn.network.Network.run`.
+    check : callable, optional
+        Looks at an event apart from the tracer, in the first and the last step.
     """
 
     def __init__(
@@ -179,39 +225,61 @@ class Keeper:
         steps: int,
         batch: int,
         keep: Callable[[str, str, Tensor], Tensor] | None,
+        check: Callable[[str, Event], None] | None = None,
     ) -> None:
         self.populations = populations
         self.wanted = wanted
         self.recurrent = recurrent
-        self.looped = looped
         self.steps = steps
         self.batch = batch
         self.keep = keep
+        self.check = check
         self.step = 0
-        self.signals: dict[str, dict[str, Any]] = {name: {} for name in wanted}
-        self._seen: dict[tuple[str, int], int] = {}
+        self.signals: dict[str, dict[str, list[Tensor]]] = {
+            name: {signal: [] for signal in signals} for name, signals in wanted.items()
+        }
+        self._labeller = _Labeller(looped)
+        self._counts: dict[str, int] = {}
 
     def __call__(self, event: Event) -> None:
         """Take in an event."""
-        key = (event.population, self.step if self.looped else 0)
-        count = self._seen[key] = self._seen.get(key, 0) + 1
-        name = event.population
-        if count > 1 and (self.looped or self.populations[name].layout != "call"):
-            name = f"{name}@{count}"
+        if event.neuron is None and event.state:
+            self._activity(event)
+            return
+        name = self._labeller.name(event, self.step)
         if name not in self.wanted:
             return
         found = self.populations[name]
-        whole = total(event.current.terms) if event.current is not None else None
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        whole = None
+        if (
+            event.current is not None
+            and event.complete
+            and 0 < len(event.current.terms)
+            and set(event.current.terms) <= set(found.terms)
+        ):
+            whole = total(event.current.terms)
         if whole is not None:
-            self._check(name, found, event.drive, whole)
+            self._sum_rule(name, found, event.drive, whole)
+            if self.check is not None and (count == 1 or count == self.steps):
+                self.check(name, event)
         for signal in found.info.signals:
-            if signal in self.wanted[name]:
-                values = self._value(name, signal, event, whole)
-                values = arrange(values, found.layout, self.steps, self.batch, found.info.shape)
-                if found.layout == "call":
-                    self.signals[name].setdefault(signal, []).append(values.clone())
-                else:
-                    self.signals[name][signal] = self._kept(name, signal, values.clone())
+            if signal in self.wanted[name] and (signal != "activity" or event.neuron is not None):
+                self._put(name, signal, self._value(name, signal, event, whole))
+
+    def _activity(self, event: Event) -> None:
+        name = event.population
+        if "activity" in self.wanted.get(name, ()):
+            values = event.state["activity"]
+            assert values is not None
+            self._put(name, "activity", values)
+
+    def _put(self, name: str, signal: str, values: Tensor) -> None:
+        found = self.populations[name]
+        values = arrange(values, found.layout, self.steps, self.batch, found.info.shape).clone()
+        if found.layout.kind != "call" and not self.signals[name][signal]:
+            values = self._kept(name, signal, values)
+        self.signals[name][signal].append(values)
 
     def _value(self, name: str, signal: str, event: Event, whole: Term | None) -> Tensor:
         if signal == "drive":
@@ -227,7 +295,12 @@ class Keeper:
                     remedy="declare them as graded: neurons={name: Neuron(activity='output', ...)}",
                 )
             return values
-        assert whole is not None and event.current is not None
+        if whole is None or event.current is None:
+            raise EIPlatformError(
+                f"at this step its current is not that of the example: {event.reason or 'other weights reach it'}",
+                where=name,
+                remedy="the module takes another way for this input; give an example of the same kind",
+            )
         if signal == "current_net":
             return whole.exc - whole.inh
         part, _, which = signal.removeprefix("current_").partition("_")
@@ -240,7 +313,7 @@ class Keeper:
         found = total(chosen)
         return torch.zeros_like(whole.exc) if found is None else getattr(found, part)
 
-    def _check(self, name: str, found: Found, drive: Tensor, whole: Term) -> None:
+    def _sum_rule(self, name: str, found: Found, drive: Tensor, whole: Term) -> None:
         """Raise unless the parts and constants make the current that arrived."""
         bias, shift = (
             torch.as_tensor(
@@ -250,6 +323,12 @@ class Keeper:
         )
         arranged = [arrange(t, found.layout, self.steps, self.batch, found.info.shape) for t in (drive, *whole)]
         drive, exc, inh = arranged
+        if not bool(drive.isfinite().all()):
+            raise EIPlatformError(
+                "its current is not finite (NaN or infinite): a weight, a state or the input is not",
+                where=name,
+                valid="finite weights and inputs",
+            )
         scale = exc + inh + bias.abs() + shift.abs()
         residual = (drive - (exc - inh + bias + shift)).abs() / scale.clamp(min=torch.finfo(drive.dtype).tiny)
         worst = float(residual.max()) if residual.numel() else 0.0
@@ -271,7 +350,7 @@ class Keeper:
         """Return all signals, with time as the first axis."""
         kept: dict[str, dict[str, Tensor]] = {}
         for name, signals in self.signals.items():
-            lacking = self.wanted[name] - set(signals)
+            lacking = {signal for signal, values in signals.items() if not values}
             if lacking:
                 raise EIPlatformError(
                     f"{', '.join(sorted(lacking))} did not come up in this run, though the example showed them",
@@ -279,10 +358,13 @@ class Keeper:
                     remedy="the module takes another way for this input; give an example of the same kind",
                 )
             kept[name] = {}
+            looped = self.populations[name].layout.kind == "call"
             for signal, values in signals.items():
-                if isinstance(values, list):
-                    if len(values) != self.steps:
-                        raise EIPlatformError(f"it ran {len(values)} times in {self.steps} steps", where=name)
-                    values = self._kept(name, signal, torch.stack(values))
-                kept[name][signal] = values
+                if len(values) != (self.steps if looped else 1):
+                    raise EIPlatformError(
+                        f"it ran {len(values)} times in {self.steps} steps",
+                        where=name,
+                        remedy="the module takes another way for this input; give an example of the same kind",
+                    )
+                kept[name][signal] = self._kept(name, signal, torch.stack(values)) if looped else values[0]
         return kept

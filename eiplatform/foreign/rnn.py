@@ -1,4 +1,4 @@
-"""Torch's fused simple recurrent networks (Elman), layer by layer and direction by direction.
+"""Torch's simple recurrent networks (Elman), layer by layer and direction by direction.
 
     h[t] = act(W_ih x[t] + b_ih + W_hh h[t-1] + b_hh)
 
@@ -12,23 +12,18 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from eiplatform.errors import SumRuleError
 from eiplatform.foreign.current import Term, split
+from eiplatform.foreign.witness import confirm
 
-__all__ = ["RNN_OPERATIONS", "Layer", "unroll"]
-
-RNN_OPERATIONS = {
-    "rnn_tanh": torch.tanh,
-    "rnn_relu": torch.relu,
-    "rnn_tanh_cell": torch.tanh,
-    "rnn_relu_cell": torch.relu,
-}
-"""Activation of each fused operation."""
+__all__ = ["Layer", "unroll"]
 
 TOLERANCE = 1e-4
+
+_ACTS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu}
 
 
 class Layer(NamedTuple):
@@ -40,7 +35,8 @@ class Layer(NamedTuple):
     terms : dict of str to Term or None
         Feed-forward weights, then recurrent.
     bias, drive, activity : Tensor
-    weights : tuple of Tensor
+    weights : tuple of str
+        Names of the parameters in the module.
     ends : frozenset of str
         Populations that the next layer sees; empty until all directions of a layer are done.
     """
@@ -50,27 +46,29 @@ class Layer(NamedTuple):
     bias: Tensor
     drive: Tensor
     activity: Tensor
-    weights: tuple[Tensor, Tensor]
+    weights: tuple[str, str]
     ends: frozenset[str]
 
 
 def unroll(
-    name: str,
+    part: nn.RNN | nn.RNNCell,
     args: tuple[Any, ...],
-    result: Any,
+    kwargs: dict[str, Any],
+    output: Any,
     rule: str,
-    prefix: str,
+    label: str,
     needs: Callable[[str], bool],
 ) -> list[Layer] | None:
-    """Return the layers of a fused operation that has run, None where it cannot be followed.
+    """Return the layers of a module that has run, None where it cannot be followed.
 
     Parameters
     ----------
-    name, args, result
-        The operation; packed sequences are not followed.
+    part : nn.RNN or nn.RNNCell
+    args, kwargs, output
+        Its call; packed and unbatched sequences are not followed.
     rule : str
         Sign rule.
-    prefix : str
+    label : str
         Name of the module.
     needs : callable
         Whether the parts of weights of that name are asked for.
@@ -78,63 +76,47 @@ def unroll(
     Raises
     ------
     SumRuleError
-        If the recomputed layers do not give what the kernel returned.
+        If the recomputed layers do not give what the module returned.
     """
-    act = RNN_OPERATIONS[name]
-    if name.endswith("cell"):
-        x, hidden, w_in, w_rec, b_in, b_rec = (*args, None, None)[:6]
-        return [
-            _layer(prefix, "", x, hidden, (w_in, w_rec), (b_in, b_rec), act, rule, needs, result, frozenset({prefix}))
-        ]
-    if isinstance(args[2], Tensor):  # packed: (data, batch sizes, hidden, ...)
+    x = args[0] if args else kwargs.get("input")
+    given = args[1] if len(args) > 1 else kwargs.get("hx")
+    act = _ACTS[part.nonlinearity]
+    make = _Maker(part, act, rule, needs, label)
+    if isinstance(part, nn.RNNCell):
+        if not isinstance(x, Tensor) or x.ndim != 2 or not isinstance(output, Tensor):
+            return None
+        hidden = torch.zeros_like(output) if given is None else given
+        return [make.layer(label, "", x, hidden, output, frozenset({label}))]
+    if not isinstance(x, Tensor) or x.ndim != 3 or (part.dropout and part.training):
         return None
-    x, hidden, flat, has_bias, n_layers, dropout, training, both, batch_first = args
-    if dropout and training:
-        return None
-    if batch_first:
+    if part.batch_first:
         x = x.transpose(0, 1)
-    directions = 2 if both else 1
-    per = 4 if has_bias else 2
+    directions = 2 if part.bidirectional else 1
+    if given is None:
+        given = x.new_zeros(part.num_layers * directions, x.shape[1], part.hidden_size)
     layers: list[Layer] = []
-    for level in range(n_layers):
+    for level in range(part.num_layers):
         outputs, names = [], []
         for direction in range(directions):
-            k = level * directions + direction
-            weights = flat[k * per : (k + 1) * per]
             suffix = f"_l{level}" + ("_reverse" if direction else "")
-            population = prefix if n_layers * directions == 1 else f"{prefix}.{suffix[1:]}"
+            population = label if part.num_layers * directions == 1 else f"{label}.{suffix[1:]}"
             names.append(population)
             seen = x.flip(0) if direction else x
-            states = _run(seen, hidden[k], weights, act)
-            before = torch.cat([hidden[k][None], states[:-1]])
-            biases = tuple(weights[2:]) or (None, None)
-            found = _layer(
-                population,
-                suffix,
-                seen,
-                before,
-                weights[:2],
-                biases,
-                act,
-                rule,
-                needs,
-                states,
-                frozenset(),
-                prefix=prefix,
-            )
-            if direction:
-                found = _turned(found)
-            layers.append(found)
-            outputs.append(found.activity)
+            hidden = given[level * directions + direction]
+            states = _run(seen, hidden, make.weights(suffix), act)
+            before = torch.cat([hidden[None], states[:-1]])
+            found = make.layer(population, suffix, seen, before, states, frozenset())
+            layers.append(_turned(found) if direction else found)
+            outputs.append(layers[-1].activity)
         layers[-1] = layers[-1]._replace(ends=frozenset(names))
         x = torch.cat(outputs, -1)
-    whole = result[0].transpose(0, 1) if batch_first else result[0]
+    whole = output[0].transpose(0, 1) if part.batch_first else output[0]
     if not torch.allclose(x, whole, rtol=TOLERANCE, atol=TOLERANCE):
         raise SumRuleError(
             f"the layers computed one by one differ from the module's output by {float((x - whole).abs().max()):.2g}",
-            where=prefix,
+            where=label,
         )
-    return [_batch_first(layer) for layer in layers] if batch_first else layers
+    return [_batch_first(layer) for layer in layers] if part.batch_first else layers
 
 
 def _run(x: Tensor, hidden: Tensor, weights: list[Tensor], act: Callable[[Tensor], Tensor]) -> Tensor:
@@ -147,32 +129,36 @@ def _run(x: Tensor, hidden: Tensor, weights: list[Tensor], act: Callable[[Tensor
     return torch.stack(states)
 
 
-def _layer(
-    population: str,
-    suffix: str,
-    x: Tensor,
-    before: Tensor,
-    weights: Any,
-    biases: Any,
-    act: Callable[[Tensor], Tensor],
-    rule: str,
-    needs: Callable[[str], bool],
-    activity: Tensor,
-    ends: frozenset[str],
-    *,
-    prefix: str | None = None,
-) -> Layer:
-    names = [f"{prefix or population}.weight_{kind}{suffix}" for kind in ("ih", "hh")]
-    terms: dict[str, Term | None] = {}
-    drive = torch.zeros_like(activity)
-    bias = activity.new_zeros(activity.shape[-1])
-    for name, values, weight, offset in zip(names, (x, before), weights, biases, strict=True):
-        terms[name] = split(functional.linear, values, weight, rule, name) if needs(name) else None
-        drive = drive + functional.linear(values, weight, offset)
-        bias = bias if offset is None else bias + offset
-    if not torch.allclose(act(drive), activity, rtol=TOLERANCE, atol=TOLERANCE):
-        raise SumRuleError("its output is not the activation of its current", where=population)
-    return Layer(population, terms, bias, drive, activity, tuple(weights), ends)
+class _Maker:
+    def __init__(
+        self, part: nn.Module, act: Callable[[Tensor], Tensor], rule: str, needs: Callable[[str], bool], label: str
+    ) -> None:
+        self.part, self.act, self.rule, self.needs, self.label = part, act, rule, needs, label
+
+    def weights(self, suffix: str) -> list[Tensor]:
+        names = [f"{kind}{suffix}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        return [getattr(self.part, name) for name in names if getattr(self.part, name, None) is not None]
+
+    def layer(
+        self, population: str, suffix: str, x: Tensor, before: Tensor, activity: Tensor, ends: frozenset[str]
+    ) -> Layer:
+        found = self.weights(suffix)
+        own = (f"weight_ih{suffix}", f"weight_hh{suffix}")
+        biases = [*found[2:], None, None][:2]
+        terms: dict[str, Term | None] = {}
+        drive = torch.zeros_like(activity)
+        bias = activity.new_zeros(activity.shape[-1])
+        for name, values, weight, offset in zip(own, (x, before), found[:2], biases, strict=True):
+            full = f"{self.label}.{name}"
+            term = split(functional.linear, values, weight, self.rule, full) if self.needs(full) else None
+            if term is not None:
+                confirm(term, functional.linear, values, weight, full)
+            terms[full] = term
+            drive = drive + functional.linear(values, weight, offset)
+            bias = bias if offset is None else bias + offset
+        if not torch.allclose(self.act(drive), activity, rtol=TOLERANCE, atol=TOLERANCE):
+            raise SumRuleError("its output is not the activation of its current", where=population)
+        return Layer(population, terms, bias, drive, activity, own, ends)
 
 
 def _mapped(layer: Layer, function: Callable[[Tensor], Tensor]) -> Layer:

@@ -19,8 +19,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from eiplatform.caches import cache_directory
 from eiplatform.errors import DeviceError
-from eiplatform.files import atomic_write, cache_directory
+from eiplatform.files import atomic_write
 
 __all__ = ["Block", "Sequence", "Sums", "available", "call", "library"]
 
