@@ -182,7 +182,7 @@ def infer_time(
         return Time("steps") if length == 1 else Time("inside", 0, length)
     elif not seen.counts:
         repeated = repeats(first)
-        if not repeated or not has_loop(first):
+        if not repeated or not (has_loop(first) or first.random):
             return Time("static")
         if len(set(repeated.values())) == 1:
             length = next(iter(repeated.values()))

@@ -24,7 +24,7 @@ from eiplatform.foreign.current import Current, Term, split
 from eiplatform.foreign.flow import Flow, Source, first_of
 from eiplatform.foreign.inside import Inside, Product, placed
 from eiplatform.foreign.neurons import Neuron
-from eiplatform.foreign.operations import ACTIVATIONS, ELEMENTWISE, IGNORED, NORMALISING, name_of, tensors_in, written
+from eiplatform.foreign.operations import ACTIVATIONS, AVERAGING, ELEMENTWISE, IGNORED, NORMALISING, name_of, tensors_in, written
 from eiplatform.foreign.plan import Call, Classes, Structure
 from eiplatform.foreign.products import PRODUCTS, Weighted, understand
 from eiplatform.foreign.rnn import Layer, unroll
@@ -303,16 +303,20 @@ class Tracer(TorchDispatchMode):
         inside = self._inside[-1] if self._inside else None
         activation = name in ACTIVATIONS and bool(operands) and id(operands[0]) in before
         if carried is None:
-            for one in {id(current): current for current in before.values()}.values():
+            held = {id(tensor): tensor for tensor in operands if id(tensor) in before}
+            for key, one in before.items():
                 if inside is not None:
-                    inside.ends(one, name)
+                    inside.ends(held[key], one, name)
                 elif self.structure is not None:
                     kind = "activation" if activation else "other"
                     self.structure.consumed(one.sign, kind, name, (serial,))
             self._note_weights(name, operands, results)
         elif inside is not None and len(before) > 1:
+            parts = [(tensor, before[id(tensor)]) for tensor in operands if id(tensor) in before]
             for one in carried:
-                inside.meets(one)
+                inside.meets(one, parts)
+        elif inside is not None and before and name in AVERAGING:
+            inside.sums(next(iter(before.values())), name)
         if activation and carried is None and inside is None:
             current = before[id(operands[0])]
             self._activate(current, operands[0] if drive is None else drive, results[0])
@@ -404,9 +408,11 @@ class Tracer(TorchDispatchMode):
                 constant = constant + added.detach() * weighted.added_factor
         if inside is not None:
             if kind == "mixed" and x in inside.currents:
-                inside.ends(inside.currents[x], "product")
-            product_here = Product(number, kind, x, root, term, constant)
-            current = Current({name: None}, {name: inside.add(name, product_here)}, None, None)
+                inside.ends(x, inside.currents[x], "product")
+            call = inside.add(name, Product(number, kind, x, root, term, constant))
+            zeros = None if constant is None else torch.zeros_like(constant)
+            trails = {name: (("step", lambda part: part.reshape(root.shape)),)} if self.flow.trails else None
+            current = Current({name: term}, {name: call}, constant, zeros, trails=trails)
         else:
             use = self.uses.get(name, Classes()).of(in_step, names)
             zeros = None if constant is None else torch.zeros_like(constant)
@@ -475,6 +481,7 @@ class Tracer(TorchDispatchMode):
                         self.structure.sink(self.flow.of(tensor).serial)
                 self._inside.append(inside)
                 self._outer, self.flow.currents = self.flow.currents, inside.currents
+                self.flow.inside = True
                 if isinstance(part, nn.RNN | nn.RNNCell):
                     self._fused.append(name)
 
@@ -498,6 +505,7 @@ class Tracer(TorchDispatchMode):
             if inside.name == name:
                 self._inside.pop()
                 self.flow.currents = self._outer
+                self.flow.inside = False
                 if self._fused:
                     self._fused.pop()
                     if output is not None:
@@ -519,7 +527,10 @@ class Tracer(TorchDispatchMode):
         term = split(torch.mul, x, weight, self.rule, name) if self.flow.needs(name) else None
         constant = torch.zeros_like(output) if self.flow.constants else None
         product = Product(number, "back", x, output, term, constant, (x.abs() * weight.abs()).expand_as(output))
-        self.flow.currents[output] = Current({name: None}, {name: inside.add(name, product)}, None, None)
+        zeros = None if constant is None else torch.zeros_like(constant)
+        trails: dict[str, Any] | None = {name: ()} if self.flow.trails else None
+        call = inside.add(name, product)
+        self.flow.currents[output] = Current({name: term}, {name: call}, constant, zeros, trails=trails)
 
     @contextmanager
     def _pause(self) -> Iterator[None]:
@@ -606,7 +617,7 @@ class Tracer(TorchDispatchMode):
             again = put([one.again for one in found if one.again is not None])
             trails = {key: (("is", Term(again, torch.zeros_like(again))),)}
         elif self.flow.trails:
-            trails = {key: (("calls", ([((), one.call) for one in found], put)),)}
+            trails = {key: (("calls", ([(one.trail or (), one.call) for one in found], put)),)}
         zeros = None if bias is None else torch.zeros_like(bias)
         return current.plus(Current({key: term}, {key: found[0].call}, bias, zeros, trails=trails))
 
