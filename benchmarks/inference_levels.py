@@ -6,7 +6,7 @@ a circuit (for statistics over time, whose expectation does not depend on the nu
 Counted are p < .05 of means and of distributions, verdicts "different" of a table of this
 one cell, and verdicts "equivalent" where the true difference is the margin itself.
 
-Usage: python benchmarks/inference_levels.py [--draws 300] [--models ...] [--settings ...] [--out FILE.md]
+Usage: python benchmarks/inference_levels.py [--draws 300] [--models ...] [--settings ...] [--page PAGE.md]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from inference_models import MODELS, Model, circuit, images
+from inference_models import MODELS, Model, circuit, images, write_rows
 from scipy import stats
 
 from analyses.comparison import compare_cell, verdict_of
@@ -37,14 +37,14 @@ SETTINGS = {
 _SIZES = {
     "one": {
         "currents": (30, 64, 30),
-        "spikes": (20, 100, 100),
+        "spikes": (30, 100, 100),
         "voltage": (20, 110, 100),
         "oscillation": (10, 10, 100),
         "drift": (10, 10, 40),
     },
     "five": {
-        "currents": (20, 52, 16),
-        "spikes": (12, 100, 100),
+        "currents": (30, 52, 16),
+        "spikes": (30, 100, 100),
         "voltage": (10, 110, 100),
         "oscillation": (8, 10, 100),
         "drift": (8, 10, 30),
@@ -146,9 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bootstrap", type=int, default=199)
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--page", type=Path, help="page whose table gets these rows, e.g. docs/validation-inference.md")
     chosen = parser.parse_args(arguments)
-    table = list(HEAD)
     for setting in chosen.settings:
         for name in chosen.models:
             start, model = time.perf_counter(), MODELS[name]
@@ -158,11 +157,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             keys = [key for key in model.statistics if setting != "circuit" or STATISTICS[key].over == "time"]
             if not keys:
                 continue
-            table += lines(setting, keys, tried(setting, model, keys, chosen.draws, chosen.bootstrap))
-            print("\n".join(table[-len(keys) :]), flush=True)
+            rows = lines(setting, keys, tried(setting, model, keys, chosen.draws, chosen.bootstrap))
+            print("\n".join(rows), flush=True)
+            if chosen.page:
+                write_rows(chosen.page, HEAD, rows)
             print(f"({setting}, {name}: {time.perf_counter() - start:.0f} s)", flush=True)
-    if chosen.out:
-        chosen.out.write_text("\n".join(table) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ share).  Two networks of one distribution differ in neurons and seed; they may s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -18,7 +19,7 @@ from scipy.special import gammaln
 
 from eiplatform.store.schema import population_dataset
 
-__all__ = ["MODELS", "Images", "Model", "circuit", "images"]
+__all__ = ["MODELS", "Images", "Model", "circuit", "images", "write_rows"]
 
 Array = np.ndarray
 LAG = 2
@@ -243,7 +244,7 @@ MODELS: dict[str, Model] = {
             *(f"ei_correlation_neurons{kind}" for kind in ("", "_cross", "_excess")),
             *("ei_lag", "ei_lag_excess", "ei_peak", "ei_peak_excess"),
             *(f"ei_cotuning{kind}" for kind in ("", "_cross", "_excess")),
-            *("fluctuation_index", "driven_above_threshold", "gain", "gain_cv", "gain_slope"),
+            *("fluctuation_index", "driven_above_threshold", "private_inhibition", "gain", "gain_cv", "gain_slope"),
         ),
         50,
         100,
@@ -265,7 +266,15 @@ MODELS: dict[str, Model] = {
         {},
     ),
     "silent": Model(
-        silent, ("dead_fraction", "saturated_fraction"), 20, 60, 100, {"dead_fraction": 0.1, "saturated_fraction": 0.1}
+        silent,
+        ("dead_fraction", "saturated_fraction", "silent_share", "always_on_pairs", "always_on_spikes"),
+        30,
+        60,
+        100,
+        {
+            **dict.fromkeys(("dead_fraction", "saturated_fraction", "silent_share", "always_on_pairs"), 0.1),
+            "always_on_spikes": 0.1 / (0.1 + 0.8 * 0.3),
+        },
     ),
     "renewal": Model(
         renewal,
@@ -294,3 +303,22 @@ def circuit(
         model.make(rng, images(rng, 1, model.n_times, first + index), model.n_neurons, spread)
         for index in range(n_seeds)
     ]
+
+
+def write_rows(page: Path, head: Sequence[str], rows: Sequence[str]) -> None:
+    """Put rows into the table of a page that has this head, in the place of rows of the same two first cells or last.
+
+    Raises
+    ------
+    ValueError
+        If the page has no such table.
+    """
+    text = page.read_text().split("\n")
+    start = text.index(head[0]) + len(head)
+    end = next((line for line in range(start, len(text)) if not text[line].startswith("|")), len(text))
+
+    def key(row: str) -> tuple[str, ...]:
+        return tuple(row.split("|")[1:3])
+
+    table = {key(row): row for row in text[start:end]} | {key(row): row for row in rows}
+    page.write_text("\n".join([*text[:start], *table.values(), *text[end:]]))

@@ -18,7 +18,11 @@ ABORTED = "aborted.json"
 
 def mark_aborted(out: Path, error: BaseException, epoch: int) -> None:
     """Write down that, when and why a training ended early."""
-    told: dict[str, Any] = {"kind": type(error).__name__, "why": str(error) or type(error).__name__, "epoch": epoch}
+    told: dict[str, Any] = {
+        "kind": type(error).__name__,
+        "why": str(error).rstrip(".") or type(error).__name__,
+        "epoch": epoch,
+    }
     write_bytes(out / ABORTED, (json.dumps(told, indent=2) + "\n").encode())
 
 

@@ -102,7 +102,7 @@ def _without(deviation: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArr
 
 
 def _jackknife(value: FloatArray, without: FloatArray, n: FloatArray) -> FloatArray:
-    """Return the value plus each neuron's deviation by the jackknife: of few skewed values derivatives are too small."""
+    """Return the value plus deviations by the jackknife: derivatives are too small for few skewed values."""
     centre = np.where(np.isfinite(without), without, 0.0).sum(axis=1, keepdims=True) / n
     found: FloatArray = value - (n - 1) * (without - centre)
     return found

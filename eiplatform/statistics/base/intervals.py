@@ -132,7 +132,7 @@ def share_interval(share: float, variance: float, n: int, level: float = 0.95) -
     [0.0, 0.037]
     """
     inner = share * (1 - share)
-    effective = min(inner / variance, float(n)) if inner > 0 and variance > 0 else float(n)
+    effective = inner / variance if inner > 0 and variance > 0 else float(n)
     square = stats.norm.ppf((1 + level) / 2) ** 2 / effective
     centre, half = share + square / 2, np.sqrt(square * (inner + square / 4))
     low, high = (centre - half) / (1 + square), (centre + half) / (1 + square)

@@ -55,7 +55,7 @@ class Statistic:
     bounds : tuple of float
         What the value cannot leave; intervals end there.
     share : bool
-        Whether the value is a share of neurons: a mean of 0 and 1, with Wilson's interval.
+        Whether the value is a share of neurons, or of their samples, with Wilson's interval.
     private : bool
         Whether it is about what a neuron's inhibition has of its own, against that of other neurons.
     """

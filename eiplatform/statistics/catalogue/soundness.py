@@ -28,6 +28,7 @@ LISTED = [
         reference="share of pairs of neuron and sample without a spike",
         estimate=estimates.silent_share,
         bounds=_SHARE,
+        share=True,
     ),
     *(
         Statistic(
@@ -42,6 +43,7 @@ LISTED = [
             estimate=partial(estimates.always_on, measure=measure),
             level=level,
             bounds=_SHARE,
+            share=level == "neuron",
         )
         for measure, (label, level) in _ALWAYS.items()
     ),
