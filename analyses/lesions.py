@@ -18,6 +18,9 @@ __all__ = ["STATISTICS", "accuracy", "correct", "run"]
 
 STATISTICS = ("rate", "ei_ratio", "balance_index", "gain")
 
+INTERCHANGEABLE = 0.1
+"""CV of the weights I->E between I neurons below which these cannot be ranked."""
+
 
 def correct(readout: xr.Dataset) -> np.ndarray:
     """Return whether each sample was classified correctly, shape (sample,).
@@ -145,10 +148,21 @@ def run(
         ),
         "n_bootstrap": n_bootstrap,
         "seed": seed,
+        **_inhibition(trees[0]),
         **describe_inputs(trees),
         **({"partial": missing} if missing else {}),
     }
     return result
+
+
+def _inhibition(tree: xr.DataTree) -> dict[str, str]:
+    """Return what the weights say of single I neurons, if they were recorded and cannot be ranked."""
+    spread = {name: data.attrs.get("inhibitory_weight_cv", np.inf) for name, data in excitatory(tree).items()}
+    alike = [f"{name.rpartition('/')[0]} (CV {value:.2g})" for name, value in spread.items() if value < INTERCHANGEABLE]
+    if not alike:
+        return {}
+    told = "Homogeneous inhibition: the weights I->E of a layer hardly differ between its I neurons, in"
+    return {"inhibition": f"{told} {', '.join(alike)}. Single I neurons are interchangeable: no ranking of them holds."}
 
 
 def _by_dose(trees: Sequence[xr.DataTree], doses: Sequence[float], n_bootstrap: int, seed: int) -> xr.Dataset:

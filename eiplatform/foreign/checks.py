@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from eiplatform.errors import EIPlatformError, UnknownNameError, suggest
 from eiplatform.foreign.neurons import Neuron, describe
+from eiplatform.foreign.plan import Structure, has_loop
 from eiplatform.foreign.operations import tensors_in
-from eiplatform.foreign.plan import Structure
 
 __all__ = [
     "TIMES",
@@ -182,7 +182,7 @@ def infer_time(
         return Time("steps") if length == 1 else Time("inside", 0, length)
     elif not seen.counts:
         repeated = repeats(first)
-        if not repeated:
+        if not repeated or not (has_loop(first) or first.random):
             return Time("static")
         if len(set(repeated.values())) == 1:
             length = next(iter(repeated.values()))
@@ -221,6 +221,8 @@ def repeats(structure: Structure) -> dict[str, int]:
     found = {}
     for name, seen in sources.items():
         count, groups = seen.total(), set(seen.values())
+        if count == 2 and len(seen) == 2:
+            continue  # one after the other
         if count > 1 and (name in structure.added_up or (count > 2 and len(seen) == 1)):
             found[name] = groups.pop() if len(groups) == 1 and groups != {1} else count
     return found

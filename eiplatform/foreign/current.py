@@ -21,15 +21,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from eiplatform.errors import EIPlatformError
 
-__all__ = ["SIGN_RULES", "Current", "Term", "Trail", "retrace", "split", "total"]
+__all__ = ["SIGN_RULES", "Calls", "Current", "Term", "Trail", "retrace", "split", "total"]
 
 SIGN_RULES = ("contribution", "weight")
 
 Trail = tuple[tuple[str, Any], ...]
+Calls = int | tuple[int, ...]
 
 Product = Callable[[Tensor, Tensor], Tensor]
 """What is linear in an input and in weights: (input, weight) -> current."""
@@ -115,9 +117,9 @@ class Current:
     ----------
     terms : dict of str to Term or None
         By the name of the weights; None where the parts were not asked for.
-    calls : dict of str to int
+    calls : dict of str to int or tuple of int
         Which call of the weights each term is: what one set of weights contributes in different
-        calls is never added up in a current.
+        calls is never added up in a current.  Several calls: they lie side by side, as steps.
     bias, shift : Tensor or None
         Constants from biases and from batch normalisation, of the tensor's shape; None where
         they were not asked for.
@@ -136,7 +138,7 @@ class Current:
     def __init__(
         self,
         terms: Mapping[str, Term | None],
-        calls: Mapping[str, int],
+        calls: Mapping[str, Calls],
         bias: Tensor | None,
         shift: Tensor | None,
         sign: str = "",
@@ -176,6 +178,11 @@ class Current:
             self._longer(factor),
         )
 
+    @property
+    def many(self) -> bool:
+        """Whether several calls of the same weights lie side by side."""
+        return any(isinstance(call, tuple) for call in self.calls.values())
+
     def plus(self, other: Current) -> Current | None:
         """Add; None if that would add up what the same weights contribute twice: that is a state."""
         if not self.terms.keys().isdisjoint(other.terms):
@@ -211,7 +218,7 @@ class Current:
         return {name: (*trail, ("step", step)) for name, trail in self.trails.items()}
 
 
-def retrace(trail: Trail, of_call: Callable[[int], Term], call: int) -> Term:
+def retrace(trail: Trail, of_call: Callable[[int], Term], call: Calls) -> Term:
     """Return what a trail makes of the products of one set of weights.
 
     Parameters
@@ -220,7 +227,7 @@ def retrace(trail: Trail, of_call: Callable[[int], Term], call: int) -> Term:
         Of a current.
     of_call : callable
         Returns the term of a call.
-    call : int
+    call : int or tuple of int
         The call that the trail begins with.
     """
     term: Term | None = None
@@ -231,13 +238,18 @@ def retrace(trail: Trail, of_call: Callable[[int], Term], call: int) -> Term:
             first, second = (retrace(branch, of_call, call) for branch in step)
             term = first + second
         elif kind == "calls":
-            calls, place = step
-            terms = [of_call(one) for one in calls]
+            branches, place = step
+            terms = [retrace(branch, of_call, one) for branch, one in branches]
             term = Term(place([one.exc for one in terms]), place([one.inh for one in terms]))
         else:
-            term = of_call(call) if term is None else term
+            term = of_call(_one(call)) if term is None else term
             term = term.map(step) if callable(step) else term.scaled(step)
-    return of_call(call) if term is None else term
+    return of_call(_one(call)) if term is None else term
+
+
+def _one(call: Calls) -> int:
+    assert isinstance(call, int)
+    return call
 
 
 def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:

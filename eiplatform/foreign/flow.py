@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from eiplatform.errors import EIPlatformError
-from eiplatform.foreign.current import Current, Term
+from eiplatform.foreign.current import Calls, Current, Term
 from eiplatform.foreign.operations import (
     ADDING,
+    AVERAGING,
     INDEXED,
     JOINING,
     NORMALISING,
@@ -89,6 +90,8 @@ class Flow:
         What a set of weights saw in a call.
     trails : bool
         Whether currents keep what was done to them.
+    inside : bool
+        Whether a module of neurons is running.
     added_up : set of str
         Weights of which several calls are added up or listed.
     """
@@ -99,6 +102,7 @@ class Flow:
         self.constants = constants
         self.states = states
         self.trails = False
+        self.inside = False
         self.added_up: set[str] = set()
         self.currents: Any = WeakIdKeyDictionary()
         self.sources: Any = WeakIdKeyDictionary()
@@ -203,6 +207,8 @@ class Flow:
                 return None
             if name == "constant_pad_nd" and any(args[2:]):
                 return None
+            if current.many and name in AVERAGING:
+                return None  # steps are added up
             if name == "_to_copy":
                 found = _several(current, lambda part: part.to(first.dtype), result)
             else:
@@ -234,11 +240,10 @@ class Flow:
         found = [self.currents.get(tensor) for tensor in tensors]
         if not found or any(current is None for current in found):
             return None
-        calls: dict[str, int] = {}
+        calls: dict[str, Calls] = {}
         for current in found:
             if any(calls.get(name, call) != call for name, call in current.calls.items()):
-                self.added_up |= calls.keys() & current.calls.keys()
-                return None  # the same weights, again: a list of steps
+                return self._list(found, function, args, kwargs)
             calls |= current.calls
         terms: dict[str, Term | None] = {}
         for name in calls:
@@ -269,7 +274,46 @@ class Flow:
                     trail = (*trail, ("step", join))
                     trails[name] = (("sum", (trails[name], trail)),) if name in trails else trail
         scaled = any(current.was_scaled for current in found)
-        return [Current(terms, calls, *constants, was_scaled=scaled, trails=trails)]
+        bias, shift = constants
+        return [Current(terms, calls, bias, shift, was_scaled=scaled, trails=trails)]
+
+    def _list(
+        self, found: list[Current], function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> list[Current] | None:
+        """Return the current of a list of steps: calls of the same weights, side by side."""
+        names = list(found[0].calls)
+        self.added_up.update(names)
+        calls = {name: tuple(one.calls.get(name, -1) for one in found) for name in names}
+        distinct = all(
+            len(set(numbers)) == len(found) and all(isinstance(n, int) and n >= 0 for n in numbers)
+            for numbers in calls.values()
+        )
+        if not distinct or any(list(one.calls) != names or one.sign != found[0].sign for one in found):
+            return None
+
+        def place(parts: list[Tensor]) -> Tensor:
+            placed: Tensor = function(parts, *args[1:], **kwargs)
+            return placed
+
+        terms: dict[str, Term | None] = {}
+        for name in names:
+            parts = [one.terms[name] for one in found]
+            known = [part for part in parts if part is not None]
+            terms[name] = None
+            if len(known) == len(parts):
+                terms[name] = Term(place([one.exc for one in known]), place([one.inh for one in known]))
+        constants = []
+        for which in ("bias", "shift"):
+            values = [getattr(one, which) for one in found]
+            constants.append(None if any(v is None for v in values) else place(values))
+        trails: dict[str, Any] | None = None
+        if self.trails and all(one.trails is not None for one in found):
+            trails = {
+                name: (("calls", ([((one.trails or {})[name], one.calls[name]) for one in found], place)),)
+                for name in names
+            }
+        bias, shift = constants
+        return [Current(terms, calls, bias, shift, was_scaled=found[0].was_scaled, trails=trails)]
 
     def _add(self, args: tuple[Any, ...], alpha: float, sign: int, result: Any) -> list[Current] | None:
         if not any(isinstance(value, Tensor) and value in self.currents for value in args):
@@ -295,6 +339,8 @@ class Flow:
             return None
         if isinstance(factor, Tensor) and not self.is_constant(factor):
             return None
+        if isinstance(factor, Tensor) and result.numel() > args[at].numel():
+            return None  # neurons times neurons: a product written out
         return [_shaped(current, result).scaled(1 / factor if power < 0 else factor)]
 
     def _normalise(self, name: str, args: tuple[Any, ...], result: Any) -> list[Current] | None:
@@ -317,6 +363,8 @@ class Flow:
         if isinstance(value, Tensor) and value in self.currents:
             current: Current = self.currents[value]
             return current
+        if self.inside and not (isinstance(value, Tensor) and self.is_weight(value)):
+            return None  # a state, or what it begins with
         if not isinstance(value, Tensor) or self.is_constant(value):
             zeros = torch.zeros_like(like) if self.constants else None
             trails: dict[str, Any] | None = {} if self.trails else None
@@ -375,7 +423,7 @@ def longer(before: list[str], name: str, args: Any, index: int) -> str:
     ]
     at = index if name not in INDEXED else 0
     name = "view" if name in ("_unsafe_view", "reshape", "_reshape_alias") else name
-    return md5("|".join([*sorted(before), name, *told, str(at)]).encode(), usedforsecurity=False).hexdigest()
+    return md5("|".join([*sorted(set(before)), name, *told, str(at)]).encode(), usedforsecurity=False).hexdigest()
 
 
 def first_of(current: Current) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from eiplatform.foreign.current import Current, Term
+from eiplatform.foreign.current import Current, Term, Trail
 from eiplatform.foreign.neurons import Neuron
 
 __all__ = ["Inside", "Product", "placed"]
@@ -29,6 +29,8 @@ class Product(NamedTuple):
     bias : Tensor or None
     again : Tensor or None
         Magnitude of the term, computed apart; None where the witness sees the product.
+    trail : tuple or None
+        What was done to it until it arrived.
     """
 
     call: int
@@ -38,6 +40,7 @@ class Product(NamedTuple):
     term: Term | None
     bias: Tensor | None
     again: Tensor | None = None
+    trail: Trail | None = None
 
 
 class Inside:
@@ -58,7 +61,8 @@ class Inside:
         self._computed: Any = WeakIdKeyDictionary()
         self._met: set[tuple[str, int]] = set()
         self._ended: set[tuple[str, int]] = set()
-        self._scaled: set[str] = set()
+        self._scaled: set[tuple[str, int]] = set()
+        self._odd: dict[tuple[str, int], str] = {}
         if given is not None:
             self.currents[given] = Current({GIVEN: None}, {GIVEN: 0}, None, None)
 
@@ -84,17 +88,42 @@ class Inside:
             for tensor in results:
                 self._computed[tensor] = True
 
-    def meets(self, current: Current) -> None:
+    def meets(self, whole: Current, parts: list[tuple[Tensor, Current]]) -> None:
         """Note that currents were added up."""
-        if not current.was_scaled:
-            self._met.update(current.calls.items())
+        for tensor, current in parts:
+            self._arrives(tensor, current)
+        if not whole.was_scaled:
+            self._met.update(_items(whole))
 
-    def ends(self, current: Current) -> None:
-        """Note that a current entered the state, or anything else."""
-        for item in current.calls.items():
+    def ends(self, tensor: Tensor, current: Current, operation: str) -> None:
+        """Note that a current entered the state by an operation."""
+        self._arrives(tensor, current)
+        for item in _items(current):
             self._ended.add(item)
-            if current.was_scaled and item not in self._met:
-                self._scaled.add(item[0])
+            if operation != "add" and item[0] != GIVEN:
+                self._odd.setdefault(item, operation)
+            if current.was_scaled:
+                self._scaled.add(item)
+
+    def sums(self, current: Current, operation: str) -> None:
+        """Note that the input is summed over neurons."""
+        if GIVEN in current.terms:
+            self.unfollowed = f"its input goes through {operation} inside"
+
+    def _arrives(self, tensor: Tensor, current: Current) -> None:
+        """Keep a product as it looks where it arrives."""
+        if len(current.terms) != 1:
+            return
+        name, call = next(iter(current.calls.items()))
+        for k, one in enumerate(self.products.get(name, [])):
+            if one.call == call and (name, call) not in self._met | self._ended:
+                if tensor.numel() != one.result.numel():
+                    self.unfollowed = f"what {name} contributes is taken apart inside (gates are not followed)"
+                    return
+                trail = None if current.trails is None else current.trails.get(name)
+                self.products[name][k] = one._replace(
+                    result=tensor.clone(), term=current.terms[name], bias=current.bias, trail=trail
+                )
 
     @property
     def takes_input(self) -> bool:
@@ -107,8 +136,11 @@ class Inside:
             return self.unfollowed
         if not self.products:
             return ""
-        if self._scaled and (self.takes_input or self._scaled - {GIVEN}):
+        scaled = {name for name, _ in self._scaled - self._met}
+        if scaled and (self.takes_input or scaled - {GIVEN}):
             return "it scales its input or its recurrent part before they meet"
+        for (name, _), operation in ((item, how) for item, how in self._odd.items() if item not in self._met):
+            return f"what {name} contributes is not added to the neurons' state but enters it by {operation}"
         back = [name for name, found in self.products.items() if found[0].kind == "back"]
         if len(back) > 1:
             return "its recurrent part is more than one product with weights per step"
@@ -123,6 +155,10 @@ class Inside:
             if self.neuron.time_axis is not None and len(found) not in (1, steps):
                 return f"{name} is used {len(found)} times in {steps} steps"
         return ""
+
+
+def _items(current: Current) -> list[tuple[str, int]]:
+    return [(name, call) for name, call in current.calls.items() if isinstance(call, int)]
 
 
 def placed(values: list[Tensor], like: Tensor | None, neuron: Neuron, recurrent: bool) -> Tensor | None:

@@ -12,7 +12,7 @@ from eiplatform.foreign.report import Missing
 from eiplatform.foreign.tracer import Event, Tracer
 from eiplatform.snn.description import Pathway
 
-__all__ = ["Sources", "pathways_of", "recurrent_weights", "sources_of", "unseen_weights"]
+__all__ = ["Sources", "mixed_populations", "pathways_of", "recurrent_weights", "sources_of", "unseen_weights"]
 
 
 Sources = dict[tuple[str, str], set[str]]
@@ -23,14 +23,20 @@ def sources_of(events: list[tuple[int, Event]], tracer: Tracer) -> Sources:
     """Return the sources of every population, by its name and the name of the weights."""
     found: Sources = {}
     for _, event in events:
-        for term, call in event.current.calls.items() if event.current is not None else ():
-            found.setdefault((event.population, term), set()).update(tracer.flow.sources_at.get((term, call), ()))
+        for term, calls in event.current.calls.items() if event.current is not None else ():
+            for call in calls if isinstance(calls, tuple) else (calls,):
+                found.setdefault((event.population, term), set()).update(tracer.flow.sources_at.get((term, call), ()))
     return found
 
 
 def recurrent_weights(sources: Sources, tracer: Tracer) -> set[str]:
-    """Return the weights whose source is what they drive."""
-    return tracer.recurrent | {term for (population, term), names in sources.items() if population in names}
+    """Return the weights whose source is what they drive, and nothing else."""
+    return tracer.recurrent | {term for (population, term), names in sources.items() if names == {population}}
+
+
+def mixed_populations(sources: Sources) -> set[str]:
+    """Return the populations of which one set of weights sees both themselves and others."""
+    return {population for (population, _), names in sources.items() if population in names and len(names) > 1}
 
 
 def pathways_of(populations: Mapping[str, Found], sources: Sources) -> tuple[Pathway, ...]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from eiplatform.foreign.timeline import Layout
 
-__all__ = ["Classes", "End", "Node", "Structure", "classes_of", "ends_of"]
+__all__ = ["Classes", "End", "Node", "Structure", "classes_of", "ends_of", "has_loop"]
 
 
 class Consumer(NamedTuple):
@@ -35,18 +35,31 @@ class Node:
     first: str
     count: int = 0
     serials: list[int] = field(default_factory=list)
+    many: bool = False
     parents: set[str] = field(default_factory=set)
     children: dict[str, None] = field(default_factory=dict)
     consumers: list[Consumer] = field(default_factory=list)
 
 
 class Call(NamedTuple):
-    """A product with a set of weights, or a call of a module of neurons (``kind``)."""
+    """A product with a set of weights, or a call of a module of neurons (``kind``).
+
+    Attributes
+    ----------
+    kind, name : str
+    sources : frozenset of str
+        What the weights saw.
+    step : int
+    of, made : int
+        Serial numbers of the product's input and result.
+    """
 
     kind: str
     name: str
     sources: frozenset[str]
     step: int
+    of: int = -1
+    made: int = -1
 
 
 class Structure:
@@ -58,13 +71,15 @@ class Structure:
         self.random = False
         self.added_up: set[str] = set()
         self.given: list[tuple[str, tuple[int, ...]]] = []
-        self._edges: list[tuple[int, tuple[int, ...]]] = []
+        self.edges: list[tuple[int, tuple[int, ...]]] = []
         self._sinks: set[int] = set()
         self._live: set[int] | None = None
 
-    def node(self, sign: str, shape: tuple[int, ...], first: str, serial: int, parents: list[str]) -> None:
-        """Note that a tensor has a current."""
-        node = self.nodes.setdefault(sign, Node(sign, shape, first))
+    def node(
+        self, sign: str, shape: tuple[int, ...], first: str, serial: int, parents: list[str], many: bool = False
+    ) -> None:
+        """Note that a tensor has a current; of `many` calls of its weights, if it is a list of steps."""
+        node = self.nodes.setdefault(sign, Node(sign, shape, first, many=many))
         node.count += sign not in parents
         node.serials.append(serial)
         for parent in parents:
@@ -79,7 +94,7 @@ class Structure:
 
     def edge(self, made: int, of: tuple[int, ...]) -> None:
         """Note what was computed from what."""
-        self._edges.append((made, of))
+        self.edges.append((made, of))
 
     def sink(self, serial: int) -> None:
         """Note that something matters: it is returned, multiplied with weights or reaches neurons."""
@@ -89,11 +104,31 @@ class Structure:
         """Return what leads to a sink."""
         if self._live is None:
             live = set(self._sinks)
-            for made, of in reversed(self._edges):
+            for made, of in reversed(self.edges):
                 if made in live:
                     live.update(of)
             self._live = live
         return self._live
+
+
+def has_loop(structure: Structure) -> bool:
+    """Whether something repeats in time: one input is shown again, or each call builds on more than the last.
+
+    Weights that are used several times on different inputs, side by side, are no loop.
+    """
+    depth: dict[int, int] = {}
+    for made, of in structure.edges:
+        depth[made] = max(depth.get(made, 0), 1 + max((depth.get(one, 0) for one in of), default=0))
+    seen: dict[str, list[int]] = {}
+    for call in structure.calls:
+        if call.kind == "product":
+            seen.setdefault(call.name, []).append(call.of)
+    for inputs in seen.values():
+        depths = [depth.get(one, 0) for one in inputs]
+        growing = len(depths) > 1 and all(a < b for a, b in zip(depths, depths[1:], strict=False))
+        if growing or len(set(inputs)) < len(inputs):
+            return True
+    return False
 
 
 class Classes(NamedTuple):
@@ -250,6 +285,8 @@ class _Finder:
             held = mine == 1 and self.cover(child) == self.steps
             if self.layouts.get(sign) is None or not (self.cover(child) == mine or held):
                 continue
+            if child.many and not node.many and self._ends(sign) != ([], True):
+                continue  # a list of steps, unless neurons take it in
             if not self.live.isdisjoint(child.serials):
                 found.append(child)
         return found

@@ -34,6 +34,8 @@ class Weighted(NamedTuple):
         (input, weight) -> product, linear in both.
     factor, added_factor : float
         Of the product and of what is added.
+    index : Tensor or None
+        What a look-up takes.
     """
 
     x: Tensor
@@ -42,6 +44,7 @@ class Weighted(NamedTuple):
     product: Callable[[Tensor, Tensor], Tensor]
     factor: float = 1.0
     added_factor: float = 1.0
+    index: Tensor | None = None
 
 
 _PLAIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -100,7 +103,7 @@ def understand(
         if not is_weight(weight):
             return None
         one = torch.ones((), dtype=weight.dtype, device=weight.device)
-        return Weighted(one, weight, None, lambda x, w: aten.embedding(w, index, *rest) * x)
+        return Weighted(one, weight, None, lambda x, w: aten.embedding(w, index, *rest) * x, index=index)
     if name == "_trilinear":  # bilinear layers: (pairs of inputs) x weights
         first, weight, second, *rest = args
         if not is_weight(weight) or is_weight(first) or is_weight(second):

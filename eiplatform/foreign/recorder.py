@@ -85,6 +85,7 @@ def examine(
     steps: int,
     batch: int,
     recurrent: set[str],
+    mixed: set[str],
     attrs: Mapping[str, str],
 ) -> tuple[dict[str, Found], list[Missing]]:
     """Return the populations that a run of an example showed, and what they lack.
@@ -98,6 +99,8 @@ def examine(
         How the example was run.
     recurrent : set of str
         Weights that act back on their own source.
+    mixed : set of str
+        Populations whose recurrent part has no weights of its own.
     attrs : mapping of str to str
         Attributes of every population.
     """
@@ -120,7 +123,7 @@ def examine(
             )
             missing.append(Missing(name, "all signals", why))
             continue
-        found, lacks = _population(name, one, layout, steps, batch, recurrent, attrs)
+        found, lacks = _population(name, one, layout, steps, batch, set() if name in mixed else recurrent, attrs)
         missing += lacks
         if found is not None:
             populations[name] = found

@@ -24,7 +24,7 @@ from eiplatform.foreign.current import Current, Term, split
 from eiplatform.foreign.flow import Flow, Source, first_of
 from eiplatform.foreign.inside import Inside, Product, placed
 from eiplatform.foreign.neurons import Neuron
-from eiplatform.foreign.operations import ACTIVATIONS, ELEMENTWISE, IGNORED, NORMALISING, name_of, tensors_in, written
+from eiplatform.foreign.operations import ACTIVATIONS, AVERAGING, ELEMENTWISE, IGNORED, NORMALISING, name_of, tensors_in, written
 from eiplatform.foreign.plan import Call, Classes, Structure
 from eiplatform.foreign.products import PRODUCTS, Weighted, understand
 from eiplatform.foreign.rnn import Layer, unroll
@@ -303,16 +303,20 @@ class Tracer(TorchDispatchMode):
         inside = self._inside[-1] if self._inside else None
         activation = name in ACTIVATIONS and bool(operands) and id(operands[0]) in before
         if carried is None:
-            for one in {id(current): current for current in before.values()}.values():
+            held = {id(tensor): tensor for tensor in operands if id(tensor) in before}
+            for key, one in before.items():
                 if inside is not None:
-                    inside.ends(one)
+                    inside.ends(held[key], one, name)
                 elif self.structure is not None:
                     kind = "activation" if activation else "other"
                     self.structure.consumed(one.sign, kind, name, (serial,))
             self._note_weights(name, operands, results)
         elif inside is not None and len(before) > 1:
+            parts = [(tensor, before[id(tensor)]) for tensor in operands if id(tensor) in before]
             for one in carried:
-                inside.meets(one)
+                inside.meets(one, parts)
+        elif inside is not None and before and name in AVERAGING:
+            inside.sums(next(iter(before.values())), name)
         if activation and carried is None and inside is None:
             current = before[id(operands[0])]
             self._activate(current, operands[0] if drive is None else drive, results[0])
@@ -331,7 +335,7 @@ class Tracer(TorchDispatchMode):
         if self._inside:
             return
         if self.structure is not None:
-            self.structure.node(current.sign, tuple(tensor.shape), first_of(current), serial, parents)
+            self.structure.node(current.sign, tuple(tensor.shape), first_of(current), serial, parents, current.many)
         label = self.labels.get(current.sign)
         if label is not None and current.drive is None:
             current.drive = tensor.clone()
@@ -376,7 +380,7 @@ class Tracer(TorchDispatchMode):
         inside = self._inside[-1] if self._inside else None
         x = weighted.x
         self.flow.made([result], [weighted.weight], False, varies=True, serial=serial)
-        source = self.flow.source_of(name, [one for one in (x,) if one.ndim]) or self._index_source(operation)
+        source = self.flow.source_of(name, [one for one in (x,) if one.ndim]) or self._index_source(weighted)
         self._consumed(x, "product", name, ())
         key = self.flow.of(weighted.weight).weights
         number = self._numbers[key] = self._numbers.get(key, -1) + 1
@@ -404,16 +408,18 @@ class Tracer(TorchDispatchMode):
                 constant = constant + added.detach() * weighted.added_factor
         if inside is not None:
             if kind == "mixed" and x in inside.currents:
-                inside.ends(inside.currents[x])
-            product_here = Product(number, kind, x, root, term, constant)
-            current = Current({name: None}, {name: inside.add(name, product_here)}, None, None)
+                inside.ends(x, inside.currents[x], "product")
+            call = inside.add(name, Product(number, kind, x, root, term, constant))
+            zeros = None if constant is None else torch.zeros_like(constant)
+            trails = {name: (("step", lambda part: part.reshape(root.shape)),)} if self.flow.trails else None
+            current = Current({name: term}, {name: call}, constant, zeros, trails=trails)
         else:
             use = self.uses.get(name, Classes()).of(in_step, names)
             zeros = None if constant is None else torch.zeros_like(constant)
             trails = {name: (("step", lambda part: part.reshape(root.shape)),)} if self.flow.trails else None
             current = Current({name: term}, {name: number}, constant, zeros, f"{name}#{use}", trails=trails)
             if self.structure is not None:
-                self.structure.calls.append(Call("product", name, names, self.step))
+                self.structure.calls.append(Call("product", name, names, self.step, self.flow.of(x).serial, serial))
         self.flow.sources.pop(result, None)
         self.flow.currents.pop(result, None)
         self._carry(root, current, serial, [])
@@ -435,8 +441,8 @@ class Tracer(TorchDispatchMode):
     def _held(self, tensors: list[Tensor]) -> dict[int, Current]:
         return {id(one): self.flow.currents[one] for one in tensors if one in self.flow.currents}
 
-    def _index_source(self, operation: str) -> Source | None:
-        return Source(frozenset({"input"}), True) if operation == "embedding" else None
+    def _index_source(self, weighted: Weighted) -> Source | None:
+        return self.flow.source_of("index", [weighted.index]) if weighted.index is not None else None
 
     def _note_weights(self, name: str, operands: list[Tensor], results: list[Tensor]) -> None:
         """Note that parameters are used in what is not followed."""
@@ -467,6 +473,7 @@ class Tracer(TorchDispatchMode):
                 if given is not None and given not in self.flow.known:
                     self.flow.of(given)
                 inside = Inside(name, label, self.neurons[name], given)
+                inside.unfollowed = self._other_inputs(given, list(tensors_in((args, kwargs)))[1:])
                 if self.structure is not None:
                     self.structure.calls.append(Call("neuron", name, frozenset(), self.step))
                     self.structure.given.append((name, tuple(given.shape) if given is not None else ()))
@@ -474,6 +481,7 @@ class Tracer(TorchDispatchMode):
                         self.structure.sink(self.flow.of(tensor).serial)
                 self._inside.append(inside)
                 self._outer, self.flow.currents = self.flow.currents, inside.currents
+                self.flow.inside = True
                 if isinstance(part, nn.RNN | nn.RNNCell):
                     self._fused.append(name)
 
@@ -497,6 +505,7 @@ class Tracer(TorchDispatchMode):
             if inside.name == name:
                 self._inside.pop()
                 self.flow.currents = self._outer
+                self.flow.inside = False
                 if self._fused:
                     self._fused.pop()
                     if output is not None:
@@ -518,7 +527,10 @@ class Tracer(TorchDispatchMode):
         term = split(torch.mul, x, weight, self.rule, name) if self.flow.needs(name) else None
         constant = torch.zeros_like(output) if self.flow.constants else None
         product = Product(number, "back", x, output, term, constant, (x.abs() * weight.abs()).expand_as(output))
-        self.flow.currents[output] = Current({name: None}, {name: inside.add(name, product)}, None, None)
+        zeros = None if constant is None else torch.zeros_like(constant)
+        trails: dict[str, Any] | None = {name: ()} if self.flow.trails else None
+        call = inside.add(name, product)
+        self.flow.currents[output] = Current({name: term}, {name: call}, constant, zeros, trails=trails)
 
     @contextmanager
     def _pause(self) -> Iterator[None]:
@@ -534,6 +546,14 @@ class Tracer(TorchDispatchMode):
                 hook(*args)
 
         return quiet
+
+    def _other_inputs(self, given: Tensor | None, others: list[Tensor]) -> str:
+        """Return why the first tensor that a module of neurons takes is not all that arrives; empty if it is."""
+        found = [one for one in others if one is not given and one in self.flow.currents]
+        if not found:
+            return ""
+        names = " and ".join(sorted({first_of(self.flow.currents[one]) for one in found}))
+        return f"the current of {names} is not its first argument, which alone is taken for its input"
 
     def _fire(self, inside: Inside, module: nn.Module, output: Any) -> None:
         name, neuron = inside.label, inside.neuron
@@ -597,7 +617,7 @@ class Tracer(TorchDispatchMode):
             again = put([one.again for one in found if one.again is not None])
             trails = {key: (("is", Term(again, torch.zeros_like(again))),)}
         elif self.flow.trails:
-            trails = {key: (("calls", ([one.call for one in found], put)),)}
+            trails = {key: (("calls", ([(one.trail or (), one.call) for one in found], put)),)}
         zeros = None if bias is None else torch.zeros_like(bias)
         return current.plus(Current({key: term}, {key: found[0].call}, bias, zeros, trails=trails))
 
@@ -634,7 +654,8 @@ class Tracer(TorchDispatchMode):
             zeros = torch.zeros_like(layer.drive) if self.flow.constants else None
             bias = None if zeros is None else zeros + layer.bias
             calls = dict.fromkeys(layer.terms, number)
-            current = Current(layer.terms, calls, bias, zeros)
+            trails = {key: (("is", term),) for key, term in layer.terms.items()}  # checked by unroll
+            current = Current(layer.terms, calls, bias, zeros, trails=trails)
             state: dict[str, Tensor | None] = {"activity": layer.activity}
             self.emit(Event(layer.population, layer.drive, current, state, inside.neuron))
             if layer.ends:

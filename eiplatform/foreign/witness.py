@@ -138,16 +138,14 @@ class Witness(TorchDispatchMode):
         weights : mapping of str to frozenset of str
             Parameters by the names of the terms.
         """
-        if current.trails is None:
-            return
         for name, term in current.terms.items():
-            if term is None or name not in current.trails:
-                continue
-            expected = retrace(
-                current.trails[name],
-                lambda call, name=name: self._again(name, weights, call, where),
-                current.calls[name],
-            )
+            if term is None or current.trails is None or name not in current.trails:
+                raise SumRuleError(f"what {name} contributes cannot be checked", where=where, remedy="report it")
+
+            def again(call: int, name: str = name) -> Term:
+                return self._again(name, weights, call, where)
+
+            expected = retrace(current.trails[name], again, current.calls[name])
             _compare(term, expected.exc + expected.inh, f"{where}, weights {name}")
 
     def _again(self, name: str, weights: Mapping[str, frozenset[str]], call: int, where: str) -> Term:

@@ -106,7 +106,7 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec, store: str =
         slope = (most - run(few // 2)) / (few - few // 2) if few > 1 else most
         tensors = round(most + slope * (batch - few))
         per_batch, per_shard = _seconds(network, plan, data, parameter, edges, batch)
-        writing = _writing(network, plan, data, parameter, edges, store)
+        writing = _writing(network, plan, data, parameter, edges, store, slow=per_batch > LONG)
         sizes = _sizes(network, plan, data, parameter, edges)
         n_bytes = _stored(plan, sizes)
         if store == "zarr":
@@ -161,13 +161,15 @@ def _writing(
     parameter: Tensor,
     edges: Mapping[str, Mapping[str, Tensor]],
     store: str,
+    slow: bool,
 ) -> float:
     """Return the seconds that beginning and ending a recording take, and writing its last shard.
 
-    The other shards are written while the network runs on.  Of a short recording this is nearly all.
+    The other shards are written while the network runs on.  Of a short recording this is nearly all; where a batch is
+    slow, one sample is written and no more is tried.
     """
     largest = min(plan.shard_samples, len(plan.positions))
-    some = min(largest, plan.spec.batch, SOME)
+    some = 1 if slow else min(largest, plan.spec.batch, SOME)
 
     def elapsed(count: int) -> float:
         recorded = record_shard(network, plan, data.take(plan.positions[:count]), parameter, edges)

@@ -15,6 +15,7 @@ from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError
 from eiplatform.memory import available_memory, in_units
 from eiplatform.recording.spec import RecordingSpec
+from eiplatform.recording.wiring import inhibitory_weight_cv
 from eiplatform.snn.checkpoint import tensors_hash
 from eiplatform.snn.description import PopulationInfo
 
@@ -132,6 +133,10 @@ def make_plan(network: Recordable, data: Split, spec: RecordingSpec) -> Plan:
     if spec.input is None:
         spec = spec.model_copy(update={"input": getattr(network, "encoding", "constant")})
     infos = dict(network.populations())
+    for name, spread in inhibitory_weight_cv(network).items():
+        for population in (key for key in infos if key.rpartition("/")[0] == name):
+            info = infos[population]
+            infos[population] = info._replace(attrs={**info.attrs, "inhibitory_weight_cv": spread})
     signals = spec.resolve({name: info.signals for name, info in infos.items()})
     neurons = {name: spec.choose_neurons(name, infos[name].shape) for name in signals}
     positions = spec.choose_samples(data.ids, data.labels)

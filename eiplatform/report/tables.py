@@ -27,6 +27,9 @@ TRAINED_STATISTICS = (
     "cv_isi",
     "lv",
     "fano_factor",
+    "silent_share",
+    "always_on_spikes",
+    "private_inhibition",
     "gain",
 )
 

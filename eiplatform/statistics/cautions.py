@@ -6,9 +6,10 @@ A caution is a statistic with a limit.  Whoever adds one to :data:`CAUTIONS` add
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,8 @@ class Caution:
         What is said; ``{}`` is the value in percent.
     concerns : callable
         Whether it concerns a statistic.
+    attribute, detail : str
+        An attribute of the population that belongs to it, and how it is told.
     """
 
     key: str
@@ -45,6 +48,12 @@ class Caution:
     above: bool
     text: str
     concerns: Callable[[Statistic], bool]
+    attribute: str = ""
+    detail: str = ""
+
+    def more(self, attrs: Mapping[Any, Any]) -> str:
+        """Return what the recording itself says of it."""
+        return self.detail.format(float(attrs[self.attribute])) if self.attribute in attrs else ""
 
     def holds(self, value: float) -> bool:
         """Whether the caution holds at a value; NaN says nothing."""
@@ -69,6 +78,8 @@ CAUTIONS = (
         "homogeneous inhibition ({} of its variance is a neuron's own): no evidence for or against detailed balance, "
         "and I neurons are interchangeable",
         _of_pairs,
+        "inhibitory_weight_cv",
+        " (CV of their weights I->E {:.2g})",
     ),
 )
 """Every caution."""
@@ -97,7 +108,7 @@ def cautions(population: Population, entry: Statistic) -> str:
         if caution.concerns(entry):
             value = shared(population, ("caution", caution.key), partial(_measured, population, caution.key))
             if caution.holds(value):
-                told.append(caution.text.format(_percent(value)))
+                told.append(caution.text.format(_percent(value)) + caution.more(population.data.attrs))
     return "; ".join(told)
 
 

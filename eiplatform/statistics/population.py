@@ -14,11 +14,12 @@ from eiplatform.errors import NotApplicableError, StatisticError, StoreError, To
 from eiplatform.statistics.base.moments import CurrentPair, FloatArray
 from eiplatform.statistics.base.spikes import SpikeTrains
 from eiplatform.statistics.base.spill import empty_table, release
+from eiplatform.statistics.checks import DIMS, check_population, check_values
 from eiplatform.statistics.trains import TrainBlocks
 from eiplatform.store.blocks import row_blocks
 from eiplatform.store.chosen import ChosenSpikes, chosen_spikes
 from eiplatform.store.events import has_events
-from eiplatform.store.schema import MAGNITUDES, SIGNALS
+from eiplatform.store.schema import SIGNALS
 
 __all__ = [
     "BLOCK_BYTES",
@@ -41,8 +42,6 @@ BLOCK_BYTES = 2**23
 KEPT_BYTES = 2**24
 """A signal of at most this size is kept when it was read."""
 
-_DIMS = ("sample", "time", "neuron")
-
 
 def time_mean(values: npt.NDArray[Any]) -> FloatArray:
     """Average over time, shape (sample, time, neuron) to (sample, neuron)."""
@@ -60,33 +59,6 @@ def time_variance(values: npt.NDArray[Any]) -> FloatArray:
     """Variance (ddof 0) over time, shape (sample, time, neuron) to (sample, neuron)."""
     variance: FloatArray = values.var(axis=1, dtype=np.float64)
     return variance
-
-
-def checked_number(value: Any, name: str, where: str) -> float:
-    """Return an attribute as a positive number.
-
-    Raises
-    ------
-    StatisticError
-        If it is none.
-    """
-    single = np.asarray(value)
-    number = float(single) if single.shape == () and single.dtype.kind in "iuf" else np.nan
-    if not (number > 0 and np.isfinite(number)):
-        raise StatisticError(f"the attribute '{name}' is {value!r}", where=where or None, valid="a positive number")
-    return number
-
-
-def _check_steps(data: xr.Dataset, name: str) -> None:
-    """Raise StatisticError if the times of a network are no steps: averaging makes others of them."""
-    if data.attrs["dt_units"] != "step" or "time" not in data.coords or data["time"].dims != ("time",):
-        return
-    if data["time"].dtype.kind not in "iu":
-        raise StatisticError(
-            f"the times are {data['time'].dtype}, and steps are whole numbers",
-            where=name or None,
-            valid="steps as they were recorded; averages or interpolations over time are none",
-        )
 
 
 class Population:
@@ -119,28 +91,7 @@ class Population:
     """
 
     def __init__(self, data: xr.Dataset, name: str = "") -> None:
-        if not isinstance(data, xr.Dataset) or not {"role", "n_neurons", "dt", "dt_units"} <= set(data.attrs):
-            raise StatisticError(
-                "not a population of a recording",
-                where=name or None,
-                valid="a Dataset of eiplatform.open(path), e.g. tree['fc1/E'].ds",
-            )
-        for key in ("dt", "n_neurons"):
-            checked_number(data.attrs[key], key, name)
-        absent = [dim for dim in _DIMS if dim not in data.sizes]
-        if absent:
-            raise StatisticError(
-                f"dimension {', '.join(absent)} is missing",
-                where=name or None,
-                valid=_DIMS,
-                remedy="select with a list, e.g. .isel(sample=[0]), which keeps the dimension",
-            )
-        nothing = [dim for dim in ("sample", "neuron") if not data.sizes[dim]]
-        if nothing:
-            raise StatisticError(
-                f"it has no {' and no '.join(nothing)}", where=name or "population", remedy="select some"
-            )
-        _check_steps(data, name)
+        check_population(data, name)
         self.data, self.name = data, name
         self.units = str(data.attrs["dt_units"])
         self.dt = float(data.attrs["dt"])
@@ -187,30 +138,12 @@ class Population:
             )
         if variable.size == 0:
             raise StatisticError(f"signal '{name}' is empty: shape {variable.shape}", where=self.name or None)
-        if set(variable.dims) != set(_DIMS):
+        if set(variable.dims) != set(DIMS):
             raise StatisticError(
-                f"signal '{name}' has the dimensions {variable.dims}", where=self.name or None, valid=_DIMS
+                f"signal '{name}' has the dimensions {variable.dims}", where=self.name or None, valid=DIMS
             )
-        values = variable.transpose(*_DIMS)[rows].to_numpy()
-        if values.dtype.kind not in "biuf":
-            raise StatisticError(
-                f"signal '{name}' holds {values.dtype}, not numbers",
-                where=self.name or None,
-                remedy="xarray turns whole numbers with gaps into objects: choose what was recorded",
-            )
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            bad = int(np.count_nonzero(~np.isfinite(values)))
-            raise StatisticError(
-                f"signal '{name}' has {bad} values that are NaN or infinite (of {values.size})",
-                where=self.name or None,
-                remedy="'eiplatform validate' tells whether the recording is damaged",
-            )
-        if name in MAGNITUDES and values.dtype.kind in "if" and values.min() < 0:
-            raise StatisticError(
-                f"signal '{name}' is a magnitude but has negative values",
-                where=self.name or None,
-                remedy="currents are given by their size: inhibition is positive, and taken off",
-            )
+        values = variable.transpose(*DIMS)[rows].to_numpy()
+        check_values(values, name, self.name)
         return values
 
     def array(self, name: str) -> npt.NDArray[Any]:
@@ -260,7 +193,7 @@ class Population:
         StatisticError
             As :meth:`array`; the number of bad values is that of the block.
         """
-        sizes = [(self.n_samples, *(self.data[name].sizes[dim] for dim in _DIMS[1:])) for name in names]
+        sizes = [(self.n_samples, *(self.data[name].sizes[dim] for dim in DIMS[1:])) for name in names]
         small = all(self.data[name].nbytes <= KEPT_BYTES for name in names)
         for rows in row_blocks(max(sizes), 4, BLOCK_BYTES):
             yield tuple(self.array(name)[rows] if small else self._read(name, rows) for name in names)

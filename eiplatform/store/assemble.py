@@ -62,12 +62,19 @@ def assemble(files: list[Path]) -> dict[str, xr.Dataset]:
                 for key, variable in stored[name].items():
                     lazy = variable.dims[:1] in (("sample",), ("spike",)) and key != "sample" and key not in coords
                     if lazy:
+                        rows = len(group["spike_time" if variable.dims[0] == "spike" else "sample"])
+                        _require_shape(group[key], (rows, *variable.shape[1:]), file)
                         if key == "spike_time":
-                            lengths[name]["spike"].append(len(group[key]))
+                            lengths[name]["spike"].append(rows)
                     elif index == 0 or "sample" in variable.dims or key in MERGED:
                         values[name][key].append(_values(group[key], variable))
                 lengths[name]["sample"].append(len(group["sample"]))
     return {name: _population(files, name, attrs[name], stored[name], values[name], lengths[name]) for name in names}
+
+
+def _require_shape(item: h5py.Dataset, expected: tuple[int, ...], file: Path) -> None:
+    if item.shape != expected:
+        raise StoreError(f"'{item.name}' has shape {item.shape} in this shard, not {expected}", where=str(file))
 
 
 def populations_in(file: Path) -> list[str]:

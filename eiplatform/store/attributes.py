@@ -157,6 +157,10 @@ ATTRIBUTES: dict[str, Attribute] = {
     "votes": Attribute("neurons of a readout per class", _not_negative),
     "stored_as": Attribute("type in which signals were stored", _text),
     "parameters": Attribute("parameters of a circuit", _json),
+    "inhibitory_weight_cv": Attribute(
+        "CV of the weights I->E between the I neurons, mean over E neurons: near 0 these are interchangeable",
+        _not_negative,
+    ),
     "sign_rule": Attribute("what tells excitation from inhibition in a foreign network", _text),
 }
 """Every attribute of a population that something reads."""

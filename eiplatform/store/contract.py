@@ -8,24 +8,12 @@ from numbers import Real
 import xarray as xr
 
 from eiplatform.errors import StoreError
+from eiplatform.store.attributes import ATTRIBUTES
 from eiplatform.store.schema import EVENTS, PARAMETERS, SIGNALS
 
 __all__ = ["contract_problems", "require_contract"]
 
-_NUMBERS = (
-    "duration",
-    "g_leak",
-    "max_spikes",
-    "membrane_decay",
-    "n_time",
-    "refractory",
-    "reversal_exc",
-    "reversal_inh",
-    "reversal_leak",
-    "tau_membrane",
-    "v_fixed",
-    "votes",
-)
+_NUMBERS = [key for key, one in ATTRIBUTES.items() if one.fits(1) and not one.fits("x")]
 """Attributes that are numbers where they occur."""
 _MOST = 2**53
 

@@ -154,7 +154,8 @@ def open_recording(
     complete = manifest["status"] == "complete" and not problems
     told = [f"{form.part} {file} is {problem}" for file, problem in problems.items()]
     if manifest["status"] == "recording":
-        told.append(f"the recording was interrupted after {len(manifest['shards'])} complete shard(s)")
+        what = "is being written, so far" if being_written(path / OWNED) else "was interrupted after"
+        told.append(f"the recording {what} {len(manifest['shards'])} complete shard(s)")
     if manifest["status"] == "partial":
         told.append("only what was complete of a recording was exported")
     if problems and not form.divisible:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eiplatform.errors import TrainingError
-from eiplatform.files import write_bytes
+from eiplatform.files import read_json, write_bytes
 from eiplatform.snn.checkpoint import CheckpointError, read_tensors
 
 __all__ = ["ABORTED", "check_finished", "mark_aborted", "why_unfinished"]
@@ -18,7 +18,11 @@ ABORTED = "aborted.json"
 
 def mark_aborted(out: Path, error: BaseException, epoch: int) -> None:
     """Write down that, when and why a training ended early."""
-    told: dict[str, Any] = {"kind": type(error).__name__, "why": str(error) or type(error).__name__, "epoch": epoch}
+    told: dict[str, Any] = {
+        "kind": type(error).__name__,
+        "why": str(error).rstrip(".") or type(error).__name__,
+        "epoch": epoch,
+    }
     write_bytes(out / ABORTED, (json.dumps(told, indent=2) + "\n").encode())
 
 
@@ -40,15 +44,22 @@ def why_unfinished(path: Path) -> str | None:
     run = path.parent
     in_run = (run / CONFIG).is_file() and (run / METRICS).is_file()
     info = read_tensors(path, "network")[1].get("info", {})
+    if not isinstance(info, dict):
+        raise CheckpointError("the description inside is garbled: info", where=str(path))
     finished = info.get("finished")
     if finished is None:  # untrained, imported, or written by an earlier version, which left no mark
         finished = not in_run or info.get("epoch") == 0 or (run / RESULT).is_file()
     if finished:
         return None
     if in_run and (run / ABORTED).is_file():
-        told = json.loads((run / ABORTED).read_text(encoding="utf-8"))
-        return f"after epoch {told['epoch']}: {told['why']}"
+        return _told(run / ABORTED)
     return f"after epoch {info.get('epoch', '?')}: it was interrupted, or is still running"
+
+
+def _told(mark: Path) -> str:
+    """Return when and why a training was aborted, from its mark."""
+    told = read_json(mark)
+    return f"after epoch {told.get('epoch', '?')}: {told.get('why', 'it is not known why')}"
 
 
 def check_finished(path: Path) -> None:
@@ -62,9 +73,8 @@ def check_finished(path: Path) -> None:
         If there is no checkpoint, or it is damaged.
     """
     if not path.is_file() and (path.parent / ABORTED).is_file():
-        told = json.loads((path.parent / ABORTED).read_text(encoding="utf-8"))
         raise CheckpointError(
-            f"this training left no such checkpoint, it was aborted after epoch {told['epoch']}: {told['why']}",
+            f"this training left no such checkpoint, it was aborted {_told(path.parent / ABORTED)}",
             where=str(path),
         )
     if why := why_unfinished(path):

@@ -32,7 +32,7 @@ def _running(marker: str) -> list[int]:
     return found
 
 
-def _wait(condition: object, seconds: float = 60.0) -> None:
+def _wait(condition: object, seconds: float = 240.0) -> None:
     assert callable(condition)
     end = time.monotonic() + seconds
     while not condition():
@@ -74,7 +74,7 @@ def test_a_killed_simulation_leaves_no_worker_and_no_folder(tmp_path: Path) -> N
 def test_a_simulation_that_is_asked_to_end_clears_up(tmp_path: Path, number: int, status: int) -> None:
     process, scratch = _simulating(tmp_path)
     process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    _, told = process.communicate(timeout=240)
     assert process.returncode == status
     assert "Traceback" not in told and told.count("eiplatform:") == 1
     assert not list(scratch.iterdir()) and not _running(f"{scratch}/eiplatform-")
@@ -128,3 +128,37 @@ def test_sigterm_keeps_the_complete_shards_of_a_recording(tmp_path: Path) -> Non
 
     assert main([*command, "--resume"]) == 0
     assert eiplatform.open(tmp_path / "r")["fc1/E"].sizes["sample"] == 30
+
+
+STEP = """
+import os, pathlib, time
+def act(job, *, resume, progress):
+    here = pathlib.Path(job)
+    (here / "pid").write_text(str(os.getpid()))
+    try:
+        time.sleep(100)
+    finally:
+        (here / "cleared").write_text("")
+"""
+STUDY = """
+import sys, time
+from eiplatform.study.run import _Child
+from step import act
+if __name__ == "__main__":
+    child = _Child(act, sys.argv[1], False)
+    time.sleep(100)
+"""
+
+
+def test_the_steps_of_a_killed_study_end_and_clear_up(tmp_path: Path) -> None:
+    (tmp_path / "step.py").write_text(STEP)
+    (tmp_path / "study.py").write_text(STUDY)
+    path = os.pathsep.join([str(tmp_path), str(Path(eiplatform.__file__).parents[1])])
+    command = [sys.executable, str(tmp_path / "study.py"), str(tmp_path)]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+    _wait(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text())
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _wait(lambda: (tmp_path / "cleared").is_file())
+    number = int((tmp_path / "pid").read_text())
+    _wait(lambda: number not in _running("multiprocessing"))

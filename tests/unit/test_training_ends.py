@@ -16,12 +16,14 @@ from eiplatform.cli import main
 from eiplatform.config import Config, load_config
 from eiplatform.datasets import DataBundle, DataInfo, Split, load
 from eiplatform.errors import OutputExistsError, TrainingError
+from eiplatform.files import sha256_of
 from eiplatform.recording.checkpoint import open_checkpoint
 from eiplatform.snn.checkpoint import CheckpointError, read_tensors
 from eiplatform.store import read_manifest
 from eiplatform.training import fit
 from eiplatform.training.about import describe_checkpoint
 from eiplatform.training.finished import ABORTED, why_unfinished
+from eiplatform.training.start import pin
 
 CHANGES = ["network.hidden=[12]", "training.epochs=3", "training.warmup_epochs=0", "training.batch_size=512"]
 CONFIG = load_config(None, CHANGES)
@@ -101,6 +103,16 @@ def test_resumed_to_its_end_it_is_as_if_it_had_never_stopped(aborted: Path, fini
         assert (run / f"{name}.safetensors").read_bytes() == (finished / f"{name}.safetensors").read_bytes()
         assert why_unfinished(run / f"{name}.safetensors") is None
     open_checkpoint(run, "test")
+
+
+def test_training_does_not_begin_with_it_unless_its_hash_is_named(aborted: Path) -> None:
+    start = aborted / "best.safetensors"
+    with pytest.raises(TrainingError) as caught:
+        pin(load_config(None, [*CHANGES, f"training.start={start}"]))
+    assert caught.value.where == f"training.start: {start}"
+    named = load_config(None, [*CHANGES, f"training.start={start}", f"training.start_sha256={sha256_of(start)}"])
+    assert pin(named) == named
+    pin(load_config(None, [*CHANGES, f"training.start={aborted / 'untrained.safetensors'}"]))
 
 
 def test_before_the_first_epoch_there_is_no_checkpoint_but_a_reason(tmp_path: Path) -> None:

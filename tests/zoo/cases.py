@@ -49,8 +49,6 @@ class Net:
         For ``adapt``.
     missing : tuple of str
         Weights or populations that the probe must name as not recordable.
-    batches : tuple of int
-        Numbers of samples to run with; ``steps`` is added.
     any_batch : bool
         Whether the module takes any number of samples.
     """
@@ -65,11 +63,11 @@ class Net:
     missing: tuple[str, ...] = ()
     any_batch: bool = True
 
-    def batches(self) -> tuple[int, ...]:
-        """Return the numbers of samples to run with: as shown, and as many as steps."""
+    def batch(self) -> int:
+        """Return the number of samples to run with: another than was shown first, and as many as steps."""
         if not self.any_batch:
-            return (BATCH,)
-        return (BATCH, self.steps if self.steps not in (1, BATCH) else 4)
+            return BATCH
+        return self.steps if self.steps not in (1, BATCH) else 4
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,9 @@ class Case:
     def made(self, seed: int = 0) -> Net:
         """Return the network, always with the same weights."""
         torch.manual_seed(seed)
-        return self.build()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of frameworks, and of torch.jit
+            return self.build()
 
 
 CASES: dict[str, Case] = {}

