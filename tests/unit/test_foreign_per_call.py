@@ -87,7 +87,10 @@ def test_a_readout_is_recorded_per_step_however_it_is_added_up(readout: str) -> 
         return READOUTS[readout](net, made)
 
     torch.manual_seed(1)
-    net, x = Net(run, a=nn.Linear(4, 5), b=nn.Linear(5, 3, bias=False)), torch.rand(T, 4) * 2  # as many samples as steps
+    net, x = (
+        Net(run, a=nn.Linear(4, 5), b=nn.Linear(5, 3, bias=False)),
+        torch.rand(T, 4) * 2,
+    )  # as many samples as steps
     network = adapt(net, x[:2])
     assert (network.time, network.steps) == ("inside", T)
     signals = everything(network, x)
@@ -272,7 +275,9 @@ def test_branches_without_a_module_are_in_the_account() -> None:
 
 
 def test_weights_used_side_by_side_are_no_loop() -> None:
-    net = Net(lambda n, x: n.out(torch.relu(sum(n.fc(x[:, k]) for k in range(3)))), fc=nn.Linear(4, 5), out=nn.Linear(5, 2))
+    net = Net(
+        lambda n, x: n.out(torch.relu(sum(n.fc(x[:, k]) for k in range(3)))), fc=nn.Linear(4, 5), out=nn.Linear(5, 2)
+    )
     x = torch.rand(3, 3, 4)
     network = adapt(net, x)
     assert (network.time, list(network.populations())) == ("static", ["fc", "fc@2", "fc@3", "out"])
