@@ -5,7 +5,7 @@ OUT    ?= runs/demo
 SEED   ?= 1
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test test-minimal lint reference clean
+.PHONY: help demo test test-minimal lint reference clean clean-runs
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,11 +17,16 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# What only tests use; without dependencies, because these ask for torchvision and other gigabytes.
+$(VENV)/installed-frameworks: $(VENV)/installed tests/frameworks.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps -r tests/frameworks.txt
+	@touch $@
+
 demo: $(VENV)/installed  ## Install, then train, record, simulate, compare, lesion, draw, report
 	$(BIN)/eiplatform demo --out $(OUT) --seed $(SEED) --overwrite
 
-test: $(VENV)/installed lint test-minimal  ## Install, lint, type-check, run every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal  # one thread per worker
+test: $(VENV)/installed-frameworks lint test-minimal  ## Install, lint, type-check, run every test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --most-skips 5  # one thread per worker
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -41,5 +46,8 @@ test-minimal: $(VENV)-minimal/installed
 reference: $(VENV)/installed  ## Simulate the reference circuits and write data/reference again
 	$(BIN)/python -m eiplatform.reference --out data/reference $(if $(CASES),--cases $(CASES))
 
-clean:  ## Remove environments, caches and runs
-	rm -rf $(VENV) $(VENV)-minimal build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## Remove environments and caches; what was computed stays
+	rm -rf $(VENV) $(VENV)-minimal build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+clean-runs:  ## Remove runs/, with everything that was trained, recorded and simulated there
+	rm -rf runs

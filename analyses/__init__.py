@@ -7,14 +7,17 @@ was excluded.  Nothing here runs a network or a circuit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import xarray as xr
 
 from eiplatform.errors import StoreError
 
-__all__ = ["ANALYSES", "defined", "load_result", "save_result"]
+__all__ = ["ANALYSES", "defined", "load_result", "read_with_care", "save_result"]
+
+_SEAL, _UNSEALED = "seal", "unsealed"
 
 ANALYSES: dict[str, str] = {
     "balance": "How balanced is every layer, and is it more than initialisation gives?",
@@ -33,6 +36,30 @@ ANALYSES: dict[str, str] = {
     "traces": "How do excitation and inhibition of single neurons move in time?",
 }
 """Every analysis and the question that it answers."""
+
+
+@contextmanager
+def read_with_care(result: xr.Dataset) -> Iterator[None]:
+    """Say in one line what a result lacks that eiplatform, as it is now, did not write.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        From :func:`load_result`, or an analysis.
+
+    Raises
+    ------
+    StoreError
+        If an earlier version or another program wrote it, and something of it cannot be read.
+    """
+    from eiplatform.untrusted import reading
+
+    if _UNSEALED not in result.encoding:
+        yield
+        return
+    remedy = "make it again with this version of eiplatform"
+    with reading(result.encoding[_UNSEALED], what="this result lacks or garbles what is drawn from it", remedy=remedy):
+        yield
 
 
 def defined(result: xr.Dataset, statistics: Iterable[str], variable: str = "value") -> list[str]:
@@ -59,10 +86,12 @@ def save_result(result: xr.Dataset, path: str | Path) -> Path:
     path : str or Path
     """
     from eiplatform.files import write_bytes
+    from eiplatform.seal import BLANK, sealed
 
     path = Path(path)
     # In memory first: when a disk is full, the HDF5 library crashes the process on closing its file.
-    write_bytes(path, result.to_netcdf(engine="h5netcdf"))
+    content = result.assign_attrs({_SEAL: BLANK}).to_netcdf(engine="h5netcdf")
+    write_bytes(path, sealed(bytes(content)))
     return path
 
 
@@ -74,14 +103,17 @@ def load_result(path: str | Path) -> xr.Dataset:
     StoreError
         If the file is missing or is not such a result.
     """
-    try:
-        result = xr.load_dataset(path, engine="h5netcdf")
-    except (OSError, ValueError):
-        raise StoreError(
-            "not the result of an analysis" if Path(path).exists() else "no such file",
-            where=str(path),
-            remedy="make one with 'eiplatform analyse'",
-        ) from None
+    from eiplatform.seal import is_sealed
+    from eiplatform.store.hdf5 import load_netcdf
+
+    remedy = "make it again with 'eiplatform analyse'"
+    result = load_netcdf(path, remedy=remedy)
+    intact = is_sealed(Path(path).read_bytes())
+    if intact is False:
+        raise StoreError("the result has changed since it was written (checksum)", where=str(path), remedy=remedy)
+    result.attrs.pop(_SEAL, None)
+    if intact is None:
+        result.encoding[_UNSEALED] = str(path)
     if result.attrs.get("analysis") not in ANALYSES:
         raise StoreError("not the result of an analysis of eiplatform", where=str(path), valid=ANALYSES)
     return result

@@ -60,7 +60,7 @@ def run(
     xarray.Dataset, dims (population, statistic)
         ``value`` with ``low`` and ``high``, counts and exclusions as in
         :func:`eiplatform.statistics.summarise`; with nulls also ``null`` (their mean),
-        ``null_minimum``, ``null_maximum``, ``z``, ``p``, ``p_rank``, ``n_below``, ``n_seeds`` and
+        ``null_minimum``, ``null_maximum``, ``z``, ``p``, ``q``, ``p_rank``, ``n_below``, ``n_seeds`` and
         ``null_note``.
 
     Raises
@@ -102,8 +102,10 @@ def run(
         null_summary = summarise_seeds(null_trees, keys, n_bootstrap=1, **options)  # only their values count
     if null_summary is not None:
         beside = against_null(result, null_summary)
-        for name in ("null", "null_minimum", "null_maximum", "z", "p", "p_rank", "n_below", "n_seeds"):
+        for name in ("null", "null_minimum", "null_maximum", "z", "p", "q", "p_rank", "n_below", "n_seeds"):
             result[name] = beside[name]
+            if name in beside.attrs:
+                result[name].attrs["long_name"] = beside.attrs[name]
         result["null_note"] = beside["note"]
         result.attrs["null"] = kinds.pop()
     return result.assign_attrs(

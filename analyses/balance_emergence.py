@@ -14,13 +14,12 @@ import xarray as xr
 
 import eiplatform
 from analyses.ei_versus_bn import SENSES, approach, axes_of, changes, keys_of, seed_values, stacked, tightness
-from analyses.inputs import describe_inputs, excitatory, samples_of, setting_of
+from analyses.inputs import describe_inputs, excitatory, require, samples_of, setting_of
 from eiplatform.errors import ConfigError, StatisticError
-from eiplatform.files import read_json
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.base.contrasts import paired
 from eiplatform.statistics.references import reference_table
-from eiplatform.store.series import SERIES, is_series, steps_of
+from eiplatform.store.series import is_series, iterations_per_epoch, steps_of
 
 __all__ = ["half_way", "run"]
 
@@ -70,7 +69,7 @@ def run(
     for path in map(Path, series):
         if not is_series(path):
             raise ConfigError("not a series of recordings made while training", where=str(path))
-        per_epoch = int(read_json(path / SERIES)["iterations_per_epoch"])
+        per_epoch = iterations_per_epoch(path)
         moments = {step / per_epoch: eiplatform.open(part) for step, part in steps_of(path).items()}
         first = next(iter(moments.values()), None)
         if first is None or 0.0 not in moments:
@@ -174,6 +173,7 @@ def _accuracy(tree: xr.DataTree) -> float:
     data = tree["readout/E"].to_dataset()
     if data.sizes["neuron"] < data.attrs["n_neurons"] or "label" not in data.coords:
         return np.nan
+    require(data, ("current_net",), "readout/E")
     return float((data["current_net"].mean("time").argmax("neuron") == data["label"]).mean())
 
 

@@ -29,7 +29,7 @@ from analyses import (
 )
 from analyses.parts.sides import open_references
 from eiplatform.errors import ConfigError, choose
-from eiplatform.store.reader import recordings_below
+from eiplatform.store.reader import read_manifest, recordings_below
 from eiplatform.store.references import is_reference
 
 __all__ = ["run_by_name"]
@@ -96,6 +96,14 @@ def _ei_versus_bn(request: _Request) -> xr.Dataset:
     return ei_versus_bn.run(request.below(recordings), request.below(request.nulls), references, **request.statistics)
 
 
+def _lesions(request: _Request) -> xr.Dataset:
+    found = [recording for path in request.inputs for recording in recordings_below(path)]
+    if request.partial:  # one that was killed before its first shard is missing like one that was not begun
+        found = [recording for recording in found if read_manifest(recording)["shards"]]
+    trees = [request.open(recording) for recording in found]
+    return lesions.run(trees, partial=request.partial, **request.bootstrap)
+
+
 def _regime(request: _Request) -> xr.Dataset:
     protocols = [path for path in request.inputs if path.suffix == ".nc" and path.is_file()]
     if len(protocols) > 1:
@@ -124,7 +132,7 @@ _RUN: dict[str, _Analysis] = {
         lambda request: gain_modulation.run(request.below(request.inputs), **request.bootstrap), _PARTIAL
     ),
     "learning": _Analysis(lambda request: learning.run(request.inputs[0]), one_input=True),
-    "lesions": _Analysis(lambda request: lesions.run(request.below(request.inputs), **request.bootstrap), _PARTIAL),
+    "lesions": _Analysis(_lesions, _PARTIAL),
     "reference_check": _Analysis(lambda request: reference_check.run(request.below(request.inputs)), _PARTIAL),
     "regime_scorecard": _Analysis(_regime, _PARTIAL),
     "systems": _Analysis(_systems, frozenset({"partial", "statistics"})),

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from analyses.inputs import Recording, active, describe_inputs, label_of, open_kind, opened, spiking
 from analyses.parts.matching import BY_SIZE, comparability, match_time, step_in_ms
@@ -21,10 +20,12 @@ from analyses.parts.sides import Measured, Reference, Side, sides_of, sides_of_s
 from eiplatform.errors import StatisticError, choose
 from eiplatform.reference import CASES
 from eiplatform.statistics import STATISTICS
-from eiplatform.statistics.base.comparison import benjamini_hochberg, equivalence_p, mover, spread, standardised
+from eiplatform.statistics.base.comparison import equivalence_p, spread, standardised
+from eiplatform.statistics.base.difference import distributions, means
 from eiplatform.statistics.base.distance import cliffs_delta, distance, wasserstein
+from eiplatform.statistics.base.multiple import benjamini_hochberg
 
-__all__ = ["VERDICTS", "compare_cell", "match_time", "run", "step_in_ms"]
+__all__ = ["VERDICTS", "compare_cell", "match_time", "run", "same_samples", "step_in_ms", "verdict_of"]
 
 LEVEL, FDR = 0.95, 0.05
 
@@ -34,6 +35,7 @@ VERDICTS = {
     "like a seed": "a difference at the false discovery rate, no larger than two seeds of the reference differ by",
     "equivalent": "no difference found, and equivalent within the margin at the false discovery rate",
     "undecided": "neither a difference nor equivalence can be shown",
+    "no test": "nothing independent is left on one side, so that no test holds its level: see note",
     "not compared": "not comparable, or undefined on one side: see reason and note",
 }
 """What can be said of a layer beside a reference, from the corrected tests and the reference's own seeds."""
@@ -49,8 +51,9 @@ _DESCRIPTIONS = {
     "dominance": "Cliff's delta, P(network's neuron above) - P(below)",
     "distance": "Wasserstein distance over neurons, over the reference's standard deviation over neurons",
     "distance_floor": "mean distance of two samples of these sizes from the reference's distribution",
-    "p": "no difference of means, two-sided",
-    "p_distance": "no difference of the distributions over neurons, by permutation of neurons",
+    "p": "no difference of means, two-sided, from what is independent (see unit)",
+    "p_distance": "no difference of the distributions over neurons, from what is independent",
+    "p_smallest": "the least p_distance that this number of seeds (or draws) can give",
     "p_equivalence": "difference beyond the margin, two one-sided tests",
     "spread": "the reference's standard deviation over neurons within a seed",
     "ceiling": "range of the reference's value over its own seeds",
@@ -62,7 +65,7 @@ _DESCRIPTIONS = {
 _CELL = (
     *("converted", "difference", "difference_low", "difference_high", "effect", "effect_low", "effect_high"),
     *("effect_seeds", "dominance", "distance", "distance_low", "distance_high", "distance_floor"),
-    *("p", "p_distance", "p_equivalence"),
+    *("p", "p_distance", "p_smallest", "p_equivalence"),
 )
 _OF_REFERENCE = ("spread", "ceiling", "ceiling_effect", "ceiling_distance", "ceiling_distance_maximum")
 
@@ -100,13 +103,15 @@ def run(
         Raw values: ``value``, ``low``, ``high`` (population, statistic) of the network;
         ``reference_value``, ``reference_low``, ``reference_high`` (reference, statistic).
         Scores, NaN where not comparable: ``converted`` (the network's value in the reference's
-        unit); ``difference`` with interval (Zou & Donner 2008, Stat Med 27:1693); ``effect``
+        unit); ``difference`` with Student's interval; ``effect``
         with interval (Glass's delta: over the reference's spread over neurons),
         ``effect_seeds`` (over its spread over seeds), ``dominance`` (Cliff's delta);
         ``distance`` with interval (Wasserstein over the reference's spread) and
         ``distance_floor``; ``p``, ``p_distance``, ``p_equivalence`` and their ``q``
-        (Benjamini & Hochberg over all tests of that kind in the table); ``verdict``, one of
-        :data:`VERDICTS`.
+        (Benjamini & Hochberg over the whole table: ``p`` and ``p_distance`` together, since either
+        makes a difference; ``p_equivalence`` alone); ``verdict``, one of :data:`VERDICTS`;
+        ``unit``: what the test takes as independent
+        (:mod:`eiplatform.statistics.base.difference`); ``p_smallest``.
         Of the reference: ``spread``, ``ceiling`` (range over its seeds), ``ceiling_effect``,
         ``ceiling_distance`` and ``ceiling_distance_maximum`` (between pairs of its seeds).
         ``comparable`` and ``reason`` (reference, statistic), ``note`` (population, reference,
@@ -179,6 +184,7 @@ def _assembled(
     shape = (len(own), len(others), len(keys))
     scores = {name: np.full(shape, np.nan) for name in _CELL}
     notes, verdicts = np.full(shape, "", dtype=object), np.full(shape, "not compared", dtype=object)
+    units = np.full(shape, "", dtype=object)
     options: dict[str, Any] = {"margin": margin, "n_bootstrap": n_bootstrap, "seed": seed}
     allowed = [[comparability(STATISTICS[key], own[0], other) for key in keys] for other in others]
     for i, j, k in np.ndindex(*shape):
@@ -190,19 +196,22 @@ def _assembled(
             comparable = False
             told.append("another layer: it depends on the in-degree")
         if comparable and np.isfinite([mine.value, other.value]).all():
-            cell, note = compare_cell(mine, other, factor=factor, **options)
+            cell, unit, note = compare_cell(
+                mine, other, factor=factor, same_samples=same_samples(own[i], others[j]), **options
+            )
             for name, number in cell.items():
                 scores[name][i, j, k] = number
+            units[i, j, k] = unit
             told += [note] if note else []
         notes[i, j, k] = "; ".join(told)
     ceilings = [[_ceiling(side.cells[key]) for key in keys] for side in others]
-    for name in ("p", "p_distance", "p_equivalence"):
-        scores[name.replace("p", "q", 1)] = benjamini_hochberg(scores[name])
+    scores["q"], scores["q_distance"] = benjamini_hochberg(np.stack([scores["p"], scores["p_distance"]]))
+    scores["q_equivalence"] = benjamini_hochberg(scores["p_equivalence"])
     for i, j, k in np.ndindex(*shape):
         if np.isfinite(scores["difference"][i, j, k]):
             largest = ceilings[j][k][_OF_REFERENCE.index("ceiling_distance_maximum")]
             found = {name: float(scores[name][i, j, k]) for name in ("q", "q_distance", "q_equivalence")}
-            verdicts[i, j, k] = _verdict(**found, within=bool(scores["distance"][i, j, k] <= largest))
+            verdicts[i, j, k] = verdict_of(**found, within=bool(scores["distance"][i, j, k] <= largest))
     result = xr.Dataset(
         {
             name: (dims, values, {"long_name": _DESCRIPTIONS[name]} if name in _DESCRIPTIONS else {})
@@ -216,7 +225,8 @@ def _assembled(
             "over": ("statistic", [STATISTICS[key].over for key in keys]),
         },
     )
-    result["note"], result["verdict"] = (dims, notes.astype(str)), (dims, verdicts.astype(str))
+    for name, texts in (("note", notes), ("verdict", verdicts), ("unit", units)):
+        result[name] = (dims, texts.astype(str))
     for prefix, dim, sides in (("", "population", own), ("reference_", "reference", others)):
         for name in ("value", "low", "high", "n_samples", "n_neurons", "n_excluded", "units"):
             rows = [[getattr(side.cells[key], name) for key in keys] for side in sides]
@@ -224,7 +234,8 @@ def _assembled(
     for index, name in enumerate(_OF_REFERENCE):
         values = np.array([[cell[index] for cell in row] for row in ceilings])
         result[name] = (("reference", "statistic"), values, {"long_name": _DESCRIPTIONS[name]})
-    result["n_seeds"] = (("reference", "statistic"), [[len(side.cells[key].seeds) for key in keys] for side in others])
+    counted = [[group.n if (group := side.cells[key].group) else 0 for key in keys] for side in others]
+    result["n_seeds"] = (("reference", "statistic"), counted)
     result["interval_ms"] = ("reference", [side.interval_ms for side in others])
     result["step_ms"] = ("reference", [side.step_ms for side in others])
     result["kind"] = ("reference", [side.kind for side in others])
@@ -233,9 +244,28 @@ def _assembled(
     return result
 
 
+def same_samples(own: Side, other: Side) -> bool:
+    """Say whether two networks saw the same samples of the same data in the same order, with the same noise.
+
+    Parameters
+    ----------
+    own, other : Side
+    """
+    if not own.kind == other.kind == "network":
+        return False
+    return all(own.facts[name] == other.facts[name] for name in ("sample", "shown", "input"))
+
+
 def compare_cell(
-    mine: Measured, other: Measured, *, factor: float = 1.0, margin: float = 0.5, n_bootstrap: int = 1000, seed: int = 0
-) -> tuple[dict[str, float], str]:
+    mine: Measured,
+    other: Measured,
+    *,
+    factor: float = 1.0,
+    same_samples: bool = False,
+    margin: float = 0.5,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> tuple[dict[str, float], str, str]:
     """Compare one statistic of a network's population with that of a reference's.
 
     Parameters
@@ -243,6 +273,8 @@ def compare_cell(
     mine, other : Measured
     factor : float
         From the unit of `mine` to that of `other`.
+    same_samples : bool
+        Both networks saw the same samples in the same order.
     margin : float
         In units of the reference's spread over neurons.
     n_bootstrap, seed : int
@@ -251,46 +283,60 @@ def compare_cell(
     -------
     scores : dict of str to float
         As described in :func:`run`; NaN where it is undefined.
+    unit : str
+        What the tests take as independent.
     note : str
         Why something is undefined.
     """
-    value, low, high = (factor * number for number in (mine.value, mine.low, mine.high))
-    difference, low, high = (float(part) for part in mover(value, low, high, other.value, other.low, other.high))
+    if mine.group is None or other.group is None:
+        raise StatisticError("a side does not say what is independent", where="compare_cell", valid="group=Group(...)")
+    groups = mine.group.scaled(factor), other.group
+    found = means(*groups, same_samples=same_samples)
+    value, difference = factor * mine.value, factor * mine.value - other.value
+    low, high = (difference - found.value + end for end in found.interval(LEVEL))
     sd, sd_error = _spread(other)
     if sd <= _ROUNDING * max(abs(value), abs(other.value)):
         sd = 0.0
     effect = standardised(difference, low, high, sd, sd_error, level=LEVEL)
-    # The interval may be asymmetric and wider than normal; its half-width over 1.96 is the error used.
-    error = (high - low) / (2 * stats.norm.ppf((1 + LEVEL) / 2))
+    tested = found.error > _ZERO
+    # The margin is estimated too: its error joins that of the difference.
+    error = float(np.hypot(found.error, margin * sd * np.nan_to_num(sd_error)))
     cell = {
         "converted": value,
         **{"difference": difference, "difference_low": low, "difference_high": high},
         **dict(zip(("effect", "effect_low", "effect_high"), effect, strict=True)),
         "effect_seeds": difference / other.sd_seeds if other.sd_seeds > 0 else np.nan,
-        "p": float(2 * stats.norm.sf(abs(difference) / error)) if error > _ZERO else np.nan,
-        "p_equivalence": float(equivalence_p(difference, error, margin * sd)) if error > _ZERO and sd > 0 else np.nan,
+        "p": found.p if tested else np.nan,
+        "p_equivalence": float(equivalence_p(difference, error, margin * sd, found.freedom))
+        if tested and sd > 0
+        else np.nan,
     }
-    notes = [] if error > _ZERO else ["no test: an interval is missing or has no width"]
+    notes = [] if tested else [found.reason or "no test: nothing varies"]
     if not sd > 0:
-        return cell, "; ".join(
-            [*notes, "no effect size, distance or equivalence: the reference has no spread over neurons"]
-        )
+        notes.append("no effect size, distance or equivalence: the reference has no spread over neurons")
+        return cell, found.unit, "; ".join(notes)
     if not mine.seeds or mine.seeds[0].size < 2:
-        return cell, "; ".join([*notes, "no distance: one value for the whole layer"])
+        return cell, found.unit, "; ".join([*notes, "no distance: one value for the whole layer"])
     values, others = factor * np.concatenate(mine.seeds), np.concatenate(other.seeds)
     if other.bin_width:  # into the bins of the histogram on the other side
         values = (np.floor(values / other.bin_width) + 0.5) * other.bin_width
         notes.append(f"distribution in bins of {other.bin_width:g} {other.units}")
     apart = distance(values, others, counts_b=other.counts, n_bootstrap=n_bootstrap, seed=seed, level=LEVEL)
+    spreads = distributions(*groups, apart.value, same_samples=same_samples, level=LEVEL, seed=seed)
     cell |= {
         "distance": apart.value / sd,
-        "distance_low": apart.low / sd,
-        "distance_high": apart.high / sd,
+        "distance_low": spreads.low / sd,
+        "distance_high": spreads.high / sd,
         "distance_floor": apart.floor / sd,
-        "p_distance": apart.p,
+        "p_distance": spreads.p,
+        "p_smallest": spreads.smallest,
         "dominance": cliffs_delta(values, others, None, other.counts),
     }
-    return cell, "; ".join(notes)
+    if spreads.reason and spreads.reason not in notes:
+        notes.append(spreads.reason)
+    if spreads.smallest > FDR:
+        notes.append(f"so few seeds cannot give a p of distributions below {spreads.smallest:.2g}")
+    return cell, found.unit, "; ".join(notes)
 
 
 def _spread(cell: Measured) -> tuple[float, float]:
@@ -314,8 +360,18 @@ def _ceiling(cell: Measured) -> tuple[float, ...]:
     return sd, float(np.ptp(values)), between / sd, float(np.mean(apart)), float(np.max(apart))
 
 
-def _verdict(q: float, q_distance: float, q_equivalence: float, *, within: bool) -> str:
-    """Return one of VERDICTS from the corrected tests; a missing test shows nothing."""
+def verdict_of(q: float, q_distance: float, q_equivalence: float, *, within: bool) -> str:
+    """Return one of VERDICTS from the corrected tests; a missing test shows nothing.
+
+    Parameters
+    ----------
+    q, q_distance, q_equivalence : float
+        Of means, distributions and equivalence; NaN without a test.
+    within : bool
+        The distance is no larger than the largest between two seeds of the reference.
+    """
+    if np.isnan([q, q_distance]).all():
+        return "no test"
     differs, same = q <= FDR or q_distance <= FDR, q_equivalence <= FDR
     if not differs:
         return "equivalent" if same else "undecided"

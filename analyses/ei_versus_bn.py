@@ -19,7 +19,8 @@ import xarray as xr
 from analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, setting_of
 from eiplatform.errors import ConfigError, StatisticError, choose
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base.contrasts import Contrast, false_discovery, paired, unpaired
+from eiplatform.statistics.base.contrasts import Contrast, paired, unpaired
+from eiplatform.statistics.base.multiple import benjamini_hochberg
 from eiplatform.statistics.references import reference_table
 
 __all__ = ["NAMED", "SENSES", "approach", "axes_of", "changes", "keys_of", "run", "seed_values", "stacked", "tightness"]
@@ -199,7 +200,7 @@ def seed_values(name: str, values: np.ndarray, dims: Sequence[str], level: float
 def changes(name: str, found: Contrast, dims: Sequence[str]) -> dict[str, Any]:
     """Return a contrast as variables, with the false discovery rate over all its cells."""
     parts = {f"{name}_{part}": (dims, getattr(found, part)) for part in NAMED}
-    return {name: (dims, found.difference), **parts, f"{name}_q": (dims, false_discovery(found.p))}
+    return {name: (dims, found.difference), **parts, f"{name}_q": (dims, benjamini_hochberg(found.p))}
 
 
 def tightness(

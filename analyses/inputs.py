@@ -12,6 +12,7 @@ import xarray as xr
 import eiplatform
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import populations_of
+from eiplatform.store.identity import recording_hash
 
 __all__ = [
     "Recording",
@@ -22,6 +23,7 @@ __all__ = [
     "nothing_fires",
     "open_kind",
     "opened",
+    "require",
     "samples_of",
     "setting_of",
     "spiking",
@@ -58,6 +60,21 @@ def open_kind(recordings: Sequence[Recording], kind: str, *, purpose: str) -> li
         if found != kind:
             raise ConfigError(f"{purpose} must be of a {kind}, this is of a {found}", where=tree.attrs["path"])
     return trees
+
+
+def require(data: xr.Dataset, names: Iterable[str], where: str) -> xr.Dataset:
+    """Return a population that holds all of these signals and coordinates.
+
+    Raises
+    ------
+    StatisticError
+        If one was not recorded.
+    """
+    if absent := [name for name in names if name not in data.variables]:
+        raise StatisticError(
+            f"{', '.join(absent)} was not recorded", where=where, remedy="record it too, with --signals"
+        )
+    return data
 
 
 def label_of(tree: xr.DataTree) -> str:
@@ -101,6 +118,7 @@ def describe_inputs(trees: Iterable[xr.DataTree]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "recordings": [label_of(tree) for tree in trees],
         "recording_ids": [tree.attrs["id"] for tree in trees],
+        "recording_hashes": [recording_hash(tree.attrs) for tree in trees],
     }
     partial = [f"{label_of(tree)}: {tree.attrs['problems']}" for tree in trees if not tree.attrs["complete"]]
     return found | {"partial": partial} if partial else found
@@ -112,4 +130,12 @@ def setting_of(tree: xr.DataTree) -> str:
     Recordings of one setting can be set beside each other.
     """
     source = tree.attrs["source"]
-    return f"{source['spec']['input']}, {int(source['steps']) - int(source['spec']['warmup'])} steps"
+    spec = source.get("spec", {})
+    absent = [name for name in ("input", "warmup") if name not in spec] + ["steps"] * ("steps" not in source)
+    if absent:
+        raise StatisticError(
+            f"the recording does not say how the network was driven: {', '.join(absent)}",
+            where=str(tree.attrs.get("path", "")) or None,
+            remedy="record it with 'eiplatform record', or give source={'steps': ..., 'spec': {'input', 'warmup'}}",
+        )
+    return f"{spec['input']}, {int(source['steps']) - int(spec['warmup'])} steps"

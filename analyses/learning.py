@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binomtest
 
 from eiplatform.errors import StoreError
-from eiplatform.files import read_json
+from eiplatform.files import read_json, sha256_of
+from eiplatform.metrics import checked_metrics
+from eiplatform.untrusted import checked, parse_json, read_text
 
 __all__ = ["run"]
+
+
+class _Dataset(BaseModel):
+    title: str
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    n_test: int = Field(ge=1)
+    test_accuracy: float = Field(ge=0, le=1)
+    best_epoch: int = Field(ge=0)
+    dataset: _Dataset
+    warnings: list[str]
+    config_hash: str
 
 
 def run(training: str | Path, *, level: float = 0.95) -> xr.Dataset:
@@ -39,13 +56,11 @@ def run(training: str | Path, *, level: float = 0.95) -> xr.Dataset:
     """
     training = Path(training)
     result = read_json(training / "result.json")
-    try:
-        text = (training / "metrics.jsonl").read_text(encoding="utf-8")
-        lines = [json.loads(line) for line in text.splitlines()]
-        layers = list(lines[0]["rates"])
-        epochs = [line["epoch"] for line in lines]
-    except (OSError, json.JSONDecodeError, IndexError, KeyError) as error:
-        raise StoreError(f"metrics.jsonl cannot be read ({error})", where=str(training)) from None
+    checked(_Result, result, training / "result.json", what="the result of the run is damaged")
+    file = training / "metrics.jsonl"
+    read = [parse_json(line, where=file, nan=True) for line in read_text(file, StoreError).splitlines()]
+    lines = checked_metrics(read, file, StoreError)
+    layers, epochs = list(lines[0]["rates"]), [line["epoch"] for line in lines]
 
     def column(key: str) -> np.ndarray:
         return np.array([np.nan if line[key] is None else line[key] for line in lines], dtype=np.float64)
@@ -71,5 +86,14 @@ def run(training: str | Path, *, level: float = 0.95) -> xr.Dataset:
             "dataset": result["dataset"]["title"],
             "warnings": "; ".join(map(str, result["warnings"])),
             "config_hash": result["config_hash"],
+            **_checkpoint(training),
         },
     )
+
+
+def _checkpoint(training: Path) -> dict[str, list[str]]:
+    """Return the attributes that name what a result of a training was made from; its checkpoint stands for it."""
+    file = training / "best.safetensors"
+    if not file.is_file():
+        return {}
+    return {"recordings": [f"training, {file.name}"], "recording_hashes": [sha256_of(file)[:16]]}

@@ -9,7 +9,9 @@ import xarray as xr
 
 from analyses.inputs import Recording, describe_inputs, label_of, open_kind, spiking
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base import student_half_width
+from eiplatform.statistics.base import student
+from eiplatform.statistics.estimates import rate_table
+from eiplatform.statistics.population import Population
 
 __all__ = ["run"]
 
@@ -51,13 +53,10 @@ def run(references: Sequence[Recording], *, level: float = 0.95) -> xr.Dataset:
                     for key in row:
                         row[key].append("" if key == "units" else np.nan)
                     continue
-                per_seed = _per_seed(data, quantity)
-                sd = per_seed.std(ddof=1) if len(per_seed) > 1 else np.nan
-                half = student_half_width(sd, len(per_seed), level)
-                low, high = per_seed.mean() - half, per_seed.mean() + half
-                units = "Hz" if quantity == "rate" else data[quantity].attrs["units"]
+                found = student(_per_seed(data, quantity), level)
+                units = "Hz" if quantity == "rate" else data[quantity].attrs.get("units", "1")
                 expected = theory.get(f"{name}/{quantity}", theory.get(quantity, np.nan))  # per population, or of all
-                entries = (per_seed.mean(), low, high, expected, units)
+                entries = (found.mean, found.low, found.high, expected, units)
                 for key, entry in zip(row, entries, strict=True):
                     row[key].append(entry)
             rows.append(row)
@@ -79,8 +78,5 @@ def _per_seed(data: xr.Dataset, quantity: str) -> np.ndarray:
     if quantity != "rate":
         means: np.ndarray = data[quantity].mean(["time", "neuron"], dtype=np.float64).values
         return means
-    seconds = float(data.attrs["duration"]) / 1000.0
-    events = data["spike_sample"].values
-    counts = np.array([np.count_nonzero(events == sample) for sample in data["sample"].values])
-    rate: np.ndarray = counts / (data.attrs["n_neurons"] * seconds)
+    rate: np.ndarray = rate_table(Population(data), "the rate")[0].mean(axis=1)
     return rate

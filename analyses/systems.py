@@ -158,13 +158,19 @@ def run(
         level=0.95,
         n_seeds=len(seeds),
         n_bootstrap=n_bootstrap,
-        dataset=str(trees[0].attrs["config"].get("dataset", {}).get("name", "")),
+        dataset=_data_of(trees[0]),
         n_samples=[
             max((len(samples_of(tree)) for place, tree in placed.items() if place[1] == setting), default=0)
             for setting in _SETTINGS
         ],
         **describe_inputs(trees),
     )
+
+
+def _data_of(tree: xr.DataTree) -> str:
+    """Return the name of the data that were shown; of recordings that do not say, what the network was trained on."""
+    shown = tree.attrs["source"].get("data", {})
+    return str(shown.get("name") or tree.attrs["config"].get("dataset", {}).get("name", ""))
 
 
 def system_of(config: Mapping[str, Any]) -> str:
@@ -229,7 +235,7 @@ def _arranged(trees: Sequence[xr.DataTree]) -> dict[tuple[str, str, int], xr.Dat
                 where=where,
                 remedy="one configuration per system; seeds may differ",
             )
-        data.add(str(rest.get("dataset", {}).get("name", "")))
+        data.add(_data_of(tree))
         found[place] = tree
     if len(data) > 1:
         raise StatisticError(f"systems trained on different data: {', '.join(sorted(data))}", valid="one data set")

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, spiking
+from analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, require, spiking
 from eiplatform.errors import StatisticError
+from eiplatform.statistics.population import Population
+from eiplatform.store.events import bare
 
 __all__ = ["run"]
 
@@ -54,7 +56,9 @@ def run(recordings: Sequence[Recording], *, points: int = 200, raster_neurons: i
                 raise StatisticError(
                     f"there is no sample {sample}", where=tree.attrs["path"], valid=f"0 to {data.sizes['sample'] - 1}"
                 )
-            shown = data.isel(sample=sample, time=slice(points)).drop_dims("spike", errors="ignore").load()
+            require(data, (*SIGNALS, "current_net", "time", "neuron"), f"population '{name}'")
+            chosen = data.isel(sample=[sample], time=slice(points))
+            shown = bare(chosen).drop_dims("spike", errors="ignore").isel(sample=0).load()
             net = shown["current_net"].mean("time").values
             neuron = int(np.argsort(net, kind="stable")[len(net) // 2])
             current = np.full((len(SIGNALS), points), np.nan)
@@ -62,15 +66,15 @@ def run(recordings: Sequence[Recording], *, points: int = 200, raster_neurons: i
             time[: shown.sizes["time"]] = shown["time"].values
             for s, signal in enumerate(SIGNALS):
                 current[s, : shown.sizes["time"]] = shown[signal].values[:, neuron]
-            rasters.append(_raster(data, sample, len(panels), shown, raster_neurons))
+            rasters.append(_raster(chosen, len(panels), raster_neurons))
             panels.append(
                 {
                     "recording": label_of(tree),
                     "population": name,
                     "neuron": int(shown["neuron"].values[neuron]),
                     "sample": str(shown["sample"].item()),
-                    "time_units": str(shown["time"].attrs["units"]),
-                    "units": str(shown["current_exc"].attrs["units"]),
+                    "time_units": str(shown["time"].attrs.get("units", shown.attrs["dt_units"])),
+                    "units": str(shown["current_exc"].attrs.get("units", "1")),
                     "current": current,
                     "time": time,
                 }
@@ -93,12 +97,12 @@ def run(recordings: Sequence[Recording], *, points: int = 200, raster_neurons: i
     )
 
 
-def _raster(data: xr.Dataset, sample: int, panel: int, shown: xr.Dataset, neurons: int) -> np.ndarray:
-    """Return (panel, time, neuron) of the spikes in the window, shape (3, spike)."""
+def _raster(data: xr.Dataset, panel: int, neurons: int) -> np.ndarray:
+    """Return (panel, time, neuron) of the spikes of the first neurons of one sample, shape (3, spike)."""
     if "spikes" in data:
-        step, neuron = np.nonzero(shown["spikes"].values[:, :neurons])
-        return np.stack([np.full(step.size, panel), shown["time"].values[step], neuron]).astype(np.float64)
-    end = float(shown["time"].values[-1]) + float(data.attrs["dt"])
-    time, index = data["spike_time"].values, data["spike_neuron"].values
-    inside = (data["spike_sample"].values == data["sample"].values[sample]) & (time < end) & (index < neurons)
-    return np.stack([np.full(int(inside.sum()), panel), time[inside], index[inside]]).astype(np.float64)
+        step, neuron = np.nonzero(data["spikes"].values[0, :, :neurons])
+        return np.stack([np.full(step.size, panel), data["time"].values[step], neuron]).astype(np.float64)
+    trains, start = Population(data).trains, float(data["time"].values[0])
+    kept = trains.neuron < neurons
+    found = np.stack([np.full(int(kept.sum()), panel), start + trains.time[kept], trains.neuron[kept]])
+    return found.astype(np.float64)

@@ -10,16 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
 from eiplatform.errors import choose
-from eiplatform.files import claim_directory, write_json
+from eiplatform.files import claimed, write_json
 from eiplatform.progress import stage
 from eiplatform.report.findings import findings_of
 from eiplatform.report.study import draw_all, write_study_report
 from eiplatform.report.tables import Table, scorecard
+
+if TYPE_CHECKING:
+    from eiplatform.config import Config
 
 __all__ = ["SIZES", "Demo", "DemoSize", "run_demo"]
 
@@ -75,7 +78,7 @@ class DemoSize:
 SIZES = {
     "full": DemoSize(
         overrides=(),
-        nulls=5,
+        nulls=19,
         samples=None,
         long_samples=40,
         long_steps=240,
@@ -167,17 +170,10 @@ def run_demo(
     Demo
     """
     from eiplatform.config import load_config
-    from eiplatform.lesions.design import dose_response
-    from eiplatform.lesions.spec import make_lesions
-    from eiplatform.recording.checkpoint import open_checkpoint
-    from eiplatform.recording.circuit import check_simulation, record_circuit
-    from eiplatform.recording.network import record_network
-    from eiplatform.recording.spec import RecordingSpec
-    from eiplatform.training import fit, initialise
+    from eiplatform.recording.circuit import check_simulation
 
     chosen = SIZES[choose(size, SIZES, "demo size")]
     config = load_config(Path(str(files("analyses"))) / "configs/digits-mlp.yml", (*chosen.overrides, f"seed={seed}"))
-    settings = config.model_dump(mode="json")
     simulation: dict[str, Any] = {
         "parameters": chosen.circuit,
         "seeds": [seed + k for k in range(chosen.seeds)],
@@ -187,7 +183,29 @@ def run_demo(
         "jobs": jobs,
     }
     check_simulation("brunel-2000", **simulation)
-    out = claim_directory(Path(out), overwrite=overwrite)
+    with claimed(Path(out), overwrite=overwrite) as place:
+        return _whole_road(place, chosen, config, simulation, seed, size, quiet)
+
+
+def _whole_road(
+    out: Path,
+    chosen: DemoSize,
+    config: Config,
+    simulation: dict[str, Any],
+    seed: int,
+    size: str,
+    quiet: bool,
+) -> Demo:
+    """Take all steps of the demo."""
+    from eiplatform.lesions.design import dose_response
+    from eiplatform.lesions.spec import make_lesions
+    from eiplatform.recording.checkpoint import open_checkpoint
+    from eiplatform.recording.circuit import record_circuit
+    from eiplatform.recording.network import record_network
+    from eiplatform.recording.spec import RecordingSpec
+    from eiplatform.training import fit, initialise
+
+    settings = config.model_dump(mode="json")
     recordings, reference = out / "recordings", out / "reference" / "brunel-2000-C"
 
     with stage("1/6 training", quiet=quiet) as update:
@@ -260,7 +278,12 @@ def run_demo(
         question=QUESTION,
         results=results,
         figures=figures,
-        facts={"seed": seed, "size": size, "device of the simulation": device, "configuration": trained.config_hash},
+        facts={
+            "seed": seed,
+            "size": size,
+            "device of the simulation": simulation["device"],
+            "configuration": trained.config_hash,
+        },
     )
     tables, findings = scorecard(results), findings_of(results)
     write_json(

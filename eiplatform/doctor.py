@@ -69,6 +69,19 @@ def examine() -> list[Finding]:
         findings.append(
             Finding("brian2 with numpy", works, "compatible" if works else "incompatible", "pip install 'numpy<2.4'")
         )
+    if importlib.util.find_spec("torch"):
+        from eiplatform.training.machine import has_bf16
+
+        has = has_bf16()
+        findings.append(
+            Finding(
+                "bf16",
+                has,
+                "instructions of this processor" if has else "computed by float32, about four times slower than it",
+                "train with training.precision=float32, or auto",
+                optional=True,
+            )
+        )
     cores = os.cpu_count() or 1
     findings.append(Finding("machine", True, f"{cores} cores, {platform.system()} {platform.machine()}"))
     return findings

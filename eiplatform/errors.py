@@ -7,9 +7,11 @@ it as one line and exits with its ``exit_code`` (2: the user can mend it), never
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from copy import copy
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from typing import Self
 
 __all__ = [
     "ConfigError",
@@ -26,8 +28,24 @@ __all__ = [
     "UnknownNameError",
     "choose",
     "match_names",
+    "options_in",
     "suggest",
 ]
+
+
+_QUOTED = re.compile(r"'[^']*'")
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
+
+
+def options_in(text: str) -> list[str]:
+    """Return the options that a text names for the command that is running: those that stand in no quotes.
+
+    Examples
+    --------
+    >>> options_in("pass --resume, or see 'eiplatform validate --json'")
+    ['--resume']
+    """
+    return _OPTION.findall(_QUOTED.sub("", text))
 
 
 class EIPlatformError(ValueError):
@@ -41,8 +59,13 @@ class EIPlatformError(ValueError):
         The file, key, population or argument concerned.
     valid : str or iterable of str, optional
         What would have been valid.
-    remedy : str, optional
-        What to do now.
+    remedy : str or iterable of str, optional
+        What to do now; several are alternatives.
+
+    Attributes
+    ----------
+    alternatives : tuple of str
+        The remedies one by one; ``remedy`` is all of them as one text.
     """
 
     exit_code = 2
@@ -53,13 +76,33 @@ class EIPlatformError(ValueError):
         *,
         where: str | None = None,
         valid: str | Iterable[str] | None = None,
-        remedy: str | None = None,
+        remedy: str | Iterable[str] | None = None,
     ) -> None:
         self.what = what
         self.where = where
         self.valid = valid if valid is None or isinstance(valid, str) else ", ".join(map(str, valid))
-        self.remedy = remedy
+        self.alternatives = () if remedy is None else (remedy,) if isinstance(remedy, str) else tuple(remedy)
+        self.remedy = ", or ".join(self.alternatives) or None
         super().__init__(str(self))
+
+    def fitted(self, options: Container[str]) -> Self:
+        """Return this error without the remedies that name an option which a command does not have.
+
+        Parameters
+        ----------
+        options : container of str
+            Those of the command, e.g. ``"--overwrite"``.  What is quoted is another command's.
+
+        Examples
+        --------
+        >>> error = EIPlatformError("exists", remedy=["choose another --out", "pass --overwrite"])
+        >>> error.fitted({"--out"}).remedy
+        'choose another --out'
+        """
+        fitting = [text for text in self.alternatives if all(name in options for name in options_in(text))]
+        made = copy(self)
+        made.alternatives, made.remedy = tuple(fitting), ", or ".join(fitting) or None
+        return made
 
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.what}" if self.where else self.what]

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from eiplatform.errors import ConfigError, OutputExistsError, StoreError
+from eiplatform.locks import hold, private_directory
+from eiplatform.untrusted import parse_json, read_text
 
 __all__ = [
     "OWNED",
     "atomic_directory",
     "atomic_write",
-    "cache_directory",
     "check_directory",
-    "claim_directory",
+    "claim",
     "claim_file",
+    "claimed",
     "content_hash",
     "read_json",
     "sha256_of",
@@ -30,21 +32,16 @@ __all__ = [
 ]
 
 OWNED = ".eiplatform"
-"""Marker of directories that eiplatform made, and hence may empty when told to overwrite."""
-
-
-def cache_directory() -> Path:
-    """Return the folder of everything that may be deleted and made again."""
-    if path := os.environ.get("EIPLATFORM_CACHE"):
-        return Path(path)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "eiplatform"
+"""Marker of directories that eiplatform made, and hence may empty if asked to overwrite; locked by whoever writes."""
+_MARK = "made by eiplatform; --overwrite may delete this directory\n"
 
 
 def atomic_write(
     path: Path, write: Callable[[Path], object], meanwhile: Callable[[Path], object] | None = None
 ) -> None:
-    """Call `write` on a temporary name beside `path`, flush it to the disk, then rename.
+    """Call `write` on a temporary name in a folder beside `path`, flush it to the disk, then rename.
+
+    What killed processes left of writing `path` is removed.
 
     Parameters
     ----------
@@ -55,8 +52,8 @@ def atomic_write(
     meanwhile : callable, optional
         Reads the complete file while it is being flushed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with private_directory(path.parent, f".{path.name}.") as folder:
+        temporary = folder / path.name
         write(temporary)
         with temporary.open("rb+") as handle:
             if meanwhile is None:
@@ -67,8 +64,6 @@ def atomic_write(
                     meanwhile(temporary)
                     flushed.result()
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)  # the rename itself must survive a power cut
@@ -79,6 +74,8 @@ def atomic_write(
 @contextmanager
 def atomic_directory(path: Path, *, overwrite: bool, owned: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Give a temporary directory beside `path`, which takes its name if all goes well and else vanishes.
+
+    What killed processes left of writing `path` is removed.
 
     Parameters
     ----------
@@ -91,18 +88,16 @@ def atomic_directory(path: Path, *, overwrite: bool, owned: Callable[[Path], boo
         If the place is taken.
     """
     check_directory(path, overwrite=overwrite, owned=owned)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.mkdir(parents=True)
-    try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with private_directory(path.parent, f".{path.name}.") as folder:
+        temporary = folder / path.name
+        temporary.mkdir()
         if owned is None:
-            (temporary / OWNED).write_text("made by eiplatform; --overwrite may delete this directory\n")
+            (temporary / OWNED).write_text(_MARK)
         yield temporary
         if path.is_dir():
             shutil.rmtree(path)
         temporary.rename(path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
@@ -125,12 +120,9 @@ def read_json(path: Path) -> dict[str, Any]:
     StoreError
         If the file is missing or no JSON object.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError("file not found", where=str(path)) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise StoreError(f"not readable as JSON ({error})", where=str(path)) from None
+    if path.exists() and not path.is_file():
+        raise StoreError("is no plain file", where=str(path))
+    value = parse_json(read_text(path, StoreError), where=path)
     if not isinstance(value, dict):
         raise StoreError("not a JSON object", where=str(path))
     return value
@@ -163,7 +155,7 @@ def claim_file(path: Path, *, overwrite: bool, suffix: str | None = None) -> Pat
     if suffix is not None and path.suffix != suffix:
         raise ConfigError("names a file of another kind", where=str(path), valid=f"a name that ends in {suffix}")
     if path.exists() and not overwrite:
-        raise OutputExistsError("exists already", where=str(path), remedy="choose another --out, or pass --overwrite")
+        raise OutputExistsError("exists already", where=str(path), remedy=("choose another --out", "pass --overwrite"))
     return path
 
 
@@ -185,23 +177,24 @@ def check_directory(path: Path, *, overwrite: bool, owned: Callable[[Path], bool
     """
     if path.is_file():
         raise OutputExistsError("is a file, a directory is needed", where=str(path), remedy="choose another --out")
-    if path.is_dir() and any(path.iterdir()):
+    if path.is_dir() and any(entry.name != OWNED for entry in path.iterdir()):
         if not overwrite:
             raise OutputExistsError(
-                "output directory is not empty", where=str(path), remedy="choose another --out, or pass --overwrite"
+                "output directory is not empty", where=str(path), remedy=("choose another --out", "pass --overwrite")
             )
         if not (owned(path) if owned else (path / OWNED).is_file()):
             raise OutputExistsError(
                 "will not overwrite a directory that eiplatform did not make",
                 where=str(path),
-                remedy="choose another --out, or delete it yourself",
+                remedy=("choose another --out", "delete it yourself"),
             )
         return True
     return False
 
 
-def claim_directory(path: Path, *, overwrite: bool) -> Path:
-    """Make `path` an empty directory that is ours.
+@contextmanager
+def claimed(path: Path, *, overwrite: bool, resume: bool = False) -> Iterator[Path]:
+    """Hold a directory, alone, that is empty and ours, or that is ours and gone on with.
 
     Parameters
     ----------
@@ -210,19 +203,51 @@ def claim_directory(path: Path, *, overwrite: bool) -> Path:
     overwrite : bool
         Whether an earlier result of eiplatform there may be deleted.  A directory that
         eiplatform did not make is never deleted.
+    resume : bool
+        Leave what is there.
+
+    Yields
+    ------
+    Path
 
     Raises
     ------
     OutputExistsError
-        If the place is taken.
+        If the place is taken, or another process writes there.
     """
-    if check_directory(path, overwrite=overwrite):
-        shutil.rmtree(path)
+    handle = claim(path, overwrite=overwrite, resume=resume)
+    try:
+        yield path
+    finally:
+        os.close(handle)
+
+
+def claim(path: Path, *, overwrite: bool, resume: bool = False) -> int:
+    """Do what :func:`claimed` does, until the returned descriptor is closed."""
+    if (path / OWNED).is_file():
+        os.close(hold(path / OWNED))  # whoever is writing there keeps it, and nothing else is advised
+    if not resume:
+        check_directory(path, overwrite=overwrite)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        (path / OWNED).write_text("made by eiplatform; --overwrite may delete this directory\n")
+        handle = hold(path / OWNED)
+    except OutputExistsError:
+        raise
     except OSError as error:
         raise OutputExistsError(
             f"cannot create the output directory ({error.strerror})", where=str(path), remedy="choose another --out"
         ) from None
-    return path
+    try:
+        if not resume:
+            # Again, now that it is ours alone; the mark stays, since it is what is locked.
+            inside = [entry for entry in path.iterdir() if entry.name != OWNED]
+            if inside and not overwrite:
+                check_directory(path, overwrite=False)
+            for entry in inside:
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, _MARK.encode(), 0)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle

@@ -22,7 +22,9 @@ from eiplatform.errors import StoreError, TooShortError, choose
 from eiplatform.files import content_hash, write_bytes
 from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
-from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv, student_half_width
+from eiplatform.statistics import STATISTICS
+from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv, student
+from eiplatform.store.hdf5 import load_netcdf
 from eiplatform.store.references import read_reference, reference_file
 
 __all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
@@ -32,7 +34,8 @@ SYNCHRONY_BIN_MS, SYNCHRONY_NEURONS = 3.0, 1000
 _RATE_EDGES = np.concatenate([np.arange(0, 60, 0.5), np.arange(60, 505, 5)])
 _CV_EDGES = np.arange(0, 2.05, 0.05)
 _LAGS, _SEGMENT = np.arange(-50, 51), 512
-_POSITIVE = ("rate", "cv", "lv", "synchrony")
+_SAME = {"rate": "rate", "cv": "cv_isi", "lv": "lv", "synchrony": "synchrony"}
+"""Variables and the public statistics whose values they are: they cannot leave the same bounds."""
 
 
 @dataclass(frozen=True)
@@ -210,13 +213,14 @@ def over_seeds(runs: Sequence[xr.Dataset], *, level: float = 0.95) -> xr.Dataset
         where n < 2.  And each statistic, with ``_seeds`` after its name, per seed (dims seed, population).
     """
     stacked = xr.concat(list(runs), dim="seed")
-    n = stacked.notnull().sum("seed")
-    held = stacked.where(n > 1)
-    mean, std = held.mean("seed"), held.std("seed", ddof=1)
-    half = xr.apply_ufunc(student_half_width, std, n, level)
-    low = mean - half
-    low.update({name: low[name].clip(min=0) for name in _POSITIVE if name in low})
-    parts = {"mean": mean, "low": low, "high": mean + half, "std": std, "n": n.astype(float)}
+    mean, low, high, std, n = xr.apply_ufunc(
+        lambda values: tuple(student(values, level, axis=-1)),
+        stacked,
+        input_core_dims=[["seed"]],
+        output_core_dims=[[]] * 5,
+    )
+    low.update({name: low[name].clip(min=STATISTICS[key].bounds[0]) for name, key in _SAME.items() if name in low})
+    parts = {"mean": mean.where(n > 1), "low": low, "high": high, "std": std, "n": n}
     result: xr.Dataset = xr.concat(list(parts.values()), dim="over_seeds").assign_coords(over_seeds=list(parts))
     for name, values in stacked.data_vars.items():
         if set(values.dims) == {"seed", "population"}:
@@ -319,12 +323,12 @@ def write(name: str, case: Case, folder: Path, *, jobs: int = 1, keep: Path | No
 
 
 def _kept(place: Path, identity: str) -> xr.Dataset:
-    summary = xr.load_dataset(place, engine="h5netcdf")
+    summary = load_netcdf(place)
     if summary.attrs.get("identity") != identity:
         raise StoreError(
             "a kept seed is of another circuit, other parameters or other times",
             where=str(place),
-            remedy="delete it, or name another folder with --keep",
+            remedy=("delete it", "name another folder with --keep"),
         )
     return summary
 

@@ -15,6 +15,33 @@ from eiplatform.store.writer import RecordingWriter
 N_SAMPLES, N_STEPS, N_NEURONS = 40, 4, 6
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--most-skips``, so that a package that is not installed cannot go unnoticed."""
+    parser.addoption("--most-skips", type=int, help="fail if more tests (or whole files) than this are skipped")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a session that skipped more than ``--most-skips``; a file skipped by every worker counts once."""
+    most = session.config.getoption("--most-skips")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if most is None or reporter is None or hasattr(session.config, "workerinput"):
+        return
+    skipped = {report.nodeid for report in reporter.stats.get("skipped", [])}
+    if len(skipped) > most and session.exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"{len(skipped)} skips, at most {most} are allowed (--most-skips)", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count what came of the networks of the zoo."""
+    reports = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, [])]
+    kinds = [value for report in reports for key, value in report.user_properties if key == "zoo"]
+    if kinds:
+        from tests.zoo.judge import tally
+
+        terminalreporter.write_line(tally(kinds))
+
+
 def lif(drive: np.ndarray, *, threshold: float, decay: float) -> tuple[np.ndarray, np.ndarray]:
     """Integrate and fire, straight from the definition; arrays (sample, time, neuron)."""
     voltage, spikes = np.zeros_like(drive), np.zeros(drive.shape, dtype=bool)
@@ -141,6 +168,7 @@ def write_network(
     ratio: float = 1.25,
     correct: float = 1.0,
     lesions: list[dict[str, object]] | None = None,
+    design: dict[str, object] | None = None,
     shards: int = 2,
     circuit: str = "ei",
     number: int | None = None,
@@ -150,6 +178,7 @@ def write_network(
     `seed` decides the signals, `number` (by default the same) is the seed of the network's configuration.
     """
     source = {"kind": "network", "label": path.name, "name": "toy", "lesions": lesions or []}
+    source |= {} if design is None else {"design": design}
     source |= {"steps": steps, "spec": {"input": "constant", "warmup": 0}}
     config = {"seed": seed if number is None else number, "network": {"circuit": circuit}}
     with RecordingWriter(path, source=source, config=config) as writer:

@@ -8,6 +8,9 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StatisticError
+from eiplatform.store import tie
+from eiplatform.store.chosen import plain
+from eiplatform.store.schema import EVENTS
 
 if TYPE_CHECKING:
     from analyses.parts.sides import Side
@@ -57,7 +60,7 @@ def match_time(circuit: xr.Dataset, interval_ms: float) -> xr.Dataset:
     """Average the currents of a circuit over intervals of about a given length.
 
     The length is the nearest whole number of recorded intervals; a remainder at the end is
-    left out, and the attribute ``dt`` tells the length used.  Spike events stay as they are.
+    left out, and the attribute ``dt`` tells the length used.  Spikes stay as they are.
 
     Parameters
     ----------
@@ -65,12 +68,15 @@ def match_time(circuit: xr.Dataset, interval_ms: float) -> xr.Dataset:
     interval_ms : float
     """
     factor = max(1, round(interval_ms / float(circuit.attrs["dt"])))
+    listed = plain(circuit)
     # An average of the voltage is not a voltage "before reset"; it is not compared.
-    averaged = circuit.drop_vars("voltage", errors="ignore").coarsen(time=factor, boundary="trim")
+    dense = listed.drop_vars("voltage", errors="ignore").drop_dims("spike", errors="ignore")
+    averaged = dense.coarsen(time=factor, boundary="trim")
     matched: xr.Dataset = averaged.mean(keep_attrs=True)
     matched = matched.assign_coords(time=circuit["time"].values[: factor * matched.sizes["time"] : factor])
     matched["time"].attrs = circuit["time"].attrs
-    return matched.assign_attrs(circuit.attrs, dt=factor * float(circuit.attrs["dt"]))
+    spikes = {name: listed[name] for name in EVENTS if name in listed}
+    return tie(matched.assign(spikes).assign_attrs(listed.attrs, dt=factor * float(circuit.attrs["dt"])))
 
 
 def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, str, float]:
@@ -125,6 +131,6 @@ def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, s
     cautions = []
     if own.facts["input"] != reference.facts["input"]:
         cautions.append(f"other input: {own.facts['input'] or '?'} against {reference.facts['input'] or '?'}")
-    if own.facts["sample"] != reference.facts["sample"]:
+    if any(own.facts[name] != reference.facts[name] for name in ("sample", "shown")):
         cautions.append("other samples: the difference is of networks and samples together")
     return True, "; ".join(cautions), 1.0

@@ -246,23 +246,15 @@ def counts_in_windows(
         population.require_time(what, population.n_intervals)
         dense: FloatArray = population.array("spikes")[:, :, :most].astype(np.float64)
         return dense
-    duration = float(population.data.attrs["duration"])
-    windows = int(duration / window_ms + 1e-9)
+    windows = int(population.duration / window_ms + 1e-9)
     if windows < MIN_INTERVALS:
         raise TooShortError(
             f"{what}: {windows} windows of {window_ms:.3g} ms are too few",
             where=population.name or None,
             valid=f"at least {MIN_INTERVALS}",
         )
-    n = min(int(population.data.attrs["n_neurons"]), most)
-    ids = population.data["sample"].to_numpy()
-    time, neuron = (population.data[name].to_numpy() for name in ("spike_time", "spike_neuron"))
-    window = np.floor(time / window_ms + 1e-9).astype(np.int64)
-    sample = np.searchsorted(ids, population.data["spike_sample"].to_numpy())
-    kept = (window < windows) & (neuron < n)
-    index = (sample[kept] * windows + window[kept]) * n + neuron[kept]
-    counted = np.bincount(index, minlength=len(ids) * windows * n).reshape(len(ids), windows, n)
-    return counted.astype(np.float64)
+    first = np.arange(min(len(population.spiking_neuron), most))
+    return population.trains.binned(window_ms, first)
 
 
 def features_of_summary(

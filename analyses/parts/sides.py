@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,24 @@ from analyses.parts.matching import match_time, step_in_ms
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise, summarise_seeds
+from eiplatform.statistics.base.evidence import Group, Seed, evidence
 from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.estimates import Estimate
 from eiplatform.statistics.population import Population
 from eiplatform.store.reader import recordings_below
 from eiplatform.store.references import shipped_references
 
-__all__ = ["Measured", "Reference", "Side", "as_seeds", "measure", "open_references", "sides_of", "sides_of_summary"]
+__all__ = [
+    "Measured",
+    "Reference",
+    "Side",
+    "as_seeds",
+    "measure",
+    "open_references",
+    "resample",
+    "sides_of",
+    "sides_of_summary",
+]
 
 Reference = Recording | Sequence[Recording]
 """A recording; several (the seeds of one network); or the name of a shipped summary."""
@@ -65,6 +78,8 @@ class Measured:
         What the estimate says about its window, in its own time.
     barred : str
         Why this value may not be compared with a network's, whatever the statistic.
+    group : Group, optional
+        What a test of this side rests on.
     """
 
     value: float
@@ -82,6 +97,7 @@ class Measured:
     bin_width: float = 0.0
     window: str = ""
     barred: str = ""
+    group: Group | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +117,8 @@ class Side:
     cells : dict of str to Measured
         By key of the statistic.
     facts : dict
-        What has to agree for a statistic to be comparable: sample ids, steps, input, sizes of the layers.
+        What has to agree for a statistic to be comparable: sample ids, what was shown, steps, input, sizes of
+        the layers.
     """
 
     name: str
@@ -113,35 +130,81 @@ class Side:
     facts: dict[str, Any]
 
 
-def _per_neuron(population: Population, key: str) -> tuple[FloatArray, str]:
-    """Return the defined values per neuron, and the window; empty where it cannot be computed or neurons have none."""
-    entry = STATISTICS[key]
-    if population.missing(entry.needs) or entry.level == "population":
-        return np.zeros(0), ""
-    try:
-        estimate = entry.estimate(population)
-    except (TooShortError, NotApplicableError):
-        return np.zeros(0), ""
-    values = estimate.unit.per_neuron()
-    return values[np.isfinite(values)], str(estimate.attrs.get("window", ""))
-
-
-def _centre(values: FloatArray, key: str) -> float:
-    """Average neurons as the statistic does."""
-    if not values.size:
-        return float("nan")
-    return float(np.exp(np.log(values).mean())) if STATISTICS[key].average == "geometric mean" else float(values.mean())
-
-
 def _one_sample(data: xr.Dataset, index: int) -> xr.Dataset:
-    one = data.isel(sample=[index])
-    if "spike" in one.dims:
-        one = one.isel(spike=np.flatnonzero(data["spike_sample"].values == data["sample"].values[index]))
-    return one
+    return data.isel(sample=[index])
+
+
+def _estimates(part: xr.Dataset, keys: Sequence[str]) -> dict[str, Estimate]:
+    """Return what can be estimated of a population."""
+    population = Population(part)
+    found = {}
+    for key in keys:
+        if not population.missing(STATISTICS[key].needs):
+            with suppress(TooShortError, NotApplicableError):
+                found[key] = STATISTICS[key].estimate(population)
+    population.forget(tables=False)
+    return found
+
+
+def _values(estimate: Estimate | None) -> FloatArray:
+    """Return the defined values per neuron; empty where neurons have none of their own."""
+    if estimate is None or estimate.level == "population":
+        return np.zeros(0)
+    values: FloatArray = estimate.unit.per_neuron() if estimate.shown is None else estimate.shown
+    return np.asarray(values[np.isfinite(values)])
+
+
+def resample(
+    pieces: Sequence[xr.Dataset],
+    keys: Sequence[str],
+    kind: str,
+    *,
+    stream: int = 0,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> dict[str, tuple[Group, tuple[FloatArray, ...], str]]:
+    """Return by statistic what a test of one side rests on, values per neuron of each seed, and the window.
+
+    Parameters
+    ----------
+    pieces : sequence of xarray.Dataset
+        One population in every seed.
+    keys : sequence of str
+    kind : {"network", "circuit"}
+    stream, n_bootstrap, seed : int
+        As for :func:`measure`.
+    """
+    estimates = [_estimates(piece, keys) for piece in pieces]
+    held: dict[str, list[Seed]] = {key: [] for key in keys}
+    options: dict[str, Any] = {"alone": len(pieces) == 1, "n_bootstrap": n_bootstrap, "seed": seed}
+    for number, made in enumerate(estimates):
+        distributed = [estimate.level == "neuron" and estimate.shown is None for estimate in made.values()]
+        units = [estimate.unit for estimate in made.values()]
+        found = evidence(units, distributed, stream=1000 * stream + number, **options)
+        for key, one in zip(made, found, strict=True):
+            held[key].append(one)
+    return {
+        key: (
+            Group.of(kind, held[key]),
+            tuple(values for made in estimates if (values := _values(made.get(key))).size),
+            next(
+                (str(made[key].attrs["window"]) for made in estimates if key in made and "window" in made[key].attrs),
+                "",
+            ),
+        )
+        for key in keys
+    }
 
 
 def measure(
-    parts: Sequence[xr.Dataset], keys: Sequence[str], *, per_sample: bool = False, **options: Any
+    parts: Sequence[xr.Dataset],
+    keys: Sequence[str],
+    *,
+    per_sample: bool = False,
+    stream: int = 0,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> dict[str, Measured]:
     """Measure statistics of one population that was recorded in one or several seeds.
 
@@ -151,43 +214,51 @@ def measure(
         The population in every recording; several are seeds of one thing.
     keys : sequence of str
     per_sample : bool
-        The samples of the one recording are its seeds (a circuit's realisations).
-    **options
-        ``n_bootstrap``, ``seed`` of the intervals.
+        The samples of the one recording are its seeds (a circuit's realisations): each has a value
+        of its own, and the value of all is their mean.
+    stream : int
+        Of the draws of neurons; another one on the other side.
+    n_bootstrap, seed, level
+        Of the intervals.
 
     Returns
     -------
     dict of str to Measured
     """
-    tables = [summarise(part, keys, **options) for part in parts]
-    table = tables[0] if len(parts) == 1 else summarise_seeds(tables, **options)
+    options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "level": level}
     pieces = [_one_sample(parts[0], k) for k in range(parts[0].sizes["sample"])] if per_sample else list(parts)
-    read = [Population(piece) for piece in pieces]
+    tables = [summarise(part, keys, **options) for part in pieces]
+    table = tables[0] if len(tables) == 1 else summarise_seeds(tables, **options)
+    kind = "circuit" if per_sample else "network"
+    rested = resample(pieces, keys, kind, stream=stream, n_bootstrap=n_bootstrap, seed=seed)
     found = {}
-    for key in keys:
-        row, rows = _row(table, key), [_row(one, key) for one in tables]
-        values, windows = zip(*(_per_neuron(population, key) for population in read), strict=True)
-        centres = np.array([_centre(part, key) for part in values])
-        defined = centres[np.isfinite(centres)]
+    columns, of_each = _columns(table), [_columns(one) for one in tables]
+    for place, key in enumerate(keys):
+        row, rows = columns[place], [one[place] for one in of_each]
+        group, values, window = rested[key]
         found[key] = Measured(
             value=float(row["value"]),
             low=float(row["low"]),
             high=float(row["high"]),
-            units=str(rows[0]["units"].item()),
-            n_samples=int(rows[0]["n_samples"]),
+            units=str(rows[0]["units"]),
+            n_samples=len(pieces) if per_sample else int(rows[0]["n_samples"]),
             n_neurons=sum(int(one["n_neurons"]) for one in rows),
             n_excluded=sum(int(one["n_excluded"]) for one in rows),
-            note=str(row["note"].item()),
-            seeds=tuple(part for part in values if part.size),
-            seed_values=centres,
-            sd_seeds=float(defined.std(ddof=1)) if defined.size > 1 else float("nan"),
-            window=next(filter(None, windows), ""),
+            note=str(row["note"]),
+            seeds=values,
+            seed_values=np.array([one.value for one in group.seeds]),
+            sd_seeds=group.sd,
+            window=window,
+            group=group,
         )
     return found
 
 
-def _row(table: xr.Dataset, key: str) -> xr.Dataset:
-    return table.sel(statistic=key).isel(population=0)
+def _columns(table: xr.Dataset) -> list[dict[str, Any]]:
+    """Return what a table of one population says of each statistic, by the names of its variables."""
+    wanted = ("value", "low", "high", "units", "note", "n_samples", "n_neurons", "n_excluded")
+    held = {name: table[name].values[0] for name in wanted if name in table}
+    return [{name: values[place] for name, values in held.items()} for place in range(table.sizes["statistic"])]
 
 
 def sides_of(trees: Sequence[xr.DataTree], keys: Sequence[str], layer: xr.Dataset | None, **options: Any) -> list[Side]:
@@ -233,10 +304,20 @@ def sides_of(trees: Sequence[xr.DataTree], keys: Sequence[str], layer: xr.Datase
         else:
             facts |= {"sample": data["sample"].values.tolist(), "dt": float(data.attrs["dt"])}
             facts |= {"sizes": {name: int(one.attrs["n_neurons"]) for name, one in populations[0].items()}}
-            facts |= {"input": str(first.attrs["source"].get("spec", {}).get("input", ""))}
-        cells = measure(parts, keys, per_sample=kind == "circuit", **options)
+            spec = first.attrs["source"].get("spec", {})
+            facts |= {"input": str(spec.get("input", "")), "shown": _shown(first, spec)}
+        cells = measure(parts, keys, per_sample=kind == "circuit", stream=int(layer is not None), **options)
         sides.append(Side(f"{label}: {name}", kind, name, interval, step, cells, facts))
     return sides
+
+
+def _shown(tree: xr.DataTree, spec: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return what else must agree for equal ids to be the same samples: data, split, and noise of the input."""
+    source = tree.attrs["source"]
+    config = tree.attrs.get("config") or {}
+    data = source.get("data") or (config.get("dataset", {}).get("name", "") if isinstance(config, Mapping) else "")
+    noise = "" if spec.get("input", "constant") == "constant" else str(spec.get("seed", ""))
+    return json.dumps(data, sort_keys=True, default=str), str(source.get("split", "")), noise
 
 
 def sides_of_summary(name: str, keys: Sequence[str], layer: xr.Dataset) -> list[Side]:
@@ -287,7 +368,8 @@ def _shipped_cell(one: xr.Dataset, variable: str, units: str, note: str, **more:
     mean, low, high, sd = (float(one[variable].sel(over_seeds=part)) for part in ("mean", "low", "high", "std"))
     n = int(one.attrs["n_seeds"])
     neurons = round(float(one["n_neurons"].sel(over_seeds="mean")))
-    return Measured(mean, low, high, units, n, neurons, note=note, sd_seeds=sd, **more)
+    group = Group("summary", (), mean, sd, n)
+    return Measured(mean, low, high, units, n, neurons, note=note, sd_seeds=sd, group=group, **more)
 
 
 def _shipped_rate(one: xr.Dataset) -> Measured:

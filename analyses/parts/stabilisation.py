@@ -11,6 +11,7 @@ from scipy import stats
 
 from eiplatform.errors import ConfigError
 from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.store.hdf5 import load_netcdf
 
 __all__ = ["responses", "stabilised"]
 
@@ -81,7 +82,7 @@ def _protocol(path: Path) -> xr.Dataset:
         raise ConfigError(
             "no such file", where=str(path), remedy="give the protocol.nc that 'eiplatform simulate' wrote"
         )
-    return xr.load_dataset(path, engine="h5netcdf")
+    return load_netcdf(path)
 
 
 def responses(data: xr.Dataset, n_bootstrap: int, seed: int) -> tuple[FloatArray, FloatArray | None, str]:

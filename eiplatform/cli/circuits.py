@@ -82,7 +82,7 @@ def simulate(
         raise ConfigError(f"{named} without a protocol", where="simulate", remedy="add --protocol NAME")
     if protocol is not None and store != "hdf5":
         raise ConfigError(
-            f"protocols are not stored as {store}", where="simulate --protocol", remedy="leave --store out"
+            f"protocols are not stored as {store}", where="simulate --protocol", remedy="leave out --store"
         )
     with stage(f"simulating {circuit}", quiet=json) as update:
         options: dict[str, Any] = {

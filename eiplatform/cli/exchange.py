@@ -15,6 +15,7 @@ def import_(
     path: Path,
     *,
     out: Path,
+    dataset: str | None = None,
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
@@ -28,6 +29,8 @@ def import_(
         Directory of model.safetensors and config.json, one of the two, or the .pth of a training run.
     out : Path
         Checkpoint to write, *.safetensors.
+    dataset : str
+        What it was trained on, where its configuration names another data set of the same shape, e.g. fashion-mnist.
     overwrite : bool
         Replace an earlier file.
     json : bool
@@ -38,8 +41,8 @@ def import_(
     from eiplatform.snn.deepeisnn import import_checkpoint
 
     if out.is_dir() or (out.exists() and not overwrite):
-        raise OutputExistsError("already exists", where=str(out), remedy="choose another --out file, or --overwrite")
-    network, config = import_checkpoint(path, out)
+        raise OutputExistsError("already exists", where=str(out), remedy=("choose another --out", "pass --overwrite"))
+    network, config = import_checkpoint(path, out, dataset=dataset)
     part = config.network
     n_parameters = sum(parameter.numel() for parameter in network.parameters())
     if json:

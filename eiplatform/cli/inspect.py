@@ -12,12 +12,12 @@ __all__ = ["doctor", "info", "pack", "unpack", "validate"]
 
 
 def info(recording: Path, *, partial: Annotated[bool, Flag] = False, json: Annotated[bool, Flag] = False) -> int:
-    """Show what a recording holds: populations, signals, sizes, rates, where it came from.
+    """Show what a recording holds: populations, signals, sizes, rates, where it came from; or a checkpoint.
 
     Parameters
     ----------
     recording : Path
-        Recording directory, or a packed recording.
+        Recording directory, or a packed recording; a .safetensors file, or the directory of a training run.
     partial : bool
         Open what is complete of an interrupted or damaged recording (exit status 3).
     json : bool
@@ -28,6 +28,16 @@ def info(recording: Path, *, partial: Annotated[bool, Flag] = False, json: Annot
     from eiplatform.cli.output import print_json, print_table, say
     from eiplatform.store.info import info as look
 
+    if recording.suffix == ".safetensors" or (recording / "config.yml").is_file():
+        from eiplatform.training.about import checkpoint_at, describe_checkpoint
+
+        if file := checkpoint_at(recording):
+            facts = describe_checkpoint(file)
+            if json:
+                print_json(asdict(facts))
+            else:
+                say("\n  ".join(facts.lines()))
+            return 0
     told = look(recording, partial=partial)
     if json:
         print_json(asdict(told))

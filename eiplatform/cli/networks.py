@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -57,18 +58,23 @@ def train(
     from eiplatform.errors import ConfigError
     from eiplatform.progress import stage
     from eiplatform.training import describe, fit
+    from eiplatform.training.machine import SlowPrecisionWarning, settle, slow_precision
     from eiplatform.training.parallel import is_first
     from eiplatform.training.start import pin
 
     places = [] if data_root is None else [f"dataset.root={str(data_root)!r}"]
     settings = load_config(config, [*(set_ or ()), *places, *(["dataset.download=true"] if download else [])])
-    settings = pin(settings)
+    settings = settle(pin(settings), out if resume else None)
     if record_epochs is not None and record is None:
         raise ConfigError("--record-epochs without --record", where="train", remedy="add --record SPEC.yml")
     if is_first() and not json:
         say(f"computing on {describe(settings)}")
+        slow = slow_precision(settings)
+        if slow is not None:
+            say(f"slow: {slow}")
     observe = None if record is None else _recorder(settings, out, record, record_epochs)
-    with stage("training", quiet=json or not is_first()) as update:
+    with stage("training", quiet=json or not is_first()) as update, warnings.catch_warnings():
+        warnings.simplefilter("ignore", SlowPrecisionWarning)  # it was said above
         result = fit(settings, out, resume=resume, overwrite=overwrite, progress=update, observe=observe)
     if not is_first():
         return 0
@@ -118,6 +124,10 @@ def record(
     budget: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     backend: Literal["eager", "compiled"] = "eager",
+    dataset: str | None = None,
+    data_root: Path | None = None,
+    download: Annotated[bool, Flag] = False,
+    unfinished: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
     resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
@@ -161,7 +171,7 @@ def record(
         Name of the recording in tables and figures (default: that of OUT; of nulls: network).
     null : str
         Record so many nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
-        (within sign) or shuffle-inputs:5 (pixels).
+        (within sign) or shuffle-inputs:5 (pixels); without a number 39, with which a rank can reach p = 0.05.
     store : str
         hdf5 (default): shards, which survive a crash and can be resumed; zarr: one Zarr v3 store.
     budget : str
@@ -170,6 +180,14 @@ def record(
         cpu or cuda.
     backend : str
         eager (default), or compiled (on a CPU, with a C++ compiler): faster, most of all with --keep moments.
+    dataset : str
+        Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
+    data_root : Path
+        Folder with the data sets' files.
+    download : bool
+        Get files that are missing there from their source.
+    unfinished : bool
+        Take the checkpoint of a training that was interrupted or aborted.
     dry_run : bool
         Print what the recording would take, and stop.
     resume : bool
@@ -206,7 +224,9 @@ def record(
     )
     limit = None if budget is None else parse_size(budget)
     wanted = nulls_of(null, resume=resume, store=store)
-    network, config, data = open_checkpoint(checkpoint, chosen.split)
+    network, config, data = open_checkpoint(
+        checkpoint, chosen.split, unfinished=unfinished, dataset=dataset, root=data_root, download=download
+    )
     with join(device) as world, use_backend(backend):
         network.to(world.device)
         quiet = json or not world.first
@@ -260,6 +280,11 @@ def lesion(
     neurons: int | None = None,
     samples: int | None = None,
     controls: int = 0,
+    dataset: str | None = None,
+    data_root: Path | None = None,
+    download: Annotated[bool, Flag] = False,
+    unfinished: Annotated[bool, Flag] = False,
+    resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
@@ -284,6 +309,16 @@ def lesion(
         Test samples, at random (default: all).
     controls : int
         Random losses of synapses recorded beside each dose, which take as much current; of E-I circuits.
+    dataset : str
+        Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
+    data_root : Path
+        Folder with the data sets' files.
+    download : bool
+        Get files that are missing there from their source.
+    unfinished : bool
+        Take the checkpoint of a training that was interrupted or aborted.
+    resume : bool
+        Go on with an interrupted design in that directory: what is complete stays.
     overwrite : bool
         Delete an earlier result there.
     json : bool
@@ -291,14 +326,18 @@ def lesion(
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError
+    from eiplatform.lesions.apply import layers_with
     from eiplatform.lesions.design import dose_response
     from eiplatform.lesions.spec import make_lesions
     from eiplatform.progress import stage
     from eiplatform.recording.checkpoint import open_checkpoint
     from eiplatform.recording.spec import load_spec
 
+    network, config, data = open_checkpoint(
+        checkpoint, "test", unfinished=unfinished, dataset=dataset, root=data_root, download=download
+    )
+    layers_with(network, pathway)  # names only pathways that this network has
     lesions = make_lesions(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
-    network, config, data = open_checkpoint(checkpoint, "test")
     answers = network.circuits()["readout"].n_exc
     if neurons is not None and neurons < answers:
         raise ConfigError(
@@ -317,6 +356,7 @@ def lesion(
             config=config.model_dump(mode="json"),
             n_controls=controls,
             overwrite=overwrite,
+            resume=resume,
             progress=update,
         )
     if json:

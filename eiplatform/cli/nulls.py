@@ -36,7 +36,7 @@ def nulls_of(text: str | None, *, resume: bool, store: str) -> Null | None:
         raise ConfigError(
             f"nulls are not written as {store}",
             where="record --null",
-            remedy="record them as hdf5 and export each: eiplatform export zarr REC --out REC.zarr",
+            remedy="record them as hdf5 and export each: 'eiplatform export zarr REC --out REC.zarr'",
         )
     return parse_null(text)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["print_json", "print_table", "say"]
 
@@ -38,11 +39,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     """Print a table; all but the first column are right-aligned."""
     # Piped output has no width of its own: do not cut what another program will read.
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    # Text, not str: rich reads brackets, colons and links in a str as its own marks.
+    table = Table(
+        title=Text(title, style="bold"), title_justify="left", title_style="bold", header_style="bold", pad_edge=False
+    )
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right")
+        table.add_column(Text(str(column)), justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*(_folded(str(cell), console.width) for cell in row))
+        table.add_row(*(Text(_folded(str(cell), console.width)) for cell in row))
     console.print(table)
 
 

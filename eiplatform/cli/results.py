@@ -201,10 +201,11 @@ def figures(
     *,
     out: Path,
     only: Annotated[list[str] | None, Many] = None,
+    svg: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
-    """Draw figures from results: PNG, PDF, and the numbers drawn as CSV.
+    """Draw figures from results: PNG, PDF, and the numbers drawn as CSV; each names its result and recordings.
 
     Parameters
     ----------
@@ -214,6 +215,8 @@ def figures(
         Directory for the figures.
     only : list[str]
         Names of figures (default: all that these results allow).
+    svg : bool
+        Write SVG too.
     overwrite : bool
         Replace earlier figures of these names.
     json : bool
@@ -236,7 +239,7 @@ def figures(
             )
     for name in wanted:
         claim_file(out / f"{name}.png", overwrite=overwrite)
-    saved = [save(name, possible[name], out) for name in wanted]
+    saved = [save(name, possible[name], out, svg=svg) for name in wanted]
     if json:
         print_json({figure.name: {"png": str(figure.png), "caption": figure.caption} for figure in saved})
     else:

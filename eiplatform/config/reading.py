@@ -12,10 +12,13 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from eiplatform.errors import ConfigError, suggest
+from eiplatform.untrusted import DEEPEST, LARGEST, read_text
 
 __all__ = ["parse_assignment", "parse_model", "read_yaml"]
 
 Model = TypeVar("Model", bound=BaseModel)
+MOST_TEXT, MOST_NODES, LONGEST_NUMBER = 2**22, 100_000, 64
+"""Characters of a YAML text, values in it (with aliases written out), and characters of a number."""
 
 
 def parse_model(model: type[Model], data: Any, *, where: str) -> Model:
@@ -56,7 +59,42 @@ def parse_assignment(text: str, *, where: str) -> tuple[str, Any]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without duplicate keys, in which ``1e-3`` is a number."""
+    """YAML without duplicate keys, in which ``1e-3`` is a number, and no larger than a person writes it.
+
+    A text of some hundred bytes can stand for gigabytes: aliases of aliases, lists in lists, long numbers.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._depth, self._nodes = self._depth + 1, self._nodes + 1
+        if self._depth > DEEPEST:
+            raise yaml.YAMLError(f"it is nested more than {DEEPEST} times")
+        if self._nodes > MOST_NODES:
+            raise yaml.YAMLError(f"it holds more than {MOST_NODES} values")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            _written_out(node, {}, set())
+        return node
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        if len(value) > LONGEST_NUMBER and node.tag.rpartition(":")[2] in ("int", "float"):
+            raise yaml.YAMLError(f"the number {value[:LONGEST_NUMBER]}.. is too long")
+        return value
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        value: int = super().construct_yaml_int(node)
+        if abs(value) >= LARGEST:
+            raise yaml.YAMLError(f"the number {value} is too large")
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -70,6 +108,7 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _StrictLoader.construct_yaml_int)
 _StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
@@ -77,11 +116,27 @@ _StrictLoader.add_implicit_resolver(
 )
 
 
+def _written_out(node: yaml.Node, known: dict[yaml.Node, int], around: set[yaml.Node]) -> int:
+    """Return how many values a node holds with all aliases written out; raise if there are too many."""
+    if node in around:
+        raise yaml.YAMLError("an alias holds itself")
+    if node not in known:
+        inner = node.value if isinstance(node, yaml.SequenceNode) else ()
+        inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else inner
+        known[node] = 1 + sum(_written_out(part, known, around | {node}) for part in inner)
+    if known[node] > MOST_NODES:
+        raise yaml.YAMLError(f"its aliases stand for more than {MOST_NODES} values")
+    return known[node]
+
+
 def _yaml(text: str, where: str) -> Any:
+    if len(text) > MOST_TEXT:
+        raise ConfigError(f"longer than {MOST_TEXT} characters", where=where)
     try:
         return yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise ConfigError(f"this is not YAML: {' '.join(str(error).split())}", where=where) from None
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        # PyYAML raises all of these about values that do not fit their tags
+        raise ConfigError(f"this is not YAML: {' '.join(str(error).split())[:300]}", where=where) from None
 
 
 def read_yaml(path: Path | str) -> dict[str, Any]:
@@ -92,13 +147,7 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     ConfigError
         If the file is missing or holds something else.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError("there is no such file", where=str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the file cannot be read ({error})", where=str(path)) from None
-    data = _yaml(text, str(path))
+    data = _yaml(read_text(Path(path), ConfigError, MOST_TEXT), str(path))
     if data is None:
         return {}
     if not isinstance(data, dict):

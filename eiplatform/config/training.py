@@ -64,7 +64,10 @@ class TrainingConfig(Frozen):
     balance: float = Field(0.0, ge=0, description="weight of the loss that balances positive and negative potentials")
     trained: Literal["all", "weights", "thresholds"] = Field("all", description="what learns, of neuron model stl")
     accumulate: int = Field(1, ge=1, description="parts in which a batch is worked off, to need less memory")
-    precision: Literal["float32", "bf16"] = Field("float32", description="bf16: autocast while training")
+    precision: Literal["float32", "bf16", "auto"] = Field(
+        "float32",
+        description="bf16: autocast while training; auto: bf16 where the machine has instructions for it, else float32",
+    )
     backend: Literal["eager", "compiled", "auto"] = Field(
         "eager",
         description="compiled: faster on a CPU, through a C++ compiler, with other rounding errors; "

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from eiplatform.errors import ConfigError, EIPlatformError
 
-__all__ = ["DataBundle", "DataInfo", "Split", "split_validation", "stratified_order"]
+__all__ = ["OWN", "DataBundle", "DataInfo", "Split", "split_validation", "stratified_order"]
+
+
+OWN = "own data, not named"
+"""What a manifest says of samples whose data set has no name; a name is never guessed."""
 
 
 class Split:
@@ -29,12 +34,15 @@ class Split:
         Whether a sample has a time axis.
     rows : array of int, optional
         Rows of `stored` that are this split's samples (default: all); several splits share one array.
+    name : str, optional
+        Of the data set, e.g. ``"digits"``; own data have the name that is given here, or none.
 
     Attributes
     ----------
     labels, ids : array, int64, shape (n,)
     scale : int
     sequence : bool
+    name : str or None
 
     Examples
     --------
@@ -51,7 +59,9 @@ class Split:
         scale: int = 1,
         sequence: bool = False,
         rows: np.ndarray | None = None,
+        name: str | None = None,
     ) -> None:
+        self.name = name
         self._stored = stored
         self._rows = np.arange(len(stored)) if rows is None else rows
         self.labels = labels.astype(np.int64, copy=False)
@@ -79,7 +89,31 @@ class Split:
     def take(self, index: np.ndarray) -> Split:
         """Return the samples at these positions, in this order; the pixels are shared, not copied."""
         rows = self._rows[index]
-        return Split(self._stored, self.labels[index], self.ids[index], self.scale, self.sequence, rows)
+        return Split(self._stored, self.labels[index], self.ids[index], self.scale, self.sequence, rows, self.name)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what identifies these samples: name, number and SHA-256 of pixels, labels and ids.
+
+        Examples
+        --------
+        >>> split = Split(np.array([[0], [255]], np.uint8), np.array([3, 4]), np.arange(2), 255)
+        >>> told = split.describe()
+        >>> told["name"], told["samples"], told["sha256"][:12]
+        ('own data, not named', 2, '718724c23b2f')
+        """
+        digest = hashlib.sha256()
+        shape, kind = self._stored.shape[1:], self._stored.dtype.str
+        digest.update(f"{len(self)} {shape} {kind} {self.scale} {self.sequence};".encode())
+        for start in range(0, len(self), 1024):
+            digest.update(np.ascontiguousarray(self._pixels(slice(start, start + 1024))).data)
+        for numbers in (self.labels, self.ids):
+            digest.update(np.ascontiguousarray(numbers).data)
+        return {"name": self.name or OWN, "samples": len(self), "sha256": digest.hexdigest()}
+
+    def _pixels(self, index: slice) -> np.ndarray:
+        """Return pixels as they came, whatever is done to them when they are shown."""
+        found: np.ndarray = self._stored[self._rows[index]]
+        return found
 
 
 @dataclass(frozen=True)

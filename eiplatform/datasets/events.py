@@ -13,8 +13,9 @@ from typing import Any, Literal, NoReturn, Protocol
 import numpy as np
 
 from eiplatform.datasets.base import DataInfo, Split, stratified_order
-from eiplatform.datasets.files import FilesMissingError, download_root, places
+from eiplatform.datasets.files import DATA_VARIABLE, FilesMissingError, download_root, places
 from eiplatform.errors import EIPlatformError, MissingDependencyError
+from eiplatform.untrusted import reading
 
 __all__ = ["bin_events", "frames_of", "read_events"]
 
@@ -150,7 +151,9 @@ def read_events(
         every = _order(source)
         kept = np.arange(len(every)) if chosen is None else chosen
         try:
-            split = frames_of(source, [every[k] for k in kept], kept + first_id, info, entry, steps=steps, bins=bins)
+            with reading(info.name, what="an event file cannot be read", error=EIPlatformError):
+                order = [every[k] for k in kept]
+                split = frames_of(source, order, kept + first_id, info, entry, steps=steps, bins=bins)
         except ModuleNotFoundError as error:
             raise MissingDependencyError(
                 f"tonic needs {error.name} to read '{info.name}', which is not installed",
@@ -181,8 +184,11 @@ def _open(kind: Any, info: DataInfo, root: Path | None, download: bool, options:
             f"tonic does not find the files of data set '{info.name}'",
             where=", ".join(str(place / name) for place in candidates),
             valid="the archives as tonic names them, and beside them what they contain",
-            remedy=f"get them from {info.source} and name the folder above {name}/ with --data-root, "
-            "or pass --download",
+            remedy=(
+                f"get them from {info.source} and name the folder above {name}/ in {DATA_VARIABLE}",
+                "name that folder with --data-root",
+                "pass --download",
+            ),
         )
 
     # The same class with the same name (tonic's folder bears it) that cannot reach the network.

@@ -7,20 +7,20 @@ another content is refused.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import math
 import os
-import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eiplatform.datasets.archives import read_file, read_member, read_tar
 from eiplatform.datasets.base import DataInfo
 from eiplatform.errors import EIPlatformError, MissingDependencyError
+from eiplatform.untrusted import reading
 
 __all__ = ["DATA_VARIABLE", "DEBIAN_ROOT", "Files", "FilesMissingError", "download", "download_root", "places"]
 
@@ -67,6 +67,8 @@ class Files:
 
     def __init__(self, info: DataInfo, entry: Mapping[str, Any], wanted: Iterable[str], root: Path | None) -> None:
         self.info, self.entry, self.wanted = info, entry, list(wanted)
+        # Twice what all images of a split take: no file of a data set is larger.
+        self.limit = 2 * max(entry["samples"]) * math.prod(info.input_shape) + 2**20
         self.archive: Path | None = None
         self.folder = self._find(places(info.name, root))
 
@@ -83,14 +85,18 @@ class Files:
                     self._check_archive(self.archive)
                     return place
         package = self.entry.get("debian_package")
-        hint = f"apt-get install {package}, or " if package else ""
+        hint = [f"apt-get install {package}"] if package else []
         valid = [*(f"{name}[.gz]" for name in self.wanted), *(f"or {name}" for name in whole)]
         raise FilesMissingError(
             f"the files of data set '{self.info.name}' are not there",
             where=", ".join(map(str, candidates[1::2])),
             valid=" ".join(valid),
-            remedy=f"{hint}get them from {self.info.source} and name their folder with --data-root or "
-            f"{DATA_VARIABLE}, or pass --download",
+            remedy=[
+                *hint,
+                f"get them from {self.info.source} and name their folder in {DATA_VARIABLE}",
+                "name their folder with --data-root",
+                "pass --download",
+            ],
         )
 
     def content(self, name: str) -> bytes:
@@ -136,33 +142,21 @@ class Files:
     def _raw(self, names: list[str]) -> dict[str, bytes]:
         if self.archive is None:
             return {name: self._plain(name) for name in names}
-        try:
+        with reading(self.archive, what="the archive cannot be read", error=EIPlatformError):
             if self.archive.suffix == ".zip":
-                return {name: self._zip().read(f"{self.entry['folder']}/{name}") for name in names}
-            with tarfile.open(self.archive) as archive:  # only read, never unpacked to the disk
-                found = {
-                    name: stream.read()
-                    for member in archive
-                    if (name := PurePosixPath(member.name).name) in names and (stream := archive.extractfile(member))
-                }
-            return {name: found[name] for name in names}
-        except (KeyError, OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
-            raise EIPlatformError(f"the archive cannot be read ({error})", where=str(self.archive)) from None
+                return {name: read_member(self._zip(), f"{self.entry['folder']}/{name}", self.limit) for name in names}
+            return read_tar(self.archive, names, self.limit)
 
     def _plain(self, name: str) -> bytes:
         path = _file(self.folder, name)
         if path is None:
             raise EIPlatformError("there is no such file", where=str(self.folder / name))
-        try:
-            content = path.read_bytes()
-            if path.suffix != ".gz" or name.endswith(".gz"):
-                return content
-            published = self.entry.get("archives", {}).get(path.name)
-            if published and self.entry["files"].get(name) is None:
-                _check_published(path, published, self.info)
-            return gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise EIPlatformError(f"the file cannot be read ({error})", where=str(path)) from None
+        packed = path.suffix == ".gz" and not name.endswith(".gz")
+        published = self.entry.get("archives", {}).get(path.name)
+        if packed and published and self.entry["files"].get(name) is None:
+            _check_published(path, published, self.info)
+        with reading(path, what="the file cannot be read", error=EIPlatformError):
+            return read_file(path, self.limit, packed=packed)
 
     def _check_archive(self, path: Path) -> None:
         _check_published(path, self.entry["archives"][path.name], self.info)
@@ -170,10 +164,8 @@ class Files:
     def _zip(self) -> zipfile.ZipFile:
         assert self.archive is not None
         if not hasattr(self, "_opened"):
-            try:
+            with reading(self.archive, what="the archive cannot be read", error=EIPlatformError):
                 self._opened = zipfile.ZipFile(self.archive)
-            except (OSError, zipfile.BadZipFile) as error:
-                raise EIPlatformError(f"the archive cannot be read ({error})", where=str(self.archive)) from None
         return self._opened
 
 
@@ -220,7 +212,7 @@ def download(name: str, entry: Mapping[str, Any], root: Path | None) -> None:
             raise EIPlatformError(
                 f"no checksum of {file} was published, so a download could not be checked",
                 where=name,
-                remedy=f"get it yourself from {entry['source']} and name its folder with --data-root",
+                remedy=f"get it yourself from {entry['source']} and name its folder in {DATA_VARIABLE}",
             )
     try:
         import pooch
@@ -241,7 +233,9 @@ def download_root(name: str, root: Path | None) -> Path:
     named = os.environ.get(DATA_VARIABLE)
     if root is None and not named:
         raise EIPlatformError(
-            "there is no folder to download to", where=name, remedy=f"name one with --data-root or {DATA_VARIABLE}"
+            "there is no folder to download to",
+            where=name,
+            remedy=(f"name one in {DATA_VARIABLE}", "name one with --data-root"),
         )
     return root or Path(str(named))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ import numpy as np
 from eiplatform.datasets.base import DataInfo, Split
 from eiplatform.datasets.files import Files
 from eiplatform.errors import EIPlatformError
+from eiplatform.untrusted import is_plain, reading
 
 __all__ = ["read_cifar", "read_cifar_split", "read_idx", "read_idx_split", "read_tiny_imagenet_split"]
 
@@ -47,7 +49,7 @@ def read_idx(content: bytes, where: str = "IDX data") -> np.ndarray:
     if len(content) < start:
         raise EIPlatformError("the IDX header is cut short", where=where)
     shape = struct.unpack(f">{n_dims}I", content[4:start])
-    if len(content) - start != int(np.prod(shape, dtype=np.int64)):
+    if n_dims > 4 or len(content) - start != math.prod(shape):
         raise EIPlatformError(f"{len(content) - start} bytes follow an IDX header of shape {shape}", where=where)
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
@@ -58,7 +60,7 @@ def read_idx_split(files: Files, part: str, first_id: int) -> Split:
     pixels = read_idx(files.content(name), name)
     name = f"{part}-labels-idx1-ubyte"
     labels = read_idx(files.content(name), name)
-    if pixels.ndim != 3 or labels.ndim != 1:
+    if pixels.shape[1:] != files.info.input_shape[1:] or labels.ndim != 1:
         raise EIPlatformError(f"images of shape {pixels.shape} and labels of shape {labels.shape}", where=name)
     return Split(pixels[:, None], labels, np.arange(first_id, first_id + len(labels)), 255)
 
@@ -109,7 +111,7 @@ def read_tiny_imagenet_split(files: Files, info: DataInfo, part: str, first_id: 
 
     Classes are the sorted WordNet ids of ``wnids.txt``; grey images become RGB.
     """
-    wnids = sorted(files.content("wnids.txt").decode("ascii").split())
+    wnids = sorted(_ascii(files, "wnids.txt").split())
     classes = {wnid: number for number, wnid in enumerate(wnids)}
     if len(classes) != info.n_classes:
         raise EIPlatformError(f"wnids.txt lists {len(classes)} classes", where=info.name, valid=str(info.n_classes))
@@ -120,10 +122,16 @@ def read_tiny_imagenet_split(files: Files, info: DataInfo, part: str, first_id: 
             if name.upper().endswith(".JPEG") and name.split("/")[1] in classes
         ]
     else:
-        lines = files.content("val/val_annotations.txt").decode("ascii").splitlines()
-        chosen = sorted((f"val/images/{file}", classes[wnid]) for file, wnid, *_ in map(str.split, lines))
-    if not chosen:
-        raise EIPlatformError(f"there are no images of the {part} split", where=info.name)
+        rows = [line.split() for line in _ascii(files, "val/val_annotations.txt").splitlines()]
+        wrong = [row for row in rows if len(row) < 2 or not is_plain(row[0]) or row[1] not in classes]
+        if wrong:
+            raise EIPlatformError(f"the line {' '.join(wrong[0])[:80]!r} names no image and class", where=info.name)
+        chosen = sorted((f"val/images/{file}", classes[wnid]) for file, wnid, *_ in rows)
+    expected = files.entry["samples"][part != "train"]
+    if len(chosen) != expected:
+        raise EIPlatformError(
+            f"there are {len(chosen)} images of the {part} split", where=info.name, valid=str(expected)
+        )
     images = np.empty((len(chosen), *info.input_shape), dtype=np.uint8)
     for row, (name, _) in enumerate(chosen):
         images[row] = _jpeg(files.raw(name), name, info.input_shape)
@@ -132,14 +140,19 @@ def read_tiny_imagenet_split(files: Files, info: DataInfo, part: str, first_id: 
     return Split(images, labels, np.arange(first_id, first_id + len(labels)), 255)
 
 
-def _jpeg(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    from PIL import Image, UnidentifiedImageError
+def _ascii(files: Files, name: str) -> str:
+    with reading(name, what="this is no text", error=EIPlatformError):
+        return files.content(name).decode("ascii")
 
-    try:
-        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
-            pixels = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise EIPlatformError(f"this is no JPEG image ({error})", where=name) from None
-    if pixels.shape != (*shape[1:], shape[0]):
-        raise EIPlatformError(f"the image has shape {pixels.shape}", where=name, valid=str((*shape[1:], shape[0])))
+
+def _jpeg(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    from PIL import Image
+
+    with (
+        reading(name, what="this is no JPEG image", error=EIPlatformError),
+        Image.open(io.BytesIO(content), formats=("JPEG",)) as image,
+    ):
+        if image.size != (shape[2], shape[1]):  # before it is decoded
+            raise EIPlatformError(f"the image has {image.size} pixels", where=name, valid=f"({shape[2]}, {shape[1]})")
+        pixels = np.asarray(image.convert("RGB"))
     return pixels.transpose(2, 0, 1)

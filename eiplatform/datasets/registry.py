@@ -122,7 +122,8 @@ def _read(
 
 
 def _counted(split: Split, expected: int, info: DataInfo) -> Split:
-    """Check that nothing is missing and that labels and pixels are possible."""
+    """Check that nothing is missing and that labels and pixels are possible; give it the name of its data set."""
+    split.name = info.name
     if len(split) != expected:
         raise EIPlatformError(f"the split has {len(split)} samples", where=info.name, valid=str(expected))
     if len(split) and not 0 <= split.labels.min() <= split.labels.max() < info.n_classes:

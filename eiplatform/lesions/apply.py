@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from eiplatform.errors import UnknownNameError, match_names
+from eiplatform.errors import UnknownNameError, match_names, suggest
 from eiplatform.lesions.spec import Lesion
 from eiplatform.snn.network import Network
 from eiplatform.snn.pathways import PathwayScale
@@ -24,7 +24,8 @@ def layers_with(network: Network, pathway: str) -> dict[str, str]:
     having = {found.layer: found.factor for found in network.pathways() if found.name == pathway}
     if not having:
         names = dict.fromkeys(found.name for found in network.pathways())
-        raise UnknownNameError(f"this network has no pathway '{pathway}'", where="lesion", valid=names)
+        near = suggest(pathway, names)
+        raise UnknownNameError(f"this network has no pathway '{pathway}'{near}", where="lesion", valid=names)
     return having
 
 

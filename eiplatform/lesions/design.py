@@ -1,4 +1,8 @@
-"""Lesion designs: which lesions are made, and recording the network under each."""
+"""Lesion designs: which lesions are made, and recording the network under each.
+
+A design is a directory with ``design.json``, the plan, written before the first dose, and one recording per
+condition.  Every recording carries what was planned, so that an incomplete design is known wherever it lies.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from eiplatform.datasets import Split
-from eiplatform.errors import ConfigError
-from eiplatform.files import claim_directory
+from eiplatform.errors import ConfigError, OutputExistsError, StoreError
+from eiplatform.files import claimed, content_hash, read_json, write_json
 from eiplatform.lesions.apply import lesioned
-from eiplatform.lesions.controls import deprived, matched_losses
+from eiplatform.lesions.controls import RandomLoss, deprived, matched_losses
 from eiplatform.lesions.spec import Lesion
 from eiplatform.recording.network import record_network
+from eiplatform.recording.plan import weights_hash
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn.network import Network
+from eiplatform.store.reader import is_whole
 
-__all__ = ["dose_response"]
+__all__ = ["DESIGN", "dose_response", "read_design"]
+
+DESIGN = "design.json"
+"""The plan of a design."""
+FORMAT = "eiplatform-lesion-design"
 
 
 def dose_response(
@@ -30,6 +40,7 @@ def dose_response(
     config: Mapping[str, Any],
     n_controls: int = 0,
     overwrite: bool = False,
+    resume: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[Path]:
     """Record the same samples under every dose of a lesion, the intact network included.
@@ -50,6 +61,8 @@ def dose_response(
         beside each dose above 0, as ``dose-<dose>-control-<seed>``, seeds from 1.
     config, overwrite, progress
         As in :func:`~eiplatform.recording.network.record_network`.
+    resume : bool
+        Go on with an interrupted design of the same network, samples, spec and lesions: what is complete stays.
 
     Returns
     -------
@@ -60,6 +73,8 @@ def dose_response(
     ------
     ConfigError
         If the doses repeat or lack 0, pathway or layers differ, or such a lesion has no controls.
+    OutputExistsError, StoreError
+        If the directory is taken, or there is nothing to resume, or another design.
     """
     if len({(lesion.pathway, lesion.layers) for lesion in lesions}) != 1:
         raise ConfigError("a dose-response lesions one pathway in one set of layers", where="lesions")
@@ -73,30 +88,132 @@ def dose_response(
         pass
     if n_controls < 0:
         raise ConfigError(f"{n_controls} controls", where="lesions", valid="0 or more")
+    if resume and overwrite:
+        raise ConfigError("to resume and to overwrite exclude each other", where=str(path), remedy="choose one")
+    plan = {
+        "format": FORMAT,
+        "pathway": ordered[0].pathway,
+        "layers": ordered[0].layers,
+        "doses": doses,
+        "controls": n_controls,
+        "spec": spec.model_dump(mode="json"),
+        "weights": weights_hash(network),
+        "data": data.describe(),
+        "config_hash": content_hash(config),
+    }
+    plan["id"] = content_hash(plan)
+    directory = Path(path)
+    _check_place(directory, plan, resume=resume, overwrite=overwrite)
+    if resume:
+        conditions = read_design(directory)["conditions"]
+    else:
+        conditions = _conditions(network, data, spec, ordered, n_controls)  # or why there are no controls
+    with claimed(directory, overwrite=overwrite, resume=resume):
+        if not resume:
+            write_json(directory / DESIGN, plan | {"conditions": conditions})
+        about = {key: plan[key] for key in ("id", "doses", "controls")}
+        made = []
+        for index, condition in enumerate(conditions):
+            lesion = next(lesion for lesion in ordered if lesion.dose == condition["dose"])
+            place, label = directory / condition["name"], _label(condition)
+            if not is_whole(place):
+                described = lesion.model_dump(mode="json")
+                if "control" in condition:
+                    described["control"] = condition["control"]
+                with _applied(network, lesion, condition):
+                    begun = (place / "manifest.json").is_file()
+                    record_network(
+                        network,
+                        data,
+                        place,
+                        spec,
+                        config=config,
+                        label=label,
+                        lesions=[described],
+                        design=about,
+                        resume=begun,
+                        overwrite=not begun,
+                    )
+            made.append(place)
+            if progress:
+                progress(index + 1, len(conditions), label)
+    return made
+
+
+def read_design(directory: str | Path) -> dict[str, Any]:
+    """Read the plan of a lesion design.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Made by :func:`dose_response`.
+
+    Returns
+    -------
+    dict
+        ``pathway``, ``layers``, ``doses``, ``controls``, ``spec``, ``weights``, ``data``, ``id`` and ``conditions``
+        (one per recording).
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it is damaged.
+    """
+    file = Path(directory) / DESIGN
+    plan = read_json(file)
+    if plan.get("format") != FORMAT or not isinstance(plan.get("conditions"), list):
+        raise StoreError("not the plan of a lesion design", where=str(file), remedy="record the design again")
+    return plan
+
+
+def _conditions(
+    network: Network, data: Split, spec: RecordingSpec, ordered: Sequence[Lesion], n_controls: int
+) -> list[dict[str, Any]]:
+    """Return what is to be recorded, by rising dose, each followed by its controls."""
     losses = matched_losses(network, data, spec, ordered, range(1, n_controls + 1)) if n_controls else {}
-    directory = claim_directory(Path(path), overwrite=overwrite)
-    conditions: list[tuple[str, str, AbstractContextManager[Network], dict[str, Any]]] = []
+    conditions: list[dict[str, Any]] = []
     for lesion in ordered:
-        name, label = f"dose-{lesion.dose!r}", f"dose {lesion.dose:g}"
-        described = lesion.model_dump(mode="json")
-        conditions.append((name, label, lesioned(network, [lesion]), described))
+        name = f"dose-{lesion.dose!r}"
+        conditions.append({"name": name, "dose": lesion.dose})
         for loss in losses.get(lesion, ()):
             control = {"seed": loss.seed, "fractions": dict(loss.fractions)}
-            seed = f"control {loss.seed}"
-            conditions.append(
-                (
-                    f"{name}-control-{loss.seed}",
-                    f"{label}, {seed}",
-                    deprived(network, loss),
-                    described | {"control": control},
-                )
+            conditions.append({"name": f"{name}-control-{loss.seed}", "dose": lesion.dose, "control": control})
+    return conditions
+
+
+def _applied(network: Network, lesion: Lesion, condition: Mapping[str, Any]) -> AbstractContextManager[Network]:
+    control = condition.get("control")
+    if control is None:
+        return lesioned(network, [lesion])
+    return deprived(network, RandomLoss(lesion=lesion, **control))
+
+
+def _label(condition: Mapping[str, Any]) -> str:
+    control = condition.get("control")
+    return f"dose {condition['dose']:g}" + (f", control {control['seed']}" if control else "")
+
+
+def _check_place(directory: Path, plan: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
+    """Raise if a design there is to be resumed and cannot be, or is there and neither resumed nor replaced."""
+    there = (directory / DESIGN).is_file()
+    if resume:
+        if not there:
+            raise StoreError("no lesion design to resume", where=str(directory), remedy="start it without resuming")
+        before = read_design(directory)
+        if before.get("id") != plan["id"]:
+            changed = [key for key in plan if key != "id" and before.get(key) != plan[key]]
+            raise StoreError(
+                f"the design there was begun with another {', '.join(changed)}",
+                where=str(directory),
+                remedy=("resume it with the command it was begun with", "choose another --out"),
             )
-    made = []
-    for index, (name, label, applied, described) in enumerate(conditions):
-        with applied:
-            made.append(
-                record_network(network, data, directory / name, spec, config=config, label=label, lesions=[described])
+        if all(is_whole(directory / condition["name"]) for condition in before["conditions"]):
+            raise StoreError("is complete; there is nothing to resume", where=str(directory))
+    elif there and not overwrite:
+        left = [c["name"] for c in read_design(directory)["conditions"] if not is_whole(directory / c["name"])]
+        if left:
+            raise OutputExistsError(
+                f"holds an interrupted lesion design, which lacks {', '.join(left)}",
+                where=str(directory),
+                remedy=("pass --resume to go on with it", "pass --overwrite to begin anew", "choose another --out"),
             )
-        if progress:
-            progress(index + 1, len(conditions), label)
-    return made

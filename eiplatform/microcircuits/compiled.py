@@ -6,9 +6,8 @@ folder the program is started in.  A program therefore serves every seed, durati
 value; it is never written to after it was built, and each run has a folder of its own, so any
 number of runs may use it at the same time.
 
-Layout of the cache (``$EIPLATFORM_CACHE``, else ``$XDG_CACHE_HOME/eiplatform``, else
-``~/.cache/eiplatform``): ``circuits/<circuit>-<hash>/`` holds ``main``, ``static_arrays/`` and
-``outputs.json``, which says where the program writes what.
+Layout of the cache (:func:`eiplatform.caches.cache_directory`): ``circuits/<circuit>-<hash>/`` holds ``main``,
+``static_arrays/`` and ``outputs.json``, which says where the program writes what.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -31,8 +29,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eiplatform.caches import cache_directory
 from eiplatform.errors import DeviceError
-from eiplatform.files import cache_directory
+from eiplatform.locks import private_directory
 from eiplatform.microcircuits.circuit import Circuit, Edges
 from eiplatform.microcircuits.extraction import RawFile
 from eiplatform.microcircuits.generated import PROGRESS, READ_INPUTS, rewrite, streamed
@@ -64,8 +63,10 @@ def find_tools(device: str) -> dict[str, str]:
         what = {"compiler": f"C++ compiler{f' (CXX={named})' if named else ''}", "make": "'make'"}
         raise DeviceError(
             f"device '{device}' needs a {' and '.join(what[tool] for tool in missing)}, and none is on the PATH",
-            remedy="install one (Debian: apt install g++ make; conda: cxx-compiler make), or choose the slower "
-            "--device numpy, which needs none",
+            remedy=(
+                "install one (Debian: apt install g++ make; conda: cxx-compiler make)",
+                "choose the slower --device numpy, which needs none",
+            ),
         )
     return {tool: path for tool, path in found.items() if path is not None}
 
@@ -125,13 +126,10 @@ def program(circuit: Circuit, n_recorded: Mapping[str, int], report: Callable[[s
     with _locked(programs / f"{folder.name}.lock"):
         if not folder.is_dir():  # another process may have built it while this one waited
             report("build", 0.0)
-            scratch = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=programs))
-            try:
-                _generate(circuit, n_recorded, scratch)
-                _compile(scratch, tools)
-                scratch.rename(folder)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+            with private_directory(programs, f"{folder.name}.") as scratch:
+                _generate(circuit, n_recorded, scratch / folder.name)
+                _compile(scratch / folder.name, tools)
+                (scratch / folder.name).rename(folder)
     return folder
 
 
@@ -234,7 +232,7 @@ def _compile(folder: Path, tools: Mapping[str, str]) -> None:
         raise DeviceError(
             f"the C++ compiler failed (status {result.returncode}): {tail or result.stderr[-500:]}",
             where=tools["compiler"],
-            remedy="repair the compiler, or choose the slower --device numpy",
+            remedy=("repair the compiler", "choose the slower --device numpy"),
         )
     for path in folder.iterdir():
         if path.name in ("code_objects", "brianlib", "results"):

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from eiplatform import errors
+from eiplatform.caches import CACHE_VARIABLE, cache_directory
 from eiplatform.errors import DeviceError, EIPlatformError
+from eiplatform.locks import private_directory
 
 __all__ = ["Progress", "run_all"]
 
@@ -63,10 +65,10 @@ def run_all(
             if progress is not None:
                 progress(sum(done.values()) / len(done), f"{name}, seed {seed}: {stage}")
 
-    with tempfile.TemporaryDirectory(prefix="eiplatform-") as base:
+    with private_directory(Path(tempfile.gettempdir()), "eiplatform-") as base:
 
         def run(seed: int) -> Path:
-            folder = Path(base) / str(seed)
+            folder = base / str(seed)
             folder.mkdir()
             (folder / "job.json").write_text(json.dumps({**job, "seed": seed}))
             _run_worker(folder, workers, lambda fraction, stage: report(seed, fraction, stage))
@@ -121,11 +123,18 @@ def _run_worker(folder: Path, workers: _Workers, report: Progress) -> None:
     """Run one job to its end, passing on its progress, and raise its error."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment |= {CACHE_VARIABLE: str(cache_directory()), "MPLBACKEND": "Agg"}  # Brian2 imports matplotlib
     command = [sys.executable, "-m", "eiplatform.microcircuits.worker", str(folder)]
     failure: dict[str, Any] | None = None
     with (folder / "stderr.txt").open("w") as stderr:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,  # closed when this process ends, however it ends: the worker then ends too
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=environment,
+            start_new_session=True,
         )
     workers.add(process)
     try:

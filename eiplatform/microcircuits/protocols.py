@@ -37,7 +37,7 @@ from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.conditions import PROTOCOLS, Condition, Protocol, plan
 from eiplatform.microcircuits.processes import Progress
 from eiplatform.microcircuits.runner import simulate
-from eiplatform.statistics.base import student_half_width
+from eiplatform.statistics.base import student
 from eiplatform.store.blocks import slabs
 
 __all__ = ["PROTOCOLS", "Condition", "Protocol", "Sink", "plan", "pulse_onset", "run_protocol", "threshold_linear"]
@@ -220,9 +220,15 @@ def _with_responses(result: xr.Dataset, level: float) -> xr.Dataset:
     frozen = result["frozen"].values
     control = rate.isel(condition=np.where(frozen, np.argmax(frozen), 0))
     response = rate - control.assign_coords(condition=rate["condition"])
-    mean = response.mean("seed")
-    half = xr.apply_ufunc(student_half_width, response.std("seed", ddof=1), rate.sizes["seed"], level)
-    found = {"response": response, "response_mean": mean, "response_low": mean - half, "response_high": mean + half}
+    dims = tuple(dim for dim in response.dims if dim != "seed")
+    over_seeds = student(response.transpose("seed", *dims).values, level)
+    found = {
+        "response": response,
+        **{
+            f"response_{name}": response.isel(seed=0, drop=True).copy(data=getattr(over_seeds, name))
+            for name in ("mean", "low", "high")
+        },
+    }
     return result.assign({key: value.assign_attrs(units="Hz") for key, value in found.items()})
 
 

@@ -15,6 +15,7 @@ from xarray.core import indexing
 
 from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.extraction import DTYPES
+from eiplatform.store.events import bare, tie
 from eiplatform.store.schema import EVENTS, population_dataset
 
 __all__ = ["FileArray", "datasets"]
@@ -95,11 +96,11 @@ def datasets(circuit: Circuit, job: Mapping[str, Any], seed: int, folder: Path) 
             events={name: np.broadcast_to(np.int64(seed), n_spikes) for name in EVENTS},
             attrs={**common, **population.attrs},
         )
-        lazy = {}
+        data, lazy = bare(data), {}
         for name in (*signals, "spike_time", "spike_neuron"):
             stand_in = data[name].variable
             array = FileArray(place / name, DTYPES.get(name, np.dtype(np.float32)), stand_in.shape)
             held = indexing.LazilyIndexedArray(array)
             lazy[name] = xr.Variable(stand_in.dims, held, stand_in.attrs, fastpath=True)
-        found[population.name] = data.assign(lazy)
+        found[population.name] = tie(data.assign(lazy))
     return found

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eiplatform.caches import cache_directory
+from eiplatform.ending import end_with_starter
 from eiplatform.errors import EIPlatformError
-from eiplatform.files import cache_directory
 from eiplatform.microcircuits.circuit import Circuit, generator
 from eiplatform.microcircuits.compiled import COMPILE_FLAGS, program, run_program, write_edges
 from eiplatform.microcircuits.extraction import RawFile, extract
@@ -55,7 +56,7 @@ def main(folder: Path) -> int:
         for file in raw.values():
             file.path.unlink()
     except EIPlatformError as error:
-        parts = {key: getattr(error, key) for key in ("what", "where", "valid", "remedy")}
+        parts = {"what": error.what, "where": error.where, "valid": error.valid, "remedy": error.alternatives}
         _send(error=type(error).__name__, **parts)
         return error.exit_code
     except Exception:
@@ -153,4 +154,5 @@ def _run_in_pieces(
 
 
 if __name__ == "__main__":
+    end_with_starter(Path(sys.argv[1]).parent)
     sys.exit(main(Path(sys.argv[1])))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from eiplatform.config import Config
 from eiplatform.datasets import Split, open_dataset, split_validation
+from eiplatform.errors import ConfigError
 from eiplatform.snn import Network
 from eiplatform.snn import load as load_network
+from eiplatform.training.files import BEST
+from eiplatform.training.finished import check_finished
 
 __all__ = ["open_checkpoint", "split_of"]
 
@@ -24,7 +29,15 @@ def split_of(config: Config, name: str) -> Split:
     return train if name == "train" else validation
 
 
-def open_checkpoint(path: str | Path, split: str) -> tuple[Network, Config, Split]:
+def open_checkpoint(
+    path: str | Path,
+    split: str,
+    *,
+    unfinished: bool = False,
+    dataset: str | None = None,
+    root: Path | None = None,
+    download: bool = False,
+) -> tuple[Network, Config, Split]:
     """Load a checkpoint and the images to show it.
 
     Parameters
@@ -32,12 +45,38 @@ def open_checkpoint(path: str | Path, split: str) -> tuple[Network, Config, Spli
     path : str or Path
         A ``.safetensors`` file, or the directory of a training run (its best epoch).
     split : {"train", "validation", "test"}
+    unfinished : bool
+        Take the checkpoint of a training that was interrupted or aborted.
+    dataset : str, optional
+        Show another data set than the one that the network was trained on.
+    root : Path, optional
+        Folder with the data sets' files.
+    download : bool
+        Get files that are missing there from their source.
 
     Raises
     ------
     CheckpointError
         If the checkpoint is missing or damaged.
+    TrainingError
+        If its training did not come to its end, and `unfinished` is false.
     """
     path = Path(path)
-    network, config = load_network(path / "best.safetensors" if path.is_dir() else path)
-    return network, config, split_of(config, split)
+    file = path / BEST if path.is_dir() else path
+    if not unfinished:
+        check_finished(file)
+    network, config = load_network(file)
+    part = config.dataset
+    place = str(root) if root else part.root
+    changed = part.model_copy(
+        update={"name": dataset or part.name, "root": place, "download": download or part.download}
+    )
+    data = split_of(config.model_copy(update={"dataset": changed}), split)
+    shape = data.take(np.arange(1)).images.shape[2 if data.sequence else 1 :]
+    if shape != tuple(network.input_shape):
+        raise ConfigError(
+            f"the network takes inputs of shape {tuple(network.input_shape)}, those of '{changed.name}' have {shape}",
+            where=str(file),
+            remedy="name the data set that it was trained on with --dataset",
+        )
+    return network, config, data

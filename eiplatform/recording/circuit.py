@@ -10,7 +10,7 @@ from typing import Any
 
 import xarray as xr
 
-from eiplatform.files import claim_directory, write_bytes
+from eiplatform.files import claimed, write_bytes
 from eiplatform.microcircuits import Circuit, load, simulate
 from eiplatform.microcircuits.protocols import Condition, Sink, plan, pulse_onset, run_protocol
 from eiplatform.store.writer import RecordingWriter
@@ -141,15 +141,20 @@ def record_protocol(
     # Every argument is checked before the directory is touched.
     simulate(model, seeds=seeds, in_memory=False, **options)
     pulse_onset(planned, model, **options)
-    directory = claim_directory(Path(path), overwrite=overwrite)
+    with claimed(Path(path), overwrite=overwrite) as directory:
 
-    @contextmanager
-    def keep(condition: Condition, changed: Circuit) -> Iterator[Sink]:
-        about = {"protocol": protocol, "target": planned.target, "level": condition.level, "frozen": condition.frozen}
-        source = {**_source(changed, condition.name, seeds, options), **about}
-        with RecordingWriter(directory / condition.name, source=source, config=changed.to_mapping()) as writer:
-            yield writer.append
+        @contextmanager
+        def keep(condition: Condition, changed: Circuit) -> Iterator[Sink]:
+            about = {
+                "protocol": protocol,
+                "target": planned.target,
+                "level": condition.level,
+                "frozen": condition.frozen,
+            }
+            source = {**_source(changed, condition.name, seeds, options), **about}
+            with RecordingWriter(directory / condition.name, source=source, config=changed.to_mapping()) as writer:
+                yield writer.append
 
-    result = run_protocol(planned, model, seeds=seeds, keep=keep, progress=progress, **options)
-    write_bytes(directory / "protocol.nc", result.to_netcdf(engine="h5netcdf"))
+        result = run_protocol(planned, model, seeds=seeds, keep=keep, progress=progress, **options)
+        write_bytes(directory / "protocol.nc", result.to_netcdf(engine="h5netcdf"))
     return result

@@ -23,6 +23,7 @@ from eiplatform.recording.plan import Plan, Recordable, check_memory, evaluation
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store.shards import pack_spikes, write_shard
 from eiplatform.store.sumrules import check_sum_rules
+from eiplatform.store.writers import make_writer
 from eiplatform.store.zarr_writer import ZarrWriter
 
 __all__ = ["Estimate", "check_budget", "estimate", "stored_bytes"]
@@ -105,6 +106,7 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec, store: str =
         slope = (most - run(few // 2)) / (few - few // 2) if few > 1 else most
         tensors = round(most + slope * (batch - few))
         per_batch, per_shard = _seconds(network, plan, data, parameter, edges, batch)
+        writing = _writing(network, plan, data, parameter, edges, store, slow=per_batch > LONG)
         sizes = _sizes(network, plan, data, parameter, edges)
         n_bytes = _stored(plan, sizes)
         if store == "zarr":
@@ -117,7 +119,7 @@ def estimate(network: Recordable, data: Split, spec: RecordingSpec, store: str =
         len(plan.time),
         n_bytes,
         tensors + min(shards, IN_FLIGHT) * shard + sizes.checking * min(CHECKED, largest),
-        per_batch * samples / batch + per_shard * shards,
+        per_batch * samples / batch + per_shard * shards + writing,
         {name: len(neurons) for name, neurons in plan.neurons.items()},
     )
 
@@ -150,6 +152,38 @@ def _seconds(
         return one, 0.0
     further = min(max(elapsed(2 * batch) - one, 0.0), one)
     return further, one - further
+
+
+def _writing(
+    network: Recordable,
+    plan: Plan,
+    data: Split,
+    parameter: Tensor,
+    edges: Mapping[str, Mapping[str, Tensor]],
+    store: str,
+    slow: bool,
+) -> float:
+    """Return the seconds that beginning and ending a recording take, and writing its last shard.
+
+    The other shards are written while the network runs on.  Of a short recording this is nearly all; where a batch is
+    slow, one sample is written and no more is tried.
+    """
+    largest = min(plan.shard_samples, len(plan.positions))
+    some = 1 if slow else min(largest, plan.spec.batch, SOME)
+
+    def elapsed(count: int) -> float:
+        recorded = record_shard(network, plan, data.take(plan.positions[:count]), parameter, edges)
+        with TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            about: dict[str, Any] = {"source": {}, "config": {}, "checked_samples": CHECKED}
+            with make_writer(store, Path(folder) / "probe", **about) as writer:
+                writer.append(recorded)
+            return time.perf_counter() - started
+
+    one = elapsed(1)
+    if some == 1:
+        return one
+    return one + max(elapsed(some) - one, 0.0) / (some - 1) * (largest - 1)
 
 
 class _Sizes(NamedTuple):
@@ -223,7 +257,9 @@ def _stored_as_zarr(
     def written(count: int) -> int:
         recorded = record_shard(network, plan, data.take(plan.positions[:count]), parameter, edges)
         with TemporaryDirectory() as folder:
-            with ZarrWriter(Path(folder) / "probe", source={}, config={}, checked_samples=0) as writer:
+            with ZarrWriter(
+                Path(folder) / "probe", source={"kind": "network", "name": "probe"}, config={}, checked_samples=0
+            ) as writer:
                 writer.append(recorded)
             return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
 

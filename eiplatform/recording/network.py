@@ -43,6 +43,7 @@ def record_network(
     label: str,
     lesions: Sequence[Mapping[str, Any]] = (),
     null: Mapping[str, Any] | None = None,
+    design: Mapping[str, Any] | None = None,
     store: str = "hdf5",
     overwrite: bool = False,
     resume: bool = False,
@@ -74,6 +75,8 @@ def record_network(
         Lesions under which the network runs (already applied), for the manifest.
     null : mapping, optional
         What makes this a null recording (:mod:`eiplatform.recording.nulls`), for the manifest.
+    design : mapping, optional
+        What was planned with this recording (:mod:`eiplatform.lesions.design`), for the manifest.
     store : {"hdf5", "zarr"}
         Shards that survive a crash, or one Zarr v3 store, which is there when it is complete.
     overwrite : bool
@@ -118,10 +121,12 @@ def record_network(
             "samples": len(plan.positions),
             "spec": plan.spec.model_dump(mode="json"),
             "weights": weights_hash(network),
+            "data": data.describe(),
             "backend": current(),
             "lesions": [dict(lesion) for lesion in lesions],
         }
         source |= {} if null is None else {"null": dict(null)}
+        source |= {} if design is None else {"design": dict(design)}
         if rank and barrier:
             barrier()  # until the first process has begun the recording
         writer = make_writer(

@@ -14,10 +14,11 @@ from torch import Tensor
 from eiplatform.config import Config
 from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError, choose
-from eiplatform.files import claim_directory
+from eiplatform.files import claimed
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn.network import Network
+from eiplatform.statistics.seeds import ENOUGH
 from eiplatform.training import initialise
 
 __all__ = ["NULLS", "Null", "ShuffledInputs", "parse_null", "record_nulls", "shuffled_weights", "within_sign"]
@@ -46,26 +47,30 @@ class Null:
 
 
 def parse_null(text: str) -> Null:
-    """Read ``KIND:COUNT``.
+    """Read ``KIND:COUNT``; without a count 39, with which a rank alone can reach p = 0.05.
 
     Raises
     ------
     UnknownNameError
         For another kind.
     ConfigError
-        If the count is missing or no positive whole number.
+        If the count is no positive whole number.
 
     Examples
     --------
     >>> parse_null("reinit:5")
     Null(kind='reinit', count=5)
+    >>> parse_null("reinit").count
+    39
     """
-    kind, _, count = text.partition(":")
+    kind, colon, count = text.partition(":")
     choose(kind, NULLS, "null")
+    if not colon:
+        return Null(kind, ENOUGH)
     if not (count.isascii() and count.isdigit() and int(count) > 0):
         raise ConfigError(
             f"the null '{text}' does not say how many, 1 or more",
-            valid=f"{kind}:COUNT, e.g. {kind}:5 (3 are the least for a z)",
+            valid=f"{kind}:COUNT, e.g. {kind}:5 (3 are the least for a z), or {kind} for {ENOUGH}",
         )
     return Null(kind, int(count))
 
@@ -160,7 +165,7 @@ class ShuffledInputs(Split):
     """
 
     def __init__(self, data: Split, seed: int) -> None:
-        super().__init__(data._stored, data.labels, data.ids, data.scale, data.sequence, data._rows)
+        super().__init__(data._stored, data.labels, data.ids, data.scale, data.sequence, data._rows, data.name)
         self._data, self._seed = data, seed
 
     def stored_at(self, index: np.ndarray | slice) -> np.ndarray:
@@ -217,20 +222,20 @@ def record_nulls(
     list of Path
     """
     choose(null.kind, NULLS, "null")
-    directory = claim_directory(Path(path), overwrite=overwrite)
     device = next(network.parameters()).device
     settings = config.model_dump(mode="json")
     made = []
-    for k in range(1, null.count + 1):
-        seed = 1000 * (config.seed + 1) + k
-        about = {"kind": null.kind, "index": k, "seed": seed}
-        name = f"{label}, {null.kind} {k}"
+    with claimed(Path(path), overwrite=overwrite) as directory:
+        for k in range(1, null.count + 1):
+            seed = 1000 * (config.seed + 1) + k
+            about = {"kind": null.kind, "index": k, "seed": seed}
+            name = f"{label}, {null.kind} {k}"
 
-        shown = ShuffledInputs(data, seed) if null.kind == "shuffle-inputs" else data
-        run = initialise(config, seed).to(device) if null.kind == "reinit" else network
-        with shuffled_weights(run, seed) if null.kind == "shuffle-weights" else nullcontext():
-            place = directory / f"{null.kind}-{k}"
-            made.append(record_network(run, shown, place, spec, config=settings, label=name, null=about))
-        if progress:
-            progress(k, null.count, name)
+            shown = ShuffledInputs(data, seed) if null.kind == "shuffle-inputs" else data
+            run = initialise(config, seed).to(device) if null.kind == "reinit" else network
+            with shuffled_weights(run, seed) if null.kind == "shuffle-weights" else nullcontext():
+                place = directory / f"{null.kind}-{k}"
+                made.append(record_network(run, shown, place, spec, config=settings, label=name, null=about))
+            if progress:
+                progress(k, null.count, name)
     return made

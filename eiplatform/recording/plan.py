@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +15,8 @@ from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError
 from eiplatform.memory import available_memory, in_units
 from eiplatform.recording.spec import RecordingSpec
+from eiplatform.recording.wiring import inhibitory_weight_cv
+from eiplatform.snn.checkpoint import tensors_hash
 from eiplatform.snn.description import PopulationInfo
 
 __all__ = ["Plan", "Recordable", "check_memory", "evaluation", "make_plan", "shown", "weights_hash"]
@@ -132,6 +133,10 @@ def make_plan(network: Recordable, data: Split, spec: RecordingSpec) -> Plan:
     if spec.input is None:
         spec = spec.model_copy(update={"input": getattr(network, "encoding", "constant")})
     infos = dict(network.populations())
+    for name, spread in inhibitory_weight_cv(network).items():
+        for population in (key for key in infos if key.rpartition("/")[0] == name):
+            info = infos[population]
+            infos[population] = info._replace(attrs={**info.attrs, "inhibitory_weight_cv": spread})
     signals = spec.resolve({name: info.signals for name, info in infos.items()})
     neurons = {name: spec.choose_neurons(name, infos[name].shape) for name in signals}
     positions = spec.choose_samples(data.ids, data.labels)
@@ -193,10 +198,6 @@ def shown(plan: Plan, batch: Split, like: Tensor) -> Tensor:
 
 
 def weights_hash(network: Recordable) -> str:
-    """Return a hash of all parameters and buffers, so that a recording is resumed with the same network only."""
+    """Return the SHA-256 of all parameters and buffers: that of the checkpoint, if the network is as it was loaded."""
     assert isinstance(network, nn.Module)
-    digest = hashlib.sha256()
-    for name, values in network.state_dict().items():
-        digest.update(f"{name} {tuple(values.shape)} {values.dtype};".encode())
-        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return tensors_hash(network.state_dict())

@@ -6,13 +6,19 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from analyses import defined
 from eiplatform.report.studies import circuit_told, emergence_told
 from eiplatform.report.tables import NULLS, told_in_order
+from eiplatform.statistics.base.multiple import holm
+from eiplatform.statistics.seeds import ENOUGH
 
 __all__ = ["findings_of"]
 
+LEVEL = 0.05
+"""Corrected p up to which a difference is called one."""
+_PAIRED = "exact paired test on the same images, corrected for the number of doses"
 GLOBAL_EXCESS = 0.01
 """Own minus other correlation below which inhibition is called global."""
 
@@ -45,6 +51,11 @@ def _names(names: list[str]) -> str:
     return ", ".join(names) if names else "no layer"
 
 
+def _ways(up: list[str], down: list[str]) -> str:
+    """Name the layers that lie above and below; only those that there are."""
+    return ", ".join(f"{way} in {', '.join(names)}" for way, names in (("higher", up), ("lower", down)) if names)
+
+
 def _learning(result: xr.Dataset) -> list[str]:
     accuracy, low, high = (100 * float(result[name]) for name in ("test_accuracy", "test_low", "test_high"))
     return [
@@ -59,25 +70,33 @@ def _balance(result: xr.Dataset) -> list[str]:
     if defined(result, ["ei_ratio"]):
         one = result.sel(statistic="ei_ratio")
         names = one["population"].values.astype(str)
-        above, below = names[(one["low"] > 1).values].tolist(), names[(one["high"] < 1).values].tolist()
+        # The interval of a ratio is about symmetric in logarithms.
+        value, low, high = (np.log(one[name].values) for name in ("value", "low", "high"))
+        error = (high - low) / (2 * stats.norm.ppf(0.975))
+        clear = holm(2 * stats.norm.sf(np.abs(value) / np.where(error > 0, error, np.nan))) <= LEVEL
+        above, below = names[clear & (value > 0)].tolist(), names[clear & (value < 0)].tolist()
         sentences.append(
             f"{who}: excitation exceeds inhibition in {_names(above)}, inhibition exceeds excitation in "
-            f"{_names(below)} (the 95 % interval of the E/I ratio excludes 1)."
+            f"{_names(below)} (the E/I ratio differs from 1 by its interval, corrected for the number of layers)."
         )
     # Over time where the recording is long enough, else over samples.
     axis = "time" if defined(result, ["ei_correlation_time"]) else "samples"
     for statistic in defined(result, ["ei_ratio", f"ei_correlation_{axis}"], "p") if "null" in result else []:
         one = result.sel(statistic=statistic)
         names = one["population"].values.astype(str)
-        clear = (one["p"] < 0.05).values
+        # With enough nulls a clear one lies beyond nearly all of them; with few that alone says little.
+        clear = (one["q"] <= LEVEL).values
         up = names[clear & (one["z"] > 0).values].tolist()
         down = names[clear & (one["z"] < 0).values].tolist()
-        sentences.append(
-            f"{who}: the {one['label'].item()} differs from its null, {result.attrs['n_nulls']} "
-            f"{NULLS[result.attrs.get('null', 'recordings')]} "
-            f"(p < 0.05 each, Student t, not corrected for several tests): "
-            f"higher in {_names(up)}, lower in {_names(down)}."
-        )
+        n = int(result.attrs["n_nulls"])
+        null = f"its null, {n} {NULLS[result.attrs.get('null', 'recordings')]}"
+        how = f"q at most {LEVEL:g}: Student t, which takes the nulls for normal, corrected for all tests of the table"
+        if n < ENOUGH:
+            how += f"; by rank alone {n} nulls give no p below {min(1.0, 2 / (n + 1)):.2g}"
+        if not up and not down:
+            sentences.append(f"{who}: the {one['label'].item()} was not found to differ from {null} ({how}).")
+            continue
+        sentences.append(f"{who}: the {one['label'].item()} differs from {null}: {_ways(up, down)} ({how}).")
     for statistic in defined(result, [f"ei_correlation_{axis}_excess"]):
         largest = float(np.nanmax(np.abs(result["value"].sel(statistic=statistic).values)))
         kind = "global, not detailed" if largest < GLOBAL_EXCESS else "partly detailed"
@@ -96,10 +115,14 @@ def _comparison(result: xr.Dataset) -> list[str]:
         for statistic in defined(result, ("ei_correlation_time",), "difference"):
             one = result.sel(statistic=statistic, reference=reference)
             names = one["population"].values.astype(str)
-            differs = ((one["q"] <= result.attrs["fdr"]) & (one["verdict"] != "equivalent")).values
+            differs = (one["q"] <= result.attrs["fdr"]).values
             up = names[differs & (one["difference"] > 0).values].tolist()
             down = names[differs & (one["difference"] < 0).values].tolist()
-            parts.append(f"{one['label'].item()} above in {_names(up)}, below in {_names(down)}")
+            if up or down:
+                parts.append(f"{one['label'].item()} {_ways(up, down)}")
+            else:
+                tested = np.isfinite(one["q"]).any()
+                parts.append(f"{one['label'].item()}: {'no difference found' if tested else 'no test is possible'}")
         verdicts, counts = np.unique(result["verdict"].sel(reference=reference).values, return_counts=True)
         told = {str(verdict): int(count) for verdict, count in zip(verdicts, counts, strict=True)}
         told.pop("not compared", None)
@@ -120,14 +143,17 @@ def _reference_check(result: xr.Dataset) -> list[str]:
 
 def _lesions(result: xr.Dataset) -> list[str]:
     intact = float(result["accuracy"].sel(dose=0.0))
-    hurt = [float(dose) for dose, high in zip(result["dose"], result["accuracy_high"], strict=True) if high < intact]
+    hurt = result["dose"].values[(result["accuracy_p_holm"] <= LEVEL).values].tolist()
     where = f"{result.attrs['pathway']} in '{result.attrs['layers']}'"
     if not hurt:
-        return [f"No dose of the lesion of {where} lowers accuracy below the intact {100 * intact:.1f} %."]
+        return [
+            f"No dose of the lesion of {where} was found to lower accuracy below the intact {100 * intact:.1f} % "
+            f"({_PAIRED})."
+        ]
     after = float(result["accuracy"].sel(dose=hurt[0]))
     told = (
         f"Removing {100 * hurt[0]:g} % of {where} is the smallest dose tried that lowers accuracy: "
-        f"{100 * intact:.1f} % to {100 * after:.1f} %"
+        f"{100 * intact:.1f} % to {100 * after:.1f} % ({_PAIRED})"
     )
     if not result.attrs["n_controls"]:
         return [f"{told}."]

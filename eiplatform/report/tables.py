@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 
-from analyses import defined
+from analyses import defined, read_with_care
 
 __all__ = ["NULLS", "Table", "cell_text", "interval_text", "number_text", "scorecard", "told_in_order"]
 
@@ -27,6 +27,9 @@ TRAINED_STATISTICS = (
     "cv_isi",
     "lv",
     "fano_factor",
+    "silent_share",
+    "always_on_spikes",
+    "private_inhibition",
     "gain",
 )
 
@@ -126,13 +129,13 @@ def told_in_order(
     results: Mapping[str, xr.Dataset], makers: Mapping[str, Callable[[xr.Dataset], Iterable[T]]]
 ) -> list[T]:
     """Return what the makers, in their order, tell of the results of their analyses."""
-    return [
-        told
-        for analysis, make in makers.items()
-        for result in results.values()
-        if result.attrs["analysis"] == analysis
-        for told in make(result)
-    ]
+    found: list[T] = []
+    for analysis, make in makers.items():
+        for result in results.values():
+            if result.attrs["analysis"] == analysis:
+                with read_with_care(result):
+                    found += make(result)
+    return found
 
 
 def _learning(result: xr.Dataset) -> Iterable[Table]:
@@ -175,13 +178,16 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         n_nulls = int(result.attrs["n_nulls"])
         note += (
             f"null: range over {n_nulls} {NULLS[result.attrs.get('null', 'recordings')]}; z: distance from them in "
-            f"units of their spread. By rank alone, {n_nulls} nulls give no p below {min(1.0, 2 / (n_nulls + 1)):.2g}. "
+            "units of their spread. Student's p takes the nulls for normal; by rank alone, "
+            f"{n_nulls} nulls give no p below "
+            f"{min(1.0, 2 / (n_nulls + 1)):.2g}. "
         )
     note += (
         "A high correlation is no evidence of balance by itself: images share their brightness, and all neurons of a "
         "layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode removed' separate "
         "that."
     )
+    note += caution_text(result, shown)
     missing = [key for key in TRAINED_STATISTICS if key in result["statistic"].values and key not in shown]
     if missing:
         reasons = sorted({str(text) for text in result["note"].sel(statistic=missing).values.ravel() if text})
@@ -189,6 +195,19 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         note += f" Not defined here: {labels} ({'; '.join(reasons)})."
     title = f"Balance of '{result.attrs['label']}'" + (" against its null" if "null" in result else "")
     yield Table(title, ("statistic", *populations), tuple(rows), note)
+
+
+def caution_text(result: xr.Dataset, statistics: Iterable[str]) -> str:
+    """Return what limits the meaning of the statistics of a table, population by population, with a space before it."""
+    if "caution" not in result:  # of an earlier version
+        return ""
+    told = []
+    for population in result["population"].values:
+        here = result["caution"].sel(population=population, statistic=list(statistics))
+        parts = {part: None for text in here.values.ravel() for part in str(text).split("; ") if part}
+        if parts:
+            told.append(f"{population}: {'; '.join(parts)}")
+    return f" Caution. {'. '.join(told)}." if told else ""
 
 
 def _reference_check(result: xr.Dataset) -> Iterable[Table]:
@@ -222,13 +241,18 @@ def _lesions(result: xr.Dataset) -> Iterable[Table]:
         )
         random = 100 * cell["control_accuracy"] if n_controls and dose > 0 else None
         spread = "" if random is None else f"{float(random.min()):.1f} to {float(random.max()):.1f}"
-        rows.append((f"{dose:g}", accuracy, spread, rates) if n_controls else (f"{dose:g}", accuracy, rates))
+        p = number_text(float(cell["accuracy_p_holm"])) if dose > 0 else ""
+        rows.append((f"{dose:g}", accuracy, p, spread, rates) if n_controls else (f"{dose:g}", accuracy, p, rates))
     note = (
-        f"n = {result.attrs['n_samples']} images; Wilson interval over images. One network. "
+        f"n = {result.attrs['n_samples']} images; Wilson interval over images; p: exact one-sided test of lower "
+        "accuracy on the same images (McNemar), corrected for the number of doses (Holm). One network. "
         f"Rates are of the recorded neurons ({result.attrs['neurons']})."
     )
+    note += caution_text(result.sel(dose=result["dose"][:1]), ["rate"])
+    if inhibition := result.attrs.get("inhibition"):
+        note += f" {inhibition}"
     title = f"Lesion of {result.attrs['pathway']} in '{result.attrs['layers']}'"
-    columns: tuple[str, ...] = ("fraction removed", "test accuracy % [95 %]", "spikes per neuron and step")
+    columns: tuple[str, ...] = ("fraction removed", "test accuracy % [95 %]", "p", "spikes per neuron and step")
     if n_controls:
-        columns = (*columns[:2], f"{n_controls} random losses of as much current, %", columns[2])
+        columns = (*columns[:3], f"{n_controls} random losses of as much current, %", columns[3])
     yield Table(title, columns, tuple(rows), note)

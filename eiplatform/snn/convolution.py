@@ -3,6 +3,10 @@
 On maps that are no larger than the kernel most of the kernel lies on padding.  There every
 output sees every input, and the convolution is a dense layer whose matrix repeats the
 kernel's entries: fewer operations, in one product.  Libraries are at their slowest there.
+
+Along an axis on which the kernel has one place, a stride only skips places.  They are left out
+before the product: fewer numbers are read, and oneDNN's weight gradient of strided 1x1 kernels,
+which writes past its memory on processors without AVX-512 (docs/performance.md), is not called.
 """
 
 from __future__ import annotations
@@ -44,6 +48,7 @@ def convolve(x: Tensor, weight: Tensor, stride: Pair = (1, 1), padding: Pair = (
     >>> torch.allclose(convolve(x, weight, padding=(1, 1)), same, rtol=1e-4)
     True
     """
+    x, stride, padding = skipped(x, (weight.shape[2], weight.shape[3]), stride, padding)
     x = x.contiguous(memory_format=torch.channels_last)
     if groups == 1 and math.prod(x.shape[2:]) <= math.prod(weight.shape[2:]):
         return _dense(x, weight, stride, padding)
@@ -55,6 +60,31 @@ def convolve(x: Tensor, weight: Tensor, stride: Pair = (1, 1), padding: Pair = (
             result: Tensor = _FewPlaces.apply(x.to(half), weight.to(half), stride, padding)  # type: ignore[no-untyped-call]
         return result
     return functional.conv2d(x, weight, None, stride, padding, 1, groups)
+
+
+def skipped(x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Tensor, Pair, Pair]:
+    """Leave out the places that a strided kernel of one place never sees; return (x, stride, padding) that remain.
+
+    Parameters
+    ----------
+    x : Tensor, shape (batch, channels, rows, columns)
+    kernel, stride, padding : (int, int)
+
+    Examples
+    --------
+    >>> x, stride, padding = skipped(torch.rand(2, 3, 5, 8), (1, 3), (2, 2), (0, 1))
+    >>> x.shape[2:], stride, padding
+    (torch.Size([3, 8]), (1, 2), (0, 1))
+    """
+    leave = [k == 1 and s > 1 for k, s in zip(kernel, stride, strict=True)]
+    if not any(leave):
+        return x, stride, padding
+    rows, columns = (p if here else 0 for p, here in zip(padding, leave, strict=True))
+    if rows or columns:
+        x = functional.pad(x, (columns, columns, rows, rows))
+    by = [s if here else 1 for s, here in zip(stride, leave, strict=True)]
+    left = [(1, 0) if here else (s, p) for s, p, here in zip(stride, padding, leave, strict=True)]
+    return x[:, :, :: by[0], :: by[1]], (left[0][0], left[1][0]), (left[0][1], left[1][1])
 
 
 FEW_PLACES = 16

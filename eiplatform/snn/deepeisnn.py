@@ -9,42 +9,31 @@ configuration, so that export returns every tensor bit for bit.
 
 from __future__ import annotations
 
-import _codecs
-import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from eiplatform.config import Config
-from eiplatform.errors import ConfigError
-from eiplatform.files import claim_directory, read_json, write_bytes, write_json
+from eiplatform.datasets import dataset_names
+from eiplatform.errors import ConfigError, choose
+from eiplatform.files import claimed, read_json, write_bytes, write_json
 from eiplatform.snn import checkpoint
 from eiplatform.snn.build import build_network
-from eiplatform.snn.checkpoint import CheckpointError
+from eiplatform.snn.checkpoint import DTYPES, CheckpointError, widened
 from eiplatform.snn.deepeisnn_config import from_config, to_config
 from eiplatform.snn.deepeisnn_layout import Entry, counts, layout
 from eiplatform.snn.network import Network
+from eiplatform.snn.pickled import is_plain_tensor, plain_values, read_pickled
+from eiplatform.untrusted import reading
 
 __all__ = ["export_checkpoint", "from_public", "import_checkpoint", "read_public", "to_public"]
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "config.json"
-_reconstruct = np.zeros(1).__reduce__()[0]
-# What the state of NumPy's random generator in a training checkpoint consists of; makes arrays, runs no code.
-_HARMLESS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    (_reconstruct, "numpy.core.multiarray._reconstruct"),  # type: ignore[list-item]
-    (_reconstruct, "numpy._core.multiarray._reconstruct"),  # type: ignore[list-item]
-    np.ndarray,
-    np.dtype,
-    type(np.dtype(np.uint32)),
-    _codecs.encode,
-]
 
 
 def from_public(
@@ -75,9 +64,11 @@ def from_public(
         If the configuration is incomplete or describes no network of ours.
     """
     config, data = from_config(public, tensors, where)
-    network = build_network(config, data.input_shape, data.n_classes)
-    entries = layout(network, config)
+    with torch.device("meta"):  # names and shapes without memory, which a garbled size could exhaust
+        entries = layout(build_network(config, data.input_shape, data.n_classes), config)
     _check(tensors, entries, where)
+    tensors = {name: widened(tensor) for name, tensor in tensors.items()}
+    network = build_network(config, data.input_shape, data.n_classes)
     template = network.state_dict()
     state = {
         entry.ours: tensors[name].reshape(template[entry.ours].shape).clone()
@@ -119,7 +110,7 @@ def to_public(network: Network, config: Config, kept: Mapping[str, Any]) -> dict
     return found
 
 
-def import_checkpoint(path: Path | str, out: Path | str) -> tuple[Network, Config]:
+def import_checkpoint(path: Path | str, out: Path | str, *, dataset: str | None = None) -> tuple[Network, Config]:
     """Read a public checkpoint, check everything in it, and write one of ours.
 
     Parameters
@@ -128,14 +119,21 @@ def import_checkpoint(path: Path | str, out: Path | str) -> tuple[Network, Confi
         Directory with ``model.safetensors`` and ``config.json``, one of the two, or a ``.pth``.
     out : path
         File to write, usually ``*.safetensors``.
+    dataset : str, optional
+        What it was trained on, where the public configuration names another data set of the same shape.
 
     Raises
     ------
+    UnknownNameError
+        If there is no such data set.
     EIPlatformError
         As :func:`read_public` and :func:`from_public`.
     """
     tensors, public = read_public(path)
     network, config, kept = from_public(tensors, public, where=str(path))
+    if dataset is not None:
+        named = config.dataset.model_copy(update={"name": choose(dataset, dataset_names(), "data set")})
+        config = config.model_copy(update={"dataset": named})
     checkpoint.save(out, network, config, deepeisnn={"config": public, "kept": kept})
     return network, config
 
@@ -172,9 +170,9 @@ def export_checkpoint(path: Path | str, out: Path | str, *, overwrite: bool = Fa
             where=str(path),
             valid="its data sets with its image sizes and numbers of classes",
         )
-    target = claim_directory(Path(out), overwrite=overwrite)
-    write_bytes(target / WEIGHTS, to_bytes(to_public(network, config, known.get("kept", {}))))
-    write_json(target / DESCRIPTION, public)
+    with claimed(Path(out), overwrite=overwrite) as target:
+        write_bytes(target / WEIGHTS, to_bytes(to_public(network, config, known.get("kept", {}))))
+        write_json(target / DESCRIPTION, public)
     return target / WEIGHTS, target / DESCRIPTION
 
 
@@ -198,25 +196,13 @@ def read_public(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             raise CheckpointError(
                 "there is no such file", where=str(file), valid=f"{WEIGHTS} beside {DESCRIPTION}, or a .pth"
             )
-    try:
-        return from_bytes(weights.read_bytes()), read_json(folder / DESCRIPTION)
-    except SafetensorError as error:
-        raise CheckpointError(f"the file is damaged ({error})", where=str(weights)) from None
+    with reading(weights, what="the file is damaged", error=CheckpointError):
+        tensors = from_bytes(weights.read_bytes())
+    return tensors, read_json(folder / DESCRIPTION)
 
 
 def _read_training(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with torch.serialization.safe_globals(_HARMLESS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"refused: it holds more than tensors and plain values ({str(error).splitlines()[0]})",
-            where=str(path),
-            remedy="reading it could run code; get the checkpoint from its author as safetensors",
-        ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
-        # what a cut or garbled archive raises depends on where it is cut
-        raise CheckpointError(f"the file is damaged ({' '.join(str(error).split())[:200]})", where=str(path)) from None
+    content = read_pickled(path)
     tensors, public = (
         content.get(key) if isinstance(content, dict) else None for key in ("model_state_dict", "config")
     )
@@ -224,9 +210,9 @@ def _read_training(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(
             "this is no training checkpoint of the public code", where=str(path), valid="model_state_dict and config"
         )
-    if not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise CheckpointError("model_state_dict holds more than tensors", where=str(path))
-    return dict(tensors), public
+    if not all(isinstance(name, str) and is_plain_tensor(tensor) for name, tensor in tensors.items()):
+        raise CheckpointError("model_state_dict holds more than plain tensors by name", where=str(path))
+    return dict(tensors), plain_values(public, path)
 
 
 def _check(tensors: Mapping[str, Tensor], entries: Mapping[str, Entry], where: str) -> None:
@@ -234,24 +220,27 @@ def _check(tensors: Mapping[str, Tensor], entries: Mapping[str, Entry], where: s
     shared = {name: tensors[name] for name in entries if name in tensors}
     floats = [tensor.dtype for name, tensor in shared.items() if not counts(name) and tensor.is_floating_point()]
     dtype = max(set(floats), key=floats.count, default=torch.float32)
+    fitting = {name: tensor for name, tensor in shared.items() if tuple(tensor.shape) == entries[name].shape}
+    right = {name: torch.int64 if counts(name) else dtype for name in shared}
     bad: dict[str, list[str]] = {
         "missing": [name for name in entries if name not in tensors],
         "unknown": sorted(name for name in tensors if name not in entries),
         "of wrong shape": [
             f"{name} {tuple(tensor.shape)} instead of {entries[name].shape}"
             for name, tensor in shared.items()
-            if tuple(tensor.shape) != entries[name].shape
+            if name not in fitting
         ],
         "of wrong dtype": [
-            f"{name} {tensor.dtype} instead of {torch.int64 if counts(name) else dtype}"
+            f"{name} {tensor.dtype} instead of {right[name]}"
             for name, tensor in shared.items()
-            if tensor.dtype != (torch.int64 if counts(name) else dtype)
-        ],
-        "not finite": [name for name, tensor in shared.items() if not bool(tensor.isfinite().all())],
-        "negative": [
-            name for name, tensor in shared.items() if entries[name].non_negative and bool((tensor < 0).any())
+            if tensor.dtype != right[name] or not (counts(name) or tensor.dtype in DTYPES)
         ],
     }
+    if not any(bad.values()):  # what does not fit may stand for more values than there is memory
+        bad["not finite"] = [name for name, tensor in fitting.items() if not bool(tensor.isfinite().all())]
+        bad["negative"] = [
+            name for name, tensor in fitting.items() if entries[name].non_negative and bool((tensor < 0).any())
+        ]
     reports = [f"{what}: {', '.join(names)}" for what, names in bad.items() if names]
     if reports:
         raise CheckpointError(f"these tensors do not fit: {'; '.join(reports)}", where=where)

@@ -128,6 +128,18 @@ class EIAccessor:
         """Whether a neuron fires at its highest rate: :func:`eiplatform.statistics.saturated_fraction`."""
         return labelled.saturated_fraction(self._data, share=share, maximum=maximum)
 
+    def silent_share(self) -> xr.DataArray:
+        """Share of samples without a spike per neuron: :func:`eiplatform.statistics.silent_share`."""
+        return labelled.silent_share(self._data)
+
+    def always_on(self, *, measure: str = "pairs") -> xr.DataArray:
+        """Share of samples with a spike at every step: :func:`eiplatform.statistics.always_on`."""
+        return labelled.always_on(self._data, measure=measure)
+
+    def private_inhibition(self) -> xr.DataArray:
+        """Share of inhibition's variance that is a neuron's own: :func:`eiplatform.statistics.private_inhibition`."""
+        return labelled.private_inhibition(self._data)
+
     def sparseness(self, *, kind: str = "lifetime") -> xr.DataArray:
         """Treves-Rolls sparseness: :func:`eiplatform.statistics.sparseness`."""
         return labelled.sparseness(self._data, kind=kind)

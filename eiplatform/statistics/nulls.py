@@ -16,10 +16,11 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics.seeds import summarise_seeds
+from eiplatform.statistics.seeds import ENOUGH, summarise_seeds
 from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import populations_of
-from eiplatform.store.schema import EVENTS
+from eiplatform.store.chosen import chosen_spikes, replaced
+from eiplatform.store.events import LINKS, bare, has_events
 
 __all__ = ["SURROGATES", "null_from", "parse_surrogate", "surrogate"]
 
@@ -120,7 +121,7 @@ def null_from(
     recording, kind
         As for :func:`surrogate`.
     n : int
-        Number of surrogates; at least 3 for a z, 19 for a rank that can reach p = 0.1.
+        Number of surrogates; at least 3 for a z, 39 for a rank that can reach p = 0.05.
     statistics, populations, workers, scheduler
         As for :func:`~eiplatform.statistics.summarise`.
     seed : int
@@ -154,34 +155,40 @@ def null_from(
 
 
 def parse_surrogate(text: str) -> tuple[str, int]:
-    """Read ``KIND:COUNT``, e.g. ``"shift-time:20"``.
+    """Read ``KIND:COUNT``, e.g. ``"shift-time:20"``; without a count 39, enough for a rank of p = 0.05.
 
     Raises
     ------
     UnknownNameError
         For another kind.
     StatisticError
-        If the count is missing or no positive whole number.
+        If the count is no positive whole number.
 
     Examples
     --------
-    >>> parse_surrogate("poisson:20")
-    ('poisson', 20)
+    >>> parse_surrogate("poisson:20"), parse_surrogate("shift-time")
+    (('poisson', 20), ('shift-time', 39))
     """
-    kind, _, count = text.partition(":")
+    kind, colon, count = text.partition(":")
     choose(kind, SURROGATES, "surrogate")
+    if not colon:
+        return kind, ENOUGH
     if not (count.isascii() and count.isdigit() and int(count) > 0):
         what = f"the surrogate '{text}' does not say how many, 1 or more"
-        raise StatisticError(what, valid=f"{kind}:COUNT, e.g. {kind}:20")
+        raise StatisticError(what, valid=f"{kind}:COUNT, e.g. {kind}:20, or {kind} for {ENOUGH}")
     return kind, int(count)
 
 
 def _population(data: xr.Dataset, kind: str, seed: int, name: str) -> xr.Dataset:
-    empty = data.drop_vars(list(data.data_vars)).assign_attrs(surrogate=kind, surrogate_seed=seed)
+    untied = bare(data)
+    empty = untied.drop_vars(list(untied.data_vars)).assign_attrs(surrogate=kind, surrogate_seed=seed)
     if kind == "poisson":
         if "spikes" in data:
             return empty.assign(spikes=_lazy(data, "spikes", _Poisson(data, seed)))
-        return empty.assign(_events(data, seed)) if set(EVENTS) <= set(data.variables) else empty
+        if not has_events(data):
+            return empty
+        made = _poisson_events(data.drop_vars([name for name in data.data_vars if name not in LINKS]), seed)
+        return made.assign_attrs(surrogate=kind, surrogate_seed=seed)
     if not set(_CURRENTS) <= set(data.data_vars):
         return empty
     size, what = (data.sizes["time"], "interval") if kind == "shift-time" else (data.sizes["neuron"], "neuron")
@@ -293,16 +300,11 @@ def _lazy(data: xr.Dataset, name: str, change: Callable[[npt.NDArray[Any], slice
     return xr.Variable(source.dims, array, source.attrs, fastpath=True)
 
 
-def _events(data: xr.Dataset, seed: int) -> dict[str, xr.Variable]:
+def _poisson_events(data: xr.Dataset, seed: int) -> xr.Dataset:
     """Return spike events of Poisson number at uniform times, of the rate of every (sample, neuron)."""
     rng = np.random.default_rng([seed, _KINDS.index("poisson")])
-    sample, neuron = (data[name].to_numpy() for name in ("spike_sample", "spike_neuron"))
-    pairs, counts = np.unique(np.stack([sample, neuron]), axis=1, return_counts=True)
+    found = chosen_spikes(data)
+    pairs, counts = np.unique(np.stack([found.sample, found.neuron]), axis=1, return_counts=True)
     made = rng.poisson(counts)
-    (dim,) = data["spike_time"].dims
-    values = {
-        "spike_time": rng.random(int(made.sum())) * float(data.attrs["duration"]),
-        "spike_neuron": np.repeat(pairs[1], made),
-        "spike_sample": np.repeat(pairs[0], made),
-    }
-    return {name: xr.Variable(dim, values[name].astype(data[name].dtype), data[name].attrs) for name in EVENTS}
+    time = rng.random(int(made.sum())) * found.duration
+    return replaced(data, found, time, np.repeat(pairs[1], made), np.repeat(pairs[0], made))

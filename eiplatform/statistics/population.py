@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from eiplatform.errors import NotApplicableError, StatisticError, TooShortError
+from eiplatform.errors import NotApplicableError, StatisticError, StoreError, TooShortError
 from eiplatform.statistics.base.moments import CurrentPair, FloatArray
 from eiplatform.statistics.base.spikes import SpikeTrains
 from eiplatform.statistics.base.spill import empty_table, release
+from eiplatform.statistics.checks import DIMS, check_population, check_values
 from eiplatform.statistics.trains import TrainBlocks
 from eiplatform.store.blocks import row_blocks
-from eiplatform.store.schema import EVENTS, SIGNALS
+from eiplatform.store.chosen import ChosenSpikes, chosen_spikes
+from eiplatform.store.events import has_events
+from eiplatform.store.schema import SIGNALS
 
 __all__ = [
     "BLOCK_BYTES",
@@ -38,8 +41,6 @@ BLOCK_BYTES = 2**23
 """Largest block of one signal, unless one sample is larger."""
 KEPT_BYTES = 2**24
 """A signal of at most this size is kept when it was read."""
-
-_DIMS = ("sample", "time", "neuron")
 
 
 def time_mean(values: npt.NDArray[Any]) -> FloatArray:
@@ -90,25 +91,7 @@ class Population:
     """
 
     def __init__(self, data: xr.Dataset, name: str = "") -> None:
-        if not isinstance(data, xr.Dataset) or not {"role", "n_neurons", "dt", "dt_units"} <= set(data.attrs):
-            raise StatisticError(
-                "not a population of a recording",
-                where=name or None,
-                valid="a Dataset of eiplatform.open(path), e.g. tree['fc1/E'].ds",
-            )
-        absent = [dim for dim in _DIMS if dim not in data.sizes]
-        if absent:
-            raise StatisticError(
-                f"dimension {', '.join(absent)} is missing",
-                where=name or None,
-                valid=_DIMS,
-                remedy="select with a list, e.g. .isel(sample=[0]), which keeps the dimension",
-            )
-        nothing = [dim for dim in ("sample", "neuron") if not data.sizes[dim]]
-        if nothing:
-            raise StatisticError(
-                f"it has no {' and no '.join(nothing)}", where=name or "population", remedy="select some"
-            )
+        check_population(data, name)
         self.data, self.name = data, name
         self.units = str(data.attrs["dt_units"])
         self.dt = float(data.attrs["dt"])
@@ -124,7 +107,7 @@ class Population:
     def signals(self) -> list[str]:
         """Names of the recorded signals; events count as ``spikes``."""
         names = [name for name in SIGNALS if name in self.data]
-        if "spikes" not in names and set(EVENTS) <= set(self.data.variables):
+        if "spikes" not in names and has_events(self.data):
             names.append("spikes")
         return names
 
@@ -155,14 +138,12 @@ class Population:
             )
         if variable.size == 0:
             raise StatisticError(f"signal '{name}' is empty: shape {variable.shape}", where=self.name or None)
-        values = variable.isel(sample=rows).transpose(*_DIMS).to_numpy()
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            bad = int(np.count_nonzero(~np.isfinite(values)))
+        if set(variable.dims) != set(DIMS):
             raise StatisticError(
-                f"signal '{name}' has {bad} values that are NaN or infinite (of {values.size})",
-                where=self.name or None,
-                remedy="'eiplatform validate' tells whether the recording is damaged",
+                f"signal '{name}' has the dimensions {variable.dims}", where=self.name or None, valid=DIMS
             )
+        values = variable.transpose(*DIMS)[rows].to_numpy()
+        check_values(values, name, self.name)
         return values
 
     def array(self, name: str) -> npt.NDArray[Any]:
@@ -191,7 +172,7 @@ class Population:
         self._arrays.clear()
         if tables:
             self._tables.clear()
-            for name in ("trains", "currents"):
+            for name in ("trains", "currents", "counts", "_chosen"):
                 self.__dict__.pop(name, None)
 
     def blocks(self, *names: str) -> Iterator[tuple[npt.NDArray[Any], ...]]:
@@ -212,7 +193,7 @@ class Population:
         StatisticError
             As :meth:`array`; the number of bad values is that of the block.
         """
-        sizes = [(self.n_samples, *(self.data[name].sizes[dim] for dim in _DIMS[1:])) for name in names]
+        sizes = [(self.n_samples, *(self.data[name].sizes[dim] for dim in DIMS[1:])) for name in names]
         small = all(self.data[name].nbytes <= KEPT_BYTES for name in names)
         for rows in row_blocks(max(sizes), 4, BLOCK_BYTES):
             yield tuple(self.array(name)[rows] if small else self._read(name, rows) for name in names)
@@ -273,8 +254,40 @@ class Population:
         return self.data["neuron"].to_numpy() if "neuron" in self.data.coords else np.arange(self.data.sizes["neuron"])
 
     @cached_property
+    def _chosen(self) -> ChosenSpikes:
+        """Spikes of a list of events that belong to the samples, times and neurons that are here."""
+        try:
+            return chosen_spikes(self.data)
+        except StoreError as error:
+            raise StatisticError(
+                error.what, where=self.name or error.where, valid=error.valid, remedy=error.remedy
+            ) from None
+
+    @cached_property
+    def counts(self) -> FloatArray:
+        """Spikes per (sample, neuron), whatever intervals they fell into."""
+        if "spikes" in self.data:
+            return self.table(time_sum, "spikes")
+        found = self._chosen
+        cells = found.sample * found.n_neurons + found.neuron
+        table: FloatArray = np.bincount(cells, minlength=self.n_samples * found.n_neurons).astype(np.float64)
+        return table.reshape(self.n_samples, found.n_neurons)
+
+    @cached_property
+    def duration(self) -> float:
+        """Time per sample that the counts cover, in the recording's unit."""
+        return self.data.sizes["time"] * self.dt if "spikes" in self.data else self._chosen.duration
+
+    @cached_property
     def trains(self) -> SpikeTrains:
-        """Spikes: all neurons from events, else the recorded ones from the count array."""
+        """Spikes in time: all neurons from events, else the recorded ones from the count array.
+
+        Raises
+        ------
+        StatisticError
+            If the intervals do not follow one another; :attr:`counts` does not need that.
+        """
+        self._require_even("the times of spikes")
         if "spikes" in self.data:
             dense = self.data["spikes"]
             if dense.nbytes > KEPT_BYTES // 8:  # as events with time, neuron and sample they take more
@@ -282,44 +295,34 @@ class Population:
                 # It has all that the kernels read.
                 return cast(SpikeTrains, TrainBlocks(self.table, self.array, *sizes, self.dt, self.units))
             return SpikeTrains.from_dense(self.array("spikes"), dt=self.dt, units=self.units)
-        if "duration" not in self.data.attrs:
-            raise StatisticError("spike events without the attribute 'duration'", where=self.name or None)
-        events = {name: self.data[name].to_numpy() for name in EVENTS}
-        position, kept = self._sample_positions(events["spike_sample"])
+        found = self._chosen
+        if not found.gapless:
+            raise self._uneven("the times of spikes", "those chosen do not follow one another")
         return SpikeTrains.from_events(
-            events["spike_time"][kept],
-            events["spike_neuron"][kept],
-            position,
-            n_neurons=int(self.data.attrs["n_neurons"]),
+            found.time,
+            found.neuron,
+            found.sample,
+            n_neurons=found.n_neurons,
             n_samples=self.n_samples,
-            duration=float(self.data.attrs["duration"]),
+            duration=found.duration,
             units=self.units,
         )
-
-    def _sample_positions(self, spike_sample: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """Turn the samples of events into positions on the sample axis; events of unselected samples go."""
-        ids = self.data["sample"].to_numpy() if "sample" in self.data.coords else np.arange(self.n_samples)
-        order = np.argsort(ids)
-        place = np.minimum(np.searchsorted(ids, spike_sample, sorter=order), len(ids) - 1)
-        kept = ids[order][place] == spike_sample
-        if spike_sample.size and not kept.any():
-            raise StatisticError(
-                "no spike belongs to any sample of this population",
-                where=self.name or None,
-                valid=f"spike_sample among the sample coordinate: {ids[:5].tolist()} ...",
-            )
-        return order[place][kept].astype(np.int64), kept
 
     @cached_property
     def spiking_neuron(self) -> npt.NDArray[Any]:
         """Indices of the neurons that spike statistics cover."""
-        return self.neuron if "spikes" in self.data else np.arange(int(self.data.attrs["n_neurons"]))
+        if "spikes" in self.data or not self._chosen.everyone:
+            return self.neuron
+        return np.arange(self._chosen.n_neurons)
 
-    @cached_property
+    @property
+    def recorded(self) -> npt.NDArray[np.int64]:
+        """Places of the neurons whose signals are here among those that spike statistics cover."""
+        return np.arange(self.data.sizes["neuron"]) if "spikes" in self.data else self._chosen.recorded
+
+    @property
     def n_intervals(self) -> int:
-        """Recorded intervals per sample: of the signals, or for events the duration over dt."""
-        if "spikes" not in self.data and "duration" in self.data.attrs:
-            return int(float(self.data.attrs["duration"]) / self.dt + 1e-9)
+        """Intervals per sample."""
         return int(self.data.sizes["time"])
 
     def require_samples(self, statistic: str) -> None:
@@ -348,13 +351,26 @@ class Population:
                 where=self.name or None,
                 valid=f"at least {needed}" + ("" if self.units == "step" and self.dt == 1 else lasting),
             )
-        time = self.data["time"].to_numpy() if "time" in self.data.coords else np.zeros(0)
-        if time.size > 1 and not np.allclose(np.diff(time), self.dt, rtol=1e-3):
-            raise StatisticError(
-                f"{statistic} over time needs evenly spaced intervals of {self.dt:g} {self.units}",
-                where=self.name or None,
-                valid="the recording as it was made, or a contiguous piece of it",
-            )
+        self._require_even(f"values over time ({statistic})")
+
+    def _require_even(self, what: str) -> None:
+        """Raise StatisticError unless the intervals follow one another, as far as the recording can tell."""
+        because = ""
+        if self.n_intervals > 1 and "time" not in self.data.coords:
+            because = "the axis of time has no coordinate, and gaps cannot be seen without one"
+        elif self.n_intervals > 1:
+            time = self.data["time"].to_numpy()
+            if time.dtype.kind not in "iuf" or not np.allclose(np.diff(time), self.dt, rtol=1e-3, atol=0):
+                because = "the times here have gaps or another order or distance"
+        if because:
+            raise self._uneven(what, because)
+
+    def _uneven(self, what: str, because: str) -> StatisticError:
+        return StatisticError(
+            f"{what} need evenly spaced intervals of {self.dt:g} {self.units}: {because}",
+            where=self.name or None,
+            valid="the recording as it was made, or a contiguous piece of it",
+        )
 
     @property
     def _interval(self) -> str:

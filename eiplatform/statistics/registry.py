@@ -11,6 +11,7 @@ from eiplatform.statistics.catalogue import (
     gain_curve,
     lag,
     membrane,
+    soundness,
     spikes,
     synchrony,
     tightness,
@@ -25,7 +26,7 @@ STATISTICS: dict[str, Statistic] = {
     entry.key: entry
     for topic in (
         *(balance, tightness, lag, tuning, membrane),
-        *(spikes, activity, synchrony, timescale, dimension),
+        *(spikes, activity, soundness, synchrony, timescale, dimension),
         *(gain, gain_curve),
     )
     for entry in topic.LISTED

@@ -11,6 +11,8 @@ import xarray as xr
 
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
 from eiplatform.statistics.base.bootstrap import Interval, bootstrap_statistics, check_bootstrap
+from eiplatform.statistics.base.intervals import share_interval
+from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.estimates import Estimate
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import STATISTICS, Statistic
@@ -24,6 +26,8 @@ _NUMBERS = {
     "value": "mean over neurons (geometric for ratios)",
     "low": "lower end of the bootstrap interval of the value",
     "high": "upper end of the bootstrap interval of the value",
+    "least": "what the value cannot be below; intervals end there",
+    "most": "what the value cannot be above; intervals end there",
 }
 _COUNTS = {
     "n_samples": "samples",
@@ -35,6 +39,7 @@ _TEXTS = {
     "units": "unit of the value",
     "exclusion": "when a neuron is excluded",
     "note": "why a value or an interval is missing or partial",
+    "caution": "what limits the meaning of the value in this population",
 }
 
 
@@ -121,9 +126,10 @@ def summarise(
     Returns
     -------
     xarray.Dataset, dims (population, statistic)
-        ``value``, ``low``, ``high``; ``n_samples``, ``n_neurons``, ``n_used``, ``n_excluded``;
-        ``units``, ``exclusion`` and ``note``, which says why a value is NaN.  Coordinates
-        ``role``, ``label``, ``over``, ``comparable``.
+        ``value``, ``low``, ``high``, and what they cannot leave, ``least`` and ``most``;
+        ``n_samples``, ``n_neurons``, ``n_used``, ``n_excluded``;
+        ``units``, ``exclusion``, ``note``, which says why a value is NaN, and ``caution``, which says
+        what limits its meaning here.  Coordinates ``role``, ``label``, ``over``, ``comparable``.
 
     Raises
     ------
@@ -188,7 +194,7 @@ def _row(item: tuple[str, xr.Dataset], keys: Sequence[str], options: Mapping[str
     for place, key in enumerate(keys):
         entry = STATISTICS[key]
         cell: dict[str, Any] = {number: float("nan") for number in _NUMBERS} | dict.fromkeys(_COUNTS, 0)
-        cell |= {"units": entry.units(population.units), "exclusion": "", "note": ""}
+        cell |= {"units": entry.units(population.units), "exclusion": "", "note": "", "caution": ""}
         cell |= {"draws": np.full(options["n_bootstrap"], np.nan), "n_samples": population.n_samples}
         cells.append(cell)
         missing = population.missing(entry.needs)
@@ -198,6 +204,7 @@ def _row(item: tuple[str, xr.Dataset], keys: Sequence[str], options: Mapping[str
         try:
             estimates.append(entry.estimate(population))
             places.append(place)
+            cell["caution"] = cautions(population, entry)
         except TooShortError as error:
             cell["note"] = f"{error.what}; enough: {error.valid}"
         except NotApplicableError as error:
@@ -205,12 +212,12 @@ def _row(item: tuple[str, xr.Dataset], keys: Sequence[str], options: Mapping[str
     population.forget(tables=False)
     intervals = bootstrap_statistics([estimate.unit for estimate in estimates], **options)
     for place, estimate, interval in zip(places, estimates, intervals, strict=True):
-        cells[place] |= _cell(STATISTICS[keys[place]], estimate, interval, options["n_bootstrap"])
+        cells[place] |= _cell(STATISTICS[keys[place]], estimate, interval, options["n_bootstrap"], options["level"])
     population.forget()
     return cells
 
 
-def _cell(entry: Statistic, estimate: Estimate, interval: Interval, n_bootstrap: int) -> dict[str, Any]:
+def _cell(entry: Statistic, estimate: Estimate, interval: Interval, n_bootstrap: int, level: float) -> dict[str, Any]:
     """Return what the table says of one statistic of one population."""
     used = estimate.n_used(estimate.unit.per_neuron())
     alone = estimate.covers_samples_only and estimate.unit.n_samples == 1
@@ -223,12 +230,17 @@ def _cell(entry: Statistic, estimate: Estimate, interval: Interval, n_bootstrap:
         notes.append("one sample: no interval, since this value has one over samples only")
     elif used and estimate.unit.n_samples == 1:
         notes.append("one sample: the interval covers neurons only")
-    least, most = entry.bounds
+    least, most = entry.bounds if estimate.bounds is None else estimate.bounds
+    low, high = interval.low, interval.high
+    if entry.share and np.isfinite(low):
+        low, high = share_interval(interval.estimate, float(interval.draws.var()), used, level)
     return {
         "value": interval.estimate,
         # NaN stays NaN: it is the first argument.
-        "low": float("nan") if alone else max(interval.low, least),
-        "high": float("nan") if alone else min(interval.high, most),
+        "low": float("nan") if alone else max(low, least),
+        "high": float("nan") if alone else min(high, most),
+        "least": least,
+        "most": most,
         "n_neurons": estimate.n_neurons,
         "n_used": used,
         "n_excluded": estimate.n_neurons - used,

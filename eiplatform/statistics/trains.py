@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,14 @@ import numpy.typing as npt
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.base.spikes import SpikeTrains
 
-__all__ = ["TrainBlocks"]
+__all__ = ["Counted", "TrainBlocks"]
+
+
+class Counted(NamedTuple):
+    """What kernels over samples read of spike trains: how many spikes, not when."""
+
+    counts: FloatArray
+    n_samples: int
 
 
 class TrainBlocks:
@@ -81,6 +88,11 @@ class TrainBlocks:
         return number, mean, variance
 
     @cached_property
+    def corrected_cv(self) -> FloatArray:
+        """CV of the intervals per (sample, neuron), as ``SpikeTrains.corrected_cv``."""
+        return self._table(self._corrected_cv, "spikes")
+
+    @cached_property
     def local_sums(self) -> Any:
         """Sums over pairs of adjacent intervals per (sample, neuron), as ``SpikeTrains.local_sums``."""
         return self._joined("local_sums")
@@ -101,6 +113,9 @@ class TrainBlocks:
 
     def _trains(self, spikes: npt.NDArray[Any]) -> SpikeTrains:
         return SpikeTrains.from_dense(np.asarray(spikes), dt=self._dt, units=self.units)
+
+    def _corrected_cv(self, spikes: npt.NDArray[Any]) -> FloatArray:
+        return self._trains(spikes).corrected_cv
 
     def _binned(self, window: float, neurons: npt.NDArray[np.int64], spikes: npt.NDArray[Any]) -> FloatArray:
         return self._trains(spikes).binned(window, neurons).transpose(1, 0, 2)

@@ -1,5 +1,6 @@
 """The store: one schema for trained networks and cortical circuits, over HDF5."""
 
+from eiplatform.store.events import tie
 from eiplatform.store.reader import open_recording, read_manifest, recordings_below
 from eiplatform.store.schema import SCHEMA_VERSION, SIGNALS, population_dataset
 from eiplatform.store.validate import validate
@@ -13,5 +14,6 @@ __all__ = [
     "population_dataset",
     "read_manifest",
     "recordings_below",
+    "tie",
     "validate",
 ]

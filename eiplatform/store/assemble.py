@@ -11,6 +11,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from eiplatform.errors import StoreError
+from eiplatform.store.hdf5 import NO_VARIABLE, open_hdf5
 from eiplatform.store.lazy import PackedArray, ShardedArray
 from eiplatform.store.reduced import MERGED, merge
 from eiplatform.store.shards import PACKED
@@ -20,7 +21,6 @@ __all__ = ["SHARD", "assemble", "populations_in"]
 SHARD = "shard"
 """First dimension of the states of reductions in a packed recording, which are those of its shards."""
 _OF_NETCDF = {"CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_Netcdf4Coordinates", "_FillValue"}
-_NO_VARIABLE = b"This is a netCDF dimension but not a netCDF variable"
 
 
 class _Stored(NamedTuple):
@@ -48,7 +48,7 @@ def assemble(files: list[Path]) -> dict[str, xr.Dataset]:
         If shards hold a sample twice.
     """
     names = populations_in(files[0])
-    with h5py.File(files[0], "r") as first:
+    with open_hdf5(files[0]) as first:
         attrs = {name: _attributes(first[name]) for name in names}
         stored = {name: _variables(first[name]) for name in names}
     values: dict[str, dict[str, list[np.ndarray]]] = {
@@ -56,23 +56,30 @@ def assemble(files: list[Path]) -> dict[str, xr.Dataset]:
     }
     lengths: dict[str, dict[str, list[int]]] = {name: {"sample": [], "spike": []} for name in names}
     for index, file in enumerate(files):
-        with h5py.File(file, "r") as opened:
+        with open_hdf5(file) as opened:
             for name in names:
                 group, coords = opened[name], attrs[name].get("coordinates", "").split()
                 for key, variable in stored[name].items():
                     lazy = variable.dims[:1] in (("sample",), ("spike",)) and key != "sample" and key not in coords
                     if lazy:
+                        rows = len(group["spike_time" if variable.dims[0] == "spike" else "sample"])
+                        _require_shape(group[key], (rows, *variable.shape[1:]), file)
                         if key == "spike_time":
-                            lengths[name]["spike"].append(len(group[key]))
+                            lengths[name]["spike"].append(rows)
                     elif index == 0 or "sample" in variable.dims or key in MERGED:
                         values[name][key].append(_values(group[key], variable))
                 lengths[name]["sample"].append(len(group["sample"]))
     return {name: _population(files, name, attrs[name], stored[name], values[name], lengths[name]) for name in names}
 
 
+def _require_shape(item: h5py.Dataset, expected: tuple[int, ...], file: Path) -> None:
+    if item.shape != expected:
+        raise StoreError(f"'{item.name}' has shape {item.shape} in this shard, not {expected}", where=str(file))
+
+
 def populations_in(file: Path) -> list[str]:
     """Return the populations in the order in which they were written (HDF5 sorts its groups)."""
-    with h5py.File(file, "r") as opened:
+    with open_hdf5(file) as opened:
         return [_text(name) for name in np.atleast_1d(opened.attrs["populations"])]
 
 
@@ -93,7 +100,7 @@ def _variables(group: h5py.Group) -> dict[str, _Stored]:
     found = {}
     for key, item in group.items():
         scale = item.attrs.get("CLASS") == b"DIMENSION_SCALE"
-        if scale and item.attrs["NAME"].startswith(_NO_VARIABLE):
+        if scale and item.attrs["NAME"].startswith(NO_VARIABLE):
             continue
         dims = (key,) if scale else tuple(dim[0].name.rpartition("/")[2] for dim in item.dims)
         attrs = _attributes(item)

@@ -9,14 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-import h5netcdf
 import h5py
 import xarray as xr
 
+from eiplatform.errors import StoreError
 from eiplatform.store.assemble import assemble, populations_in
+from eiplatform.store.hdf5 import REMEDY, open_hdf5, open_netcdf
 from eiplatform.store.packed import packed_manifest
 from eiplatform.store.writer import FORMAT
 from eiplatform.store.zarr_reader import ZarrStore, zarr_manifest
+from eiplatform.untrusted import inside, reading
 
 __all__ = ["Form", "form_of", "lengths_in", "manifest_at"]
 
@@ -73,7 +75,7 @@ class Shards:
     def _problems(self) -> dict[str, str]:
         problems: dict[str, str] = {}
         for shard in self.manifest["shards"]:
-            file = self.path / "shards" / shard["file"]
+            file = self._file(shard)
             problem = _shard_problem(file, shard["bytes"], self.manifest["id"]) if file.is_file() else "missing"
             if problem:
                 problems[shard["file"]] = problem
@@ -82,9 +84,10 @@ class Shards:
     def files(self) -> list[Path]:
         """Return the intact shards."""
         problems = self.problems()
-        return [
-            self.path / "shards" / shard["file"] for shard in self.manifest["shards"] if shard["file"] not in problems
-        ]
+        return [self._file(shard) for shard in self.manifest["shards"] if shard["file"] not in problems]
+
+    def _file(self, shard: dict[str, Any]) -> Path:
+        return inside(self.path / "shards", shard["file"], where=self.path / "manifest.json")
 
     def populations(self) -> dict[str, xr.Dataset]:
         """Return the populations of all intact shards, joined."""
@@ -99,7 +102,7 @@ class Shards:
         """Return the bytes of each population in all intact files."""
         found = dict.fromkeys(populations, 0)
         for path in self.files():
-            with h5py.File(path, "r") as file:
+            with open_hdf5(path) as file:
                 for name in populations:
                     held = [item for item in file[name].values() if isinstance(item, h5py.Dataset)]
                     found[name] += sum(item.id.get_storage_size() for item in held)
@@ -138,7 +141,7 @@ def manifest_at(path: Path) -> dict[str, Any] | None:
 
 def lengths_in(file: Path, populations: list[str]) -> dict[str, dict[str, int]]:
     """Return the length of the dimensions along which shards continue one another, per population."""
-    with h5netcdf.File(file, "r") as shard:
+    with open_netcdf(file) as shard, reading(file, remedy=REMEDY):
         held = {name: shard[name].dimensions for name in populations}
         return {
             name: {dim: int(dims[dim].size) for dim in ("sample", "spike") if dim in dims}
@@ -154,12 +157,12 @@ def _shard_problem(file: Path, expected: int, recording: str) -> str | None:
     """Return what is wrong with one shard; a foreign one has another size too, so that is told first."""
     found = file.stat().st_size
     try:
-        with h5py.File(file, "r") as opened:
+        with open_hdf5(file) as opened:
             if opened.attrs.get("recording_id") != recording:
                 return "of another recording"
-    except OSError:
-        if found == expected:
-            return "not readable as HDF5"
+    except StoreError as error:
+        if found == expected or isinstance(error.__context__, BlockingIOError):  # held by its writer
+            return error.what
     if found < expected:
         return f"truncated ({found} of {expected} bytes)"
     return f"longer than it was ({found} instead of {expected} bytes)" if found > expected else None

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.store.blocks import row_blocks
+from eiplatform.store.events import bare
 from eiplatform.store.forms import form_of
 from eiplatform.store.reader import open_recording, read_manifest
 
@@ -95,6 +96,9 @@ class RecordingInfo:
             f"{self.n_samples} samples, {self.bytes / 1e6:.1f} MB in {form}, "
             f"schema {self.schema_version}, made {self.created} by: {self.command}",
         ]
+        if data := self.source.get("data"):
+            weights = f", weights sha256 {self.source['weights'][:16]}" if "weights" in self.source else ""
+            lines.append(f"shown: {data['name']}, {data['samples']} samples, sha256 {data['sha256'][:16]}{weights}")
         return [*lines, self.problems] if self.problems else lines
 
     def rows(self) -> tuple[Sequence[str], list[list[str]]]:
@@ -175,7 +179,7 @@ def info(path: str | Path, *, partial: bool = False) -> RecordingInfo:
     path = Path(path)
     manifest = read_manifest(path)
     tree = open_recording(path, partial=partial)
-    leaves = {node.path.lstrip("/"): node.to_dataset() for node in tree.leaves}
+    leaves = {node.path.lstrip("/"): bare(node.to_dataset()) for node in tree.leaves}
     form = form_of(path, manifest)
     files, sizes = form.files(), form.sizes(list(leaves))
     source, provenance = manifest["source"], manifest.get("provenance", {})

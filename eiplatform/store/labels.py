@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from eiplatform.store.attributes import attribute_problems
 from eiplatform.store.blocks import row_blocks
 from eiplatform.store.reduced import MERGED
 from eiplatform.store.schema import EVENTS, PARAMETERS, SIGNALS
@@ -16,10 +17,7 @@ _FIXED = dict.fromkeys(("inhibition_div", "gain", "gain_exc", "spikes", "output"
 
 def label_problems(name: str, data: xr.Dataset) -> list[str]:
     """Return what is wrong with role, names, axes and units of one population."""
-    needed = ("role", "n_neurons", "dt", "dt_units")
-    problems = [f"'{name}': the attribute '{attr}' is missing" for attr in needed if attr not in data.attrs]
-    if data.attrs.get("role", "E") not in ("E", "I", "mixed"):
-        problems.append(f"'{name}': role '{data.attrs['role']}' is none of E, I, mixed")
+    problems = attribute_problems(name, data)
     if data.attrs.get("n_neurons", np.inf) < data.sizes.get("neuron", 0):
         problems.append(f"'{name}': {data.sizes['neuron']} neurons recorded of {data.attrs['n_neurons']}")
     currents = set()

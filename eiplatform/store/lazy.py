@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import h5py
 import numpy as np
 from xarray.backends import BackendArray
 from xarray.core import indexing
+
+from eiplatform.store.hdf5 import REMEDY, open_hdf5
+from eiplatform.untrusted import reading
 
 __all__ = ["PackedArray", "ShardedArray"]
 
@@ -57,9 +61,15 @@ class ShardedArray(BackendArray):
             pieces = [self._read_shard(0, (slice(0, 0), *rest))]
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
+    @contextmanager
+    def _open(self, shard: int) -> Iterator[h5py.Dataset]:
+        path = self.files[shard]
+        with open_hdf5(path) as file, reading(path, what=f"'{self.name}' cannot be read", remedy=REMEDY):
+            yield file[self.name]
+
     def _read_shard(self, shard: int, key: tuple[Any, ...]) -> np.ndarray:
-        with h5py.File(self.files[shard], "r") as file:
-            return np.asarray(file[self.name][key], dtype=self.dtype)
+        with self._open(shard) as stored:
+            return np.asarray(stored[key], dtype=self.dtype)
 
 
 class PackedArray(ShardedArray):
@@ -68,8 +78,7 @@ class PackedArray(ShardedArray):
     def _read_shard(self, shard: int, key: tuple[Any, ...]) -> np.ndarray:
         *before, last = key
         n_neurons = self.shape[-1]
-        with h5py.File(self.files[shard], "r") as file:
-            packed = file[self.name]
+        with self._open(shard) as packed:
             if isinstance(last, (int, np.integer)):
                 byte, bit = divmod(int(last), 8)
                 return np.asarray((packed[(*before, byte)] >> bit) & 1, dtype=bool)

@@ -25,10 +25,12 @@ from eiplatform.store.assemble import SHARD, populations_in
 from eiplatform.store.blocks import require_space, slabs
 from eiplatform.store.forms import form_of, lengths_in
 from eiplatform.store.guarded import guarded
+from eiplatform.store.hdf5 import open_netcdf
 from eiplatform.store.packed import MANIFEST, changed_variables, described, update_digest
 from eiplatform.store.reader import read_manifest
 from eiplatform.store.reduced import MERGED
 from eiplatform.store.shards import checksum_of
+from eiplatform.untrusted import inside, reading
 
 __all__ = ["pack", "unpack"]
 
@@ -84,7 +86,7 @@ def pack(path: str | Path, out: str | Path, *, overwrite: bool = False, progress
 
 def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress | None) -> None:
     """Copy all shards into `target`, which is complete and closed on return."""
-    files = [path / "shards" / shard["file"] for shard in manifest["shards"]]
+    files = [inside(path / "shards", shard["file"], where=path) for shard in manifest["shards"]]
     populations = populations_in(files[0])
     lengths = [lengths_in(file, populations) for file in files]
     totals = {name: {dim: sum(part[name][dim] for part in lengths) for dim in lengths[0][name]} for name in populations}
@@ -99,7 +101,7 @@ def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress
                     where=str(path),
                     remedy="record it again",
                 )
-            with h5netcdf.File(file, "r") as shard:
+            with open_netcdf(file) as shard, reading(file, what="cannot be packed: damaged"):
                 attrs.append({key: np.asarray(value).tolist() for key, value in shard.attrs.items()})
                 for name in populations:
                     if index == 0:
@@ -116,7 +118,8 @@ def _join(path: Path, manifest: dict[str, Any], target: Path, progress: Progress
                 name: {key: digest.hexdigest() for key, digest in own.items()} for name, own in digests.items()
             },
         }
-        text = json.dumps({**manifest, "packed": packed}, allow_nan=False)
+        with reading(path, what="cannot be packed: the manifest, or an attribute of a shard, is damaged"):
+            text = json.dumps({**manifest, "packed": packed}, allow_nan=False)
         whole.create_variable(f"/{MANIFEST}", (), dtype=h5py.string_dtype(), data=np.array(text, dtype=object))
         whole.attrs["manifest_sha256"] = hashlib.sha256(text.encode()).hexdigest()
         whole.attrs["populations"] = populations
@@ -236,12 +239,13 @@ def unpack(path: str | Path, out: str | Path, *, overwrite: bool = False, progre
             remedy="copy the file again, or pack the recording again",
         )
     require_space(out.parent, path.stat().st_size)
-    with atomic_directory(out, overwrite=overwrite) as directory, h5netcdf.File(path, "r") as whole:
+    with atomic_directory(out, overwrite=overwrite) as directory, open_netcdf(path) as whole:
         (directory / "shards").mkdir()
         offsets = {name: dict.fromkeys(own, 0) for name, own in packed["shards"][0]["lengths"].items()}
         for index, (record, part) in enumerate(zip(manifest["shards"], packed["shards"], strict=True)):
-            file = directory / "shards" / record["file"]
-            _split(whole, file, part, offsets, index)
+            file = inside(directory / "shards", record["file"], where=path)
+            with reading(path, what="cannot be unpacked: damaged"):
+                _split(whole, file, part, offsets, index)
             record |= {"bytes": file.stat().st_size, "checksum": checksum_of(file)}
             write_json(file.with_suffix(".json"), {"recording_id": manifest["id"], **record})
             for name, own in part["lengths"].items():

@@ -14,7 +14,9 @@ import numpy as np
 
 from eiplatform.errors import StoreError
 from eiplatform.store.blocks import row_blocks
+from eiplatform.store.hdf5 import open_hdf5, open_netcdf
 from eiplatform.store.writer import FORMAT
+from eiplatform.untrusted import parse_json, reading
 
 __all__ = ["MANIFEST", "changed_variables", "described", "packed_manifest", "update_digest"]
 
@@ -32,20 +34,20 @@ def packed_manifest(path: Path) -> dict[str, Any] | None:
     """
     if not h5py.is_hdf5(path):
         return None
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                return None
-            if MANIFEST not in file:
-                raise StoreError(
-                    "one shard of a recording", where=str(path), remedy="give the directory that holds 'shards'"
-                )
-            text = file[MANIFEST][()]
+    with open_hdf5(path) as file:
+        if file.attrs.get("format") != FORMAT:
+            return None
+        if MANIFEST not in file:
+            raise StoreError(
+                "one shard of a recording", where=str(path), remedy="give the directory that holds 'shards'"
+            )
+        with reading(path, what="damaged: its manifest is not readable", remedy=_REMEDY):
+            text = bytes(file[MANIFEST][()])
             if hashlib.sha256(text).hexdigest() != file.attrs["manifest_sha256"]:
                 raise StoreError("the manifest inside has changed", where=str(path), remedy=_REMEDY)
-    except (OSError, KeyError, RuntimeError) as error:
-        raise StoreError(f"damaged: not readable as HDF5 ({error})", where=str(path), remedy=_REMEDY) from None
-    manifest: dict[str, Any] = json.loads(text)
+            manifest = parse_json(text.decode(), where=path)
+    if not isinstance(manifest, dict) or "packed" not in manifest:
+        raise StoreError("damaged: the manifest inside is not that of a packed recording", where=str(path))
     return manifest
 
 
@@ -88,7 +90,7 @@ def changed_variables(
     checksums = manifest["packed"]["checksums"]
     changed, done = [], 0
     n_variables = sum(map(len, checksums.values()))
-    with h5netcdf.File(path, "r") as file:
+    with open_netcdf(path) as file:
         for population, expected in checksums.items():
             for name, checksum in expected.items():
                 if _checksum(file, f"{population}/{name}") != checksum:
@@ -106,7 +108,7 @@ def _checksum(file: h5netcdf.File, name: str) -> str | None:
         digest = hashlib.sha256(json.dumps(described(variable)).encode())
         for block in row_blocks(variable.shape, _itemsize(variable)) if variable.shape else [...]:
             update_digest(digest, np.asarray(variable[block]))
-    except (OSError, KeyError, RuntimeError, ValueError):
+    except Exception:  # whatever the libraries raise about what is damaged
         return None
     return digest.hexdigest()
 

@@ -9,15 +9,20 @@ from typing import Any
 import xarray as xr
 
 from eiplatform.errors import StoreError, UnknownNameError
-from eiplatform.files import read_json
+from eiplatform.files import OWNED, read_json
+from eiplatform.locks import being_written
+from eiplatform.store.contract import require_contract
+from eiplatform.store.events import tie, untied_because
 from eiplatform.store.forms import form_of, manifest_at
+from eiplatform.store.manifest import checked_manifest
 from eiplatform.store.optional import need
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.series import is_series, join_steps, steps_of
 from eiplatform.store.tree import RecordingTree
 from eiplatform.store.writer import FORMAT, shard_records
+from eiplatform.untrusted import reading
 
-__all__ = ["is_recording", "open_recording", "read_manifest", "recordings_below"]
+__all__ = ["is_recording", "is_whole", "open_recording", "read_manifest", "recordings_below"]
 
 
 def is_recording(path: str | Path) -> bool:
@@ -47,6 +52,14 @@ def recordings_below(path: str | Path) -> list[Path]:
             remedy="give the directory made by 'eiplatform record' or 'eiplatform simulate'",
         )
     return found
+
+
+def is_whole(path: str | Path) -> bool:
+    """Whether a recording is there, complete and undamaged."""
+    if not is_recording(path):
+        return False
+    manifest = read_manifest(path)
+    return manifest["status"] == "complete" and not form_of(Path(path), manifest).problems()
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:
@@ -82,13 +95,6 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
         )
     file = path / "manifest.json"
     manifest = read_json(file) if file.is_file() else manifest_at(path) or {}
-    absent = [key for key in ("id", "status", "source", "config") if key not in manifest]
-    if absent or (manifest["status"] == "complete" and "shards" not in manifest):
-        raise StoreError(
-            f"the manifest is damaged: it has no {', '.join(absent or ['shards'])}",
-            where=str(path),
-            remedy="copy the recording again, or record it again",
-        )
     version = str(manifest.get("schema_version"))
     if version.split(".")[0] != SCHEMA_VERSION.split(".")[0]:
         raise StoreError(
@@ -96,6 +102,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
             where=str(path),
             valid=f"{SCHEMA_VERSION.split('.')[0]}.x",
         )
+    manifest = checked_manifest(manifest, path)
     if manifest["status"] != "complete" and "zarr" not in manifest:
         manifest["shards"] = list(shard_records(path, manifest["id"]).values())
     return manifest
@@ -147,31 +154,28 @@ def open_recording(
     complete = manifest["status"] == "complete" and not problems
     told = [f"{form.part} {file} is {problem}" for file, problem in problems.items()]
     if manifest["status"] == "recording":
-        told.append(f"the recording was interrupted after {len(manifest['shards'])} complete shard(s)")
+        what = "is being written, so far" if being_written(path / OWNED) else "was interrupted after"
+        told.append(f"the recording {what} {len(manifest['shards'])} complete shard(s)")
     if manifest["status"] == "partial":
         told.append("only what was complete of a recording was exported")
     if problems and not form.divisible:
         raise StoreError("; ".join(told), where=str(path), remedy="copy it again, or record it again")
     if not complete and not partial:
-        network = manifest["source"].get("kind") == "network"
-        remedy = "record it with --resume" if network else "simulate it again with --overwrite"
-        if form.files():
-            remedy += ", or read what is complete: --partial, eiplatform.open(path, partial=True)"
-        raise StoreError("; ".join(told), where=str(path), remedy=remedy)
+        raise StoreError(
+            "; ".join(told), where=str(path), remedy=_remedies(path, manifest["source"], readable=bool(form.files()))
+        )
     if not form.files():
         raise StoreError("no complete shard", where=str(path), remedy="record it again")
-    try:
+    with reading(path, what=f"a {form.part} is damaged inside", remedy="see 'eiplatform validate', record it again"):
         populations = form.populations()
-    except (OSError, KeyError) as error:
-        raise StoreError(
-            f"a {form.part} is damaged inside ({error})",
-            where=str(path),
-            remedy="see 'eiplatform validate', record it again",
-        ) from None
+    for name, data in populations.items():
+        require_contract(name, data, str(path))
     if chunks is not None:
         lengths = form.lengths()
         populations = {name: _chunked(data, lengths[name], chunks) for name, data in populations.items()}
-    tree = RecordingTree.from_dict(populations)
+    # A list that does not fit stays as it is stored: its statistics say why it does not, the others are there.
+    tied = {name: data if untied_because(data) else tie(data) for name, data in populations.items()}
+    tree = RecordingTree.from_dict(tied)
     tree.attrs = {
         "path": str(path),
         "id": manifest["id"],
@@ -182,6 +186,25 @@ def open_recording(
         "config": manifest["config"],
     }
     return tree
+
+
+def _remedies(path: Path, source: Mapping[str, Any], *, readable: bool) -> list[str]:
+    """Return what can be done about an incomplete recording: what made it, and whether something can be read."""
+    if being_written(path / OWNED):
+        remedies = ["wait: another process is writing it"]
+    elif source.get("kind") != "network":
+        remedies = ["simulate it again with 'eiplatform simulate --overwrite'"]
+    elif "design" in source:
+        remedies = ["go on with its design with 'eiplatform lesion --resume'"]
+    elif "null" in source:
+        remedies = ["record the nulls again with 'eiplatform record --null KIND:COUNT --overwrite'"]
+    elif is_series(path.parent):
+        remedies = ["go on with its training with 'eiplatform train --resume'"]
+    else:
+        remedies = ["go on with it with 'eiplatform record --resume'"]
+    if readable:
+        remedies += ["pass --partial to read what is complete", "in Python eiplatform.open(path, partial=True)"]
+    return remedies
 
 
 def _chunked(data: xr.Dataset, lengths: dict[str, tuple[int, ...]], chunks: Mapping[str, Any] | str) -> xr.Dataset:

@@ -7,6 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from eiplatform.errors import StoreError
+from eiplatform.store.hdf5 import load_netcdf
 
 __all__ = ["is_reference", "read_reference", "reference_file", "shipped_references"]
 
@@ -73,11 +74,7 @@ def read_reference(path: str | Path) -> xr.Dataset:
     >>> read_reference(reference_file("brunel-2000-C")).attrs["circuit"]
     'brunel-2000'
     """
-    try:
-        with xr.open_dataset(path, engine="h5netcdf") as data:
-            found = data.load()
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot be read ({error})", where=str(path)) from None
+    found = load_netcdf(path)
     if "over_seeds" not in found.dims or "circuit" not in found.attrs:
         raise StoreError(
             "not the summary of a circuit", where=str(path), remedy="make one with 'python -m eiplatform.reference'"

@@ -11,7 +11,7 @@ asks where a recording came from.  Dimensions are always ``(sample, time, neuron
     index within the population (a subset may be recorded; ``n_neurons`` counts all).
 
 Spikes of all neurons of a circuit are kept as events (dimension ``spike``), because a dense
-array of 0.1 ms bins would be empty space.
+array of 0.1 ms bins would be empty space; :mod:`eiplatform.store.events` ties them to the dimensions.
 """
 
 from __future__ import annotations
@@ -24,8 +24,19 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StoreError, choose
+from eiplatform.store.attributes import ATTRIBUTES, ROLES, TIME_UNITS
+from eiplatform.store.events import tie
 
-__all__ = ["EVENTS", "EXCITATORY_PARTS", "PARAMETERS", "SCHEMA_VERSION", "SIGNALS", "Signal", "population_dataset"]
+__all__ = [
+    "EVENTS",
+    "EXCITATORY_PARTS",
+    "MAGNITUDES",
+    "PARAMETERS",
+    "SCHEMA_VERSION",
+    "SIGNALS",
+    "Signal",
+    "population_dataset",
+]
 
 SCHEMA_VERSION = "1.0"
 
@@ -44,40 +55,50 @@ class Signal:
         ``dimensionless``, ``count``, ``rate``.
     attrs : dict
         Further attributes stored with the variable.
+    magnitude : bool
+        Whether it cannot be negative.
     """
 
     long_name: str
     dimension: str
     attrs: Mapping[str, Any]
+    magnitude: bool = False
 
 
-def _signal(long_name: str, dimension: str, **attrs: Any) -> Signal:
-    return Signal(long_name, dimension, attrs)
+def _signal(long_name: str, dimension: str, magnitude: bool = False, **attrs: Any) -> Signal:
+    return Signal(long_name, dimension, attrs, magnitude)
 
 
 SIGNALS: dict[str, Signal] = {
-    "current_exc": _signal("excitatory input current", "current", sign=1),
-    "current_exc_recurrent": _signal("recurrent part of the excitatory current", "current", sign=1),
-    "current_exc_external": _signal("external part of the excitatory current", "current", sign=1),
-    "current_inh_recurrent": _signal("recurrent part of the inhibitory current", "current", sign=-1),
-    "current_inh_external": _signal("external part of the inhibitory current", "current", sign=-1),
-    "current_exc_constant": _signal("constant part of the excitatory current", "current", sign=1),
-    "current_inh": _signal("magnitude of the subtractive inhibitory current", "current", sign=-1),
+    "current_exc": _signal("excitatory input current", "current", magnitude=True, sign=1),
+    "current_exc_recurrent": _signal("recurrent part of the excitatory current", "current", magnitude=True, sign=1),
+    "current_exc_external": _signal("external part of the excitatory current", "current", magnitude=True, sign=1),
+    "current_inh_recurrent": _signal("recurrent part of the inhibitory current", "current", magnitude=True, sign=-1),
+    "current_inh_external": _signal("external part of the inhibitory current", "current", magnitude=True, sign=-1),
+    "current_exc_constant": _signal("constant part of the excitatory current", "current", magnitude=True, sign=1),
+    "current_inh": _signal("magnitude of the subtractive inhibitory current", "current", magnitude=True, sign=-1),
     "current_net": _signal("net current, excitatory minus inhibitory", "current"),
-    "current_exc_fixed": _signal("excitatory synaptic current if the potential were fixed", "current", sign=1),
-    "current_inh_fixed": _signal("inhibitory synaptic current if the potential were fixed", "current", sign=-1),
-    "conductance_exc": _signal("excitatory synaptic conductance", "conductance"),
-    "conductance_inh": _signal("inhibitory synaptic conductance", "conductance"),
-    "inhibition_div": _signal("divisive (shunting) inhibition", "dimensionless"),
-    "gain": _signal("factor that multiplies the net current", "dimensionless"),
+    "current_exc_fixed": _signal(
+        "excitatory synaptic current if the potential were fixed", "current", magnitude=True, sign=1
+    ),
+    "current_inh_fixed": _signal(
+        "inhibitory synaptic current if the potential were fixed", "current", magnitude=True, sign=-1
+    ),
+    "conductance_exc": _signal("excitatory synaptic conductance", "conductance", magnitude=True),
+    "conductance_inh": _signal("inhibitory synaptic conductance", "conductance", magnitude=True),
+    "inhibition_div": _signal("divisive (shunting) inhibition", "dimensionless", magnitude=True),
+    "gain": _signal("factor that multiplies the net current", "dimensionless", magnitude=True),
     "drive": _signal("input to the membrane, gain x net + bias", "current"),
     "voltage": _signal("membrane potential before reset", "potential"),
-    "spikes": _signal("spikes", "count"),
+    "spikes": _signal("spikes", "count", magnitude=True),
     "output": _signal("what spikes send on: positive minus negative ones", "count"),
     "feedback": _signal("factor of a neuron's self-feedback on its drive", "dimensionless"),
-    "activity": _signal("output of a graded (non-spiking) population", "rate"),
+    "activity": _signal("output of a graded (non-spiking) population", "rate", magnitude=True),
 }
 """Signals per (sample, time, neuron)."""
+
+MAGNITUDES = frozenset(name for name, signal in SIGNALS.items() if signal.magnitude)
+"""Signals that cannot be negative."""
 
 EXCITATORY_PARTS = ("current_exc_recurrent", "current_exc_external", "current_exc_constant")
 """Signals whose sum, as far as recorded, is ``current_exc``."""
@@ -141,7 +162,8 @@ def population_dataset(
     parameters : mapping of str to array, shape (neuron,), optional
         Names from :data:`PARAMETERS`.
     events : mapping of str to array, shape (spike,), optional
-        Names from :data:`EVENTS`, all three or none; all neurons of the population.
+        Names from :data:`EVENTS`, all three or none; all neurons of the population.  They need the
+        attribute ``duration``, and the intervals of `time` must cover it.
     sample_coords : mapping of str to array, shape (sample,), optional
         Further coordinates of the samples, e.g. ``label``.
     neuron_coords : mapping of str to array, shape (neuron,), optional
@@ -152,16 +174,23 @@ def population_dataset(
     Returns
     -------
     xarray.Dataset
+        Events are coordinates, tied to the dimensions by :func:`eiplatform.store.tie`.
 
     Raises
     ------
     UnknownNameError
         For a name outside the schema.
     StoreError
-        For a shape that does not fit the coordinates, or a negative magnitude.
+        For a shape that does not fit the coordinates, a negative magnitude, an attribute with a value
+        that it cannot have, or events that do not fit.
     """
-    choose(role, ("E", "I", "mixed"), "role")
-    choose(time_units, ("step", "ms"), "time unit")
+    choose(role, ROLES, "role")
+    choose(time_units, TIME_UNITS, "time unit")
+    time = np.asarray(time)
+    if time_units == "step" and time.dtype.kind not in "iu":
+        if not np.array_equal(time, np.floor(time)):
+            raise StoreError("steps are not whole numbers", where="time", valid="0, 1, 2, ...")
+        time = time.astype(np.int64)
     units = {
         **_FIXED_UNITS,
         "current": current_units,
@@ -179,6 +208,12 @@ def population_dataset(
             if values.shape != expected:
                 raise StoreError(
                     f"{kind} '{name}' has shape {values.shape}", valid=f"{dict(zip(dims, expected, strict=True))}"
+                )
+            if name in MAGNITUDES and values.size and values.min() < 0:
+                raise StoreError(
+                    f"{kind} '{name}' has negative values",
+                    valid=f"magnitudes; the lowest here is {values.min()}",
+                    remedy="currents are given by their size: inhibition is positive, and taken off",
                 )
             variables[name] = (
                 dims,
@@ -203,8 +238,8 @@ def population_dataset(
         coords[name] = ("sample", np.asarray(values), {})
     for name, values in (neuron_coords or {}).items():
         coords[name] = ("neuron", np.asarray(values), {"long_name": f"{name} of the neuron"})
-    return xr.Dataset(
-        variables,
-        coords=coords,
-        attrs={"role": role, "n_neurons": int(n_neurons), "dt": float(dt), "dt_units": time_units, **(attrs or {})},
-    )
+    described = {"role": role, "n_neurons": int(n_neurons), "dt": float(dt), "dt_units": time_units, **(attrs or {})}
+    for key, value in described.items():
+        if key in ATTRIBUTES and (problem := ATTRIBUTES[key].problem(value)):
+            raise StoreError(f"the attribute '{key}' {problem}", valid=ATTRIBUTES[key].meaning)
+    return tie(xr.Dataset(variables, coords=coords, attrs=described))

@@ -12,15 +12,23 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from pydantic import BaseModel, ConfigDict, Field
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from eiplatform.errors import StoreError
 from eiplatform.files import read_json
+from eiplatform.untrusted import checked
 
-__all__ = ["SERIES", "is_series", "join_steps", "steps_of"]
+__all__ = ["SERIES", "is_series", "iterations_per_epoch", "join_steps", "steps_of"]
 
 SERIES = "series.json"
+
+
+class _Series(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    iterations_per_epoch: int = Field(ge=1)
 
 
 def is_series(path: str | Path) -> bool:
@@ -30,8 +38,21 @@ def is_series(path: str | Path) -> bool:
 
 def steps_of(path: Path) -> dict[int, Path]:
     """Return the recordings of a series by iteration, in order."""
-    found = {int(entry.name.partition("-")[2]): entry for entry in path.glob("step-*") if entry.is_dir()}
+    named = [(entry.name.partition("-")[2], entry) for entry in path.glob("step-*") if entry.is_dir()]
+    found = {int(number): entry for number, entry in named if number.isdecimal()}
     return dict(sorted(found.items()))
+
+
+def iterations_per_epoch(path: Path) -> int:
+    """Return how many iterations of training an epoch of a series has.
+
+    Raises
+    ------
+    StoreError
+        If ``series.json`` is damaged.
+    """
+    checked(_Series, read_json(path / SERIES), path / SERIES, what="damaged", remedy="record it again")
+    return int(read_json(path / SERIES)["iterations_per_epoch"])
 
 
 def join_steps(path: Path, trees: dict[int, xr.DataTree]) -> xr.DataTree:
@@ -49,7 +70,7 @@ def join_steps(path: Path, trees: dict[int, xr.DataTree]) -> xr.DataTree:
     StoreError
         If the recordings hold different populations, samples or neurons.
     """
-    per_epoch = int(read_json(path / SERIES)["iterations_per_epoch"])
+    per_epoch = iterations_per_epoch(path)
     steps = np.array(list(trees))
     first = next(iter(trees.values()))
     found = [{node.path.lstrip("/"): node.to_dataset() for node in tree.leaves} for tree in trees.values()]

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import SumRuleError
-from eiplatform.store.schema import EXCITATORY_PARTS
+from eiplatform.store.schema import EXCITATORY_PARTS, MAGNITUDES
 
 __all__ = ["RULES", "TOLERANCE", "Rule", "check_sum_rules", "sum_rule_residuals"]
 
@@ -22,23 +22,6 @@ TOLERANCE = 1e-5
 """Largest relative residual: a few tens of float32 roundings."""
 HALF_TOLERANCE = 5e-3
 """The same of signals that were stored as float16."""
-
-_NON_NEGATIVE = (
-    "current_exc",
-    "current_exc_recurrent",
-    "current_exc_external",
-    "current_exc_constant",
-    "current_inh",
-    "current_inh_recurrent",
-    "current_inh_external",
-    "current_exc_fixed",
-    "current_inh_fixed",
-    "conductance_exc",
-    "conductance_inh",
-    "inhibition_div",
-    "gain",
-    "activity",
-)
 
 
 @dataclass(frozen=True)
@@ -342,7 +325,7 @@ def check_sum_rules(data: xr.Dataset, population: str) -> dict[str, float]:
     for name, variable in data.data_vars.items():
         if variable.dtype.kind == "f" and not np.isfinite(variable.values).all():
             raise SumRuleError(f"'{name}' has values that are not finite", where=f"population '{population}'")
-        if name in _NON_NEGATIVE and variable.size and variable.values.min() < 0:
+        if name in MAGNITUDES and variable.size and variable.values.min() < 0:
             raise SumRuleError(f"'{name}' is a magnitude but has negative values", where=f"population '{population}'")
     residuals = sum_rule_residuals(data)
     half = any(variable.dtype == np.float16 for variable in data.values()) or data.attrs.get("stored_as") == "float16"

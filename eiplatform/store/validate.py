@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from eiplatform.errors import SumRuleError
+from eiplatform.errors import StoreError, SumRuleError
+from eiplatform.store.attributes import check_source
 from eiplatform.store.blocks import BLOCK_BYTES, sample_blocks, slabs, time_pieces
+from eiplatform.store.events import bare
 from eiplatform.store.forms import form_of
 from eiplatform.store.labels import axis_problems, event_problems, label_problems
 from eiplatform.store.packed import changed_variables
@@ -22,7 +24,9 @@ from eiplatform.store.zarr_reader import ZarrStore
 __all__ = ["Validation", "validate"]
 
 _AGAIN = "copy it again from where it was made, or record it again"
-_READ_REST = "record it again; what is complete can be read with --partial, eiplatform.open(path, partial=True)"
+_READ_REST = (
+    "record it again; what is complete can be read: 'eiplatform info --partial', eiplatform.open(path, partial=True)"
+)
 
 
 @dataclass
@@ -122,11 +126,17 @@ def _bytes(path: Path, manifest: dict[str, Any], result: Validation) -> bool:
 
 def _contents(path: Path, result: Validation) -> None:
     """Check names, units, axes, values and sum rules of what is intact."""
-    tree = open_recording(path, partial=True)
-    leaves = {node.path.lstrip("/"): node.to_dataset() for node in tree.leaves}
+    try:
+        tree = open_recording(path, partial=True)
+    except StoreError as error:
+        result.report("labels", [error.what], "", error.remedy or _AGAIN)
+        result.checks |= dict.fromkeys(("axes", "values", "sum rules"), "not checked: it cannot be opened")
+        return
+    leaves = {node.path.lstrip("/"): bare(node.to_dataset()) for node in tree.leaves}
     mend = "it was made by another program or edited: mend what made it, and record it again"
-    labels = [problem for name, data in leaves.items() for problem in label_problems(name, data)]
-    result.report("labels", labels, f"{len(leaves)} populations with known signals, units and axes", mend)
+    labels = _source_problems(tree.attrs["source"])
+    labels += [problem for name, data in leaves.items() for problem in label_problems(name, data)]
+    result.report("labels", labels, f"{len(leaves)} populations with known signals, units, axes and attributes", mend)
     axes = [problem for name, data in leaves.items() for problem in axis_problems(name, data)]
     axes += [problem for name, data in leaves.items() for problem in event_problems(name, data)]
     result.report("axes", axes, "sample, time and neuron are unique, time and neuron ascend", mend)
@@ -150,6 +160,14 @@ def _contents(path: Path, result: Validation) -> None:
     result.report(
         "sum rules", violated, good, "do not use it: the recorded parts do not rebuild the whole; record it again"
     )
+
+
+def _source_problems(source: dict[str, Any]) -> list[str]:
+    try:
+        check_source(source, "source")
+    except StoreError as error:
+        return [error.what]
+    return []
 
 
 def _not_finite(data: xr.Dataset) -> list[str]:

@@ -15,7 +15,6 @@ write different shards of one recording.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 import uuid
@@ -27,11 +26,16 @@ from typing import Any, Self
 import xarray as xr
 
 from eiplatform.errors import OutputExistsError, StoreError
-from eiplatform.files import OWNED, claim_directory, content_hash, read_json, write_json
+from eiplatform.files import OWNED, claim, content_hash, read_json, write_json
+from eiplatform.locks import hold, remove_leftovers
 from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.attributes import check_source
+from eiplatform.store.chosen import plain
+from eiplatform.store.manifest import checked_manifest, checked_record
 from eiplatform.store.provenance import provenance
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.shards import checksum_of, pack_spikes, write_shard
+from eiplatform.untrusted import inside
 
 __all__ = ["FORMAT", "RecordingWriter", "first_manifest", "shard_records"]
 
@@ -56,8 +60,8 @@ def shard_records(path: Path, recording_id: str) -> dict[int, dict[str, Any]]:
     """Return what the shards of a recording say of themselves, by index; those of another recording are left out."""
     records = {}
     for file in sorted((path / "shards").glob("*.json")):
-        record = read_json(file)
-        if record["recording_id"] == recording_id:
+        record = checked_record(read_json(file), file)
+        if record["recording_id"] == recording_id and file.stem.isdecimal():
             records[int(file.stem)] = record
     return records
 
@@ -71,7 +75,7 @@ class RecordingWriter:
         Recording directory; must be absent or empty unless `overwrite` or `resume`.
     source : mapping
         What was recorded, e.g. ``{"kind": "network", "name": "mlp", ...}``; JSON-compatible.
-        ``kind`` is ``"network"`` or ``"circuit"``.
+        ``kind`` is ``"network"`` or ``"circuit"``; other values are refused.
     config : mapping
         The resolved configuration, stored and hashed.
     overwrite : bool
@@ -124,6 +128,7 @@ class RecordingWriter:
         checked_samples: int | None = None,
     ) -> None:
         self.path = Path(path)
+        check_source(source, str(path))
         if resume and overwrite:
             raise StoreError("to resume and to overwrite exclude each other", where=str(self.path), remedy="choose one")
         about = provenance()  # takes a moment: before the directory exists
@@ -140,8 +145,8 @@ class RecordingWriter:
         identity = content_hash({"source": source, "config": config})
         if resume:
             if not (self.path / "manifest.json").is_file():
-                raise StoreError("no recording to resume", where=str(self.path), remedy="start it without --resume")
-            self._lock = _lock(self.path)
+                raise StoreError("no recording to resume", where=str(self.path), remedy="start it without resuming")
+            self._lock = hold(self.path / OWNED)
             try:
                 self._resume(identity)
             except BaseException:
@@ -149,15 +154,18 @@ class RecordingWriter:
                 raise
             return
         if (self.path / OWNED).is_file():
-            os.close(_lock(self.path))  # whoever writes there keeps it
+            os.close(hold(self.path / OWNED))  # whoever writes there keeps it
         if not overwrite and (self.path / "manifest.json").is_file() and _status(self.path) == "recording":
             raise OutputExistsError(
                 "holds an interrupted recording",
                 where=str(self.path),
-                remedy="pass --resume to go on with it, --overwrite to begin anew, or choose another --out",
+                remedy=(
+                    "pass --resume to go on with it",
+                    "pass --overwrite to begin anew",
+                    "choose another --out",
+                ),
             )
-        claim_directory(self.path, overwrite=overwrite)
-        self._lock = _lock(self.path)
+        self._lock = claim(self.path, overwrite=overwrite)
         (self.path / "shards").mkdir()
         self._manifest = first_manifest(source, config, about) | {"identity": identity}
         write_json(self.path / "manifest.json", self._manifest)
@@ -168,10 +176,11 @@ class RecordingWriter:
             raise StoreError(
                 "was begun with another network, data set, configuration or spec",
                 where=str(self.path),
-                remedy="resume it with the command it was begun with, or choose another --out",
+                remedy=("resume it with the command it was begun with", "choose another --out"),
             )
+        self._manifest = checked_manifest(self._manifest, self.path)
         records = shard_records(self.path, self._manifest["id"])
-        files = {index: self.path / "shards" / record["file"] for index, record in records.items()}
+        files = {i: inside(self.path / "shards", record["file"], where=self.path) for i, record in records.items()}
         sound = {i for i, file in files.items() if file.is_file() and checksum_of(file) == records[i]["checksum"]}
         if self._manifest["status"] == "complete":
             if len(sound) == len(self._manifest["shards"]):
@@ -181,8 +190,7 @@ class RecordingWriter:
             write_json(self.path / "manifest.json", self._manifest)
         for index in files.keys() - sound:
             files[index].with_suffix(".json").unlink()
-        for left in (self.path / "shards").glob(".*.tmp"):
-            left.unlink()  # of the write during which the process died
+        remove_leftovers(self.path / "shards")  # of the write during which the process died
         self.present = frozenset(sound)
 
     def append(self, populations: Mapping[str, xr.Dataset], index: int | None = None) -> None:
@@ -203,6 +211,7 @@ class RecordingWriter:
             If samples repeat, differ between populations, or populations, times or neurons changed.
         """
         index = self._next if index is None else index
+        populations = {name: plain(data) for name, data in populations.items()}
         accepted = self._acceptance.check(populations)
         attrs = {
             "format": FORMAT,
@@ -273,18 +282,3 @@ class RecordingWriter:
 
 def _status(path: Path) -> str:
     return str(read_json(path / "manifest.json").get("status"))
-
-
-def _lock(path: Path) -> int:
-    """Hold the directory until the returned descriptor is closed, or the process ends in whatever way."""
-    handle = os.open(path / OWNED, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise OutputExistsError(
-            "another process is writing a recording here",
-            where=str(path),
-            remedy="wait for it, or choose another --out",
-        ) from None
-    return handle

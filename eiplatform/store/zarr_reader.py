@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
+from pydantic import BaseModel, ConfigDict, Field
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
@@ -16,10 +18,41 @@ from eiplatform.errors import StoreError
 from eiplatform.files import read_json
 from eiplatform.store.blocks import slabs
 from eiplatform.store.optional import need
+from eiplatform.untrusted import checked, inside, reading
 
 __all__ = ["ZarrStore", "zarr_manifest"]
 
 ROOT = "zarr.json"
+REMEDY = "copy it again, or record it again"
+_LARGEST_CHUNK = 2**28
+
+
+class _Configuration(BaseModel):
+    chunk_shape: list[Annotated[int, Field(ge=1, lt=_LARGEST_CHUNK)]]
+
+
+class _Grid(BaseModel):
+    name: Literal["regular"]
+    configuration: _Configuration
+
+
+class _Codec(BaseModel):
+    name: Literal["bytes", "vlen-utf8", "zstd", "crc32c", "gzip", "blosc"]
+
+
+class _Array(BaseModel):
+    """What an array's ``zarr.json`` must say to be read."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    zarr_format: Literal[3]
+    shape: list[Annotated[int, Field(ge=0, lt=2**53)]]
+    data_type: str
+    chunk_grid: _Grid
+    codecs: list[_Codec]
+    dimension_names: list[str] | None = None
+    attributes: dict[str, Any] = {}
+    storage_transformers: list[Any] = Field([], max_length=0)
 
 
 def zarr_manifest(path: Path, form: str) -> dict[str, Any] | None:
@@ -31,7 +64,9 @@ def zarr_manifest(path: Path, form: str) -> dict[str, Any] | None:
         If an earlier version wrote it, which could not read it again.
     """
     file = path / ROOT
-    attrs: dict[str, Any] = read_json(file).get("attributes", {}) if file.is_file() else {}
+    attrs = read_json(file).get("attributes", {}) if file.is_file() else {}
+    if not isinstance(attrs, dict):
+        raise StoreError("damaged: its attributes are no keys", where=str(file), remedy=REMEDY)
     if attrs.get("format") != form:
         return None
     if "zarr" not in attrs:
@@ -40,7 +75,16 @@ def zarr_manifest(path: Path, form: str) -> dict[str, Any] | None:
             where=str(path),
             remedy=f"export it again, or open it with xarray.open_datatree({str(path)!r}, engine='zarr')",
         )
-    return attrs
+    _refuse_links(path)
+    return dict(attrs)
+
+
+def _refuse_links(path: Path) -> None:
+    """Raise if something in a store is a link: what it leads to is no part of the store."""
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            if os.path.islink(f"{folder}/{name}"):
+                raise StoreError(f"'{folder}/{name}' is a link to elsewhere", where=str(path), remedy=REMEDY)
 
 
 class ZarrStore:
@@ -64,9 +108,8 @@ class ZarrStore:
         """Return which arrays lack chunks: Zarr itself would read zeros there."""
         problems = {}
         for place, array in self._arrays():
-            expected = math.prod(
-                -(-size // chunk) for size, chunk in zip(array["shape"], _chunk_shape(array), strict=True)
-            )
+            chunks = array["chunk_grid"]["configuration"]["chunk_shape"]
+            expected = math.prod(-(-size // chunk) for size, chunk in zip(array["shape"], chunks, strict=True))
             found = sum(1 for file in (place / "c").rglob("*") if file.is_file()) if array["shape"] else 0
             found += (place / "c").is_file()
             if found != expected:
@@ -84,6 +127,7 @@ class ZarrStore:
         need("zarr", "a Zarr store")
         found = {}
         for name in self.manifest["populations"]:
+            inside(self.path, name, where=self.path / ROOT, deep=True)
             data = xr.open_zarr(self.path, group=name, chunks=None, consolidated=False)
             lazy = {key: _lazy(self.path / name / str(key), one.variable) for key, one in data.data_vars.items()}
             data = data.assign(lazy)
@@ -117,7 +161,7 @@ class ZarrStore:
                 array = root[name]
                 for slab in slabs(array.shape, 8):
                     array[slab if slab else ...]
-            except (ValueError, RuntimeError, OSError, KeyError):
+            except Exception:  # whatever the libraries raise about what is damaged
                 changed.append(name)
         return changed
 
@@ -125,12 +169,11 @@ class ZarrStore:
         for file in sorted(self.path.rglob(ROOT)):
             described = read_json(file)
             if described.get("node_type") == "array":
+                checked(_Array, described, file, what="damaged", remedy=REMEDY)
+                chunks = described["chunk_grid"]["configuration"]["chunk_shape"]
+                if len(chunks) != len(described["shape"]) or math.prod(chunks) > _LARGEST_CHUNK:
+                    raise StoreError(f"damaged: chunks of shape {chunks}", where=str(file), remedy=REMEDY)
                 yield file.parent, described
-
-
-def _chunk_shape(array: dict[str, Any]) -> list[int]:
-    shape: list[int] = array["chunk_grid"]["configuration"]["chunk_shape"]
-    return shape
 
 
 def _lazy(place: Path, variable: xr.Variable) -> xr.Variable:
@@ -150,9 +193,5 @@ class _Read(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
-        try:
+        with reading(self._place, what="a chunk is damaged", remedy=REMEDY):
             return np.asarray(self._variable[key].values, dtype=self.dtype)
-        except (ValueError, RuntimeError) as error:
-            raise StoreError(
-                f"a chunk is damaged ({error})", where=str(self._place), remedy="copy it again, or record it again"
-            ) from None

@@ -20,7 +20,9 @@ import xarray as xr
 from eiplatform.errors import StoreError
 from eiplatform.files import atomic_directory, read_json
 from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.attributes import check_source
 from eiplatform.store.blocks import slabs
+from eiplatform.store.chosen import plain
 from eiplatform.store.optional import need
 from eiplatform.store.provenance import provenance
 from eiplatform.store.reduced import MERGED, is_reduced, merge
@@ -71,6 +73,7 @@ class ZarrWriter:
     ) -> None:
         self._zarr = need("zarr", "a Zarr store")
         self.path = Path(path)
+        check_source(source, str(path))
         self.attrs = first_manifest(source, config, provenance()) | {"status": "complete"}
         self._acceptance = Acceptance(self.path, checked_samples)
         self._started = time.monotonic()
@@ -102,6 +105,7 @@ class ZarrWriter:
             raise StoreError(
                 f"piece {index} cannot follow {len(self._shards)} others", where=str(self.path), remedy="write in order"
             )
+        populations = {name: plain(data) for name, data in populations.items()}
         accepted = self._acceptance.check(populations)
         for name, data in populations.items():
             if is_reduced(data):

@@ -12,7 +12,7 @@ from typing import Any
 
 from eiplatform.config import Config, config_hash, load_config, parse_model
 from eiplatform.errors import ConfigError, choose
-from eiplatform.files import content_hash, read_json, sha256_of
+from eiplatform.files import content_hash, sha256_of
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.study.graph import Step
 from eiplatform.study.spec import (
@@ -168,36 +168,31 @@ def complete(job: Job) -> bool:
     task = job.task
     if isinstance(task, TrainTask):
         from eiplatform.training.files import BEST, LAST, RESULT, UNTRAINED
+        from eiplatform.training.finished import why_unfinished
 
         whole = all((job.out / name).is_file() for name in (RESULT, BEST, LAST, UNTRAINED))
+        whole = whole and why_unfinished(job.out / BEST) is None
         return whole and all(
             _series_whole(job.out / "recordings" / name, watch.epochs) for name, watch in task.watches(job.id).items()
         )
     if isinstance(task, RecordTask | SimulateTask):
-        return _whole(job.out)
+        from eiplatform.store.reader import is_whole
+
+        return is_whole(job.out)
     if isinstance(task, FigureTask):
         return all(job.out.with_suffix(ending).is_file() for ending in (".png", ".pdf", ".csv"))
     return job.out.is_file()
 
 
-def _whole(recording: Path) -> bool:
-    from eiplatform.store.forms import form_of
-    from eiplatform.store.reader import is_recording, read_manifest
-
-    if not is_recording(recording):
-        return False
-    manifest = read_manifest(recording)
-    return manifest["status"] == "complete" and not form_of(recording, manifest).problems()
-
-
 def _series_whole(series: Path, epochs: Sequence[float]) -> bool:
-    from eiplatform.store.series import SERIES, is_series, steps_of
+    from eiplatform.store.reader import is_whole
+    from eiplatform.store.series import is_series, iterations_per_epoch, steps_of
 
     if not is_series(series):
         return False
-    per_epoch = int(read_json(series / SERIES)["iterations_per_epoch"])
+    per_epoch = iterations_per_epoch(series)
     held = steps_of(series)
-    return all(round(epoch * per_epoch) in held and _whole(held[round(epoch * per_epoch)]) for epoch in epochs)
+    return all(round(epoch * per_epoch) in held and is_whole(held[round(epoch * per_epoch)]) for epoch in epochs)
 
 
 def perform(job: Job, *, resume: bool, progress: Progress) -> None:

@@ -14,8 +14,13 @@ __all__ = ["code_version", "reachable"]
 
 _ROOT = Path(eiplatform.__file__).resolve().parents[1]
 _OURS = ("eiplatform", "analyses", "figures")
-_NO_RESULT = frozenset({"eiplatform.errors", "eiplatform.progress", "eiplatform.memory", "eiplatform.store.provenance"})
-"""Modules that word messages or describe the machine: they change no number."""
+_NO_RESULT = frozenset(
+    {
+        *("eiplatform.errors", "eiplatform.progress", "eiplatform.memory", "eiplatform.store.provenance"),
+        *("eiplatform.locks", "eiplatform.ending", "eiplatform.caches", "eiplatform.drawing"),
+    }
+)
+"""Modules that word messages, describe the machine or keep processes apart: they change no number."""
 
 
 def code_version(modules: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ from itertools import product
 
 from eiplatform.errors import ConfigError, choose, match_names, suggest
 from eiplatform.study.spec import AnalyseTask, Scalar, Study, Task, TrainTask, parse_task
+from eiplatform.untrusted import is_plain
 
 __all__ = ["Graph", "Source", "Step", "expand"]
 
@@ -136,7 +137,7 @@ def expand(study: Study) -> Graph:
         for chosen in product(*axes.values()):
             values = dict(zip(axes, chosen, strict=True))
             ending = "-".join(map(str, chosen))
-            if "/" in ending or ending.startswith("."):
+            if ending and (not is_plain(ending) or ending.startswith(".")):
                 raise ConfigError(f"'{ending}' cannot name a folder", where=f"{study.file.name}: axes")
             task = parse_task(study, name, values)
             found[name].append(Step(f"{name}/{ending}" if ending else name, name, task, values))

@@ -15,6 +15,7 @@ from graphlib import TopologicalSorter
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from eiplatform.ending import Terminated, end_with_parent
 from eiplatform.errors import EIPlatformError
 from eiplatform.files import write_bytes
 from eiplatform.progress import stage
@@ -241,9 +242,12 @@ class _Child:
 
 def _work(results: Connection, act: Perform, job: Job, resume: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
+    end_with_parent()
     try:
         act(job, resume=resume, progress=lambda done, total, message: None)
         results.send(("", ""))
+    except Terminated as asked:
+        sys.exit(128 + asked.number)
     except Exception as problem:
         results.send(_told(problem))
 

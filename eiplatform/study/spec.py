@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from eiplatform.config import parse_assignment, parse_model, read_yaml
 from eiplatform.errors import ConfigError, choose
+from eiplatform.untrusted import is_plain
 
 __all__ = [
     "KINDS",
@@ -102,6 +103,9 @@ class TrainTask(Task):
 
     def watches(self, where: str) -> dict[str, Watch]:
         """Return what to record, checked; `where` is named in errors."""
+        for name in self.record:
+            if not is_plain(name) or name.startswith("."):
+                raise ConfigError(f"{name!r} cannot name a recording", where=f"{where}: record", valid="a plain name")
         return {
             name: parse_model(Watch, fields, where=f"{where}: record.{name}") for name, fields in self.record.items()
         }

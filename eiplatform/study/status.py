@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import statistics
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from eiplatform.errors import OutputExistsError, StoreError
-from eiplatform.files import OWNED, check_directory, content_hash, write_bytes
+from eiplatform.files import OWNED, check_directory, content_hash, read_json, write_bytes
+from eiplatform.locks import hold, private_directory
 from eiplatform.study.actions import Job, complete, identity, modules, output
 from eiplatform.study.code import code_version
 from eiplatform.study.graph import Graph, Step
+from eiplatform.untrusted import inside
 
 __all__ = ["LEDGER", "Ledger", "Status", "claim_study", "jobs_of", "status_of", "take_over"]
 
@@ -65,10 +65,14 @@ class Ledger:
     def read(self, step: str) -> dict[str, Any]:
         """Return what is known of a step; empty if nothing, or nothing readable, is there."""
         try:
-            held = json.loads(self._file(step).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            held = read_json(self._file(step))
+        except StoreError:
             return {}
-        return held if isinstance(held, dict) else {}
+        texts = ("step", "state", "inputs", "code")
+        sound = all(isinstance(held.get(key, ""), str) for key in texts) and isinstance(
+            held.get("seconds", 0), int | float
+        )
+        return held if sound else {}
 
     def write(self, name: str, **facts: Any) -> None:
         """Write what is known of a step."""
@@ -176,22 +180,23 @@ def take_over(
         The steps that are up to date now.
     """
     if not (other / LEDGER).is_dir():
-        raise StoreError("not the directory of a study", where=str(other), remedy="give the --out of another study")
+        raise StoreError("not the directory of a study", where=str(other), remedy="give the directory of another study")
     ledger, taken = Ledger(out), []
-    made = {(facts["inputs"], None if any_code else facts["code"]): facts for facts in Ledger(other).done()}
+    whole = [facts for facts in Ledger(other).done() if {"step", "inputs", "code"} <= facts.keys()]
+    made = {(facts["inputs"], None if any_code else facts["code"]): facts for facts in whole}
     for name, state in status.items():
         facts = made.get((state.inputs, None if any_code else state.code))
         job = jobs[name]
         if facts is None or job.task.kind not in ("train", "record", "simulate"):
             continue
-        source = replace(job, out=other / facts["step"])
+        source = replace(job, out=inside(other, facts["step"], where=other / LEDGER, deep=True))
         if not complete(source):
             continue
         if job.out.exists():
             shutil.rmtree(job.out)
-        temporary = job.out.with_name(f".{job.out.name}.{os.getpid()}.tmp")
-        shutil.copytree(source.out, temporary, copy_function=_link)
-        temporary.rename(job.out)
+        with private_directory(job.out.parent, f".{job.out.name}.") as folder:
+            shutil.copytree(source.out, folder / job.out.name, copy_function=_link)
+            (folder / job.out.name).rename(job.out)
         ledger.write(name, **{**facts, "step": name, "code": state.code, "taken_from": str(other)})
         taken.append(name)
     return taken
@@ -219,19 +224,14 @@ def claim_study(out: Path, name: str) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         (out / OWNED).write_text("made by eiplatform; a study\n")
         write_bytes(mark, (json.dumps({"study": name}) + "\n").encode())
-    held = json.loads(mark.read_text(encoding="utf-8")).get("study")
+    held = read_json(mark).get("study")
     if held != name:
         raise OutputExistsError(
             f"holds the study '{held}', not '{name}'", where=str(out), remedy="choose another --out"
         )
     (out / LEDGER).mkdir(exist_ok=True)
-    with (out / LEDGER / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputExistsError(
-                "another process runs this study there", where=str(out), remedy="wait for it, or choose another --out"
-            ) from None
-        lock.write(f"{os.getpid()} {time.time():.0f}\n")
-        lock.flush()
+    handle = hold(out / LEDGER / "lock", "another process runs this study there")
+    try:
         yield
+    finally:
+        os.close(handle)

@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from torch import Tensor
 from torch.optim import Optimizer
 
 from eiplatform.config import Config, config_hash, load_config
 from eiplatform.errors import ConfigError, TrainingError
-from eiplatform.files import write_bytes
+from eiplatform.files import read_json, write_bytes
+from eiplatform.metrics import Metrics, checked_metrics
 from eiplatform.snn import Network, load
 from eiplatform.snn.checkpoint import FORMAT_VERSION, CheckpointError, read_tensors, write_tensors
 from eiplatform.training.averaging import WeightAverage
+from eiplatform.untrusted import reading
 
-__all__ = ["BEST", "CONFIG", "LAST", "METRICS", "RESULT", "STATE", "UNTRAINED", "TrainResult"]
+__all__ = ["BEST", "CONFIG", "LAST", "METRICS", "Metrics", "RESULT", "STATE", "UNTRAINED", "TrainResult"]
 
 UNTRAINED, BEST, LAST, STATE = "untrained.safetensors", "best.safetensors", "last.safetensors", "state.safetensors"
 METRICS, RESULT, CONFIG = "metrics.jsonl", "result.json", "config.yml"
-
-Metrics = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,11 @@ def check_resumable(config: Config, out: Path) -> TrainResult | None:
     for name in (UNTRAINED, BEST, LAST):
         load(out / name)  # or says that it is damaged
     read_tensors(out / STATE, "training state")
-    facts = json.loads((out / RESULT).read_text(encoding="utf-8"))
+    facts = read_json(out / RESULT)
     found: dict[str, Any] = {field.name: facts.get(field.name) for field in dataclasses.fields(TrainResult)}
     found |= {"out": out, "checkpoint": out / BEST, "last": out / LAST, "untrained": out / UNTRAINED}
-    return TrainResult(**found | {"warnings": tuple(facts["warnings"])})
+    with reading(out / RESULT, what="the result of the run is damaged", error=TrainingError):
+        return TypeAdapter(TrainResult).validate_python(found)
 
 
 def write_metrics(out: Path, metrics: Metrics) -> None:
@@ -153,19 +155,21 @@ def read_state(
             averaged[rest] = tensor
         else:
             index, _, key = rest.partition(".")
-            state.setdefault(int(index), {})[key] = tensor
-    try:
+            state.setdefault(int(index) if index.isdecimal() else -1, {})[key] = tensor
+    with reading(out / STATE, what="the state does not fit", error=CheckpointError):
         if meta["config_hash"] != config_hash(config):
             raise CheckpointError("the state belongs to another configuration", where=str(out / STATE))
         network.load_state_dict(weights)
         if average is not None:
             average.network.load_state_dict(averaged)
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-        metrics: Metrics = meta["metrics"]
-        best_epoch: int = meta["best_epoch"]
-    except (KeyError, RuntimeError) as error:
-        raise CheckpointError(f"the state does not fit ({error})", where=str(out / STATE)) from None
-    return metrics, best_epoch
+        metrics, best_epoch = checked_metrics(meta["metrics"], out / STATE, CheckpointError), int(meta["best_epoch"])
+        if not 0 <= best_epoch < len(metrics):
+            raise CheckpointError(f"the state has no epoch {best_epoch}", where=str(out / STATE))
+        for parameter, values in optimiser.state.items():
+            if any(isinstance(one, Tensor) and one.shape not in (parameter.shape, ()) for one in values.values()):
+                raise CheckpointError("the optimiser's state does not fit the network", where=str(out / STATE))
+        return metrics, best_epoch
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ import importlib.util
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,12 @@ from torch import Tensor
 from eiplatform.config import Config, config_hash
 from eiplatform.datasets import DataBundle, open_dataset, split_validation
 from eiplatform.errors import ConfigError, MissingDependencyError, TrainingError
-from eiplatform.files import claim_directory, write_bytes
+from eiplatform.files import claim, write_bytes
 from eiplatform.memory import keep_memory
 from eiplatform.snn import Network, build_network, compiled, initialise_network, products
 from eiplatform.snn import load as load_checkpoint
 from eiplatform.snn import save as save_checkpoint
-from eiplatform.snn.backend import current, resolve, use_backend
+from eiplatform.snn.backend import current, use_backend
 from eiplatform.snn.diagnosis import ONLY_LOSS, check_rates, first_non_finite
 from eiplatform.snn.equilibrium.monitor import check_convergence
 from eiplatform.training.averaging import WeightAverage
@@ -45,8 +46,10 @@ from eiplatform.training.files import (
     write_state,
     write_tensorboard,
 )
+from eiplatform.training.finished import ABORTED, mark_aborted
 from eiplatform.training.footprint import check_footprint
 from eiplatform.training.losses import balance_loss, task_loss
+from eiplatform.training.machine import SlowPrecisionWarning, backend_of, settle, slow_precision
 from eiplatform.training.optimiser import make_optimiser
 from eiplatform.training.parallel import World, join
 from eiplatform.training.regimes import freeze
@@ -93,14 +96,14 @@ def describe(config: Config) -> str:
     >>> describe(Config()).partition(",")[0]
     'cpu'
     """
-    part = config.training
+    part = settle(config).training
     size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
     device = "cpu"
     if part.device == "cuda" and torch.cuda.is_available():
         device = f"cuda ({torch.cuda.get_device_name()})"
     n_threads = part.threads or torch.get_num_threads()
     threads = f"{n_threads} thread{'s' if n_threads > 1 else ''}"
-    backend = _backend(config)
+    backend = backend_of(config)
     if (backend, part.precision) == ("compiled", "bf16") and compiled.available() and products.has_matrix_unit():
         backend += " with the matrix unit"
     backend += ", step by step" if config.network.neuron.stepwise else ""
@@ -111,6 +114,7 @@ def fit(
     config: Config,
     out: Path | str,
     *,
+    data: DataBundle | None = None,
     progress: Progress | None = None,
     observe: Observer | None = None,
     resume: bool = False,
@@ -123,11 +127,15 @@ def fit(
     With ``training.start`` epoch 0 is the network of that checkpoint; ``untrained`` is E-I Init all the same.
     Under ``torchrun`` the processes share every batch, and the first one alone writes.
     On a CPU the process keeps freed memory (:func:`eiplatform.memory.keep_memory`).
+    Precision and backend that are ``auto`` are chosen by the machine and written into ``config.yml`` and
+    the checkpoints; a resumed run keeps them, or is refused where the machine has them not.
 
     Parameters
     ----------
     config : Config
     out : path
+    data : DataBundle, optional
+        Own data; the configuration that is stored then has their name (``data.info.name``).
     progress : callable, optional
         Called as ``progress(done, total, message)`` after each iteration.
     observe : callable, optional
@@ -163,16 +171,22 @@ def fit(
     out = Path(out)
     if resume and overwrite:
         raise ConfigError("to resume and to overwrite exclude each other", where=str(out), remedy="choose one")
-    config = pin(config)
+    if data is not None:
+        named = config.dataset.model_copy(update={"name": data.info.name})
+        config = config.model_copy(update={"dataset": named})
+    config = settle(pin(config), out if resume else None)
+    slow = slow_precision(config)
+    if slow is not None:
+        warnings.warn(slow, SlowPrecisionWarning, stacklevel=2)
     if config.training.tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise MissingDependencyError(
             "training.tensorboard needs tensorboard, which is not installed", remedy="pip install 'eiplatform[track]'"
         )
     if config.training.device == "cpu":
         keep_memory()
-    with use_backend(_backend(config)), join(config.training.device) as world:
+    with use_backend(backend_of(config)), join(config.training.device) as world:
         # The first process downloads, if asked to; the others then find the files.
-        data = world.on_first(lambda: open_dataset(config)) or open_dataset(config)
+        data = data or world.on_first(lambda: open_dataset(config)) or open_dataset(config)
         weights = None
         if resume:
             finished = check_resumable(config, out)
@@ -181,15 +195,11 @@ def fit(
         else:
             check_footprint(config, data)
             weights = read_weights(config, data)
-            world.on_first(lambda: claim_directory(out, overwrite=overwrite))
-        with _deterministic(world.device, config.training.threads):
+        with (
+            _alone(world, out, overwrite=overwrite, resume=resume),
+            _deterministic(world.device, config.training.threads),
+        ):
             return _Run(config, out, data, world, progress if world.first else None, observe).go(resume, weights)
-
-
-def _backend(config: Config) -> str:
-    """Return what computes; neurons that are not plain ones cannot be compiled, so that auto means eager for them."""
-    fused = config.network.neuron.fused
-    return resolve(config.training.backend, config.training.device) if fused else "eager"
 
 
 class _Run:
@@ -207,18 +217,28 @@ class _Run:
         self.train, self.validation = split_validation(data.train, config.dataset.validation, config.seed)
         self.batches = Batches(self.train, config, world)
         self.per_epoch = len(self.batches)
+        self.about = data.train.describe() | {"name": data.info.name}
         self.metrics: Metrics = []
         self.best_epoch = 0
 
     def go(self, resume: bool, weights: Mapping[str, Tensor] | None) -> TrainResult:
-        """Train, from these weights if there are any."""
+        """Train, from these weights if there are any; an early end is marked."""
+        try:
+            return self._go(resume, weights)
+        except BaseException as error:
+            if self.world.first:
+                mark_aborted(self.out, error, len(self.metrics) - 1)
+            raise
+
+    def _go(self, resume: bool, weights: Mapping[str, Tensor] | None) -> TrainResult:
+        self._write(lambda: (self.out / ABORTED).unlink(missing_ok=True))
         if resume:
             network = build_network(self.config, self.data.info.input_shape, self.data.info.n_classes)
         else:
             network = initialise(self.config, data=self.data)
             plain = self.config.model_dump(mode="json")
             self._write(lambda: write_bytes(self.out / CONFIG, yaml.safe_dump(plain, sort_keys=False).encode()))
-            self._write(lambda: save_checkpoint(self.out / UNTRAINED, network, self.config, epoch=0))
+            self._write(lambda: save_checkpoint(self.out / UNTRAINED, network, self.config, epoch=0, data=self.about))
             if weights is not None:
                 network.load_state_dict(weights)
         freeze(network, self.config.training.trained)
@@ -325,7 +345,7 @@ class _Run:
         best = self.metrics[self.best_epoch]["validation_accuracy"]
         if epoch and (self.best_epoch == 0 or found.accuracy >= best):
             self.best_epoch = epoch
-            self._write(lambda: save_checkpoint(self.out / BEST, self.kept, self.config, epoch=epoch))
+            self._save(BEST, self.kept, epoch, finished=False)
         self._write(self._write_epoch)
 
     def _write_epoch(self) -> None:
@@ -337,8 +357,9 @@ class _Run:
     def _finish(self) -> TrainResult:
         """Open the test split, for the first and only time."""
         part = self.config.training
-        self._write(lambda: save_checkpoint(self.out / LAST, self.kept, self.config, epoch=part.epochs))
+        self._save(LAST, self.kept, part.epochs, finished=True)
         chosen, _ = load_checkpoint(self.out / BEST)
+        self._save(BEST, chosen, self.best_epoch, finished=True)
         tested = evaluate(chosen.to(self.world.device), self.data.test, batch_size=part.batch_size, world=self.world)
         result = TrainResult(
             out=self.out,
@@ -365,6 +386,10 @@ class _Run:
         self._write(lambda: write_result(result, software=software, dataset=dataclasses.asdict(self.data.info)))
         self._report(part.epochs * self.per_epoch, f"test accuracy {tested.accuracy:.2%}")
         return result
+
+    def _save(self, name: str, network: Network, epoch: int, *, finished: bool) -> None:
+        facts = {"epoch": epoch, "finished": finished, "data": self.about}
+        self._write(lambda: save_checkpoint(self.out / name, network, self.config, **facts))
 
     def _write(self, action: Callable[[], object]) -> None:
         """Let the first process write, and the others wait for it."""
@@ -397,6 +422,17 @@ class _Run:
     def _report(self, done: int, message: str) -> None:
         if self.progress is not None:
             self.progress(done, self.config.training.epochs * self.per_epoch, message)
+
+
+@contextmanager
+def _alone(world: World, out: Path, *, overwrite: bool, resume: bool) -> Iterator[None]:
+    """Let the first process hold the directory until training ends; a second training there is refused."""
+    handle = world.on_first(lambda: claim(out, overwrite=overwrite, resume=resume))
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 @contextmanager

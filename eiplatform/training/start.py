@@ -10,8 +10,9 @@ from torch import Tensor
 
 from eiplatform.config import Config
 from eiplatform.datasets import DataBundle
-from eiplatform.errors import ConfigError
+from eiplatform.errors import ConfigError, TrainingError
 from eiplatform.snn import build_network, load
+from eiplatform.training.finished import why_unfinished
 
 __all__ = ["pin", "read_weights"]
 
@@ -32,6 +33,8 @@ def pin(config: Config) -> Config:
     ------
     ConfigError
         If there is no such file, or `training.start_sha256` is that of another.
+    TrainingError
+        If the checkpoint is of a training that did not come to its end, and its SHA-256 was not named.
 
     Examples
     --------
@@ -49,6 +52,15 @@ def pin(config: Config) -> Config:
             valid="a file such as RUN/best.safetensors, from where the command is given",
         )
     found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if part.start_sha256 is None and (why := why_unfinished(path)):
+        raise TrainingError(
+            f"this training did not come to its end, it stopped {why}",
+            where=f"training.start: {path}",
+            remedy=(
+                "finish it with 'eiplatform train --resume'",
+                f"set training.start_sha256 to {found} to take it as it is",
+            ),
+        )
     if part.start_sha256 not in (None, found):
         raise ConfigError(
             f"{path} is not the file that was meant: its SHA-256 is {found}",

@@ -217,6 +217,18 @@ def peaks(p: Plain, pairs: str, largest: int = 10) -> tuple[np.ndarray, np.ndarr
     return lag, height
 
 
+def corrected_cv(isi: np.ndarray, duration: float) -> float:
+    """CV with every interval counted by the inverse of the time in which it could begin, jackknifed."""
+
+    def plain(x: np.ndarray) -> float:
+        weight = 1 / (duration - x)
+        mean = (weight * x).sum() / weight.sum()
+        return float(np.sqrt((weight * (x - mean) ** 2).sum() / weight.sum()) / mean)
+
+    left_out = [plain(np.delete(isi, k)) for k in range(len(isi))]
+    return max(len(isi) * plain(isi) - (len(isi) - 1) * float(np.mean(left_out)), 0.0)
+
+
 def spiking(p: Plain) -> dict[str, np.ndarray | float]:
     """Return all statistics of spikes."""
     totals = np.array([[len(train) for train in sample] for sample in p.trains], dtype=float)
@@ -229,7 +241,7 @@ def spiking(p: Plain) -> dict[str, np.ndarray | float]:
         for sample in p.trains:
             isi = np.diff(sample[i])
             if len(sample[i]) >= MIN_SPIKES:
-                cvs.append(isi.std() / isi.mean())
+                cvs.append(corrected_cv(isi, p.duration))
                 terms += list(pairwise(isi))
         if cvs:
             cv[i] = np.mean(cvs)

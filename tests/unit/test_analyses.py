@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 import eiplatform
 from analyses import (
@@ -25,6 +26,7 @@ from analyses import (
 )
 from analyses.command import run_by_name
 from eiplatform.errors import ConfigError, EIPlatformError, StatisticError, StoreError, UnknownNameError
+from eiplatform.statistics import summarise
 from tests.conftest import THEORY, circuit_population
 
 Write = Callable[..., Path]
@@ -98,14 +100,35 @@ def test_comparison_compares_what_is_comparable(network_recording: Write, circui
     assert all("sample" in str(note) for note in excluded)
 
 
-def test_interval_of_a_difference_is_that_of_the_closed_form(
+def test_interval_of_a_difference_joins_both_sides(circuit_recording: Write, network_recording: Write) -> None:
+    """One network beside realisations of a circuit: its own bootstrap variance, and theirs over the realisations."""
+    own, circuit = network_recording("long", samples=6, steps=120), circuit_recording()
+    key = "residual_variance_time"
+    result = comparison.run(own, [circuit], **FAST)
+    cell = result.sel(statistic=key, population="fc2/E", reference="circuit: E")
+    mine = summarise(eiplatform.open(own), [key], populations="fc2/E", keep_draws=True, n_bootstrap=500)
+    matched = comparison.match_time(eiplatform.open(circuit)["E"].to_dataset(), 14.0)
+    each = [
+        float(matched.isel(sample=[k]).ei.residual_variance(over="time").mean()) for k in range(matched.sizes["sample"])
+    ]
+    n = len(each)
+    error = np.sqrt(float(mine["draws"].var()) + np.var(each, ddof=1) / n)
+    half = float(cell["difference_high"] - cell["difference"])
+    assert float(cell["reference_value"]) == pytest.approx(np.mean(each), rel=1e-5)
+    assert half == pytest.approx(float(cell["difference"] - cell["difference_low"]))
+    assert 0.85 * stats.norm.ppf(0.975) * error < half < 1.15 * stats.t.ppf(0.975, n - 1) * error
+    assert "seeds of the other side" in str(cell["unit"].item()) and int(cell["n_seeds"]) == n
+
+
+def test_one_realisation_of_a_circuit_is_no_reference_for_a_test(
     circuit_recording: Write, network_recording: Write
 ) -> None:
-    """For normal intervals (estimate +- h) MOVER gives the half-width sqrt(h1^2 + h2^2)."""
-    result = comparison.run(network_recording("long", samples=6, steps=120), [circuit_recording()], **FAST)
-    cell = result.sel(statistic="residual_variance_time", population="fc2/E", reference="circuit: E")
-    below = np.hypot(cell["value"] - cell["low"], cell["reference_high"] - cell["reference_value"])
-    assert float(cell["difference"] - cell["difference_low"]) == pytest.approx(float(below))
+    one = eiplatform.open(circuit_recording()).isel(sample=[0])
+    result = comparison.run(network_recording("long", samples=6, steps=120), [one], **FAST)
+    held = result.where(result["comparable"] & np.isfinite(result["difference"]), drop=True)
+    assert held.sizes["statistic"] > 0 and np.isnan(result[["p", "p_distance", "p_equivalence"]].to_dataarray()).all()
+    compared = result["verdict"].values[np.isfinite(result["difference"].transpose(*result["verdict"].dims).values)]
+    assert set(compared) == {"no test"}
 
 
 def test_distributions_are_densities(network_recording: Write) -> None:
@@ -161,6 +184,10 @@ def test_lesions_read_accuracy_from_the_recording(network_recording: Write) -> N
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     assert float(result["accuracy_low"][0]) == pytest.approx(centre - half, abs=1e-6)
     assert float(result["accuracy_high"][0]) == pytest.approx(centre + half, abs=1e-6)
+    # 36 right before, 16 after, all of them among the 36: 20 images lost, none gained, p = 2^-20.
+    assert result["lost"].values.tolist() == [0, 20] and result["gained"].values.tolist() == [0, 0]
+    assert float(result["accuracy_p"].sel(dose=0.5)) == pytest.approx(0.5**20)
+    assert np.isnan(float(result["accuracy_p_holm"].sel(dose=0.0)))
     ratio = result["value"].sel(statistic="ei_ratio", population="fc1/E")
     assert float(ratio.sel(dose=0.5)) > float(ratio.sel(dose=0.0))
 

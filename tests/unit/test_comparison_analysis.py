@@ -24,26 +24,32 @@ from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNa
 from eiplatform.reference import shipped
 from eiplatform.report import findings_of, scorecard
 from eiplatform.report.compared import comparison_tables
-from eiplatform.statistics.base.comparison import benjamini_hochberg
+from eiplatform.statistics import base
+from eiplatform.statistics.base.evidence import Group, Seed, evidence
+from eiplatform.statistics.base.multiple import benjamini_hochberg
 
 Write = Callable[..., Path]
 FEW = ("ei_ratio", "balance_index", "ei_correlation_time", "rate", "cv_isi", "gain")
 FAST = {"n_bootstrap": 60, "seed": 0, "statistics": FEW}
 
 
-def _measured(values: np.ndarray, *seeds: np.ndarray) -> Measured:
-    """Neurons drawn at random: a mean with its normal interval."""
+def _measured(values: np.ndarray, *seeds: np.ndarray, n_bootstrap: int = 200, stream: int = 0) -> Measured:
+    """Neurons drawn at random, whose values no sample moves: a mean with its normal interval."""
+    units = [base.Unit(lambda w, v=v: np.broadcast_to(v, (len(w), v.size)), 50, v.size) for v in (values, *seeds)]
+    options: dict[str, Any] = {"alone": not seeds, "n_bootstrap": n_bootstrap}
+    group = Group.of("network", [evidence([unit], [True], stream=stream, **options)[0] for unit in units])
     every = np.concatenate([values, *seeds])
     half = stats.norm.ppf(0.975) * every.std(ddof=1) / np.sqrt(len(every))
     means = np.array([part.mean() for part in (values, *seeds)])
     sd = float(means.std(ddof=1)) if seeds else float("nan")
     centre = float(every.mean())
-    return Measured(centre, centre - half, centre + half, "1", seeds=(values, *seeds), seed_values=means, sd_seeds=sd)
+    ends = centre - half, centre + half
+    return Measured(centre, *ends, "1", seeds=(values, *seeds), seed_values=means, sd_seeds=sd, group=group)
 
 
 def test_effect_and_distance_of_a_shift_are_known() -> None:
     b = np.random.default_rng(0).normal(3, 2, 500)
-    cell, note = compare_cell(_measured(b + 1.0), _measured(b), n_bootstrap=100)
+    cell, _, note = compare_cell(_measured(b + 1.0), _measured(b, stream=1), n_bootstrap=100)
     sd = b.std(ddof=1)
     assert cell["difference"] == pytest.approx(1.0) and cell["effect"] == pytest.approx(1 / sd)
     assert cell["distance"] == pytest.approx(1 / sd) and note == ""
@@ -53,13 +59,13 @@ def test_effect_and_distance_of_a_shift_are_known() -> None:
 def test_scores_know_no_unit_and_effects_change_sign() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.gamma(3, size=80), rng.gamma(4, size=90)
-    plain, _ = compare_cell(_measured(a), _measured(b), n_bootstrap=80)
-    scaled, _ = compare_cell(_measured(a), _measured(1000 * b), factor=1000.0, n_bootstrap=80)
+    plain, *_ = compare_cell(_measured(a), _measured(b), n_bootstrap=80)
+    scaled, *_ = compare_cell(_measured(a), _measured(1000 * b), factor=1000.0, n_bootstrap=80)
     for name in ("effect", "effect_low", "distance", "distance_floor", "dominance", "p", "p_distance", "p_equivalence"):
-        assert scaled[name] == pytest.approx(plain[name]), name
+        assert scaled[name] == pytest.approx(plain[name], rel=1e-5), name
     b = a[::-1] + 0.3  # the same spread on both sides
-    one, _ = compare_cell(_measured(a), _measured(b), n_bootstrap=80)
-    other, _ = compare_cell(_measured(b), _measured(a), n_bootstrap=80)
+    one, *_ = compare_cell(_measured(a), _measured(b), n_bootstrap=80)
+    other, *_ = compare_cell(_measured(b), _measured(a), n_bootstrap=80)
     for name in ("difference", "effect", "dominance"):
         assert other[name] == pytest.approx(-one[name]), name
     assert other["distance"] == pytest.approx(one["distance"])
@@ -73,7 +79,8 @@ def test_halves_of_one_population_are_seldom_called_different() -> None:
         cells = []
         for _ in range(10):
             values = rng.normal(size=80)
-            cells.append(compare_cell(_measured(values[:40]), _measured(values[40:]), n_bootstrap=299, margin=1.0)[0])
+            halves = _measured(values[:40]), _measured(values[40:], stream=1)
+            cells.append(compare_cell(*halves, n_bootstrap=2, margin=1.0)[0])
         p = np.array([[cell[name] for cell in cells] for name in ("p", "p_distance")])
         wrong += bool((benjamini_hochberg(p[0]) <= 0.05).any())
         wrong += bool((benjamini_hochberg(p[1]) <= 0.05).any())
@@ -84,11 +91,12 @@ def test_halves_of_one_population_are_seldom_called_different() -> None:
 
 def test_nothing_to_standardise_by_is_said() -> None:
     rng = np.random.default_rng(0)
-    constant = Measured(2.0, 1.9, 2.1, "1", seeds=(np.full(50, 2.0),), seed_values=np.array([2.0]))
-    cell, note = compare_cell(_measured(rng.normal(2, 1, 40)), constant, n_bootstrap=20)
+    constant = _measured(np.full(50, 2.0))
+    cell, _, note = compare_cell(_measured(rng.normal(2, 1, 40)), constant, n_bootstrap=20)
     assert np.isnan(cell["effect"]) and "no spread over neurons" in note and np.isfinite(cell["difference"])
-    single = Measured(2.0, 2.0, 2.0, "1", seeds=(np.array([2.0]),))
-    cell, note = compare_cell(single, single, n_bootstrap=20)
+    alone = Seed(2.0, 50, 1, np.zeros(20), (0.0, 0.0, 0.0))
+    single = Measured(2.0, 2.0, 2.0, "1", seeds=(np.array([2.0]),), group=Group.of("network", [alone]))
+    cell, _, note = compare_cell(single, single, n_bootstrap=20)
     assert np.isnan(cell["p"]) and "no test" in note
 
 
@@ -177,7 +185,7 @@ def test_what_depends_on_size_is_not_tested_beside_a_circuit(
     cells = {key: Measured(1.0, 1.0, 1.0, "1") for key in ("balance_index", "ei_correlation_samples")}
 
     def network(n: int) -> Any:
-        facts = {"sizes": {"fc1/E": n}, "dt": 1.0, "n_time": 4, "input": "", "sample": [0]}
+        facts = {"sizes": {"fc1/E": n}, "dt": 1.0, "n_time": 4, "input": "", "sample": [0], "shown": ()}
         return SimpleNamespace(cells=cells, facts=facts, kind="network")
 
     for key, other_size, comparable in (
@@ -257,3 +265,14 @@ def test_interrupted_recordings_compare_when_asked(
     assert main([*command, "--out", str(tmp_path / "a.nc")]) == 2
     assert main([*command, "--partial", "--out", str(tmp_path / "a.nc")]) == 3
     assert "PARTIAL: own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [({}, True), ({"sample": [0, 2]}, False), ({"shown": ("other data",)}, False), ({"input": "bernoulli"}, False)],
+)
+def test_equal_ids_of_other_data_or_noise_are_other_samples(changes: dict[str, Any], same: bool) -> None:
+    facts = {"sample": [0, 1], "shown": ("digits",), "input": "constant"}
+    own, other = (SimpleNamespace(kind="network", facts=facts | change) for change in ({}, changes))
+    assert comparison.same_samples(own, other) is same
+    assert not comparison.same_samples(own, SimpleNamespace(kind="circuit", facts=facts))

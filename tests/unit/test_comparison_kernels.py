@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base.comparison import benjamini_hochberg, equivalence_p, mover, spread, standardised
+from eiplatform.statistics.base.comparison import equivalence_p, spread, standardised
 from eiplatform.statistics.base.distance import ATOMS, cliffs_delta, distance, wasserstein
+from eiplatform.statistics.base.multiple import benjamini_hochberg, holm, mcnemar
 
 RNG = np.random.default_rng(5)
 
@@ -84,11 +85,27 @@ def test_false_discovery_control_is_that_of_scipy() -> None:
     assert np.isnan(q[np.isnan(with_nan)]).all() and benjamini_hochberg([np.nan]).shape == (1,)
 
 
-def test_interval_of_a_difference_is_exact_for_normal_intervals() -> None:
-    difference, low, high = (float(part) for part in mover(10, 7, 13, 4, 0, 8))
-    assert (difference, low, high) == (6, 1, 11)
-    back = [float(part) for part in mover(4, 0, 8, 10, 7, 13)]
-    assert back == [-6, -11, -1]  # antisymmetric
+def test_holm_is_the_step_down_procedure() -> None:
+    p = RNG.uniform(size=7) ** 2
+    ours = holm(np.array([*p, np.nan]))
+    order = np.argsort(p)
+    running, expected = 0.0, np.empty(7)
+    for step, place in enumerate(order):  # from the definition: the smallest times 7, the next times 6, ...
+        running = max(running, min(1.0, (7 - step) * p[place]))
+        expected[place] = running
+    np.testing.assert_allclose(ours[:7], expected)
+    assert np.isnan(ours[7]) and (ours[:7] >= p).all()
+
+
+@pytest.mark.parametrize(("lost", "gained"), [(0, 0), (1, 9), (12, 3), (30, 30)])
+def test_mcnemar_is_the_binomial_test_of_images_that_change(lost: int, gained: int) -> None:
+    before = np.array([True] * lost + [False] * gained + [True] * 20 + [False] * 5)
+    after = np.array([False] * lost + [True] * gained + [True] * 20 + [False] * 5)
+    p, *counts = mcnemar(before, after)
+    known = stats.binomtest(lost, lost + gained, 0.5, alternative="greater").pvalue if lost + gained else 1.0
+    assert p == pytest.approx(known) and counts == [lost, gained]
+    with pytest.raises(StatisticError):
+        mcnemar(before, after[1:])
 
 
 def test_spread_counts_neurons_not_seeds() -> None:
@@ -118,17 +135,24 @@ def test_effect_without_a_spread_is_none() -> None:
     assert np.isnan(standardised(1.0, 0.5, 1.5, 0.0, 0.1)).all()
 
 
+def test_values_that_may_share_something_get_no_test() -> None:
+    """Neurons of one network share its images: without a statement of independence there is no p and no interval."""
+    found = distance(RNG.normal(5.0, 1.0, 40), RNG.normal(0.0, 1.0, 40))
+    assert found.value > 4 and found.floor > 0 and found.reason
+    assert np.isnan([found.p, found.low, found.high]).all()
+
+
 def test_distance_of_shifted_populations() -> None:
     b = RNG.normal(size=400)
-    found = distance(b + 2.0, b, n_bootstrap=300)
+    found = distance(b + 2.0, b, independent=True, n_bootstrap=300)
     assert found.value == pytest.approx(2.0) and found.low < 2 < found.high and found.p == pytest.approx(1 / 301)
     assert found.floor < 0.2
 
 
 def test_distance_of_a_histogram_is_that_of_its_values() -> None:
     a, values, counts = RNG.normal(2, 1, 80), np.arange(6.0), np.array([4, 9, 20, 8, 3, 1])
-    whole = distance(a, np.repeat(values, counts), n_bootstrap=200)
-    packed = distance(a, values, counts_b=counts, n_bootstrap=200)
+    whole = distance(a, np.repeat(values, counts), independent=True, n_bootstrap=200)
+    packed = distance(a, values, counts_b=counts, independent=True, n_bootstrap=200)
     assert packed.value == pytest.approx(whole.value)
     assert packed.p == pytest.approx(whole.p, abs=0.03) and packed.floor == pytest.approx(whole.floor, rel=0.15)
 
@@ -148,7 +172,8 @@ def test_halves_of_one_population_differ_by_nothing() -> None:
     p = []
     for _ in range(400):
         values = rng.gamma(2.0, size=40)
-        p.append(distance(values[:20], values[20:], n_bootstrap=299, seed=int(rng.integers(2**31))).p)
+        seed = int(rng.integers(2**31))
+        p.append(distance(values[:20], values[20:], independent=True, n_bootstrap=299, seed=seed).p)
     found = np.array(p)
     assert stats.binomtest(int((found <= 0.05).sum()), 400, 0.05, alternative="greater").pvalue > 0.001
     assert stats.binomtest(int((found <= 0.5).sum()), 400, 0.5).pvalue > 0.001  # neither too bold nor too shy

@@ -46,6 +46,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
             place / f"dose{dose}",
             correct=1 - dose,
             lesions=[{"pathway": "I->E subtractive", "layers": "fc*", "dose": dose}],
+            design={"id": "planned", "doses": [0.0, 0.5], "controls": 0},
         )
         for dose in (0.0, 0.5)
     ]
@@ -199,7 +200,7 @@ def test_findings_follow_the_numbers(results: dict[str, xr.Dataset]) -> None:
     told = " ".join(findings_of(results))
     assert "excitation exceeds inhibition in fc1/E, fc2/E, readout/E" in told
     assert "Removing 50 %" in told
-    turned = results | {"lesions": results["lesions"].assign(accuracy_high=results["lesions"]["accuracy"] * 0 + 1)}
+    turned = results | {"lesions": results["lesions"].assign(accuracy_p_holm=results["lesions"]["accuracy"] * 0 + 0.06)}
     assert "No dose of the lesion" in " ".join(findings_of(turned))
 
 

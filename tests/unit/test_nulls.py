@@ -308,7 +308,7 @@ def test_the_command_records_nulls_and_analyses_against_them(
     assert main(["analyse", "balance", str(tmp_path / "rec"), *more]) == 0
     assert "surrogates with inhibition of another neuron" in capsys.readouterr().out
     for arguments, says in (
-        (["record", checkpoint, "--out", nulls, "--null", "reinit"], "does not say how many"),
+        (["record", checkpoint, "--out", nulls, "--null", "reinit:"], "does not say how many"),
         (["record", checkpoint, "--out", nulls, "--null", "reinit:3", "--resume"], "--resume goes with one recording"),
         (["record", checkpoint, "--out", nulls, "--null", "rinit:3"], "did you mean 'reinit'"),
         (["analyse", "traces", str(tmp_path / "rec"), *more[:-2]], "takes no --surrogates"),
@@ -324,6 +324,6 @@ def test_only_one_kind_of_null_at_a_time(tmp_path: Path) -> None:
     with pytest.raises(StatisticError, match="several kinds"):
         balance.run(paths[0], paths[1:], surrogates="shuffle-neurons:3", n_bootstrap=5)
     with pytest.raises(StatisticError, match="how many"):
-        balance.run(paths[0], surrogates="poisson", n_bootstrap=5)
+        balance.run(paths[0], surrogates="poisson:0", n_bootstrap=5)
     with pytest.raises(ConfigError, match="how many"):
         parse_null("reinit:0")

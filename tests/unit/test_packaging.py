@@ -48,17 +48,32 @@ def test_conda_environment_is_the_twin() -> None:
     assert asked == _asked_by_pip()
 
 
+def _lines(path: str) -> list[str]:
+    return [line for line in (ROOT / path).read_text().splitlines() if line and not line.startswith("#")]
+
+
+def _pins() -> dict[str, str]:
+    pairs = (line.split("==") for line in _lines("constraints.txt"))
+    return {name.lower(): version for name, version in pairs}
+
+
 def test_pins_satisfy_every_range() -> None:
-    pins = {}
-    for line in (ROOT / "constraints.txt").read_text().splitlines():
-        if line and not line.startswith("#"):
-            name, version = line.split("==")
-            pins[name.lower()] = version
+    pins = _pins()
     asked = _asked_by_pip()
     assert set(asked) <= set(pins)
     assert {name: spec for name, spec in asked.items() if not spec.contains(pins[name])} == {}
     assert pins["torch"] == "2.13.0"
     assert SpecifierSet("<2.4").contains(pins["numpy"])  # Brian2 2.9 needs it on Python 3.11
+
+
+def test_what_only_tests_use_is_pinned_and_of_no_extra() -> None:
+    """A package of frameworks.txt in an extra would bring another torch, torchvision or samna along."""
+    alone = {name.lower() for name in _lines("tests/frameworks.txt")}
+    assert {"spikingjelly", "norse", "sinabs", "nest-simulator"} <= alone <= set(_pins())
+    assert not alone & set(_asked_by_pip())
+    assert not {"torchvision", "torchaudio", "samna"} & (alone | set(_pins()))
+    commands = (ROOT / "Makefile").read_text().splitlines()
+    assert all("--no-deps" in line for line in commands if "-r tests/frameworks.txt" in line)
 
 
 def test_every_config_that_ships_is_valid() -> None:

@@ -13,9 +13,8 @@ from eiplatform.config import load_config
 from eiplatform.snn import EILinear, backend, compiled, fused_compiled, initialise_ei, products
 from eiplatform.training.loop import describe
 
-needs_unit = pytest.mark.skipif(
-    not (compiled.available() and products.has_matrix_unit()), reason="needs a processor with a matrix unit"
-)
+if not (compiled.available() and products.has_matrix_unit()):
+    pytest.skip("needs a processor with a matrix unit (AMX)", allow_module_level=True)
 
 
 def rounded(x: Tensor, n_parts: int) -> list[Tensor]:
@@ -33,7 +32,6 @@ def expected(a: Tensor, b: Tensor, n_parts: int) -> Tensor:
     return sum((left[p] @ right[q] for p, q in pairs), torch.zeros(()))
 
 
-@needs_unit
 def test_what_multiplies_is_said() -> None:
     for precision, said in (("bf16", "bf16, compiled with the matrix unit,"), ("float32", "float32, compiled,")):
         config = load_config(None, ["training.backend=compiled", f"training.precision={precision}"])
@@ -45,7 +43,6 @@ def normal() -> Iterator[torch.Generator]:
     yield torch.Generator().manual_seed(3)
 
 
-@needs_unit
 @pytest.mark.parametrize("n_parts", [1, 2])
 @pytest.mark.parametrize("turn_a", [False, True])
 @pytest.mark.parametrize("turn_b", [False, True])
@@ -61,7 +58,6 @@ def test_multiply_is_the_product_of_the_rounded_operands(
     assert bool(((out - expected(a, b, n_parts)).abs() <= bound).all())
 
 
-@needs_unit
 @pytest.mark.parametrize("turn_a", [False, True])
 @pytest.mark.parametrize("turn_b", [False, True])
 @pytest.mark.parametrize("n_parts", [1, 2])
@@ -88,7 +84,6 @@ def test_rounded_operands_give_the_same_bits(turn_a: bool, turn_b: bool, n_parts
     torch.testing.assert_close(found[0].double(), exact, rtol=0, atol=1e-4)
 
 
-@needs_unit
 def test_gradients_that_are_written_rounded_give_the_same_bits(
     normal: torch.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,7 +116,6 @@ def test_gradients_that_are_written_rounded_give_the_same_bits(
     assert all(torch.equal(a, b) for a, b in zip(short, long, strict=True))
 
 
-@needs_unit
 def test_matrices_may_be_in_two_places_and_parts_of_others(normal: torch.Generator) -> None:
     wide = torch.randn(50, 90, generator=normal)
     a, first, second = wide[:, 20:61], torch.randn(19, 41, generator=normal), torch.randn(30, 41, generator=normal)
@@ -136,7 +130,6 @@ def test_matrices_may_be_in_two_places_and_parts_of_others(normal: torch.Generat
     torch.testing.assert_close(torch.cat(outs).double(), expected(target[:, 4:53].T, a, 1), rtol=0, atol=1e-3)
 
 
-@needs_unit
 def test_spikes_are_exact_and_bits_depend_on_neither_threads_nor_rows(normal: torch.Generator) -> None:
     spikes = (torch.rand(300, 700, generator=normal) < 0.3).float()
     weight = torch.randn(90, 700, generator=normal)
@@ -160,7 +153,6 @@ def test_spikes_are_exact_and_bits_depend_on_neither_threads_nor_rows(normal: to
     torch.testing.assert_close(one.double(), spikes.double() @ parts.T, rtol=0, atol=2e-5)
 
 
-@needs_unit
 def test_a_layer_in_bf16_is_as_in_float32_up_to_the_rounding_and_keeps_float32(normal: torch.Generator) -> None:
     layer = EILinear(80, 40, 10)
     x = torch.rand(1, 64, 80, generator=normal)

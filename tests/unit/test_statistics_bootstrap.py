@@ -82,7 +82,7 @@ def test_same_seed_same_interval_whatever_the_chunk(monkeypatch):
     unit = mean_unit(crossed(np.random.default_rng(1), 31, 17))
     first = base.hierarchical_bootstrap([unit], n_bootstrap=101, seed=5)
     assert base.hierarchical_bootstrap([unit], n_bootstrap=101, seed=6).low != first.low
-    monkeypatch.setattr(bootstrap, "_CHUNK", 7 * 31)
+    monkeypatch.setattr(bootstrap, "CHUNK", 7 * 31)
     np.testing.assert_allclose(
         base.hierarchical_bootstrap([unit], n_bootstrap=101, seed=5).draws, first.draws, rtol=1e-12
     )

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from eiplatform.errors import StatisticError, StoreError
-from eiplatform.statistics.base.contrasts import false_discovery, paired, unpaired
+from eiplatform.statistics.base.contrasts import paired, unpaired
+from eiplatform.statistics.base.multiple import benjamini_hochberg
 from eiplatform.statistics.references import SUMMARISED, reference_table
 from eiplatform.store.references import read_reference, reference_file
 
@@ -106,9 +107,9 @@ def test_false_discoveries_as_in_the_paper() -> None:
         0.7590,
         1.0,
     ]
-    q = false_discovery(np.array([*p, np.nan]))
+    q = benjamini_hochberg(np.array([*p, np.nan]))
     assert (q[:-1] < 0.05).sum() == 4 and np.isnan(q[-1])
-    assert np.isnan(false_discovery([np.nan, np.nan])).all()
+    assert np.isnan(benjamini_hochberg([np.nan, np.nan])).all()
 
 
 def test_references_stand_under_the_names_of_statistics() -> None:

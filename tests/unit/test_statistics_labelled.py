@@ -13,6 +13,7 @@ import xarray as xr
 import eiplatform.statistics as ei
 from eiplatform.errors import StatisticError, TooShortError, UnknownNameError
 from eiplatform.statistics.population import Population
+from eiplatform.store.events import bare, tie
 from eiplatform.store.schema import SIGNALS, population_dataset
 
 DOCS = Path(__file__).parents[2] / "docs" / "statistics"
@@ -98,10 +99,14 @@ def test_events_find_their_sample_whatever_the_order_of_ids():
     np.testing.assert_array_equal(Population(data).trains.counts.sum(axis=1), expected)
 
 
-def test_spikes_of_foreign_samples_are_refused():
-    data = circuit().assign_coords(sample=[0, 1, 2])
-    with pytest.raises(StatisticError, match="no spike belongs to any sample"):
-        data.ei.rate()
+def test_renumbered_samples_keep_their_spikes_and_foreign_ones_are_refused():
+    data = circuit()
+    np.testing.assert_array_equal(data.assign_coords(sample=[0, 1, 2]).ei.rate(), data.ei.rate())
+    with pytest.raises(StatisticError, match="spikes of unknown samples"):
+        tie(bare(data).assign_coords(sample=[0, 1, 2])).ei.rate()
+    with pytest.raises(StatisticError, match="was not opened by eiplatform") as refused:
+        bare(data).ei.rate()  # as xarray alone opens it
+    assert "tie" in refused.value.remedy
 
 
 def test_own_cross_excess_and_over():

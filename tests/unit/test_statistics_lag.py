@@ -95,7 +95,7 @@ def test_the_whole_correlogram_has_its_closed_form():
 def test_shared_rhythm_has_a_peak_of_its_own_but_no_excess():
     rng = np.random.default_rng(5)
     common = ornstein_uhlenbeck(rng, (6, 400, 1), 4.0)
-    exc, inh = (np.roll(common, k, axis=1) + 0.3 * rng.normal(size=(6, 400, 15)) for k in (0, 2))
+    exc, inh = (20 + np.roll(common, k, axis=1) + 0.3 * rng.normal(size=(6, 400, 15)) for k in (0, 2))
     found = recording(exc[:, 5:], inh[:, 5:]).ei.ei_correlogram(n_bootstrap=50)
     assert float(found["peak_lag"].sel(pairs="own")) == pytest.approx(2, abs=0.3)
     assert float(found["peak"].sel(pairs="cross")) == pytest.approx(float(found["peak"].sel(pairs="own")), abs=0.01)
@@ -128,8 +128,9 @@ def test_exchange_of_the_currents_reverses_the_lags():
 
 def test_peaks_at_the_edge_and_constant_currents_are_nan():
     exc, inh = coupled(8, 0.9, 5, samples=3, steps=200, neurons=4)
+    exc, inh = 20 + exc, 20 + inh  # magnitudes
     exc[:, :, 1] = 2.0
-    inh[:, :, 2] = -exc[:, :, 2]
+    inh[:, :, 2] = 40 - exc[:, :, 2]
     data = recording(exc, inh)
     lag = data.ei.ei_lag(max_lag=8)
     assert np.isnan(lag[1]) and np.isfinite(lag[[0, 3]]).all() and lag.attrs["n_excluded"] >= 1

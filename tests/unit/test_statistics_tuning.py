@@ -22,13 +22,13 @@ def labelled_samples(seed, per_class=30, n_classes=8, neurons=12):
     rng = np.random.default_rng(seed)
     label = rng.permutation(np.repeat(np.arange(n_classes), per_class))
     tuning = rng.gamma(2.0, size=(n_classes, neurons))
-    exc = tuning[label] + 0.2 * rng.normal(size=(len(label), neurons))
+    exc = 5 + tuning[label] + 0.2 * rng.normal(size=(len(label), neurons))
     return rng, label, tuning, exc
 
 
 def test_cotuning_is_the_correlation_of_class_means():
     rng, label, tuning, exc = labelled_samples(16)
-    inh = tuning[label] + 3 * rng.normal(size=exc.shape)  # noise within classes hides nothing but the means
+    inh = 20 + tuning[label] + 3 * rng.normal(size=exc.shape)  # noise within classes hides nothing but the means
     data = recording(exc[:, None], inh[:, None], label=label)
     means = [np.array([x[label == c].mean(axis=0) for c in range(8)]) for x in (exc, inh)]
     own = np.array([np.corrcoef(means[0][:, i], means[1][:, i])[0, 1] for i in range(12)])

@@ -39,7 +39,7 @@ def test_opening_reads_no_signal(network_recording: Write) -> None:
     current = tree["fc1/E"].ds["current_exc"]
     first_half = current.isel(sample=slice(0, 20)).values  # touches the first shard alone
     assert first_half.shape == (20, 4, 6)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StoreError):
         current.isel(sample=25).values  # noqa: B018
     backup.rename(second)
     assert np.isfinite(current.isel(sample=25).values).all()

@@ -25,6 +25,7 @@ from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store import RecordingWriter, validate
+from eiplatform.store.events import bare
 from eiplatform.store.info import info
 from eiplatform.store.pack import pack, unpack
 from eiplatform.store.reader import read_manifest, recordings_below
@@ -57,8 +58,7 @@ def test_pack_and_unpack_are_the_identity(data: xr.Dataset, choice: st.DataObjec
         with RecordingWriter(path, source=SOURCE, config={}) as writer:
             for start, stop in zip([0, *cuts], [*cuts, n_samples], strict=True):
                 part = data.isel(sample=slice(start, stop))
-                mine = np.isin(part["spike_sample"].values, part["sample"].values)
-                writer.append({"deep/er/E": part.isel(spike=np.flatnonzero(mine)), "I": part.drop_dims("spike")})
+                writer.append({"deep/er/E": part, "I": bare(part).drop_dims("spike")})
         packed = pack(path, Path(place) / "r.h5")
         back = unpack(packed, Path(place) / "back")
         _same(path, packed)

@@ -105,6 +105,7 @@ def test_label_smoothing_is_the_textbooks(tmp_path: Path, monkeypatch: pytest.Mo
         torch.testing.assert_close(a, p.grad, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore::eiplatform.training.machine.SlowPrecisionWarning")  # as the processor has it
 def test_bf16_is_opt_in_and_said(tmp_path: Path, plain: Any) -> None:
     seen: list[torch.dtype] = []
     real = losses.functional.cross_entropy

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from eiplatform.snn.convolution import convolve
+
 __all__ = ["TransposedConv2d"]
 
 
@@ -50,6 +52,13 @@ class TransposedConv2d:
 
     def apply(self, weight: Tensor, x: Tensor) -> Tensor:
         """Currents (T, B, channels, rows, columns) of maps of the same order."""
+        if self.kernel == 1:
+            # One place reaches one place.  oneDNN's weight gradient of strided 1x1 kernels must not be
+            # called (docs/performance.md).
+            reached = convolve(x.flatten(0, 1), weight)
+            result = reached.new_zeros(*reached.shape[:2], *self.output_shape(1)[1:])
+            result[..., ::2, ::2] = reached
+            return result.reshape(*x.shape[:2], *result.shape[1:])
         result = functional.conv_transpose2d(
             x.flatten(0, 1), weight.transpose(0, 1), stride=2, padding=self.kernel // 2, output_padding=1
         )

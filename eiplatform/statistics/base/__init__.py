@@ -36,6 +36,8 @@ from eiplatform.statistics.base.intervals import (
     combine_seeds,
     interval_of,
     resample_counts,
+    share_interval,
+    student,
     student_half_width,
 )
 from eiplatform.statistics.base.irregularity import cv2, cv_isi, fano_factor, lv, lvr, rate
@@ -44,6 +46,7 @@ from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_me
 from eiplatform.statistics.base.naka_rushton import NakaRushton, fit_naka_rushton
 from eiplatform.statistics.base.normalisation import fit_normalisation, log_slope
 from eiplatform.statistics.base.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
+from eiplatform.statistics.base.soundness import always_on_spikes, private_share
 from eiplatform.statistics.base.spikes import SpikeTrains
 from eiplatform.statistics.base.synchrony import SharedSums, chi, count_synchrony, pair_correlations, partner_mean
 from eiplatform.statistics.base.timescale import (
@@ -65,6 +68,8 @@ from eiplatform.statistics.base.tracking import (
 from eiplatform.statistics.base.tuning import ClassTuning
 
 __all__ = [
+    "always_on_spikes",
+    "private_share",
     "LEAST_EXCITATION",
     "ClassTuning",
     "CurrentPair",
@@ -136,6 +141,8 @@ __all__ = [
     "saturated",
     "spectrum_peak",
     "spread_influence",
+    "share_interval",
+    "student",
     "student_half_width",
     "weighted_mean",
     "weighted_nanmean",

@@ -92,18 +92,40 @@ def _centred(logs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return deviation, n, np.where(variance > 1e-24, np.sqrt(variance), np.nan)
 
 
+def _without(deviation: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return sums of squares and of cubes about their own mean when one value is left out, for every value."""
+    held = np.where(np.isfinite(deviation), deviation, 0.0)
+    square, cube = ((held**power).sum(axis=1, keepdims=True) for power in (2, 3))
+    mean = -deviation / (n - 1)
+    squares = square - deviation**2 * n / (n - 1)
+    return squares, cube - deviation**3 - 3 * mean * (square - deviation**2) + 2 * (n - 1) * mean**3
+
+
+def _jackknife(value: FloatArray, without: FloatArray, n: FloatArray) -> FloatArray:
+    """Return the value plus deviations by the jackknife: derivatives are too small for few skewed values."""
+    centre = np.where(np.isfinite(without), without, 0.0).sum(axis=1, keepdims=True) / n
+    found: FloatArray = value - (n - 1) * (without - centre)
+    return found
+
+
 def _log_sd(logs: FloatArray) -> FloatArray:
     deviation, n, sd = _centred(logs)
-    values: FloatArray = (sd + (deviation**2 - sd**2) / (2 * sd)) * np.sqrt(n / (n - 1))
-    return values
+    squares, _ = _without(deviation, n)
+    value = sd * np.sqrt(n / (n - 1))
+    without = np.sqrt(np.maximum(squares, 0.0) / np.maximum(n - 2, 1))
+    # Of two values none can be left out.
+    return _jackknife(value, np.where(n > 2, without, np.where(np.isfinite(deviation), value, np.nan)), n)
 
 
 def _skewness(logs: FloatArray) -> FloatArray:
     deviation, n, sd = _centred(logs)
     z = deviation / np.where(n > 2, sd, np.nan)  # two values have no skewness of their own: it is 0
     value = np.where(np.isfinite(z), z**3, 0.0).sum(axis=1, keepdims=True) / n
-    values: FloatArray = z**3 - 3 * z - 1.5 * value * (z**2 - 1)
-    return values
+    squares, cubes = _without(deviation, n)
+    defined = np.isfinite(z) & (squares > 1e-12 * n * sd**2)
+    scale = np.sqrt(n - 1) / np.where(defined, squares, 1.0) ** 1.5
+    # Left out, one of three values leaves two, whose skewness is 0.
+    return _jackknife(value, np.where(defined, cubes * scale, np.where(np.isfinite(z), 0.0, np.nan)), n)
 
 
 def lifetime_sparseness(weights: npt.NDArray[Any], table: FloatArray) -> FloatArray:

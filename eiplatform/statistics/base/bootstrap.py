@@ -7,8 +7,9 @@ Resampling two crossed axes counts the noise of single (sample, neuron) cells th
 (Owen 2007, Ann Appl Stat 1:386).  With V the variance of draws in which samples (s), neurons (n)
 or both (sn) are resampled, V_sn - V_s - V_n is that noise, and V_s, V_n are too small by
 (S - 1)/S and (N - 1)/N.  So the draws are scaled to the variance
-V_s S/(S - 1) + V_n N/(N - 1) - (V_sn - V_s - V_n), and the interval of one recording is widened
-from the normal to Student's t with Satterthwaite's degrees of freedom: three trials stay three.
+V_s S/(S - 1) + V_n N/(N - 1) - (V_sn - V_s - V_n), at least that of the cells, and the interval of
+one recording is widened from the normal to Student's t with Satterthwaite's degrees of freedom: three
+trials stay three.  Where cells are all that varies they count as the many that they are.
 """
 
 from __future__ import annotations
@@ -22,12 +23,21 @@ from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics.base.intervals import METHODS, combine_seeds, interval_of, resample_counts
 from eiplatform.statistics.base.moments import FloatArray
 
-__all__ = ["Interval", "Unit", "bootstrap_statistics", "check_bootstrap", "hierarchical_bootstrap"]
+__all__ = [
+    "CHUNK",
+    "Interval",
+    "Unit",
+    "average",
+    "bootstrap_statistics",
+    "check_bootstrap",
+    "crossed_variance",
+    "hierarchical_bootstrap",
+]
 
 JACKKNIFE_GROUPS = 200
 """Groups of samples that the jackknife of BCa leaves out, at most."""
 
-_CHUNK = 2**20  # elements of one (draw, neuron) or (draw, sample) block: 8 MiB
+CHUNK = 2**20  # elements of one (draw, neuron) or (draw, sample) block: 8 MiB
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class Interval:
     failed: int
 
 
-def _average(values: FloatArray, weights: FloatArray, geometric: bool) -> FloatArray:
+def average(values: FloatArray, weights: FloatArray, geometric: bool) -> FloatArray:
     """Weighted mean over neurons, leaving out undefined values; shape (draw,)."""
     defined = np.isfinite(values)
     filled = np.where(defined, values, 1.0)
@@ -107,7 +117,7 @@ def _evaluate(units: Sequence[Unit], rows: Sequence[FloatArray], n_bootstrap: in
     sizes = sorted({unit.n_neurons for unit in units})
     neurons_rng = {size: np.random.default_rng(np.random.SeedSequence([seed, 1])) for size in sizes}
     found = [np.empty((3, n_bootstrap)) for _ in units]
-    chunk = max(1, _CHUNK // max(n_samples, *sizes))
+    chunk = max(1, CHUNK // max(n_samples, *sizes))
     for start in range(0, n_bootstrap, chunk):
         size = min(chunk, n_bootstrap - start)
         samples = resample_counts(samples_rng, size, n_samples)
@@ -116,9 +126,9 @@ def _evaluate(units: Sequence[Unit], rows: Sequence[FloatArray], n_bootstrap: in
             values = np.where(np.isfinite(row), unit.values(samples), np.nan)
             drawn = neurons[unit.n_neurons]
             draws[:, start : start + size] = (
-                _average(values, np.ones((1, unit.n_neurons)), unit.geometric),
-                _average(row[None], drawn, unit.geometric),
-                _average(values, drawn, unit.geometric),
+                average(values, np.ones((1, unit.n_neurons)), unit.geometric),
+                average(row[None], drawn, unit.geometric),
+                average(values, drawn, unit.geometric),
             )
     return found
 
@@ -133,13 +143,13 @@ def _skewness(units: Sequence[Unit], rows: Sequence[FloatArray], estimates: Sequ
     n_groups = min(n_samples, JACKKNIFE_GROUPS)
     group = np.arange(n_samples) % n_groups
     third, second = np.zeros(len(units)), np.zeros(len(units))
-    chunk = max(1, _CHUNK // n_samples)
+    chunk = max(1, CHUNK // n_samples)
     for start in range(0, n_groups if n_groups > 1 else 0, chunk):
         left_out = np.arange(start, min(start + chunk, n_groups))
         weights = (group != left_out[:, None]).astype(np.float64)
         for index, (unit, row, estimate) in enumerate(zip(units, rows, estimates, strict=True)):
             values = np.where(np.isfinite(row), unit.values(weights), np.nan)
-            lacking = _average(values, np.ones((1, unit.n_neurons)), unit.geometric)
+            lacking = average(values, np.ones((1, unit.n_neurons)), unit.geometric)
             influence = (n_groups - 1) / n_groups * (estimate - lacking)
             second[index] += (influence**2).sum()
             third[index] += (influence**3).sum()
@@ -158,23 +168,44 @@ def _scaled(unit: Unit, row: FloatArray, estimate: float, blocks: FloatArray, sk
     if not np.isfinite(blocks).all():
         return _Drawn(estimate, blocks[2], np.inf)  # no interval: some draws are undefined
     variances = blocks.var(axis=1)
-    cells = max(variances[2] - variances[0] - variances[1], 0.0)
-    free = np.array([unit.n_samples - 1, np.count_nonzero(np.isfinite(row)) - 1])
-    levels = variances[:2] * (1 + 1 / np.maximum(free, 1)) * (free > 0)
-    wanted = max(levels.sum() - cells, *levels)
-    uncertainty = (levels**2 / np.maximum(free, 1)).sum()
+    free = [unit.n_samples - 1.0, float(np.count_nonzero(np.isfinite(row))) - 1.0]
+    wanted, freedom = crossed_variance(variances, free)
     scale = np.sqrt(wanted / variances[2]) if variances[2] > 0 else 1.0
     # Resampled data have fewer distinct samples, which lowers variances, CVs and Fano factors;
     # that shift is no uncertainty of the estimate, so the draws are recentred on it.
     draws: FloatArray = estimate + scale * (blocks[2] - blocks[2].mean())
-    return _Drawn(estimate, draws, float(wanted**2 / uncertainty) if uncertainty > 0 else np.inf, skewness)
+    return _Drawn(estimate, draws, freedom, skewness)
+
+
+def crossed_variance(variances: Sequence[float] | FloatArray, free: Sequence[float]) -> tuple[float, float]:
+    """Return the variance of a mean over crossed samples and neurons, and its degrees of freedom.
+
+    Parameters
+    ----------
+    variances : sequence of float
+        Of bootstrap draws with samples, with neurons, and with both resampled.
+    free : sequence of float
+        Samples less one, neurons less one; a level with 0 is not resampled.
+
+    Examples
+    --------
+    >>> crossed_variance([4.0, 1.0, 6.0], [1e9, 1e9])[0]  # cells of 1, which both levels contain
+    4.0
+    """
+    held = np.maximum(np.asarray(free, dtype=np.float64), 1.0)
+    levels = np.asarray(variances[:2]) * (1 + 1 / held) * (np.asarray(free) > 0)
+    cells = max(float(variances[2] - variances[0] - variances[1]), 0.0) if (np.asarray(free) > 0).all() else 0.0
+    wanted = float(max(levels.sum() - cells, cells))
+    # What the cells add to a level is known from all of them.
+    uncertainty = (np.maximum(levels**2 - cells**2, 0.0) / held).sum() + cells**2 / held.prod()
+    return wanted, float(wanted**2 / uncertainty) if uncertainty > 0 else np.inf
 
 
 def _draw(units: Sequence[Unit], n_bootstrap: int, seed: int, bca: bool) -> list[_Drawn]:
     """Draw several statistics of the same samples."""
     rows = [unit.per_neuron() for unit in units]
     estimates = [
-        float(_average(row[None], np.ones((1, unit.n_neurons)), unit.geometric)[0])
+        float(average(row[None], np.ones((1, unit.n_neurons)), unit.geometric)[0])
         for unit, row in zip(units, rows, strict=True)
     ]
     found = [_Drawn(estimate, np.full(n_bootstrap, np.nan), np.inf) for estimate in estimates]

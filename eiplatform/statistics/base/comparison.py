@@ -1,4 +1,4 @@
-"""Kernels of a comparison: effect size, interval of a difference, equivalence, false discoveries."""
+"""Kernels of a comparison: spread over neurons, effect size, equivalence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy import stats
 
 from eiplatform.statistics.base.moments import FloatArray
 
-__all__ = ["benjamini_hochberg", "equivalence_p", "mover", "spread", "standardised"]
+__all__ = ["equivalence_p", "spread", "standardised"]
 
 
 def spread(groups: list[FloatArray], weights: npt.ArrayLike | None = None) -> tuple[float, float]:
@@ -51,38 +51,6 @@ def spread(groups: list[FloatArray], weights: npt.ArrayLike | None = None) -> tu
     if variance <= (1e-9 * float(np.max(np.abs(np.concatenate(groups))))) ** 2:
         return 0.0, float("nan")
     return float(np.sqrt(variance)), float(np.sqrt(max(fourth / variance**2 - 1.0, 0.0) / (4 * n)))
-
-
-def mover(
-    value: npt.ArrayLike,
-    low: npt.ArrayLike,
-    high: npt.ArrayLike,
-    other: npt.ArrayLike,
-    other_low: npt.ArrayLike,
-    other_high: npt.ArrayLike,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Difference of two estimates with its interval from their separate intervals.
-
-    Zou & Donner 2008, Stat Med 27:1693 (MOVER): the interval of the difference reaches down by
-    the root of the squared lower reach of one and upper reach of the other.
-
-    Returns
-    -------
-    difference, low, high : array
-
-    Examples
-    --------
-    >>> [round(float(part), 3) for part in mover(5.0, 2.0, 8.0, 1.0, -3.0, 5.0)]  # 3 and 4 give 5
-    [4.0, -1.0, 9.0]
-    """
-    parts = (np.asarray(part, dtype=np.float64) for part in (value, low, high, other, other_low, other_high))
-    value, low, high, other, other_low, other_high = parts
-    difference = value - other
-    return (
-        difference,
-        difference - np.hypot(value - low, other_high - other),
-        difference + np.hypot(high - value, other - other_low),
-    )
 
 
 def standardised(
@@ -157,39 +125,3 @@ def equivalence_p(
     with np.errstate(invalid="ignore", divide="ignore"):
         far: FloatArray = stats.t.sf((margin - np.abs(difference)) / error, freedom)
     return far
-
-
-def benjamini_hochberg(p: npt.ArrayLike) -> FloatArray:
-    """Adjust p values to control the false discovery rate (q); NaN are no tests.
-
-    Parameters
-    ----------
-    p : array
-        All tests of one family, any shape.
-
-    Returns
-    -------
-    array
-        Of the same shape: rejecting where q <= level keeps the expected share of false rejections
-        among all rejections at the level, for independent or positively dependent tests.
-
-    References
-    ----------
-    Benjamini & Hochberg 1995, J R Stat Soc B 57:289.
-
-    Examples
-    --------
-    >>> benjamini_hochberg([0.01, 0.04, 0.03, float("nan")])
-    array([0.03, 0.04, 0.04,  nan])
-    """
-    p = np.asarray(p, dtype=np.float64)
-    q = np.full(p.shape, np.nan)
-    tested = np.isfinite(p)
-    found = p[tested]
-    if found.size:
-        order = np.argsort(found)
-        scaled = found[order] * found.size / np.arange(1, found.size + 1)
-        adjusted = np.empty_like(found)
-        adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-        q[tested] = adjusted
-    return q

@@ -1,4 +1,4 @@
-"""Differences over seeds: paired and unpaired, with Student's interval, an exact test, and the rate of false finds."""
+"""Differences over seeds: paired and unpaired, with Student's interval, and an exact test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eiplatform.errors import StatisticError
 from eiplatform.statistics.base.intervals import student_half_width
 from eiplatform.statistics.base.moments import FloatArray
 
-__all__ = ["Contrast", "false_discovery", "paired", "unpaired"]
+__all__ = ["Contrast", "paired", "unpaired"]
 
 _MOST = 20_000
 """Rearrangements that are still enumerated."""
@@ -144,24 +144,6 @@ def unpaired(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> Con
         return mean, mean - half, mean + half, p, exact, n
 
     return _each(cell, first, second)
-
-
-def false_discovery(p: ArrayLike) -> FloatArray:
-    """Return p values adjusted for the rate of false discoveries among all that are finite.
-
-    Benjamini & Hochberg 1995, J R Stat Soc B 57:289.
-
-    Examples
-    --------
-    >>> false_discovery([0.01, 0.02, float("nan"), 0.5]).round(3).tolist()
-    [0.03, 0.03, nan, 0.5]
-    """
-    p = np.asarray(p, dtype=float)
-    q = np.full(p.shape, np.nan)
-    finite = np.isfinite(p)
-    if finite.any():
-        q[finite] = stats.false_discovery_control(p[finite], method="bh")
-    return q
 
 
 def _student(mean: float, error: float, freedom: float, scale: float) -> float:

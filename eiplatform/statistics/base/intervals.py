@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +11,16 @@ from scipy import stats
 
 from eiplatform.statistics.base.moments import FloatArray
 
-__all__ = ["METHODS", "combine_seeds", "interval_of", "resample_counts", "student_half_width"]
+__all__ = [
+    "METHODS",
+    "Student",
+    "combine_seeds",
+    "interval_of",
+    "resample_counts",
+    "share_interval",
+    "student",
+    "student_half_width",
+]
 
 METHODS = ("percentile", "bca")
 """Kinds of bootstrap interval."""
@@ -44,6 +54,89 @@ def student_half_width(sd: ArrayLike, n: ArrayLike, level: float = 0.95) -> Floa
     n = np.where(n > 1, n, np.nan)
     half: FloatArray = stats.t.ppf((1 + level) / 2, n - 1) * np.asarray(sd, dtype=float) / np.sqrt(n)
     return half
+
+
+class Student(NamedTuple):
+    """Mean over seeds with Student's interval, standard deviation (ddof 1) and number of seeds."""
+
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
+    sd: FloatArray
+    n: FloatArray
+
+
+def student(values: ArrayLike, level: float = 0.95, *, axis: int = 0) -> Student:
+    """Take the mean over seeds with Student's t interval, cell by cell.
+
+    Parameters
+    ----------
+    values : array
+        Seeds without a value (NaN) are left out.
+    level : float
+        Nominal coverage.
+    axis : int
+        That of the seeds.
+
+    Returns
+    -------
+    Student
+        Arrays without that axis; ``mean`` is NaN without a seed, the others with fewer than two.
+
+    References
+    ----------
+    Student 1908, Biometrika 6:1.
+
+    Examples
+    --------
+    >>> found = student([1.0, 2.0, 3.0, float("nan")])
+    >>> [round(float(part), 3) for part in found]
+    [2.0, -0.484, 4.484, 1.0, 3.0]
+    """
+    values = np.moveaxis(np.asarray(values, dtype=float), axis, 0)
+    held = np.isfinite(values)
+    n = held.sum(axis=0).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(held, values, 0.0).sum(axis=0) / np.where(n > 0, n, np.nan)
+        square = np.where(held, (values - mean) ** 2, 0.0).sum(axis=0)
+        sd = np.sqrt(square / np.where(n > 1, n - 1, np.nan))
+    half = student_half_width(sd, n, level)
+    return Student(mean, mean - half, mean + half, sd, n)
+
+
+def share_interval(share: float, variance: float, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share whose variance is known from resampling.
+
+    Parameters
+    ----------
+    share : float
+        Of neurons, between 0 and 1.
+    variance : float
+        Of the share.  As many independent neurons as would give it stand for those recorded
+        (Korn & Graubard 1998, Surv Methodol 24:193); at 0 and 1, where nothing varies, all count.
+    n : int
+        Neurons.
+    level : float
+
+    Returns
+    -------
+    low, high : float
+
+    References
+    ----------
+    Wilson 1927, J Am Stat Assoc 22:209.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in share_interval(0.0, 0.0, 100)]  # none of 100: up to 3.7 %
+    [0.0, 0.037]
+    """
+    inner = share * (1 - share)
+    effective = inner / variance if inner > 0 and variance > 0 else float(n)
+    square = stats.norm.ppf((1 + level) / 2) ** 2 / effective
+    centre, half = share + square / 2, np.sqrt(square * (inner + square / 4))
+    low, high = (centre - half) / (1 + square), (centre + half) / (1 + square)
+    return (0.0 if share == 0 else float(low)), (1.0 if share == 1 else float(high))
 
 
 def resample_counts(rng: np.random.Generator, n_draws: int, n_items: int) -> FloatArray:

@@ -19,7 +19,9 @@ def rate(trains: SpikeTrains, weights: npt.NDArray[Any]) -> FloatArray:
     return weighted_mean(weights, trains.counts / trains.duration)
 
 
-def cv_isi(trains: SpikeTrains, weights: npt.NDArray[Any], *, min_spikes: int = 10) -> FloatArray:
+def cv_isi(
+    trains: SpikeTrains, weights: npt.NDArray[Any], *, min_spikes: int = 10, corrected: bool = False
+) -> FloatArray:
     """Coefficient of variation of the inter-spike intervals, sd (ddof 0) / mean.
 
     Taken within each sample and averaged over samples: pooling the intervals of samples with
@@ -31,6 +33,10 @@ def cv_isi(trains: SpikeTrains, weights: npt.NDArray[Any], *, min_spikes: int = 
     weights : array, shape (draw, sample)
     min_spikes : int
         Samples in which a neuron fires fewer spikes do not count for it.
+    corrected : bool
+        Free of the bias of short trains
+        (:attr:`~eiplatform.statistics.base.spikes.SpikeTrains.corrected_cv`): the plain value of a gamma
+        train of 30 spikes is 4 % too low.
 
     Returns
     -------
@@ -46,7 +52,7 @@ def cv_isi(trains: SpikeTrains, weights: npt.NDArray[Any], *, min_spikes: int = 
     """
     number, mean, variance = trains.interval_moments
     with np.errstate(invalid="ignore", divide="ignore"):
-        cv = np.sqrt(variance) / mean
+        cv = trains.corrected_cv if corrected else np.sqrt(variance) / mean
     counted = (trains.counts >= min_spikes) & (number >= 2)
     return weighted_nanmean(weights, np.where(counted, cv, np.nan))
 

@@ -176,6 +176,36 @@ class SpikeTrains:
             return number, mean, self._table(later, deviation**2) / number
 
     @cached_property
+    def corrected_cv(self) -> FloatArray:
+        """CV of the intervals per (sample, neuron), freed of the bias of short recordings; NaN below three intervals.
+
+        An interval x begins and ends within the recording only if it begins in the first
+        duration - x of it: each counts 1/(duration - x), so that long ones are not missed (Horvitz &
+        Thompson 1952, J Am Stat Assoc 47:663).  The bias of a ratio of few values goes by the
+        jackknife over intervals (Quenouille 1956, Biometrika 43:353).
+        """
+        later, isi = self._intervals
+        number, plain, _ = self.interval_moments
+        place = self.sample[later], self.neuron[later]
+        weight = self.duration / (self.duration - isi)
+        about = isi - plain[place]
+        sums = [self._table(later, part) for part in (weight, weight * about, weight * about**2)]
+
+        def ratio(parts: list[FloatArray], mean: FloatArray) -> FloatArray:
+            total, first, second = parts
+            centre = first / total
+            found: FloatArray = np.sqrt(np.maximum(second / total - centre**2, 0.0)) / (mean + centre)
+            return found
+
+        with np.errstate(invalid="ignore", divide="ignore"):
+            whole = ratio(sums, plain)
+            alone = (weight, weight * about, weight * about**2)
+            without = ratio([part[place] - one for part, one in zip(sums, alone, strict=True)], plain[place])
+            left_out = self._table(later, np.where(np.isfinite(without), without, 0.0))
+            corrected = np.maximum(number * whole - (number - 1) * left_out / number, 0.0)
+        return np.where(number >= 3, corrected, np.nan)
+
+    @cached_property
     def local_sums(self) -> LocalSums:
         """Sums over pairs of adjacent intervals, per (sample, neuron)."""
         later, isi = self._intervals

@@ -55,6 +55,7 @@ LISTED = [
         reference="share of neurons without a spike in the whole recording",
         estimate=estimates.dead,
         bounds=_SHARE,
+        share=True,
     ),
     Statistic(
         key="saturated_fraction",
@@ -67,6 +68,7 @@ LISTED = [
         reference="share of neurons at 90 % of the highest possible rate",
         estimate=partial(estimates.saturated, share=estimates.SATURATED_SHARE, maximum=None),
         bounds=_SHARE,
+        share=True,
     ),
     Statistic(
         key="sparseness_lifetime",

@@ -38,6 +38,7 @@ def _correlations() -> list[Statistic]:
                     comparable_reason=OVER_TIME if over == "time" else OVER_SAMPLES,
                     reference=_PAIR_REFERENCE[pairs],
                     estimate=partial(estimates.correlation, over=over, pairs=pairs),
+                    private=pairs != "own",
                     bounds=(-2.0, 2.0) if pairs == "excess" else (-1.0, 1.0),
                 )
             )

@@ -54,6 +54,10 @@ class Statistic:
         The unit, if it has one, by the recording's unit of time.
     bounds : tuple of float
         What the value cannot leave; intervals end there.
+    share : bool
+        Whether the value is a share of neurons, or of their samples, with Wilson's interval.
+    private : bool
+        Whether it is about what a neuron's inhibition has of its own, against that of other neurons.
     """
 
     key: str
@@ -70,6 +74,8 @@ class Statistic:
     level: str = "neuron"
     by_time: Mapping[str, str] = field(default_factory=lambda: {"step": "spikes/step", "ms": "Hz"}, repr=False)
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    share: bool = False
+    private: bool = False
 
     @property
     def page(self) -> str:

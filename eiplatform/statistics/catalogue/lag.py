@@ -24,6 +24,7 @@ LISTED = [
         else "steps against milliseconds: a step is a time only by assumption",
         reference="Okun & Lampl 2008, Nat Neurosci 11:535",
         estimate=partial(estimates.lag, measure=measure, pairs=pairs),
+        private=pairs != "own",
         dimensionless=measure == "peak",
         by_time={"step": "step", "ms": "ms"},
     )

@@ -25,7 +25,8 @@ LISTED = [
         comparable_reason="spikes per step against Hz: a step is a time only by assumption",
         reference="mean spike count per unit of time, silent neurons included",
         estimate=estimates.rate,
-        dimensionless=False,  # and may be below 0: spikes of some systems have signs
+        dimensionless=False,
+        bounds=POSITIVE,  # unless spikes have signs, which the estimate says
     ),
     Statistic(
         key="cv_isi",

@@ -30,6 +30,7 @@ def _residuals() -> list[Statistic]:
             comparable_reason=OVER_TIME if over == "time" else OVER_SAMPLES,
             reference="var(E - I)/(var E + var I); Renart et al. 2010, Science 327:587",
             estimate=partial(estimates.residual, over=over, pairs=pairs),
+            private=pairs != "own",
             bounds=(-2.0, 2.0) if pairs == "excess" else (0.0, 2.0),
         )
         for over, word in (("sample", "samples"), ("time", "time"))
@@ -49,6 +50,7 @@ def _over_neurons() -> list[Statistic]:
             comparable_reason=_NEURONS[pairs][1],
             reference="Xue, Atallah & Scanziani 2014, Nature 511:596",
             estimate=partial(estimates.over_neurons, pairs=pairs),
+            private=pairs != "own",
             level="population",
             bounds=(-2.0, 2.0) if pairs == "excess" else (-1.0, 1.0),
         )

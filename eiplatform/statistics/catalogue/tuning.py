@@ -22,6 +22,7 @@ LISTED = [
         comparable_reason="the circuits are shown no classes of stimuli",
         reference="Wehr & Zador 2003, Nature 426:442",
         estimate=partial(estimates.cotuning, pairs=pairs),
+        private=pairs != "own",
         bounds=(-2.0, 2.0) if pairs == "excess" else (-1.0, 1.0),
     )
     for pairs, text in _TEXT.items()

@@ -16,6 +16,7 @@ from eiplatform.statistics.estimates.gain import GAIN_MEASURES, gain
 from eiplatform.statistics.estimates.gain_curve import ACTIVITIES, gain_slope, population_activity
 from eiplatform.statistics.estimates.lag import LAG_MEASURES, by_draws, correlograms, in_intervals, lag
 from eiplatform.statistics.estimates.membrane import driven_above_threshold, fluctuation_index
+from eiplatform.statistics.estimates.soundness import ALWAYS_ON, always_on, private_inhibition, silent_share
 from eiplatform.statistics.estimates.spikes import (
     FANO_WINDOWS,
     MIN_WINDOWS,
@@ -46,6 +47,7 @@ from eiplatform.statistics.estimates.tuning import MIN_CLASSES, cotuning
 
 __all__ = [
     "ACTIVITIES",
+    "ALWAYS_ON",
     "DRIVES",
     "Estimate",
     "FANO_WINDOWS",
@@ -63,6 +65,7 @@ __all__ = [
     "SEGMENTS",
     "SPARSENESS",
     "SYNCHRONY_WINDOWS",
+    "always_on",
     "balance",
     "by_draws",
     "chi",
@@ -88,6 +91,7 @@ __all__ = [
     "participation_ratio",
     "peak",
     "population_activity",
+    "private_inhibition",
     "rate",
     "rate_shape",
     "rate_table",
@@ -95,6 +99,7 @@ __all__ = [
     "require_points",
     "residual",
     "saturated",
+    "silent_share",
     "sparseness",
     "spectrum",
     "split_units",

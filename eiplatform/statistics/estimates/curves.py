@@ -26,10 +26,8 @@ def rates(population: Population) -> FloatArray:
     population.require(("spikes",), "the rate")
     if "spikes" in population.data and population.units == "step":
         return population.time_mean("spikes")
-    trains = population.trains
     hertz = 1000.0 if population.units == "ms" else 1.0
-    found = trains.counts / trains.duration * hertz
-    return found if "spikes" in population.data else np.asarray(found[:, population.neuron])
+    return np.asarray(population.counts[:, population.recorded] / population.duration * hertz)
 
 
 def input_output(

@@ -32,8 +32,8 @@ def participation_ratio(population: Population, over: str, n_neurons: int, windo
         if window is not None:
             raise StatisticError(f"{name} over samples counts the whole sample", valid="window=None")
         population.require_samples(name)
-        rows = map_rows(lambda counts: counts[:, None, chosen], population.trains.counts)
-        attrs["window"] = f"whole sample, {population.trains.duration:g} {population.units}"
+        rows = map_rows(lambda counts: counts[:, None, chosen], population.counts)
+        attrs["window"] = f"whole sample, {population.duration:g} {population.units}"
     else:
         population.require_every_step(name)
         width = windowed(population, name, window, FANO_WINDOWS, MIN_WINDOWS)

@@ -21,8 +21,7 @@ def population_activity(population: Population, activity: str) -> FloatArray:
     signal = ACTIVITIES[choose(activity, ACTIVITIES, "population activity")]
     population.require((signal,), "the population's activity")
     if signal == "spikes" and "spikes" not in population.data:
-        trains = population.trains
-        return np.asarray(trains.counts.mean(axis=1) / trains.duration)
+        return np.asarray(population.counts.mean(axis=1) / population.duration)
     return np.asarray(population.time_mean(signal).mean(axis=1))
 
 

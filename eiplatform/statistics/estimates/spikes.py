@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.trains import Counted
 
 __all__ = ["FANO_WINDOWS", "MIN_WINDOWS", "REFRACTORINESS", "fano", "isi", "rate", "rate_table", "windowed"]
 
@@ -38,7 +39,7 @@ def rate_table(population: Population, statistic: str) -> tuple[FloatArray, str]
         return population.time_mean("spikes"), "spikes/step"
     if population.units == "step":
         raise StatisticError("spike events in steps are not a network's recording", where=population.name or None)
-    return population.trains.counts / population.trains.duration * 1000.0, "Hz"
+    return population.counts / population.duration * 1000.0, "Hz"
 
 
 def windowed(
@@ -62,9 +63,10 @@ def rate(population: Population) -> Estimate:
     def values(weights: FloatArray) -> FloatArray:
         return base.weighted_mean(weights, table)
 
-    return Estimate(
-        unit(population, table.shape[1], values), population.spiking_neuron, "none: silent neurons count as 0", units
-    )
+    # Spikes of some systems have signs, and so have their rates.
+    bounds = (-math.inf, math.inf) if (table < 0).any() else None
+    rule = "none: silent neurons count as 0"
+    return Estimate(unit(population, table.shape[1], values), population.spiking_neuron, rule, units, bounds=bounds)
 
 
 def isi(population: Population, kind: str, min_spikes: int, refractoriness: float | None = None) -> Estimate:
@@ -84,7 +86,10 @@ def isi(population: Population, kind: str, min_spikes: int, refractoriness: floa
         attrs["refractoriness"] = f"{constant:g} {population.units}"
         kernel: Callable[..., FloatArray] = partial(base.lvr, refractoriness=constant)
     else:
-        kernel = {"cv": base.cv_isi, "lv": base.lv, "cv2": base.cv2}[kind]
+        kernels: dict[str, Callable[..., FloatArray]] = {"lv": base.lv, "cv2": base.cv2}
+        kernel = kernels.get(kind, partial(base.cv_isi, corrected=True))
+        if kind == "cv":
+            attrs["correction"] = "of short trains: intervals by 1/(duration - interval), jackknife"
 
     def values(weights: FloatArray) -> FloatArray:
         return kernel(trains, weights, min_spikes=min_spikes)
@@ -107,15 +112,16 @@ def fano(population: Population, over: str, window: float | None) -> Estimate:
         if window is not None:
             raise StatisticError("the Fano factor over samples counts the whole sample", valid="window=None")
         population.require_samples("the Fano factor")
-        trains = population.trains
-        chosen = None
-        attrs: dict[str, Any] = {"window": f"whole sample, {trains.duration:g} {population.units}"}
+        trains = cast(base.SpikeTrains, Counted(population.counts, population.n_samples))  # it needs no times
+        chosen, n_neurons = None, population.counts.shape[1]
+        attrs: dict[str, Any] = {"window": f"whole sample, {population.duration:g} {population.units}"}
     else:
         chosen = windowed(population, "the Fano factor", window, FANO_WINDOWS, MIN_WINDOWS)
         trains = population.trains
+        n_neurons = trains.n_neurons
         attrs = {"window": f"{chosen:g} {population.units}"}
 
     def values(weights: FloatArray) -> FloatArray:
         return base.fano_factor(trains, weights, over=over, window=chosen)
 
-    return Estimate(unit(population, trains.n_neurons, values), population.spiking_neuron, "silent neurons", "1", attrs)
+    return Estimate(unit(population, n_neurons, values), population.spiking_neuron, "silent neurons", "1", attrs)

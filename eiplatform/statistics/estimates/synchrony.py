@@ -141,8 +141,8 @@ def _counts(
             raise StatisticError(f"{name} over samples counts the whole sample", valid="window=None")
         population.require_samples(name)
         # Weighted moments about a weighted mean: left to the kernel of pairs over samples.
-        counts = map_rows(lambda rows: rows[:, chosen], population.trains.counts)
-        text = f"whole sample, {population.trains.duration:g} {population.units}"
+        counts = map_rows(lambda rows: rows[:, chosen], population.counts)
+        text = f"whole sample, {population.duration:g} {population.units}"
     else:
         width = windowed(population, name, window, FANO_WINDOWS, MIN_WINDOWS)
         counts = population.trains.binned(width, chosen)

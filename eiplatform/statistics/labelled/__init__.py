@@ -13,6 +13,7 @@ from eiplatform.statistics.labelled.gain import gain, gain_distribution
 from eiplatform.statistics.labelled.gain_curve import gain_normalisation, gain_slope, inhibition_split, naka_rushton
 from eiplatform.statistics.labelled.lag import ei_correlogram, ei_lag
 from eiplatform.statistics.labelled.membrane import driven_above_threshold, fluctuation_index
+from eiplatform.statistics.labelled.soundness import always_on, private_inhibition, silent_share
 from eiplatform.statistics.labelled.spikes import cv2, cv_isi, fano_factor, lv, lvr, rate
 from eiplatform.statistics.labelled.stability import paradoxical_index, perturbation_response
 from eiplatform.statistics.labelled.synchrony import chi, count_correlation, synchrony
@@ -27,6 +28,7 @@ from eiplatform.statistics.labelled.timescale import power_spectrum, timescale
 from eiplatform.statistics.labelled.tuning import ei_cotuning
 
 __all__ = [
+    "always_on",
     "balance_index",
     "chi",
     "count_correlation",
@@ -58,10 +60,12 @@ __all__ = [
     "per_neuron",
     "perturbation_response",
     "power_spectrum",
+    "private_inhibition",
     "rate",
     "rate_distribution",
     "residual_variance",
     "saturated_fraction",
+    "silent_share",
     "sparseness",
     "synchrony",
     "timescale",

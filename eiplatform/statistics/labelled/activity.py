@@ -9,7 +9,7 @@ import xarray as xr
 from scipy import stats
 
 from eiplatform.statistics import base, estimates
-from eiplatform.statistics.labelled.common import checked_quantiles, labelled
+from eiplatform.statistics.labelled.common import checked_quantiles, labelled, measured
 from eiplatform.statistics.population import Population
 
 __all__ = ["dead_fraction", "rate_distribution", "saturated_fraction", "sparseness"]
@@ -52,11 +52,11 @@ def rate_distribution(
     mean, sd, cv, quantile = base.describe(rates, tuple(wanted))
     varies = sd > 1e-12 * mean
     shape = {
-        measure: float(labelled(estimates.rate_shape(checked, measure), f"rate_{measure}"))
+        measure: float(labelled(checked, estimates.rate_shape(checked, measure), f"rate_{measure}"))
         for measure in ("gini", "log_sd", "log_skewness")
     }
     logs = np.log(rates[rates > 0])
-    spikes = checked.trains.counts.sum() / rates.size
+    spikes = checked.counts.sum() / rates.size
     variables: dict[str, object] = {
         "mean": float(mean),
         "sd": float(sd),
@@ -106,7 +106,7 @@ def dead_fraction(population: xr.Dataset) -> xr.DataArray:
     StatisticError
         If the population has no spikes.
     """
-    return labelled(estimates.dead(Population(population)), "dead_fraction")
+    return measured(population, "dead_fraction", estimates.dead)
 
 
 def saturated_fraction(
@@ -134,7 +134,7 @@ def saturated_fraction(
     NotApplicableError
         If a circuit has no refractory period and `maximum` is not given.
     """
-    return labelled(estimates.saturated(Population(population), share, maximum), "saturated_fraction")
+    return measured(population, "saturated_fraction", estimates.saturated, share, maximum)
 
 
 def sparseness(population: xr.Dataset, *, kind: str = "lifetime") -> xr.DataArray:
@@ -164,4 +164,4 @@ def sparseness(population: xr.Dataset, *, kind: str = "lifetime") -> xr.DataArra
     Treves & Rolls 1991, Network 2:371; Vinje & Gallant 2000, Science 287:1273; Willmore &
     Tolhurst 2001, Network 12:255.
     """
-    return labelled(estimates.sparseness(Population(population), kind), f"sparseness_{kind}")
+    return measured(population, f"sparseness_{kind}", estimates.sparseness, kind)

@@ -6,8 +6,7 @@ import xarray as xr
 
 from eiplatform.errors import choose
 from eiplatform.statistics import base, estimates
-from eiplatform.statistics.labelled.common import labelled
-from eiplatform.statistics.population import Population
+from eiplatform.statistics.labelled.common import measured
 
 __all__ = ["balance_index", "ei_correlation", "ei_ratio"]
 
@@ -47,7 +46,7 @@ def ei_ratio(population: xr.Dataset) -> xr.DataArray:
     >>> ei_ratio(data).values
     array([2., 2., 2.])
     """
-    return labelled(estimates.balance(Population(population), "ratio"), "ei_ratio")
+    return measured(population, "ei_ratio", estimates.balance, "ratio")
 
 
 def balance_index(population: xr.Dataset) -> xr.DataArray:
@@ -73,7 +72,7 @@ def balance_index(population: xr.Dataset) -> xr.DataArray:
     ----------
     Ahmadian & Miller 2021, Neuron 109:3373.
     """
-    return labelled(estimates.balance(Population(population), "index"), "balance_index")
+    return measured(population, "balance_index", estimates.balance, "index")
 
 
 def ei_correlation(population: xr.Dataset, *, over: str = "sample", pairs: str = "own") -> xr.DataArray:
@@ -111,7 +110,7 @@ def ei_correlation(population: xr.Dataset, *, over: str = "sample", pairs: str =
     """
     if choose(over, ("sample", "time", "neuron"), "estimator axis") == "neuron":
         suffix = "" if choose(pairs, base.RESIDUAL_PAIRS, "pairing over neurons") == "own" else f"_{pairs}"
-        return labelled(estimates.over_neurons(Population(population), pairs), f"ei_correlation_neurons{suffix}")
+        return measured(population, f"ei_correlation_neurons{suffix}", estimates.over_neurons, pairs)
     word = {"sample": "samples", "time": "time"}[over]
     suffix = "" if choose(pairs, base.PAIRS, "pairing") == "own" else f"_{pairs}"
-    return labelled(estimates.correlation(Population(population), over, pairs), f"ei_correlation_{word}{suffix}")
+    return measured(population, f"ei_correlation_{word}{suffix}", estimates.correlation, over, pairs)

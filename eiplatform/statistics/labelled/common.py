@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from eiplatform.errors import StatisticError
+from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.estimates import Estimate
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import STATISTICS, statistic
 
-__all__ = ["checked_quantiles", "labelled", "per_neuron"]
+__all__ = ["checked_quantiles", "labelled", "measured", "per_neuron"]
 
 
 def checked_quantiles(quantiles: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -30,7 +32,13 @@ def checked_quantiles(quantiles: Sequence[float]) -> npt.NDArray[np.float64]:
     return wanted
 
 
-def labelled(estimate: Estimate, key: str) -> xr.DataArray:
+def measured(population: xr.Dataset, key: str, estimate: Callable[..., Estimate], *options: Any) -> xr.DataArray:
+    """Return the statistic `key` of a population: ``estimate(population, *options)``, labelled."""
+    checked = Population(population)
+    return labelled(checked, estimate(checked, *options), key)
+
+
+def labelled(population: Population, estimate: Estimate, key: str) -> xr.DataArray:
     """Return the values per neuron of the estimate of the statistic `key`, with their description."""
     meta = STATISTICS[key]
     values = estimate.unit.per_neuron()
@@ -47,6 +55,8 @@ def labelled(estimate: Estimate, key: str) -> xr.DataArray:
         "reference": meta.reference,
         **estimate.attrs,
     }
+    if caution := cautions(population, meta):
+        attrs["caution"] = caution
     if estimate.level == "population":
         value = values[np.isfinite(values)].mean() if np.isfinite(values).any() else np.nan
         return xr.DataArray(value, name=key, attrs=attrs)
@@ -73,4 +83,4 @@ def per_neuron(population: xr.Dataset, key: str) -> xr.DataArray:
     ------
     UnknownNameError, StatisticError, TooShortError
     """
-    return labelled(statistic(key).estimate(Population(population)), key)
+    return measured(population, key, statistic(key).estimate)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from eiplatform.statistics import estimates
-from eiplatform.statistics.labelled.common import labelled
-from eiplatform.statistics.population import Population
+from eiplatform.statistics.labelled.common import measured
 
 __all__ = ["participation_ratio"]
 
@@ -50,5 +49,5 @@ def participation_ratio(
     Gao et al. 2017, bioRxiv 214262.
     """
     key = "participation_ratio" if over == "time" else "participation_ratio_samples"
-    result = labelled(estimates.participation_ratio(Population(population), over, n_neurons, window), key)
+    result = measured(population, key, estimates.participation_ratio, over, n_neurons, window)
     return result.assign_attrs(long_name=f"participation ratio ({n_neurons} neurons)")

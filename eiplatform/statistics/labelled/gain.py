@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.statistics import base, estimates
-from eiplatform.statistics.labelled.common import checked_quantiles, labelled
+from eiplatform.statistics.labelled.common import checked_quantiles, measured
 from eiplatform.statistics.population import Population
 
 __all__ = ["gain", "gain_distribution"]
@@ -34,7 +34,7 @@ def gain(population: xr.Dataset, *, measure: str = "mean") -> xr.DataArray:
     StatisticError
         If the population has no gain.
     """
-    return labelled(estimates.gain(Population(population), measure), "gain" if measure == "mean" else "gain_cv")
+    return measured(population, "gain" if measure == "mean" else "gain_cv", estimates.gain, measure)
 
 
 def gain_distribution(

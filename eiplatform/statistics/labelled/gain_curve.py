@@ -11,7 +11,7 @@ import xarray as xr
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import base, estimates
 from eiplatform.statistics.base.bootstrap import Unit, hierarchical_bootstrap
-from eiplatform.statistics.labelled.common import labelled
+from eiplatform.statistics.labelled.common import measured
 from eiplatform.statistics.population import Population
 
 __all__ = ["gain_normalisation", "gain_slope", "inhibition_split", "naka_rushton"]
@@ -55,7 +55,7 @@ def gain_slope(population: xr.Dataset, *, activity: str = "excitation") -> xr.Da
     ----------
     Carandini & Heeger 2012, Nat Rev Neurosci 13:51.
     """
-    return labelled(estimates.gain_slope(Population(population), activity), "gain_slope")
+    return measured(population, "gain_slope", estimates.gain_slope, activity)
 
 
 def gain_normalisation(

@@ -8,7 +8,7 @@ import xarray as xr
 from eiplatform.errors import choose
 from eiplatform.statistics import base, estimates
 from eiplatform.statistics.base.bootstrap import Unit, hierarchical_bootstrap
-from eiplatform.statistics.labelled.common import labelled
+from eiplatform.statistics.labelled.common import measured
 from eiplatform.statistics.population import Population
 
 __all__ = ["ei_correlogram", "ei_lag"]
@@ -47,7 +47,7 @@ def ei_lag(
     """
     choose(measure, estimates.LAG_MEASURES, "measure of the correlogram")
     suffix = {"own": "", "excess": "_excess"}[choose(pairs, ("own", "excess"), "pairing")]
-    return labelled(estimates.lag(Population(population), measure, pairs, max_lag), f"ei_{measure}{suffix}")
+    return measured(population, f"ei_{measure}{suffix}", estimates.lag, measure, pairs, max_lag)
 
 
 def ei_correlogram(

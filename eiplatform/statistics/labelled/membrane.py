@@ -5,8 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from eiplatform.statistics import estimates
-from eiplatform.statistics.labelled.common import labelled
-from eiplatform.statistics.population import Population
+from eiplatform.statistics.labelled.common import measured
 
 __all__ = ["driven_above_threshold", "fluctuation_index"]
 
@@ -42,7 +41,7 @@ def fluctuation_index(population: xr.Dataset) -> xr.DataArray:
     Rossbroich, Gygax & Zenke 2022, Neuromorph Comput Eng 2:044016; Brunel 2000, J Comput Neurosci 8:183 (whose sigma
     is sqrt(2) times the standard deviation of the potential).
     """
-    return labelled(estimates.fluctuation_index(Population(population)), "fluctuation_index")
+    return measured(population, "fluctuation_index", estimates.fluctuation_index)
 
 
 def driven_above_threshold(population: xr.Dataset) -> xr.DataArray:
@@ -63,4 +62,4 @@ def driven_above_threshold(population: xr.Dataset) -> xr.DataArray:
     ----------
     Brunel 2000, J Comput Neurosci 8:183.
     """
-    return labelled(estimates.driven_above_threshold(Population(population)), "driven_above_threshold")
+    return measured(population, "driven_above_threshold", estimates.driven_above_threshold)

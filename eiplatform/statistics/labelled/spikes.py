@@ -5,8 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from eiplatform.statistics import estimates
-from eiplatform.statistics.labelled.common import labelled
-from eiplatform.statistics.population import Population
+from eiplatform.statistics.labelled.common import measured
 
 __all__ = ["cv2", "cv_isi", "fano_factor", "lv", "lvr", "rate"]
 
@@ -31,7 +30,7 @@ def rate(population: xr.Dataset) -> xr.DataArray:
     StatisticError
         If the population has no spikes.
     """
-    return labelled(estimates.rate(Population(population)), "rate")
+    return measured(population, "rate", estimates.rate)
 
 
 def cv_isi(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
@@ -63,7 +62,7 @@ def cv_isi(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
     ----------
     Softky & Koch 1993, J Neurosci 13:334.
     """
-    return labelled(estimates.isi(Population(population), "cv", min_spikes), "cv_isi")
+    return measured(population, "cv_isi", estimates.isi, "cv", min_spikes)
 
 
 def lv(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
@@ -87,7 +86,7 @@ def lv(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
     ----------
     Shinomoto, Shima & Tanji 2003, Neural Comput 15:2823.
     """
-    return labelled(estimates.isi(Population(population), "lv", min_spikes), "lv")
+    return measured(population, "lv", estimates.isi, "lv", min_spikes)
 
 
 def lvr(population: xr.Dataset, *, min_spikes: int = 10, refractoriness: float | None = None) -> xr.DataArray:
@@ -121,7 +120,7 @@ def lvr(population: xr.Dataset, *, min_spikes: int = 10, refractoriness: float |
     ----------
     Shinomoto et al. 2009, PLoS Comput Biol 5:e1000433.
     """
-    return labelled(estimates.isi(Population(population), "lvr", min_spikes, refractoriness), "lvr")
+    return measured(population, "lvr", estimates.isi, "lvr", min_spikes, refractoriness)
 
 
 def cv2(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
@@ -145,7 +144,7 @@ def cv2(population: xr.Dataset, *, min_spikes: int = 10) -> xr.DataArray:
     ----------
     Holt et al. 1996, J Neurophysiol 75:1806.
     """
-    return labelled(estimates.isi(Population(population), "cv2", min_spikes), "cv2")
+    return measured(population, "cv2", estimates.isi, "cv2", min_spikes)
 
 
 def fano_factor(population: xr.Dataset, *, over: str = "time", window: float | None = None) -> xr.DataArray:
@@ -178,4 +177,4 @@ def fano_factor(population: xr.Dataset, *, over: str = "time", window: float | N
     Fano 1947, Phys Rev 72:26.
     """
     key = "fano_factor" if over == "time" else "fano_factor_samples"
-    return labelled(estimates.fano(Population(population), over, window), key)
+    return measured(population, key, estimates.fano, over, window)

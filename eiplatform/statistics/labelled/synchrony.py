@@ -7,7 +7,7 @@ import xarray as xr
 
 from eiplatform.errors import choose
 from eiplatform.statistics import estimates
-from eiplatform.statistics.labelled.common import labelled
+from eiplatform.statistics.labelled.common import labelled, measured
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import STATISTICS
 
@@ -60,7 +60,7 @@ def count_correlation(
     key = "count_correlation" if over == "time" else "count_correlation_samples"
     checked = Population(population)
     if per == "neuron":
-        return labelled(estimates.count_correlation(checked, over, n_neurons, window), key)
+        return labelled(checked, estimates.count_correlation(checked, over, n_neurons, window), key)
     values, neuron, attrs, free = estimates.count_correlation_pairs(checked, over, n_neurons, window)
     first, second = (neuron[index] for index in np.triu_indices(len(neuron), 1))
     found = values[np.isfinite(values)]
@@ -117,7 +117,7 @@ def chi(
     Golomb & Rinzel 1993, Phys Rev E 48:4810; Golomb 2007, Scholarpedia 2(1):1347.
     """
     key = "chi_spikes" if signal == "spikes" else "chi_voltage"
-    result = labelled(estimates.chi(Population(population), signal, n_neurons, window), key)
+    result = measured(population, key, estimates.chi, signal, n_neurons, window)
     return result.assign_attrs(long_name=f"chi of {signal} ({n_neurons} neurons)")
 
 
@@ -151,5 +151,5 @@ def synchrony(
     ----------
     Potjans & Diesmann 2014, Cereb Cortex 24:785.
     """
-    result = labelled(estimates.synchrony(Population(population), n_neurons, window), "synchrony")
+    result = measured(population, "synchrony", estimates.synchrony, n_neurons, window)
     return result.assign_attrs(long_name=f"variance over mean of population counts ({n_neurons} neurons)")

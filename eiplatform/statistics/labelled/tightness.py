@@ -10,7 +10,7 @@ import xarray as xr
 from eiplatform.errors import StatisticError, TooShortError, choose
 from eiplatform.statistics import base, estimates
 from eiplatform.statistics.base.bootstrap import Unit, hierarchical_bootstrap
-from eiplatform.statistics.labelled.common import labelled
+from eiplatform.statistics.labelled.common import measured
 from eiplatform.statistics.population import Population
 
 __all__ = [
@@ -50,7 +50,7 @@ def imbalance_index(population: xr.Dataset) -> xr.DataArray:
     ----------
     Rubin, Abbott & Sompolinsky 2017, PNAS 114:E9366.
     """
-    return labelled(estimates.imbalance(Population(population)), "imbalance_index")
+    return measured(population, "imbalance_index", estimates.imbalance)
 
 
 def mean_to_fluctuation(population: xr.Dataset, *, over: str = "sample", n_inputs: int | None = None) -> xr.DataArray:
@@ -81,8 +81,8 @@ def mean_to_fluctuation(population: xr.Dataset, *, over: str = "sample", n_input
     Rubin, Abbott & Sompolinsky 2017, PNAS 114:E9366.
     """
     choose(over, _WORD, "estimator axis")
-    estimate = estimates.mean_to_fluctuation(Population(population), over, n_inputs)
-    return labelled(estimate, f"mean_to_fluctuation_{_WORD[over]}")
+    key = f"mean_to_fluctuation_{_WORD[over]}"
+    return measured(population, key, estimates.mean_to_fluctuation, over, n_inputs)
 
 
 def residual_variance(population: xr.Dataset, *, over: str = "time", pairs: str = "own") -> xr.DataArray:
@@ -115,7 +115,7 @@ def residual_variance(population: xr.Dataset, *, over: str = "time", pairs: str 
     """
     key = f"residual_variance_{_WORD[choose(over, _WORD, 'estimator axis')]}"
     key += _SUFFIX[choose(pairs, base.RESIDUAL_PAIRS, "pairing")]
-    return labelled(estimates.residual(Population(population), over, pairs), key)
+    return measured(population, key, estimates.residual, over, pairs)
 
 
 def ei_ratio_distribution(

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.statistics import base, estimates
-from eiplatform.statistics.labelled.common import labelled
+from eiplatform.statistics.labelled.common import measured
 from eiplatform.statistics.population import Population
 
 __all__ = ["power_spectrum", "timescale"]
@@ -48,7 +48,7 @@ def timescale(
     Pope 1954, Biometrika 41:390.
     """
     key = "timescale_spikes" if signal == "spikes" else "timescale_voltage"
-    result = labelled(estimates.timescale(Population(population), signal, max_lag, window), key)
+    result = measured(population, key, estimates.timescale, signal, max_lag, window)
     if signal in ("spikes", "voltage"):
         return result
     return result.assign_attrs(long_name=f"autocorrelation time of {signal}")

@@ -6,8 +6,7 @@ import xarray as xr
 
 from eiplatform.errors import choose
 from eiplatform.statistics import base, estimates
-from eiplatform.statistics.labelled.common import labelled
-from eiplatform.statistics.population import Population
+from eiplatform.statistics.labelled.common import measured
 
 __all__ = ["ei_cotuning"]
 
@@ -42,4 +41,4 @@ def ei_cotuning(population: xr.Dataset, *, pairs: str = "own") -> xr.DataArray:
     Wehr & Zador 2003, Nature 426:442.
     """
     suffix = "" if choose(pairs, base.RESIDUAL_PAIRS, "pairing") == "own" else f"_{pairs}"
-    return labelled(estimates.cotuning(Population(population), pairs), f"ei_cotuning{suffix}")
+    return measured(population, f"ei_cotuning{suffix}", estimates.cotuning, pairs)

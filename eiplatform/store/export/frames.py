@@ -13,7 +13,9 @@ from eiplatform.errors import StoreError
 from eiplatform.files import atomic_write, claim_file
 from eiplatform.memory import available_memory
 from eiplatform.store.blocks import BLOCK_BYTES, row_blocks, sample_blocks
+from eiplatform.store.csvw import write_sidecar
 from eiplatform.store.export.selection import opened, select
+from eiplatform.store.identity import recording_hash
 from eiplatform.store.schema import EVENTS, SIGNALS
 
 __all__ = ["COLUMNS", "export_csv", "to_frame"]
@@ -125,9 +127,8 @@ def export_csv(
         If `out` is taken.
     """
     out = claim_file(Path(out), overwrite=overwrite)
-    parts = select(
-        opened(source, partial=partial), populations=populations, signals=signals, samples=samples, neurons=neurons
-    )
+    tree = opened(source, partial=partial)
+    parts = select(tree, populations=populations, signals=signals, samples=samples, neurons=neurons)
 
     def write(temporary: Path) -> None:
         with temporary.open("w", encoding="utf-8", newline="") as handle:
@@ -138,6 +139,9 @@ def export_csv(
 
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(out, write)
+    held = tree.attrs.get("source", {})
+    name = str(held.get("label") or held.get("name", out.stem))
+    write_sidecar(out, COLUMNS, name, {"recordings": f"{name} ({recording_hash(tree.attrs)})"} if held else {})
     return out
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import UnknownNameError, match_names
+from eiplatform.store.chosen import plain
 from eiplatform.store.reader import open_recording
 from eiplatform.store.schema import EVENTS, SIGNALS
 
@@ -45,7 +46,7 @@ def select(
         If a name or an id matches nothing.
     """
     leaves = {node.path.lstrip("/"): node.to_dataset() for node in tree.leaves}
-    chosen = {name: leaves[name] for name in match_names(_listed(populations), leaves, "population")}
+    chosen = {name: plain(leaves[name]) for name in match_names(_listed(populations), leaves, "population")}
     offered = {name: _offered(data) for name, data in chosen.items()}
     wanted = match_names(_listed(signals), dict.fromkeys(key for keys in offered.values() for key in keys), "signal")
     found = {}

@@ -147,7 +147,7 @@ def spikes_by_sample(name: str, data: xr.Dataset, timeline: Timeline) -> Iterato
         raise StoreError(
             f"spikes were recorded every {data.attrs['dt']:g} steps, those between are unknown",
             where=f"population '{name}'",
-            remedy="record every step, or export other signals: --signals 'current_*'",
+            remedy=("record every step", "export other signals: --signals 'current_*'"),
         )
     neurons = data["neuron"].values
     dense = data[["spikes"]]

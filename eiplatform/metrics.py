@@ -1,0 +1,52 @@
+"""What a training run says of every epoch, as it is read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from eiplatform.errors import EIPlatformError
+from eiplatform.untrusted import checked
+
+__all__ = ["Metrics", "checked_metrics"]
+
+Metrics = list[dict[str, Any]]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    epoch: int = Field(ge=0)
+    loss: float | None
+    train_accuracy: float | None
+    validation_loss: float | None
+    validation_accuracy: float
+    learning_rate: float | None
+    rates: dict[str, float]
+    silent: dict[str, float]
+    warnings: list[str]
+    seconds: float
+
+
+class _Lines(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    lines: list[_Line] = Field(min_length=1)
+
+
+def checked_metrics(lines: Any, where: str | Path, error: type[EIPlatformError]) -> Metrics:
+    """Return the lines of all epochs, once their form has been checked.
+
+    Raises
+    ------
+    EIPlatformError
+        Of the type `error`: if a value is missing or of another type, or epochs or layers differ from line to line.
+    """
+    checked(_Lines, {"lines": lines}, where, what="the metrics are damaged", error=error)
+    found: Metrics = lines
+    for epoch, line in enumerate(found):
+        if line["epoch"] != epoch or any(line[key].keys() != found[0]["rates"].keys() for key in ("rates", "silent")):
+            raise error(f"the metrics are damaged: epoch {epoch} is missing or of other layers", where=str(where))
+    return found

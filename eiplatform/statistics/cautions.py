@@ -1,0 +1,128 @@
+"""What a value is worth here: said beside every statistic that depends on it, measured on the same population.
+
+A caution is a statistic with a limit.  Whoever adds one to :data:`CAUTIONS` adds it to the attribute
+``caution`` of every result that it concerns and to the column ``caution`` of every summary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from eiplatform.errors import NotApplicableError, TooShortError
+from eiplatform.statistics.catalogue.common import Statistic
+from eiplatform.statistics.catalogue.soundness import LISTED
+from eiplatform.statistics.estimates.common import shared
+from eiplatform.statistics.population import Population
+
+__all__ = ["CAUTIONS", "Caution", "cautions"]
+
+_MEASURES = {entry.key: entry for entry in LISTED}
+
+
+@dataclass(frozen=True)
+class Caution:
+    """When a property of a population makes other statistics mean less.
+
+    Attributes
+    ----------
+    key : str
+        The statistic that measures the property.
+    limit : float
+    above : bool
+        Whether the caution holds above the limit, or below it.
+    text : str
+        What is said; ``{}`` is the value in percent.
+    concerns : callable
+        Whether it concerns a statistic.
+    attribute, detail : str
+        An attribute of the population that belongs to it, and how it is told.
+    """
+
+    key: str
+    limit: float
+    above: bool
+    text: str
+    concerns: Callable[[Statistic], bool]
+    attribute: str = ""
+    detail: str = ""
+
+    def more(self, attrs: Mapping[Any, Any]) -> str:
+        """Return what the recording itself says of it."""
+        return self.detail.format(float(attrs[self.attribute])) if self.attribute in attrs else ""
+
+    def holds(self, value: float) -> bool:
+        """Whether the caution holds at a value; NaN says nothing."""
+        return value > self.limit if self.above else value < self.limit
+
+
+def _of_spikes(entry: Statistic) -> bool:
+    return "spikes" in entry.needs
+
+
+def _of_pairs(entry: Statistic) -> bool:
+    return entry.private
+
+
+CAUTIONS = (
+    Caution("silent_share", 0.25, True, "{} of the pairs of neuron and sample are silent", _of_spikes),
+    Caution("always_on_spikes", 0.1, True, "{} of the spikes come from neurons that fire at every step", _of_spikes),
+    Caution(
+        "private_inhibition",
+        0.01,
+        False,
+        "homogeneous inhibition ({} of its variance is a neuron's own): no evidence for or against detailed balance, "
+        "and I neurons are interchangeable",
+        _of_pairs,
+        "inhibitory_weight_cv",
+        " (CV of their weights I->E {:.2g})",
+    ),
+)
+"""Every caution."""
+
+
+def cautions(population: Population, entry: Statistic) -> str:
+    """Return what limits the meaning of a statistic of a population, or "".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from eiplatform.statistics.registry import statistic
+    >>> from eiplatform.store.schema import population_dataset
+    >>> spikes = np.zeros((2, 4, 2), bool)
+    >>> spikes[0, 1, 0] = True
+    >>> data = population_dataset(
+    ...     {"spikes": spikes}, sample=np.arange(2), time=np.arange(4), neuron=np.arange(2), dt=1.0,
+    ...     time_units="step", current_units="1", n_neurons=2, role="E")
+    >>> cautions(Population(data), statistic("rate"))
+    '75 % of the pairs of neuron and sample are silent'
+    """
+    if entry.key in _MEASURES:
+        return ""
+    told = []
+    for caution in CAUTIONS:
+        if caution.concerns(entry):
+            value = shared(population, ("caution", caution.key), partial(_measured, population, caution.key))
+            if caution.holds(value):
+                told.append(caution.text.format(_percent(value)) + caution.more(population.data.attrs))
+    return "; ".join(told)
+
+
+def _measured(population: Population, key: str) -> float:
+    """Return the value of a statistic, NaN where it does not apply."""
+    entry = _MEASURES[key]
+    if population.missing(entry.needs):
+        return float("nan")
+    try:
+        values = entry.estimate(population).unit.per_neuron()
+    except (TooShortError, NotApplicableError):
+        return float("nan")
+    return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("nan")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %" if share >= 1e-4 else "less than 0.01 %"
