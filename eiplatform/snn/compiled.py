@@ -1,4 +1,4 @@
-"""Compiling ``compiled.cpp`` and ``products.cpp`` for this processor, once, and calling the former.
+"""Compiling ``compiled.cpp``, ``products.cpp`` and ``spikes.cpp`` for this processor, once, and calling the first.
 
 The library is kept under ``compiled/`` in the cache of eiplatform, named by a hash of all that
 decides it: sources, flags, compiler and processor.
@@ -25,7 +25,7 @@ from eiplatform.files import atomic_write
 
 __all__ = ["Block", "Sequence", "Sums", "available", "call", "library"]
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("compiled.cpp", "products.cpp"))
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("compiled.cpp", "products.cpp", "spikes.cpp"))
 INCLUDED = Path(__file__).with_name("compiled_moments.hpp")
 # No -ffast-math: silent samples divide by infinity, and either direction must round alike.
 FLAGS = (

@@ -17,6 +17,7 @@ from torch.nn import functional
 from eiplatform.errors import ConfigError
 from eiplatform.snn import products
 from eiplatform.snn.convolution import convolve
+from eiplatform.snn.spikes import spike_product
 
 __all__ = ["Conv2d", "Linear", "Transform", "average_pool", "dropped", "max_pool", "turned"]
 
@@ -101,13 +102,14 @@ class Linear:
 
     def apply(self, weight: Tensor, x: Tensor) -> Tensor:
         """Currents (T, B, neurons) of the pattern `x` (T, B, inputs)."""
-        return functional.linear(x, weight)
+        found = spike_product(x, weight)
+        return functional.linear(x, weight) if found is None else found
 
     def apply_pair(self, first: Tensor, second: Tensor, x: Tensor) -> Tensor:
         """Currents of two populations, from one product."""
         if products.takes(x, first, second):
             return products.pair_product(x, first, second)
-        return functional.linear(x, torch.cat((first, second)))
+        return self.apply(torch.cat((first, second)), x)
 
     def mix(self, weight: Tensor, activity: Tensor) -> Tensor:
         """Mix the last axis."""
