@@ -9,6 +9,7 @@ from eiplatform import snn
 from eiplatform.config import Config, config_hash, load_config
 from eiplatform.errors import ConfigError
 from eiplatform.snn import CheckpointError, dale
+from eiplatform.snn.checkpoint import tensors_hash
 
 CONFIG = load_config(None, ["network.hidden=[12, 8]", "network.steps=3"])
 
@@ -38,6 +39,7 @@ def rewrite(path: Path, change_tensors: object = None, **meta: object) -> None:
     description = meta_of(path) | meta
     if callable(change_tensors):
         change_tensors(tensors)
+    description["weights_sha256"] = tensors_hash(tensors)  # as whoever writes such a file would
     save_file(tensors, path, {"eiplatform": json.dumps(description)})
 
 
