@@ -200,7 +200,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     expected = meta.get("weights_sha256")
     if expected is not None and (actual := tensors_hash(tensors)) != expected:
         raise CheckpointError(
-            f"the tensors have the checksum {actual[:12]}.., those that were written {expected[:12]}..",
+            f"the tensors have the checksum {actual[:12]}.., those that were written {str(expected)[:12]}..",
             where=str(path),
             remedy="the file was changed or damaged: copy it again, or train again",
         )
