@@ -79,10 +79,9 @@ def rate(population: Population) -> Estimate:
     def values(weights: FloatArray) -> FloatArray:
         return base.weighted_mean(weights, table)
 
-    # Spikes of some systems have signs, and so have their rates.
-    bounds = (-math.inf, math.inf) if (table < 0).any() else None
-    rule = "none: silent neurons count as 0"
-    return Estimate(unit(population, table.shape[1], values), population.spiking_neuron, rule, units, bounds=bounds)
+    return Estimate(
+        unit(population, table.shape[1], values), population.spiking_neuron, "none: silent neurons count as 0", units
+    )
 
 
 def isi(population: Population, kind: str, min_spikes: int, refractoriness: float | None = None) -> Estimate:
