@@ -283,11 +283,11 @@ class Flow:
         """Return the current of a list of steps: calls of the same weights, side by side."""
         names = list(found[0].calls)
         self.added_up.update(names)
-        calls = {name: tuple(one.calls.get(name, -1) for one in found) for name in names}
-        distinct = all(
-            len(set(numbers)) == len(found) and all(isinstance(n, int) and n >= 0 for n in numbers)
-            for numbers in calls.values()
-        )
+        numbers = {name: [one.calls.get(name) for one in found] for name in names}
+        calls: dict[str, Calls] = {
+            name: tuple(n for n in several if isinstance(n, int)) for name, several in numbers.items()
+        }
+        distinct = all(isinstance(several, tuple) and len(set(several)) == len(found) for several in calls.values())
         if not distinct or any(list(one.calls) != names or one.sign != found[0].sign for one in found):
             return None
 

@@ -176,6 +176,8 @@ def placed(values: list[Tensor], like: Tensor | None, neuron: Neuron, recurrent:
         whole = torch.stack(values, min(axis, 1))
     if like is None or whole.shape == like.shape or like.ndim == 0:
         return whole
+    if [n for n in whole.shape if n != 1] == [n for n in like.shape if n != 1]:
+        return whole.reshape(like.shape)
     flat = len(values) == 1 and axis == 0 and whole.numel() == like.numel()  # (time, batch) in one axis
     if flat or (neuron.flat and whole.numel() == like.numel()):
         return whole.reshape(like.shape)

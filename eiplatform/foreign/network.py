@@ -14,7 +14,6 @@ from eiplatform.errors import EIPlatformError, choose
 from eiplatform.foreign.checks import (
     TIMES,
     Time,
-    check_finite,
     check_module,
     check_weights,
     find_neurons,

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
-from eiplatform.errors import StatisticError, choose
+from eiplatform.errors import NotApplicableError, StatisticError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.trains import Counted
 
-__all__ = ["FANO_WINDOWS", "MIN_WINDOWS", "REFRACTORINESS", "fano", "isi", "rate", "rate_table", "windowed"]
+__all__ = ["FANO_WINDOWS", "MIN_WINDOWS", "REFRACTORINESS", "fano", "fired", "isi", "rate", "rate_table", "windowed"]
 
 FANO_WINDOWS = {"step": 10.0, "ms": 50.0}
 """Default window of the Fano factor, by the recording's unit of time."""
@@ -40,6 +40,22 @@ def rate_table(population: Population, statistic: str) -> tuple[FloatArray, str]
     if population.units == "step":
         raise StatisticError("spike events in steps are not a network's recording", where=population.name or None)
     return population.counts / population.duration * 1000.0, "Hz"
+
+
+def fired(population: Population, statistic: str) -> FloatArray:
+    """Return every neuron's rate in every sample, which is 0 only where it does not fire, shape (sample, neuron).
+
+    Raises
+    ------
+    NotApplicableError
+        If spikes have signs: those of a neuron may cancel.
+    """
+    table, _ = rate_table(population, statistic)
+    if (table < 0).any():
+        raise NotApplicableError(
+            f"{statistic}: spikes have signs, and their sum may be 0", where=population.name or None
+        )
+    return table
 
 
 def windowed(
