@@ -25,7 +25,7 @@ from eiplatform.statistics.base.difference import distributions, means
 from eiplatform.statistics.base.distance import cliffs_delta, distance, wasserstein
 from eiplatform.statistics.base.multiple import benjamini_hochberg
 
-__all__ = ["VERDICTS", "compare_cell", "match_time", "run", "step_in_ms", "verdict_of"]
+__all__ = ["VERDICTS", "compare_cell", "match_time", "run", "same_samples", "step_in_ms", "verdict_of"]
 
 LEVEL, FDR = 0.95, 0.05
 
@@ -197,7 +197,7 @@ def _assembled(
             told.append("another layer: it depends on the in-degree")
         if comparable and np.isfinite([mine.value, other.value]).all():
             cell, unit, note = compare_cell(
-                mine, other, factor=factor, same_samples=_same_samples(own[i], others[j]), **options
+                mine, other, factor=factor, same_samples=same_samples(own[i], others[j]), **options
             )
             for name, number in cell.items():
                 scores[name][i, j, k] = number
@@ -211,9 +211,6 @@ def _assembled(
         if np.isfinite(scores["difference"][i, j, k]):
             largest = ceilings[j][k][_OF_REFERENCE.index("ceiling_distance_maximum")]
             found = {name: float(scores[name][i, j, k]) for name in ("q", "q_distance", "q_equivalence")}
-            if np.isnan([found["q"], found["q_distance"]]).all():
-                verdicts[i, j, k] = "no test"
-                continue
             verdicts[i, j, k] = verdict_of(**found, within=bool(scores["distance"][i, j, k] <= largest))
     result = xr.Dataset(
         {
@@ -247,9 +244,16 @@ def _assembled(
     return result
 
 
-def _same_samples(own: Side, other: Side) -> bool:
-    """Say whether two networks saw the same samples in the same order, under the same kind of input."""
-    return own.kind == other.kind == "network" and own.facts["sample"] == other.facts["sample"]
+def same_samples(own: Side, other: Side) -> bool:
+    """Say whether two networks saw the same samples of the same data in the same order, with the same noise.
+
+    Parameters
+    ----------
+    own, other : Side
+    """
+    if not own.kind == other.kind == "network":
+        return False
+    return all(own.facts[name] == other.facts[name] for name in ("sample", "shown", "input"))
 
 
 def compare_cell(
@@ -357,7 +361,17 @@ def _ceiling(cell: Measured) -> tuple[float, ...]:
 
 
 def verdict_of(q: float, q_distance: float, q_equivalence: float, *, within: bool) -> str:
-    """Return one of VERDICTS from the corrected tests; a missing test shows nothing."""
+    """Return one of VERDICTS from the corrected tests; a missing test shows nothing.
+
+    Parameters
+    ----------
+    q, q_distance, q_equivalence : float
+        Of means, distributions and equivalence; NaN without a test.
+    within : bool
+        The distance is no larger than the largest between two seeds of the reference.
+    """
+    if np.isnan([q, q_distance]).all():
+        return "no test"
     differs, same = q <= FDR or q_distance <= FDR, q_equivalence <= FDR
     if not differs:
         return "equivalent" if same else "undecided"

@@ -65,9 +65,9 @@ def caption(result: xr.Dataset) -> str:
     return (
         f"Layers of the network ({result.attrs['label']}, n = {int(result['n_samples'].max())} samples) and those "
         "populations of the references to which a statistic can be compared, mean over neurons. Bars: "
-        f"{100 * result.attrs['level']:.0f} % interval (bootstrap over samples or seeds and neurons; Student t over "
-        "seeds for summaries and several networks); with few seeds a circuit's bar is too narrow, the grey band is the "
-        f"range over its seeds. {timed}{more}{rest}"
+        f"{100 * result.attrs['level']:.0f} % interval (bootstrap over samples and neurons of one network; Student t "
+        "over seeds of circuits, summaries and several networks); the grey band is the range over a circuit's "
+        f"seeds. {timed}{more}{rest}"
     )
 
 

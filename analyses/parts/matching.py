@@ -131,6 +131,6 @@ def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, s
     cautions = []
     if own.facts["input"] != reference.facts["input"]:
         cautions.append(f"other input: {own.facts['input'] or '?'} against {reference.facts['input'] or '?'}")
-    if own.facts["sample"] != reference.facts["sample"]:
+    if any(own.facts[name] != reference.facts[name] for name in ("sample", "shown")):
         cautions.append("other samples: the difference is of networks and samples together")
     return True, "; ".join(cautions), 1.0

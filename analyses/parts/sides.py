@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +117,8 @@ class Side:
     cells : dict of str to Measured
         By key of the statistic.
     facts : dict
-        What has to agree for a statistic to be comparable: sample ids, steps, input, sizes of the layers.
+        What has to agree for a statistic to be comparable: sample ids, what was shown, steps, input, sizes of
+        the layers.
     """
 
     name: str
@@ -303,10 +304,20 @@ def sides_of(trees: Sequence[xr.DataTree], keys: Sequence[str], layer: xr.Datase
         else:
             facts |= {"sample": data["sample"].values.tolist(), "dt": float(data.attrs["dt"])}
             facts |= {"sizes": {name: int(one.attrs["n_neurons"]) for name, one in populations[0].items()}}
-            facts |= {"input": str(first.attrs["source"].get("spec", {}).get("input", ""))}
+            spec = first.attrs["source"].get("spec", {})
+            facts |= {"input": str(spec.get("input", "")), "shown": _shown(first, spec)}
         cells = measure(parts, keys, per_sample=kind == "circuit", stream=int(layer is not None), **options)
         sides.append(Side(f"{label}: {name}", kind, name, interval, step, cells, facts))
     return sides
+
+
+def _shown(tree: xr.DataTree, spec: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return what else must agree for equal ids to be the same samples: data, split, and noise of the input."""
+    source = tree.attrs["source"]
+    config = tree.attrs.get("config") or {}
+    data = source.get("data") or (config.get("dataset", {}).get("name", "") if isinstance(config, Mapping) else "")
+    noise = "" if spec.get("input", "constant") == "constant" else str(spec.get("seed", ""))
+    return json.dumps(data, sort_keys=True, default=str), str(source.get("split", "")), noise
 
 
 def sides_of_summary(name: str, keys: Sequence[str], layer: xr.Dataset) -> list[Side]:

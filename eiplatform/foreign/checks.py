@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from eiplatform.errors import EIPlatformError, UnknownNameError, suggest
 from eiplatform.foreign.neurons import Neuron, describe
-from eiplatform.foreign.plan import Structure, has_loop
 from eiplatform.foreign.operations import tensors_in
+from eiplatform.foreign.plan import Structure, has_loop
 
 __all__ = [
     "TIMES",
@@ -72,7 +72,7 @@ def check_module(module: nn.Module, example: Tensor) -> None:
         )
     check_finite(example, "example_input")
     for name, parameter in module.named_parameters():
-        if isinstance(parameter, nn.parameter.UninitializedTensorMixin):
+        if isinstance(parameter, nn.UninitializedParameter):
             continue
         if parameter.dtype not in (torch.float32, torch.float64):
             raise EIPlatformError(
@@ -87,7 +87,7 @@ def check_module(module: nn.Module, example: Tensor) -> None:
 def check_weights(module: nn.Module) -> None:
     """Raise if a parameter or a buffer of numbers holds NaN or infinity."""
     for name, tensor in module.named_parameters():
-        if not isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+        if not isinstance(tensor, nn.UninitializedParameter):
             check_finite(tensor, name)
 
 
@@ -182,7 +182,7 @@ def infer_time(
         return Time("steps") if length == 1 else Time("inside", 0, length)
     elif not seen.counts:
         repeated = repeats(first)
-        if not repeated or not has_loop(first):
+        if not repeated or not (has_loop(first) or first.random):
             return Time("static")
         if len(set(repeated.values())) == 1:
             length = next(iter(repeated.values()))

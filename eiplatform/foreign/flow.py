@@ -90,6 +90,8 @@ class Flow:
         What a set of weights saw in a call.
     trails : bool
         Whether currents keep what was done to them.
+    inside : bool
+        Whether a module of neurons is running.
     added_up : set of str
         Weights of which several calls are added up or listed.
     """
@@ -100,6 +102,7 @@ class Flow:
         self.constants = constants
         self.states = states
         self.trails = False
+        self.inside = False
         self.added_up: set[str] = set()
         self.currents: Any = WeakIdKeyDictionary()
         self.sources: Any = WeakIdKeyDictionary()
@@ -280,11 +283,11 @@ class Flow:
         """Return the current of a list of steps: calls of the same weights, side by side."""
         names = list(found[0].calls)
         self.added_up.update(names)
-        calls = {name: tuple(one.calls.get(name, -1) for one in found) for name in names}
-        distinct = all(
-            len(set(numbers)) == len(found) and all(isinstance(n, int) and n >= 0 for n in numbers)
-            for numbers in calls.values()
-        )
+        numbers = {name: [one.calls.get(name) for one in found] for name in names}
+        calls: dict[str, Calls] = {
+            name: tuple(n for n in several if isinstance(n, int)) for name, several in numbers.items()
+        }
+        distinct = all(isinstance(several, tuple) and len(set(several)) == len(found) for several in calls.values())
         if not distinct or any(list(one.calls) != names or one.sign != found[0].sign for one in found):
             return None
 
@@ -336,6 +339,8 @@ class Flow:
             return None
         if isinstance(factor, Tensor) and not self.is_constant(factor):
             return None
+        if isinstance(factor, Tensor) and result.numel() > args[at].numel():
+            return None  # neurons times neurons: a product written out
         return [_shaped(current, result).scaled(1 / factor if power < 0 else factor)]
 
     def _normalise(self, name: str, args: tuple[Any, ...], result: Any) -> list[Current] | None:
@@ -358,6 +363,8 @@ class Flow:
         if isinstance(value, Tensor) and value in self.currents:
             current: Current = self.currents[value]
             return current
+        if self.inside and not (isinstance(value, Tensor) and self.is_weight(value)):
+            return None  # a state, or what it begins with
         if not isinstance(value, Tensor) or self.is_constant(value):
             zeros = torch.zeros_like(like) if self.constants else None
             trails: dict[str, Any] | None = {} if self.trails else None

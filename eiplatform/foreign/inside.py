@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from eiplatform.foreign.current import Current, Term
+from eiplatform.foreign.current import Current, Term, Trail
 from eiplatform.foreign.neurons import Neuron
 
 __all__ = ["Inside", "Product", "placed"]
@@ -29,6 +29,8 @@ class Product(NamedTuple):
     bias : Tensor or None
     again : Tensor or None
         Magnitude of the term, computed apart; None where the witness sees the product.
+    trail : tuple or None
+        What was done to it until it arrived.
     """
 
     call: int
@@ -38,6 +40,7 @@ class Product(NamedTuple):
     term: Term | None
     bias: Tensor | None
     again: Tensor | None = None
+    trail: Trail | None = None
 
 
 class Inside:
@@ -85,19 +88,42 @@ class Inside:
             for tensor in results:
                 self._computed[tensor] = True
 
-    def meets(self, current: Current) -> None:
+    def meets(self, whole: Current, parts: list[tuple[Tensor, Current]]) -> None:
         """Note that currents were added up."""
-        if not current.was_scaled:
-            self._met.update(current.calls.items())
+        for tensor, current in parts:
+            self._arrives(tensor, current)
+        if not whole.was_scaled:
+            self._met.update(_items(whole))
 
-    def ends(self, current: Current, operation: str) -> None:
+    def ends(self, tensor: Tensor, current: Current, operation: str) -> None:
         """Note that a current entered the state by an operation."""
-        for item in current.calls.items():
+        self._arrives(tensor, current)
+        for item in _items(current):
             self._ended.add(item)
             if operation != "add" and item[0] != GIVEN:
                 self._odd.setdefault(item, operation)
             if current.was_scaled:
                 self._scaled.add(item)
+
+    def sums(self, current: Current, operation: str) -> None:
+        """Note that the input is summed over neurons."""
+        if GIVEN in current.terms:
+            self.unfollowed = f"its input goes through {operation} inside"
+
+    def _arrives(self, tensor: Tensor, current: Current) -> None:
+        """Keep a product as it looks where it arrives."""
+        if len(current.terms) != 1:
+            return
+        name, call = next(iter(current.calls.items()))
+        for k, one in enumerate(self.products.get(name, [])):
+            if one.call == call and (name, call) not in self._met | self._ended:
+                if tensor.numel() != one.result.numel():
+                    self.unfollowed = f"what {name} contributes is taken apart inside (gates are not followed)"
+                    return
+                trail = None if current.trails is None else current.trails.get(name)
+                self.products[name][k] = one._replace(
+                    result=tensor.clone(), term=current.terms[name], bias=current.bias, trail=trail
+                )
 
     @property
     def takes_input(self) -> bool:
@@ -131,6 +157,10 @@ class Inside:
         return ""
 
 
+def _items(current: Current) -> list[tuple[str, int]]:
+    return [(name, call) for name, call in current.calls.items() if isinstance(call, int)]
+
+
 def placed(values: list[Tensor], like: Tensor | None, neuron: Neuron, recurrent: bool) -> Tensor | None:
     """Return what was computed inside a module of neurons in the shape of its input, time included."""
     axis = neuron.time_axis
@@ -146,6 +176,8 @@ def placed(values: list[Tensor], like: Tensor | None, neuron: Neuron, recurrent:
         whole = torch.stack(values, min(axis, 1))
     if like is None or whole.shape == like.shape or like.ndim == 0:
         return whole
+    if [n for n in whole.shape if n != 1] == [n for n in like.shape if n != 1]:
+        return whole.reshape(like.shape)
     flat = len(values) == 1 and axis == 0 and whole.numel() == like.numel()  # (time, batch) in one axis
     if flat or (neuron.flat and whole.numel() == like.numel()):
         return whole.reshape(like.shape)

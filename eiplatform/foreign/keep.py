@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from eiplatform.errors import EIPlatformError
 
-__all__ = ["is_lazy", "same_numbers", "untouched"]
+_LAZY = (nn.UninitializedParameter, nn.UninitializedBuffer)
+
+__all__ = ["Draws", "is_lazy", "same_numbers", "untouched"]
 
 
 @dataclass
@@ -44,7 +46,7 @@ def untouched(network: nn.Module) -> Iterator[Draws]:
 
 
 def _global_numbers() -> tuple[Any, ...]:
-    kind, keys, *rest = np.random.get_state()
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002 - a user's network may draw from it
     return (kind, np.asarray(keys).tobytes(), *rest, random.getstate())
 
 
@@ -57,25 +59,22 @@ def same_numbers(seed: int | None = None) -> Iterator[None]:
     seed : int, optional
         What all of them start from in the block.
     """
-    numpys, pythons = np.random.get_state(), random.getstate()
+    numpys, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002
     with torch.random.fork_rng():
         try:
             if seed is not None:
                 torch.manual_seed(seed)
-                np.random.seed(seed)
+                np.random.seed(seed)  # noqa: NPY002
                 random.seed(seed)
             yield
         finally:
-            np.random.set_state(numpys)
+            np.random.set_state(numpys)  # noqa: NPY002
             random.setstate(pythons)
 
 
 def is_lazy(network: nn.Module) -> bool:
     """Whether a module has parameters or buffers whose shape its first input decides."""
-    return any(
-        isinstance(tensor, nn.parameter.UninitializedTensorMixin)
-        for tensor in [*network.parameters(), *network.buffers()]
-    )
+    return any(isinstance(tensor, _LAZY) for tensor in [*network.parameters(), *network.buffers()])
 
 
 class _Kept:
@@ -97,7 +96,7 @@ class _Kept:
 
     def _note(self, value: Any, depth: int = 0) -> None:
         if isinstance(value, Tensor):
-            if isinstance(value, nn.parameter.UninitializedTensorMixin) or id(value) in self.values:
+            if isinstance(value, _LAZY) or id(value) in self.values:
                 return
             self.values[id(value)] = (value, value.detach().clone())
             if value.is_leaf and value.grad is not None:
@@ -139,7 +138,7 @@ class _Kept:
                 continue
             try:
                 with torch.inference_mode(tensor.is_inference()), torch.no_grad():
-                    tensor.data.copy_(content) if same else tensor.set_(content)
+                    tensor.data.copy_(content) if same else tensor.set_(content)  # type: ignore[call-overload]
             except RuntimeError as error:
                 raise EIPlatformError(
                     f"a tensor that its forward changed cannot be put back: {error}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from eiplatform.errors import EIPlatformError
 from eiplatform.foreign.checks import check_same
@@ -149,9 +149,10 @@ def look_at(network: ForeignNetwork) -> Looked:
     found, lost = _named(found)
     missing += lost
     if not one.structure.random and not network.draws:
-        found, lost = _permuted(
-            network, found, whole, first, axis, looped, {"states": states, "uses": uses, "labels": labels}
-        )
+        found, lost = _moved(network, found, whole, first, axis, {"states": states, "uses": uses, "labels": labels})
+        missing += lost
+    else:
+        found, lost = _sure(found)
         missing += lost
     if not found:
         raise EIPlatformError(
@@ -183,9 +184,7 @@ def look_at(network: ForeignNetwork) -> Looked:
 
 def _sized(example: Tensor, axis: int, batch: int) -> Tensor:
     """Return an example with another number of samples, all of them different."""
-    parts = []
-    for number in range(-(-batch // example.shape[axis])):
-        parts.append(example if number == 0 else example.roll(number, -1))
+    parts = [example.roll(number, -1) for number in range(-(-batch // example.shape[axis]))]
     return torch.cat(parts, axis).narrow(axis, 0, batch)
 
 
@@ -241,38 +240,84 @@ def _named(found: dict[str, Found]) -> tuple[dict[str, Found], list[Missing]]:
     return kept, lost
 
 
-def _permuted(
+def _sure(found: dict[str, Found]) -> tuple[dict[str, Found], list[Missing]]:
+    """Return the populations whose axes are sure though random numbers forbid to compare two runs."""
+    kept = {name: one for name, one in found.items() if not one.layout.kind.startswith("flat")}
+    why = "one axis holds samples and steps, and with random numbers their order cannot be told; fix them"
+    return kept, [Missing(name, "all signals", why) for name in found if name not in kept]
+
+
+def _moved(
+    network: ForeignNetwork, found: dict[str, Found], whole: _Pass, x: Tensor, axis: int, options: dict[str, Any]
+) -> tuple[dict[str, Found], list[Missing]]:
+    """Return the populations whose samples change places when those of the input do, and whose steps keep their order.
+
+    What an input of the last step changes must come in the last step: else a loop runs backwards,
+    or axes are not what they seem.
+    """
+    batch = x.shape[axis]
+    order = torch.roll(torch.arange(batch, device=x.device), 1)
+    kept, lost = {}, []
+    turned = _drives(network, found, x.index_select(axis, order), axis, options)
+    before = _drives(network, found, x, axis, options, whole)
+    late: dict[str, Tensor | None] = {}
+    both_ways = any(isinstance(part, nn.RNNBase) and part.bidirectional for part in network.module.modules())
+    if network.time == "sequence" and not both_ways:
+        other = x.clone()
+        other[-1] = x[0] if torch.equal(x[-1].roll(1, 0), x[-1]) else x[-1].roll(1, 0)
+        late = _drives(network, found, other, axis, options)
+    for name, population in found.items():
+        first, second, third = before[name], turned[name], late.get(name)
+        why = ""
+        if first is not None and (second is None or not _alike(first.index_select(1, order.to(first.device)), second)):
+            why = "its samples do not change places when those of the input do: which axis holds them cannot be told"
+        elif population.layout.kind == "held" or first is None or third is None:
+            pass  # no steps to look at
+        elif not _alike(first[:-1], third[:-1]):
+            why = (
+                "the input of the last step changes what it receives in earlier ones: it runs backwards in time, or "
+                "sees all steps at once; which step is which cannot be told"
+            )
+        if why:
+            lost.append(Missing(name, "all signals", why))
+        else:
+            kept[name] = population
+    return kept, lost
+
+
+def _drives(
     network: ForeignNetwork,
     found: dict[str, Found],
-    whole: _Pass,
     x: Tensor,
     axis: int,
-    looped: bool,
     options: dict[str, Any],
-) -> tuple[dict[str, Found], list[Missing]]:
-    """Return the populations that change places when samples do."""
-    batch, steps = x.shape[axis], network.steps
-    order = torch.roll(torch.arange(batch), 1)
-    again = _Pass(network, x.index_select(axis, order.to(x.device)), steps, needed=frozenset(), **options)
-    before, after = whole.collected(looped), again.collected(looped)
-    kept, lost = {}, []
+    done: _Pass | None = None,
+) -> dict[str, Tensor | None]:
+    """Return what every population receives, as (time, samples, neurons...); None where that is not known."""
+    one = _Pass(network, x, network.steps, needed=frozenset(), **options) if done is None else done
+    collected = one.collected(network.time in ("steps", "static"))
+    drives: dict[str, Tensor | None] = {}
     for name, population in found.items():
-        pair = []
-        for collected in (before, after):
-            events = collected[name].events if name in collected else []
-            arranged = [arrange(e.drive, population.layout, steps, batch, population.info.shape) for e in events]
-            pair.append(torch.stack(arranged) if arranged else torch.zeros(0))
-        samples = 1 if population.layout.kind == "call" else 2
-        first, second = pair
-        moved = first.index_select(samples, order.to(first.device)) if first.numel() else first
-        scale = 1e-3 * first.abs().max() if first.numel() else 0.0
-        fits = moved.shape == second.shape and float(((moved - second).abs() > scale).float().mean()) < 0.02
-        if fits or not population.info.signals or "drive" not in population.info.signals:
-            kept[name] = population
-        else:
-            why = "its samples do not change places when those of the input do: which axis holds them cannot be told"
-            lost.append(Missing(name, "all signals", why))
-    return kept, lost
+        events = collected[name].events if name in collected else []
+        if "drive" not in population.info.signals or not events:
+            drives[name] = None
+            continue
+        arranged = [
+            arrange(event.drive, population.layout, network.steps, x.shape[axis], population.info.shape)
+            for event in events
+        ]
+        drives[name] = torch.stack(arranged) if population.layout.kind == "call" else arranged[0]
+    return drives
+
+
+def _alike(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors are equal but for rounding, and what it does to a few spikes."""
+    if first.shape != second.shape:
+        return False
+    if not first.numel():
+        return True
+    scale = 1e-3 * first.abs().max()
+    return float(((first - second).abs() > scale).float().mean()) < 0.02
 
 
 def _output(network: ForeignNetwork, plain: list[Any], second: Tensor, sizes: Sizes, order: str) -> Layout | None:

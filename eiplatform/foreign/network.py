@@ -14,7 +14,6 @@ from eiplatform.errors import EIPlatformError, choose
 from eiplatform.foreign.checks import (
     TIMES,
     Time,
-    check_finite,
     check_module,
     check_weights,
     find_neurons,
@@ -202,13 +201,14 @@ class ForeignNetwork(nn.Module):
         state: None = None,
         keep: Callable[[str, str, Tensor], Tensor] | None = None,
         select: Mapping[str, Tensor] | None = None,
+        time_axis: int | None = None,
     ) -> Output:
         """Run the module from rest; it is left in the state in which it was found.
 
         Parameters
         ----------
         x : Tensor, shape (B, *input_shape) or (T, B, *input_shape)
-            Time comes first, whatever the module's own order of axes.
+            Time comes first, whatever the module's own order of axes; `time_axis` says otherwise.
         steps : int, optional
             Time steps of a static input.
         record : mapping of str to frozenset of str, optional
@@ -218,6 +218,8 @@ class ForeignNetwork(nn.Module):
             Foreign modules keep their own state and always start at rest.
         keep, select : optional
             As of :meth:`eiplatform.snn.network.Network.run`.
+        time_axis : int, optional
+            Axis of time in a sequence `x`: 0 or 1.
 
         Returns
         -------
@@ -237,7 +239,7 @@ class ForeignNetwork(nn.Module):
         """
         if state is not None:
             raise EIPlatformError("a foreign network cannot start from a given state", where="state", valid="None")
-        x, steps = self._check_input(x, steps)
+        x, steps = self._check_input(self._time_first(x, time_axis), steps)
         wanted = self._check_record(record or {})
         batch = x.shape[1 if self.time == "sequence" or x.ndim == len(self.input_shape) + 2 else 0]
         if not wanted:
@@ -354,6 +356,22 @@ class ForeignNetwork(nn.Module):
         """Return the example with the axes that :meth:`run` takes."""
         x = self._example
         return x.transpose(0, 1) if self.time == "sequence" and self.time_axis == 1 else x
+
+    def _time_first(self, x: Tensor, time_axis: int | None) -> Tensor:
+        """Return a sequence with time as its first axis."""
+        if x.ndim != len(self.input_shape) + 2:
+            return x
+        if time_axis not in (None, 0, 1):
+            raise EIPlatformError(f"time cannot be on axis {time_axis}", where="time_axis", valid="0, 1")
+        if time_axis is None and self.time_axis == 1 and x.shape[1] == self.steps != x.shape[0]:
+            raise EIPlatformError(
+                f"the input has shape {tuple(x.shape)}: it seems to have its {self.steps} steps on axis 1, as the "
+                "module takes them, but run takes time first",
+                where="network",
+                valid="(time, batch, ...)",
+                remedy="say time_axis=1 for (batch, time, ...), or time_axis=0 if time does come first",
+            )
+        return x.transpose(0, 1) if time_axis == 1 else x
 
     def _check_input(self, x: Tensor, steps: int | None) -> tuple[Tensor, int]:
         """Return the input as the module's kind of time takes it, and the number of steps."""

@@ -79,8 +79,8 @@ ACTIVATIONS = frozenset(
 """Element by element: the output of a graded neuron, from its current."""
 
 ELEMENTWISE = frozenset(
-    "add sub rsub mul div pow exp log sqrt rsqrt where lerp addcmul addcdiv maximum minimum gt ge lt le eq ne heaviside "
-    "sign copy fill masked_fill logical_and logical_or logical_not floor trunc remainder sub_scalar".split()
+    "add sub rsub mul div pow exp log sqrt rsqrt where lerp addcmul addcdiv maximum minimum gt ge lt le eq ne "
+    "heaviside sign copy fill masked_fill logical_and logical_or logical_not floor trunc remainder sub_scalar".split()
 )
 """They combine numbers in the same place: a decay or a threshold for each neuron, no weights between neurons."""
 

@@ -34,7 +34,7 @@ class Weighted(NamedTuple):
         (input, weight) -> product, linear in both.
     factor, added_factor : float
         Of the product and of what is added.
-    index : Tensor or None
+    looked_up : Tensor or None
         What a look-up takes.
     """
 
@@ -44,7 +44,7 @@ class Weighted(NamedTuple):
     product: Callable[[Tensor, Tensor], Tensor]
     factor: float = 1.0
     added_factor: float = 1.0
-    index: Tensor | None = None
+    looked_up: Tensor | None = None
 
 
 _PLAIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -74,7 +74,7 @@ def understand(
     """
     if name in _PLAIN or name in _ADDING:
         plain = name in _PLAIN
-        first, second = args[:2] if plain else args[1:3]
+        first, second = (args[0], args[1]) if plain else (args[1], args[2])
         product = (_PLAIN if plain else _ADDING)[name]
         if is_weight(first) == is_weight(second):
             return None
@@ -88,7 +88,7 @@ def understand(
             return Weighted(x, weight, None, ordered)
         return Weighted(x, weight, args[0], ordered, float(kwargs.get("alpha", 1)), float(kwargs.get("beta", 1)))
     if name in ("convolution", "_convolution", "linear"):
-        x, weight, bias = (*args, None)[:3] if len(args) < 3 else args[:3]
+        x, weight, bias = args[0], args[1], args[2] if len(args) > 2 else None
         if is_weight(x) or not is_weight(weight):
             return None
         rest = args[3:]
@@ -99,13 +99,15 @@ def understand(
         call = getattr(aten, name)
         return Weighted(x, weight, bias, lambda x, w: call(x, w, None, *rest, **kwargs))
     if name == "embedding":
-        weight, index, *rest = args
+        weight, index = args[0], args[1]
+        rest = args[2:]
         if not is_weight(weight):
             return None
         one = torch.ones((), dtype=weight.dtype, device=weight.device)
-        return Weighted(one, weight, None, lambda x, w: aten.embedding(w, index, *rest) * x, index=index)
+        return Weighted(one, weight, None, lambda x, w: aten.embedding(w, index, *rest) * x, looked_up=index)
     if name == "_trilinear":  # bilinear layers: (pairs of inputs) x weights
-        first, weight, second, *rest = args
+        first, weight, second = args[0], args[1], args[2]
+        rest = args[3:]
         if not is_weight(weight) or is_weight(first) or is_weight(second):
             return None
         if tuple(map(tuple, rest[:4])) != ((1, 3), (0,), (1, 2), (2, 3)):

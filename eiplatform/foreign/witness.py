@@ -35,7 +35,7 @@ _KEPT = 4
 _SMALL = 1 << 18
 
 
-class Witness(TorchDispatchMode):
+class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps the last products with each set of weights.
 
     Parameters
@@ -60,7 +60,7 @@ class Witness(TorchDispatchMode):
         wanted: frozenset[str],
         all_of: frozenset[str] = frozenset(),
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.muted = muted
         self.wanted = wanted
         self.all_of = all_of
@@ -103,9 +103,9 @@ class Witness(TorchDispatchMode):
         result = function(*args, **kwargs)
         operands = [self._of(tensor) for tensor in tensors_in((args, kwargs))]
         random = torch.Tag.nondeterministic_seeded in function.tags
-        fixed = (
-            None if random or found is not None or any(of is None for of in operands) else frozenset().union(*operands)
-        )  # type: ignore[arg-type]
+        fixed: frozenset[str] | None = frozenset().union(*(of for of in operands if of is not None))
+        if random or found is not None or None in operands:
+            fixed = None
         for tensor in [*tensors_in(result), *written(function, args, kwargs)]:
             self._fixed[tensor] = fixed
         return result

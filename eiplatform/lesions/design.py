@@ -11,8 +11,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from eiplatform.config import parse_model
 from eiplatform.datasets import Split
-from eiplatform.errors import ConfigError, OutputExistsError, StoreError
+from eiplatform.errors import ConfigError, OutputExistsError, StoreError, choose
 from eiplatform.files import claimed, content_hash, read_json, write_json
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.controls import RandomLoss, deprived, matched_losses
@@ -22,12 +25,25 @@ from eiplatform.recording.plan import weights_hash
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.snn.network import Network
 from eiplatform.store.reader import is_whole
+from eiplatform.untrusted import checked, inside
 
 __all__ = ["DESIGN", "dose_response", "read_design"]
 
 DESIGN = "design.json"
 """The plan of a design."""
 FORMAT = "eiplatform-lesion-design"
+
+
+class _Condition(BaseModel):
+    name: str
+    dose: float
+    control: dict[str, Any] = {}
+
+
+class _Plan(BaseModel):
+    doses: list[float]
+    controls: int
+    conditions: list[_Condition]
 
 
 def dose_response(
@@ -161,8 +177,13 @@ def read_design(directory: str | Path) -> dict[str, Any]:
     """
     file = Path(directory) / DESIGN
     plan = read_json(file)
-    if plan.get("format") != FORMAT or not isinstance(plan.get("conditions"), list):
+    if plan.get("format") != FORMAT:
         raise StoreError("not the plan of a lesion design", where=str(file), remedy="record the design again")
+    checked(_Plan, plan, file, what="the plan is damaged", remedy="record the design again")
+    for condition in plan["conditions"]:
+        inside(file.parent, condition["name"], where=file)
+        if condition["dose"] not in plan["doses"]:
+            raise StoreError(f"the plan is damaged: it has no dose {condition['dose']}", where=str(file))
     return plan
 
 
@@ -185,7 +206,10 @@ def _applied(network: Network, lesion: Lesion, condition: Mapping[str, Any]) -> 
     control = condition.get("control")
     if control is None:
         return lesioned(network, [lesion])
-    return deprived(network, RandomLoss(lesion=lesion, **control))
+    loss = parse_model(RandomLoss, {**control, "lesion": lesion.model_dump()}, where=DESIGN)
+    for name in loss.fractions:
+        choose(name, network.circuits(), "layer", where=f"{DESIGN}: control")
+    return deprived(network, loss)
 
 
 def _label(condition: Mapping[str, Any]) -> str:
@@ -198,7 +222,7 @@ def _check_place(directory: Path, plan: Mapping[str, Any], *, resume: bool, over
     there = (directory / DESIGN).is_file()
     if resume:
         if not there:
-            raise StoreError("no lesion design to resume", where=str(directory), remedy="start it without resuming")
+            raise StoreError("no lesion design to resume", where=str(directory), remedy="start it without --resume")
         before = read_design(directory)
         if before.get("id") != plan["id"]:
             changed = [key for key in plan if key != "id" and before.get(key) != plan[key]]

@@ -36,6 +36,9 @@ IN_FLIGHT = 3
 """Shards in memory at once: one being filled, one waiting, one being written."""
 
 
+_PROBE = {"kind": "network", "name": "probe"}
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What a recording will take.
@@ -175,7 +178,7 @@ def _writing(
         recorded = record_shard(network, plan, data.take(plan.positions[:count]), parameter, edges)
         with TemporaryDirectory() as folder:
             started = time.perf_counter()
-            about: dict[str, Any] = {"source": {}, "config": {}, "checked_samples": CHECKED}
+            about: dict[str, Any] = {"source": _PROBE, "config": {}, "checked_samples": CHECKED}
             with make_writer(store, Path(folder) / "probe", **about) as writer:
                 writer.append(recorded)
             return time.perf_counter() - started
@@ -257,9 +260,7 @@ def _stored_as_zarr(
     def written(count: int) -> int:
         recorded = record_shard(network, plan, data.take(plan.positions[:count]), parameter, edges)
         with TemporaryDirectory() as folder:
-            with ZarrWriter(
-                Path(folder) / "probe", source={"kind": "network", "name": "probe"}, config={}, checked_samples=0
-            ) as writer:
+            with ZarrWriter(Path(folder) / "probe", source=_PROBE, config={}, checked_samples=0) as writer:
                 writer.append(recorded)
             return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
 

@@ -12,6 +12,7 @@ from scipy import stats
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics.base.intervals import combine_seeds, interval_of, student
 from eiplatform.statistics.base.multiple import benjamini_hochberg
+from eiplatform.statistics.registry import STATISTICS
 from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
 
@@ -138,7 +139,7 @@ def summarise_seeds(
             kept = draws[found[:, *cell], *cell]
             combined, parts = combine_seeds(kept, seed, estimates=here, n_samples=n_samples)
             low[cell], high[cell] = interval_of(combined, float(here.mean()), level, parts=parts, n_seeds=here.size)
-    least, most = _bounds(tables)
+    least, most = (np.array(ends) for ends in zip(*map(_bounds, first["statistic"].values.tolist()), strict=True))
     result["low"], result["high"] = np.maximum(low, least), np.minimum(high, most)
     variables: dict[str, Any] = {name: (_DIMS, array) for name, array in result.items()}
     variables["n_seeds"] = (_DIMS, n_seeds.astype(int))
@@ -165,14 +166,9 @@ def _selected(table: xr.Dataset, keys: list[str] | None, names: list[str] | None
     return table
 
 
-def _bounds(tables: Sequence[xr.Dataset]) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the statistics cannot leave in any seed; nothing where no seed says so."""
-    least, most = (np.stack([table[name].transpose(*_DIMS).values for table in tables]) for name in ("least", "most"))
-    lower, upper = (
-        np.where(np.isnan(least), np.inf, least).min(axis=0),
-        np.where(np.isnan(most), -np.inf, most).max(axis=0),
-    )
-    return np.where(lower == np.inf, -np.inf, lower), np.where(upper == -np.inf, np.inf, upper)
+def _bounds(key: str) -> tuple[float, float]:
+    """Return what a statistic cannot leave; a summary may be of one that is not ours."""
+    return STATISTICS[key].bounds if key in STATISTICS else (-np.inf, np.inf)
 
 
 def _draws(tables: Sequence[xr.Dataset]) -> np.ndarray:

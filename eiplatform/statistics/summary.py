@@ -26,8 +26,6 @@ _NUMBERS = {
     "value": "mean over neurons (geometric for ratios)",
     "low": "lower end of the bootstrap interval of the value",
     "high": "upper end of the bootstrap interval of the value",
-    "least": "what the value cannot be below; intervals end there",
-    "most": "what the value cannot be above; intervals end there",
 }
 _COUNTS = {
     "n_samples": "samples",
@@ -126,8 +124,7 @@ def summarise(
     Returns
     -------
     xarray.Dataset, dims (population, statistic)
-        ``value``, ``low``, ``high``, and what they cannot leave, ``least`` and ``most``;
-        ``n_samples``, ``n_neurons``, ``n_used``, ``n_excluded``;
+        ``value``, ``low``, ``high``; ``n_samples``, ``n_neurons``, ``n_used``, ``n_excluded``;
         ``units``, ``exclusion``, ``note``, which says why a value is NaN, and ``caution``, which says
         what limits its meaning here.  Coordinates ``role``, ``label``, ``over``, ``comparable``.
 
@@ -230,7 +227,7 @@ def _cell(entry: Statistic, estimate: Estimate, interval: Interval, n_bootstrap:
         notes.append("one sample: no interval, since this value has one over samples only")
     elif used and estimate.unit.n_samples == 1:
         notes.append("one sample: the interval covers neurons only")
-    least, most = entry.bounds if estimate.bounds is None else estimate.bounds
+    least, most = entry.bounds
     low, high = interval.low, interval.high
     if entry.share and np.isfinite(low):
         low, high = share_interval(interval.estimate, float(interval.draws.var()), used, level)
@@ -239,8 +236,6 @@ def _cell(entry: Statistic, estimate: Estimate, interval: Interval, n_bootstrap:
         # NaN stays NaN: it is the first argument.
         "low": float("nan") if alone else max(low, least),
         "high": float("nan") if alone else min(high, most),
-        "least": least,
-        "most": most,
         "n_neurons": estimate.n_neurons,
         "n_used": used,
         "n_excluded": estimate.n_neurons - used,

@@ -13,7 +13,7 @@ from eiplatform.store.schema import EVENTS, PARAMETERS, SIGNALS
 
 __all__ = ["contract_problems", "require_contract"]
 
-_NUMBERS = [key for key, one in ATTRIBUTES.items() if one.fits(1) and not one.fits("x")]
+_NUMBERS = [key for key, one in ATTRIBUTES.items() if one.fits(1) and not (one.fits("x") or one.fits(True))]
 """Attributes that are numbers where they occur."""
 _MOST = 2**53
 

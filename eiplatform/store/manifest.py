@@ -91,11 +91,21 @@ class _Spec(_Part):
     warmup: Count = 0
 
 
+class _Control(_Part):
+    seed: Count
+
+
 class _Lesion(_Part):
     pathway: str
     dose: float = Field(ge=0, le=1)
     layers: str
-    control: dict[str, Any] = {}
+    control: _Control | None = None
+
+
+class _Design(_Part):
+    id: str
+    doses: list[float]
+    controls: Count
 
 
 class _Source(_Part):
@@ -106,6 +116,7 @@ class _Source(_Part):
     spec: _Spec | None = None
     lesions: list[_Lesion] | None = None
     null: dict[str, Any] | None = None
+    design: _Design | None = None
     theory: dict[str, float] | None = None
 
 

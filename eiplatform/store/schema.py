@@ -90,7 +90,7 @@ SIGNALS: dict[str, Signal] = {
     "gain": _signal("factor that multiplies the net current", "dimensionless", magnitude=True),
     "drive": _signal("input to the membrane, gain x net + bias", "current"),
     "voltage": _signal("membrane potential before reset", "potential"),
-    "spikes": _signal("spikes", "count", magnitude=True),
+    "spikes": _signal("spikes", "count"),
     "output": _signal("what spikes send on: positive minus negative ones", "count"),
     "feedback": _signal("factor of a neuron's self-feedback on its drive", "dimensionless"),
     "activity": _signal("output of a graded (non-spiking) population", "rate", magnitude=True),

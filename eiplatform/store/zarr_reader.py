@@ -131,6 +131,7 @@ class ZarrStore:
             data = xr.open_zarr(self.path, group=name, chunks=None, consolidated=False)
             lazy = {key: _lazy(self.path / name / str(key), one.variable) for key, one in data.data_vars.items()}
             data = data.assign(lazy)
+            data = data.assign_coords({key: coord.load() for key, coord in data.coords.items()})  # as from HDF5
             texts = {key: variable for key, variable in data.coords.items() if variable.dtype.kind in "OT"}
             plain = {key: text.copy(data=np.array(text.values.tolist(), dtype=str)) for key, text in texts.items()}
             data = data.assign_coords(plain)

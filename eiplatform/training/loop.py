@@ -9,7 +9,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -227,7 +227,8 @@ class _Run:
             return self._go(resume, weights)
         except BaseException as error:
             if self.world.first:
-                mark_aborted(self.out, error, len(self.metrics) - 1)
+                with suppress(OSError):  # a full disk must not hide why training ended
+                    mark_aborted(self.out, error, len(self.metrics) - 1)
             raise
 
     def _go(self, resume: bool, weights: Mapping[str, Tensor] | None) -> TrainResult:

@@ -16,6 +16,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=3000)
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--light", action="store_true", help="only commands that are done in an instant")
     parser.add_argument("--show", action="store_true", help="print every input and its outcome")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -29,7 +30,7 @@ def main() -> int:
 
         numbers = range(chosen.first, chosen.first + chosen.inputs)
         verdicts = []
-        for verdict in run(root, numbers, chosen.seed):
+        for verdict in run(root, numbers, chosen.seed, light=chosen.light):
             verdicts.append(verdict)
             if verdict.faults or chosen.show:
                 lines = verdict.output.strip().splitlines()

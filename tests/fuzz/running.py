@@ -46,7 +46,7 @@ _WARM = (
 SECRET = b"SECRET-OF-ANOTHER-FILE-" * 40
 
 
-def run(root: Path, numbers: Iterable[int], seed: int) -> Iterator[Verdict]:
+def run(root: Path, numbers: Iterable[int], seed: int, *, light: bool = False) -> Iterator[Verdict]:
     """Yield what came of every input; everything is written below `root`."""
     from tests.fuzz.cases import make_case
     from tests.fuzz.seeds import make_seeds
@@ -66,7 +66,7 @@ def run(root: Path, numbers: Iterable[int], seed: int) -> Iterator[Verdict]:
         place = root / "work" / str(number)
         place.mkdir(parents=True)
         os.environ["TMPDIR"] = str(place)
-        case = make_case(number, seed, seeds, place, outside)
+        case = make_case(number, seed, seeds, place, outside, light=light)
         yield judge(case.name, case.call, place, outside, SECRET[:100])
         shutil.rmtree(place, ignore_errors=True)
 

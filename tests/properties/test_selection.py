@@ -79,14 +79,33 @@ def dead(data: xr.Dataset, counts: np.ndarray) -> np.ndarray:
     return (counts.sum(axis=(0, 1, 3)) == 0).astype(float)
 
 
+def weighted_cv(x: np.ndarray, weight: np.ndarray) -> float:
+    mean = np.average(x, weights=weight)
+    with np.errstate(all="ignore"):
+        return float(np.sqrt(np.average((x - mean) ** 2, weights=weight)) / mean)
+
+
+def lv(data: xr.Dataset, counts: np.ndarray) -> np.ndarray:
+    terms: list[list[float]] = [[] for _ in range(counts.shape[2])]
+    for sample in trains(counts):
+        for neuron, times in enumerate(sample):
+            x = np.diff(times) if len(times) >= 4 else np.zeros(0)
+            for a, b in zip(x[:-1], x[1:], strict=True):
+                terms[neuron] += [3 * ((a - b) / (a + b)) ** 2] if a + b > 0 else []
+    return np.array([mean_or_nan(values) for values in terms])
+
+
 def cv(data: xr.Dataset, counts: np.ndarray) -> np.ndarray:
     of_neuron: list[list[float]] = [[] for _ in range(counts.shape[2])]
     for sample in trains(counts):
         for neuron, times in enumerate(sample):
-            if len(times) >= 3:
-                intervals = [b - a for a, b in zip(times[:-1], times[1:], strict=True)]
-                if np.mean(intervals) > 0:
-                    of_neuron[neuron].append(float(np.std(intervals) / np.mean(intervals)))
+            if len(times) >= 4:
+                x = np.diff(times)
+                n, weight = len(x), counts.shape[1] / (counts.shape[1] - x)
+                left_out = [weighted_cv(np.delete(x, k), np.delete(weight, k)) for k in range(n)]
+                left_out = [value if np.isfinite(value) else 0.0 for value in left_out]
+                value = max(n * weighted_cv(x, weight) - (n - 1) * np.mean(left_out), 0.0)
+                of_neuron[neuron] += [value] if np.isfinite(value) else []
     return np.array([mean_or_nan(values) for values in of_neuron])
 
 
@@ -120,7 +139,8 @@ def correlation(data: xr.Dataset, _: np.ndarray) -> np.ndarray:
 STATISTICS = {
     "rate": (lambda d: d.ei.rate(), rate, "spikes"),
     "dead": (lambda d: d.ei.dead_fraction(), dead, "spikes"),
-    "cv": (lambda d: d.ei.cv_isi(min_spikes=3), cv, "times of spikes"),
+    "cv": (lambda d: d.ei.cv_isi(min_spikes=4), cv, "times of spikes"),
+    "lv": (lambda d: d.ei.lv(min_spikes=4), lv, "times of spikes"),
     "fano": (lambda d: d.ei.fano_factor(window=3), fano, "times of spikes"),
     "ratio": (lambda d: d.ei.ei_ratio(), ratio, "currents"),
     "correlation": (lambda d: d.ei.ei_correlation(over="time"), correlation, "times"),

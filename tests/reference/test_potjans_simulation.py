@@ -1,21 +1,17 @@
 """The microcircuit at 10 %: compiled against numpy, closed-form currents, the shipped summary, and NEST."""
 
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from eiplatform.microcircuits import load, simulate
 from eiplatform.microcircuits.generated import SPIKES
 from eiplatform.microcircuits.potjans_diesmann_2014 import POPULATIONS
 from eiplatform.reference import over_seeds, shipped, summarise_run
+from tests.reference.nest_summary import DURATION, SCALE, WARMUP, simulate_nest, stored
 
 NAME = "potjans-diesmann-2014"
-ROOT = Path(__file__).parents[2]
 # A pulse of the thalamus at 5 ms, or after the end: the same program, and no effect.
 TENTH = {"scale": 0.1, "thalamic_start_ms": 5.0, "thalamic_duration_ms": 10.0}
 WITHOUT_PULSE = {**TENTH, "thalamic_start_ms": 1e6}
@@ -77,20 +73,11 @@ def test_a_fresh_run_falls_into_the_shipped_band(second):
     assert (inside(full, band, "rate", seconds=2.0) > 4.5).sum() >= 6
 
 
-@pytest.mark.skipif(
-    find_spec("nest") is None or find_spec("microcircuit") is None, reason="needs nest-simulator and microcircuit"
-)
-def test_rates_and_irregularity_are_those_of_nest(tmp_path, cache):
+def test_rates_and_irregularity_are_those_of_nest(cache):
     """Three seeds of 2 s each, 5 % of the network: the means differ by less than the seeds explain."""
-    duration, scale = 2000.0, 0.05
-    theirs = []
-    for seed in (1, 2, 3):
-        out = tmp_path / f"{seed}.npz"
-        command = [sys.executable, str(ROOT / "benchmarks/nest_microcircuit.py"), str(scale), str(duration), "500"]
-        subprocess.run([*command, str(seed), str(out)], check=True, capture_output=True)
-        theirs.append(summarise_run(nest_run(out, duration)))
-    runs = simulate(NAME, parameters={"scale": scale}, seeds=(1, 2, 3), duration_ms=duration, warmup_ms=500.0)
-    ours = [summarise_run(populations) for _, populations in runs]
+    theirs = stored()
+    options = {"duration_ms": DURATION, "warmup_ms": WARMUP}
+    ours = [summarise_run(run) for _, run in simulate(NAME, parameters={"scale": SCALE}, seeds=(1, 2, 3), **options)]
     for variable in ("rate", "lv", "synchrony"):
         a, b = over_seeds([run[[variable]] for run in ours]), over_seeds([run[[variable]] for run in theirs])
         spread = np.sqrt((a.sel(over_seeds="std") ** 2 + b.sel(over_seeds="std") ** 2) / 3)[variable].values
@@ -102,16 +89,12 @@ def test_rates_and_irregularity_are_those_of_nest(tmp_path, cache):
         assert np.abs(difference / b.sel(over_seeds="mean")[variable].values)[defined].max() < 0.25, variable
 
 
-def nest_run(path, duration):
-    """Return what :mod:`benchmarks.nest_microcircuit` wrote as spikes of populations."""
-    with np.load(path) as file:
-        return {
-            name: xr.Dataset(
-                {
-                    "spike_time": ("spike", file[f"{name}/spike_time"]),
-                    "spike_neuron": ("spike", file[f"{name}/spike_neuron"]),
-                },
-                attrs={"duration": duration, "n_neurons": int(file[f"{name}/n_neurons"])},
-            )
-            for name in POPULATIONS
-        }
+@pytest.mark.skipif(
+    find_spec("nest") is None or find_spec("microcircuit") is None, reason="needs nest-simulator and microcircuit"
+)
+def test_what_is_stored_of_nest_is_what_nest_gives(tmp_path):
+    """A short run of another seed: rates within 4.5 standard deviations of the stored seeds, scaled to its length."""
+    run, band = simulate_nest(4, 600.0, tmp_path), over_seeds([run[["rate"]] for run in stored()])
+    centre = band["rate"].sel(over_seeds="mean").values
+    spread = np.maximum(band["rate"].sel(over_seeds="std").values, 0.02 * centre) * np.sqrt(DURATION / 600.0)
+    assert (np.abs(run["rate"].values - centre) / spread).max() < 4.5

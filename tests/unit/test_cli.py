@@ -236,6 +236,8 @@ def test_interrupted_recording_can_be_looked_at(capsys: Capture, tmp_path: Path)
 
     writer = RecordingWriter(tmp_path / "r", source={"kind": "network", "name": "toy"}, config={})
     writer.append({"fc1/E": layer(np.arange(5))})
+    refused(capsys, "info", tmp_path / "r", says="so far 1 complete shard.*wait")
+    writer.close()
     refused(capsys, "info", tmp_path / "r", says="interrupted after 1 complete shard")
     status, out, _ = run(capsys, "info", tmp_path / "r", "--partial", "--json")
     assert status == 3 and json.loads(out)["n_samples"] == 5
@@ -316,12 +318,15 @@ def test_results_are_not_replaced_unasked(capsys: Capture, network_recording: Wr
 
 
 def test_lesion_refuses_bad_designs(capsys: Capture, tmp_path: Path) -> None:
-    out = ("--out", tmp_path / "l")
-    refused(
-        capsys, "lesion", tmp_path / "m", "--pathway", "I->E subtractiv", *out, says="did you mean 'I->E subtractive'"
-    )
-    refused(capsys, "lesion", tmp_path / "m", "--pathway", "I->E divisive", *out, says="no denominator")
-    refused(capsys, "lesion", tmp_path / "m", "--doses", "0", "2", *out, says="dose: 2.0 is not possible")
+    from eiplatform.config import load_config
+    from eiplatform.snn import save
+    from eiplatform.training import initialise
+
+    config = load_config(None, ["network.hidden=[8]"])
+    path, out = save(tmp_path / "m.safetensors", initialise(config), config), ("--out", tmp_path / "l")
+    refused(capsys, "lesion", path, "--pathway", "I->E subtractiv", *out, says="did you mean 'I->E subtractive'")
+    refused(capsys, "lesion", path, "--pathway", "I->E divisive", *out, says="no denominator")
+    refused(capsys, "lesion", path, "--doses", "0", "2", *out, says="dose: 2.0 is not possible")
     assert not (tmp_path / "l").exists()
 
 

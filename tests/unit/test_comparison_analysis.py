@@ -185,7 +185,7 @@ def test_what_depends_on_size_is_not_tested_beside_a_circuit(
     cells = {key: Measured(1.0, 1.0, 1.0, "1") for key in ("balance_index", "ei_correlation_samples")}
 
     def network(n: int) -> Any:
-        facts = {"sizes": {"fc1/E": n}, "dt": 1.0, "n_time": 4, "input": "", "sample": [0]}
+        facts = {"sizes": {"fc1/E": n}, "dt": 1.0, "n_time": 4, "input": "", "sample": [0], "shown": ()}
         return SimpleNamespace(cells=cells, facts=facts, kind="network")
 
     for key, other_size, comparable in (
@@ -265,3 +265,14 @@ def test_interrupted_recordings_compare_when_asked(
     assert main([*command, "--out", str(tmp_path / "a.nc")]) == 2
     assert main([*command, "--partial", "--out", str(tmp_path / "a.nc")]) == 3
     assert "PARTIAL: own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [({}, True), ({"sample": [0, 2]}, False), ({"shown": ("other data",)}, False), ({"input": "bernoulli"}, False)],
+)
+def test_equal_ids_of_other_data_or_noise_are_other_samples(changes: dict[str, Any], same: bool) -> None:
+    facts = {"sample": [0, 1], "shown": ("digits",), "input": "constant"}
+    own, other = (SimpleNamespace(kind="network", facts=facts | change) for change in ({}, changes))
+    assert comparison.same_samples(own, other) is same
+    assert not comparison.same_samples(own, SimpleNamespace(kind="circuit", facts=facts))

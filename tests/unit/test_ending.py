@@ -40,6 +40,12 @@ def _wait(condition: object, seconds: float = 240.0) -> None:
         time.sleep(0.05)
 
 
+def _usual() -> None:
+    """Take signals as in a terminal: background jobs and nohup ignore some, and children inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _simulating(tmp_path: Path, jobs: int = 1) -> tuple[subprocess.Popen[str], Path]:
     """Start a long simulation, and wait until its workers work."""
     scratch = tmp_path / "scratch"
@@ -53,6 +59,7 @@ def _simulating(tmp_path: Path, jobs: int = 1) -> tuple[subprocess.Popen[str], P
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_usual,
     )
     _wait(lambda: process.poll() is not None or len(_running(f"{scratch}/eiplatform-")) == jobs)
     assert process.poll() is None, process.communicate()

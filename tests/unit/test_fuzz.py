@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_malformed_inputs_end_in_one_line() -> None:
-    command = [sys.executable, "-m", "tests.fuzz", "--inputs", "60", "--seed", "17"]
+    command = [sys.executable, "-m", "tests.fuzz", "--inputs", "80", "--seed", "17", "--light"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert "60 inputs" in done.stdout
+    assert "80 inputs" in done.stdout

@@ -22,6 +22,7 @@ import yaml
 import eiplatform
 from eiplatform.datasets import archives, load, registry
 from eiplatform.errors import EIPlatformError, StoreError
+from eiplatform.lesions.design import DESIGN, FORMAT, read_design
 from eiplatform.snn import CheckpointError, build_network, initialise_ei
 from eiplatform.snn import load as load_network
 from eiplatform.snn import save as save_network
@@ -175,6 +176,26 @@ def test_the_ledger_of_another_study_names_its_own_steps(tmp_path: Path) -> None
     (other / LEDGER / f"{name.replace('/', '--')}.json").write_text(json.dumps(facts))
     with pytest.raises(StoreError):
         take_over(status, jobs, tmp_path / "out", other)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda held: held["conditions"][0].update(name="../../elsewhere"),
+        lambda held: held["conditions"][0].update(name="/tmp/elsewhere"),
+        lambda held: held["conditions"][0].update(dose=0.3),
+        lambda held: held["conditions"][0].pop("name"),
+        lambda held: held.update(conditions=[3]),
+        lambda held: held.update(doses="x"),
+    ],
+)
+def test_the_plan_of_a_design_names_its_own_recordings(tmp_path: Path, edit: Edit) -> None:
+    plan = {"format": FORMAT, "doses": [0.0], "controls": 0, "conditions": [{"name": "dose-0.0", "dose": 0.0}]}
+    (tmp_path / DESIGN).write_text(json.dumps(plan))
+    assert read_design(tmp_path)["doses"] == [0.0]
+    _edit(tmp_path / DESIGN, edit)
+    with pytest.raises(StoreError):
+        read_design(tmp_path)
 
 
 @pytest.fixture

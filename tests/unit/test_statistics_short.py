@@ -76,25 +76,22 @@ def test_interval_of_a_share_is_wilsons(k: int, n: int) -> None:
     assert wider[1] - wider[0] >= known.high - known.low - 1e-12
 
 
-def network(rng: np.random.Generator, chance: float, sign: float = 1.0, neurons: int = 12):
-    values = (rng.random((6, 60, neurons)) < chance).astype(np.float32) * sign
+def network(rng: np.random.Generator, chance: float, neurons: int = 12):
+    values = (rng.random((6, 60, neurons)) < chance).astype(np.float32)
     return population_dataset(
         {"spikes": values}, sample=np.arange(6), time=np.arange(60), neuron=np.arange(neurons), dt=1.0,
         time_units="step", current_units="1", n_neurons=neurons, role="E",
     )  # fmt: skip
 
 
-def test_intervals_of_rates_end_at_zero_unless_spikes_have_signs() -> None:
+def test_intervals_of_rates_end_at_zero() -> None:
     rng = np.random.default_rng(2)
     sparse = [network(np.random.default_rng(k), 0.3 * (k == 0)) for k in range(3)]
     over = summarise_seeds(sparse, ["rate"], n_bootstrap=50)
     mean, half = over["value"].item(), (over["high"] - over["value"]).item()
     assert mean < half and over["low"].item() == 0.0
-    signed = [network(np.random.default_rng(k), 0.3 * (k == 0), sign=-1.0) for k in range(3)]
-    below = summarise_seeds(signed, ["rate"], n_bootstrap=50)
-    assert below["low"].item() == pytest.approx(-over["high"].item()) and below["high"].item() > 0
     one = summarise(network(rng, 0.01, neurons=2), ["rate"], n_bootstrap=200)
-    assert one["low"].item() >= 0 and one["least"].item() == 0
+    assert one["low"].item() >= 0
 
 
 def test_no_dead_neuron_among_few_is_not_none_of_all() -> None:

@@ -26,7 +26,7 @@ LISTED = [
         reference="mean spike count per unit of time, silent neurons included",
         estimate=estimates.rate,
         dimensionless=False,
-        bounds=POSITIVE,  # unless spikes have signs, which the estimate says
+        bounds=POSITIVE,
     ),
     Statistic(
         key="cv_isi",

@@ -9,7 +9,7 @@ from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.base.spill import map_rows
 from eiplatform.statistics.estimates.common import Estimate, unit
-from eiplatform.statistics.estimates.spikes import rate_table
+from eiplatform.statistics.estimates.spikes import fired, rate_table
 from eiplatform.statistics.population import Population
 
 __all__ = ["SATURATED_SHARE", "SPARSENESS", "dead", "rate_shape", "saturated", "sparseness"]
@@ -73,7 +73,7 @@ def sparseness(population: Population, kind: str) -> Estimate:
 
 def dead(population: Population) -> Estimate:
     """Whether a neuron never fires, 0 or 1."""
-    table, _ = rate_table(population, "the share of dead neurons")
+    table = fired(population, "the share of dead neurons")
     return Estimate(
         unit(population, table.shape[1], partial(base.dead, table=table)), population.spiking_neuron, "none"
     )

@@ -46,8 +46,6 @@ class Estimate:
     shown : array, shape (neuron,), optional
         Values per neuron where `unit` gives something else (twice the deviation of a neuron's mean over
         pairs, since each pair belongs to two neurons).
-    bounds : tuple of float, optional
-        What the value cannot leave here, where that is not what it cannot leave in general.
     """
 
     unit: base.Unit
@@ -58,7 +56,6 @@ class Estimate:
     level: str = "neuron"
     n_pooled: int | None = None
     shown: FloatArray | None = None
-    bounds: tuple[float, float] | None = None
 
     @property
     def n_neurons(self) -> int:

@@ -13,7 +13,7 @@ from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.base.spill import map_rows
 from eiplatform.statistics.estimates.common import Estimate, unit
-from eiplatform.statistics.estimates.spikes import rate_table
+from eiplatform.statistics.estimates.spikes import fired
 from eiplatform.statistics.population import Population
 
 __all__ = ["ALWAYS_ON", "always_on", "private_inhibition", "silent_share"]
@@ -24,7 +24,7 @@ ALWAYS_ON = ("pairs", "spikes")
 
 def silent_share(population: Population) -> Estimate:
     """Share of the samples in which a neuron does not fire."""
-    table, _ = rate_table(population, "the share of silent pairs")
+    table = fired(population, "the share of silent pairs")
     silent = map_rows(_silent, table)
     return Estimate(
         unit(population, table.shape[1], partial(base.weighted_mean, data=silent)), population.spiking_neuron, "none"
@@ -70,7 +70,7 @@ def _silent(rates: FloatArray) -> FloatArray:
 
 
 def _always(spikes: npt.NDArray[Any]) -> FloatArray:
-    always: FloatArray = np.all(spikes > 0, axis=1).astype(np.float64)
+    always: FloatArray = np.all(spikes != 0, axis=1).astype(np.float64)
     return always
 
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
-from eiplatform.errors import StatisticError, choose
+from eiplatform.errors import NotApplicableError, StatisticError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.trains import Counted
 
-__all__ = ["FANO_WINDOWS", "MIN_WINDOWS", "REFRACTORINESS", "fano", "isi", "rate", "rate_table", "windowed"]
+__all__ = ["FANO_WINDOWS", "MIN_WINDOWS", "REFRACTORINESS", "fano", "fired", "isi", "rate", "rate_table", "windowed"]
 
 FANO_WINDOWS = {"step": 10.0, "ms": 50.0}
 """Default window of the Fano factor, by the recording's unit of time."""
@@ -42,6 +42,22 @@ def rate_table(population: Population, statistic: str) -> tuple[FloatArray, str]
     return population.counts / population.duration * 1000.0, "Hz"
 
 
+def fired(population: Population, statistic: str) -> FloatArray:
+    """Return every neuron's rate in every sample, which is 0 only where it does not fire, shape (sample, neuron).
+
+    Raises
+    ------
+    NotApplicableError
+        If spikes have signs: those of a neuron may cancel.
+    """
+    table, _ = rate_table(population, statistic)
+    if (table < 0).any():
+        raise NotApplicableError(
+            f"{statistic}: spikes have signs, and their sum may be 0", where=population.name or None
+        )
+    return table
+
+
 def windowed(
     population: Population, statistic: str, window: float | None, defaults: Mapping[str, float], least: int
 ) -> float:
@@ -63,10 +79,9 @@ def rate(population: Population) -> Estimate:
     def values(weights: FloatArray) -> FloatArray:
         return base.weighted_mean(weights, table)
 
-    # Spikes of some systems have signs, and so have their rates.
-    bounds = (-math.inf, math.inf) if (table < 0).any() else None
-    rule = "none: silent neurons count as 0"
-    return Estimate(unit(population, table.shape[1], values), population.spiking_neuron, rule, units, bounds=bounds)
+    return Estimate(
+        unit(population, table.shape[1], values), population.spiking_neuron, "none: silent neurons count as 0", units
+    )
 
 
 def isi(population: Population, kind: str, min_spikes: int, refractoriness: float | None = None) -> Estimate:
