@@ -48,7 +48,6 @@ _SIZES = {
         "voltage": (10, 110, 100),
         "oscillation": (8, 10, 100),
         "drift": (8, 10, 30),
-        "renewal": (5, 10, 10),
     },
 }
 """Samples, times and neurons of a recording with one and with five seeds a side, where not those of the model."""

@@ -222,7 +222,7 @@ def _check_place(directory: Path, plan: Mapping[str, Any], *, resume: bool, over
     there = (directory / DESIGN).is_file()
     if resume:
         if not there:
-            raise StoreError("no lesion design to resume", where=str(directory), remedy="start it without resuming")
+            raise StoreError("no lesion design to resume", where=str(directory), remedy="start it without --resume")
         before = read_design(directory)
         if before.get("id") != plan["id"]:
             changed = [key for key in plan if key != "id" and before.get(key) != plan[key]]

@@ -107,7 +107,7 @@ def load(path: Path | str) -> tuple[Network, Config]:
     """
     path = Path(path)
     tensors, meta = read_tensors(path, "network")
-    with reading(path, what="the description inside is garbled", error=CheckpointError):
+    with reading(path, what="the description inside lacks or garbles something", error=CheckpointError):
         config = parse_config(meta["config"], where=str(path))
         input_shape, n_classes = tuple(int(size) for size in meta["input_shape"]), int(meta["n_classes"])
         with torch.device("meta"):  # names and shapes without memory, which a garbled size could exhaust
@@ -200,7 +200,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     expected = meta.get("weights_sha256")
     if expected is not None and (actual := tensors_hash(tensors)) != expected:
         raise CheckpointError(
-            f"the tensors have the checksum {actual[:12]}.., those that were written {expected[:12]}..",
+            f"the tensors have the checksum {actual[:12]}.., those that were written {str(expected)[:12]}..",
             where=str(path),
             remedy="the file was changed or damaged: copy it again, or train again",
         )

@@ -145,7 +145,7 @@ class RecordingWriter:
         identity = content_hash({"source": source, "config": config})
         if resume:
             if not (self.path / "manifest.json").is_file():
-                raise StoreError("no recording to resume", where=str(self.path), remedy="start it without resuming")
+                raise StoreError("no recording to resume", where=str(self.path), remedy="start it without --resume")
             self._lock = hold(self.path / OWNED)
             try:
                 self._resume(identity)

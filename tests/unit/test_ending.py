@@ -41,7 +41,7 @@ def _wait(condition: object, seconds: float = 240.0) -> None:
 
 
 def _usual() -> None:
-    """Take signals as a command in a terminal does: background jobs and nohup ignore some, and children inherit that."""
+    """Take signals as in a terminal: background jobs and nohup ignore some, and children inherit that."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 

@@ -333,7 +333,6 @@ def test_a_wrong_current_is_refused() -> None:
         (nn.Linear(3, 2), torch.rand(3), {}, r"an example of shape \(3,\)"),
         (nn.Linear(3, 2), torch.rand(2, 4), {}, "does not run on the example"),
         (nn.Linear(3, 2).half(), torch.rand(2, 3), {}, r"weight: its numbers are float16.*module\.float\(\)"),
-        (torch.jit.script(nn.Linear(3, 2)), torch.rand(2, 3), {}, "scripted module"),
         (nn.ReLU(), torch.rand(2, 3), {}, "nothing can be recorded"),
         (nn.Linear(3, 2), torch.rand(2, 3), {"time": "step"}, "unknown kind of time 'step' – did you mean 'steps'"),
         (nn.Linear(3, 2), torch.rand(2, 3), {"time": "sequence"}, "time on axis 0"),
@@ -347,6 +346,12 @@ def test_refusals(module: nn.Module, example: Tensor, options: dict[str, object]
         adapt(module, example, **options)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_scripted_module_as_a_whole_is_refused() -> None:
+    with pytest.raises(EIPlatformError, match="scripted module"):
+        adapt(torch.jit.script(nn.Linear(3, 2)), torch.rand(2, 3))
+
+
 def test_names_that_do_not_exist() -> None:
     network = adapt(nn.Linear(3, 2), torch.rand(2, 3)).eval()
     with pytest.raises(UnknownNameError, match="unknown population 'liner' – did you mean 'linear'"):
@@ -358,12 +363,12 @@ def test_names_that_do_not_exist() -> None:
 
 
 def test_only_what_is_wanted_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from eiplatform.foreign import tracer
+    from eiplatform.foreign import follower
 
     network = adapt(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)), torch.rand(2, 3)).eval()
     names: list[str] = []
-    real = tracer.split
-    monkeypatch.setattr(tracer, "split", lambda *args: (names.append(args[-1]), real(*args))[1])
+    real = follower.split
+    monkeypatch.setattr(follower, "split", lambda *args: (names.append(args[-1]), real(*args))[1])
     network.run(torch.rand(2, 3), record={"0": frozenset({"activity", "drive"})})
     assert names == []
     network.run(torch.rand(2, 3), record={"0": frozenset({"drive"}), "2": frozenset({"current_exc"})})

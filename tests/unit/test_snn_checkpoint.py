@@ -9,6 +9,7 @@ from eiplatform import snn
 from eiplatform.config import Config, config_hash, load_config
 from eiplatform.errors import ConfigError
 from eiplatform.snn import CheckpointError, dale
+from eiplatform.snn.checkpoint import tensors_hash
 
 CONFIG = load_config(None, ["network.hidden=[12, 8]", "network.steps=3"])
 
@@ -38,6 +39,7 @@ def rewrite(path: Path, change_tensors: object = None, **meta: object) -> None:
     description = meta_of(path) | meta
     if callable(change_tensors):
         change_tensors(tensors)
+    description["weights_sha256"] = tensors_hash(tensors)  # as whoever writes such a file would
     save_file(tensors, path, {"eiplatform": json.dumps(description)})
 
 
@@ -101,7 +103,7 @@ def test_an_uninitialised_network_is_not_saved(tmp_path: Path) -> None:
         (lambda t: t.update({"layers.fc1.bias": torch.ones(12, dtype=torch.float64)}), {}, "several dtypes"),
         (lambda t: t.update({"layers.fc1.bias": torch.full((12,), torch.nan)}), {}, "fc1.bias' has values.*not finite"),
         (None, {"format": 99}, r"describes itself as \(99"),
-        (None, {"n_classes": None}, "lacks or garbles"),
+        (None, {"n_classes": None}, "garbled"),
         (None, {"config_hash": "0"}, "does not match its hash"),
     ],
 )

@@ -189,7 +189,7 @@ def crossed_variance(variances: Sequence[float] | FloatArray, free: Sequence[flo
 
     Examples
     --------
-    >>> crossed_variance([4.0, 1.0, 6.0], [1e9, 1e9])[0]  # cells of 1, which both levels contain
+    >>> round(crossed_variance([4.0, 1.0, 6.0], [1e9, 1e9])[0], 6)  # cells of 1, which both levels contain
     4.0
     """
     held = np.maximum(np.asarray(free, dtype=np.float64), 1.0)
