@@ -34,7 +34,7 @@ def check_population(data: xr.Dataset, name: str) -> None:
             valid=DIMS,
             remedy="select with a list, e.g. .isel(sample=[0]), which keeps the dimension",
         )
-    nothing = [dim for dim in ("sample", "neuron") if not data.sizes[dim]]
+    nothing = [dim for dim in DIMS if not data.sizes[dim]]
     if nothing:
         raise StatisticError(f"it has no {' and no '.join(nothing)}", where=name or "population", remedy="select some")
 
