@@ -107,7 +107,7 @@ def load(path: Path | str) -> tuple[Network, Config]:
     """
     path = Path(path)
     tensors, meta = read_tensors(path, "network")
-    with reading(path, what="the description inside lacks or garbles something", error=CheckpointError):
+    with reading(path, what="the description inside is garbled", error=CheckpointError):
         config = parse_config(meta["config"], where=str(path))
         input_shape, n_classes = tuple(int(size) for size in meta["input_shape"]), int(meta["n_classes"])
         with torch.device("meta"):  # names and shapes without memory, which a garbled size could exhaust
