@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
+from eiplatform.report.cautioned import cautioned, cautions_of
 from eiplatform.report.tables import Table, interval_text, number_text
 
 __all__ = ["depth_tables", "gain_tables", "largest", "regime_tables", "timescale_tables"]
@@ -84,6 +85,7 @@ def depth_tables(result: xr.Dataset) -> Iterable[Table]:
     for index, name in enumerate(_texts(result["recording"])):
         one = result.isel(recording=index)
         layers = [layer for layer in _texts(one["population"]) if layer]
+        marks, caution = cautioned(cautions_of(one.isel(depth=slice(len(layers))), _texts(result["statistic"])))
         rows, undefined = [], []
         for statistic in _texts(result["statistic"]):
             here = one.sel(statistic=statistic)
@@ -94,9 +96,10 @@ def depth_tables(result: xr.Dataset) -> Iterable[Table]:
                 interval_text(*(float(here[part].isel(depth=k)) for part in ("value", "low", "high")))
                 for k in range(len(layers))
             ]
-            rows.append((str(here["label"].item()), *cells, _cell(here, "slope")))
+            rows.append((str(here["label"].item()) + marks.get(statistic, ""), *cells, _cell(here, "slope")))
         n = int(result.attrs["n_samples"])
         note = f"Slope per layer (least squares), interval from draws in which all layers see the same {n} samples."
+        note += caution
         note += f" Without a value in any layer: {'; '.join(undefined)}." if undefined else ""
         yield Table(f"Balance across the depth of '{name}'", ("statistic", *layers, "slope"), tuple(rows), note)
 
