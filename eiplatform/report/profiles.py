@@ -57,6 +57,9 @@ def regime_tables(result: xr.Dataset) -> Iterable[Table]:
         f"residual (|beta| < {result.attrs['cut_tight_residual']:g}) and inhibition that tracks excitation in time. "
         + "; ".join(sorted(set(_texts(result["isn_note"]))))
         + "."
+        + cautioned(
+            _of_spikes(result), cautions_of(result, ["ei_correlation_time_excess"], variable="balance_caution")
+        )[1]
     )
     yield Table("Regime of every population", columns, tuple(placed), note)
     tolerances = ", ".join(
@@ -67,6 +70,7 @@ def regime_tables(result: xr.Dataset) -> Iterable[Table]:
     note = (
         f"Features [95 %] in the time of each family; tolerances: {tolerances}. Not used: {result.attrs['excluded']}."
         + (f" Not installed: {', '.join(map(str, absent))}." if absent else "")
+        + cautioned(_of_spikes(result))[1]
     )
     yield Table(
         "What the regimes rest on",
@@ -74,6 +78,12 @@ def regime_tables(result: xr.Dataset) -> Iterable[Table]:
         tuple(rests),
         note,
     )
+
+
+def _of_spikes(result: xr.Dataset) -> dict[str, dict[str, str]]:
+    """Return what limits the meaning of the spikes of each population; an earlier version does not say it."""
+    said = _texts(result["caution"]) if "caution" in result else []
+    return {"spikes": {name: text for name, text in zip(_texts(result["population"]), said, strict=False) if text}}
 
 
 def _cell_of(data: xr.Dataset) -> str:

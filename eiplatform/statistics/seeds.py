@@ -212,7 +212,8 @@ def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
         ``difference``, ``z``, ``p`` and ``p_rank`` (two-sided), ``n_below``, ``n_seeds``,
         ``q``, ``note``, ``caution`` (of the summary).
         For k null seeds of standard deviation s, z = difference / (s sqrt(1 + 1/k)), the distance
-        of one more seed; p refers it to Student's t with k - 1 degrees of freedom, which takes the null for normal: of skewed nulls 5 % are 8 to 9 % with 5, 6 % with 19.
+        of one more seed; p refers it to Student's t with k - 1 degrees of freedom, which takes
+        the null for normal: of skewed nulls 5 % are 8 to 9 % with 5, 6 % with 19.
         ``q`` is p corrected for all tests of this table (Benjamini & Hochberg 1995).  ``p_rank``
         assumes nothing: twice the share of nulls at
         least as far on the value's side, the value itself counted (Phipson & Smyth 2010, Stat
