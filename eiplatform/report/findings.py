@@ -120,7 +120,7 @@ def _detail(who: str, axis: str, excess: xr.Dataset) -> list[str]:
     if alike.any():
         sentences.append(
             f"{who}: nothing can be said for or against detailed balance in {_names(names[alike].tolist())} "
-            f"(over {axis}): its neurons receive the same inhibition, up to a factor."
+            f"(over {axis}): all neurons of a layer receive the same inhibition there, up to a factor."
         )
     return sentences
 

@@ -37,11 +37,11 @@ def contract_problems(data: xr.Dataset) -> list[str]:
         found.append("it has spike events and no attribute 'duration'")
     expected = dict.fromkeys(SIGNALS, ("sample", "time", "neuron")) | dict.fromkeys(PARAMETERS, ("neuron",))
     expected |= dict.fromkeys(EVENTS, ("spike",))
-    for key, variable in data.variables.items():
-        axes = expected.get(str(key))
+    for name, variable in data.variables.items():
+        axes = expected.get(str(name))
         if axes is not None and (variable.dims != axes or variable.dtype.kind not in "biuf"):
             found.append(
-                f"'{key}' has axes {variable.dims} and values of type {variable.dtype}, not numbers over {axes}"
+                f"'{name}' has axes {variable.dims} and values of type {variable.dtype}, not numbers over {axes}"
             )
     return found
 
