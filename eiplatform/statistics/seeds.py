@@ -138,8 +138,9 @@ def summarise_seeds(
                 continue
             n_samples = min(int(table["n_samples"].transpose(*_DIMS).values[cell]) for table in tables)
             kept = draws[found[:, *cell], *cell]
-            combined, parts = combine_seeds(kept, seed, estimates=here, n_samples=n_samples)
-            low[cell], high[cell] = interval_of(combined, float(here.mean()), level, parts=parts, n_seeds=here.size)
+            centres = kept.mean(axis=1)  # the values, less their bias where few samples make one
+            combined, parts = combine_seeds(kept, seed, estimates=centres, n_samples=n_samples)
+            low[cell], high[cell] = interval_of(combined, float(centres.mean()), level, parts=parts, n_seeds=here.size)
     least, most = (np.array(ends) for ends in zip(*map(_bounds, first["statistic"].values.tolist()), strict=True))
     result["low"], result["high"] = np.maximum(low, least), np.minimum(high, most)
     variables: dict[str, Any] = {name: (_DIMS, array) for name, array in result.items()}

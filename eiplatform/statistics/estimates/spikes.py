@@ -119,7 +119,7 @@ def isi(population: Population, kind: str, min_spikes: int, refractoriness: floa
     return Estimate(
         unit(population, trains.n_neurons, values),
         population.spiking_neuron,
-        f"no sample with at least {min_spikes} spikes",
+        f"no sample with at least {min_spikes} spikes" + (" and two intervals above 0" if kind == "cv" else ""),
         "1",
         attrs,
     )
