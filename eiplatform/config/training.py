@@ -56,6 +56,9 @@ class TrainingConfig(Frozen):
     centre_gradients: bool = Field(
         False, description="subtract from the gradient of each neuron's weights their mean (gradient centralization)"
     )
+    clip: float = Field(
+        0.0, ge=0, description="greatest norm of the gradient over all parameters, which is shortened to it; 0: none"
+    )
     average: float = Field(
         0.0, ge=0, lt=1, description="decay per step of the average of the weights that is validated and kept; 0: none"
     )

@@ -31,6 +31,7 @@ from eiplatform.snn.diagnosis import ONLY_LOSS, check_rates, first_non_finite
 from eiplatform.snn.equilibrium.monitor import check_convergence
 from eiplatform.training.averaging import WeightAverage
 from eiplatform.training.batches import Batches
+from eiplatform.training.chance import chance_accuracy, check_chance
 from eiplatform.training.evaluation import evaluate, inputs
 from eiplatform.training.files import (
     BEST,
@@ -162,7 +163,8 @@ def fit(
     CheckpointError
         If a file of the run to resume, or the checkpoint to start from, is damaged.
     TrainingError
-        If there is nothing to resume, the loss is not finite, or a layer is dead or saturated.
+        If there is nothing to resume, the loss is not finite, a layer is dead or saturated, or the network has
+        lost what it had learnt (:func:`eiplatform.training.chance.check_chance`).
     DeviceError
         If the device is not there, or the compiled backend has no working compiler.
     MissingDependencyError
@@ -215,6 +217,7 @@ class _Run:
         self.config, self.out, self.data, self.world, self.progress = config, out, data, world, progress
         self.observe = observe
         self.train, self.validation = split_validation(data.train, config.dataset.validation, config.seed)
+        self.chance = chance_accuracy(self.validation.labels)
         self.batches = Batches(self.train, config, world)
         self.per_epoch = len(self.batches)
         self.about = data.train.describe() | {"name": data.info.name}
@@ -324,6 +327,7 @@ class _Run:
             self._diverged(f"after epoch {epoch}", [x])
         self._check_weights(epoch)
         lines = [(line["epoch"], line["rates"]) for line in self.metrics] + [(epoch, found.rates)]
+        accuracies = [(line["epoch"], line["validation_accuracy"]) for line in self.metrics] + [(epoch, found.accuracy)]
         most = self.network.max_spikes
         history = [(when, {name: rate / most for name, rate in rates.items()}) for when, rates in lines]
         reached = self.network.convergence()  # of this process's part of the batches
@@ -338,7 +342,7 @@ class _Run:
                 "learning_rate": self.optimiser.param_groups[0]["lr"] if trained else None,
                 "rates": found.rates,
                 "silent": found.silent,
-                "warnings": check_rates(history) + unreached,
+                "warnings": check_rates(history) + check_chance(accuracies, self.chance) + unreached,
                 "seconds": time.perf_counter() - start,
             }
             | ({"convergence": reached} if reached else {})

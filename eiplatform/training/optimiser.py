@@ -12,7 +12,7 @@ from eiplatform.config import TrainingConfig
 from eiplatform.snn import Network, dale
 from eiplatform.snn.backend import current
 
-__all__ = ["centre_gradients", "make_optimiser"]
+__all__ = ["centre_gradients", "clip_gradient", "make_optimiser"]
 
 
 def make_optimiser(part: TrainingConfig, network: Network) -> Optimizer:
@@ -41,6 +41,8 @@ def make_optimiser(part: TrainingConfig, network: Network) -> Optimizer:
         optimiser = SGD(parameters, lr=rate, momentum=part.momentum, weight_decay=decay, fused=fused)
     if part.centre_gradients:
         centre_gradients(optimiser, network)
+    if part.clip:
+        clip_gradient(optimiser, part.clip)
     dale.attach(optimiser, network)
     return optimiser
 
@@ -87,3 +89,37 @@ def centre_gradients(optimiser: Optimizer, network: nn.Module) -> RemovableHandl
                 weight.grad -= weight.grad.mean(tuple(range(1, weight.ndim)), keepdim=True)
 
     return optimiser.register_step_pre_hook(centre)
+
+
+def clip_gradient(optimiser: Optimizer, norm: float) -> RemovableHandle:
+    """Before every step, shorten a gradient that is longer than `norm` to it; its direction stays.
+
+    Pascanu, Mikolov & Bengio 2013, ICML, arXiv 1211.5063.  The norm is over all parameters together.
+
+    Parameters
+    ----------
+    optimiser : torch.optim.Optimizer
+        Any; weight decay and momentum come after.  Of centred gradients the centred ones are measured.
+    norm : float
+
+    Returns
+    -------
+    RemovableHandle
+        ``handle.remove()`` ends it.
+
+    Examples
+    --------
+    >>> weight = nn.Linear(2, 1, bias=False).weight
+    >>> optimiser = SGD([weight], lr=1.0)
+    >>> handle = clip_gradient(optimiser, 1.0)
+    >>> weight.grad = weight.new_tensor([3.0, -4.0])
+    >>> optimiser.step()
+    >>> [round(value, 4) for value in weight.tolist()]
+    [-0.6, 0.8]
+    """
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+
+    def clip(*_: Any) -> None:
+        nn.utils.clip_grad_norm_(parameters, norm)
+
+    return optimiser.register_step_pre_hook(clip)

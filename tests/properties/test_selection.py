@@ -216,6 +216,15 @@ def test_every_step_alone(make, name):
     assert worked
 
 
+@pytest.mark.parametrize("make", [circuit, network])
+@pytest.mark.parametrize("dim", ["sample", "neuron"])
+def test_repeats_count_as_often_as_they_are_chosen(make, dim):
+    for chosen in ([0, 0], [2, 0, 2, 2], [1], [2, 1, 0]):
+        before = OUTCOMES["right"]
+        check(make(3).isel({dim: chosen}), f"{make.__name__} {dim} {chosen}")
+        assert OUTCOMES["right"] - before == len(STATISTICS)
+
+
 def test_most_selections_are_measured_not_refused():
     """An error for everything would pass: the steps that only choose must give values."""
     for make in (circuit, network):

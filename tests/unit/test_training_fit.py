@@ -17,7 +17,7 @@ from eiplatform.snn import CheckpointError, compiled, dale
 from eiplatform.snn.build import build_network
 from eiplatform.snn.diagnosis import check_rates, first_non_finite
 from eiplatform.training import epoch_order, evaluate, fit, initialise, learning_rate, loop
-from eiplatform.training.optimiser import centre_gradients
+from eiplatform.training.optimiser import centre_gradients, clip_gradient
 
 SMALL = [
     "network.hidden=[48, 32]",
@@ -98,9 +98,11 @@ def test_the_learning_rate_is_applied_per_iteration(finished: training.TrainResu
     assert used == [None, *last]
 
 
-@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize(("centred", "clip"), [(False, 0.0), (True, 0.0), (False, 0.2), (True, 0.2)])
 @pytest.mark.parametrize(("optimiser", "average"), [("sgd", 0.0), ("adamw", 0.0), ("sgd", 0.25)])
-def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str, average: float, centred: bool) -> None:
+def test_steps_are_those_of_the_textbook(
+    tmp_path: Path, optimiser: str, average: float, centred: bool, clip: float
+) -> None:
     rate, decay, momentum = 1e-2, 0.1, 0.8
     config = small(
         f"training.optimiser={optimiser}",
@@ -109,6 +111,7 @@ def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str, average
         f"training.momentum={momentum}",
         f"training.centre_gradients={str(centred).lower()}",
         f"training.average={average}",
+        f"training.clip={clip}",
         "training.batch_size=500",
         "training.epochs=1",
         "training.warmup_epochs=0",
@@ -128,6 +131,11 @@ def test_steps_are_those_of_the_textbook(tmp_path: Path, optimiser: str, average
                 assert p.grad is not None
                 if centred and ".weight_" in name:
                     p.grad = p.grad - p.grad.mean(1, keepdim=True)
+            length = sum(float(p.grad.square().sum()) for p in network.parameters() if p.grad is not None) ** 0.5
+            assert length > 1.5 * clip  # so that clip does something
+            for name, p in network.named_parameters():
+                assert p.grad is not None
+                p.grad = p.grad * clip / length if clip else p.grad
                 first, second = memory[name]
                 if optimiser == "sgd":
                     first.mul_(momentum).add_(p.grad + decay * p)
@@ -195,6 +203,26 @@ def test_centred_are_weights_and_nothing_else_until_the_handle_is_removed(more: 
         torch.testing.assert_close(found[name].flatten(1), rows - rows.mean(1, keepdim=True))
     handle.remove()
     assert all(torch.equal(gradient, given[name]) for name, gradient in after_a_step().items())
+
+
+def test_a_short_gradient_is_not_clipped_and_a_long_one_keeps_its_direction() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 2))
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.0)
+    handle = clip_gradient(optimiser, 2.0)
+    given = torch.randn(sum(p.numel() for p in network.parameters()), generator=torch.Generator().manual_seed(1))
+
+    def after_a_step(length: float) -> torch.Tensor:
+        torch.nn.utils.vector_to_parameters(given * length / given.norm(), network.parameters())
+        for p in network.parameters():
+            p.grad = p.detach().clone()
+        optimiser.step()
+        return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+
+    for length in (0.1, 1.99, 2.01, 100.0):
+        wanted = given * min(length, 2.0) / given.norm()
+        torch.testing.assert_close(after_a_step(length), wanted, rtol=1e-5, atol=0)
+    handle.remove()
+    torch.testing.assert_close(after_a_step(9.0).norm(), torch.tensor(9.0))
 
 
 class Killed(Exception):
