@@ -2,13 +2,8 @@
 
 Each draw is one recording of a model of ``inference_models.py``; its intervals are those of
 ``summarise``.  The truth is a closed form where there is one, else the mean value of many
-<<<<<<< HEAD
-recordings of as many steps and neurons with 300 samples (3000 for co-tuning); what recordings of eight
-times the length give is beside it.
-=======
 recordings of as many steps and neurons with 300 samples (3000 for co-tuning); the value of recordings of eight
 times the length is printed too.
->>>>>>> main
 
 Usage: python benchmarks/inference_coverage.py [--draws 400] [--bootstrap 400] [--models currents ...] [--page PAGE.md]
 """
