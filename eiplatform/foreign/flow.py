@@ -323,7 +323,7 @@ class Flow:
             raise EIPlatformError(
                 f"an input of {float(x.min()):.3g} reaches neurons as it is", where=name, remedy="signs='contribution'"
             )
-        trails = {name: (("is", term),)} if self.trails else None
+        trails = {name: (("is", (x.abs(), x.clone())),)} if self.trails else None
         return Current({name: term}, {name: self.of(x).serial}, zeros, zeros, f"={name}", trails=trails)
 
     def saw(self, name: str, call: int, sources: frozenset[str]) -> None:
