@@ -295,7 +295,9 @@ def test_values_and_intervals_stay_within_what_is_possible():
     for key in table["statistic"].values:
         least, most = ei.STATISTICS[key].bounds
         cell = table.sel(statistic=key).squeeze()
-        if np.isfinite(cell["value"]):
+        if "samples; their brightness leaks" in cell["note"].item():  # too few of a class for an interval
+            assert key.startswith("ei_cotuning_") and np.isnan([cell["low"], cell["high"]]).all()
+        elif np.isfinite(cell["value"]):
             assert least <= cell["low"] <= cell["value"] <= cell["high"] <= most, key
             bounded += np.isfinite(least)
     assert bounded > 15
