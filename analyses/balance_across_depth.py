@@ -49,7 +49,7 @@ def run(
     Returns
     -------
     xarray.Dataset, dims (recording, depth, statistic)
-        ``value``, ``low``, ``high``, ``note`` and the layer's name ``population`` (recording,
+        ``value``, ``low``, ``high``, ``note``, ``caution`` and the layer's name ``population`` (recording,
         depth), depth counting from 0; ``slope`` with interval (recording, statistic): change
         per layer, least squares over the layers with a value, at least three; in each draw the
         layers see the same samples.  With nulls ``null``, ``null_minimum``, ``null_maximum``
@@ -74,20 +74,21 @@ def run(
     depth = max(table.sizes["population"] for table in tables)
     shape = (len(tables), depth, len(keys))
     numbers = {name: np.full(shape, np.nan) for name in ("value", "low", "high")}
-    notes_ = np.full(shape, "no such layer", dtype=object)
+    texts = {"note": np.full(shape, "no such layer", dtype=object), "caution": np.full(shape, "", dtype=object)}
     names = np.full(shape[:2], "", dtype=object)
     slopes = np.full((3, len(tables), len(keys)), np.nan)
     for index, table in enumerate(tables):
         n = table.sizes["population"]
         for name, values in numbers.items():
             values[index, :n] = table[name].transpose("population", "statistic").values
-        notes_[index, :n] = table["note"].transpose("population", "statistic").values
+        for name, said in texts.items():
+            said[index, :n] = table[name].transpose("population", "statistic").values
         names[index, :n] = table["population"].values
         slopes[:, index] = _slopes(table)
     dims = ("recording", "depth", "statistic")
     result = xr.Dataset(
         {name: (dims, values) for name, values in numbers.items()}
-        | {"note": (dims, notes_.astype(str))}
+        | {name: (dims, said.astype(str)) for name, said in texts.items()}
         | {
             name: (("recording", "statistic"), slopes[k]) for k, name in enumerate(("slope", "slope_low", "slope_high"))
         },

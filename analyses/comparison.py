@@ -102,6 +102,7 @@ def run(
     xarray.Dataset, dims (population, reference, statistic)
         Raw values: ``value``, ``low``, ``high`` (population, statistic) of the network;
         ``reference_value``, ``reference_low``, ``reference_high`` (reference, statistic).
+        ``caution`` and ``reference_caution``: what limits the meaning of these values.
         Scores, NaN where not comparable: ``converted`` (the network's value in the reference's
         unit); ``difference`` with Student's interval; ``effect``
         with interval (Glass's delta: over the reference's spread over neurons),
@@ -228,7 +229,7 @@ def _assembled(
     for name, texts in (("note", notes), ("verdict", verdicts), ("unit", units)):
         result[name] = (dims, texts.astype(str))
     for prefix, dim, sides in (("", "population", own), ("reference_", "reference", others)):
-        for name in ("value", "low", "high", "n_samples", "n_neurons", "n_excluded", "units"):
+        for name in ("value", "low", "high", "n_samples", "n_neurons", "n_excluded", "units", "caution"):
             rows = [[getattr(side.cells[key], name) for key in keys] for side in sides]
             result[f"{prefix}{name}"] = ((dim, "statistic"), np.array(rows))
     for index, name in enumerate(_OF_REFERENCE):

@@ -26,8 +26,9 @@ from analyses.parts.regime_features import (
 )
 from analyses.parts.stabilisation import stabilised
 from eiplatform.reference import CASES, shipped
-from eiplatform.statistics import summarise
+from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.population import Population
 
 __all__ = ["CUTS", "place", "run"]
@@ -77,8 +78,9 @@ def run(
         their tolerances (up to 1 fits).  ``feature``, ``feature_low``, ``feature_high``
         (population, family, feature) with ``used`` and ``reason``; ``template`` (regime,
         feature).  ``tightness`` and ``tracking``: shares of the kinds of balance in the two
-        senses of the word; ``balance`` with ``low``, ``high`` and ``balance_note``
-        (population, statistic): what they rest on.  ``paradoxical`` and ``paradoxical_lost``:
+        senses of the word; ``balance`` with ``low``, ``high``, ``balance_note`` and ``balance_caution``
+        (population, statistic): what they rest on.  ``caution`` (population): what limits the
+        meaning of its spikes.  ``paradoxical`` and ``paradoxical_lost``:
         shares of draws in which more drive to I lowers its rate, and in which it also no longer
         does with excitation frozen; NaN where not determined, and ``isn_note`` says why.
 
@@ -113,10 +115,12 @@ def run(
                 )
                 for family in families
             }
+            rows[-1]["caution"] = cautions(population, STATISTICS["rate"])
             rows[-1]["step"] = {family: _step(data, kind, regimes, family) for family in families}
     for name in names:
         rows += _summary_rows(name, families, n_bootstrap, seed)
     result = _placed(rows, regimes, families, n_bootstrap, seed)
+    result["caution"] = ("population", [row["caution"] for row in rows])
     result = result.merge(_kinds(rows)).merge(
         stabilised([row["kind"] for row in rows], trees, perturbation, n_bootstrap, seed)
     )
@@ -157,6 +161,7 @@ def _summary_rows(name: str, families: Sequence[str], n_bootstrap: int, seed: in
         table = xr.Dataset(
             {name: ("statistic", np.full(shape, np.nan)) for name in ("value", "low", "high")}
             | {"note": ("statistic", ["not in a summary at this window"] * len(_BALANCE))}
+            | {"caution": ("statistic", [""] * len(_BALANCE))}
             | {"draws": (("statistic", "draw"), np.full((*shape, n_bootstrap), np.nan))},
             coords={"statistic": list(_BALANCE)},
         )
@@ -169,7 +174,7 @@ def _summary_rows(name: str, families: Sequence[str], n_bootstrap: int, seed: in
             table["draws"].loc[{"statistic": "balance_index"}] = mean + sd * rng.standard_normal(n_bootstrap)
             table["note"].loc[{"statistic": "balance_index"}] = ""
         step = dict.fromkeys(families, _WINDOW_MS)
-        rows.append({"name": f"{name}: {population}", "kind": "summary", "balance": table, "step": step})
+        rows.append({"name": f"{name}: {population}", "kind": "summary", "balance": table, "step": step, "caution": ""})
         rows[-1]["features"] = dict.fromkeys(families, features)
     return rows
 
@@ -292,7 +297,7 @@ def _kinds(rows: Sequence[dict[str, Any]]) -> xr.Dataset:
         tracking.append(_shares([follows & detailed, follows & ~detailed, None], own + excess))
     raw = {
         name: np.stack([row["balance"][name].sel(statistic=list(_BALANCE)).values for row in rows])
-        for name in ("value", "low", "high", "note")
+        for name in ("value", "low", "high", "note", "caution")
     }
     return xr.Dataset(
         {

@@ -2,8 +2,8 @@
 
 Each draw is one recording of a model of ``inference_models.py``; its intervals are those of
 ``summarise``.  The truth is a closed form where there is one, else the mean value of many
-recordings of as many steps and neurons with 300 samples; what recordings of eight times the length give is
-beside it.
+recordings of as many steps and neurons with 300 samples (3000 for co-tuning); the value of recordings of eight
+times the length is printed too.
 
 Usage: python benchmarks/inference_coverage.py [--draws 400] [--bootstrap 400] [--models currents ...] [--page PAGE.md]
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,6 @@ from scipy import stats
 from eiplatform.statistics import STATISTICS, summarise
 
 LEVEL = 0.95
-_MANY = 300
-"""Samples of a recording that stands for the truth."""
 _LONGER = 8
 LASTING = ("currents", "voltage", "spikes")
 """Models whose number of steps can be chosen; spike trains in ms have a length of their own."""
@@ -35,7 +34,7 @@ def truths(name: str, model: Model, repeats: int) -> tuple[dict[str, float], dic
     The first are closed forms where there are any, the second are of statistics over time only.
     """
     missing = [key for key in model.statistics if key not in model.truth]
-    here = dict(model.truth) | _means(model, missing, _MANY, 1, repeats)
+    here = dict(model.truth) | _means(model, missing, model.many, 1, repeats)
     over_time = [key for key in missing if STATISTICS[key].over == "time" and name in LASTING]
     return here, _means(model, over_time, model.n_samples, _LONGER, max(repeats // 3, 1))
 
@@ -102,10 +101,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--repeats", type=int, default=40, help="recordings behind a truth: with few, its own error counts as misses"
     )
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--statistics", nargs="+", help="only these")
     parser.add_argument("--page", type=Path, help="page whose table gets these rows, e.g. docs/validation-inference.md")
     chosen = parser.parse_args(arguments)
     for name in chosen.models:
         start, model = time.perf_counter(), MODELS[name]
+        kept = tuple(key for key in model.statistics if not chosen.statistics or key in chosen.statistics)
+        if not kept:
+            continue
+        model = replace(model, statistics=kept)
         truth = truths(name, model, chosen.repeats)
         rows = lines(name, model, tried(model, chosen.draws, chosen.bootstrap), *truth)
         print("\n".join(rows), flush=True)

@@ -145,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bootstrap", type=int, default=199)
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     parser.add_argument("--settings", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
+    parser.add_argument("--statistics", nargs="+", help="only these")
     parser.add_argument("--page", type=Path, help="page whose table gets these rows, e.g. docs/validation-inference.md")
     chosen = parser.parse_args(arguments)
     for setting in chosen.settings:
@@ -154,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if size is not None:
                 model = replace(model, **dict(zip(("n_samples", "n_times", "n_neurons"), size, strict=True)))
             keys = [key for key in model.statistics if setting != "circuit" or STATISTICS[key].over == "time"]
+            keys = [key for key in keys if not chosen.statistics or key in chosen.statistics]
             if not keys:
                 continue
             rows = lines(setting, keys, tried(setting, model, keys, chosen.draws, chosen.bootstrap))

@@ -220,7 +220,9 @@ class Model:
     n_samples, n_times, n_neurons : int
         Size of one recording in the tables.
     truth : dict of str to float
-        Closed forms; of the other statistics the truth is the value of a much larger recording.
+        Closed forms; of the other statistics the truth is the mean value of larger recordings.
+    many : int
+        Samples of such a recording.
     """
 
     make: Callable[..., xr.Dataset]
@@ -229,9 +231,11 @@ class Model:
     n_times: int
     n_neurons: int
     truth: dict[str, float]
+    many: int = 300
 
 
 _SHAPE = 3.0
+_COTUNING = ("ei_cotuning", "ei_cotuning_cross", "ei_cotuning_excess")
 MODELS: dict[str, Model] = {
     "currents": Model(
         currents,
@@ -243,7 +247,7 @@ MODELS: dict[str, Model] = {
             *(f"residual_variance_{over}{kind}" for over in ("samples", "time") for kind in ("", "_cross", "_excess")),
             *(f"ei_correlation_neurons{kind}" for kind in ("", "_cross", "_excess")),
             *("ei_lag", "ei_lag_excess", "ei_peak", "ei_peak_excess"),
-            *(f"ei_cotuning{kind}" for kind in ("", "_cross", "_excess")),
+            *_COTUNING,
             *("fluctuation_index", "driven_above_threshold", "private_inhibition", "gain", "gain_cv", "gain_slope"),
         ),
         50,
@@ -251,6 +255,7 @@ MODELS: dict[str, Model] = {
         50,
         {"gain_slope": -0.5},
     ),
+    "classes": Model(currents, _COTUNING, 150, 10, 30, {}, 3000),
     "voltage": Model(voltage, ("chi_voltage", "timescale_voltage"), 40, 200, 110, {"chi_voltage": np.sqrt(0.208)}),
     "spikes": Model(
         spikes,

@@ -162,7 +162,7 @@ def read_text(path: Path, error: type[EIPlatformError], most: int = MOST_TEXT) -
             raise error(f"longer than {most} bytes", where=str(path), remedy="give another file")
         return content.decode("utf-8")
     except FileNotFoundError:
-        raise error("file not found", where=str(path)) from None
+        raise error("there is no such file", where=str(path)) from None
     except OSError as found:
         raise error(f"the file cannot be read ({found.strerror or found})", where=str(path)) from None
     except UnicodeDecodeError as found:

@@ -64,6 +64,8 @@ class Measured:
     n_samples, n_neurons, n_excluded : int
     note : str
         Why something is missing.
+    caution : str
+        What limits the meaning of the value.
     seeds : tuple of array
         Values per neuron, undefined ones left out, one array per seed.
     seed_values : array, shape (seed,)
@@ -90,6 +92,7 @@ class Measured:
     n_neurons: int = 0
     n_excluded: int = 0
     note: str = ""
+    caution: str = ""
     seeds: tuple[FloatArray, ...] = ()
     seed_values: FloatArray = field(default_factory=lambda: np.zeros(0))
     sd_seeds: float = float("nan")
@@ -245,6 +248,7 @@ def measure(
             n_neurons=sum(int(one["n_neurons"]) for one in rows),
             n_excluded=sum(int(one["n_excluded"]) for one in rows),
             note=str(row["note"]),
+            caution=str(row["caution"]),
             seeds=values,
             seed_values=np.array([one.value for one in group.seeds]),
             sd_seeds=group.sd,
@@ -256,7 +260,7 @@ def measure(
 
 def _columns(table: xr.Dataset) -> list[dict[str, Any]]:
     """Return what a table of one population says of each statistic, by the names of its variables."""
-    wanted = ("value", "low", "high", "units", "note", "n_samples", "n_neurons", "n_excluded")
+    wanted = ("value", "low", "high", "units", "note", "caution", "n_samples", "n_neurons", "n_excluded")
     held = {name: table[name].values[0] for name in wanted if name in table}
     return [{name: values[place] for name, values in held.items()} for place in range(table.sizes["statistic"])]
 

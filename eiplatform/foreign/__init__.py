@@ -5,9 +5,10 @@ but torch is imported.  Currents are followed through the forward pass as it run
 :mod:`eiplatform.foreign.tracer`.
 """
 
-from eiplatform.foreign.checks import TIMES
+from eiplatform.foreign.clock import TIMES
 from eiplatform.foreign.current import SIGN_RULES
-from eiplatform.foreign.network import ForeignNetwork, adapt, probe
+from eiplatform.foreign.entry import adapt, probe
+from eiplatform.foreign.network import ForeignNetwork
 from eiplatform.foreign.neurons import Neuron
 from eiplatform.foreign.report import Missing, Probe
 

@@ -30,6 +30,7 @@ __all__ = ["SIGN_RULES", "Calls", "Current", "Term", "Trail", "retrace", "split"
 SIGN_RULES = ("contribution", "weight")
 
 Trail = tuple[tuple[str, Any], ...]
+"""Steps from a product to where it arrives: ``is`` (magnitude, value), ``sum``, ``calls`` or ``step``."""
 Calls = int | tuple[int, ...]
 
 Product = Callable[[Tensor, Tensor], Tensor]
@@ -217,7 +218,7 @@ class Current:
         return {name: (*trail, ("step", step)) for name, trail in self.trails.items()}
 
 
-def retrace(trail: Trail, of_call: Callable[[int], Term], call: Calls) -> Term:
+def retrace(trail: Trail, of_call: Callable[[int], Tensor], call: Calls, magnitudes: bool) -> Tensor:
     """Return what a trail makes of the products of one set of weights.
 
     Parameters
@@ -225,25 +226,29 @@ def retrace(trail: Trail, of_call: Callable[[int], Term], call: Calls) -> Term:
     trail : tuple of (str, object)
         Of a current.
     of_call : callable
-        Returns the term of a call.
+        Returns the product of a call.
     call : int or tuple of int
         The call that the trail begins with.
+    magnitudes : bool
+        Whether the products are sums of magnitudes, which no factor turns negative.
     """
-    term: Term | None = None
+    values: Tensor | None = None
     for kind, step in trail:
         if kind == "is":
-            term = step
+            values = step[0] if magnitudes else step[1]
         elif kind == "sum":
-            first, second = (retrace(branch, of_call, call) for branch in step)
-            term = first + second
+            first, second = (retrace(branch, of_call, call, magnitudes) for branch in step)
+            values = first + second
         elif kind == "calls":
             branches, place = step
-            terms = [retrace(branch, of_call, one) for branch, one in branches]
-            term = Term(place([one.exc for one in terms]), place([one.inh for one in terms]))
+            values = place([retrace(branch, of_call, one, magnitudes) for branch, one in branches])
         else:
-            term = of_call(_one(call)) if term is None else term
-            term = term.map(step) if callable(step) else term.scaled(step)
-    return of_call(_one(call)) if term is None else term
+            values = of_call(_one(call)) if values is None else values
+            if callable(step):
+                values = step(values)
+            else:
+                values = values * (abs(step) if magnitudes else step)
+    return of_call(_one(call)) if values is None else values
 
 
 def _one(call: Calls) -> int:

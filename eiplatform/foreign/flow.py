@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from eiplatform.errors import EIPlatformError
-from eiplatform.foreign.current import Calls, Current, Term
+from eiplatform.foreign.current import Current, Term
+from eiplatform.foreign.joins import calls_of, joined, listed
 from eiplatform.foreign.operations import (
     ADDING,
     AVERAGING,
@@ -237,83 +238,20 @@ class Flow:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> list[Current] | None:
         tensors = list(args[0]) if args else []
-        found = [self.currents.get(tensor) for tensor in tensors]
-        if not found or any(current is None for current in found):
-            return None
-        calls: dict[str, Calls] = {}
-        for current in found:
-            if any(calls.get(name, call) != call for name, call in current.calls.items()):
-                return self._list(found, function, args, kwargs)
-            calls |= current.calls
-        terms: dict[str, Term | None] = {}
-        for name in calls:
-            parts = [
-                current.terms.get(name, Term(torch.zeros_like(tensor), torch.zeros_like(tensor)))
-                for current, tensor in zip(found, tensors, strict=True)
-            ]
-            known = [part for part in parts if part is not None]
-            terms[name] = None
-            if len(known) == len(parts):
-                exc, inh = ([part[k] for part in known] for k in (0, 1))
-                terms[name] = Term(function(exc, *args[1:], **kwargs), function(inh, *args[1:], **kwargs))
-        constants = []
-        for which in ("bias", "shift"):
-            values = [getattr(current, which) for current in found]
-            constants.append(None if any(v is None for v in values) else function(values, *args[1:], **kwargs))
-        trails: dict[str, Any] | None = {} if self.trails else None
-        if trails is not None:
-            zeros = [torch.zeros_like(tensor) for tensor in tensors]
-            for at, current in enumerate(found):
-
-                def join(part: Tensor, at: int = at) -> Tensor:
-                    given = [part if k == at else zero.to(part.dtype) for k, zero in enumerate(zeros)]
-                    joined: Tensor = function(given, *args[1:], **kwargs)
-                    return joined
-
-                for name, trail in (current.trails or {}).items():
-                    trail = (*trail, ("step", join))
-                    trails[name] = (("sum", (trails[name], trail)),) if name in trails else trail
-        scaled = any(current.was_scaled for current in found)
-        bias, shift = constants
-        return [Current(terms, calls, bias, shift, was_scaled=scaled, trails=trails)]
-
-    def _list(
-        self, found: list[Current], function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> list[Current] | None:
-        """Return the current of a list of steps: calls of the same weights, side by side."""
-        names = list(found[0].calls)
-        self.added_up.update(names)
-        numbers = {name: [one.calls.get(name) for one in found] for name in names}
-        calls: dict[str, Calls] = {
-            name: tuple(n for n in several if isinstance(n, int)) for name, several in numbers.items()
-        }
-        distinct = all(isinstance(several, tuple) and len(set(several)) == len(found) for several in calls.values())
-        if not distinct or any(list(one.calls) != names or one.sign != found[0].sign for one in found):
+        known = [self.currents[tensor] for tensor in tensors if tensor in self.currents]
+        if not known or len(known) < len(tensors):
             return None
 
         def place(parts: list[Tensor]) -> Tensor:
             placed: Tensor = function(parts, *args[1:], **kwargs)
             return placed
 
-        terms: dict[str, Term | None] = {}
-        for name in names:
-            parts = [one.terms[name] for one in found]
-            known = [part for part in parts if part is not None]
-            terms[name] = None
-            if len(known) == len(parts):
-                terms[name] = Term(place([one.exc for one in known]), place([one.inh for one in known]))
-        constants = []
-        for which in ("bias", "shift"):
-            values = [getattr(one, which) for one in found]
-            constants.append(None if any(v is None for v in values) else place(values))
-        trails: dict[str, Any] | None = None
-        if self.trails and all(one.trails is not None for one in found):
-            trails = {
-                name: (("calls", ([((one.trails or {})[name], one.calls[name]) for one in found], place)),)
-                for name in names
-            }
-        bias, shift = constants
-        return [Current(terms, calls, bias, shift, was_scaled=found[0].was_scaled, trails=trails)]
+        calls = calls_of(known)
+        if calls is not None:
+            return [joined(known, tensors, place, calls, self.trails)]
+        self.added_up.update(known[0].calls)
+        steps = listed(known, place)
+        return None if steps is None else [steps]
 
     def _add(self, args: tuple[Any, ...], alpha: float, sign: int, result: Any) -> list[Current] | None:
         if not any(isinstance(value, Tensor) and value in self.currents for value in args):
@@ -385,7 +323,7 @@ class Flow:
             raise EIPlatformError(
                 f"an input of {float(x.min()):.3g} reaches neurons as it is", where=name, remedy="signs='contribution'"
             )
-        trails = {name: (("is", term),)} if self.trails else None
+        trails = {name: (("is", (x.abs(), x.clone())),)} if self.trails else None
         return Current({name: term}, {name: self.of(x).serial}, zeros, zeros, f"={name}", trails=trails)
 
     def saw(self, name: str, call: int, sources: frozenset[str]) -> None:

@@ -27,8 +27,9 @@ class Product(NamedTuple):
     x, result : Tensor
     term : Term or None
     bias : Tensor or None
-    again : Tensor or None
-        Magnitude of the term, computed apart; None where the witness sees the product.
+    again : tuple of two Tensors or None
+        Excitation + inhibition and excitation - inhibition, computed apart; None where the
+        witness sees the product.
     trail : tuple or None
         What was done to it until it arrived.
     """
@@ -39,7 +40,7 @@ class Product(NamedTuple):
     result: Tensor
     term: Term | None
     bias: Tensor | None
-    again: Tensor | None = None
+    again: tuple[Tensor, Tensor] | None = None
     trail: Trail | None = None
 
 

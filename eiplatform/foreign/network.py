@@ -12,17 +12,15 @@ from torch import Tensor, nn
 
 from eiplatform.errors import EIPlatformError, choose
 from eiplatform.foreign.checks import (
-    TIMES,
-    Time,
     check_module,
     check_weights,
     find_neurons,
-    infer_time,
     returns_state,
-    sequence_length,
     unwrapped,
 )
+from eiplatform.foreign.clock import TIMES, Asked, Time, infer_time, sequence_length, settle_time
 from eiplatform.foreign.current import SIGN_RULES
+from eiplatform.foreign.inputs import check_input, check_record, selecting, time_first
 from eiplatform.foreign.keep import is_lazy, same_numbers, untouched
 from eiplatform.foreign.look import look_at
 from eiplatform.foreign.neurons import Neuron, reset
@@ -33,15 +31,14 @@ from eiplatform.foreign.report import Probe
 from eiplatform.foreign.timeline import arrange, neuron_shape
 from eiplatform.foreign.tracer import Event, Plain, Tracer
 from eiplatform.foreign.witness import Witness
-from eiplatform.snn.circuit import take
 from eiplatform.snn.description import Pathway, PopulationInfo
 from eiplatform.snn.network import Output
 
-__all__ = ["ForeignNetwork", "adapt", "probe"]
+__all__ = ["ForeignNetwork"]
 
 
 class ForeignNetwork(nn.Module):
-    """A torch module that is run and recorded like a network of this package; see :func:`adapt`.
+    """A torch module that is run and recorded like a network of this package; ``eiplatform.foreign.adapt`` makes one.
 
     Attributes
     ----------
@@ -80,7 +77,7 @@ class ForeignNetwork(nn.Module):
         self._reset = reset
         self._carry = returns_state(module) if carry is None else carry
         self._example = example_input.detach()
-        self._asked = (time, time_axis, steps)
+        self._asked = Asked(time, time_axis, steps)
         if time is not None:
             choose(time, TIMES, "kind of time", where="time")
             if time == "sequence":
@@ -104,39 +101,12 @@ class ForeignNetwork(nn.Module):
         return self.probe()
 
     def _find_time(self) -> None:
-        time, axis, steps = self._asked
-        found: Time | None = None
-        if time in (None, "inside"):
-            self.time, self.time_axis, self.steps = "static", 0, 1
-            self.input_shape = tuple(self._example.shape[1:])
-            try:
-                found = infer_time(self._example, self.neurons, self._once, type(self.module).__name__)
-            except EIPlatformError:
-                if time is None:
-                    raise
-        if time is None:
-            assert found is not None
-            if axis is not None and (found.kind, found.axis) != ("sequence", axis):
-                what = f"axis {found.axis}" if found.kind == "sequence" else f"no axis of the input ({found.kind})"
-                raise EIPlatformError(
-                    f"time is said to be on axis {axis}, but the module takes it from {what}",
-                    where="time_axis",
-                    remedy="leave out time_axis, or say time='sequence' too",
-                )
-            time, axis = found.kind, found.axis
-            if time != "steps":
-                steps = found.steps
-        elif found is not None and found.kind == "inside":
-            steps = found.steps
-        self.time = time
-        self.time_axis = axis or 0
-        if self.time == "sequence":
-            steps = sequence_length(self._example, self.time_axis)
-        elif self.time == "static":
-            steps = 1
-        if steps < 1:
-            raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
-        self.steps = steps
+        self.time, self.time_axis, self.steps = "static", 0, 1  # while the module is looked at
+        self.input_shape = tuple(self._example.shape[1:])
+        named = type(self.module).__name__
+        self.time, self.time_axis, self.steps = settle_time(
+            self._example, self._asked, lambda: infer_time(self._example, self.neurons, self._once, named)
+        )
         self.input_shape = tuple(self._example.shape[2 if self.time == "sequence" else 1 :])
 
     def _once(self, x: Tensor) -> Structure | None:
@@ -239,8 +209,10 @@ class ForeignNetwork(nn.Module):
         """
         if state is not None:
             raise EIPlatformError("a foreign network cannot start from a given state", where="state", valid="None")
-        x, steps = self._check_input(self._time_first(x, time_axis), steps)
-        wanted = self._check_record(record or {})
+        time = Time(self.time, self.time_axis, self.steps)
+        x = time_first(x, time_axis, time=time, n_dims=len(self.input_shape))
+        x, steps = check_input(x, steps, time=time, shape=self.input_shape)
+        wanted = check_record(record or {}, self.populations())
         batch = x.shape[1 if self.time == "sequence" or x.ndim == len(self.input_shape) + 2 else 0]
         if not wanted:
             with untouched(self.module):
@@ -254,7 +226,7 @@ class ForeignNetwork(nn.Module):
                 remedy="show it an input first: module(x)",
             )
         if select:
-            keep = _selecting(select, keep)
+            keep = selecting(select, keep)
         looked = self._looked
         keeper = Keeper(
             looked.found,
@@ -357,63 +329,6 @@ class ForeignNetwork(nn.Module):
         x = self._example
         return x.transpose(0, 1) if self.time == "sequence" and self.time_axis == 1 else x
 
-    def _time_first(self, x: Tensor, time_axis: int | None) -> Tensor:
-        """Return a sequence with time as its first axis."""
-        if x.ndim != len(self.input_shape) + 2:
-            return x
-        if time_axis not in (None, 0, 1):
-            raise EIPlatformError(f"time cannot be on axis {time_axis}", where="time_axis", valid="0, 1")
-        if time_axis is None and self.time_axis == 1 and x.shape[1] == self.steps != x.shape[0]:
-            raise EIPlatformError(
-                f"the input has shape {tuple(x.shape)}: it seems to have its {self.steps} steps on axis 1, as the "
-                "module takes them, but run takes time first",
-                where="network",
-                valid="(time, batch, ...)",
-                remedy="say time_axis=1 for (batch, time, ...), or time_axis=0 if time does come first",
-            )
-        return x.transpose(0, 1) if time_axis == 1 else x
-
-    def _check_input(self, x: Tensor, steps: int | None) -> tuple[Tensor, int]:
-        """Return the input as the module's kind of time takes it, and the number of steps."""
-        n_dims = len(self.input_shape)
-        if tuple(x.shape[x.ndim - n_dims :]) != self.input_shape or x.ndim not in (n_dims + 1, n_dims + 2):
-            shape = ", ".join(map(str, self.input_shape))
-            valid = f"(batch, {shape})"
-            raise EIPlatformError(
-                f"the input has shape {tuple(x.shape)}", where="network", valid=f"{valid} or (time, {valid[1:]}"
-            )
-        if steps is not None and steps < 1:
-            raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
-        if x.ndim == n_dims + 2:
-            if self.time in ("static", "inside"):
-                raise EIPlatformError(
-                    f"a module whose time is '{self.time}' takes no sequence", where="network", valid="(batch, ...)"
-                )
-            if steps not in (None, x.shape[0]):
-                raise EIPlatformError(f"{steps} steps were asked for of a sequence of {x.shape[0]}", where="steps")
-            return x, x.shape[0]
-        if self.time in ("static", "inside") and steps not in (None, self.steps):
-            why = "it has no time" if self.time == "static" else "it loops over its own steps"
-            raise EIPlatformError(
-                f"{steps} steps were asked for of a module, but {why}", where="steps", valid=str(self.steps)
-            )
-        steps = self.steps if steps is None else steps
-        if self.time == "sequence":
-            x = x.unsqueeze(0).expand(steps, *x.shape)
-        return x, steps
-
-    def _check_record(self, record: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
-        infos = self.populations()
-        for population, names in record.items():
-            for name in names:
-                choose(
-                    name,
-                    infos[choose(population, infos, "population", where="record")].signals,
-                    "signal",
-                    where=population,
-                )
-        return {population: frozenset(names) for population, names in record.items() if names}
-
     def _needed(self, wanted: Mapping[str, frozenset[str]]) -> frozenset[str]:
         """Return the weights whose parts some wanted current consists of."""
         return frozenset(
@@ -422,100 +337,3 @@ class ForeignNetwork(nn.Module):
             if any(signal.startswith("current_") for signal in signals)
             for term in self._looked.found[name].terms
         )
-
-
-def adapt(module: nn.Module, example_input: Tensor, **options: Any) -> ForeignNetwork:
-    """Make any torch module a network that can be recorded.
-
-    Excitatory current is what arrives through positive weights, inhibitory what arrives through
-    negative ones; see :mod:`eiplatform.foreign.current` for inputs of either sign.  The module
-    itself is neither changed nor copied.
-
-    Parameters
-    ----------
-    module : nn.Module
-        With parameters in float32 or float64.
-    example_input : Tensor
-        What the module takes, with a batch axis: it is run a few times on it.
-    time : {"static", "steps", "sequence", "inside"}, optional
-        ``static``: no time, T = 1.  ``steps``: one call per step.  ``sequence``: one call takes
-        all steps.  ``inside``: one call takes a static input and loops over its own steps.
-        Default: told from the example, if it can be told.
-    time_axis : int, optional
-        Axis of time in the input of a ``sequence``: 0 (default) or 1.
-    steps : int
-        Calls per run for ``steps`` (default 4).
-    signs : {"contribution", "weight"}
-        Sign rule.
-    neurons : mapping of str to Neuron, optional
-        How to read modules of neurons that no adapter knows, by name or wildcard.
-    forward : callable, optional
-        ``forward(module, x)`` calls the module in place of ``module(x)``.
-    output : callable, optional
-        Takes what the module returned to the tensor whose mean over time are the logits;
-        default: its first tensor.
-    reset : callable, optional
-        ``reset(module)`` brings a module of no known framework to rest.
-    carry : bool, optional
-        Whether the module takes and returns its state, ``module(x, state) -> (output, state)``
-        (``steps`` only); default: whether it is Norse's.
-
-    Returns
-    -------
-    ForeignNetwork
-
-    Raises
-    ------
-    EIPlatformError
-        If the module does not run, cannot be followed, or has nothing to record.
-
-    Examples
-    --------
-    >>> network = adapt(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2)), torch.rand(1, 3))
-    >>> {name: info.signals for name, info in network.populations().items()}["0"]
-    ('current_exc', 'current_inh', 'current_net', 'drive', 'activity')
-    """
-    return ForeignNetwork(module, example_input, **options)
-
-
-def probe(module: nn.Module, example_input: Tensor, **options: Any) -> Probe:
-    """Say what of a module can be recorded, what cannot, and why.
-
-    Parameters
-    ----------
-    module, example_input, **options
-        As for :func:`adapt`.
-
-    Returns
-    -------
-    Probe
-        ``print`` it, or show it in a notebook.
-
-    Examples
-    --------
-    >>> print(probe(nn.Linear(3, 2), torch.rand(1, 3)))
-    Linear: time static, T = 1, signs by contribution
-    <BLANKLINE>
-    populations
-      name    neurons  shape  signals
-      linear  2        2      current_exc, current_inh, current_net, drive
-    <BLANKLINE>
-    pathways
-      weights             source  target  sign
-      linear              input   linear  +
-      linear subtractive  input   linear  -
-    """
-    return adapt(module, example_input, **options).probe()
-
-
-def _selecting(
-    select: Mapping[str, Tensor], keep: Callable[[str, str, Tensor], Tensor] | None
-) -> Callable[[str, str, Tensor], Tensor]:
-    """Return a `keep` that takes the selected neurons first."""
-
-    def kept(name: str, signal: str, values: Tensor) -> Tensor:
-        if name in select:
-            values = take(values, select[name])
-        return values if keep is None else keep(name, signal, values)
-
-    return kept

@@ -110,7 +110,8 @@ class Tracer(Follower):  # type: ignore[no-untyped-call]
         self.seen.update(self.flow.of(weight).weights)
         term = split(torch.mul, x, weight, self.rule, name) if self.flow.needs(name) else None
         constant = torch.zeros_like(output) if self.flow.constants else None
-        product = Product(number, "back", x, output, term, constant, (x.abs() * weight.abs()).expand_as(output))
+        again = tuple(values.expand_as(output) for values in (x.abs() * weight.abs(), x * weight))
+        product = Product(number, "back", x, output, term, constant, (again[0], again[1]))
         zeros = None if constant is None else torch.zeros_like(constant)
         trails: dict[str, Any] | None = {name: ()} if self.flow.trails else None
         call = inside.add(name, product)
@@ -191,8 +192,8 @@ class Tracer(Follower):  # type: ignore[no-untyped-call]
         bias = put(biases) if len(biases) == len(found) else None
         trails: dict[str, Any] | None = None
         if self.flow.trails and all(one.again is not None for one in found):
-            again = put([one.again for one in found if one.again is not None])
-            trails = {key: (("is", Term(again, torch.zeros_like(again))),)}
+            both = [one.again for one in found if one.again is not None]
+            trails = {key: (("is", tuple(put([one[k] for one in both]) for k in (0, 1))),)}
         elif self.flow.trails:
             trails = {key: (("calls", ([(one.trail or (), one.call) for one in found], put)),)}
         zeros = None if bias is None else torch.zeros_like(bias)
@@ -231,7 +232,8 @@ class Tracer(Follower):  # type: ignore[no-untyped-call]
             zeros = torch.zeros_like(layer.drive) if self.flow.constants else None
             bias = None if zeros is None else zeros + layer.bias
             calls = dict.fromkeys(layer.terms, number)
-            trails = {key: (("is", term),) for key, term in layer.terms.items()}  # checked by unroll
+            known = {key: term for key, term in layer.terms.items() if term is not None}  # checked by unroll
+            trails = {key: (("is", (one.exc + one.inh, one.exc - one.inh)),) for key, one in known.items()}
             current = Current(layer.terms, calls, bias, zeros, trails=trails)
             state: dict[str, Tensor | None] = {"activity": layer.activity}
             self.emit(Event(layer.population, layer.drive, current, state, inside.neuron))

@@ -2,18 +2,19 @@
 
 Beside the tracer, and without following any current, the operands of every product with weights
 are kept as the dispatcher got them.  From these, what weights contribute in the first and in the
-last step is computed again, from the magnitudes of weights and inputs alone,
+last step is computed again from weights and inputs alone, without splitting either by sign,
 
-    exc + inh = |w| |x|
+    exc + inh = |w| |x|,  exc - inh = w x
 
-and compared with what is recorded, for every sample.  With the sum rule (``exc - inh`` is the
-current that arrived) this fixes both parts.  A current that holds more than one call of its
-weights, or another input than theirs, or is given to another step, fails.
+and both parts are compared with what is recorded, for every sample.  A current that holds more
+than one call of its weights, or another input than theirs, or is given to another step, or has
+excitation and inhibition exchanged, fails.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -142,13 +143,21 @@ class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if term is None or current.trails is None or name not in current.trails:
                 raise SumRuleError(f"what {name} contributes cannot be checked", where=where, remedy="report it")
 
-            def again(call: int, name: str = name) -> Term:
-                return self._again(name, weights, call, where)
+            whole, net = (
+                retrace(current.trails[name], partial(again, name, weights, where), current.calls[name], magnitudes)
+                for again, magnitudes in ((self._whole, True), (self._net, False))
+            )
+            _compare(term, whole, net, f"{where}, weights {name}")
 
-            expected = retrace(current.trails[name], again, current.calls[name])
-            _compare(term, expected.exc + expected.inh, f"{where}, weights {name}")
+    def _whole(self, name: str, weights: Mapping[str, frozenset[str]], where: str, call: int) -> Tensor:
+        found = self._found(name, weights, where, call)
+        return _magnitude(found.product, found.x, found.weight) * abs(found.factor)
 
-    def _again(self, name: str, weights: Mapping[str, frozenset[str]], call: int, where: str) -> Term:
+    def _net(self, name: str, weights: Mapping[str, frozenset[str]], where: str, call: int) -> Tensor:
+        found = self._found(name, weights, where, call)
+        return _value(found.product, found.x, found.weight) * found.factor
+
+    def _found(self, name: str, weights: Mapping[str, frozenset[str]], where: str, call: int) -> Weighted:
         found = self._kept.get(weights.get(name, frozenset()), {}).get(call)
         if found is None:
             raise SumRuleError(
@@ -156,32 +165,40 @@ class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 where=where,
                 remedy="record other populations of this module, or report it",
             )
-        whole = _magnitude(found.product, found.x, found.weight) * abs(found.factor)
-        return Term(whole, torch.zeros_like(whole))
+        return found
 
 
 def confirm(term: Term, product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor, where: str) -> None:
     """Raise unless a term is what weights contribute for an input."""
-    _compare(term, _magnitude(product, x, weight), where)
+    _compare(term, _magnitude(product, x, weight), _value(product, x, weight), where)
 
 
 def _magnitude(product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor) -> Tensor:
+    return _value(product, x.abs(), weight.abs())
+
+
+def _value(product: Callable[[Tensor, Tensor], Tensor], x: Tensor, weight: Tensor) -> Tensor:
     if x.numel() + weight.numel() < _SMALL and x.device.type == "cpu":
         x, weight = x.double(), weight.double()
-    return product(x.abs(), weight.abs())
+    return product(x, weight)
 
 
-def _compare(term: Term, whole: Tensor, where: str) -> None:
-    found = term.exc + term.inh
-    if not (found.isfinite().all() and whole.isfinite().all()):
+def _compare(term: Term, whole: Tensor, net: Tensor, where: str) -> None:
+    finite = all(bool(values.isfinite().all()) for values in (*term, whole, net))
+    if not finite:
         return  # the sum rule names numbers that are not finite
-    fits = found.shape == whole.shape
-    scale = whole.abs() + 1e-3 * whole.abs().max() if whole.numel() else whole
-    if fits and not bool(((found - whole).abs() > TOLERANCE * scale).any()):
+    scale = whole + 1e-3 * whole.max() if whole.numel() else whole
+    for found, expected in zip(term, ((whole + net) / 2, (whole - net) / 2), strict=True):
+        if found.shape != expected.shape:
+            worst = f"shape {tuple(found.shape)}"
+            break
+        if bool(((found - expected).abs() > TOLERANCE * scale).any()):
+            worst = f"{float(((found - expected).abs() / scale).max()):.2g} of their sum"
+            break
+    else:
         return
-    worst = f"{float(((found - whole).abs() / scale).max()):.2g} of it" if fits else f"shape {tuple(found.shape)}"
     raise SumRuleError(
-        f"excitation + inhibition is not what the weights contribute in one call, computed again (off by {worst})",
+        f"excitation and inhibition are not what the weights contribute in one call, computed again (off by {worst})",
         where=where,
         remedy="this network cannot be recorded correctly; record its other populations, and report it",
     )

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from analyses.comparison import VERDICTS
+from eiplatform.report.cautioned import cautioned, cautions_of
 from eiplatform.report.tables import Table, cell_text, number_text
 
 __all__ = ["comparison_tables"]
@@ -27,21 +28,35 @@ def comparison_tables(result: xr.Dataset) -> Iterable[Table]:
     for reference in result["reference"].values.astype(str):
         one = result.sel(reference=reference)
         held = np.isfinite(one["difference"].transpose("statistic", "population").values).any(axis=1)
-        rows = [
-            _row(one.sel(statistic=statistic), populations) for statistic in one["statistic"].values[held].astype(str)
-        ]
+        shown = one["statistic"].values[held].astype(str).tolist()
+        marks, caution = cautioned(*_cautions(result, [reference], shown))
+        rows = [_row(one.sel(statistic=statistic), populations, marks.get(statistic, "")) for statistic in shown]
         if rows:
             title = f"'{result.attrs['label']}' against {reference}"
-            yield Table(title, ("statistic", *populations, reference), tuple(rows), _note(result, one))
-    left_out = _left_out(result, populations)
+            yield Table(title, ("statistic", *populations, reference), tuple(rows), _note(result, one) + caution)
+    marks, caution = cautioned(*_cautions(result, result["reference"].values.astype(str), _not_compared(result)))
+    left_out = _left_out(result, populations, marks)
     if left_out:
         columns = ("statistic", "reason", "network", "reference")
-        yield Table("Not compared, and why", columns, tuple(left_out), "Raw values, each in its own unit.")
+        yield Table("Not compared, and why", columns, tuple(left_out), f"Raw values, each in its own unit.{caution}")
 
 
-def _row(one: xr.Dataset, populations: list[str]) -> tuple[str, ...]:
+def _cautions(result: xr.Dataset, references: Iterable[str], shown: list[str]) -> list[dict[str, dict[str, str]]]:
+    """Return what limits the meaning of the network's values, and of those of some references."""
+    others = result.sel(reference=list(references))
+    return [cautions_of(result, shown), cautions_of(others, shown, "reference", "reference_caution")]
+
+
+def _not_compared(result: xr.Dataset) -> list[str]:
+    """Return the statistics that are not compared with some reference."""
+    compared = (result["verdict"] != "not compared").any("population").all("reference")
+    left: list[str] = result["statistic"].values[~compared.values].astype(str).tolist()
+    return left
+
+
+def _row(one: xr.Dataset, populations: list[str], mark: str) -> tuple[str, ...]:
     """Return a statistic of all layers and of a reference: value, difference, effect, distance, verdict."""
-    row = [str(one["label"].item())]
+    row = [str(one["label"].item()) + mark]
     units = str(one["reference_units"].item())
     for population in populations:
         data = one.sel(population=population)
@@ -101,7 +116,7 @@ def _note(result: xr.Dataset, one: xr.Dataset) -> str:
     )
 
 
-def _left_out(result: xr.Dataset, populations: list[str]) -> list[tuple[str, ...]]:
+def _left_out(result: xr.Dataset, populations: list[str], marks: dict[str, str]) -> list[tuple[str, ...]]:
     """Return one row per statistic and reason; references that share a reason share a row."""
     rows: list[tuple[str, ...]] = []
     compared = (result["verdict"] != "not compared").any("population").transpose("reference", "statistic").values
@@ -116,5 +131,6 @@ def _left_out(result: xr.Dataset, populations: list[str]) -> list[tuple[str, ...
             reason = "; ".join(told) if bool(here["comparable"]) else str(here["reason"].item())
             reasons.setdefault(reason, []).append(f"{reference}: {number_text(float(here['reference_value']))}")
         network = ", ".join(f"{name}: {number_text(float(one['value'].sel(population=name)))}" for name in populations)
-        rows += [(str(one["label"].item()), reason, network, ", ".join(who)) for reason, who in reasons.items()]
+        label = str(one["label"].item()) + marks.get(statistic, "")
+        rows += [(label, reason, network, ", ".join(who)) for reason, who in reasons.items()]
     return rows

@@ -98,12 +98,29 @@ def _balance(result: xr.Dataset) -> list[str]:
             continue
         sentences.append(f"{who}: the {one['label'].item()} differs from {null}: {_ways(up, down)} ({how}).")
     for statistic in defined(result, [f"ei_correlation_{axis}_excess"]):
-        largest = float(np.nanmax(np.abs(result["value"].sel(statistic=statistic).values)))
+        sentences += _detail(who, axis, result.sel(statistic=statistic))
+    return sentences
+
+
+def _detail(who: str, axis: str, excess: xr.Dataset) -> list[str]:
+    """Say whether inhibition follows the excitation of its own neuron; homogeneous inhibition cannot show that."""
+    names = excess["population"].values.astype(str)
+    said = excess["caution"].values.astype(str) if "caution" in excess else np.full(names.shape, "")
+    alike = said != ""
+    sentences = []
+    if not alike.all() and np.isfinite(excess["value"].values[~alike]).any():
+        largest = float(np.nanmax(np.abs(excess["value"].values[~alike])))
         kind = "global, not detailed" if largest < GLOBAL_EXCESS else "partly detailed"
+        where = f" in {_names(names[~alike].tolist())}" if alike.any() else ""
         sentences.append(
-            f"{who}: a neuron's excitation correlates with its own inhibition and with that of other neurons alike "
-            f"(over {axis}; they differ by at most {largest:.1g}): inhibition is {kind}, "
+            f"{who}: a neuron's excitation correlates with its own inhibition and with that of other neurons alike"
+            f"{where} (over {axis}; they differ by at most {largest:.1g}): inhibition is {kind}, "
             "as it is by construction before training."
+        )
+    if alike.any():
+        sentences.append(
+            f"{who}: nothing can be said for or against detailed balance in {_names(names[alike].tolist())} "
+            f"(over {axis}): all neurons of a layer receive the same inhibition there, up to a factor."
         )
     return sentences
 
@@ -127,9 +144,19 @@ def _comparison(result: xr.Dataset) -> list[str]:
         told = {str(verdict): int(count) for verdict, count in zip(verdicts, counts, strict=True)}
         told.pop("not compared", None)
         parts.append(", ".join(f"{count} {verdict}" for verdict, count in told.items()) or "nothing is comparable")
+        parts += _weak(result.sel(reference=reference))
         rate = f"{100 * result.attrs['fdr']:g} %"
         sentences.append(f"Against {reference} (false discovery rate {rate}; layers x statistics): {'; '.join(parts)}.")
     return sentences
+
+
+def _weak(one: xr.Dataset) -> list[str]:
+    """Say how many verdicts rest on values with a caution."""
+    if "caution" not in one:  # of an earlier version
+        return []
+    reached = one["verdict"] != "not compared"
+    n = int((reached & ((one["caution"] != "") | (one["reference_caution"] != ""))).sum())
+    return [f"{n} of {int(reached.sum())} with a caution: see the table"] if n else []
 
 
 def _reference_check(result: xr.Dataset) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
+from eiplatform.report.cautioned import cautioned, cautions_of
 from eiplatform.report.tables import Table, interval_text, number_text
 
 __all__ = ["depth_tables", "gain_tables", "largest", "regime_tables", "timescale_tables"]
@@ -56,6 +57,9 @@ def regime_tables(result: xr.Dataset) -> Iterable[Table]:
         f"residual (|beta| < {result.attrs['cut_tight_residual']:g}) and inhibition that tracks excitation in time. "
         + "; ".join(sorted(set(_texts(result["isn_note"]))))
         + "."
+        + cautioned(
+            _of_spikes(result), cautions_of(result, ["ei_correlation_time_excess"], variable="balance_caution")
+        )[1]
     )
     yield Table("Regime of every population", columns, tuple(placed), note)
     tolerances = ", ".join(
@@ -66,6 +70,7 @@ def regime_tables(result: xr.Dataset) -> Iterable[Table]:
     note = (
         f"Features [95 %] in the time of each family; tolerances: {tolerances}. Not used: {result.attrs['excluded']}."
         + (f" Not installed: {', '.join(map(str, absent))}." if absent else "")
+        + cautioned(_of_spikes(result))[1]
     )
     yield Table(
         "What the regimes rest on",
@@ -73,6 +78,12 @@ def regime_tables(result: xr.Dataset) -> Iterable[Table]:
         tuple(rests),
         note,
     )
+
+
+def _of_spikes(result: xr.Dataset) -> dict[str, dict[str, str]]:
+    """Return what limits the meaning of the spikes of each population; an earlier version does not say it."""
+    said = _texts(result["caution"]) if "caution" in result else []
+    return {"spikes": {name: text for name, text in zip(_texts(result["population"]), said, strict=False) if text}}
 
 
 def _cell_of(data: xr.Dataset) -> str:
@@ -84,6 +95,7 @@ def depth_tables(result: xr.Dataset) -> Iterable[Table]:
     for index, name in enumerate(_texts(result["recording"])):
         one = result.isel(recording=index)
         layers = [layer for layer in _texts(one["population"]) if layer]
+        marks, caution = cautioned(cautions_of(one.isel(depth=slice(len(layers))), _texts(result["statistic"])))
         rows, undefined = [], []
         for statistic in _texts(result["statistic"]):
             here = one.sel(statistic=statistic)
@@ -94,9 +106,10 @@ def depth_tables(result: xr.Dataset) -> Iterable[Table]:
                 interval_text(*(float(here[part].isel(depth=k)) for part in ("value", "low", "high")))
                 for k in range(len(layers))
             ]
-            rows.append((str(here["label"].item()), *cells, _cell(here, "slope")))
+            rows.append((str(here["label"].item()) + marks.get(statistic, ""), *cells, _cell(here, "slope")))
         n = int(result.attrs["n_samples"])
         note = f"Slope per layer (least squares), interval from draws in which all layers see the same {n} samples."
+        note += caution
         note += f" Without a value in any layer: {'; '.join(undefined)}." if undefined else ""
         yield Table(f"Balance across the depth of '{name}'", ("statistic", *layers, "slope"), tuple(rows), note)
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from analyses import defined, read_with_care
+from eiplatform.report.cautioned import cautioned, cautions_of
 
 __all__ = ["NULLS", "Table", "cell_text", "interval_text", "number_text", "scorecard", "told_in_order"]
 
@@ -156,10 +157,11 @@ def _learning(result: xr.Dataset) -> Iterable[Table]:
 def _balance(result: xr.Dataset) -> Iterable[Table]:
     populations = [str(name) for name in result["population"].values]
     shown = defined(result, TRAINED_STATISTICS)
+    marks, caution = cautioned(cautions_of(result, shown))
     rows = []
     for statistic in shown:
         one = result.sel(statistic=statistic)
-        row = [str(one["label"].item())]
+        row = [str(one["label"].item()) + marks.get(statistic, "")]
         for population in populations:
             data = one.sel(population=population)
             text = cell_text(data)
@@ -187,7 +189,7 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         "layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode removed' separate "
         "that."
     )
-    note += caution_text(result, shown)
+    note += caution
     missing = [key for key in TRAINED_STATISTICS if key in result["statistic"].values and key not in shown]
     if missing:
         reasons = sorted({str(text) for text in result["note"].sel(statistic=missing).values.ravel() if text})
@@ -195,19 +197,6 @@ def _balance(result: xr.Dataset) -> Iterable[Table]:
         note += f" Not defined here: {labels} ({'; '.join(reasons)})."
     title = f"Balance of '{result.attrs['label']}'" + (" against its null" if "null" in result else "")
     yield Table(title, ("statistic", *populations), tuple(rows), note)
-
-
-def caution_text(result: xr.Dataset, statistics: Iterable[str]) -> str:
-    """Return what limits the meaning of the statistics of a table, population by population, with a space before it."""
-    if "caution" not in result:  # of an earlier version
-        return ""
-    told = []
-    for population in result["population"].values:
-        here = result["caution"].sel(population=population, statistic=list(statistics))
-        parts = {part: None for text in here.values.ravel() for part in str(text).split("; ") if part}
-        if parts:
-            told.append(f"{population}: {'; '.join(parts)}")
-    return f" Caution. {'. '.join(told)}." if told else ""
 
 
 def _reference_check(result: xr.Dataset) -> Iterable[Table]:
@@ -248,7 +237,7 @@ def _lesions(result: xr.Dataset) -> Iterable[Table]:
         "accuracy on the same images (McNemar), corrected for the number of doses (Holm). One network. "
         f"Rates are of the recorded neurons ({result.attrs['neurons']})."
     )
-    note += caution_text(result.sel(dose=result["dose"][:1]), ["rate"])
+    note += cautioned(cautions_of(result.sel(dose=result["dose"][0]), ["rate"]))[1]
     if inhibition := result.attrs.get("inhibition"):
         note += f" {inhibition}"
     title = f"Lesion of {result.attrs['pathway']} in '{result.attrs['layers']}'"

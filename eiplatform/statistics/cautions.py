@@ -6,7 +6,8 @@ A caution is a statistic with a limit.  Whoever adds one to :data:`CAUTIONS` add
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,8 +20,11 @@ from eiplatform.statistics.catalogue.soundness import LISTED
 from eiplatform.statistics.estimates.common import shared
 from eiplatform.statistics.population import Population
 
-__all__ = ["CAUTIONS", "Caution", "cautions"]
+__all__ = ["CAUTIONS", "Caution", "cautions", "kinds_of", "over_seeds", "ranged"]
 
+_BETWEEN = "; "
+_NUMBER = r"(?:less than )?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_RANGE = re.compile(f"({_NUMBER})(?: to ({_NUMBER}))?")
 _MEASURES = {entry.key: entry for entry in LISTED}
 
 
@@ -109,7 +113,61 @@ def cautions(population: Population, entry: Statistic) -> str:
             value = shared(population, ("caution", caution.key), partial(_measured, population, caution.key))
             if caution.holds(value):
                 told.append(caution.text.format(_percent(value)) + caution.more(population.data.attrs))
-    return "; ".join(told)
+    return _BETWEEN.join(told)
+
+
+def kinds_of(text: str) -> dict[str, str]:
+    """Return the parts of what :func:`cautions` says by their words, which are the same whatever the numbers.
+
+    Examples
+    --------
+    >>> kinds_of("30 % are silent; 2 % are shared")
+    {'# % are silent': '30 % are silent', '# % are shared': '2 % are shared'}
+    """
+    return {_RANGE.sub("#", part): part for part in text.split(_BETWEEN) if part}
+
+
+def ranged(parts: Iterable[str]) -> str:
+    """Return parts of one kind as one, with the range of their numbers.
+
+    Examples
+    --------
+    >>> ranged(["30 % are silent", "less than 0.01 % are silent", "25 to 40 % are silent"])
+    'less than 0.01 to 40 % are silent'
+    """
+    several = list(parts)
+    found = [[(low, high or low) for low, high in _RANGE.findall(part)] for part in several]
+    ends = iter([(min((low for low, _ in slot), key=_size), max((high for _, high in slot), key=_size))
+                 for slot in zip(*found, strict=True)])  # fmt: skip
+
+    def told(_: re.Match[str]) -> str:
+        low, high = next(ends)
+        return low if low == high else f"{low} to {high}"
+
+    return _RANGE.sub(told, several[0])
+
+
+def over_seeds(texts: Sequence[str]) -> str:
+    """Return what is said of several seeds as one text; what holds in some only says in how many.
+
+    Examples
+    --------
+    >>> over_seeds(["30 % are silent", "40 % are silent; 2 % are shared"])
+    '30 to 40 % are silent; in 1 of 2 seeds, 2 % are shared'
+    """
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        for kind, part in kinds_of(text).items():
+            found.setdefault(kind, []).append(part)
+    told = []
+    for parts in found.values():
+        some = f"in {len(parts)} of {len(texts)} seeds, " if len(parts) < len(texts) else ""
+        told.append(some + ranged(parts))
+    return _BETWEEN.join(told)
+
+
+def _size(number: str) -> float:
+    return 0.0 if number.startswith("less") else float(number)
 
 
 def _measured(population: Population, key: str) -> float:

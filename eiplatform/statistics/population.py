@@ -61,6 +61,11 @@ def time_variance(values: npt.NDArray[Any]) -> FloatArray:
     return variance
 
 
+def _negative(values: npt.NDArray[Any]) -> FloatArray:
+    negative: FloatArray = np.less(values.min(axis=1), 0).astype(np.float64)
+    return negative
+
+
 class Population:
     """Checked view of one population's Dataset.
 
@@ -267,6 +272,7 @@ class Population:
     def counts(self) -> FloatArray:
         """Spikes per (sample, neuron), whatever intervals they fell into."""
         if "spikes" in self.data:
+            self.require_counts("counts of spikes")
             return self.table(time_sum, "spikes")
         found = self._chosen
         cells = found.sample * found.n_neurons + found.neuron
@@ -289,6 +295,7 @@ class Population:
         """
         self._require_even("the times of spikes")
         if "spikes" in self.data:
+            self.require_counts("the times of spikes")
             dense = self.data["spikes"]
             if dense.nbytes > KEPT_BYTES // 8:  # as events with time, neuron and sample they take more
                 sizes = (self.n_samples, dense.sizes["neuron"], dense.sizes["time"])
@@ -375,6 +382,15 @@ class Population:
     @property
     def _interval(self) -> str:
         return "steps" if self.units == "step" else f"intervals of {self.dt:g} {self.units}"
+
+    def require_counts(self, statistic: str) -> None:
+        """Raise NotApplicableError if the spikes of steps have signs: those of a neuron cancel in a sum."""
+        if self.table(_negative, "spikes").any():
+            raise NotApplicableError(
+                f"{statistic}: spikes have signs, and those of a neuron cancel",
+                where=self.name or None,
+                remedy="count them whatever their sign: data.assign(spikes=abs(data['spikes']))",
+            )
 
     def require_every_step(self, statistic: str) -> None:
         """Raise NotApplicableError if a network's spikes were recorded in only some of its steps."""

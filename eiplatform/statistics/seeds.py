@@ -12,6 +12,7 @@ from scipy import stats
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics.base.intervals import combine_seeds, interval_of, student
 from eiplatform.statistics.base.multiple import benjamini_hochberg
+from eiplatform.statistics.cautions import over_seeds
 from eiplatform.statistics.registry import STATISTICS
 from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
@@ -62,8 +63,8 @@ def summarise_seeds(
     -------
     xarray.Dataset, dims (population, statistic)
         ``value`` (mean over seeds), ``low``, ``high`` (within what the statistic can be), ``sd`` (ddof 1), ``minimum``,
-        ``maximum``, ``n_seeds`` (seeds with a value), ``units``, ``note``, and ``seed_value``
-        with the further dimension ``seed``.
+        ``maximum``, ``n_seeds`` (seeds with a value), ``units``, ``note``, ``caution`` (that of
+        :func:`summarise`, over the seeds), and ``seed_value`` with the further dimension ``seed``.
 
     Raises
     ------
@@ -137,14 +138,18 @@ def summarise_seeds(
                 continue
             n_samples = min(int(table["n_samples"].transpose(*_DIMS).values[cell]) for table in tables)
             kept = draws[found[:, *cell], *cell]
-            combined, parts = combine_seeds(kept, seed, estimates=here, n_samples=n_samples)
-            low[cell], high[cell] = interval_of(combined, float(here.mean()), level, parts=parts, n_seeds=here.size)
+            centres = kept.mean(axis=1)  # the values, less their bias where few samples make one
+            combined, parts = combine_seeds(kept, seed, estimates=centres, n_samples=n_samples)
+            low[cell], high[cell] = interval_of(combined, float(centres.mean()), level, parts=parts, n_seeds=here.size)
     least, most = (np.array(ends) for ends in zip(*map(_bounds, first["statistic"].values.tolist()), strict=True))
     result["low"], result["high"] = np.maximum(low, least), np.minimum(high, most)
     variables: dict[str, Any] = {name: (_DIMS, array) for name, array in result.items()}
     variables["n_seeds"] = (_DIMS, n_seeds.astype(int))
     variables["units"] = (_DIMS, first["units"].transpose(*_DIMS).values)
     variables["note"] = (_DIMS, notes.astype(str))
+    said = [table["caution"].transpose(*_DIMS).values for table in tables if "caution" in table]
+    together = [over_seeds([str(one[cell]) for one in said]) for cell in np.ndindex(shape)]
+    variables["caution"] = (_DIMS, np.array(together, dtype=str).reshape(shape))
     variables["seed_value"] = (("seed", *_DIMS), values)
     coords = {name: first[name] for name in (*_DIMS, *_KEPT)}
     attrs = {
@@ -206,9 +211,10 @@ def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
     xarray.Dataset, dims (population, statistic)
         ``value``, ``null`` (mean over its seeds), ``null_minimum``, ``null_maximum``,
         ``difference``, ``z``, ``p`` and ``p_rank`` (two-sided), ``n_below``, ``n_seeds``,
-        ``q``, ``note``.  For k null seeds of standard deviation s, z = difference / (s sqrt(1 + 1/k)),
-        the distance of one more seed; p refers it to Student's t with k - 1 degrees of freedom,
-        which takes the null for normal: of skewed nulls 5 % are 8 to 9 % with 5, 6 % with 19.
+        ``q``, ``note``, ``caution`` (of the summary).
+        For k null seeds of standard deviation s, z = difference / (s sqrt(1 + 1/k)), the distance
+        of one more seed; p refers it to Student's t with k - 1 degrees of freedom, which takes
+        the null for normal: of skewed nulls 5 % are 8 to 9 % with 5, 6 % with 19.
         ``q`` is p corrected for all tests of this table (Benjamini & Hochberg 1995).  ``p_rank``
         assumes nothing: twice the share of nulls at
         least as far on the value's side, the value itself counted (Phipson & Smyth 2010, Stat
@@ -286,6 +292,8 @@ def against_null(summary: xr.Dataset, null: xr.Dataset) -> xr.Dataset:
         "n_seeds": k,
         "note": notes.astype(str),
     }
+    if "caution" in summary:
+        arrays["caution"] = summary["caution"].transpose(*_DIMS).values
     coords = {name: summary[name] for name in (*_DIMS, *_KEPT)}
     attrs = {
         "schema": "eiplatform-against-null 1.0",

@@ -221,6 +221,8 @@ def _cell(entry: Statistic, estimate: Estimate, interval: Interval, n_bootstrap:
     notes = []
     if used == 0:
         notes.append(f"{'no neuron left' if estimate.level == 'neuron' else 'undefined'}: {estimate.rule}")
+    elif estimate.unit.without:
+        notes.append(f"no interval: {estimate.unit.without}")
     elif interval.failed:
         notes.append(f"no interval: undefined in {interval.failed} of {n_bootstrap} draws")
     if used and alone:

@@ -20,6 +20,7 @@ __all__ = ["ATTRIBUTES", "KINDS", "ROLES", "TIME_UNITS", "Attribute", "attribute
 ROLES = ("E", "I", "mixed")
 """What neurons of a population do to others; ``mixed``: both, in a foreign network."""
 TIME_UNITS = ("step", "ms")
+_MOST = 2**53
 KINDS = ("network", "circuit")
 """What a recording is of: ``kind`` of its source."""
 
@@ -70,7 +71,7 @@ def _number(value: Any) -> bool:
 
 
 def _count(value: Any) -> bool:
-    return _positive(value) and value == int(value)
+    return _positive(value) and value == int(value) and value < _MOST
 
 
 def _text(value: Any) -> bool:
@@ -125,11 +126,21 @@ class Attribute:
     needed: Callable[[xr.Dataset], bool] = _never
     choices: tuple[str, ...] = ()
 
+    @property
+    def always(self) -> bool:
+        """Whether every population must have it."""
+        return self.needed is _always
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values are numbers, and nothing else."""
+        return self.fits(1) and not (self.fits("x") or self.fits(True))
+
     def problem(self, value: Any) -> str:
         """Return what is wrong with a value, or ""."""
         if self.choices:
-            return "" if value in self.choices else f"is '{value}', none of {', '.join(self.choices)}"
-        return "" if self.fits(value) else f"is {value!r}, not {_VALID[self.fits]}"
+            return "" if value in self.choices else f"is {value!r:.40}, none of {', '.join(self.choices)}"
+        return "" if self.fits(value) else f"is {value!r:.40}, not {_VALID[self.fits]}"
 
 
 ATTRIBUTES: dict[str, Attribute] = {

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
-
 import xarray as xr
 
 from eiplatform.errors import StoreError
@@ -12,10 +9,6 @@ from eiplatform.store.attributes import ATTRIBUTES
 from eiplatform.store.schema import EVENTS, PARAMETERS, SIGNALS
 
 __all__ = ["contract_problems", "require_contract"]
-
-_NUMBERS = [key for key, one in ATTRIBUTES.items() if one.fits(1) and not (one.fits("x") or one.fits(True))]
-"""Attributes that are numbers where they occur."""
-_MOST = 2**53
 
 
 def contract_problems(data: xr.Dataset) -> list[str]:
@@ -27,18 +20,12 @@ def contract_problems(data: xr.Dataset) -> list[str]:
     ["it has no coordinate 'sample'"]
     """
     attrs = data.attrs
-    needed = {
-        "role": isinstance(attrs.get("role"), str),
-        "n_neurons": _is_number(attrs.get("n_neurons")) and 0 <= attrs["n_neurons"] < _MOST,
-        "dt": _is_number(attrs.get("dt")) and 0 < attrs["dt"],
-        "dt_units": attrs.get("dt_units") in ("step", "ms"),
-    }
-    found = [
-        f"its attribute '{key}' is {attrs[key]!r:.40}" if key in attrs else f"it has no attribute '{key}'"
-        for key, sound in needed.items()
-        if not sound
-    ]
-    found += [f"its attribute '{key}' is no number" for key in _NUMBERS if key in attrs and not _is_number(attrs[key])]
+    found = []
+    for key, one in ATTRIBUTES.items():
+        if key in attrs and (one.always or one.is_number) and (problem := one.problem(attrs[key])):
+            found.append(f"its attribute '{key}' {problem}")
+        elif key not in attrs and one.always:
+            found.append(f"it has no attribute '{key}'")
     if "sample" not in data.coords:
         found.append("it has no coordinate 'sample'")
     kinds = {"sample": "iu", "neuron": "iu", "time": "iuf"}
@@ -50,11 +37,11 @@ def contract_problems(data: xr.Dataset) -> list[str]:
         found.append("it has spike events and no attribute 'duration'")
     expected = dict.fromkeys(SIGNALS, ("sample", "time", "neuron")) | dict.fromkeys(PARAMETERS, ("neuron",))
     expected |= dict.fromkeys(EVENTS, ("spike",))
-    for key, variable in data.variables.items():
-        axes = expected.get(str(key))
+    for name, variable in data.variables.items():
+        axes = expected.get(str(name))
         if axes is not None and (variable.dims != axes or variable.dtype.kind not in "biuf"):
             found.append(
-                f"'{key}' has axes {variable.dims} and values of type {variable.dtype}, not numbers over {axes}"
+                f"'{name}' has axes {variable.dims} and values of type {variable.dtype}, not numbers over {axes}"
             )
     return found
 
@@ -72,7 +59,3 @@ def require_contract(name: str, data: xr.Dataset, where: str) -> None:
             where=where,
             remedy="it was made by another program or edited: mend what made it, and record it again",
         )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -103,9 +103,9 @@ def cv(data: xr.Dataset, counts: np.ndarray) -> np.ndarray:
                 x = np.diff(times)
                 n, weight = len(x), counts.shape[1] / (counts.shape[1] - x)
                 left_out = [weighted_cv(np.delete(x, k), np.delete(weight, k)) for k in range(n)]
-                left_out = [value if np.isfinite(value) else 0.0 for value in left_out]
-                value = max(n * weighted_cv(x, weight) - (n - 1) * np.mean(left_out), 0.0)
-                of_neuron[neuron] += [value] if np.isfinite(value) else []
+                value = n * weighted_cv(x, weight) - (n - 1) * np.mean(left_out)
+                # Without the only interval longer than 0 there is no CV, hence no jackknife.
+                of_neuron[neuron] += [max(value, 0.0)] if np.isfinite(value) else []
     return np.array([mean_or_nan(values) for values in of_neuron])
 
 
@@ -174,8 +174,6 @@ def check(data: xr.Dataset, told: str) -> None:
         assert needed is not None and np.isfinite(needed).all(), f"{where}: {found} of data that have no such value"
         if kind.startswith("times"):
             assert not gaps(data, kind), f"{where}: {found} across gaps"
-        if name == "cv" and needed.max(initial=0) > 1:  # intervals of 0: local variation is compared there
-            continue
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = truth(data, needed)
@@ -216,6 +214,15 @@ def test_every_step_alone(make, name):
         worked += 1
         check(data, f"{make.__name__}({drawn}) {name}")
     assert worked
+
+
+@pytest.mark.parametrize("make", [circuit, network])
+@pytest.mark.parametrize("dim", ["sample", "neuron"])
+def test_repeats_count_as_often_as_they_are_chosen(make, dim):
+    for chosen in ([0, 0], [2, 0, 2, 2], [1], [2, 1, 0]):
+        before = OUTCOMES["right"]
+        check(make(3).isel({dim: chosen}), f"{make.__name__} {dim} {chosen}")
+        assert OUTCOMES["right"] - before == len(STATISTICS)
 
 
 def test_most_selections_are_measured_not_refused():

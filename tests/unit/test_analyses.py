@@ -232,7 +232,7 @@ def test_learning_reads_metrics(tmp_path: Path) -> None:
     result = learning.run(tmp_path)
     assert np.isnan(result["loss"].values[0]) and float(result["loss"].values[2]) == 0.5
     assert float(result["test_low"]) < 0.9 < float(result["test_high"])
-    with pytest.raises(StoreError, match="file not found"):
+    with pytest.raises(StoreError, match="no such file"):
         learning.run(tmp_path / "nowhere")
 
 

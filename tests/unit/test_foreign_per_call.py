@@ -13,6 +13,8 @@ from eiplatform.errors import EIPlatformError, SumRuleError
 from eiplatform.foreign import ForeignNetwork, Neuron, adapt
 from eiplatform.foreign import flow as flow_module
 from eiplatform.foreign.current import Current, Term
+from eiplatform.foreign.event import Event
+from eiplatform.foreign.recorder import Keeper
 from tests.unit.test_foreign_currents import everything
 
 T = 6
@@ -381,3 +383,28 @@ def test_another_call_is_found_by_the_check(monkeypatch: pytest.MonkeyPatch) -> 
     _spoil(monkeypatch, spoil)
     with pytest.raises(SumRuleError, match="computed again"):
         network.run(x, record={"a": frozenset({"current_exc"})})
+
+
+@pytest.mark.parametrize("exchanged", [True, False])
+@pytest.mark.parametrize("weights", ["0", "1.w"])
+def test_excitation_and_inhibition_exchanged_are_found_by_the_check_alone(
+    monkeypatch: pytest.MonkeyPatch, weights: str, exchanged: bool
+) -> None:
+    net, network = lif(lambda n, x: 0.9 * n.u + x + n.s @ n.w.T)
+    real = Keeper.__call__
+
+    def spoilt(self: Keeper, event: Event) -> None:
+        if event.neuron is not None and event.current is not None:
+            exc, inh = event.current.terms[weights]
+            if exchanged:  # in the parts and in the drive alike: the sum rule finds nothing
+                event.current.terms[weights] = Term(inh, exc)
+                event = event._replace(drive=event.drive - 2 * (exc - inh))
+        real(self, event)
+
+    monkeypatch.setattr(Keeper, "__call__", spoilt)
+    wanted = {"1": frozenset({"current_exc", "current_inh"})}
+    if not exchanged:
+        network.eval().run(torch.rand(4, 4) * 2, record=wanted)
+        return
+    with pytest.raises(SumRuleError, match="computed again"):
+        network.eval().run(torch.rand(4, 4) * 2, record=wanted)

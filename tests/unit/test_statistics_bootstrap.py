@@ -139,3 +139,32 @@ def test_seeds_are_resampled_too():
 def test_impossible_options_are_refused(n_bootstrap, level):
     with pytest.raises(StatisticError):
         base.hierarchical_bootstrap([mean_unit(np.ones((3, 3)))], n_bootstrap=n_bootstrap, level=level)
+
+
+def test_interval_of_a_biased_statistic_lies_about_the_value_less_its_bias():
+    """The plain variance of n values is too small by 1/n of it, and resampling takes away another 1/n."""
+    data = np.random.default_rng(0).normal(size=(10, 1))
+
+    def variance(w):
+        mean = w @ data / 10
+        return w @ data**2 / 10 - mean**2
+
+    plain, moved = (
+        base.hierarchical_bootstrap([base.Unit(variance, 10, 1, biased=biased)], n_bootstrap=20_000)
+        for biased in (False, True)
+    )
+    assert moved.estimate == plain.estimate == pytest.approx(data.var())
+    assert moved.draws.mean() == pytest.approx(1.1 * data.var(), rel=0.01)
+    bias = moved.draws.mean() - plain.draws.mean()
+    assert np.array([moved.low, moved.high]) - [plain.low, plain.high] == pytest.approx([bias, bias])
+    seeds = [base.Unit(variance, 10, 1, biased=True)] * 3
+    assert base.hierarchical_bootstrap(seeds, n_bootstrap=20_000).draws.mean() == pytest.approx(moved.draws.mean())
+
+
+def test_a_statistic_without_an_interval_has_none_over_seeds_either():
+    data = np.random.default_rng(0).normal(size=(10, 4))
+    unit = base.Unit(lambda w: w @ data / 10, 10, 4, without="too few")
+    for units in ([unit], [unit, mean_unit(data)]):
+        found = base.hierarchical_bootstrap(units, n_bootstrap=50)
+        assert found.estimate == pytest.approx(data.mean())
+        assert np.isnan([found.low, found.high]).all()

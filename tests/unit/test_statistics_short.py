@@ -45,6 +45,15 @@ def test_corrected_cv_is_its_definition() -> None:
     assert np.isnan(pair.corrected_cv[0, 0])  # two intervals
 
 
+def test_corrected_cv_of_intervals_of_zero_is_its_definition_or_undefined() -> None:
+    counts = np.zeros((1, 50, 2), int)
+    counts[0, [3, 20, 30], 0] = 3, 4, 1  # intervals 0 0 17 0 0 0 10
+    counts[0, [3, 20], 1] = 9, 1  # one above 0: without it there is no CV, so there is no jackknife
+    found = SpikeTrains.from_dense(counts, dt=1.0, units="step").corrected_cv[0]
+    assert found[0] == pytest.approx(by_loops(np.array([0, 0, 17, 0, 0, 0, 10.0]), 50.0))
+    assert np.isnan(found[1])
+
+
 @pytest.mark.parametrize(("order", "duration"), [(3.0, 1000.0), (1.0, 2000.0)])
 def test_short_trains_do_not_bias_the_corrected_cv(order: float, duration: float) -> None:
     made = trains(np.random.default_rng(1), order, 3000, duration)

@@ -6,7 +6,7 @@ import pytest
 import eiplatform.statistics as ei
 from eiplatform.errors import NotApplicableError
 from eiplatform.recording.wiring import spread_over_sources
-from eiplatform.statistics.cautions import CAUTIONS, cautions
+from eiplatform.statistics.cautions import CAUTIONS, cautions, kinds_of, over_seeds, ranged
 from eiplatform.statistics.population import Population
 from eiplatform.store.schema import population_dataset
 from tests.unit.test_statistics_labelled import circuit
@@ -37,6 +37,23 @@ def test_shares_are_plain_counts():
     assert float(data.ei.always_on(measure="spikes")) == pytest.approx(on / spikes.sum())
     assert np.isnan(recording(spikes=np.zeros_like(spikes)).ei.always_on(measure="spikes"))
     assert data.ei.silent_share()[0] == 1.0
+
+
+def test_spikes_with_signs_do_not_cancel():
+    spikes = spiking(5, samples=40, steps=60).astype(np.int8)
+    spikes[:, ::2, 2], spikes[:, 1::2, 2] = 1, -1  # fires at every step, and its sum is 0
+    signed = recording(spikes=spikes)
+    plain = recording(spikes=np.abs(spikes))
+    for measure in ("silent_share", "dead_fraction", "always_on"):
+        np.testing.assert_array_equal(getattr(signed.ei, measure)(), getattr(plain.ei, measure)())
+    assert [float(found[2]) for found in (signed.ei.silent_share(), signed.ei.dead_fraction())] == [0, 0]
+    assert float(signed.ei.always_on()[2]) == pytest.approx(1)
+    assert float(signed.ei.always_on(measure="spikes")) == float(plain.ei.always_on(measure="spikes"))
+    table = signed.ei.summary(n_bootstrap=2)
+    refused = table["statistic"].values[table["value"].isnull().values[0]].tolist()
+    assert {"rate", "cv_isi", "fano_factor", "fano_factor_samples", "rate_gini", "saturated_fraction"} <= set(refused)
+    assert {"sparseness_population", "sparseness_lifetime", "count_correlation_samples"} <= set(refused)
+    assert "signs" in str(table["note"].sel(statistic="rate").item())
 
 
 def test_weights_are_repetitions():
@@ -108,3 +125,22 @@ def test_spread_of_weights_over_sources():
     assert spread_over_sources(np.full((4, 3), 0.7)) == pytest.approx(0.0, abs=1e-12)
     assert spread_over_sources([[1.0, 3.0], [0.0, 0.0]]) == pytest.approx(0.5)
     assert np.isnan(spread_over_sources(np.ones((4, 1))))
+
+
+def test_seeds_say_in_how_many_and_how_much():
+    few = [recording(spikes=spiking(seed)) for seed in range(3)]
+    few.append(recording(spikes=np.ones_like(spiking())))  # never silent, always on
+    tables = [data.ei.summary("rate", n_bootstrap=2) for data in few]
+    shares = [100 * float(data.ei.always_on(measure="spikes")) for data in few]
+    said = str(ei.summarise_seeds(tables)["caution"].item())
+    assert f"{min(shares):.3g} to 100 % of the spikes" in said and "in 4 of 4" not in said
+    silent = [100 * float(data.ei.silent_share().mean()) for data in few]
+    n_silent = sum(share > 25 for share in silent)
+    assert (f"in {n_silent} of 4 seeds" in said) == (0 < n_silent < 4)
+
+
+def test_numbers_of_one_kind_become_a_range():
+    assert ranged(["2 % (CV 0.03)", "less than 0.01 % (CV 1e-05)"]) == "less than 0.01 to 2 % (CV 1e-05 to 0.03)"
+    assert over_seeds(["", ""]) == "" and over_seeds(["3 % a", ""]) == "in 1 of 2 seeds, 3 % a"
+    assert over_seeds(["3 to 5 % a", "4 to 9 % a"]) == "3 to 9 % a"
+    assert list(kinds_of("2 % a; in 1 of 2 seeds, 3 % b")) == ["# % a", "in # of # seeds, # % b"]

@@ -85,3 +85,15 @@ def test_interval_of_cotuning_holds_the_truth():
     low, high = table["low"].values[0], table["high"].values[0]
     assert low[0] < 0.6 < high[0] and high[0] - low[0] < 0.1
     assert low[1] < 0 < high[1]
+
+
+@pytest.mark.parametrize(("per_class", "held"), [(14, False), (15, True)])
+def test_cotuning_to_other_neurons_has_no_interval_with_few_samples_a_class(per_class, held):
+    rng = np.random.default_rng(0)
+    label = np.repeat(np.arange(5), per_class)
+    exc = 20 + rng.normal(size=(5, 6))[label] + rng.normal(size=(len(label), 6))
+    data = recording(exc[:, None], (0.5 * exc + rng.normal(size=exc.shape))[:, None], label=label)
+    table = ei.summarise(data, ["ei_cotuning", "ei_cotuning_cross", "ei_cotuning_excess"], n_bootstrap=50).squeeze()
+    assert np.isfinite(table["value"]).all()
+    assert np.isfinite(table["low"]).values.tolist() == [True, held, held]
+    assert [("no interval" in note) for note in table["note"].values.tolist()] == [False, not held, not held]

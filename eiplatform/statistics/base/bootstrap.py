@@ -10,6 +10,9 @@ or both (sn) are resampled, V_sn - V_s - V_n is that noise, and V_s, V_n are too
 V_s S/(S - 1) + V_n N/(N - 1) - (V_sn - V_s - V_n), at least that of the cells, and the interval of
 one recording is widened from the normal to Student's t with Satterthwaite's degrees of freedom: three
 trials stay three.  Where cells are all that varies they count as the many that they are.
+
+Few samples bias some statistics (class means of few samples hold the samples' noise).  Resampling
+samples shifts those by about the same bias, so their draws lie about the value less that shift.
 """
 
 from __future__ import annotations
@@ -51,12 +54,18 @@ class Unit:
     n_samples, n_neurons : int
     geometric : bool
         Average over neurons geometrically (ratios) instead of arithmetically.
+    biased : bool
+        Few samples bias the value, and resampling them shifts it by about as much.
+    without : str
+        Why there is no interval, although there is a value; empty where there is one.
     """
 
     values: Callable[[FloatArray], FloatArray]
     n_samples: int
     n_neurons: int
     geometric: bool = False
+    biased: bool = False
+    without: str = ""
 
     def per_neuron(self) -> FloatArray:
         """Return the values with every sample counted once, shape (neuron,); NaN where undefined."""
@@ -94,14 +103,20 @@ def average(values: FloatArray, weights: FloatArray, geometric: bool) -> FloatAr
 class _Drawn:
     """What the draws of one recording say of one statistic.
 
-    ``draws`` lie about the estimate and have the right variance; ``freedom`` are its degrees of
-    freedom; ``skewness`` is that of the estimate (from the jackknife), 0 unless it was asked for.
+    ``draws`` lie about the estimate less `bias` and have the right variance; ``freedom`` are its
+    degrees of freedom; ``skewness`` is that of the estimate (from the jackknife), 0 unless it was asked for.
     """
 
     estimate: float
     draws: FloatArray
     freedom: float
     skewness: float = 0.0
+    bias: float = 0.0
+
+    @property
+    def centre(self) -> float:
+        """What the draws lie about."""
+        return self.estimate - self.bias
 
 
 def _evaluate(units: Sequence[Unit], rows: Sequence[FloatArray], n_bootstrap: int, seed: int) -> list[FloatArray]:
@@ -165,19 +180,24 @@ def _skewness(units: Sequence[Unit], rows: Sequence[FloatArray], estimates: Sequ
 
 def _scaled(unit: Unit, row: FloatArray, estimate: float, blocks: FloatArray, skewness: float) -> _Drawn:
     """Give the draws of one recording the mean and the variance that they should have."""
-    if not np.isfinite(blocks).all():
-        return _Drawn(estimate, blocks[2], np.inf)  # no interval: some draws are undefined
+    if unit.without or not np.isfinite(blocks).all():
+        # NaN draws make no interval, also not of several seeds.
+        return _Drawn(estimate, np.full_like(blocks[2], np.nan) if unit.without else blocks[2], np.inf)
     variances = blocks.var(axis=1)
     free = [unit.n_samples - 1.0, float(np.count_nonzero(np.isfinite(row))) - 1.0]
-    wanted, freedom = crossed_variance(variances, free)
+    wanted, freedom = crossed_variance(variances, free, n_draws=blocks.shape[1])
     scale = np.sqrt(wanted / variances[2]) if variances[2] > 0 else 1.0
     # Resampled data have fewer distinct samples, which lowers variances, CVs and Fano factors;
     # that shift is no uncertainty of the estimate, so the draws are recentred on it.
-    draws: FloatArray = estimate + scale * (blocks[2] - blocks[2].mean())
-    return _Drawn(estimate, draws, freedom, skewness)
+    # That of a statistic which few samples bias is one.
+    bias = float(blocks[0].mean()) - estimate if unit.biased else 0.0
+    draws: FloatArray = estimate - bias + scale * (blocks[2] - blocks[2].mean())
+    return _Drawn(estimate, draws, freedom, skewness, bias)
 
 
-def crossed_variance(variances: Sequence[float] | FloatArray, free: Sequence[float]) -> tuple[float, float]:
+def crossed_variance(
+    variances: Sequence[float] | FloatArray, free: Sequence[float], *, n_draws: int | None = None
+) -> tuple[float, float]:
     """Return the variance of a mean over crossed samples and neurons, and its degrees of freedom.
 
     Parameters
@@ -186,6 +206,8 @@ def crossed_variance(variances: Sequence[float] | FloatArray, free: Sequence[flo
         Of bootstrap draws with samples, with neurons, and with both resampled.
     free : sequence of float
         Samples less one, neurons less one; a level with 0 is not resampled.
+    n_draws : int, optional
+        Draws behind the variances: few of them know a variance no better than as many values do.
 
     Examples
     --------
@@ -194,10 +216,14 @@ def crossed_variance(variances: Sequence[float] | FloatArray, free: Sequence[flo
     """
     held = np.maximum(np.asarray(free, dtype=np.float64), 1.0)
     levels = np.asarray(variances[:2]) * (1 + 1 / held) * (np.asarray(free) > 0)
-    cells = max(float(variances[2] - variances[0] - variances[1]), 0.0) if (np.asarray(free) > 0).all() else 0.0
-    wanted = float(max(levels.sum() - cells, cells))
+    # Not cut at 0: that would make the variance too small on average where there is no such noise.
+    found = float(variances[2] - variances[0] - variances[1]) if (np.asarray(free) > 0).all() else 0.0
+    cells = max(found, 0.0)
+    wanted = float(max(levels.sum() - found, cells))
     # What the cells add to a level is known from all of them.
     uncertainty = (np.maximum(levels**2 - cells**2, 0.0) / held).sum() + cells**2 / held.prod()
+    if n_draws is not None:
+        uncertainty += wanted**2 / max(n_draws - 1, 1)
     return wanted, float(wanted**2 / uncertainty) if uncertainty > 0 else np.inf
 
 
@@ -253,7 +279,7 @@ def bootstrap_statistics(
     found = []
     for drawn in _draw(units, n_bootstrap, seed, method == "bca") if units else []:
         skewness = drawn.skewness if method == "bca" else None
-        low, high = interval_of(drawn.draws, drawn.estimate, level, parts=((1.0, drawn.freedom),), skewness=skewness)
+        low, high = interval_of(drawn.draws, drawn.centre, level, parts=((1.0, drawn.freedom),), skewness=skewness)
         failed = int(np.count_nonzero(~np.isfinite(drawn.draws)))
         found.append(Interval(drawn.estimate, low, high, drawn.draws, failed))
     return found
@@ -314,14 +340,14 @@ def hierarchical_bootstrap(
     found = [_draw([unit], n_bootstrap, seed, bca=False)[0] for unit in units]
     estimates = np.array([drawn.estimate for drawn in found])
     n_samples = min(unit.n_samples for unit in units)
-    draws, parts = combine_seeds(
-        np.stack([drawn.draws for drawn in found]), seed, estimates=estimates, n_samples=n_samples
-    )
+    centres = np.array([drawn.centre for drawn in found])
+    every = np.stack([drawn.draws for drawn in found])
+    draws, parts = combine_seeds(every, seed, estimates=centres, n_samples=n_samples)
     estimate = float(np.mean(estimates))
     about = estimates - estimate
     square = (about**2).sum()
     skewness = (float((about**3).sum() / square**1.5) if square > 0 else 0.0) if method == "bca" else None
-    low, high = interval_of(draws, estimate, level, parts=parts, skewness=skewness, n_seeds=len(units))
+    low, high = interval_of(draws, float(centres.mean()), level, parts=parts, skewness=skewness, n_seeds=len(units))
     return Interval(estimate, low, high, draws, int(np.count_nonzero(~np.isfinite(draws))))
 
 

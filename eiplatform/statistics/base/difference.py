@@ -128,7 +128,9 @@ def _joined(value: float, parts: list[tuple[float, float]], unit: str) -> Differ
 
 def _alone(seed: Seed) -> tuple[float, float]:
     """Return the variance of one network's value over samples and neurons, and its freedom."""
-    return crossed_variance(seed.variances, seed.free) if seed.n_samples > 1 else (float("nan"), float("nan"))
+    if seed.n_samples < 2:
+        return float("nan"), float("nan")
+    return crossed_variance(seed.variances, seed.free, n_draws=seed.sample_draws.size)
 
 
 def _pair(value: float, mine: Seed, other: Seed, same_samples: bool) -> Difference:
@@ -146,7 +148,8 @@ def _pair(value: float, mine: Seed, other: Seed, same_samples: bool) -> Differen
         )
     )
     free = (mine.n_samples - 1.0, min(mine.n_neurons, other.n_neurons) - 1.0)
-    return _joined(value, [crossed_variance([apart, neurons, apart + neurons + cells], free)], THESE)
+    n_draws = mine.sample_draws.size
+    return _joined(value, [crossed_variance([apart, neurons, apart + neurons + cells], free, n_draws=n_draws)], THESE)
 
 
 def _one_more(value: float, mine: Group, other: Group, same_samples: bool) -> Difference:

@@ -177,7 +177,10 @@ class SpikeTrains:
 
     @cached_property
     def corrected_cv(self) -> FloatArray:
-        """CV of the intervals per (sample, neuron), freed of the bias of short recordings; NaN below three intervals.
+        """CV of the intervals per (sample, neuron), freed of the bias of short recordings.
+
+        NaN below three intervals, and where fewer than two are longer than 0: without that one no CV is
+        defined, so there is no jackknife.
 
         An interval x begins and ends within the recording only if it begins in the first
         duration - x of it: each counts 1/(duration - x), so that long ones are not missed (Horvitz &
@@ -201,9 +204,9 @@ class SpikeTrains:
             whole = ratio(sums, plain)
             alone = (weight, weight * about, weight * about**2)
             without = ratio([part[place] - one for part, one in zip(sums, alone, strict=True)], plain[place])
-            left_out = self._table(later, np.where(np.isfinite(without), without, 0.0))
+            left_out = self._table(later, without)
             corrected = np.maximum(number * whole - (number - 1) * left_out / number, 0.0)
-        return np.where(number >= 3, corrected, np.nan)
+        return np.where((number >= 3) & (self._table(later[isi > 0]) >= 2), corrected, np.nan)
 
     @cached_property
     def local_sums(self) -> LocalSums:

@@ -74,10 +74,15 @@ class Estimate:
 
 
 def unit(
-    population: Population, n_neurons: int, values: Callable[[FloatArray], FloatArray], geometric: bool = False
+    population: Population,
+    n_neurons: int,
+    values: Callable[[FloatArray], FloatArray],
+    geometric: bool = False,
+    biased: bool = False,
+    without: str = "",
 ) -> base.Unit:
     """Return the kernel `values`, sample weights to values per neuron, with the sizes of the population."""
-    return base.Unit(values, population.n_samples, n_neurons, geometric)
+    return base.Unit(values, population.n_samples, n_neurons, geometric, biased, without)
 
 
 def shared(population: Population, key: Hashable, make: Callable[[], _Made]) -> _Made:

@@ -14,7 +14,7 @@ from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.base.spill import map_rows
 from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.estimates.spikes import fired
-from eiplatform.statistics.population import Population
+from eiplatform.statistics.population import Population, time_sum
 
 __all__ = ["ALWAYS_ON", "always_on", "private_inhibition", "silent_share"]
 
@@ -42,7 +42,7 @@ def always_on(population: Population, measure: str) -> Estimate:
     if measure == "pairs":
         values = partial(base.weighted_mean, data=always)
         return Estimate(unit(population, always.shape[1], values), population.neuron, "none", "1", {"measure": measure})
-    shares = partial(base.always_on_spikes, counts=population.counts, always=always)
+    shares = partial(base.always_on_spikes, counts=population.table(_magnitudes, "spikes"), always=always)
     return Estimate(
         unit(population, always.shape[1], shares),
         population.neuron,
@@ -72,6 +72,12 @@ def _silent(rates: FloatArray) -> FloatArray:
 def _always(spikes: npt.NDArray[Any]) -> FloatArray:
     always: FloatArray = np.all(spikes != 0, axis=1).astype(np.float64)
     return always
+
+
+def _magnitudes(spikes: npt.NDArray[Any]) -> FloatArray:
+    if spikes.dtype.kind in "bu":
+        return time_sum(spikes)
+    return time_sum(np.abs(spikes.astype(np.float64)))
 
 
 def _with_others(inhibition: npt.NDArray[Any]) -> FloatArray:

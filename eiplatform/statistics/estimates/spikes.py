@@ -7,14 +7,27 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
-from eiplatform.errors import NotApplicableError, StatisticError, choose
+import numpy as np
+import numpy.typing as npt
+
+from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import base
 from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.trains import Counted
 
-__all__ = ["FANO_WINDOWS", "MIN_WINDOWS", "REFRACTORINESS", "fano", "fired", "isi", "rate", "rate_table", "windowed"]
+__all__ = [
+    "FANO_WINDOWS",
+    "MIN_WINDOWS",
+    "REFRACTORINESS",
+    "fano",
+    "fired",
+    "isi",
+    "rate",
+    "rate_table",
+    "windowed",
+]
 
 FANO_WINDOWS = {"step": 10.0, "ms": 50.0}
 """Default window of the Fano factor, by the recording's unit of time."""
@@ -35,6 +48,7 @@ def rate_table(population: Population, statistic: str) -> tuple[FloatArray, str]
     """Return every neuron's rate in every sample, shape (sample, neuron), and its unit."""
     population.require(("spikes",), statistic)
     if "spikes" in population.data and population.units == "step":
+        population.require_counts(statistic)
         # The mean count per recorded step: also right when only every k-th step was recorded.
         return population.time_mean("spikes"), "spikes/step"
     if population.units == "step":
@@ -43,19 +57,12 @@ def rate_table(population: Population, statistic: str) -> tuple[FloatArray, str]
 
 
 def fired(population: Population, statistic: str) -> FloatArray:
-    """Return every neuron's rate in every sample, which is 0 only where it does not fire, shape (sample, neuron).
+    """Return in how many intervals (of events: how often) a neuron fires in a sample, shape (sample, neuron).
 
-    Raises
-    ------
-    NotApplicableError
-        If spikes have signs: those of a neuron may cancel.
+    It is 0 only where a neuron does not fire: spikes that have signs do not cancel.
     """
-    table, _ = rate_table(population, statistic)
-    if (table < 0).any():
-        raise NotApplicableError(
-            f"{statistic}: spikes have signs, and their sum may be 0", where=population.name or None
-        )
-    return table
+    population.require(("spikes",), statistic)
+    return population.table(_with_spikes, "spikes") if "spikes" in population.data else population.counts
 
 
 def windowed(
@@ -112,7 +119,7 @@ def isi(population: Population, kind: str, min_spikes: int, refractoriness: floa
     return Estimate(
         unit(population, trains.n_neurons, values),
         population.spiking_neuron,
-        f"no sample with at least {min_spikes} spikes",
+        f"no sample with at least {min_spikes} spikes" + (" and two intervals above 0" if kind == "cv" else ""),
         "1",
         attrs,
     )
@@ -140,3 +147,8 @@ def fano(population: Population, over: str, window: float | None) -> Estimate:
         return base.fano_factor(trains, weights, over=over, window=chosen)
 
     return Estimate(unit(population, n_neurons, values), population.spiking_neuron, "silent neurons", "1", attrs)
+
+
+def _with_spikes(spikes: npt.NDArray[Any]) -> FloatArray:
+    number: FloatArray = np.count_nonzero(spikes, axis=1).astype(np.float64)
+    return number

@@ -83,7 +83,8 @@ def mean_to_fluctuation(population: Population, over: str, n_inputs: int | None 
         where = "over time"
     attrs = {"n_inputs": "not given: not divided by its root" if n_inputs is None else n_inputs}
     rule = f"net current constant {where}"
-    return Estimate(unit(population, pair.n_neurons, values), population.neuron, rule, "1", attrs)
+    kernel = unit(population, pair.n_neurons, values, biased=over == "sample")  # the sd of few samples is low
+    return Estimate(kernel, population.neuron, rule, "1", attrs)
 
 
 def _ratio(mean: FloatArray, total: FloatArray, variance: FloatArray, root: float) -> FloatArray:
