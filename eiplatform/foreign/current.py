@@ -85,6 +85,7 @@ def split(product: Product, x: Tensor, weight: Tensor, rule: str, name: str) -> 
 
     Examples
     --------
+    >>> import torch
     >>> x, weight = torch.tensor([1.0, -1.0]), torch.tensor([[3.0, 2.0]])
     >>> term = split(torch.nn.functional.linear, x, weight, "contribution", "fc")
     >>> term.exc.item(), term.inh.item()

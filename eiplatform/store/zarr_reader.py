@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -75,16 +76,18 @@ def zarr_manifest(path: Path, form: str) -> dict[str, Any] | None:
             where=str(path),
             remedy=f"export it again, or open it with xarray.open_datatree({str(path)!r}, engine='zarr')",
         )
-    _refuse_links(path)
+    _only_plain_files(path)
     return dict(attrs)
 
 
-def _refuse_links(path: Path) -> None:
-    """Raise if something in a store is a link: what it leads to is no part of the store."""
+def _only_plain_files(path: Path) -> None:
+    """Raise if something in a store is neither a file nor a folder: links lead elsewhere, reading a pipe never ends."""
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
-            if os.path.islink(f"{folder}/{name}"):
-                raise StoreError(f"'{folder}/{name}' is a link to elsewhere", where=str(path), remedy=REMEDY)
+            kind = os.lstat(f"{folder}/{name}").st_mode
+            if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+                what = "a link to elsewhere" if stat.S_ISLNK(kind) else "neither a file nor a folder"
+                raise StoreError(f"'{folder}/{name}' is {what}", where=str(path), remedy=REMEDY)
 
 
 class ZarrStore:

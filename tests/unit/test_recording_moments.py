@@ -259,7 +259,7 @@ def test_record_with_either_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     network = small("cnn", "ei").eval()
     data = split(network)
     config = load_config(None)
-    monkeypatch.setattr("eiplatform.recording.checkpoint.open_checkpoint", lambda *_: (network, config, data))
+    monkeypatch.setattr("eiplatform.recording.checkpoint.open_checkpoint", lambda *_, **__: (network, config, data))
     trees = {}
     for name in ("eager", "compiled"):
         out = tmp_path / name
@@ -281,7 +281,7 @@ def test_record_with_either_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_no_compiler_is_an_error_and_no_fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     network = small("mlp", "ei").eval()
     found = (network, load_config(None), split(network))
-    monkeypatch.setattr("eiplatform.recording.checkpoint.open_checkpoint", lambda *_: found)
+    monkeypatch.setattr("eiplatform.recording.checkpoint.open_checkpoint", lambda *_, **__: found)
     monkeypatch.setenv("CXX", "no-such-compiler")
     compiled.library.cache_clear()
     try:
