@@ -64,6 +64,8 @@ _BITS = 52  # what a float64 holds exactly
 _MASK = np.uint64(2**_BITS - 1)
 _HALF = np.uint64(_BITS // 2)
 _FACTORS = tuple(factor % 2**_BITS for factor in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_SHIFT = np.uint64(0xD6E8FEB86659F)
+"""Added in every round: without it, doubling a code doubles what it stands for, once in 256 times."""
 _ENDS = 256
 """Spikes at either end of the list that the codes are bound to, beside its length."""
 
@@ -72,7 +74,7 @@ def _scattered(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Map numbers below 2**52 one to one on numbers that look random."""
     values = values & _MASK
     for factor in _FACTORS:
-        values = ((values ^ (values >> _HALF)) * np.uint64(factor)) & _MASK
+        values = ((values ^ (values >> _HALF)) * np.uint64(factor) + _SHIFT) & _MASK
     return values ^ (values >> _HALF)
 
 
@@ -80,7 +82,7 @@ def _gathered(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Undo :func:`_scattered`."""
     values = values ^ (values >> _HALF)
     for factor in reversed(_FACTORS):
-        values = (values * np.uint64(pow(factor, -1, 2**_BITS))) & _MASK
+        values = ((values - _SHIFT) * np.uint64(pow(factor, -1, 2**_BITS))) & _MASK
         values = values ^ (values >> _HALF)
     return values
 

@@ -129,13 +129,16 @@ def test_merging_two_shards_equals_the_whole_over_time_and_over_neurons(seed, wh
 def test_the_input_matters(key):
     small = ei.STATISTICS[key].level == "neuron"
     data, other = (population(seed, n_steps=100 if small else 130, n_neurons=5 if small else 101) for seed in (1, 2))
-    # Nothing is dead or saturated, and nothing has a memory or a rhythm, in noise.
+    # Nothing is dead, silent or saturated, and nothing has a memory or a rhythm, in noise.
     rng = np.random.default_rng(3)
     rhythm = rng.random((31, 130, 101)) < 0.3 + 0.2 * np.sin(0.8 * np.arange(130))[:, None]
     slow = rng.random((31, 130, 101)) < np.repeat(rng.random((31, 26, 1)), 5, axis=1)
     changed = {
         "dead_fraction": data["spikes"] & (data["neuron"] > 1),
         "saturated_fraction": data["spikes"] | (data["neuron"] > 1),
+        "silent_share": data["spikes"] & (data["neuron"] + data["sample"] > 3),
+        "always_on_pairs": data["spikes"] | (data["neuron"] + data["sample"] < 3),
+        "always_on_spikes": data["spikes"] | (data["neuron"] + data["sample"] < 3),
         "timescale_spikes": (data["spikes"].dims, slow),
         "spectrum_peak": (data["spikes"].dims, rhythm),
         "spectrum_height": (data["spikes"].dims, rhythm),

@@ -14,6 +14,8 @@ from eiplatform.errors import EIPlatformError, NotApplicableError, StatisticErro
 from eiplatform.store.schema import population_dataset
 
 KEYS = list(ei.STATISTICS)
+SHARES = {"silent_share", "always_on_pairs", "always_on_spikes"}
+"""Shares of what was recorded: one sample has them as well."""
 SIGNALS = ("current_exc", "current_inh", "gain", "voltage", "spikes", "drive")
 
 
@@ -80,8 +82,8 @@ def test_all_have_a_value_where_nothing_is_wrong() -> None:
 
 def test_one_sample_is_too_few_for_every_statistic_over_samples() -> None:
     found = each(population(samples=1))
-    assert all(isinstance(found[key], TooShortError) for key in over("sample")), found
-    assert not numbers(found) & over("sample")
+    assert all(isinstance(found[key], TooShortError) for key in over("sample") - SHARES), found
+    assert numbers(found) & over("sample") == SHARES
 
 
 def test_one_step_is_too_few_for_every_statistic_over_time() -> None:
@@ -102,8 +104,9 @@ def test_one_neuron_has_no_statistic_of_several() -> None:
     of_several = over("neuron") | {key for key in KEYS if key.endswith(("_cross", "_excess"))}
     of_several |= {key for key, entry in ei.STATISTICS.items() if entry.level == "population"} - {
         "timescale_spikes", "spectrum_peak", "spectrum_height",  # one neuron has a memory and a rhythm
+        "always_on_spikes",  # and a share of spikes
     }  # fmt: skip
-    of_several |= {"count_correlation", "count_correlation_samples"}
+    of_several |= {"count_correlation", "count_correlation_samples", "private_inhibition"}
     assert not numbers(found) & of_several
     for key in of_several:
         if isinstance(found[key], EIPlatformError):
@@ -111,15 +114,18 @@ def test_one_neuron_has_no_statistic_of_several() -> None:
 
 
 def test_silence_has_a_rate_and_nothing_else() -> None:
-    given = numbers(each(population(spikes=0)))
-    assert given & needing("spikes") == {"rate", "dead_fraction", "saturated_fraction"}
+    found = each(population(spikes=0))
+    given = numbers(found)
+    shares = {"dead_fraction", "saturated_fraction", "silent_share", "always_on_pairs"}
+    assert given & needing("spikes") == {"rate", *shares}
+    assert all(np.allclose(found[key], key in ("dead_fraction", "silent_share")) for key in shares)
     assert given - needing("spikes") == set(KEYS) - needing("spikes")
 
 
 def test_constant_currents_have_means_and_no_fluctuations() -> None:
     given = numbers(each(population(current_exc=2.0, current_inh=1.5, drive=0.3)))
     means = {"ei_ratio", "balance_index", "imbalance_index", "ei_ratio_sd", "driven_above_threshold"}
-    assert given & needing("current_exc") == means
+    assert given & needing("current_exc", "current_inh") == means
 
 
 @pytest.mark.parametrize(

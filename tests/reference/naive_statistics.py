@@ -171,6 +171,8 @@ def currents(p: Plain) -> dict[str, np.ndarray | float]:
         ]
     )  # fmt: skip
     out["driven_above_threshold"] = (p.free >= p.threshold).mean(axis=(0, 1))
+    others = [p.inh[:, :, [j for j in range(n) if j != k]].mean(axis=2) for k in range(n)]
+    out["private_inhibition"] = np.array([1 - corr(p.inh[:, :, k].ravel(), others[k].ravel()) ** 2 for k in range(n)])
     return out
 
 
@@ -263,6 +265,7 @@ def spiking(p: Plain) -> dict[str, np.ndarray | float]:
         np.mean([(1 - row.mean() ** 2 / (row**2).mean()) / (1 - 1 / n) for row in totals if row.any()])
     )
     out["dead_fraction"] = 1.0 * ~active
+    out["silent_share"] = np.array([np.mean([len(sample[i]) == 0 for sample in p.trains]) for i in range(n)])
     out["saturated_fraction"] = 1.0 * (rate >= 0.9 * p.highest_rate - 1e-12)
     logs = np.log(rate[active])
     out["rate_cv"] = float(rate.std() / rate.mean())
@@ -280,6 +283,18 @@ def spiking(p: Plain) -> dict[str, np.ndarray | float]:
     out |= rhythm(p)
     out["timescale_spikes"] = decay(p)
     return out
+
+
+def each_step(p: Plain) -> dict[str, np.ndarray | float]:
+    """Return the shares of pairs, and of spikes, of neurons that fire at every step of a sample."""
+    pairs, at_every, spikes = np.zeros(len(p.trains[0])), 0, 0
+    for sample in p.trains:
+        for i, train in enumerate(sample):
+            always = {int(t) for t in train} == set(range(int(p.duration)))
+            pairs[i] += always / len(p.trains)
+            at_every += always * len(train)
+            spikes += len(train)
+    return {"always_on_pairs": pairs, "always_on_spikes": at_every / spikes}
 
 
 def synchrony(p: Plain, x: np.ndarray, name: str) -> dict[str, float]:

@@ -15,8 +15,11 @@ from tests.reference import naive_statistics as naive
 SAMPLES, KEYS = 31, list(ei.STATISTICS)
 FEW, MANY = 9, 100
 """Neurons of recordings of currents and of spikes (statistics of populations are given at 100)."""
-SILENT, STILL, NO_EXC, NO_INH, FULL = range(5)
-"""Neurons without spikes, with constant currents, without excitation, without inhibition, with a spike each step."""
+SILENT, STILL, NO_EXC, NO_INH, FULL, AT_TIMES_SILENT, AT_TIMES_FULL = range(7)
+"""Neurons without spikes, with constant currents, without excitation, without inhibition, with a spike each step.
+
+The last two are so in some samples only.
+"""
 
 
 def currents(rng: np.random.Generator, n_time: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,6 +41,7 @@ def rhythmic(rng: np.random.Generator, n_time: int, level: float) -> np.ndarray:
     p = level * (1 + 0.5 * np.sin(0.7 * np.arange(n_time)))[:, None] * rng.gamma(6.0, 1 / 6, MANY) * slow
     found = rng.random((SAMPLES, n_time, MANY)) < p
     found[:, :, SILENT] = False
+    found[:4, :, AT_TIMES_SILENT] = False
     return found
 
 
@@ -80,10 +84,11 @@ def network() -> list[tuple[xr.Dataset, dict[str, Any]]]:
     found = [(of_currents, naive.currents(p) | naive.tuning(p) | naive.gains(p))]
     spikes = rhythmic(rng, n_time, 0.15)
     spikes[:, :, FULL] = True
+    spikes[:7, :, AT_TIMES_FULL] = True
     of_spikes = made({"voltage": walks(rng, n_time), "spikes": spikes}, n_time, "network")
     trains = [[np.flatnonzero(train).astype(float) for train in sample.T] for sample in spikes]
     p = plain_of(of_spikes, trains=trains, duration=float(n_time))
-    return [*found, (of_spikes, naive.spiking(p) | naive.potentials(p))]
+    return [*found, (of_spikes, naive.spiking(p) | naive.each_step(p) | naive.potentials(p))]
 
 
 def circuit() -> list[tuple[xr.Dataset, dict[str, Any]]]:
@@ -119,7 +124,8 @@ def found(request: pytest.FixtureRequest) -> dict[str, tuple[xr.Dataset, xr.Data
     for data, expected in network() if request.param == "network" else circuit():
         table = ei.summarise(data, list(expected), n_bootstrap=2)
         by_key |= {key: (data, table, np.asarray(value)) for key, value in expected.items()}
-    absent = {key for key in KEYS if key.startswith(("gain", "ei_cotuning"))} if request.param == "circuit" else set()
+    only_network = ("gain", "ei_cotuning", "always_on")
+    absent = {key for key in KEYS if key.startswith(only_network)} if request.param == "circuit" else set()
     assert set(by_key) == set(KEYS) - absent  # what a circuit has not
     return by_key
 
@@ -145,7 +151,12 @@ def test_the_planted_exceptions_are_seen(found: dict[str, tuple[xr.Dataset, xr.D
         "mean_to_fluctuation_time": {STILL},
         "cv_isi": {SILENT},
         "sparseness_lifetime": {SILENT},
+        "private_inhibition": {STILL, NO_INH},
     }.items():
         assert neurons <= set(np.flatnonzero(np.isnan(found[key][2])).tolist()), key
     assert found["dead_fraction"][2][SILENT] == 1
+    assert found["silent_share"][2][[SILENT, AT_TIMES_SILENT]].tolist() == [1, 4 / SAMPLES]
+    if "always_on_pairs" in found:
+        assert found["always_on_pairs"][2][[FULL, AT_TIMES_FULL]] == pytest.approx([1, 7 / SAMPLES])
+        assert 0 < found["always_on_spikes"][2] < 1
     assert 0 < found["driven_above_threshold"][2].mean() < 1

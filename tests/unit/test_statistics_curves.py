@@ -219,8 +219,10 @@ def test_curves_that_do_not_fit_together_are_refused():
         ei.naka_rushton([])
     with pytest.raises(StatisticError, match="needs drive"):
         off.ei.naka_rushton(drive="drive")
-    with pytest.raises(StatisticError, match="negative in"):
+    with pytest.raises(StatisticError, match="'current_exc' is a magnitude but has negative values"):
         off.assign(current_exc=off["current_exc"] - 5).ei.naka_rushton()
+    with pytest.raises(StatisticError, match="'drive' is negative in"):
+        off.assign(drive=off["current_exc"] - 5).ei.naka_rushton(drive="drive")
 
 
 @pytest.mark.parametrize("baseline", [False, True])

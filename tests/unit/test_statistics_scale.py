@@ -77,7 +77,8 @@ def test_every_statistic_is_the_same_in_small_blocks(store: Path, request: pytes
     request.getfixturevalue("tiny")
     found = summary(store)
     for name in NUMBERS:
-        np.testing.assert_allclose(found[name], whole[name], rtol=1e-12, atol=1e-14, err_msg=name)
+        # A skewness near 0 is a sum of cubes that cancel: its rounding is that of the cubes, not of the sum.
+        np.testing.assert_allclose(found[name], whole[name], rtol=1e-12, atol=1e-13, err_msg=name)
 
 
 def test_threads_and_dask_change_nothing(store: Path, tiny: None) -> None:
