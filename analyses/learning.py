@@ -59,7 +59,7 @@ def run(training: str | Path, *, level: float = 0.95) -> xr.Dataset:
     checked(_Result, result, training / "result.json", what="the result of the run is damaged")
     file = training / "metrics.jsonl"
     read = [parse_json(line, where=file, nan=True) for line in read_text(file, StoreError).splitlines()]
-    lines = checked_metrics(read, file, StoreError)
+    lines = checked_metrics(read, file, StoreError, resume=False)
     layers, epochs = list(lines[0]["rates"]), [line["epoch"] for line in lines]
 
     def column(key: str) -> np.ndarray:

@@ -194,6 +194,7 @@ def take_over(
             continue
         if job.out.exists():
             shutil.rmtree(job.out)
+        job.out.parent.mkdir(parents=True, exist_ok=True)
         with private_directory(job.out.parent, f".{job.out.name}.") as folder:
             shutil.copytree(source.out, folder / job.out.name, copy_function=_link)
             (folder / job.out.name).rename(job.out)

@@ -163,7 +163,8 @@ def read_state(
         if average is not None:
             average.network.load_state_dict(averaged)
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-        metrics, best_epoch = checked_metrics(meta["metrics"], out / STATE, CheckpointError), int(meta["best_epoch"])
+        metrics = checked_metrics(meta["metrics"], out / STATE, CheckpointError, resume=True)
+        best_epoch = int(meta["best_epoch"])
         if not 0 <= best_epoch < len(metrics):
             raise CheckpointError(f"the state has no epoch {best_epoch}", where=str(out / STATE))
         for parameter, values in optimiser.state.items():

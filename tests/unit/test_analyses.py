@@ -26,6 +26,7 @@ from analyses import (
 )
 from analyses.command import run_by_name
 from eiplatform.errors import ConfigError, EIPlatformError, StatisticError, StoreError, UnknownNameError
+from eiplatform.metrics import checked_metrics
 from eiplatform.statistics import summarise
 from tests.conftest import THEORY, circuit_population
 
@@ -170,10 +171,13 @@ def _dose(dose: float, pathway: str = "I->E subtractive") -> list[dict[str, obje
     return [{"pathway": pathway, "layers": "fc*", "dose": dose}]
 
 
+PLAN = {"id": "planned", "doses": [0.0, 0.5], "controls": 0}
+
+
 def test_lesions_read_accuracy_from_the_recording(network_recording: Write) -> None:
     recordings = [
-        network_recording("half", lesions=_dose(0.5), correct=0.4, ratio=2.0),
-        network_recording("intact", lesions=_dose(0.0), correct=0.9),
+        network_recording("half", lesions=_dose(0.5), design=PLAN, correct=0.4, ratio=2.0),
+        network_recording("intact", lesions=_dose(0.0), design=PLAN, correct=0.9),
     ]
     result = lesions.run(recordings, **FAST)
     assert result["dose"].values.tolist() == [0.0, 0.5]
@@ -193,17 +197,24 @@ def test_lesions_read_accuracy_from_the_recording(network_recording: Write) -> N
 
 
 def test_lesions_refuse_what_is_no_dose_response(network_recording: Write) -> None:
-    intact = network_recording("intact", lesions=_dose(0.0))
+    intact = network_recording("intact", lesions=_dose(0.0), design=PLAN)
     with pytest.raises(StatisticError, match="exactly one lesion"):
         lesions.run([intact, network_recording("plain")], **FAST)
     with pytest.raises(StatisticError, match="different lesions"):
         lesions.run([intact, network_recording("other", lesions=_dose(0.5, "input->E"))], **FAST)
+    half = network_recording("half", lesions=_dose(0.5), design=PLAN)
+    with pytest.raises(StoreError, match=r"the lesion design is incomplete, it lacks dose-0\.0"):
+        lesions.run([half], **FAST)
     with pytest.raises(StatisticError, match="dose 0"):
-        lesions.run([network_recording("half", lesions=_dose(0.5))], **FAST)
+        lesions.run([half], partial=True, **FAST)
+    with pytest.raises(StatisticError, match="different lesion designs"):
+        lesions.run([intact, network_recording("unplanned", lesions=_dose(0.5))], **FAST)
+    with pytest.raises(StoreError, match="the recordings lack their plan"):
+        lesions.run([network_recording("alone", lesions=_dose(0.0))], **FAST)
     with pytest.raises(StatisticError, match="different networks"):
         lesions.run([intact, network_recording("foreign", lesions=_dose(0.5), seed=3)], **FAST)
     with pytest.raises(StatisticError, match="different samples"):
-        lesions.run([intact, network_recording("fewer", lesions=_dose(0.5), samples=30)], **FAST)
+        lesions.run([intact, network_recording("fewer", lesions=_dose(0.5), design=PLAN, samples=30)], **FAST)
 
 
 def test_learning_reads_metrics(tmp_path: Path) -> None:
@@ -232,6 +243,12 @@ def test_learning_reads_metrics(tmp_path: Path) -> None:
     result = learning.run(tmp_path)
     assert np.isnan(result["loss"].values[0]) and float(result["loss"].values[2]) == 0.5
     assert float(result["test_low"]) < 0.9 < float(result["test_high"])
+    # These lines lack what only a training that goes on needs; what is shown must be there, and of its type.
+    with pytest.raises(StoreError, match="it has no lines.0.learning_rate"):
+        checked_metrics(lines, tmp_path, StoreError, resume=True)
+    for wrong, message in (({"seconds": "long"}, "seconds: "), ({"rates": None}, "rates: ")):
+        with pytest.raises(StoreError, match=message):
+            checked_metrics([lines[0] | wrong], tmp_path, StoreError, resume=False)
     with pytest.raises(StoreError, match="no such file"):
         learning.run(tmp_path / "nowhere")
 
@@ -242,9 +259,15 @@ def test_results_survive_the_disk(network_recording: Write, tmp_path: Path) -> N
     xr.testing.assert_identical(load_result(path).drop_attrs(), result.drop_attrs())
     assert load_result(path).attrs["analysis"] == "distributions"
     (tmp_path / "text.nc").write_text("no netCDF")
-    for wrong in (tmp_path / "text.nc", tmp_path / "absent.nc"):
-        with pytest.raises(StoreError, match="not the result of an analysis|no such file"):
-            load_result(wrong)
+    xr.Dataset(attrs={"analysis": "another"}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    for wrong, message in (
+        ("text.nc", "damaged: not readable as HDF5"),
+        ("absent.nc", "no such file"),
+        ("other.nc", "not the result of an analysis"),
+    ):
+        with pytest.raises(StoreError, match=message) as caught:
+            load_result(tmp_path / wrong)
+        assert caught.value.where == str(tmp_path / wrong)
 
 
 @pytest.mark.parametrize("name", sorted(ANALYSES))

@@ -145,6 +145,11 @@ def test_a_file_open_elsewhere_is_called_that_and_never_damaged(tmp_path: Path) 
     finally:
         other.send_signal(signal.SIGKILL)
         other.communicate()
+    marked = path.read_bytes()  # HDF5 leaves a mark that it was open
     assert load_result(path).attrs["analysis"] == "learning"
+    path.write_bytes(marked[:20] + bytes([marked[20] ^ 2]) + marked[21:])  # the bit beside that mark
+    with pytest.raises(StoreError, match="changed since it was written"):
+        load_result(path)
+    path.write_bytes(marked)
     with h5py.File(path, "r"):
         assert os.path.samefile(path, tmp_path / "r.nc")

@@ -249,8 +249,21 @@ DEFECTS: dict[str, tuple[Callable[[Tensors], object], str]] = {
     "negative": (lambda t: t["layers.2.weight_ie"][3].neg_(), r"negative: layers\.2\.weight_ie\."),
     "infinite": (lambda t: t["layers.8.bias"].fill_(np.inf), r"not finite: layers\.8\.bias\."),
     "all": (
-        lambda t: (t.pop("layers.3.gain_i"), t["layers.2.weight_ie"].neg_(), t["layers.7.weight_ee"].neg_()),
-        r"missing: layers\.3\.gain_i; negative: layers\.2\.weight_ie, layers\.7\.weight_ee",
+        lambda t: (
+            t.pop("layers.3.gain_i"),
+            t.update({"layers.99.extra": torch.ones(1), "layers.13.bias": torch.ones(300)}),
+            t["layers.2.weight_ie"].neg_(),
+        ),
+        # Values are looked at only once all tensors fit: before that, nobody knows how many there are.
+        r"missing: layers\.3\.gain_i; unknown: layers\.99\.extra; of wrong shape: layers\.13\.bias [^;]*\.\n?$",
+    ),
+    "values": (
+        lambda t: (
+            t["layers.8.bias"].fill_(np.inf),
+            t["layers.2.weight_ie"].neg_(),
+            t["layers.7.weight_ee"].neg_(),
+        ),
+        r"not finite: layers\.8\.bias; negative: layers\.2\.weight_ie, layers\.7\.weight_ee\.",
     ),
 }
 
