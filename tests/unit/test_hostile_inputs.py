@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 import tracemalloc
 import zipfile
@@ -121,6 +122,13 @@ def test_links_in_a_zarr_store_are_refused(network_recording: Write, tmp_path: P
     array.rename(tmp_path / "elsewhere")
     array.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreError):
+        eiplatform.open(path)
+    array.unlink()
+    (tmp_path / "elsewhere").rename(array)
+    chunk = next(file for file in array.rglob("c/**/*") if file.is_file())
+    chunk.unlink()
+    os.mkfifo(chunk)  # to read it would be to wait for ever
+    with pytest.raises(StoreError, match="neither a file nor a folder"):
         eiplatform.open(path)
 
 
