@@ -59,6 +59,7 @@ def adapt(module: nn.Module, example_input: Tensor, **options: Any) -> ForeignNe
 
     Examples
     --------
+    >>> import torch
     >>> network = adapt(nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2)), torch.rand(1, 3))
     >>> {name: info.signals for name, info in network.populations().items()}["0"]
     ('current_exc', 'current_inh', 'current_net', 'drive', 'activity')
@@ -81,6 +82,7 @@ def probe(module: nn.Module, example_input: Tensor, **options: Any) -> Probe:
 
     Examples
     --------
+    >>> import torch
     >>> print(probe(nn.Linear(3, 2), torch.rand(1, 3)))
     Linear: time static, T = 1, signs by contribution
     <BLANKLINE>

@@ -112,9 +112,9 @@ def clip_gradient(optimiser: Optimizer, norm: float) -> RemovableHandle:
     >>> weight = nn.Linear(2, 1, bias=False).weight
     >>> optimiser = SGD([weight], lr=1.0)
     >>> handle = clip_gradient(optimiser, 1.0)
-    >>> weight.grad = weight.new_tensor([3.0, -4.0])
+    >>> weight.grad = weight.new_tensor([[3.0, -4.0]])
     >>> optimiser.step()
-    >>> [round(value, 4) for value in weight.tolist()]
+    >>> [round(value, 4) for value in weight.flatten().tolist()]
     [-0.6, 0.8]
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
