@@ -109,7 +109,8 @@ def clip_gradient(optimiser: Optimizer, norm: float) -> RemovableHandle:
 
     Examples
     --------
-    >>> weight = nn.Linear(2, 1, bias=False).weight
+    >>> import torch
+    >>> weight = nn.Parameter(torch.zeros(1, 2))
     >>> optimiser = SGD([weight], lr=1.0)
     >>> handle = clip_gradient(optimiser, 1.0)
     >>> weight.grad = weight.new_tensor([[3.0, -4.0]])
