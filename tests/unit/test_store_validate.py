@@ -65,7 +65,7 @@ def _attr(name: str, attr: str, value: object) -> Callable[[h5py.File], None]:
         (_set("fc1/E/neuron", 5, 3), "axes", "'neuron' has 1 repeated values"),
         (_attr("fc1/E/gain", "units", "mV"), "labels", "'gain' has units 'mV', expected '1'"),
         (_attr("fc1/E/drive", "units", "mV"), "labels", "its currents have different units: 1, mV"),
-        (_attr("fc1/E", "role", "X"), "labels", "the attribute 'role' is 'X', none of E, I, mixed"),
+        (_attr("fc1/E", "role", "X"), "labels", "attribute 'role' is 'X', none of E, I, mixed"),
         (_attr("fc1/E", "n_neurons", 4), "labels", "6 neurons recorded of 4"),
         (_attr("fc1/E", "dt_units", "ms"), "labels", "time is in 'step', dt in 'ms'"),
     ],
