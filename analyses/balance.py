@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind, samples_of
+from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind, samples_of
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import against_null, null_from, summarise, summarise_seeds
 from eiplatform.statistics.nulls import parse_surrogate

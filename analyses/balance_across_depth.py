@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind
+from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.base.intervals import interval_of

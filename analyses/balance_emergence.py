@@ -13,8 +13,17 @@ import numpy as np
 import xarray as xr
 
 import eiplatform
-from analyses.ei_versus_bn import SENSES, approach, axes_of, changes, keys_of, seed_values, stacked, tightness
-from analyses.inputs import describe_inputs, excitatory, require, samples_of, setting_of
+from eiplatform.analyses.ei_versus_bn import (
+    SENSES,
+    approach,
+    axes_of,
+    changes,
+    keys_of,
+    seed_values,
+    stacked,
+    tightness,
+)
+from eiplatform.analyses.inputs import describe_inputs, excitatory, require, samples_of, setting_of
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.base.contrasts import paired
@@ -56,7 +65,7 @@ def run(
         ``half`` (without epoch): after how many epochs half of the final change was reached for the first
         time, mean over seeds with interval, where the final change differs from zero (q < 0.05);
         ``accuracy`` (setting, circuit, epoch) of the recorded samples, where the readout was recorded whole;
-        references, ``distance`` and ``approach`` as :func:`analyses.ei_versus_bn.run` gives them.
+        references, ``distance`` and ``approach`` as :func:`eiplatform.analyses.ei_versus_bn.run` gives them.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 import eiplatform
-from analyses import (
+from eiplatform.analyses import (
     ANALYSES,
     balance,
     balance_across_depth,
@@ -27,7 +27,7 @@ from analyses import (
     timescales,
     traces,
 )
-from analyses.parts.sides import open_references
+from eiplatform.analyses.parts.sides import open_references
 from eiplatform.errors import ConfigError, choose
 from eiplatform.store.reader import read_manifest, recordings_below
 from eiplatform.store.references import is_reference

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, active, describe_inputs, label_of, open_kind, opened, spiking
-from analyses.parts.matching import BY_SIZE, comparability, match_time, step_in_ms
-from analyses.parts.sides import Measured, Reference, Side, sides_of, sides_of_summary
+from eiplatform.analyses.inputs import Recording, active, describe_inputs, label_of, open_kind, opened, spiking
+from eiplatform.analyses.parts.matching import BY_SIZE, comparability, match_time, step_in_ms
+from eiplatform.analyses.parts.sides import Measured, Reference, Side, sides_of, sides_of_summary
 from eiplatform.errors import StatisticError, choose
 from eiplatform.reference import CASES
 from eiplatform.statistics import STATISTICS

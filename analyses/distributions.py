@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind
+from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind
 from eiplatform.errors import StatisticError
 
 __all__ = ["QUANTITIES", "run"]

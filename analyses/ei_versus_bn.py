@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, setting_of
+from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, setting_of
 from eiplatform.errors import ConfigError, StatisticError, choose
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.base.contrasts import Contrast, paired, unpaired

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, excitatory, label_of, opened
+from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, label_of, opened
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.base.intervals import interval_of, resample_counts

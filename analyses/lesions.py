@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
-from analyses.inputs import Recording, describe_inputs, excitatory, open_kind, require, samples_of, spiking
-from analyses.parts.design import LESION, control_of, whole_design
+from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, open_kind, require, samples_of, spiking
+from eiplatform.analyses.parts.design import LESION, control_of, whole_design
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import summarise
 from eiplatform.statistics.base.multiple import holm, mcnemar

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, label_of, open_kind, spiking
+from eiplatform.analyses.inputs import Recording, describe_inputs, label_of, open_kind, spiking
 from eiplatform.errors import StatisticError
 from eiplatform.statistics.base import student
 from eiplatform.statistics.estimates import rate_table

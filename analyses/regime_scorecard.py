@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, spiking
-from analyses.parts.matching import match_time, step_in_ms
-from analyses.parts.regime_features import (
+from eiplatform.analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, spiking
+from eiplatform.analyses.parts.matching import match_time, step_in_ms
+from eiplatform.analyses.parts.regime_features import (
     FEATURES,
     Feature,
     Template,
@@ -24,7 +24,7 @@ from analyses.parts.regime_features import (
     features_of_summary,
     templates,
 )
-from analyses.parts.stabilisation import stabilised
+from eiplatform.analyses.parts.stabilisation import stabilised
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.base.moments import FloatArray

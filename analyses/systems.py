@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses import regime_scorecard
-from analyses.ei_versus_bn import keys_of, seed_values
-from analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, spiking
-from analyses.lesions import accuracy
+from eiplatform.analyses import regime_scorecard
+from eiplatform.analyses.ei_versus_bn import keys_of, seed_values
+from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, spiking
+from eiplatform.analyses.lesions import accuracy
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS, summarise_seeds
 from eiplatform.statistics.population import MIN_INTERVALS
@@ -84,8 +84,9 @@ def run(
         Depth is ``1``, ``2``, ... from the input on, ``readout``, and :data:`HIDDEN`; ``layer`` (system, depth) has the
         names.  ``accuracy``, ``accuracy_low``, ``accuracy_high`` (setting, system), over the samples recorded.
         ``share``, ``tightness``, ``tracking`` (system, depth and regime, residual or in_time): shares of
-        draws of :func:`analyses.regime_scorecard.run`, mean over the ``regime_n`` seeds that could be placed, and
-        ``regime_note``.  ``reference_value``, ``_low``, ``_high`` (reference, statistic), ``comparable``, ``caution``.
+        draws of :func:`eiplatform.analyses.regime_scorecard.run`, mean over the ``regime_n`` seeds that could be
+        placed, and ``regime_note``.  ``reference_value``, ``_low``, ``_high`` (reference, statistic), ``comparable``,
+        ``caution``.
 
     Raises
     ------

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, label_of, opened, spiking
-from analyses.parts.regime_features import counts_in_windows
+from eiplatform.analyses.inputs import Recording, describe_inputs, label_of, opened, spiking
+from eiplatform.analyses.parts.regime_features import counts_in_windows
 from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.base.intervals import interval_of, resample_counts

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, require, spiking
+from eiplatform.analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, require, spiking
 from eiplatform.errors import StatisticError
 from eiplatform.statistics.population import Population
 from eiplatform.store.events import bare

@@ -22,8 +22,8 @@ import xarray as xr
 from inference_models import MODELS, Model, circuit, images, write_rows
 from scipy import stats
 
-from analyses.comparison import compare_cell, verdict_of
-from analyses.parts.sides import Measured, resample
+from eiplatform.analyses.comparison import compare_cell, verdict_of
+from eiplatform.analyses.parts.sides import Measured, resample
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.base.multiple import benjamini_hochberg
 

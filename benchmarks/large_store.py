@@ -71,7 +71,7 @@ def peak_mib() -> float:
 def measure(path: Path, n_bootstrap: int) -> None:
     """Run the analysis in this process and print what it took."""
     import eiplatform
-    from analyses import balance
+    from eiplatform.analyses import balance
 
     tree = eiplatform.open(path)
     before = peak_mib()

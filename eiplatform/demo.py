@@ -173,7 +173,9 @@ def run_demo(
     from eiplatform.recording.circuit import check_simulation
 
     chosen = SIZES[choose(size, SIZES, "demo size")]
-    config = load_config(Path(str(files("analyses"))) / "configs/digits-mlp.yml", (*chosen.overrides, f"seed={seed}"))
+    config = load_config(
+        Path(str(files("eiplatform.analyses"))) / "configs/digits-mlp.yml", (*chosen.overrides, f"seed={seed}")
+    )
     simulation: dict[str, Any] = {
         "parameters": chosen.circuit,
         "seeds": [seed + k for k in range(chosen.seeds)],
@@ -307,7 +309,7 @@ def _analyse(
     out: Path, chosen: DemoSize, lesioned: list[Path], reference: Path, seed: int, update: Any
 ) -> dict[str, xr.Dataset]:
     """Run every analysis on the demo's recordings and save the results."""
-    from analyses import (
+    from eiplatform.analyses import (
         balance,
         balance_across_depth,
         comparison,

@@ -21,7 +21,7 @@ from typing import Any
 
 import xarray as xr
 
-from analyses import read_with_care
+from eiplatform.analyses import read_with_care
 from eiplatform.errors import ConfigError, EIPlatformError, NotApplicableError, choose
 from eiplatform.store.identity import origin
 
@@ -75,7 +75,7 @@ def _is_empty(name: str, result: xr.Dataset) -> bool:
     """Whether a result holds nothing that a figure draws, e.g. no gain."""
     try:
         with read_with_care(result):
-            return bool(import_module(f"figures.{name}").table(result).empty)
+            return bool(import_module(f"eiplatform.figures.{name}").table(result).empty)
     except EIPlatformError:  # said when it is drawn
         return False
 
@@ -137,7 +137,7 @@ def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = N
     from eiplatform.store.csvw import write_sidecar
 
     import_matplotlib()
-    from figures.style import paper_style
+    from eiplatform.figures.style import paper_style
 
     wanted = FIGURES[choose(name, FIGURES, "figure")]
     if result.attrs.get("analysis") != wanted:
@@ -145,7 +145,7 @@ def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = N
             f"figure '{name}' draws the analysis '{wanted}', this is '{result.attrs.get('analysis')}'",
             remedy=f"make it with 'eiplatform analyse {wanted}'",
         )
-    module: Any = import_module(f"figures.{name}")
+    module: Any = import_module(f"eiplatform.figures.{name}")
     with read_with_care(result):
         table = module.table(result)
     if table.empty:

@@ -9,8 +9,8 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from analyses import defined
-from figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters, points_with_intervals
+from eiplatform.analyses import defined
+from eiplatform.figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters, points_with_intervals
 
 ANALYSIS = "balance"
 PANELS = {

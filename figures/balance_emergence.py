@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analyses import defined
-from figures.style import COLOURS, figure, layer_name, letters, setting_shown, study_sources
+from eiplatform.analyses import defined
+from eiplatform.figures.style import COLOURS, figure, layer_name, letters, setting_shown, study_sources
 
 ANALYSIS = "balance_emergence"
 PANELS = (

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from eiplatform.errors import StatisticError
-from figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters, points_with_intervals
+from eiplatform.figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters, points_with_intervals
 
 ANALYSIS = "comparison"
 

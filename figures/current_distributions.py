@@ -6,7 +6,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, figure, layer_name, letters
+from eiplatform.figures.style import COLOURS, figure, layer_name, letters
 
 ANALYSIS = "distributions"
 QUANTITIES = {

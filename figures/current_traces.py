@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, figure, letters
+from eiplatform.figures.style import COLOURS, figure, letters
 
 ANALYSIS = "traces"
 

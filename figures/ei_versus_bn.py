@@ -11,8 +11,16 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analyses import defined
-from figures.style import COLOURS, figure, layer_name, letters, points_with_intervals, setting_shown, study_sources
+from eiplatform.analyses import defined
+from eiplatform.figures.style import (
+    COLOURS,
+    figure,
+    layer_name,
+    letters,
+    points_with_intervals,
+    setting_shown,
+    study_sources,
+)
 
 ANALYSIS = "ei_versus_bn"
 PANELS = (

@@ -7,8 +7,8 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.current_distributions import histogram_rows
-from figures.style import COLOURS, figure, layer_name, log_ticks
+from eiplatform.figures.current_distributions import histogram_rows
+from eiplatform.figures.style import COLOURS, figure, layer_name, log_ticks
 
 ANALYSIS = "distributions"
 

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, figure, letters, points_with_intervals
+from eiplatform.figures.style import COLOURS, figure, letters, points_with_intervals
 
 ANALYSIS = "learning"
 

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, figure, layer_name, letters, points_with_intervals
+from eiplatform.figures.style import COLOURS, figure, layer_name, letters, points_with_intervals
 
 ANALYSIS = "lesions"
 PANELS = {

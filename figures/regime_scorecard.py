@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import figure, letters
+from eiplatform.figures.style import figure, letters
 
 ANALYSIS = "regime_scorecard"
 

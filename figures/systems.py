@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, figure, letters, points_with_intervals
+from eiplatform.figures.style import COLOURS, figure, letters, points_with_intervals
 
 ANALYSIS = "systems"
 _COLUMNS = 4

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from figures.style import COLOURS, figure, letters, points_with_intervals
+from eiplatform.figures.style import COLOURS, figure, letters, points_with_intervals
 
 ANALYSIS = "timescales"
 SHOWN = 8.0

@@ -13,7 +13,7 @@ from eiplatform.store.chosen import plain
 from eiplatform.store.schema import EVENTS
 
 if TYPE_CHECKING:
-    from analyses.parts.sides import Side
+    from eiplatform.analyses.parts.sides import Side
     from eiplatform.statistics import Statistic
 
 __all__ = ["BY_SIZE", "comparability", "match_time", "step_in_ms"]

@@ -13,8 +13,8 @@ import numpy as np
 import xarray as xr
 
 import eiplatform
-from analyses.inputs import Recording, active, label_of, nothing_fires
-from analyses.parts.matching import match_time, step_in_ms
+from eiplatform.analyses.inputs import Recording, active, label_of, nothing_fires
+from eiplatform.analyses.parts.matching import match_time, step_in_ms
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise, summarise_seeds

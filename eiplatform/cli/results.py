@@ -121,7 +121,7 @@ def analyse(
     json : bool
         Print the result's tables as JSON.
     """
-    from analyses.command import run_by_name
+    from eiplatform.analyses.command import run_by_name
     from eiplatform.files import claim_file
 
     claim_file(out, overwrite=overwrite, suffix=".nc")
@@ -183,8 +183,8 @@ def compare(
         Print the result's tables as JSON.
     """
     import eiplatform
-    from analyses import comparison
-    from analyses.parts.sides import as_seeds, open_references
+    from eiplatform.analyses import comparison
+    from eiplatform.analyses.parts.sides import as_seeds, open_references
     from eiplatform.files import claim_file
     from eiplatform.store.reader import recordings_below
 
@@ -222,11 +222,11 @@ def figures(
     json : bool
         Print JSON.
     """
-    from analyses import load_result
+    from eiplatform.analyses import load_result
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError, choose
+    from eiplatform.figures import FIGURES, figures_of, save
     from eiplatform.files import claim_file
-    from figures import FIGURES, figures_of, save
 
     loaded = [load_result(path) for path in results]
     possible = {name: result for result in loaded for name in figures_of(result)}
@@ -271,7 +271,7 @@ def report(
     json : bool
         Print JSON.
     """
-    from analyses import ANALYSES, load_result
+    from eiplatform.analyses import ANALYSES, load_result
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError
     from eiplatform.files import claim_file
@@ -296,7 +296,7 @@ def report(
 
 def _finish(result: xr.Dataset, out: Path, json: bool) -> int:
     """Store a result and print its tables."""
-    from analyses import save_result
+    from eiplatform.analyses import save_result
     from eiplatform.cli.output import print_json, say
     from eiplatform.report.tables import scorecard
 

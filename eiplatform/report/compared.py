@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from analyses.comparison import VERDICTS
+from eiplatform.analyses.comparison import VERDICTS
 from eiplatform.report.cautioned import cautioned, cautions_of
 from eiplatform.report.tables import Table, cell_text, number_text
 
@@ -22,7 +22,7 @@ def comparison_tables(result: xr.Dataset) -> Iterable[Table]:
     Parameters
     ----------
     result : xarray.Dataset
-        Of :func:`analyses.comparison.run`.
+        Of :func:`eiplatform.analyses.comparison.run`.
     """
     populations = [str(name) for name in result["population"].values]
     for reference in result["reference"].values.astype(str):

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from analyses import defined
+from eiplatform.analyses import defined
 from eiplatform.report.studies import circuit_told, emergence_told
 from eiplatform.report.tables import NULLS, told_in_order
 from eiplatform.statistics.base.multiple import holm

@@ -53,7 +53,7 @@ def write_report(
         Sentences, shown first.
     tables : sequence of Table
     figures : sequence
-        Saved figures, as given by :func:`figures.save`; embedded as PNG.
+        Saved figures, as given by :func:`eiplatform.figures.save`; embedded as PNG.
     provenance : mapping
         Shown in the footer, e.g. of :func:`eiplatform.store.provenance.provenance` with
         seeds and hashes added.

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from analyses import defined
-from analyses.ei_versus_bn import SENSES
+from eiplatform.analyses import defined
+from eiplatform.analyses.ei_versus_bn import SENSES
 from eiplatform.report.tables import Table, cell_text, number_text
 
 __all__ = ["CIRCUITS", "circuit_tables", "circuit_told", "emergence_tables", "emergence_told"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import xarray as xr
 
+from eiplatform.figures import SavedFigure, figures_of, save
 from eiplatform.report.findings import findings_of
 from eiplatform.report.html import write_report
 from eiplatform.report.tables import scorecard
 from eiplatform.store.provenance import provenance
-from figures import SavedFigure, figures_of, save
 
 __all__ = ["draw_all", "write_study_report"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from analyses import defined
+from eiplatform.analyses import defined
 from eiplatform.report.profiles import largest
 from eiplatform.report.tables import Table, interval_text, number_text
 

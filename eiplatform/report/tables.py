@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 
-from analyses import defined, read_with_care
+from eiplatform.analyses import defined, read_with_care
 from eiplatform.report.cautioned import cautioned, cautions_of
 
 __all__ = ["NULLS", "Table", "cell_text", "interval_text", "number_text", "scorecard", "told_in_order"]

@@ -127,7 +127,7 @@ def identity(step: Step, folder: Path) -> str:
     elif isinstance(task, AnalyseTask):
         held |= {"analysis": _analysis(step.id, task), "options": task.options}
     elif isinstance(task, FigureTask):
-        from figures import FIGURES
+        from eiplatform.figures import FIGURES
 
         held["figure"] = choose(task.figure, FIGURES, "figure", where=f"{step.id}: figure")
     else:
@@ -137,11 +137,11 @@ def identity(step: Step, folder: Path) -> str:
 
 
 def _analysis(where: str, task: AnalyseTask) -> str:
-    from analyses import ANALYSES
+    from eiplatform.analyses import ANALYSES
     from eiplatform.statistics import STATISTICS
 
     name = choose(task.analysis, ANALYSES, "analysis", where=f"{where}: analysis")
-    run = import_module(f"analyses.{name}").run
+    run = import_module(f"eiplatform.analyses.{name}").run
     known = [key for key in ("statistics", "n_bootstrap", "seed") if key in signature(run).parameters]
     for option in task.options:
         choose(option, known, "option", where=f"{where}: options")
@@ -157,9 +157,9 @@ def modules(task: Task) -> tuple[str, ...]:
     if isinstance(task, RecordTask):
         return ("eiplatform.recording.network", "eiplatform.recording.checkpoint")
     if isinstance(task, AnalyseTask):
-        return (f"analyses.{task.analysis}",)
+        return (f"eiplatform.analyses.{task.analysis}",)
     if isinstance(task, FigureTask):
-        return ("figures", f"figures.{task.figure}")
+        return ("eiplatform.figures", f"eiplatform.figures.{task.figure}")
     return ("eiplatform.recording.circuit",) if isinstance(task, SimulateTask) else ()
 
 
@@ -220,14 +220,14 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
         options = task.model_dump(exclude={"kind", "over", "circuit"})
         record_circuit(task.circuit, job.out, overwrite=True, **options)
     elif isinstance(task, AnalyseTask):
-        from analyses import save_result
-        from analyses.command import run_by_name
+        from eiplatform.analyses import save_result
+        from eiplatform.analyses.command import run_by_name
 
         result = run_by_name(task.analysis, job.inputs["inputs"], job.inputs["nulls"], **task.options)
         save_result(result, job.out)
     elif isinstance(task, FigureTask):
-        from analyses import load_result
-        from figures import save
+        from eiplatform.analyses import load_result
+        from eiplatform.figures import save
 
         save(task.figure, load_result(job.inputs["of"][0]), job.out.parent, stem=job.out.stem)
 

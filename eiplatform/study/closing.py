@@ -47,8 +47,8 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
     any_code : bool
         Take what another version of the code made.
     """
-    from analyses import load_result
-    from figures import SavedFigure
+    from eiplatform.analyses import load_result
+    from eiplatform.figures import SavedFigure
 
     missing = {name for name, state in status_of(graph, out, any_code=any_code).items() if not state.up_to_date}
     jobs = {name: job for name, job in jobs_of(graph, out).items() if name not in missing}
@@ -87,7 +87,7 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
 def _caption(figure: str, result: xr.Dataset) -> str:
     from importlib import import_module
 
-    caption: str = import_module(f"figures.{figure}").caption(result)
+    caption: str = import_module(f"eiplatform.figures.{figure}").caption(result)
     return caption
 
 

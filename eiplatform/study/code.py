@@ -13,7 +13,7 @@ import eiplatform
 __all__ = ["code_version", "reachable"]
 
 _ROOT = Path(eiplatform.__file__).resolve().parents[1]
-_OURS = ("eiplatform", "analyses", "figures")
+_OURS = ("eiplatform",)
 _NO_RESULT = frozenset(
     {
         *("eiplatform.errors", "eiplatform.progress", "eiplatform.memory", "eiplatform.store.provenance"),

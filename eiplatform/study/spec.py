@@ -250,7 +250,7 @@ class Study(_Frozen):
 
 
 def _folder() -> Path:
-    return Path(str(files("analyses"))) / "studies"
+    return Path(str(files("eiplatform.analyses"))) / "studies"
 
 
 def study_names() -> list[str]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-import analyses
 import eiplatform
-from analyses import ANALYSES, load_result
+from eiplatform import analyses
+from eiplatform.analyses import ANALYSES, load_result
 from eiplatform.cli import main
 from eiplatform.demo import SIZES
+from eiplatform.figures import FIGURES
 from eiplatform.store import validate
-from figures import FIGURES
 
 # Analyses of networks of several kinds and seeds, which a study trains.
 STUDIES = {path.stem for path in (Path(analyses.__file__).parent / "studies").glob("*.yml")}

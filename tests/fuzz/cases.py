@@ -244,7 +244,7 @@ def _resume(path: Path) -> int:
 
 
 def _summary(path: Path) -> int:
-    from analyses.parts.sides import open_references
+    from eiplatform.analyses.parts.sides import open_references
     from eiplatform.store.references import read_reference
 
     read_reference(path)

@@ -13,8 +13,8 @@ from tests.fuzz.harness import Verdict, judge
 __all__ = ["run"]
 
 _WARM = (
-    "analyses.command",
-    "figures",
+    "eiplatform.analyses.command",
+    "eiplatform.figures",
     "eiplatform.cli.app",
     "eiplatform.recording.network",
     "eiplatform.recording.checkpoint",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import subprocess
 import sys
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 
 import eiplatform
-from analyses import balance, comparison, save_result
+from eiplatform import analyses, figures
+from eiplatform.analyses import balance, comparison, save_result
 from eiplatform.cli import main
+from eiplatform.figures import save
 from eiplatform.report import scorecard
-from figures import save
 from tests.conftest import write_circuit, write_network
 
 
@@ -32,10 +34,22 @@ def test_open_analyse_compare_draw(tmp_path: Path) -> None:
     assert main(["info", str(circuit)]) == 0
 
 
+def test_the_wheel_brings_one_package() -> None:
+    """Top-level packages called ``analyses`` and ``figures`` would land in everybody's site-packages."""
+    installed = importlib.metadata.files("eiplatform") or []
+    tops = {path.parts[0] for path in installed if path.suffix == ".py" and path.parts[0] != ".."}
+    assert tops <= {"eiplatform"}
+    if importlib.util.find_spec("torch") is None:  # the environment of `make test-minimal`
+        assert tops
+        places = [Path(str(module.__file__)) for module in (eiplatform, analyses, figures)]
+        assert all("site-packages" in place.parts for place in places)
+
+
 def test_analysing_loads_neither_torch_nor_brian2(tmp_path: Path) -> None:
     path = write_network(tmp_path / "trained")
     program = (
-        "import sys; from analyses import balance; from figures import save; from pathlib import Path;"
+        "import sys; from pathlib import Path; from eiplatform.analyses import balance;"
+        "from eiplatform.figures import save;"
         "path = Path(sys.argv[1]); result = balance.run(path, n_bootstrap=5);"
         "save('balance_across_layers', result, path.parent / 'f');"
         "assert not {'torch', 'brian2', 'sklearn'} & set(sys.modules), 'heavy'"

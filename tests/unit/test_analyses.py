@@ -12,7 +12,7 @@ import xarray as xr
 from scipy import stats
 
 import eiplatform
-from analyses import (
+from eiplatform.analyses import (
     ANALYSES,
     balance,
     comparison,
@@ -24,7 +24,7 @@ from analyses import (
     save_result,
     traces,
 )
-from analyses.command import run_by_name
+from eiplatform.analyses.command import run_by_name
 from eiplatform.errors import ConfigError, EIPlatformError, StatisticError, StoreError, UnknownNameError
 from eiplatform.metrics import checked_metrics
 from eiplatform.statistics import summarise

@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 
 import eiplatform
-from analyses import balance_emergence, ei_versus_bn
-from analyses.command import run_by_name
+from eiplatform.analyses import balance_emergence, ei_versus_bn
+from eiplatform.analyses.command import run_by_name
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.report import findings_of, scorecard
 from eiplatform.store.references import reference_file

@@ -223,7 +223,7 @@ def test_what_is_complete_can_be_analysed(capsys: Capture, network_recording: Wr
     refused(capsys, "analyse", "distributions", path, "--out", tmp_path / "e.nc", says="00002.h5 is missing.*--partial")
     status, part, err = run(capsys, "analyse", "distributions", path, "--partial", "--out", tmp_path / "e.nc", "--json")
     assert status == 3 and "PARTIAL: network: shard 00002.h5 is missing" in err
-    from analyses import load_result
+    from eiplatform.analyses import load_result
 
     full, rest = load_result(tmp_path / "d.nc"), load_result(tmp_path / "e.nc")
     assert int(full["n"].max()) == 40 * 4 * 6 and int(rest["n"].max()) == 27 * 4 * 6

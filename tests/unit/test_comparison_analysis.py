@@ -15,10 +15,10 @@ from scipy import stats
 
 import eiplatform
 import eiplatform.statistics as ei
-from analyses import comparison
-from analyses.comparison import VERDICTS, compare_cell
-from analyses.parts.matching import comparability
-from analyses.parts.sides import Measured, as_seeds, open_references
+from eiplatform.analyses import comparison
+from eiplatform.analyses.comparison import VERDICTS, compare_cell
+from eiplatform.analyses.parts.matching import comparability
+from eiplatform.analyses.parts.sides import Measured, as_seeds, open_references
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNameError
 from eiplatform.reference import shipped

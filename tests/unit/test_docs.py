@@ -63,7 +63,7 @@ def test_options_within_sentences_exist(page: Path) -> None:
 def test_what_is_imported_exists(page: Path) -> None:
     for text in blocks(page, "python"):
         for node in ast.walk(ast.parse(text.replace("...", "None"))):
-            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(("eiplatform", "analyses", "figures")):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("eiplatform"):
                 module = importlib.import_module(str(node.module))
                 for name in node.names:
                     assert hasattr(module, name.name) or importlib.import_module(f"{node.module}.{name.name}")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import eiplatform
-from analyses import comparison, regime_scorecard, traces
+from eiplatform.analyses import comparison, regime_scorecard, traces
 from eiplatform.config import load_config
 from eiplatform.datasets import load
 from eiplatform.errors import StatisticError

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import eiplatform
-from analyses.lesions import accuracy
+from eiplatform.analyses.lesions import accuracy
 from eiplatform.config import Config, load_config
 from eiplatform.config.feedback import parse_layers
 from eiplatform.datasets import Split, load

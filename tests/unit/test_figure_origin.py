@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import eiplatform
-from analyses import balance, distributions, lesions, load_result, save_result, traces
+from eiplatform.analyses import balance, distributions, lesions, load_result, save_result, traces
 from eiplatform.cli import main
+from eiplatform.figures import save
 from eiplatform.files import content_hash
 from eiplatform.store import read_manifest
 from eiplatform.store.csvw import sidecar_of
 from eiplatform.store.identity import origin, recording_hash, result_hash
-from figures import save
 from tests.conftest import write_circuit, write_network
 
 FAST = {"n_bootstrap": 20, "seed": 0}

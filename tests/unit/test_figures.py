@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from analyses import (
+from eiplatform.analyses import (
     balance,
     balance_across_depth,
     balance_emergence,
@@ -25,10 +25,10 @@ from analyses import (
     traces,
 )
 from eiplatform.errors import ConfigError, StatisticError, UnknownNameError
+from eiplatform.figures import FIGURES, figures_of, save
+from eiplatform.figures.style import paper_style
 from eiplatform.report import findings_of, scorecard, write_report
 from eiplatform.store.references import reference_file
-from figures import FIGURES, figures_of, save
-from figures.style import paper_style
 from tests.conftest import write_circuit, write_network, write_series
 
 FAST = {"n_bootstrap": 30, "seed": 0}
@@ -99,7 +99,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
 def _drawn(name: str, table: pd.DataFrame) -> list[float]:
     """Return every number that the axes hold: line data, error bars and histogram steps."""
     with paper_style():
-        figure = import_module(f"figures.{name}").draw(table)
+        figure = import_module(f"eiplatform.figures.{name}").draw(table)
     numbers: list[float] = []
     for ax in figure.axes:
         for line in ax.lines:
@@ -121,7 +121,7 @@ def test_every_figure_draws_its_table(results: dict[str, xr.Dataset], name: str,
     table = pd.read_csv(saved.csv)
     assert len(table)
     column = "density" if "density" in table else "value"
-    drawn = np.array(_drawn(name, import_module(f"figures.{name}").table(result)))
+    drawn = np.array(_drawn(name, import_module(f"eiplatform.figures.{name}").table(result)))
     values = table[column].dropna().to_numpy()
     signed = np.concatenate([drawn, -drawn])  # inhibition is drawn negative
     missing = [value for value in values if not np.isclose(signed, value, rtol=1e-9, atol=1e-12).any()]
@@ -130,7 +130,7 @@ def test_every_figure_draws_its_table(results: dict[str, xr.Dataset], name: str,
 
 @pytest.mark.parametrize("name", sorted(FIGURES))
 def test_other_numbers_give_another_figure(results: dict[str, xr.Dataset], name: str) -> None:
-    table = import_module(f"figures.{name}").table(results[FIGURES[name]])
+    table = import_module(f"eiplatform.figures.{name}").table(results[FIGURES[name]])
     column = "density" if "density" in table else "value"
     changed = table.assign(**{column: table[column] * 1.5})
     assert _drawn(name, table) != _drawn(name, changed)
@@ -138,7 +138,7 @@ def test_other_numbers_give_another_figure(results: dict[str, xr.Dataset], name:
 
 def test_a_lesion_is_drawn_without_what_the_network_does_not_have(results: dict[str, xr.Dataset]) -> None:
     """A network of rates has no spikes: no panel is left empty, and the caption says so."""
-    module, whole = import_module("figures.lesion_dose_response"), results["lesions"]
+    module, whole = import_module("eiplatform.figures.lesion_dose_response"), results["lesions"]
     rates = whole.copy(deep=True)
     for name in ("value", "low", "high"):
         rates[name].loc[{"statistic": "rate"}] = np.nan
@@ -207,4 +207,4 @@ def test_findings_follow_the_numbers(results: dict[str, xr.Dataset]) -> None:
 def test_a_comparison_of_nothing_is_no_figure(results: dict[str, xr.Dataset]) -> None:
     nothing = results["comparison"].assign(difference=results["comparison"]["difference"] * np.nan)
     with pytest.raises(StatisticError, match="no comparable statistic"):
-        import_module("figures.comparison_with_cortex").table(nothing)
+        import_module("eiplatform.figures.comparison_with_cortex").table(nothing)

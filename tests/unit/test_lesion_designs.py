@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import eiplatform
-from analyses import load_result
-from analyses.lesions import run
+from eiplatform.analyses import load_result
+from eiplatform.analyses.lesions import run
 from eiplatform.cli import main
 from eiplatform.config import load_config
 from eiplatform.datasets import Split, load

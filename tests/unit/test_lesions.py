@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import eiplatform
-from analyses.lesions import run
+from eiplatform.analyses.lesions import run
 from eiplatform.config import load_config
 from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, StoreError, UnknownNameError

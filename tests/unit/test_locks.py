@@ -12,7 +12,7 @@ import h5py
 import pytest
 import xarray as xr
 
-from analyses import load_result, save_result
+from eiplatform.analyses import load_result, save_result
 from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, atomic_directory, atomic_write, claimed, write_bytes
 from eiplatform.locks import LEFT, being_written, hold, private_directory, remove_leftovers

@@ -13,8 +13,8 @@ from scipy import stats
 
 import eiplatform
 import eiplatform.statistics as ei
-from analyses import balance
-from analyses.command import run_by_name
+from eiplatform.analyses import balance
+from eiplatform.analyses.command import run_by_name
 from eiplatform.cli import main
 from eiplatform.config import load_config
 from eiplatform.datasets import Split

@@ -123,8 +123,8 @@ def test_every_statistic_has_its_page() -> None:
 
 
 def test_every_figure_and_analysis_is_registered() -> None:
-    from analyses import ANALYSES
-    from figures import FIGURES
+    from eiplatform.analyses import ANALYSES
+    from eiplatform.figures import FIGURES
 
     modules = {path.stem for path in (ROOT / "figures").glob("*.py")} - {"__init__", "style"}
     assert modules == set(FIGURES)

@@ -10,10 +10,10 @@ import pytest
 import xarray as xr
 
 import eiplatform
-from analyses import balance_across_depth, gain_modulation, timescales
-from analyses.command import run_by_name
-from analyses.gain_modulation import normalisation, variance_shares
-from analyses.timescales import autocovariance, cross_covariance, timescale
+from eiplatform.analyses import balance_across_depth, gain_modulation, timescales
+from eiplatform.analyses.command import run_by_name
+from eiplatform.analyses.gain_modulation import normalisation, variance_shares
+from eiplatform.analyses.timescales import autocovariance, cross_covariance, timescale
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.report import scorecard

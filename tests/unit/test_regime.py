@@ -10,9 +10,9 @@ import pytest
 import xarray as xr
 
 import eiplatform
-from analyses import regime_scorecard
-from analyses.command import run_by_name
-from analyses.parts.regime_features import (
+from eiplatform.analyses import regime_scorecard
+from eiplatform.analyses.command import run_by_name
+from eiplatform.analyses.parts.regime_features import (
     FAMILIES,
     FEATURES,
     Feature,
@@ -23,8 +23,8 @@ from analyses.parts.regime_features import (
     shared_variance,
     templates,
 )
-from analyses.parts.stabilisation import responses
-from analyses.regime_scorecard import place
+from eiplatform.analyses.parts.stabilisation import responses
+from eiplatform.analyses.regime_scorecard import place
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.reference import shipped

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analyses import balance, balance_across_depth, comparison
+from eiplatform.analyses import balance, balance_across_depth, comparison
 from eiplatform.report import findings_of, scorecard
 from eiplatform.store.schema import population_dataset
 from eiplatform.store.writer import RecordingWriter

@@ -15,8 +15,8 @@ import xarray as xr
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from analyses.lesions import accuracy
 from eiplatform import snn
+from eiplatform.analyses.lesions import accuracy
 from eiplatform.cli import main
 from eiplatform.config import load_config
 from eiplatform.errors import ConfigError, EIPlatformError

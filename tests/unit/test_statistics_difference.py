@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analyses.comparison import compare_cell
-from analyses.parts.sides import Measured
+from eiplatform.analyses.comparison import compare_cell
+from eiplatform.analyses.parts.sides import Measured
 from eiplatform.statistics import base
 from eiplatform.statistics.base.bootstrap import crossed_variance
 from eiplatform.statistics.base.difference import distributions, means

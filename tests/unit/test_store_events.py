@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import eiplatform
-from analyses.parts.matching import match_time
+from eiplatform.analyses.parts.matching import match_time
 from eiplatform.errors import StatisticError, StoreError
 from eiplatform.statistics import surrogate
 from eiplatform.statistics.population import Population

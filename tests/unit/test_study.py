@@ -266,7 +266,7 @@ def test_a_changed_code_is_seen_and_can_be_put_up_with(
     monkeypatch.setattr(
         status,
         "code_version",
-        lambda modules: "new" if "analyses.reference_check" in modules else code_version(modules),
+        lambda modules: "new" if "eiplatform.analyses.reference_check" in modules else code_version(modules),
     )
     found = status_of(graph, out)
     assert {name: state.why for name, state in found.items() if not state.up_to_date} == {
@@ -278,8 +278,8 @@ def test_a_changed_code_is_seen_and_can_be_put_up_with(
 def test_code_is_what_computes_and_not_how_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from eiplatform.study import code
 
-    folder = tmp_path / "figures"
-    folder.mkdir()
+    folder = tmp_path / "eiplatform" / "figures"
+    folder.mkdir(parents=True)
     texts = {
         "same": '"""New words."""\n\n# a remark\ndef f(x):\n    """Say it."""\n    return (x\n        + 1)\n',
         "other": "def f(x):\n    return x + 2\n",
@@ -289,9 +289,9 @@ def test_code_is_what_computes_and_not_how_it_is_told(tmp_path: Path, monkeypatc
     found = {}
     for name, text in texts.items():
         (folder / "one.py").write_text(text)
-        (folder / "two.py").write_text("from figures.one import f\n")
+        (folder / "two.py").write_text("from eiplatform.figures.one import f\n")
         code._parsed.cache_clear()
-        found[name] = code_version(["figures.two"])
+        found[name] = code_version(["eiplatform.figures.two"])
     code._parsed.cache_clear()
     assert found["same"] == found[""] != found["other"]
 

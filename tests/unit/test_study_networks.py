@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import eiplatform
-from analyses import load_result
+from eiplatform.analyses import load_result
 from eiplatform.cli import main
 from eiplatform.study import Graph, expand, load_study, run_study, status_of
 from eiplatform.study.actions import Job, perform

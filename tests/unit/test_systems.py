@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 
 import eiplatform
-from analyses import systems
-from analyses.command import run_by_name
+from eiplatform.analyses import systems
+from eiplatform.analyses.command import run_by_name
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.report import scorecard
 from eiplatform.store.references import reference_file
@@ -125,7 +125,7 @@ def test_what_cannot_stand_side_by_side_is_refused(paths: list[Path], tmp_path: 
 def test_figure_and_tables_show_every_system(result: xr.Dataset, paths: list[Path]) -> None:
     same = run_by_name("systems", [*paths, *CORTEX], statistics=KEYS, n_bootstrap=20)
     np.testing.assert_array_equal(same["value"], result["value"])
-    table = import_module("figures.systems").table(result)
+    table = import_module("eiplatform.figures.systems").table(result)
     rows = table[(table["group"] == "ei_ratio") & (table["depth"] == "hidden")]
     assert rows["system"].tolist() == ["E-I", "BN"]
     lost = table[table["value"].isna() & (table["group"] != "accuracy")]
