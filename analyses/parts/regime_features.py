@@ -13,7 +13,7 @@ import xarray as xr
 from eiplatform.errors import StatisticError, StoreError, TooShortError
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import statistic
-from eiplatform.statistics.kernels import Unit, hierarchical_bootstrap, weighted_mean
+from eiplatform.statistics.kernels import NeuronValues, hierarchical_bootstrap, weighted_mean
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import MIN_INTERVALS, Population
 
@@ -171,9 +171,9 @@ def features_of_population(
         return {name: Feature(np.nan, feature.draws, "not recorded: spikes") for name, feature in found.items()}
     stepped = population.units == "step"
     to_hz = 1e3 / step_ms if stepped else 1.0
-    rate = statistic("rate").estimate(population).unit
+    rate = statistic("rate").estimate(population).kernel
 
-    def draws_of(unit: Unit) -> tuple[float, FloatArray]:
+    def draws_of(unit: NeuronValues) -> tuple[float, FloatArray]:
         interval = hierarchical_bootstrap([unit], n_bootstrap=n_bootstrap, seed=seed)
         return interval.estimate, interval.draws
 
@@ -183,7 +183,7 @@ def features_of_population(
     with np.errstate(invalid="ignore", divide="ignore"):
         found["log_rate"] = Feature(float(np.log(mean * to_hz)), np.log(np.maximum(drawn * to_hz, 1e-12)))
     try:
-        variation = statistic("lv").estimate(population).unit
+        variation = statistic("lv").estimate(population).kernel
 
         def relative(weights: FloatArray) -> FloatArray:
             expected = local_variation_of_random_steps(rate.values(weights)) if stepped else np.float64(1.0)
@@ -191,7 +191,7 @@ def features_of_population(
                 ratio: FloatArray = np.where(expected > 0, variation.values(weights) / expected, np.nan)
             return ratio
 
-        value, drawn = draws_of(Unit(relative, rate.n_samples, rate.n_neurons))
+        value, drawn = draws_of(NeuronValues(relative, rate.n_samples, rate.n_neurons))
         found["irregularity"] = Feature(
             value, drawn, "" if np.isfinite(value) else "no neuron with enough spikes for LV"
         )
@@ -212,7 +212,7 @@ def features_of_population(
     if counts.shape[2] < 2:
         found["synchrony"] = Feature(np.nan, found["synchrony"].draws, "one neuron has no partner")
     else:
-        value, drawn = draws_of(Unit(per_spike, counts.shape[0], counts.shape[2]))
+        value, drawn = draws_of(NeuronValues(per_spike, counts.shape[0], counts.shape[2]))
         found["synchrony"] = Feature(float(_signed_root(value)), _signed_root(drawn))
     return found
 

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from eiplatform.errors import NotApplicableError, TooShortError
-from eiplatform.statistics.catalogue.common import Statistic
-from eiplatform.statistics.catalogue.soundness import LISTED
-from eiplatform.statistics.estimates.common import shared
+from eiplatform.statistics.declare import STATISTICS, Statistic
+from eiplatform.statistics.estimate import shared
 from eiplatform.statistics.population import Population
 
 __all__ = ["CAUTIONS", "Caution", "cautions", "kinds_of", "over_seeds", "ranged"]
@@ -25,7 +24,6 @@ __all__ = ["CAUTIONS", "Caution", "cautions", "kinds_of", "over_seeds", "ranged"
 _BETWEEN = "; "
 _NUMBER = r"(?:less than )?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _RANGE = re.compile(f"({_NUMBER})(?: to ({_NUMBER}))?")
-_MEASURES = {entry.key: entry for entry in LISTED}
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def cautions(population: Population, entry: Statistic) -> str:
     Examples
     --------
     >>> import numpy as np
-    >>> from eiplatform.statistics.registry import statistic
+    >>> from eiplatform.statistics import statistic
     >>> from eiplatform.store.schema import population_dataset
     >>> spikes = np.zeros((2, 4, 2), bool)
     >>> spikes[0, 1, 0] = True
@@ -105,7 +103,7 @@ def cautions(population: Population, entry: Statistic) -> str:
     >>> cautions(Population(data), statistic("rate"))
     '75 % of the pairs of neuron and sample are silent'
     """
-    if entry.key in _MEASURES:
+    if not entry.cautioned:
         return ""
     told = []
     for caution in CAUTIONS:
@@ -172,11 +170,11 @@ def _size(number: str) -> float:
 
 def _measured(population: Population, key: str) -> float:
     """Return the value of a statistic, NaN where it does not apply."""
-    entry = _MEASURES[key]
+    entry = STATISTICS[key]
     if population.missing(entry.needs):
         return float("nan")
     try:
-        values = entry.estimate(population).unit.per_neuron()
+        values = entry.estimate(population).kernel.per_neuron()
     except (TooShortError, NotApplicableError):
         return float("nan")
     return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("nan")

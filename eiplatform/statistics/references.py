@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from eiplatform.statistics.registry import STATISTICS
+from eiplatform.statistics.declare import STATISTICS
 from eiplatform.store.references import read_reference
 
 __all__ = ["SUMMARISED", "reference_table"]
@@ -45,7 +45,7 @@ def reference_table(paths: Sequence[str | Path], statistics: Sequence[str]) -> x
     paths : sequence of path
         Files as :func:`eiplatform.store.references.reference_file` gives them.
     statistics : sequence of str
-        Keys of :data:`~eiplatform.statistics.registry.STATISTICS`; those that no summary holds are NaN.
+        Keys of :data:`~eiplatform.statistics.STATISTICS`; those that no summary holds are NaN.
 
     Returns
     -------

@@ -21,12 +21,12 @@ from eiplatform.statistics.kernels.balance import (
     correlations_over_time,
     cross_correlation,
     ei_ratio,
-    hardly_excited,
+    lacks_excitation,
     own_correlation,
     pair_correlation,
     partial_correlation,
 )
-from eiplatform.statistics.kernels.bootstrap import Interval, Unit, bootstrap_statistics, hierarchical_bootstrap
+from eiplatform.statistics.kernels.bootstrap import Interval, NeuronValues, bootstrap_statistics, hierarchical_bootstrap
 from eiplatform.statistics.kernels.correlogram import correlogram, mean_correlogram, peak, pooled_peak
 from eiplatform.statistics.kernels.curves import RectifiedFit, regress
 from eiplatform.statistics.kernels.dimension import participation_ratio
@@ -42,7 +42,7 @@ from eiplatform.statistics.kernels.intervals import (
 )
 from eiplatform.statistics.kernels.irregularity import cv2, cv_isi, fano_factor, lv, lvr, rate
 from eiplatform.statistics.kernels.membrane import FreeMembrane, fluctuation_index, free_membrane
-from eiplatform.statistics.kernels.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean, weighted_sums
+from eiplatform.statistics.kernels.moments import CurrentPair, CurrentMoments, weighted_mean, weighted_nanmean, weighted_sums
 from eiplatform.statistics.kernels.naka_rushton import NakaRushton, fit_naka_rushton
 from eiplatform.statistics.kernels.normalisation import fit_normalisation, log_slope
 from eiplatform.statistics.kernels.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
@@ -63,7 +63,7 @@ from eiplatform.statistics.kernels.tracking import (
     moments_over_time,
     paired_correlation,
     residual_variance,
-    sample_blocks,
+    blocks_of_samples,
 )
 from eiplatform.statistics.kernels.tuning import ClassTuning
 
@@ -77,7 +77,7 @@ __all__ = [
     "Interval",
     "LagSums",
     "METHODS",
-    "Moments",
+    "CurrentMoments",
     "NakaRushton",
     "PAIRS",
     "PairMoments",
@@ -87,7 +87,7 @@ __all__ = [
     "RectifiedFit",
     "SharedSums",
     "SpikeTrains",
-    "Unit",
+    "NeuronValues",
     "balance_index",
     "bootstrap_statistics",
     "chi",
@@ -103,7 +103,7 @@ __all__ = [
     "decay_time",
     "describe",
     "ei_ratio",
-    "hardly_excited",
+    "lacks_excitation",
     "fano_factor",
     "fit_naka_rushton",
     "fit_normalisation",
@@ -137,7 +137,7 @@ __all__ = [
     "regress",
     "resample_counts",
     "residual_variance",
-    "sample_blocks",
+    "blocks_of_samples",
     "saturated",
     "spectrum_peak",
     "spread_influence",

@@ -1,0 +1,123 @@
+"""Functions and methods of declared statistics: with their real signature, and a docstring of all their parts."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import cache
+from typing import Any
+
+import xarray as xr
+
+from eiplatform.errors import choose
+from eiplatform.statistics.declare import Declared, Statistic
+from eiplatform.statistics.labelled import apply
+
+__all__ = ["documentation", "function_of", "method_of", "signature_of"]
+
+_SECTION = re.compile(r"^(Parameters|Returns|Raises|Notes|References|Examples)\n-+\n", re.MULTILINE)
+
+
+def signature_of(cls: type[Declared]) -> inspect.Signature:
+    """Return the signature of a statistic's function: its recordings, then its options as keywords.
+
+    Examples
+    --------
+    >>> from eiplatform.statistics.declare import DECLARED
+    >>> str(signature_of(DECLARED["ei_cotuning"])).split(", *, ")[1].split(" -> ")[0]
+    "pairs: Literal['own', 'cross', 'excess'] = 'own')"
+    """
+    data = xr.Dataset | list[xr.Dataset] if getattr(cls, "several", False) else xr.Dataset | xr.DataTree
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=data) for name in cls.inputs
+    ]
+    defaults = {field.name: field.default for field in fields(cls)}  # type: ignore[arg-type]
+    for name, hint in cls.options().items():
+        default = inspect.Parameter.empty if defaults[name] is MISSING else defaults[name]
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint))
+    result = xr.DataArray if issubclass(cls, Statistic) else xr.Dataset
+    return inspect.Signature(parameters, return_annotation=result)
+
+
+@cache
+def function_of(cls: type[Declared]) -> Callable[..., Any]:
+    """Return the function of a declared statistic or table.
+
+    Examples
+    --------
+    >>> from eiplatform.statistics.declare import DECLARED
+    >>> function_of(DECLARED["ei_ratio"]).__name__
+    'ei_ratio'
+    """
+    signature, n = signature_of(cls), len(cls.inputs)
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        for word in kwargs:
+            choose(word, signature.parameters, f"option of {cls.name}")
+        bound = signature.bind(*args, **kwargs).arguments
+        inputs = [bound.pop(name) for name in cls.inputs]
+        return apply(cls(**bound), *inputs[:n])
+
+    return _dressed(function, cls, signature, documentation(cls, cls.inputs))
+
+
+def method_of(cls: type[Declared], data: xr.Dataset | xr.DataTree) -> Callable[..., Any]:
+    """Return the method of a declared statistic or table, bound to its first recording."""
+    function, signature = function_of(cls), signature_of(cls)
+
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return function(data, *args, **kwargs)
+
+    rest = list(signature.parameters.values())[1:]
+    return _dressed(method, cls, signature.replace(parameters=rest), documentation(cls, cls.inputs[1:]))
+
+
+def _dressed(function: Any, cls: type[Declared], signature: inspect.Signature, text: str) -> Callable[..., Any]:
+    function.__name__ = function.__qualname__ = cls.name
+    function.__module__, function.__doc__, function.__signature__ = "eiplatform.statistics", text, signature
+    hints = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    function.__annotations__ = {**hints, "return": signature.return_annotation}
+    dressed: Callable[..., Any] = function
+    return dressed
+
+
+def documentation(cls: type[Declared], inputs: tuple[str, ...]) -> str:
+    """Return the docstring of the function: that of the class, with the recordings and what comes back.
+
+    Parameters
+    ----------
+    cls : subclass of Declared
+    inputs : tuple of str
+        Names of the recordings to describe; a method lacks the first.
+    """
+    head, *rest = _SECTION.split(inspect.cleandoc(cls.__doc__ or ""))
+    sections = {title: text.strip("\n") for title, text in zip(rest[::2], rest[1::2], strict=True)}
+    kind = "xarray.Dataset, or a list of them" if getattr(cls, "several", False) else "xarray.Dataset or DataTree"
+    lines = [f"{name} : {kind}\n    {_needed(cls)}" for name in inputs]
+    if "Parameters" in sections:
+        lines.append(sections["Parameters"])
+    if lines:
+        sections["Parameters"] = "\n".join(lines)
+    if issubclass(cls, Statistic) and "Returns" not in sections:
+        levels = {cls(**variant).level for variant in cls.variants}
+        dims = {("neuron",): "(neuron)", ("population",): "()"}.get(tuple(sorted(levels)), "(neuron) or ()")
+        sections["Returns"] = (
+            f"xarray.DataArray, dims {dims}\n    With its description as attributes.  Of a recording with several "
+            "populations: a DataTree."
+        )
+    order = ("Parameters", "Returns", "Raises", "Notes", "References", "Examples")
+    parts = [f"{title}\n{'-' * len(title)}\n{sections[title]}" for title in order if title in sections]
+    return "\n\n".join([head.strip("\n"), *parts]) + "\n"
+
+
+def _needed(cls: type[Declared]) -> str:
+    """Return which signals a recording needs, with the default options."""
+    missing = [field.name for field in fields(cls) if field.default is MISSING]  # type: ignore[arg-type]
+    needs = cls(**dict.fromkeys(missing, 1.0)).needs
+    if not needs:
+        return "One population of a recording, or the recording."
+    words = [f"``{name}``" for name in needs]
+    listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return f"One population with {listed}{' (or spike events)' if 'spikes' in needs else ''}, or the recording."
