@@ -40,7 +40,7 @@ class EIAccessor:
     >>> from eiplatform.statistics import example_population
     >>> data = example_population(neurons=3)
     >>> data.ei.ei_ratio().round(1).values
-    array([1.5, 1.5, 1.5])
+    array([1.8, 1.8, 1.8])
     """
 
     def __init__(self, data: xr.Dataset | xr.DataTree) -> None:
@@ -102,15 +102,16 @@ class EIAccessor:
 
     def _answers(self, population: Population) -> list[str]:
         """Return which statistics a population can answer, and what the others lack."""
-        able: dict[str, None] = {}
+        able: dict[str, list[str]] = {}
         lacking: dict[str, list[str]] = {}
         for key, chosen in STATISTICS.items():
             why = chosen.lacks(population)
-            if why:
-                lacking.setdefault(why, []).append(key)
-            else:
-                able[key] = None
-        return [f"answers: {', '.join(able) or 'none'}", *(f"{why}: {', '.join(k)}" for why, k in lacking.items())]
+            listed = lacking.setdefault(why, []) if why else able.setdefault(chosen.topic, [])
+            name = key if why else chosen.name
+            if name not in listed:
+                listed.append(name)
+        lines = [f"{topic}: {', '.join(names)}" for topic, names in able.items()]
+        return [*(lines or ["no statistic"]), *(f"({why}: {', '.join(keys)})" for why, keys in lacking.items())]
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"

@@ -11,12 +11,11 @@ import numpy.typing as npt
 
 from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics.kernels.moments import FloatArray
-from eiplatform.statistics.population import Population
+from eiplatform.statistics.population import MIN_NEURONS, Population
 
 __all__ = [
     "COUNT_WINDOWS",
     "FIXED_NEURONS",
-    "MIN_NEURONS",
     "MIN_WINDOWS",
     "SYNCHRONY_WINDOWS",
     "enough_neurons",
@@ -34,8 +33,6 @@ SYNCHRONY_WINDOWS = {"step": 1.0, "ms": 3.0}
 """Default window of synchrony (Potjans & Diesmann 2014: 3 ms), by the recording's unit of time."""
 MIN_WINDOWS = 10
 """Fewest windows per sample for a variance of counts over time."""
-MIN_NEURONS = 5
-"""Fewest neurons for a correlation or a spread over neurons."""
 FIXED_NEURONS = 100
 """Number of neurons at which statistics of the whole population that grow with it are given."""
 

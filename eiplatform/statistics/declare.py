@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
 from itertools import product
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
@@ -21,7 +20,7 @@ from eiplatform.errors import ConfigError, choose
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels import NeuronValues
 from eiplatform.statistics.kernels.moments import FloatArray
-from eiplatform.statistics.population import MIN_INTERVALS, MIN_SAMPLES, Population
+from eiplatform.statistics.population import MIN_INTERVALS, MIN_NEURONS, MIN_SAMPLES, Population
 
 __all__ = [
     "BY_SIZE",
@@ -93,7 +92,9 @@ class Declared:
     topic : str
         Under which it is listed, see :data:`TOPICS`.
     inputs : tuple of str
-        Names of the recordings that it takes.
+        Names of the recordings that it is computed from.
+    choices : mapping
+        By option, the words that are valid and how messages call it; from the fields typed ``Literal``.
     phrase : str
         How messages call it, e.g. ``"the E/I ratio"``; default: its name.
     needs : tuple of str
@@ -104,6 +105,7 @@ class Declared:
     question: ClassVar[str]
     topic: ClassVar[str] = "other"
     inputs: ClassVar[tuple[str, ...]] = ("population",)
+    choices: ClassVar[Mapping[str, tuple[tuple[str, ...], str]]] = {}
 
     @property
     def phrase(self) -> str:
@@ -114,7 +116,7 @@ class Declared:
         return ()
 
     def __post_init__(self) -> None:
-        for option, (valid, words) in _choices(type(self)).items():
+        for option, (valid, words) in self.choices.items():
             choose(getattr(self, option), valid, words)
 
     @classmethod
@@ -124,13 +126,11 @@ class Declared:
         return {field.name: hints[field.name] for field in fields(cls)}  # type: ignore[arg-type]
 
 
-@cache
 def _choices(cls: type[Declared]) -> dict[str, tuple[tuple[str, ...], str]]:
     """Return the options of which a few words are valid, and how messages call them."""
     found = {}
-    hints = get_type_hints(cls, include_extras=True)
-    for name in cls.options():
-        hint, words = hints[name], name
+    for name, hint in get_type_hints(cls, include_extras=True).items():
+        words = name
         if get_origin(hint) is Annotated:
             hint, words = get_args(hint)[:2]
         if get_origin(hint) is Literal:
@@ -172,6 +172,10 @@ class Statistic(Declared):
         What the value cannot leave; intervals end there.
     is_share : bool
         Whether the value is a share of neurons, or of their samples, with Wilson's interval.
+    windows : tuple of mapping and int, optional
+        Default length of its windows by the unit of time, and the fewest of them in a sample.
+    least_neurons : int
+        Fewest recorded neurons.
     private : bool
         Whether it compares a neuron's own inhibition with that of other neurons.
     cautioned : bool
@@ -227,6 +231,14 @@ class Statistic(Declared):
         return False
 
     @property
+    def windows(self) -> tuple[Mapping[str, float], int] | None:
+        return None
+
+    @property
+    def least_neurons(self) -> int:
+        return MIN_NEURONS if self.over == "neuron" else 1
+
+    @property
     def private(self) -> bool:
         return False
 
@@ -250,8 +262,13 @@ class Statistic(Declared):
             return f"needs {', '.join(missing)}"
         if self.over == "sample" and not self.is_share and population.n_samples < MIN_SAMPLES:
             return f"needs {MIN_SAMPLES} samples"
-        if self.over == "time" and population.n_intervals < MIN_INTERVALS:
-            return f"needs {MIN_INTERVALS} intervals"
+        needed = MIN_INTERVALS if self.over == "time" else 1
+        if self.over == "time" and self.windows is not None:
+            needed = math.ceil(self.windows[0][population.units] * self.windows[1] / population.dt - 1e-9)
+        if population.n_intervals < needed:
+            return f"needs {needed} {'steps' if population.units == 'step' else 'intervals'}"
+        if len(population.neuron) < self.least_neurons and ("spikes" in population.data or self.needs != SPIKES):
+            return f"needs {self.least_neurons} neurons"
         return ""
 
     def estimate(self, population: Population) -> Estimate:
@@ -270,8 +287,8 @@ class Statistic(Declared):
         raise NotImplementedError
 
     def special(self, population: Population) -> xr.DataArray | None:
-        """Return a result of another form, where the options ask for one; default: none do."""
-        del population
+        """Return a result of another form, where the options ask for one; default: None."""
+        return None
 
     def result(
         self,
@@ -373,6 +390,7 @@ def register(cls: type[_D]) -> type[_D]:
         If something is missing in the declaration, or the name or a key is taken.
     """
     made = dataclass(frozen=True, kw_only=True)(cls)
+    made.choices = _choices(made)
     wanted = ["name", "question", "compute"]
     if issubclass(made, Statistic):
         wanted += ["label", "over", "reference", "comparable_reason"]
@@ -401,7 +419,7 @@ def _place(topic: str) -> int:
 
 def _check_free(made: type[Declared], keys: list[str]) -> None:
     """Raise ConfigError if another class has the name or a key; the same class may be declared again in a notebook."""
-    taken = {key: type(STATISTICS[key]) for key in keys if key in STATISTICS}
+    taken: dict[str, type[Declared]] = {key: type(STATISTICS[key]) for key in keys if key in STATISTICS}
     if getattr(made, "public", True) and made.name in DECLARED:
         taken[made.name] = DECLARED[made.name]
     for name, other in taken.items():

@@ -6,7 +6,6 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from functools import cache
 from typing import Any
 
 import xarray as xr
@@ -41,7 +40,6 @@ def signature_of(cls: type[Declared]) -> inspect.Signature:
     return inspect.Signature(parameters, return_annotation=result)
 
 
-@cache
 def function_of(cls: type[Declared]) -> Callable[..., Any]:
     """Return the function of a declared statistic or table.
 
@@ -51,14 +49,14 @@ def function_of(cls: type[Declared]) -> Callable[..., Any]:
     >>> function_of(DECLARED["ei_ratio"]).__name__
     'ei_ratio'
     """
-    signature, n = signature_of(cls), len(cls.inputs)
+    signature = signature_of(cls)
 
     def function(*args: Any, **kwargs: Any) -> Any:
         for word in kwargs:
             choose(word, signature.parameters, f"option of {cls.name}")
         bound = signature.bind(*args, **kwargs).arguments
         inputs = [bound.pop(name) for name in cls.inputs]
-        return apply(cls(**bound), *inputs[:n])
+        return apply(cls(**bound), *inputs)
 
     return _dressed(function, cls, signature, documentation(cls, cls.inputs))
 
@@ -101,8 +99,8 @@ def documentation(cls: type[Declared], inputs: tuple[str, ...]) -> str:
     if lines:
         sections["Parameters"] = "\n".join(lines)
     if issubclass(cls, Statistic) and "Returns" not in sections:
-        levels = {cls(**variant).level for variant in cls.variants}
-        dims = {("neuron",): "(neuron)", ("population",): "()"}.get(tuple(sorted(levels)), "(neuron) or ()")
+        levels = "|".join(sorted({cls(**variant).level for variant in cls.variants}))
+        dims = {"neuron": "(neuron)", "population": "()"}.get(levels, "(neuron) or ()")
         sections["Returns"] = (
             f"xarray.DataArray, dims {dims}\n    With its description as attributes.  Of a recording with several "
             "populations: a DataTree."

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from eiplatform.errors import NotApplicableError, StatisticError, StoreError, TooShortError
+from eiplatform.statistics.checks import DIMS, check_population, check_values
 from eiplatform.statistics.kernels.moments import CurrentPair, FloatArray
 from eiplatform.statistics.kernels.spikes import SpikeTrains
 from eiplatform.statistics.kernels.spill import empty_table, release
-from eiplatform.statistics.checks import DIMS, check_population, check_values
 from eiplatform.statistics.trains import TrainBlocks
 from eiplatform.store.blocks import row_blocks
 from eiplatform.store.chosen import ChosenSpikes, chosen_spikes
@@ -25,6 +25,7 @@ __all__ = [
     "BLOCK_BYTES",
     "KEPT_BYTES",
     "MIN_INTERVALS",
+    "MIN_NEURONS",
     "MIN_SAMPLES",
     "Population",
     "time_mean",
@@ -36,6 +37,8 @@ MIN_SAMPLES = 30
 """Fewest samples for a statistic over samples."""
 MIN_INTERVALS = 50
 """Fewest recorded intervals per sample for a statistic over time."""
+MIN_NEURONS = 5
+"""Fewest neurons for a statistic over neurons."""
 
 BLOCK_BYTES = 2**23
 """Largest block of one signal, unless one sample is larger."""

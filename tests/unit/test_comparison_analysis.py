@@ -35,7 +35,9 @@ FAST = {"n_bootstrap": 60, "seed": 0, "statistics": FEW}
 
 def _measured(values: np.ndarray, *seeds: np.ndarray, n_bootstrap: int = 200, stream: int = 0) -> Measured:
     """Neurons drawn at random, whose values no sample moves: a mean with its normal interval."""
-    units = [kernels.NeuronValues(lambda w, v=v: np.broadcast_to(v, (len(w), v.size)), 50, v.size) for v in (values, *seeds)]
+    units = [
+        kernels.NeuronValues(lambda w, v=v: np.broadcast_to(v, (len(w), v.size)), 50, v.size) for v in (values, *seeds)
+    ]
     options: dict[str, Any] = {"alone": not seeds, "n_bootstrap": n_bootstrap}
     group = Group.of("network", [evidence([unit], [True], stream=stream, **options)[0] for unit in units])
     every = np.concatenate([values, *seeds])

@@ -38,7 +38,9 @@ def ratios(rng: np.random.Generator, n_seeds: int) -> Units:
         neuron = (1 + 0.1 * rng.normal()) * np.exp(0.3 * rng.normal(size=20))
         exc, inh = (bright * rng.gamma(3, size=(40, 20)) for _ in range(2))
         pair = kernels.CurrentPair(neuron * exc, inh)
-        units.append(kernels.NeuronValues(lambda w, pair=pair: kernels.ei_ratio(*pair.means(w)), 40, 20, geometric=True))
+        units.append(
+            kernels.NeuronValues(lambda w, pair=pair: kernels.ei_ratio(*pair.means(w)), 40, 20, geometric=True)
+        )
     return units
 
 

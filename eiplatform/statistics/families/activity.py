@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -125,12 +126,13 @@ class RateDistribution(Table):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.rate_distribution()["gini"]), 3)
+    0.01
     """
 
     name, question, topic = "rate_distribution", "how unequal are the rates?", _TOPIC
     phrase, needs = "the distribution of rates", SPIKES
 
-    quantiles: tuple[float, ...] = QUANTILES
+    quantiles: Sequence[float] = QUANTILES
 
     def compute(self, population: Population) -> xr.Dataset:
         wanted = checked_quantiles(self.quantiles)
@@ -195,6 +197,7 @@ class DeadFraction(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.dead_fraction().mean()), 3)
+    0.0
     """
 
     name, question, topic = "dead_fraction", "share of dead neurons", _TOPIC
@@ -234,6 +237,7 @@ class SaturatedFraction(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.saturated_fraction(maximum=0.3).mean()), 3)
+    0.0
     """
 
     name, question, topic = "saturated_fraction", "share of saturated neurons", _TOPIC
@@ -301,6 +305,7 @@ class Sparseness(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.sparseness().mean()), 3)
+    0.141
     """
 
     name, question, topic = "sparseness", "how few samples or neurons carry the activity?", _TOPIC
@@ -370,6 +375,7 @@ class SilentShare(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.silent_share().mean()), 3)
+    0.0
     """
 
     name, question, topic = "silent_share", "share of silent pairs of neuron and sample", _TOPIC
@@ -414,6 +420,7 @@ class AlwaysOn(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.always_on().mean()), 3)
+    0.0
     """
 
     name, question, topic = "always_on", "neurons that fire at every step", _TOPIC

@@ -48,6 +48,7 @@ class EIRatio(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.ei_ratio().mean()), 3)
+    1.819
     """
 
     name, question, topic = "ei_ratio", "ratio of excitation to inhibition", "excitation and inhibition"
@@ -85,6 +86,7 @@ class BalanceIndex(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.balance_index().mean()), 3)
+    0.45
     """
 
     name, question, topic = "balance_index", "what is left after cancellation", "excitation and inhibition"
@@ -125,6 +127,7 @@ class ImbalanceIndex(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.imbalance_index().mean()), 3)
+    0.291
     """
 
     name, question, topic = "imbalance_index", "IB, what is left of both currents", "tightness of balance"
@@ -174,7 +177,8 @@ class EICorrelation(Statistic):
     Examples
     --------
     >>> from eiplatform.statistics import example_population
-    >>> round(float(example_population().ei.ei_correlation(over="time", pairs="excess").mean()), 3)
+    >>> round(float(example_population().ei.ei_correlation(over="sample").mean()), 3)
+    1.0
     """
 
     name, question = "ei_correlation", "do excitation and inhibition vary together?"
@@ -246,7 +250,7 @@ class EICorrelation(Statistic):
     def compute(self, population: Population) -> Estimate:
         if self.over == "neuron":
             return self._over_neurons(population)
-        attrs = {"pairs": self.pairs}
+        attrs: dict[str, str] = {"pairs": self.pairs}
         if self.over == "sample":
             population.require_samples(self.phrase)
             pair = population.currents
@@ -267,9 +271,7 @@ class EICorrelation(Statistic):
     def _over_neurons(self, population: Population) -> Estimate:
         require_neurons(population, self.phrase)
         if self.pairs != "own" and population.n_samples < 2:
-            raise TooShortError(
-                f"{self.phrase} with other samples: one sample is too few", valid="at least 2 samples"
-            )
+            raise TooShortError(f"{self.phrase} with other samples: one sample is too few", valid="at least 2 samples")
         exc, inh = (population.time_mean(signal) for signal in CURRENTS)
         patterns = shared(population, "patterns", lambda: kernels.Patterns(exc, inh))
 

@@ -56,12 +56,14 @@ class ParticipationRatio(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.participation_ratio(n_neurons=10)), 3)
+    9.869
     """
 
     name, question, topic = "participation_ratio", "how many dimensions does activity have?", "dimension"
     phrase, needs, level = "the participation ratio", SPIKES, "population"
     reference = "Gao et al. 2017, bioRxiv 214262; Abbott, Rajan & Sompolinsky 2011, in The Dynamic Brain"
     variants = grid(over=("time", "sample"))
+    windows = (COUNT_WINDOWS, MIN_WINDOWS)
 
     over: Over = "time"
     n_neurons: int = FIXED_NEURONS
@@ -75,6 +77,10 @@ class ParticipationRatio(Statistic):
     def label(self) -> str:
         where = "windows" if self.over == "time" else "samples"
         return f"participation ratio (over {where}, {self.n_neurons} neurons)"
+
+    @property
+    def least_neurons(self) -> int:
+        return self.n_neurons
 
     @property
     def comparable_reason(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -73,12 +75,13 @@ class EIRatioDistribution(Table):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.ei_ratio_distribution(n_bootstrap=20)["sd"]), 3)
+    0.001
     """
 
     name, question, topic = "ei_ratio_distribution", _QUESTION, "tightness of balance"
     phrase, needs = _PHRASE, CURRENTS
 
-    quantiles: tuple[float, ...] = QUANTILES
+    quantiles: Sequence[float] = QUANTILES
     n_bootstrap: int = 1000
     seed: int = 0
     level: float = 0.95

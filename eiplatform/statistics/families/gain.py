@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -46,6 +47,7 @@ class Gain(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.gain().mean()), 3)
+    0.365
     """
 
     name, question, topic = "gain", "what multiplies the net current", "gain"
@@ -116,12 +118,13 @@ class GainDistribution(Table):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.gain_distribution()["cv"]), 3)
+    0.376
     """
 
     name, question, topic = "gain_distribution", "the gain over neurons, samples and time", "gain"
     phrase, needs = "the gain", ("gain",)
 
-    quantiles: tuple[float, ...] = QUANTILES
+    quantiles: Sequence[float] = QUANTILES
 
     def compute(self, population: Population) -> xr.Dataset:
         wanted = checked_quantiles(self.quantiles)
@@ -179,6 +182,7 @@ class GainSlope(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.gain_slope().mean()), 3)
+    -0.611
     """
 
     name, topic = "gain_slope", "gain"
@@ -242,6 +246,7 @@ class GainNormalisation(Table):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.gain_normalisation(n_bootstrap=20)["saturation"]), 3)
+    1.78
     """
 
     name, topic = "gain_normalisation", "gain"

@@ -119,6 +119,7 @@ class InhibitionSplit(Table):
     >>> off = example_population()
     >>> on = off.assign(spikes=off["spikes"] & (off["time"] % 2 == 0))  # every second spike is lost
     >>> round(float(off.ei.inhibition_split(on, n_bootstrap=10)["mean_gain_ratio"]), 3)
+    0.509
     """
 
     name, question, topic = "inhibition_split", "does inhibition divide or subtract?", "gain"
@@ -136,7 +137,9 @@ class InhibitionSplit(Table):
 
     def compute(self, off: list[Population], on: list[Population]) -> xr.Dataset:
         if not 0 <= self.floor < 1:
-            raise StatisticError(f"the floor is {self.floor}", valid="a fraction of the largest rate, from 0 to below 1")
+            raise StatisticError(
+                f"the floor is {self.floor}", valid="a fraction of the largest rate, from 0 to below 1"
+            )
         first, second = off[0], on[0]
         if first.units != second.units or not np.array_equal(first.neuron, second.neuron):
             raise StatisticError(
@@ -144,8 +147,8 @@ class InhibitionSplit(Table):
                 remedy="take the neurons that both have, e.g. on.sel(neuron=off['neuron'])",
             )
         pair_off, pair_on = (_curve(side, self.drive, self.phrase) for side in (off, on))
-        samples = [side[0].data["sample"].values for side in (off, on)]
-        together = len(off) == len(on) == 1 and np.array_equal(*samples)
+        same = np.array_equal(first.data["sample"].values, second.data["sample"].values)
+        together = len(off) == len(on) == 1 and same
         options: dict[str, Any] = {"n_bootstrap": self.n_bootstrap, "seed": self.seed, "level": self.level}
         found: dict[str, Any] = {}
         for word, curve in (("off", pair_off), ("on", pair_on)):
@@ -211,6 +214,7 @@ class NakaRushton(Table):
     --------
     >>> from eiplatform.statistics import example_population
     >>> sorted(example_population().ei.naka_rushton())
+    ['baseline', 'exponent', 'half', 'maximum', 'r2']
     """
 
     name, question, topic = "naka_rushton", "which saturating curve does a neuron follow?", "gain"
@@ -245,6 +249,7 @@ class NakaRushton(Table):
                 "over": "sample",
                 "n": used,
                 "n_excluded": fit.half.size - used,
-                "exclusion": "drive or rate constant, no rise, exponent outside 0.1 to 10, half-saturation outside data",
+                "exclusion": "drive or rate constant, no rise, exponent outside 0.1 to 10, "
+                "half-saturation outside data",
             },
         )

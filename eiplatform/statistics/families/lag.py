@@ -83,6 +83,7 @@ class EILag(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.ei_lag(pairs="excess").mean()), 3)
+    1.0
     """
 
     name, question, topic = "ei_lag", "how long after excitation does inhibition come?", "lag"
@@ -109,7 +110,9 @@ class EILag(Statistic):
 
     @property
     def comparable_reason(self) -> str:
-        return OVER_TIME if self.measure == "peak" else "steps against milliseconds: a step is a time only by assumption"
+        if self.measure == "peak":
+            return OVER_TIME
+        return "steps against milliseconds: a step is a time only by assumption"
 
     @property
     def by_time(self) -> dict[str, str]:
@@ -169,6 +172,7 @@ class EICorrelogram(Table):
     --------
     >>> from eiplatform.statistics import example_population
     >>> example_population().ei.ei_correlogram(n_bootstrap=20)["peak_lag"].round(2).values.tolist()
+    [1.0, 1.0, 1.0]
     """
 
     name, question, topic = "ei_correlogram", "which comes first, and by how much?", "lag"

@@ -21,8 +21,18 @@ _REASON = (
 )
 
 
+class _FreeMembrane(Statistic):
+    """What both statistics of the free membrane potential share."""
+
+    topic, phrase, needs, over = "regime of firing", _NAME, CURRENTS, "time"
+    comparable, comparable_reason = True, _REASON
+
+    def lacks(self, population: Population) -> str:
+        return super().lacks(population) or ("" if "threshold" in population.data.attrs else "needs a threshold")
+
+
 @register
-class FluctuationIndex(Statistic):
+class FluctuationIndex(_FreeMembrane):
     """Fluctuation index (theta - mu)/sigma of each neuron's free membrane potential.
 
     Positive: the mean stays below threshold and fluctuations cause the spikes; negative: the mean drives them.  The
@@ -49,11 +59,11 @@ class FluctuationIndex(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.fluctuation_index().mean()), 3)
+    1.564
     """
 
-    name, question, topic = "fluctuation_index", "driven by the mean or by fluctuations?", "regime of firing"
-    phrase, label = _NAME, "fluctuation index (threshold - mean)/sd"
-    needs, over, comparable, comparable_reason = CURRENTS, "time", True, _REASON
+    name, question = "fluctuation_index", "driven by the mean or by fluctuations?"
+    label = "fluctuation index (threshold - mean)/sd"
     reference = "Rossbroich, Gygax & Zenke 2022, Neuromorph Comput Eng 2:044016"
 
     def compute(self, population: Population) -> Estimate:
@@ -66,7 +76,7 @@ class FluctuationIndex(Statistic):
 
 
 @register
-class DrivenAboveThreshold(Statistic):
+class DrivenAboveThreshold(_FreeMembrane):
     """Share of time in which the free membrane potential of each neuron is at or above threshold.
 
     Needs and errors are those of :func:`fluctuation_index`; for a Gaussian potential it is Phi(-fluctuation_index).
@@ -79,12 +89,11 @@ class DrivenAboveThreshold(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.driven_above_threshold().mean()), 3)
+    0.07
     """
 
-    name, topic = "driven_above_threshold", "regime of firing"
+    name, label, bounds = "driven_above_threshold", "share of time driven above threshold", SHARE
     question = "how often would the input alone hold the neuron above threshold?"
-    phrase, label = _NAME, "share of time driven above threshold"
-    needs, over, bounds, comparable, comparable_reason = CURRENTS, "time", SHARE, True, _REASON
     reference = "Brunel 2000, J Comput Neurosci 8:183"
 
     def compute(self, population: Population) -> Estimate:

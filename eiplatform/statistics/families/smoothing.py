@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -52,13 +54,14 @@ class EICorrelationWindows(Table):
     --------
     >>> from eiplatform.statistics import example_population
     >>> example_population().ei.ei_correlation_windows(n_bootstrap=20)["window"].values.tolist()
+    [1.0, 2.0, 5.0, 10.0]
     """
 
     name, topic = "ei_correlation_windows", "tightness of balance"
     question = "at which time scale does inhibition track excitation?"
     phrase, needs = "the E-I correlation by window", CURRENTS
 
-    windows: tuple[float, ...] | None = None
+    windows: Sequence[float] | None = None
     n_bootstrap: int = 1000
     seed: int = 0
     level: float = 0.95

@@ -40,6 +40,7 @@ class Rate(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.rate().mean()), 3)
+    0.243
     """
 
     name, question, topic = "rate", "firing rate", "spikes"
@@ -54,9 +55,7 @@ class Rate(Statistic):
         def values(weights: FloatArray) -> FloatArray:
             return kernels.weighted_mean(weights, table)
 
-        return self.result(
-            population, values, neuron=population.spiking_neuron, rule="none: silent neurons count as 0"
-        )
+        return self.result(population, values, neuron=population.spiking_neuron, rule="none: silent neurons count as 0")
 
 
 class _Intervals(Statistic):
@@ -123,6 +122,7 @@ class CVISI(_Intervals):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.cv_isi().mean()), 3)
+    0.901
     """
 
     name, question = "cv_isi", "coefficient of variation of inter-spike intervals"
@@ -163,6 +163,7 @@ class LV(_Intervals):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.lv().mean()), 3)
+    0.624
     """
 
     name, question = "lv", "local variation of inter-spike intervals"
@@ -205,6 +206,7 @@ class LvR(_Intervals):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.lvr(refractoriness=1).mean()), 3)
+    0.989
     """
 
     name, question = "lvr", "local variation corrected for refractoriness"
@@ -249,6 +251,7 @@ class CV2(_Intervals):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.cv2().mean()), 3)
+    0.752
     """
 
     name, question = "cv2", "local coefficient of variation of inter-spike intervals"
@@ -290,12 +293,14 @@ class FanoFactor(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.fano_factor().mean()), 3)
+    0.793
     """
 
     name, question, topic = "fano_factor", "variability of spike counts", "spikes"
     phrase, needs, bounds = "the Fano factor", SPIKES, POSITIVE
     reference = "Fano 1947, Phys Rev 72:26"
     variants = grid(over=("time", "sample"))
+    windows = (COUNT_WINDOWS, MIN_WINDOWS)
 
     over: Over = "time"
     window: float | None = None
@@ -311,9 +316,6 @@ class FanoFactor(Statistic):
     @property
     def comparable_reason(self) -> str:
         return "the windows differ: 10 steps in a network, 50 ms in a circuit" if self.over == "time" else OVER_SAMPLES
-
-    def least_intervals(self, population: Population) -> int:
-        return least_intervals(population, self.window, COUNT_WINDOWS, MIN_WINDOWS)
 
     def compute(self, population: Population) -> Estimate:
         population.require_every_step(self.phrase)

@@ -77,6 +77,7 @@ class PerturbationResponse(Table):
     >>> perturbed = control.assign(current_exc=2 * control["current_exc"])
     >>> response = control.ei.perturbation_response(perturbed, statistic="ei_ratio", n_bootstrap=20)
     >>> round(float(response["mean_response"]), 3)  # ln 2
+    0.693
     """
 
     name, topic = "perturbation_response", "perturbation"
@@ -166,6 +167,7 @@ class ParadoxicalIndex(Table):
     >>> control = example_population()
     >>> perturbed = control.assign(spikes=control["spikes"] & (control["time"] % 2 == 0))
     >>> control.ei.paradoxical_index(perturbed, change=1.0, n_bootstrap=50)["response"].item()
+    'paradoxical'
     """
 
     name, topic = "paradoxical_index", "perturbation"
@@ -205,9 +207,7 @@ class ParadoxicalIndex(Table):
         ends = {}
         for name, values in (("index", index), ("slope", slope)):
             kernel = NeuronValues(values, control.n_samples, before.kernel.n_neurons)
-            interval = hierarchical_bootstrap(
-                [kernel], n_bootstrap=self.n_bootstrap, seed=self.seed, level=self.level
-            )
+            interval = hierarchical_bootstrap([kernel], n_bootstrap=self.n_bootstrap, seed=self.seed, level=self.level)
             found |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
             ends[name] = interval.low, interval.high
         low, high = ends["index"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,7 +20,17 @@ from eiplatform.statistics.counts import (
     some_neurons,
     windowed,
 )
-from eiplatform.statistics.declare import OVER_SAMPLES, OVER_TIME, POSITIVE, SHARE, SPIKES, Over, Statistic, grid, register
+from eiplatform.statistics.declare import (
+    OVER_SAMPLES,
+    OVER_TIME,
+    POSITIVE,
+    SHARE,
+    SPIKES,
+    Over,
+    Statistic,
+    grid,
+    register,
+)
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.kernels.spill import map_rows
@@ -65,11 +76,13 @@ class CountCorrelation(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.count_correlation().mean()), 3)
+    0.039
     """
 
     name, question, topic = "count_correlation", "correlation of spike counts of pairs", "synchrony"
     phrase, needs, bounds = "the correlation of spike counts", SPIKES, (-1.0, 1.0)
     variants = grid(over=("time", "sample"))
+    windows = (COUNT_WINDOWS, MIN_WINDOWS)
 
     over: Over = "time"
     per: Annotated[Literal["neuron", "pair"], "result"] = "neuron"
@@ -197,6 +210,7 @@ class Chi(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.chi(n_neurons=10)), 3)
+    0.59
     """
 
     name, question, topic = "chi", "synchrony of Golomb and Rinzel", "synchrony"
@@ -227,6 +241,14 @@ class Chi(Statistic):
     def label(self) -> str:
         words = {"voltage": "the membrane potential", "spikes": "spike counts"}.get(self.signal, self.signal)
         return f"chi of {words} ({self.n_neurons} neurons)"
+
+    @property
+    def windows(self) -> tuple[Mapping[str, float], int] | None:
+        return (SYNCHRONY_WINDOWS, MIN_INTERVALS) if self.signal == "spikes" else None
+
+    @property
+    def least_neurons(self) -> int:
+        return self.n_neurons
 
     @property
     def comparable(self) -> bool:
@@ -267,7 +289,9 @@ def _shared_sums(values: npt.NDArray[Any]) -> FloatArray:
 
 @register
 class Synchrony(Statistic):
-    """Variance over mean of the spike count of a fixed number of neurons together; 1 for independent Poisson neurons.
+    """Variance over mean of the spike count of a fixed number of neurons together.
+
+    Independent Poisson neurons have 1.
 
     Parameters
     ----------
@@ -291,12 +315,14 @@ class Synchrony(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.synchrony(n_neurons=10)), 3)
+    1.533
     """
 
     name, question, topic = "synchrony", "variance over mean of population counts", "synchrony"
     phrase, needs, over, level, bounds = "synchrony", SPIKES, "time", "population", POSITIVE
     comparable_reason = _WINDOWS.format("1 step", "3 ms")
     reference = "Potjans & Diesmann 2014, Cereb Cortex 24:785"
+    windows = (SYNCHRONY_WINDOWS, MIN_INTERVALS)
 
     n_neurons: int = FIXED_NEURONS
     window: float | None = None
@@ -304,6 +330,10 @@ class Synchrony(Statistic):
     @property
     def label(self) -> str:
         return f"variance over mean of population counts ({self.n_neurons} neurons)"
+
+    @property
+    def least_neurons(self) -> int:
+        return self.n_neurons
 
     def compute(self, population: Population) -> Estimate:
         enough_neurons(population, self.phrase, self.n_neurons, len(population.spiking_neuron))

@@ -54,6 +54,7 @@ class MeanToFluctuation(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.mean_to_fluctuation(over="time").mean()), 3)
+    0.771
     """
 
     name, topic = "mean_to_fluctuation", "tightness of balance"
@@ -76,9 +77,7 @@ class MeanToFluctuation(Statistic):
 
     def compute(self, population: Population) -> Estimate:
         if self.n_inputs is not None and self.n_inputs < 1:
-            raise StatisticError(
-                f"n_inputs is {self.n_inputs}", valid="the number of inputs of a neuron, at least 1"
-            )
+            raise StatisticError(f"n_inputs is {self.n_inputs}", valid="the number of inputs of a neuron, at least 1")
         root = np.sqrt(1.0 if self.n_inputs is None else float(self.n_inputs))
         pair = population.currents
         if self.over == "sample":
@@ -152,6 +151,7 @@ class ResidualVariance(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.residual_variance().mean()), 3)
+    1.0
     """
 
     name, topic = "residual_variance", "tightness of balance"
@@ -190,7 +190,7 @@ class ResidualVariance(Statistic):
         return self.pairs != "own"
 
     def compute(self, population: Population) -> Estimate:
-        attrs = {"pairs": self.pairs}
+        attrs: dict[str, str] = {"pairs": self.pairs}
         if self.over == "sample":
             population.require_samples(self.phrase)
             pair = population.currents
@@ -232,15 +232,14 @@ class PrivateInhibition(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.private_inhibition().mean()), 3)
+    0.402
     """
 
     name, topic = "private_inhibition", "shared inhibition"
     question = "does each neuron have inhibition of its own?"
     phrase, label = "private inhibition", "private share of the variance of inhibition"
     needs, over, bounds, cautioned = ("current_inh",), "sample and time", SHARE, False
-    comparable_reason = (
-        "images differ in a network, time passes in a circuit: other sources of variance"
-    )
+    comparable_reason = "images differ in a network, time passes in a circuit: other sources of variance"
     reference = "own definition, 1 - r^2; after Renart et al. 2010, Science 327:587 (private against shared input)"
 
     def compute(self, population: Population) -> Estimate:

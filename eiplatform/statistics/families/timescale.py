@@ -68,12 +68,14 @@ class Timescale(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.timescale().mean()), 3)
+    0.644
     """
 
     name, question, topic = "timescale", "how long does activity stay alike?", "memory and rhythm"
     over, bounds, by_time = "time", POSITIVE, {"step": "step", "ms": "ms"}
     comparable_reason = _STEPS
     variants = grid(signal=("voltage", "spikes"))
+    windows = (MAX_LAGS, _RATIO)
 
     signal: str = "voltage"
     max_lag: float | None = None
@@ -222,6 +224,7 @@ class SpectrumPeak(Statistic):
     question = "does the population have a rhythm?"
     phrase, needs, over, level, bounds, reference = _SPECTRUM, SPIKES, "time", "population", POSITIVE, _WELCH
     variants = grid(measure=("frequency", "height"))
+    windows = (SEGMENTS, 1)
 
     measure: Annotated[Literal["frequency", "height"], "measure of the peak"]
 
@@ -295,6 +298,7 @@ class PowerSpectrum(Table):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.power_spectrum(segment=64)["power"].mean()), 3)
+    1.693
     """
 
     name, question, topic = "power_spectrum", "does the population have a rhythm?", "memory and rhythm"

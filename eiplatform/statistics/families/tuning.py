@@ -48,6 +48,7 @@ class EICotuning(Statistic):
     --------
     >>> from eiplatform.statistics import example_population
     >>> round(float(example_population().ei.ei_cotuning().mean()), 3)
+    1.0
     """
 
     name, topic = "ei_cotuning", "tuning"
@@ -75,6 +76,9 @@ class EICotuning(Statistic):
     @property
     def bounds(self) -> tuple[float, float]:
         return (-2.0, 2.0) if self.pairs == "excess" else (-1.0, 1.0)
+
+    def lacks(self, population: Population) -> str:
+        return super().lacks(population) or ("" if "label" in population.data.variables else "needs labels of samples")
 
     def compute(self, population: Population) -> Estimate:
         labels = _labels(population, self.phrase)

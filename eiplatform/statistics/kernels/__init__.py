@@ -42,7 +42,13 @@ from eiplatform.statistics.kernels.intervals import (
 )
 from eiplatform.statistics.kernels.irregularity import cv2, cv_isi, fano_factor, lv, lvr, rate
 from eiplatform.statistics.kernels.membrane import FreeMembrane, fluctuation_index, free_membrane
-from eiplatform.statistics.kernels.moments import CurrentPair, CurrentMoments, weighted_mean, weighted_nanmean, weighted_sums
+from eiplatform.statistics.kernels.moments import (
+    CurrentMoments,
+    CurrentPair,
+    weighted_mean,
+    weighted_nanmean,
+    weighted_sums,
+)
 from eiplatform.statistics.kernels.naka_rushton import NakaRushton, fit_naka_rushton
 from eiplatform.statistics.kernels.normalisation import fit_normalisation, log_slope
 from eiplatform.statistics.kernels.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
@@ -59,11 +65,11 @@ from eiplatform.statistics.kernels.timescale import (
 from eiplatform.statistics.kernels.tracking import (
     RESIDUAL_PAIRS,
     PairMoments,
+    blocks_of_samples,
     moments_over_samples,
     moments_over_time,
     paired_correlation,
     residual_variance,
-    blocks_of_samples,
 )
 from eiplatform.statistics.kernels.tuning import ClassTuning
 

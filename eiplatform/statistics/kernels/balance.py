@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, CurrentPair, FloatArray, CurrentMoments, weighted_sums
+from eiplatform.statistics.kernels.moments import (
+    RELATIVE_TOLERANCE,
+    CurrentMoments,
+    CurrentPair,
+    FloatArray,
+    weighted_sums,
+)
 from eiplatform.statistics.kernels.spill import row_blocks_of
 
 __all__ = [

@@ -119,7 +119,9 @@ class _Drawn:
         return self.estimate - self.bias
 
 
-def _evaluate(units: Sequence[NeuronValues], rows: Sequence[FloatArray], n_bootstrap: int, seed: int) -> list[FloatArray]:
+def _evaluate(
+    units: Sequence[NeuronValues], rows: Sequence[FloatArray], n_bootstrap: int, seed: int
+) -> list[FloatArray]:
     """Return draws with samples, neurons, and both resampled, shape (3, draw), of every statistic.
 
     All statistics see the same array of weights, chunk by chunk, so that those of the same

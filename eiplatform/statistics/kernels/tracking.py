@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, CurrentPair, FloatArray, CurrentMoments
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, CurrentMoments, CurrentPair, FloatArray
 from eiplatform.statistics.kernels.spill import row_blocks_of
 
 __all__ = [
