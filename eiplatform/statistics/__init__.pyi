@@ -1,4 +1,4 @@
-"""Balance statistics; written by ``python -m eiplatform.statistics.stubs``, not by hand."""
+"""Balance statistics; written by ``python -m eiplatform.statistics.generate``, not by hand."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal, overload

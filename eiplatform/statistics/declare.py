@@ -174,8 +174,8 @@ class Statistic(Declared):
         Whether the value is a share of neurons, or of their samples, with Wilson's interval.
     windows : tuple of mapping and int, optional
         Default length of its windows by the unit of time, and the fewest of them in a sample.
-    least_neurons : int
-        Fewest recorded neurons.
+    least_samples, least_neurons : int
+        Fewest samples, and fewest recorded neurons.
     private : bool
         Whether it compares a neuron's own inhibition with that of other neurons.
     cautioned : bool
@@ -235,6 +235,10 @@ class Statistic(Declared):
         return None
 
     @property
+    def least_samples(self) -> int:
+        return MIN_SAMPLES if self.over == "sample" else 1
+
+    @property
     def least_neurons(self) -> int:
         return MIN_NEURONS if self.over == "neuron" else 1
 
@@ -260,8 +264,8 @@ class Statistic(Declared):
         """Return what a population lacks for this statistic, or "": signals, samples, intervals."""
         if missing := population.missing(self.needs):
             return f"needs {', '.join(missing)}"
-        if self.over == "sample" and not self.is_share and population.n_samples < MIN_SAMPLES:
-            return f"needs {MIN_SAMPLES} samples"
+        if population.n_samples < self.least_samples:
+            return f"needs {self.least_samples} samples"
         needed = MIN_INTERVALS if self.over == "time" else 1
         if self.over == "time" and self.windows is not None:
             needed = math.ceil(self.windows[0][population.units] * self.windows[1] / population.dt - 1e-9)

@@ -14,7 +14,7 @@ from eiplatform.errors import choose
 from eiplatform.statistics.declare import Declared, Statistic
 from eiplatform.statistics.labelled import apply
 
-__all__ = ["documentation", "function_of", "method_of", "signature_of"]
+__all__ = ["documentation", "function_of", "method_of", "needed", "signature_of"]
 
 _SECTION = re.compile(r"^(Parameters|Returns|Raises|Notes|References|Examples)\n-+\n", re.MULTILINE)
 
@@ -92,8 +92,10 @@ def documentation(cls: type[Declared], inputs: tuple[str, ...]) -> str:
     """
     head, *rest = _SECTION.split(inspect.cleandoc(cls.__doc__ or ""))
     sections = {title: text.strip("\n") for title, text in zip(rest[::2], rest[1::2], strict=True)}
-    kind = "xarray.Dataset, or a list of them" if getattr(cls, "several", False) else "xarray.Dataset or DataTree"
-    lines = [f"{name} : {kind}\n    {_needed(cls)}" for name in inputs]
+    several = getattr(cls, "several", False)
+    kind = "xarray.Dataset, or a list of them" if several else "xarray.Dataset or DataTree"
+    whole = "" if several else ", or the recording"
+    lines = [f"{name} : {kind}\n    One population of a recording{whole}.  {needed(cls)}" for name in inputs]
     if "Parameters" in sections:
         lines.append(sections["Parameters"])
     if lines:
@@ -110,12 +112,24 @@ def documentation(cls: type[Declared], inputs: tuple[str, ...]) -> str:
     return "\n\n".join([head.strip("\n"), *parts]) + "\n"
 
 
-def _needed(cls: type[Declared]) -> str:
-    """Return which signals a recording needs, with the default options."""
-    missing = [field.name for field in fields(cls) if field.default is MISSING]  # type: ignore[arg-type]
-    needs = cls(**dict.fromkeys(missing, 1.0)).needs
-    if not needs:
-        return "One population of a recording, or the recording."
-    words = [f"``{name}``" for name in needs]
+def needed(cls: type[Declared]) -> str:
+    """Return in a sentence which signals a recording needs, with the default options.
+
+    Examples
+    --------
+    >>> from eiplatform.statistics.declare import DECLARED
+    >>> needed(DECLARED["ei_ratio"])
+    'Needs `current_exc` and `current_inh`.'
+    """
+    names = _default_needs(cls)
+    if not names:
+        return "Needs what the chosen statistic needs."
+    words = [f"`{name}`" for name in names]
     listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-    return f"One population with {listed}{' (or spike events)' if 'spikes' in needs else ''}, or the recording."
+    default = ", with the default options" if isinstance(vars(cls).get("needs"), property) else ""
+    return f"Needs {listed}{' (or spike events)' if 'spikes' in names else ''}{default}."
+
+
+def _default_needs(cls: type[Declared]) -> tuple[str, ...]:
+    missing = [field.name for field in fields(cls) if field.default is MISSING]  # type: ignore[arg-type]
+    return cls(**dict.fromkeys(missing, 1.0)).needs

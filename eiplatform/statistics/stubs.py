@@ -1,28 +1,18 @@
-"""Write the stub of :mod:`eiplatform.statistics`: ``python -m eiplatform.statistics.stubs [--check]``.
-
-The functions are made from the declarations, so editors and type checkers need the stub to know them.  A test fails
-when it is out of date.
-"""
+"""The stub of :mod:`eiplatform.statistics`: editors and type checkers know its functions from there."""
 
 from __future__ import annotations
 
-import argparse
 import ast
 import inspect
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from eiplatform.statistics.declare import DECLARED, Declared, Statistic
-from eiplatform.statistics.discover import discover
 from eiplatform.statistics.functions import signature_of
 
-__all__ = ["STUB", "stub", "main"]
+__all__ = ["own", "stub"]
 
-STUB = Path(__file__).with_name("__init__.pyi")
-
-_HEAD = '''"""Balance statistics; written by ``python -m eiplatform.statistics.stubs``, not by hand."""
+_HEAD = '''"""Balance statistics; written by ``python -m eiplatform.statistics.generate``, not by hand."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal, overload
@@ -63,7 +53,7 @@ def _imports() -> tuple[list[str], list[str]]:
             if kept:
                 lines.append(f"from {node.module} import {', '.join(kept)}")
             names += kept
-    return lines, [*names, *(cls.name for cls in _own())]
+    return lines, [*names, *(cls.name for cls in own())]
 
 
 def _type(hint: Any) -> str:
@@ -74,8 +64,14 @@ def _type(hint: Any) -> str:
     return str(hint).replace("typing.", "").replace("collections.abc.", "").replace("'", '"')
 
 
-def _own() -> list[type[Declared]]:
-    """Return what the package itself declares, in the order of the names."""
+def own() -> list[type[Declared]]:
+    """Return what the package itself declares, in the order of the names.
+
+    Examples
+    --------
+    >>> own()[0].name
+    'always_on'
+    """
     return [cls for _, cls in sorted(DECLARED.items()) if cls.__module__.startswith("eiplatform.statistics.")]
 
 
@@ -124,13 +120,12 @@ def stub() -> str:
 
     Examples
     --------
-    >>> discover()
     >>> "def ei_correlation(" in stub()
     True
     """
     lines, names = _imports()
-    functions = [line for cls in _own() for line in _function(cls)]
-    methods = [line for cls in _own() for line in _method(cls)]
+    functions = [line for cls in own() for line in _function(cls)]
+    methods = [line for cls in own() for line in _method(cls)]
     exported = ["__all__ = [", *(f'    "{name}",' for name in sorted(names)), "]", ""]
     return (
         "\n".join(
@@ -138,19 +133,3 @@ def stub() -> str:
         ).rstrip("\n")
         + "\n"
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the stub, or say whether it is up to date (exit status 0) or not (1)."""
-    parser = argparse.ArgumentParser(prog="python -m eiplatform.statistics.stubs", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 if the stub is out of date")
-    chosen = parser.parse_args(arguments)
-    discover()
-    if chosen.check:
-        return int(not STUB.is_file() or STUB.read_text(encoding="utf-8") != stub())
-    STUB.write_text(stub(), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -381,6 +381,7 @@ class SilentShare(Statistic):
     name, question, topic = "silent_share", "share of silent pairs of neuron and sample", _TOPIC
     phrase, label = "the share of silent pairs", "share of silent pairs of neuron and sample"
     needs, over, bounds, is_share, cautioned = SPIKES, "sample", SHARE, True, False
+    least_samples = 1
     comparable_reason = _LENGTH
     reference = "share of pairs of neuron and sample without a spike"
 
@@ -426,6 +427,7 @@ class AlwaysOn(Statistic):
     name, question, topic = "always_on", "neurons that fire at every step", _TOPIC
     phrase = "firing at every step"
     needs, over, bounds, cautioned = SPIKES, "sample", SHARE, False
+    least_samples = 1
     comparable_reason = _LENGTH
     reference = "own definition: a spike at every recorded step of a sample"
     variants = grid(measure=("pairs", "spikes"))

@@ -247,6 +247,10 @@ class EICorrelation(Statistic):
     def private(self) -> bool:
         return self.pairs != "own"
 
+    @property
+    def least_samples(self) -> int:
+        return 2 if self.over == "neuron" and self.pairs != "own" else super().least_samples
+
     def compute(self, population: Population) -> Estimate:
         if self.over == "neuron":
             return self._over_neurons(population)

@@ -7,6 +7,7 @@ handful of matrix products and never gathers resampled data.
 
 from eiplatform.statistics.kernels.activity import (
     RATE_MEASURES,
+    always_on_spikes,
     dead,
     lifetime_sparseness,
     population_sparseness,
@@ -52,7 +53,6 @@ from eiplatform.statistics.kernels.moments import (
 from eiplatform.statistics.kernels.naka_rushton import NakaRushton, fit_naka_rushton
 from eiplatform.statistics.kernels.normalisation import fit_normalisation, log_slope
 from eiplatform.statistics.kernels.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
-from eiplatform.statistics.kernels.soundness import always_on_spikes, private_share
 from eiplatform.statistics.kernels.spikes import SpikeTrains
 from eiplatform.statistics.kernels.synchrony import SharedSums, chi, count_synchrony, pair_correlations, partner_mean
 from eiplatform.statistics.kernels.timescale import (
@@ -69,6 +69,7 @@ from eiplatform.statistics.kernels.tracking import (
     moments_over_samples,
     moments_over_time,
     paired_correlation,
+    private_share,
     residual_variance,
 )
 from eiplatform.statistics.kernels.tuning import ClassTuning

@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, CurrentMoments, CurrentPair, FloatArray
+from eiplatform.statistics.kernels.moments import (
+    RELATIVE_TOLERANCE,
+    CurrentMoments,
+    CurrentPair,
+    FloatArray,
+    weighted_mean,
+)
 from eiplatform.statistics.kernels.spill import row_blocks_of
 
 __all__ = [
@@ -22,6 +28,7 @@ __all__ = [
     "moments_over_samples",
     "moments_over_time",
     "paired_correlation",
+    "private_share",
     "residual_variance",
     "blocks_of_samples",
 ]
@@ -216,3 +223,26 @@ def paired_correlation(moments: PairMoments, pairs: str) -> FloatArray:
     if pairs == "own":
         return own
     return moments.cross if pairs == "cross" else own - moments.cross
+
+
+def private_share(weights: npt.NDArray[Any], sums: FloatArray) -> FloatArray:
+    """Share of the variance of a neuron's signal that the mean of the other neurons does not explain, 1 - r^2.
+
+    Parameters
+    ----------
+    weights : array, shape (draw, sample)
+    sums : array, shape (5, sample, neuron)
+        Means over time of x, x^2, m, m^2 and x m, where x is the signal of the neuron and m the mean of
+        the others, both about any fixed value.
+
+    Returns
+    -------
+    array, shape (draw, neuron)
+        NaN where the signal, or that of the others, is constant.
+    """
+    x, x_squared, m, m_squared, product = (weighted_mean(weights, table) for table in sums)
+    own, others = x_squared - x**2, m_squared - m**2
+    varies = (own > 1e-12 * x_squared) & (others > 1e-12 * m_squared)
+    bound = np.where(varies, own * others, 1.0)
+    share: FloatArray = np.where(varies, np.clip(1.0 - (product - x * m) ** 2 / bound, 0.0, 1.0), np.nan)
+    return share
