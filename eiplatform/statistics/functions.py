@@ -100,16 +100,30 @@ def documentation(cls: type[Declared], inputs: tuple[str, ...]) -> str:
         lines.append(sections["Parameters"])
     if lines:
         sections["Parameters"] = "\n".join(lines)
-    if issubclass(cls, Statistic) and "Returns" not in sections:
-        levels = "|".join(sorted({cls(**variant).level for variant in cls.variants}))
-        dims = {"neuron": "(neuron)", "population": "()"}.get(levels, "(neuron) or ()")
-        sections["Returns"] = (
-            f"xarray.DataArray, dims {dims}\n    With its description as attributes.  Of a recording with several "
-            "populations: a DataTree."
-        )
+    sections = _derived(cls) | sections
     order = ("Parameters", "Returns", "Raises", "Notes", "References", "Examples")
     parts = [f"{title}\n{'-' * len(title)}\n{sections[title]}" for title in order if title in sections]
     return "\n\n".join([head.strip("\n"), *parts]) + "\n"
+
+
+def _derived(cls: type[Declared]) -> dict[str, str]:
+    """Return the sections that follow from a declaration, for a docstring that has none of its own."""
+    found = {"Raises": "StatisticError\n    If a signal is missing or not finite, or an option is impossible."}
+    entries = [cls(**variant) for variant in cls.variants] if issubclass(cls, Statistic) else []
+    if not entries or {entry.over for entry in entries} != {"sample and time"}:
+        found["Raises"] += (
+            "\nTooShortError\n    With too few samples, intervals or neurons; the message says how many are enough."
+        )
+    if entries:
+        levels = "|".join(sorted({entry.level for entry in entries}))
+        dims = {"neuron": "(neuron)", "population": "()"}.get(levels, "(neuron) or ()")
+        found["Returns"] = (
+            f"xarray.DataArray, dims {dims}\n    With its description as attributes.  Of a recording with several "
+            "populations: a DataTree."
+        )
+        papers = "; ".join(entry.reference for entry in entries).split("; ")
+        found["References"] = ";\n".join(dict.fromkeys(papers)) + "."
+    return found
 
 
 def needed(cls: type[Declared]) -> str:

@@ -113,11 +113,6 @@ class RateDistribution(Table):
         ``log_mean``, ``log_sd`` (ddof 1), ``log_skewness`` (0 if log-normal) and
         ``log_distance``, the Kolmogorov-Smirnov distance from the fit.
 
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes, or a quantile is outside [0, 1].
-
     References
     ----------
     Roxin et al. 2011, J Neurosci 31:16217; Buzsaki & Mizuseki 2014, Nat Rev Neurosci 15:264.
@@ -184,15 +179,6 @@ def _distance(logs: FloatArray, sd: float) -> float:
 class DeadFraction(Statistic):
     """Whether each neuron is dead (1) or fires at least once in the recording (0); the mean is the share.
 
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-
-    References
-    ----------
-    Own definition: share of neurons without a spike in the whole recording.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -228,10 +214,6 @@ class SaturatedFraction(Statistic):
         If the population has no spikes, or `share` is impossible.
     NotApplicableError
         If a circuit has no refractory period and `maximum` is not given.
-
-    References
-    ----------
-    Own definition: share of neurons at 90 % of the highest possible rate.
 
     Examples
     --------
@@ -288,18 +270,6 @@ class Sparseness(Statistic):
     kind : {"lifetime", "population"}
         Averages over at least 30 samples for each neuron, or over neurons for each sample (the
         result is then one value, the mean over samples).
-
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-    TooShortError
-        With too few samples.
-
-    References
-    ----------
-    Treves & Rolls 1991, Network 2:371; Vinje & Gallant 2000, Science 287:1273; Willmore &
-    Tolhurst 2001, Network 12:255.
 
     Examples
     --------
@@ -362,15 +332,6 @@ class Sparseness(Statistic):
 class SilentShare(Statistic):
     """Share of the samples in which each neuron does not fire; the mean is the share of silent pairs.
 
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-
-    References
-    ----------
-    Own definition: share of pairs of neuron and sample without a spike.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -412,10 +373,6 @@ class AlwaysOn(Statistic):
         If spikes are events: a circuit has no steps.
     StatisticError
         If the population has no spikes.
-
-    References
-    ----------
-    Own definition: a spike at every recorded step of a sample.
 
     Examples
     --------

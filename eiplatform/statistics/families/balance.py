@@ -35,15 +35,6 @@ class EIRatio(Statistic):
     The population's value is the geometric mean over neurons (a ratio of 2 and one of 1/2
     average to 1).
 
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite.
-
-    References
-    ----------
-    Xue, Atallah & Scanziani 2014, Nature 511:596.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -72,15 +63,6 @@ class BalanceIndex(Statistic):
 
     NaN, and counted, for neurons whose mean excitation is less than a tenth of the sum of both currents
     (an index below -8): these neurons lack excitation.
-
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite.
-
-    References
-    ----------
-    Ahmadian & Miller 2021, Neuron 109:3373.
 
     Examples
     --------
@@ -113,15 +95,6 @@ class BalanceIndex(Statistic):
 @register
 class ImbalanceIndex(Statistic):
     """Imbalance index IB = <E - I>/<E + I> of each neuron: 0 balanced, 1 no inhibition, -1 no excitation.
-
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite.
-
-    References
-    ----------
-    Rubin, Abbott & Sompolinsky 2017, PNAS 114:E9366.
 
     Examples
     --------
@@ -162,17 +135,6 @@ class EICorrelation(Statistic):
         E and I of the same neuron; E of this with I of all other neurons (mean); own minus
         cross; own with the mean excitation of the other neurons regressed out.  Over neurons: E and I of
         the same sample; E of this with I of the other samples; own minus cross; no partial.
-
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite, or the time axis has gaps.
-    TooShortError
-        With too few samples, intervals or neurons; the message says how many are enough.
-
-    References
-    ----------
-    Okun & Lampl 2008, Nat Neurosci 11:535; Renart et al. 2010, Science 327:587.
 
     Examples
     --------

@@ -41,17 +41,6 @@ class ParticipationRatio(Statistic):
     window : float, optional
         Length of a window, for ``over="time"``: default 10 steps or 50 ms.
 
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-    TooShortError
-        With too few windows, samples or neurons.
-
-    References
-    ----------
-    Gao et al. 2017, bioRxiv 214262.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population

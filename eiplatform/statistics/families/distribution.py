@@ -60,13 +60,6 @@ class EIRatioDistribution(Table):
         root of the summed variances of ln E and ln I); ``correlation`` over neurons of mean E and mean I;
         ``log_ratio`` (neuron).
 
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite, a quantile is outside [0, 1], or no neuron has both currents.
-    TooShortError
-        With fewer than 5 neurons.
-
     References
     ----------
     Xue, Atallah & Scanziani 2014, Nature 511:596.

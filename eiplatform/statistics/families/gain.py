@@ -34,15 +34,6 @@ class Gain(Statistic):
         Mean over samples and time, or coefficient of variation over samples and time: whether
         the gain does anything.
 
-    Raises
-    ------
-    StatisticError
-        If the population has no gain.
-
-    References
-    ----------
-    Chance, Abbott & Reyes 2002, Neuron 35:773; Carandini & Heeger 2012, Nat Rev Neurosci 13:51.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -105,11 +96,6 @@ class GainDistribution(Table):
         ``sd_samples``, ``sd_time``: the standard deviation of the gain averaged over the other
         two axes.
 
-    Raises
-    ------
-    StatisticError
-        If the population has no gain, or a quantile is outside [0, 1].
-
     References
     ----------
     Carandini & Heeger 2012, Nat Rev Neurosci 13:51.
@@ -167,17 +153,6 @@ class GainSlope(Statistic):
     activity : {"excitation", "spikes"}
         Mean excitatory current, or mean rate, of the recorded neurons in a sample.
 
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite, or no sample is active.
-    TooShortError
-        With fewer than 30 samples.
-
-    References
-    ----------
-    Carandini & Heeger 2012, Nat Rev Neurosci 13:51.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -230,13 +205,6 @@ class GainNormalisation(Table):
         ``maximum`` (G), ``sigma`` and ``r2`` (neuron), NaN where the data do not determine sigma; ``saturation``, the
         geometric mean over neurons of mean P / sigma (large: the gain falls as 1/P; small: it hardly falls), with
         ``saturation_low`` and ``saturation_high``; ``activity`` (sample).
-
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite, or no sample is active.
-    TooShortError
-        With fewer than 30 samples.
 
     References
     ----------

@@ -102,13 +102,6 @@ class InhibitionSplit(Table):
         over neurons ``mean_gain_ratio`` (geometric) and ``mean_threshold_shift`` with ``_low`` and ``_high``;
         with the same samples in both also ``response_slope`` and ``response_offset`` (neuron).
 
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite, or the neurons differ.
-    TooShortError
-        With fewer than 10 samples.
-
     References
     ----------
     Wilson, Runyan, Wang & Sur 2012, Nature 488:343; Atallah, Bruns, Carandini & Scanziani 2012, Neuron 73:159.
@@ -198,13 +191,6 @@ class NakaRushton(Table):
     xarray.Dataset, dims (neuron)
         ``maximum`` (R), ``half`` (c, in the unit of the drive), ``exponent`` (n), ``baseline``, ``r2``; NaN where the
         data do not determine them.
-
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite, or the drive is negative somewhere.
-    TooShortError
-        With fewer than 10 samples.
 
     References
     ----------

@@ -68,17 +68,6 @@ class EILag(Statistic):
     max_lag : float, optional
         Largest lag looked at, in the recording's unit of time; default: 10 intervals.
 
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite, the time axis has gaps, or `max_lag` is not a whole number of intervals.
-    TooShortError
-        With fewer than 50 intervals per sample, or four times `max_lag`.
-
-    References
-    ----------
-    Okun & Lampl 2008, Nat Neurosci 11:535.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -158,11 +147,6 @@ class EICorrelogram(Table):
     xarray.Dataset, dims (pairs, lag, neuron)
         ``correlation`` (pairs, lag, neuron); of its mean over neurons ``mean`` (pairs, lag), ``peak_lag`` and ``peak``
         (pairs) with ``_low`` and ``_high``.  Positive lag: inhibition later.
-
-    Raises
-    ------
-    StatisticError, TooShortError
-        As :func:`ei_lag`.
 
     References
     ----------

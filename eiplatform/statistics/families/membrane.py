@@ -81,10 +81,6 @@ class DrivenAboveThreshold(_FreeMembrane):
 
     Needs and errors are those of :func:`fluctuation_index`; for a Gaussian potential it is Phi(-fluctuation_index).
 
-    References
-    ----------
-    Brunel 2000, J Comput Neurosci 8:183.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population

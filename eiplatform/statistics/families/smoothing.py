@@ -39,13 +39,6 @@ class EICorrelationWindows(Table):
         ``correlation`` (pairs, window, neuron), and over neurons ``value``, ``low``, ``high`` (pairs, window); pairs
         are own, cross and excess (own minus cross).
 
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite, the time axis has gaps, or a window is not a whole number of intervals.
-    TooShortError
-        With fewer than 50 intervals, or fewer than ten windows in a sample.
-
     References
     ----------
     Deneve & Machens 2016, Nat Neurosci 19:375; Hennequin, Agnes & Vogels 2017, Annu Rev Neurosci 40:557.

@@ -27,15 +27,6 @@ class Rate(Statistic):
     Silent neurons count as 0.  A circuit's spikes cover the whole population, not only the
     neurons whose currents were recorded.
 
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-
-    References
-    ----------
-    Mean spike count per unit of time, silent neurons included.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -107,17 +98,6 @@ class CVISI(_Intervals):
         Samples in which a neuron fires fewer do not count for it; neurons without a sample that
         counts are NaN and counted.
 
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-    TooShortError
-        With fewer than 50 recorded intervals per sample.
-
-    References
-    ----------
-    Softky & Koch 1993, J Neurosci 13:334.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -147,17 +127,6 @@ class LV(_Intervals):
     ----------
     min_spikes : int
         Samples in which a neuron fires fewer do not count for it.
-
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-    TooShortError
-        With fewer than 50 recorded intervals per sample.
-
-    References
-    ----------
-    Shinomoto, Shima & Tanji 2003, Neural Comput 15:2823.
 
     Examples
     --------
@@ -190,17 +159,6 @@ class LvR(_Intervals):
     refractoriness : float, optional
         The constant R: default 5 ms in a circuit (as in the paper), 0 steps in a network, whose
         neurons have no refractory period (the value is then that of :func:`lv`).
-
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes, or the refractoriness is negative.
-    TooShortError
-        With fewer than 50 recorded intervals per sample.
-
-    References
-    ----------
-    Shinomoto et al. 2009, PLoS Comput Biol 5:e1000433.
 
     Examples
     --------
@@ -236,17 +194,6 @@ class CV2(_Intervals):
     min_spikes : int
         Samples in which a neuron fires fewer do not count for it.
 
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-    TooShortError
-        With fewer than 50 recorded intervals per sample.
-
-    References
-    ----------
-    Holt et al. 1996, J Neurophysiol 75:1806.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -277,17 +224,6 @@ class FanoFactor(Statistic):
         sample, over at least 30 samples (in a network these are different images).
     window : float, optional
         Length of a window, for ``over="time"``: default 10 steps or 50 ms.
-
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-    TooShortError
-        With too few windows or samples.
-
-    References
-    ----------
-    Fano 1947, Phys Rev 72:26.
 
     Examples
     --------

@@ -152,11 +152,6 @@ class ParadoxicalIndex(Table):
         ``rate_control``, ``rate_perturbed``; ``response``: "paradoxical", "ordinary" or, if the interval of the index
         holds 0 or there is none, "undecided".
 
-    Raises
-    ------
-    StatisticError
-        If the recordings are not of the same samples and neurons, `change` is 0, or nothing fires in both.
-
     References
     ----------
     Tsodyks, Skaggs, Sejnowski & McNaughton 1997, J Neurosci 17:4382.

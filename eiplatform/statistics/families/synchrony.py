@@ -61,17 +61,6 @@ class CountCorrelation(Statistic):
     window : float, optional
         Length of a window, for ``over="time"``: default 10 steps or 50 ms.
 
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-    TooShortError
-        With too few windows or samples.
-
-    References
-    ----------
-    Cohen & Kohn 2011, Nat Neurosci 14:811; Renart et al. 2010, Science 327:587.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -195,17 +184,6 @@ class Chi(Statistic):
     window : float, optional
         Length of a window, for spikes: default 1 step or 3 ms.
 
-    Raises
-    ------
-    StatisticError
-        If the signal is missing or not finite, or the time axis has gaps.
-    TooShortError
-        With fewer than 50 intervals or `n_neurons` neurons.
-
-    References
-    ----------
-    Golomb & Rinzel 1993, Phys Rev E 48:4810; Golomb 2007, Scholarpedia 2(1):1347.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -299,17 +277,6 @@ class Synchrony(Statistic):
         At most the recorded number; the value is the mean over all subsets of this size.
     window : float, optional
         Default 1 step or 3 ms; at least 50 in a sample.
-
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-    TooShortError
-        With too few windows or neurons.
-
-    References
-    ----------
-    Potjans & Diesmann 2014, Cereb Cortex 24:785.
 
     Examples
     --------

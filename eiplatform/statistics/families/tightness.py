@@ -39,17 +39,6 @@ class MeanToFluctuation(Statistic):
     n_inputs : int, optional
         Number N of inputs of a neuron.  Without it nothing is divided by its root.
 
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite, or `n_inputs` is below 1.
-    TooShortError
-        With fewer than 30 samples, or 50 intervals.
-
-    References
-    ----------
-    Rubin, Abbott & Sompolinsky 2017, PNAS 114:E9366.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -136,17 +125,6 @@ class ResidualVariance(Statistic):
         With the inhibition of the same neuron; of the others (both sides summed over them); own minus cross, which
         is *negative* where a neuron's own inhibition cancels better than that of others.
 
-    Raises
-    ------
-    StatisticError
-        If a signal is missing or not finite, or the time axis has gaps.
-    TooShortError
-        With fewer than 30 samples, or 50 intervals.
-
-    References
-    ----------
-    Renart et al. 2010, Science 327:587.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -223,10 +201,6 @@ class PrivateInhibition(Statistic):
         If there is only one neuron.
     StatisticError
         If the signal is missing or not finite.
-
-    References
-    ----------
-    Own definition, 1 - r^2; after Renart et al. 2010, Science 327:587 (private against shared input).
 
     Examples
     --------

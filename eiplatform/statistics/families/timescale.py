@@ -52,18 +52,6 @@ class Timescale(Statistic):
     window : float, optional
         In which spikes are counted: default 1 step or 5 ms.
 
-    Raises
-    ------
-    StatisticError
-        If the signal is missing or not finite, or the time axis has gaps.
-    TooShortError
-        If samples are shorter than 5 times the longest lag.
-
-    References
-    ----------
-    Murray et al. 2014, Nat Neurosci 17:1661; Sokal 1997, in Functional Integration, 131; Marriott &
-    Pope 1954, Biometrika 41:390.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
@@ -282,13 +270,6 @@ class PowerSpectrum(Table):
     xarray.Dataset
         ``power`` over ``frequency`` (1/step or Hz), mean over samples, NaN if no neuron fires;
         ``peak`` and ``height`` (over the median), NaN if no frequency stands out of white noise.
-
-    Raises
-    ------
-    StatisticError
-        If the population has no spikes.
-    TooShortError
-        If samples are shorter than a segment.
 
     References
     ----------

@@ -40,10 +40,6 @@ class EICotuning(Statistic):
     TooShortError
         With fewer than 30 samples or 5 classes.
 
-    References
-    ----------
-    Wehr & Zador 2003, Nature 426:442.
-
     Examples
     --------
     >>> from eiplatform.statistics import example_population
