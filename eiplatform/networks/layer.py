@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Protocol
 
@@ -24,6 +25,7 @@ from eiplatform.networks.neuron import StepwiseNeuron
 from eiplatform.networks.pathways import PathwayScale
 from eiplatform.networks.transform import Transform
 from eiplatform.networks.weights import Initialised
+from eiplatform.project import project_folder
 
 __all__ = ["Design", "Layer", "LayerType", "layer_type", "layer_types", "n_inhibitory"]
 
@@ -191,9 +193,13 @@ def _declared(module: ModuleType) -> list[tuple[str, LayerType]]:
     return [] if found is None else [(module.__name__.rpartition(".")[2], found)]
 
 
-@cache
 def layer_types() -> dict[str, LayerType]:
     """Return all types of layers by name: the package's, the project's, those of installed packages."""
+    return _gathered(project_folder())
+
+
+@cache
+def _gathered(project: Path | None) -> dict[str, LayerType]:
     return gather("layers", _declared)
 
 

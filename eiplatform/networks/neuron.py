@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
@@ -33,6 +34,7 @@ from eiplatform.discovery import gather
 from eiplatform.errors import ConfigError, choose
 from eiplatform.networks.kernels.lif import LIF, Membrane, real_type
 from eiplatform.networks.weights import Initialised
+from eiplatform.project import project_folder
 
 __all__ = ["Firing", "NeuronModel", "StepwiseNeuron", "neuron_model", "neuron_models", "plain"]
 
@@ -222,9 +224,13 @@ def _declared(module: ModuleType) -> list[tuple[str, NeuronModel]]:
     return [] if found is None else [(module.__name__.rpartition(".")[2], found)]
 
 
-@cache
 def neuron_models() -> dict[str, NeuronModel]:
     """Return all models by name: the package's, the project's, those of installed packages."""
+    return _gathered(project_folder())
+
+
+@cache
+def _gathered(project: Path | None) -> dict[str, NeuronModel]:
     return gather("neurons", _declared)
 
 
