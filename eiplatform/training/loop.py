@@ -22,7 +22,6 @@ from eiplatform.config import Config, config_hash
 from eiplatform.datasets import DataBundle, open_dataset, split_validation
 from eiplatform.errors import ConfigError, MissingDependencyError, TrainingError
 from eiplatform.files import claim, write_bytes
-from eiplatform.memory import keep_memory
 from eiplatform.networks import Network, build_network, initialise_network
 from eiplatform.networks import load as load_checkpoint
 from eiplatform.networks import save as save_checkpoint
@@ -128,7 +127,7 @@ def fit(
     ``untrained``, ``best``, ``last`` and ``state.safetensors`` and, at the end, ``result.json``.
     With ``training.start`` epoch 0 is the network of that checkpoint; ``untrained`` is E-I Init all the same.
     Under ``torchrun`` the processes share every batch, and the first one alone writes.
-    On a CPU the process keeps freed memory (:func:`eiplatform.memory.keep_memory`).
+    A process of its own trains faster on a CPU if it keeps freed memory (:func:`eiplatform.memory.keep_memory`).
     Precision and backend that are ``auto`` are chosen by the machine and written into ``config.yml`` and
     the checkpoints; a resumed run keeps them, or is refused where the machine has them not.
 
@@ -185,8 +184,6 @@ def fit(
         raise MissingDependencyError(
             "training.tensorboard needs tensorboard, which is not installed", remedy="pip install 'eiplatform[track]'"
         )
-    if config.training.device == "cpu":
-        keep_memory()
     with use_backend(backend_of(config)), join(config.training.device) as world:
         # The first process downloads, if asked to; the others then find the files.
         data = data or world.on_first(lambda: open_dataset(config)) or open_dataset(config)
