@@ -246,7 +246,7 @@ def circuit_recording(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(params=["eager", "compiled"])
 def each_backend(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run a test with either backend; the compiled one needs a compiler."""
-    from eiplatform.snn import backend
+    from eiplatform.networks.kernels import backend
 
     if request.param == "compiled" and backend.resolve("auto") == "eager":
         pytest.skip("needs a C++ compiler")

@@ -88,7 +88,11 @@ def _content_hash(circuit: Circuit, n_recorded: Mapping[str, int], compiler: str
         "brian2": version("brian2"),
         "flags": [*COMPILE_FLAGS, *LINK_FLAGS],
         "compiler": _output_of(compiler, "--version"),
-        "processor": [platform.platform(), _output_of(compiler, "-march=native", "-Q", "--help=target")],
+        "processor": [
+            platform.machine(),
+            *platform.libc_ver(),
+            _output_of(compiler, "-march=native", "-Q", "--help=target"),
+        ],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
 
