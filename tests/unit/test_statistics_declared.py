@@ -15,7 +15,7 @@ import xarray as xr
 
 import eiplatform.statistics as ei
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, UnknownNameError
-from eiplatform.statistics import declare
+from eiplatform.statistics import registry as declare
 from eiplatform.statistics.generate import outdated
 from eiplatform.statistics.stubs import own
 
