@@ -11,7 +11,7 @@ import xarray as xr
 from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base.intervals import interval_of
+from eiplatform.statistics.kernels.intervals import interval_of
 
 __all__ = ["default_statistics", "run"]
 

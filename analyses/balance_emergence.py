@@ -26,7 +26,7 @@ from eiplatform.analyses.ei_versus_bn import (
 from eiplatform.analyses.inputs import describe_inputs, excitatory, require, samples_of, setting_of
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS
-from eiplatform.statistics.base.contrasts import paired
+from eiplatform.statistics.kernels.contrasts import paired
 from eiplatform.statistics.references import reference_table
 from eiplatform.store.series import is_series, iterations_per_epoch, steps_of
 

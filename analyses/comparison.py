@@ -20,10 +20,10 @@ from eiplatform.analyses.parts.sides import Measured, Reference, Side, sides_of,
 from eiplatform.errors import StatisticError, choose
 from eiplatform.reference import CASES
 from eiplatform.statistics import STATISTICS
-from eiplatform.statistics.base.comparison import equivalence_p, spread, standardised
-from eiplatform.statistics.base.difference import distributions, means
-from eiplatform.statistics.base.distance import cliffs_delta, distance, wasserstein
-from eiplatform.statistics.base.multiple import benjamini_hochberg
+from eiplatform.statistics.kernels.comparison import equivalence_p, spread, standardised
+from eiplatform.statistics.kernels.difference import distributions, means
+from eiplatform.statistics.kernels.distance import cliffs_delta, distance, wasserstein
+from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 
 __all__ = ["VERDICTS", "compare_cell", "match_time", "run", "same_samples", "step_in_ms", "verdict_of"]
 
@@ -112,7 +112,7 @@ def run(
         (Benjamini & Hochberg over the whole table: ``p`` and ``p_distance`` together, since either
         makes a difference; ``p_equivalence`` alone); ``verdict``, one of :data:`VERDICTS`;
         ``unit``: what the test takes as independent
-        (:mod:`eiplatform.statistics.base.difference`); ``p_smallest``.
+        (:mod:`eiplatform.statistics.kernels.difference`); ``p_smallest``.
         Of the reference: ``spread``, ``ceiling`` (range over its seeds), ``ceiling_effect``,
         ``ceiling_distance`` and ``ceiling_distance_maximum`` (between pairs of its seeds).
         ``comparable`` and ``reason`` (reference, statistic), ``note`` (population, reference,

@@ -19,8 +19,8 @@ import xarray as xr
 from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, setting_of
 from eiplatform.errors import ConfigError, StatisticError, choose
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base.contrasts import Contrast, paired, unpaired
-from eiplatform.statistics.base.multiple import benjamini_hochberg
+from eiplatform.statistics.kernels.contrasts import Contrast, paired, unpaired
+from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 from eiplatform.statistics.references import reference_table
 
 __all__ = ["NAMED", "SENSES", "approach", "axes_of", "changes", "keys_of", "run", "seed_values", "stacked", "tightness"]

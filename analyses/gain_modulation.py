@@ -11,8 +11,8 @@ import xarray as xr
 from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, label_of, opened
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base.intervals import interval_of, resample_counts
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.intervals import interval_of, resample_counts
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["PARTS", "normalisation", "run", "variance_shares"]

@@ -12,7 +12,7 @@ from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, o
 from eiplatform.analyses.parts.design import LESION, control_of, whole_design
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import summarise
-from eiplatform.statistics.base.multiple import holm, mcnemar
+from eiplatform.statistics.kernels.multiple import holm, mcnemar
 
 __all__ = ["STATISTICS", "accuracy", "correct", "run"]
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from eiplatform.analyses.inputs import Recording, describe_inputs, label_of, open_kind, spiking
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base import student
+from eiplatform.statistics.kernels import student
 from eiplatform.statistics.estimates import rate_table
 from eiplatform.statistics.population import Population
 

@@ -27,7 +27,7 @@ from eiplatform.analyses.parts.regime_features import (
 from eiplatform.analyses.parts.stabilisation import stabilised
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.population import Population
 

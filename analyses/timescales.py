@@ -12,8 +12,8 @@ from eiplatform.analyses.inputs import Recording, describe_inputs, label_of, ope
 from eiplatform.analyses.parts.regime_features import counts_in_windows
 from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base.intervals import interval_of, resample_counts
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.intervals import interval_of, resample_counts
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["SIGNALS", "autocovariance", "cross_covariance", "run", "timescale"]

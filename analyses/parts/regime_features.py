@@ -13,8 +13,8 @@ import xarray as xr
 from eiplatform.errors import StatisticError, StoreError, TooShortError
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import statistic
-from eiplatform.statistics.base import Unit, hierarchical_bootstrap, weighted_mean
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels import Unit, hierarchical_bootstrap, weighted_mean
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import MIN_INTERVALS, Population
 
 __all__ = [

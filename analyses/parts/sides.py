@@ -18,8 +18,8 @@ from eiplatform.analyses.parts.matching import match_time, step_in_ms
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise, summarise_seeds
-from eiplatform.statistics.base.evidence import Group, Seed, evidence
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.estimates import Estimate
 from eiplatform.statistics.population import Population
 from eiplatform.store.reader import recordings_below

@@ -11,7 +11,7 @@ from scipy import stats
 from eiplatform.analyses import defined
 from eiplatform.report.studies import circuit_told, emergence_told
 from eiplatform.report.tables import NULLS, told_in_order
-from eiplatform.statistics.base.multiple import holm
+from eiplatform.statistics.kernels.multiple import holm
 from eiplatform.statistics.seeds import ENOUGH
 
 __all__ = ["findings_of"]

@@ -24,9 +24,9 @@ from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNa
 from eiplatform.reference import shipped
 from eiplatform.report import findings_of, scorecard
 from eiplatform.report.compared import comparison_tables
-from eiplatform.statistics import base
-from eiplatform.statistics.base.evidence import Group, Seed, evidence
-from eiplatform.statistics.base.multiple import benjamini_hochberg
+from eiplatform.statistics import kernels
+from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
+from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 
 Write = Callable[..., Path]
 FEW = ("ei_ratio", "balance_index", "ei_correlation_time", "rate", "cv_isi", "gain")
@@ -35,7 +35,7 @@ FAST = {"n_bootstrap": 60, "seed": 0, "statistics": FEW}
 
 def _measured(values: np.ndarray, *seeds: np.ndarray, n_bootstrap: int = 200, stream: int = 0) -> Measured:
     """Neurons drawn at random, whose values no sample moves: a mean with its normal interval."""
-    units = [base.Unit(lambda w, v=v: np.broadcast_to(v, (len(w), v.size)), 50, v.size) for v in (values, *seeds)]
+    units = [kernels.Unit(lambda w, v=v: np.broadcast_to(v, (len(w), v.size)), 50, v.size) for v in (values, *seeds)]
     options: dict[str, Any] = {"alone": not seeds, "n_bootstrap": n_bootstrap}
     group = Group.of("network", [evidence([unit], [True], stream=stream, **options)[0] for unit in units])
     every = np.concatenate([values, *seeds])

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.base.moments import CurrentPair, FloatArray
-from eiplatform.statistics.base.spill import row_blocks_of
-from eiplatform.statistics.base.tracking import RESIDUAL_PAIRS
+from eiplatform.statistics.kernels.moments import CurrentPair, FloatArray
+from eiplatform.statistics.kernels.spill import row_blocks_of
+from eiplatform.statistics.kernels.tracking import RESIDUAL_PAIRS
 
 __all__ = ["ClassTuning"]
 

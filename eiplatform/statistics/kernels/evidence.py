@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from eiplatform.statistics.base.bootstrap import CHUNK, Unit, average
-from eiplatform.statistics.base.intervals import resample_counts
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.bootstrap import CHUNK, Unit, average
+from eiplatform.statistics.kernels.intervals import resample_counts
+from eiplatform.statistics.kernels.moments import FloatArray
 
 __all__ = ["QUANTILES", "Group", "Seed", "evidence"]
 

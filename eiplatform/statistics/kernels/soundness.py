@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eiplatform.statistics.base.moments import FloatArray, weighted_mean
+from eiplatform.statistics.kernels.moments import FloatArray, weighted_mean
 
 __all__ = ["always_on_spikes", "private_share"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.moments import FloatArray
 
 __all__ = [
     "METHODS",

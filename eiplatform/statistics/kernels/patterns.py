@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_sums
-from eiplatform.statistics.base.spill import map_rows, row_blocks_of
-from eiplatform.statistics.base.tracking import RESIDUAL_PAIRS
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray, weighted_sums
+from eiplatform.statistics.kernels.spill import map_rows, row_blocks_of
+from eiplatform.statistics.kernels.tracking import RESIDUAL_PAIRS
 
 __all__ = ["Patterns", "log_ratio_spread", "mean_influence", "spread_influence"]
 

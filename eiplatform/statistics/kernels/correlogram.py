@@ -10,8 +10,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
 from eiplatform.errors import choose
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_nanmean
-from eiplatform.statistics.base.tracking import RESIDUAL_PAIRS, sample_blocks
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray, weighted_nanmean
+from eiplatform.statistics.kernels.tracking import RESIDUAL_PAIRS, sample_blocks
 
 __all__ = ["correlogram", "mean_correlogram", "peak", "pooled_peak"]
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.base.moments import FloatArray, weighted_mean, weighted_sums
+from eiplatform.statistics.kernels.moments import FloatArray, weighted_mean, weighted_sums
 
 __all__ = ["RATE_MEASURES", "dead", "lifetime_sparseness", "population_sparseness", "rate_shape", "saturated"]
 

@@ -5,7 +5,7 @@ matrix of sample weights, shape (draw, sample), so that the bootstrap of every s
 handful of matrix products and never gathers resampled data.
 """
 
-from eiplatform.statistics.base.activity import (
+from eiplatform.statistics.kernels.activity import (
     RATE_MEASURES,
     dead,
     lifetime_sparseness,
@@ -13,7 +13,7 @@ from eiplatform.statistics.base.activity import (
     rate_shape,
     saturated,
 )
-from eiplatform.statistics.base.balance import (
+from eiplatform.statistics.kernels.balance import (
     LEAST_EXCITATION,
     PAIRS,
     balance_index,
@@ -26,12 +26,12 @@ from eiplatform.statistics.base.balance import (
     pair_correlation,
     partial_correlation,
 )
-from eiplatform.statistics.base.bootstrap import Interval, Unit, bootstrap_statistics, hierarchical_bootstrap
-from eiplatform.statistics.base.correlogram import correlogram, mean_correlogram, peak, pooled_peak
-from eiplatform.statistics.base.curves import RectifiedFit, regress
-from eiplatform.statistics.base.dimension import participation_ratio
-from eiplatform.statistics.base.gain import describe
-from eiplatform.statistics.base.intervals import (
+from eiplatform.statistics.kernels.bootstrap import Interval, Unit, bootstrap_statistics, hierarchical_bootstrap
+from eiplatform.statistics.kernels.correlogram import correlogram, mean_correlogram, peak, pooled_peak
+from eiplatform.statistics.kernels.curves import RectifiedFit, regress
+from eiplatform.statistics.kernels.dimension import participation_ratio
+from eiplatform.statistics.kernels.gain import describe
+from eiplatform.statistics.kernels.intervals import (
     METHODS,
     combine_seeds,
     interval_of,
@@ -40,23 +40,23 @@ from eiplatform.statistics.base.intervals import (
     student,
     student_half_width,
 )
-from eiplatform.statistics.base.irregularity import cv2, cv_isi, fano_factor, lv, lvr, rate
-from eiplatform.statistics.base.membrane import FreeMembrane, fluctuation_index, free_membrane
-from eiplatform.statistics.base.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean, weighted_sums
-from eiplatform.statistics.base.naka_rushton import NakaRushton, fit_naka_rushton
-from eiplatform.statistics.base.normalisation import fit_normalisation, log_slope
-from eiplatform.statistics.base.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
-from eiplatform.statistics.base.soundness import always_on_spikes, private_share
-from eiplatform.statistics.base.spikes import SpikeTrains
-from eiplatform.statistics.base.synchrony import SharedSums, chi, count_synchrony, pair_correlations, partner_mean
-from eiplatform.statistics.base.timescale import (
+from eiplatform.statistics.kernels.irregularity import cv2, cv_isi, fano_factor, lv, lvr, rate
+from eiplatform.statistics.kernels.membrane import FreeMembrane, fluctuation_index, free_membrane
+from eiplatform.statistics.kernels.moments import CurrentPair, Moments, weighted_mean, weighted_nanmean, weighted_sums
+from eiplatform.statistics.kernels.naka_rushton import NakaRushton, fit_naka_rushton
+from eiplatform.statistics.kernels.normalisation import fit_normalisation, log_slope
+from eiplatform.statistics.kernels.patterns import Patterns, log_ratio_spread, mean_influence, spread_influence
+from eiplatform.statistics.kernels.soundness import always_on_spikes, private_share
+from eiplatform.statistics.kernels.spikes import SpikeTrains
+from eiplatform.statistics.kernels.synchrony import SharedSums, chi, count_synchrony, pair_correlations, partner_mean
+from eiplatform.statistics.kernels.timescale import (
     LagSums,
     decay_time,
     integrated_time,
     population_spectrum,
     spectrum_peak,
 )
-from eiplatform.statistics.base.tracking import (
+from eiplatform.statistics.kernels.tracking import (
     RESIDUAL_PAIRS,
     PairMoments,
     moments_over_samples,
@@ -65,7 +65,7 @@ from eiplatform.statistics.base.tracking import (
     residual_variance,
     sample_blocks,
 )
-from eiplatform.statistics.base.tuning import ClassTuning
+from eiplatform.statistics.kernels.tuning import ClassTuning
 
 __all__ = [
     "always_on_spikes",

@@ -4,7 +4,7 @@ With v the mean variance of the neurons and c the mean covariance of pairs, the 
 subset of n neurons has on average the variance n v + n (n - 1) c.  So synchrony at any number of
 neurons follows from sums per neuron, over all subsets at once, without choosing one.
 Values of a whole population come as value plus influence of each neuron, as in
-:mod:`eiplatform.statistics.base.activity`.
+:mod:`eiplatform.statistics.kernels.activity`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_mean
-from eiplatform.statistics.base.spikes import SpikeTrains
-from eiplatform.statistics.base.spill import release
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray, weighted_mean
+from eiplatform.statistics.kernels.spikes import SpikeTrains
+from eiplatform.statistics.kernels.spill import release
 
 __all__ = ["SharedSums", "chi", "count_synchrony", "pair_correlations", "partner_mean"]
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, CurrentPair, FloatArray, Moments
-from eiplatform.statistics.base.spill import row_blocks_of
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, CurrentPair, FloatArray, Moments
+from eiplatform.statistics.kernels.spill import row_blocks_of
 
 __all__ = [
     "RESIDUAL_PAIRS",

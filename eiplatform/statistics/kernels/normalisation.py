@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eiplatform.statistics.base.moments import FloatArray, weighted_sums
+from eiplatform.statistics.kernels.moments import FloatArray, weighted_sums
 
 __all__ = ["fit_normalisation", "log_slope"]
 

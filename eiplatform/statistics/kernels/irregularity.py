@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base.moments import FloatArray, about, weighted_mean, weighted_nanmean, weighted_sums
-from eiplatform.statistics.base.spikes import SpikeTrains
+from eiplatform.statistics.kernels.moments import FloatArray, about, weighted_mean, weighted_nanmean, weighted_sums
+from eiplatform.statistics.kernels.spikes import SpikeTrains
 
 __all__ = ["cv2", "cv_isi", "fano_factor", "lv", "lvr", "rate"]
 
@@ -35,7 +35,7 @@ def cv_isi(
         Samples in which a neuron fires fewer spikes do not count for it.
     corrected : bool
         Free of the bias of short trains
-        (:attr:`~eiplatform.statistics.base.spikes.SpikeTrains.corrected_cv`): the plain value of a gamma
+        (:attr:`~eiplatform.statistics.kernels.spikes.SpikeTrains.corrected_cv`): the plain value of a gamma
         train of 30 spikes is 4 % too low.
 
     Returns

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_mean
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray, weighted_mean
 
 __all__ = ["FreeMembrane", "Inputs", "fluctuation_index", "free_membrane"]
 

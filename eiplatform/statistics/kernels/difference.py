@@ -15,10 +15,10 @@ from math import comb, sqrt
 import numpy as np
 from scipy import stats
 
-from eiplatform.statistics.base.bootstrap import crossed_variance
-from eiplatform.statistics.base.evidence import Group, Seed, heavy
-from eiplatform.statistics.base.intervals import resample_counts
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.bootstrap import crossed_variance
+from eiplatform.statistics.kernels.evidence import Group, Seed, heavy
+from eiplatform.statistics.kernels.intervals import resample_counts
+from eiplatform.statistics.kernels.moments import FloatArray
 
 __all__ = ["Difference", "Distributions", "distributions", "means"]
 

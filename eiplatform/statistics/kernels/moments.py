@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from eiplatform.statistics.base.spill import empty_table, release, row_blocks_of
+from eiplatform.statistics.kernels.spill import empty_table, release, row_blocks_of
 
 __all__ = [
     "RELATIVE_TOLERANCE",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.moments import FloatArray
 
 __all__ = ["LocalSums", "SpikeTrains", "WindowSums"]
 

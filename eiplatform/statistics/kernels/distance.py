@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base.intervals import interval_of
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.intervals import interval_of
+from eiplatform.statistics.kernels.moments import FloatArray
 
 __all__ = ["ATOMS", "Distance", "cliffs_delta", "distance", "wasserstein"]
 
@@ -172,7 +172,7 @@ def distance(
         All values are independent draws, e.g. one value per network.  Neurons of one network are
         not: they share its samples, and permuting them finds differences where there are none
         (in 50 to 79 % of comparisons of networks that saw other images).  For recordings use
-        :func:`~eiplatform.statistics.base.difference.distributions`.
+        :func:`~eiplatform.statistics.kernels.difference.distributions`.
     n_bootstrap : int
         Draws of the interval, and permutations.
     seed : int

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.moments import FloatArray
 
 __all__ = ["equivalence_p", "spread", "standardised"]
 

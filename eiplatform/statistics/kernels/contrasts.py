@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base.intervals import student_half_width
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.intervals import student_half_width
+from eiplatform.statistics.kernels.moments import FloatArray
 
 __all__ = ["Contrast", "paired", "unpaired"]
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.moments import FloatArray
 
 __all__ = ["benjamini_hochberg", "holm", "mcnemar"]
 

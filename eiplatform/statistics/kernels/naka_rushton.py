@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.moments import FloatArray
 
 __all__ = ["NakaRushton", "fit_naka_rushton"]
 

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics.base.intervals import METHODS, combine_seeds, interval_of, resample_counts
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.intervals import METHODS, combine_seeds, interval_of, resample_counts
+from eiplatform.statistics.kernels.moments import FloatArray
 
 __all__ = [
     "CHUNK",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from eiplatform.statistics.base.moments import FloatArray
-from eiplatform.statistics.base.spill import row_blocks_of
+from eiplatform.statistics.kernels.moments import FloatArray
+from eiplatform.statistics.kernels.spill import row_blocks_of
 
 __all__ = ["participation_ratio"]
 

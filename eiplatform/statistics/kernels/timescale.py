@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import signal as scipy_signal
 from scipy import stats
 
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray, weighted_mean
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray, weighted_mean
 
 __all__ = ["LagSums", "decay_time", "integrated_time", "spectrum_peak", "population_spectrum"]
 
