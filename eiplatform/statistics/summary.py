@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
-from eiplatform.statistics.kernels.bootstrap import Interval, bootstrap_statistics, check_bootstrap
-from eiplatform.statistics.kernels.intervals import share_interval
 from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.estimates import Estimate
+from eiplatform.statistics.kernels.bootstrap import Interval, bootstrap_statistics, check_bootstrap
+from eiplatform.statistics.kernels.intervals import share_interval
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import STATISTICS, Statistic
 from eiplatform.statistics.spread import WORKERS, spread

@@ -6,10 +6,10 @@ from functools import partial
 
 from eiplatform.errors import NotApplicableError, StatisticError, choose
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.moments import FloatArray
-from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.estimates.spikes import fired, rate_table
+from eiplatform.statistics.kernels.moments import FloatArray
+from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.population import Population
 
 __all__ = ["SATURATED_SHARE", "SPARSENESS", "dead", "rate_shape", "saturated", "sparseness"]

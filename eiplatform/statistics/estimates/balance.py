@@ -6,8 +6,8 @@ import numpy as np
 
 from eiplatform.errors import choose
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["balance", "correlation"]

@@ -8,11 +8,11 @@ import numpy as np
 
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.moments import FloatArray, weighted_mean
-from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.estimates.spikes import FANO_WINDOWS, MIN_WINDOWS, windowed
 from eiplatform.statistics.estimates.synchrony import enough_neurons, some_neurons
+from eiplatform.statistics.kernels.moments import FloatArray, weighted_mean
+from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.population import Population
 
 __all__ = ["participation_ratio"]

@@ -6,8 +6,8 @@ import numpy as np
 
 from eiplatform.errors import NotApplicableError, choose
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.estimates.common import Estimate, unit
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["ACTIVITIES", "gain_slope", "population_activity"]

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from eiplatform.errors import StatisticError, TooShortError, choose
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.estimates.common import Estimate, unit
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["LAG_MEASURES", "by_draws", "correlograms", "in_intervals", "lag"]

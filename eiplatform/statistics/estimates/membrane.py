@@ -8,9 +8,9 @@ import numpy as np
 
 from eiplatform.errors import NotApplicableError
 from eiplatform.statistics import kernels
+from eiplatform.statistics.estimates.common import Estimate, shared, unit
 from eiplatform.statistics.kernels.membrane import Inputs
 from eiplatform.statistics.kernels.moments import FloatArray
-from eiplatform.statistics.estimates.common import Estimate, shared, unit
 from eiplatform.statistics.population import Population
 
 __all__ = ["driven_above_threshold", "fluctuation_index"]

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from eiplatform.errors import NotApplicableError, choose
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.moments import FloatArray
-from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.estimates.spikes import fired
+from eiplatform.statistics.kernels.moments import FloatArray
+from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.population import Population, time_sum
 
 __all__ = ["ALWAYS_ON", "always_on", "private_inhibition", "silent_share"]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.trains import Counted
 
@@ -108,8 +108,8 @@ def isi(population: Population, kind: str, min_spikes: int, refractoriness: floa
         attrs["refractoriness"] = f"{constant:g} {population.units}"
         kernel: Callable[..., FloatArray] = partial(kernels.lvr, refractoriness=constant)
     else:
-        kernels: dict[str, Callable[..., FloatArray]] = {"lv": kernels.lv, "cv2": kernels.cv2}
-        kernel = kernels.get(kind, partial(kernels.cv_isi, corrected=True))
+        simple: dict[str, Callable[..., FloatArray]] = {"lv": kernels.lv, "cv2": kernels.cv2}
+        kernel = simple.get(kind, partial(kernels.cv_isi, corrected=True))
         if kind == "cv":
             attrs["correction"] = "of short trains: intervals by 1/(duration - interval), jackknife"
 

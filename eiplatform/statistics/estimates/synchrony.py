@@ -8,11 +8,11 @@ import numpy as np
 
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
 from eiplatform.statistics import kernels
+from eiplatform.statistics.estimates.common import OVER, Estimate, unit
+from eiplatform.statistics.estimates.spikes import FANO_WINDOWS, MIN_WINDOWS, windowed
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.kernels.synchrony import SharedSums
-from eiplatform.statistics.estimates.common import OVER, Estimate, unit
-from eiplatform.statistics.estimates.spikes import FANO_WINDOWS, MIN_WINDOWS, windowed
 from eiplatform.statistics.population import MIN_INTERVALS, Population
 from eiplatform.store.schema import SIGNALS
 

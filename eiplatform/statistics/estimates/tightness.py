@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from eiplatform.errors import StatisticError, TooShortError, choose
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray
 from eiplatform.statistics.estimates.common import OVER, Estimate, shared, unit
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = [

@@ -10,11 +10,11 @@ import numpy as np
 
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.moments import FloatArray
-from eiplatform.statistics.kernels.timescale import LagSums
 from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.estimates.spikes import windowed
 from eiplatform.statistics.estimates.synchrony import some_neurons
+from eiplatform.statistics.kernels.moments import FloatArray
+from eiplatform.statistics.kernels.timescale import LagSums
 from eiplatform.statistics.population import Population
 from eiplatform.store.schema import SIGNALS
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from eiplatform.errors import NotApplicableError, TooShortError, choose
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.estimates.common import Estimate, shared, unit
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["MIN_CLASSES", "cotuning"]

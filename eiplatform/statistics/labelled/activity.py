@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from eiplatform.statistics import kernels, estimates
+from eiplatform.statistics import estimates, kernels
 from eiplatform.statistics.labelled.common import checked_quantiles, labelled, measured
 from eiplatform.statistics.population import Population
 

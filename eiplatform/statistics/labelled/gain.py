@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from eiplatform.statistics import kernels, estimates
+from eiplatform.statistics import estimates, kernels
 from eiplatform.statistics.labelled.common import checked_quantiles, measured
 from eiplatform.statistics.population import Population
 

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics import kernels, estimates
+from eiplatform.statistics import estimates, kernels
 from eiplatform.statistics.kernels.bootstrap import Unit, hierarchical_bootstrap
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import statistic as entry_of

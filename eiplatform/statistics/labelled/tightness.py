@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StatisticError, TooShortError, choose
-from eiplatform.statistics import kernels, estimates
+from eiplatform.statistics import estimates, kernels
 from eiplatform.statistics.kernels.bootstrap import Unit, hierarchical_bootstrap
 from eiplatform.statistics.labelled.common import measured
 from eiplatform.statistics.population import Population

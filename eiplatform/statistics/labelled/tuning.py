@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from eiplatform.errors import choose
-from eiplatform.statistics import kernels, estimates
+from eiplatform.statistics import estimates, kernels
 from eiplatform.statistics.labelled.common import measured
 
 __all__ = ["ei_cotuning"]
