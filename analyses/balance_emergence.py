@@ -7,12 +7,14 @@ training (epoch 0, the null), seed by seed, and beside summaries of cortical cir
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
+from eiplatform.analyses.parts.findings import layers
 from eiplatform.analyses.parts.inputs import (
     Series,
     Summaries,
@@ -27,7 +29,6 @@ from eiplatform.analyses.parts.seed_tables import (
     approach_findings,
     changed,
     circuit_name,
-    named,
     reference_tables,
     tightness_findings,
     tightness_table,
@@ -215,25 +216,20 @@ class BalanceEmergence(Analysis):
         yield from reference_tables(result)
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
-        """Say what ``balance_emergence`` shows."""
+        """Say what training changes, how soon, and how it moves networks to cortex."""
         last = result.isel(epoch=-1)
-        sentences = tightness_findings(last)
-        for setting in result["setting"].values:
-            for circuit in result["circuit"].values:
-                one = result.sel(setting=setting, circuit=circuit)
-                for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "half"):
-                    cells = one.sel(statistic=key)
-                    times = [
-                        f"{named([name])} {value_of(cells.sel(population=name), 'half')}"
-                        for name in cells["population"].values
-                        if np.isfinite(cells["half"].sel(population=name))
-                    ]
-                    sentences.append(
-                        f"{circuit_name(circuit)} ({setting}): half of the final change of the "
-                        f"{cells['label'].item()} is "
-                        f"reached after this many epochs: {'; '.join(times)}."
-                    )
-        return [*sentences, *approach_findings(last)]
+        yield from tightness_findings(last)
+        for setting, circuit in product(result["setting"].values, result["circuit"].values):
+            one = result.sel(setting=setting, circuit=circuit)
+            for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "half"):
+                half = one.sel(statistic=key)
+                names = half["population"].values[np.isfinite(half["half"].values)]
+                times = [f"{layers([name])} {value_of(half.sel(population=name), 'half')}" for name in names]
+                yield (
+                    f"{circuit_name(circuit)} ({setting}): half of the final change of the {half['label'].item()} is "
+                    f"reached after this number of epochs: {', '.join(times)}."
+                )
+        yield from approach_findings(last)
 
 
 def _check(

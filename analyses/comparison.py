@@ -25,7 +25,7 @@ from eiplatform.analyses.parts.cells import (
     same_samples,
     verdict_of,
 )
-from eiplatform.analyses.parts.findings import ways
+from eiplatform.analyses.parts.findings import layers, span, strongest
 from eiplatform.analyses.parts.inputs import (
     Recording,
     Reference,
@@ -53,6 +53,10 @@ LEVEL, FDR = 0.95, 0.05
 
 
 _DELTA = "\N{GREEK CAPITAL LETTER DELTA}"
+_MOST = 3
+"""Statistics that a finding names."""
+_TRACKING = "ei_correlation_time"
+"""The statistic that a finding names in any case."""
 
 
 class Comparison(Analysis):
@@ -179,31 +183,41 @@ class Comparison(Analysis):
             )
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
-        """Say what came out."""
-        sentences = []
+        """Say of every reference how much differs, what differs most, and what rests on weak values."""
         for reference in result["reference"].values:
-            parts = []
-            for statistic in defined(result, ("ei_correlation_time",), "difference"):
-                one = result.sel(statistic=statistic, reference=reference)
-                names = one["population"].values.astype(str)
-                differs = (one["q"] <= result.attrs["fdr"]).values
-                up = names[differs & (one["difference"] > 0).values].tolist()
-                down = names[differs & (one["difference"] < 0).values].tolist()
-                if up or down:
-                    parts.append(f"{one['label'].item()} {ways(up, down)}")
-                else:
-                    tested = np.isfinite(one["q"]).any()
-                    parts.append(f"{one['label'].item()}: {'no difference found' if tested else 'no test is possible'}")
-            verdicts, counts = np.unique(result["verdict"].sel(reference=reference).values, return_counts=True)
-            told = {str(verdict): int(count) for verdict, count in zip(verdicts, counts, strict=True)}
-            told.pop("not compared", None)
-            parts.append(", ".join(f"{count} {verdict}" for verdict, count in told.items()) or "nothing is comparable")
-            parts += _weak(result.sel(reference=reference))
-            rate = f"{100 * result.attrs['fdr']:g} %"
-            sentences.append(
-                f"Against {reference} (false discovery rate {rate}; layers x statistics): {'; '.join(parts)}."
-            )
-        return sentences
+            one = result.sel(reference=reference)
+            parts = [_counted(one, 100 * result.attrs["fdr"]), *_largest(one), *_weak(one)]
+            yield f"Compared with {reference}: {'; '.join(parts)}."
+
+
+def _counted(one: xr.Dataset, rate: float) -> str:
+    """Return how many tests gave which verdict."""
+    verdicts = one["verdict"].values.astype(str).ravel()
+    counts = {verdict: int((verdicts == verdict).sum()) for verdict in VERDICTS if verdict != "not compared"}
+    reached = {verdict: count for verdict, count in counts.items() if count}
+    if not reached:
+        return "nothing is comparable"
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in reached.items())
+    return f"{listed} (of {sum(reached.values())} pairs of layer and statistic; false discovery rate {rate:g} %)"
+
+
+def _largest(one: xr.Dataset) -> list[str]:
+    """Return the statistics whose means differ most, and in any case whether inhibition tracks excitation alike."""
+    names = one["population"].values.astype(str)
+    found: dict[str, tuple[float, str]] = {}
+    for key in defined(one, one["statistic"].values.tolist(), "effect"):
+        cells = one.sel(statistic=key)
+        effects, clear = cells["effect"].values, (cells["q"] <= float(one.attrs["fdr"])).values
+        ways = [(word, strongest(effects, clear, sign)) for word, sign in (("higher", 1), ("lower", -1))]
+        texts = [f"{word} in {layers(names[way])} (effect {span(effects[way])})" for word, way in ways if way]
+        if texts:
+            size = float(np.abs(effects[clear & np.isfinite(effects)]).max())
+            found[key] = (size, f"{cells['label'].item()} {' and '.join(texts)}")
+        elif key == _TRACKING:
+            found[key] = (0.0, f"no difference found in {cells['label'].item()}")
+    order = sorted(found, key=lambda key: -found[key][0])
+    chosen = [key for index, key in enumerate(order) if index < _MOST or key == _TRACKING]
+    return [found[key][1] for key in chosen]
 
 
 def _cautions(result: xr.Dataset, references: Iterable[str], shown: list[str]) -> list[dict[str, dict[str, str]]]:
@@ -307,7 +321,7 @@ def _weak(one: xr.Dataset) -> list[str]:
         return []
     reached = one["verdict"] != "not compared"
     n = int((reached & ((one["caution"] != "") | (one["reference_caution"] != ""))).sum())
-    return [f"{n} of {int(reached.sum())} with a caution: see the table"] if n else []
+    return [f"{n} of these {int(reached.sum())} rest on values with a caution (see the table)"] if n else []
 
 
 def _several(recording: Reference) -> list[Recording]:

@@ -9,13 +9,14 @@ neurons share is removed); a third question is whether inhibition is matched neu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
+from eiplatform.analyses.parts.findings import layers, span, strongest
 from eiplatform.analyses.parts.inputs import (
     Nulls,
     Recordings,
@@ -33,7 +34,6 @@ from eiplatform.analyses.parts.seed_tables import (
     approach_findings,
     changed,
     circuit_name,
-    named,
     reference_tables,
     tightness_findings,
     tightness_table,
@@ -212,27 +212,37 @@ class EIVersusBN(Analysis):
         yield from reference_tables(result)
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
-        """Say what ``ei_versus_bn`` shows."""
-        sentences = tightness_findings(result)
-        for pair in result["pair"].values if "contrast" in result else []:
-            first, _, second = str(pair).partition(" - ")
-            for setting in result["setting"].values:
-                one = result.sel(of="change", pair=pair, setting=setting)
-                for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "contrast"):
-                    cells = one.sel(statistic=key)
-                    clear = (cells["contrast_q"] < CLEAR).values
-                    names = cells["population"].values
-                    more, less = (
-                        names[clear & (cells["contrast"] > 0).values],
-                        names[clear & (cells["contrast"] < 0).values],
-                    )
-                    sentences.append(
-                        f"{cells['label'].item()} ({setting}): training changes it more upwards with "
-                        f"{circuit_name(first)} "
-                        f"than with {circuit_name(second)} in {named(more)}, more downwards in {named(less)} "
-                        f"(q < {CLEAR:g})."
-                    )
-        return [*sentences, *approach_findings(result)]
+        """Say what training changes, how that differs between kinds of networks, and how it moves them to cortex."""
+        yield from tightness_findings(result)
+        if "contrast" in result:
+            yield from _contrast_findings(result.sel(of="change"))
+        yield from approach_findings(result)
+
+
+def _contrast_findings(change: xr.Dataset) -> Iterable[str]:
+    """Say where training changes two kinds of networks differently, and of how many tests."""
+    tests, clear = int(np.isfinite(change["contrast_q"]).sum()), int((change["contrast_q"] < CLEAR).sum())
+    found = []
+    for pair, setting in product(change["pair"].values, change["setting"].values):
+        first, _, second = str(pair).partition(" - ")
+        one = change.sel(pair=pair, setting=setting)
+        for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "contrast"):
+            cells = one.sel(statistic=key)
+            names, size = cells["population"].values, cells["contrast"].values
+            ways = [
+                (f"{words} in {layers(names[chosen])} (difference {span(size[chosen])})", cells["contrast_q"][chosen])
+                for words, sign in (("more positive", 1), ("more negative", -1))
+                if (chosen := strongest(size, (cells["contrast_q"] < CLEAR).values, sign))
+            ]
+            if ways:
+                text = (
+                    f"{cells['label'].item()} ({setting}): its change by training is, with {circuit_name(first)} "
+                    f"compared with {circuit_name(second)}, {' and '.join(way for way, _ in ways)} (q < {CLEAR:g})."
+                )
+                found.append((min(float(q.min()) for _, q in ways), text))
+    yield from (text for _, text in sorted(found))
+    if tests:
+        yield f"Between kinds of networks, {clear} of {tests} tests of changes by training are clear (q < {CLEAR:g})."
 
 
 def _contrast_tables(result: xr.Dataset, layers: list[str]) -> Iterable[Table]:

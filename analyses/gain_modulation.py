@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, excitatory, label_of, opened
 from eiplatform.analyses.parts.tables import Table, interval_text, number_text, texts
 from eiplatform.errors import StatisticError
@@ -49,7 +50,7 @@ class GainModulation(Analysis):
             rises, 0 not at all, 1 in proportion; ``half`` (layer): the excitation at which the gain
             is half of its limit, in the current's unit; ``r_squared``; ``activity`` and ``gain``
             (layer, point): the curve; ``value``, ``low``, ``high`` (layer, statistic) of every public
-            statistic that needs the gain; ``note`` (layer).
+            statistic that needs the gain, and ``caution``, what limits its meaning; ``note`` (layer).
 
         Raises
         ------
@@ -82,7 +83,7 @@ class GainModulation(Analysis):
         )
         for k, name in enumerate(("share", "share_low", "share_high")):
             result[name] = (("layer", "part"), np.array([row["shares"][k] for row in rows]))
-        for name in ("value", "low", "high"):
+        for name in ("value", "low", "high", "caution"):
             result[name] = (("layer", "statistic"), np.array([row["table"][name].values for row in rows]))
         result["label"] = ("statistic", [STATISTICS[key].label for key in keys])
         return self.result(
@@ -107,13 +108,12 @@ class GainModulation(Analysis):
             )
         columns = ("layer", *texts(result["part"]), "normalisation index", "half at", "R squared")
         note = (
-            "Shares of the variance of ln(gain), main effects and the rest; index: d ln(1/gain) / d ln(mean "
-            "excitation of "
-            "the population) over samples, 0 not at all, 1 in proportion; half at: excitation that halves the "
-            "gain (none "
-            "where the fit has no limit)."
+            "Shares of the variance of ln(gain), main effects and the rest; index: d ln(1/gain) / d ln(mean excitation "
+            "of the population) over samples, 0 not at all, 1 in proportion; half at: excitation that halves the gain "
+            "(none where the fit has no limit)."
         )
-        yield Table("What the gain varies with", columns, tuple(rows), note)
+        said = cautions_of(result, texts(result["statistic"]), "layer")
+        yield Table("What the gain varies with", columns, tuple(rows), note + cautioned(said)[1])
 
 
 def _cell(data: xr.Dataset, name: str) -> str:

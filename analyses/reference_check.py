@@ -105,7 +105,7 @@ class ReferenceCheck(Analysis):
         """Say what came out."""
         worst = float(np.abs(result["deviation"]).max())
         return [
-            f"The simulated circuit differs from its closed form by at most {100 * worst:.1f} % "
+            f"Mean rates and currents of the simulated circuit lie within {100 * worst:.1f} % of its closed form "
             f"(rate {float(result['value'].sel(quantity='rate')[0]):.2f} Hz, "
             f"closed form {float(result['theory'].sel(quantity='rate')[0]):.2f} Hz)."
         ]

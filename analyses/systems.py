@@ -17,6 +17,7 @@ import xarray as xr
 
 from eiplatform.analyses.lesions import accuracy
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
+from eiplatform.analyses.parts.cautioned import cautioned, cautions_of, over_layers
 from eiplatform.analyses.parts.inputs import (
     Recordings,
     Summaries,
@@ -96,10 +97,12 @@ class Systems(Analysis):
         -------
         xarray.Dataset, dims (setting, system, depth, statistic)
             ``value``, mean over seeds, with Student's interval ``low``, ``high``, ``n_seeds`` and ``note`` (why there
-            is no number); ``seed_value`` with the further dimension seed.  Setting is ``short``
+            is no number), ``value_caution`` (what limits its meaning); ``seed_value`` with the further dimension
+            seed.  Setting is ``short``
             (fewer than 50 steps) or ``long``.
             Depth is ``1``, ``2``, ... from the input on, ``readout``, and :data:`HIDDEN`; ``layer`` (system, depth)
-            has the names.  ``accuracy``, ``accuracy_low``, ``accuracy_high`` (setting, system), over the samples recorded.
+            has the names.  ``accuracy``, ``accuracy_low``, ``accuracy_high`` (setting, system), over the samples
+            recorded.
             ``share``, ``tightness``, ``tracking`` (system, depth and regime, residual or in_time): shares of
             draws of :class:`~eiplatform.analyses.regime_scorecard.RegimeScorecard`, mean over the ``regime_n`` seeds
             that could be placed, and ``regime_note``.  ``reference_value``, ``_low``, ``_high`` (reference,
@@ -125,6 +128,7 @@ class Systems(Analysis):
         seeds = sorted({place[2] for place in placed})
         values = np.full((len(seeds), len(_SETTINGS), len(systems), len(depths), len(keys)), np.nan)
         notes = np.full(values.shape[1:], "", dtype=object)
+        cautions = np.full(values.shape[1:], "", dtype=object)
         correct = np.full((len(seeds), len(_SETTINGS), len(systems)), np.nan)
         for i, setting in enumerate(_SETTINGS):
             for j, name in enumerate(systems):
@@ -143,9 +147,11 @@ class Systems(Analysis):
                     k = depths.index(depth)
                     values[rows, i, j, k] = one["seed_value"].transpose("seed", "statistic").values
                     notes[i, j, k] = one["note"].transpose("statistic").values
-                hidden = values[:, i, j, [depths.index(depth) for depth in found if depth != _READOUT]]
+                    cautions[i, j, k] = one["caution"].transpose("statistic").values
+                hidden = [depths.index(depth) for depth in found if depth != _READOUT]
                 # A layer without a number leaves the mean without one: it would be that of other layers.
-                values[:, i, j, -1] = hidden.mean(axis=1)
+                values[:, i, j, -1] = values[:, i, j, hidden].mean(axis=1)
+                cautions[i, j, -1] = [over_layers(of_statistic) for of_statistic in cautions[i, j, hidden].T]
                 lost = ~np.isfinite(values[rows, i, j, -1]).all(axis=0)
                 notes[i, j, -1, lost] = "a hidden layer has no value in some seed"
                 correct[rows, i, j] = [_accuracy(tree) for tree in here.values()]
@@ -156,6 +162,7 @@ class Systems(Analysis):
                 **{name.removeprefix("value_"): found for name, found in ends.items()},
                 "n_seeds": (dims, np.isfinite(values).sum(axis=0)),
                 "note": (dims, notes.astype(str)),
+                "value_caution": (dims, cautions.astype(str)),
                 "seed_value": (("seed", *dims), values),
                 "seed_accuracy": (("seed", *dims[:2]), correct),
                 "layer": (dims[1:3], [[layers[name].get(depth, "") for depth in depths] for name in systems]),
@@ -208,12 +215,13 @@ class Systems(Analysis):
                 ]
                 rows.append((str(reference), "–", *values))
             note = (
-                f"Mean over hidden layers and {int(result.attrs['n_seeds'])} seeds [95 %, Student t over seeds, "
-                "given the "
-                "samples]. Circuits in brackets: defined otherwise than for networks."
+                f"Mean over hidden layers and {int(result.attrs['n_seeds'])} seeds [95 %, Student t over seeds, given "
+                "the samples]. Circuits in brackets: defined otherwise than for networks."
             )
             if keys:
-                labels = [str(result["label"].sel(statistic=key).item()) for key in keys]
+                marks, caution = cautioned(cautions_of(one, keys, "system", "value_caution"))
+                note += caution
+                labels = [str(result["label"].sel(statistic=key).item()) + marks.get(key, "") for key in keys]
                 yield Table(f"All systems, {setting} recordings", ("system", "accuracy %", *labels), tuple(rows), note)
         if "share" in result:
             placed = []

@@ -213,7 +213,7 @@ def test_nothing_is_dropped_from_the_tables(network_recording: Write, circuit_re
         assert all(len(row) == len(table.columns) for row in table.rows)
     left = next(table for table in tables if table.title.startswith("Not"))
     assert all(row[1] for row in left.rows)  # each with a reason
-    assert any("Against circuit: E" in sentence for sentence in Result(result).findings())
+    assert any("Compared with circuit: E" in sentence for sentence in Result(result).findings())
 
 
 def test_mistakes_are_refused(network_recording: Write, circuit_recording: Write, tmp_path: Path) -> None:
