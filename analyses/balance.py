@@ -2,7 +2,7 @@
 
 High E-I correlation is built into the initialisation of E-I networks, and inputs that share their
 brightness raise it further (methods: E-I Init gives 1/sqrt(2 (1 + 1/n_I)), about 0.7, on independent
-inputs).  Every value of the trained network therefore stands beside a null: the same network
+inputs).  Every value of the trained network is therefore compared with a null: the same network
 untrained (or with shuffled weights, or shown shuffled images), several seeds, on the same samples; or
 surrogates of the recording itself.
 """
@@ -84,7 +84,7 @@ class Balance(Analysis):
         workers: int = WORKERS,
         scheduler: str | None = None,
     ) -> Result:
-        """Compute all balance statistics of every layer, beside their null.
+        """Compute all balance statistics of every layer, with their null.
 
         Parameters
         ----------
@@ -149,12 +149,12 @@ class Balance(Analysis):
         elif null_trees:
             null_summary = summarise_seeds(null_trees, keys, n_bootstrap=1, **options)  # only their values count
         if null_summary is not None:
-            beside = against_null(result, null_summary)
+            compared = against_null(result, null_summary)
             for name in ("null", "null_minimum", "null_maximum", "z", "p", "q", "p_rank", "n_below", "n_seeds"):
-                result[name] = beside[name]
-                if name in beside.attrs:
-                    result[name].attrs["long_name"] = beside.attrs[name]
-            result["null_note"] = beside["note"]
+                result[name] = compared[name]
+                if name in compared.attrs:
+                    result[name].attrs["long_name"] = compared.attrs[name]
+            result["null_note"] = compared["note"]
             result.attrs["null"] = kinds.pop()
         return self.result(
             result.assign_attrs(

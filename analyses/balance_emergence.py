@@ -1,7 +1,7 @@
 """When in training does the balance of every layer tighten or loosen, and how fast?
 
-Networks recorded while they are trained, several seeds.  Every moment stands beside the same network before
-training (epoch 0, the null), seed by seed, and beside summaries of cortical circuits.
+Networks recorded while they are trained, several seeds.  Every moment is compared with the same network before
+training (epoch 0, the null), seed by seed, and with summaries of cortical circuits.
 """
 
 from __future__ import annotations

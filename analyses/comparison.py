@@ -75,7 +75,7 @@ class Comparison(Analysis):
         n_bootstrap: int = 1000,
         seed: int = 0,
     ) -> Result:
-        """Set every firing layer beside the excitatory populations of references.
+        """Compare every firing layer with the excitatory populations of references.
 
         Parameters
         ----------
@@ -290,7 +290,7 @@ def _note(result: xr.Dataset, one: xr.Dataset) -> str:
     if kind == "circuit":
         note += f"; the circuit's currents are averaged over {float(one['interval_ms']):g} ms"
     return note + (
-        ". E/I ratio and balance index depend on in-degree and on how constant drive is counted: read them beside "
+        ". E/I ratio and balance index depend on in-degree and on how constant drive is counted: read them next to "
         "both, not as a distance."
     )
 
@@ -306,8 +306,8 @@ def _left_out(result: xr.Dataset, populations: list[str], marks: dict[str, str])
             if compared[index, column]:
                 continue
             here = one.sel(reference=reference)
-            told = sorted({str(note) for note in here["note"].values.ravel() if note})
-            reason = "; ".join(told) if bool(here["comparable"]) else str(here["reason"].item())
+            remarks = sorted({str(note) for note in here["note"].values.ravel() if note})
+            reason = "; ".join(remarks) if bool(here["comparable"]) else str(here["reason"].item())
             reasons.setdefault(reason, []).append(f"{reference}: {number_text(float(here['reference_value']))}")
         network = ", ".join(f"{name}: {number_text(float(one['value'].sel(population=name)))}" for name in populations)
         label = str(one["label"].item()) + marks.get(statistic, "")
@@ -348,12 +348,12 @@ def _assembled(
     allowed = [[comparability(STATISTICS[key], own[0], other) for key in keys] for other in others]
     for i, j, k in np.ndindex(*shape):
         mine, other = own[i].cells[keys[k]], others[j].cells[keys[k]]
-        told = [f"network: {mine.note}"] if mine.note else []
-        told += [f"reference: {other.note}"] if other.note else []
+        remarks = [f"network: {mine.note}"] if mine.note else []
+        remarks += [f"reference: {other.note}"] if other.note else []
         comparable, _, factor = allowed[j][k]
         if comparable and keys[k] in BY_SIZE and own[i].population != others[j].population:
             comparable = False
-            told.append("another layer: it depends on the in-degree")
+            remarks.append("another layer: it depends on the in-degree")
         if comparable and np.isfinite([mine.value, other.value]).all():
             cell, unit, note = compare_cell(
                 mine, other, factor=factor, same_samples=same_samples(own[i], others[j]), **options
@@ -361,8 +361,8 @@ def _assembled(
             for name, number in cell.items():
                 scores[name][i, j, k] = number
             units[i, j, k] = unit
-            told += [note] if note else []
-        notes[i, j, k] = "; ".join(told)
+            remarks += [note] if note else []
+        notes[i, j, k] = "; ".join(remarks)
     ceilings = [[ceiling(side.cells[key]) for key in keys] for side in others]
     scores["q"], scores["q_distance"] = benjamini_hochberg(np.stack([scores["p"], scores["p_distance"]]))
     scores["q_equivalence"] = benjamini_hochberg(scores["p_equivalence"])

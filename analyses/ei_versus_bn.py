@@ -1,8 +1,8 @@
 """What does training do to the balance of every layer, with E-I circuits, with batch normalisation, with neither?
 
-Every trained network stands beside itself before training (the null, seed by seed), beside networks of the other
-kinds (the contrast), and beside summaries of cortical circuits.  "Tight" has two senses, which are kept apart:
-a small residual (net current small beside excitation) and tracking (inhibition follows excitation once what all
+Every trained network is compared with itself before training (the null, seed by seed), with networks of the other
+kinds (the contrast), and with summaries of cortical circuits.  "Tight" has two senses, which are kept apart:
+a small residual (net current small compared with excitation) and tracking (inhibition follows excitation once what all
 neurons share is removed); a third question is whether inhibition is matched neuron by neuron (detail).
 """
 
@@ -77,7 +77,7 @@ class EIVersusBN(Analysis):
         statistics: Sequence[str] | None = None,
         level: float = 0.95,
     ) -> Result:
-        """Set trained networks of several kinds beside themselves untrained, each other and cortex.
+        """Compare trained networks of several kinds with themselves untrained, each other and cortex.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class EIVersusBN(Analysis):
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:
-        """Yield the tables of ``ei_versus_bn``: values beside nulls, tightness, contrasts, distances from cortex."""
+        """Yield the tables of ``ei_versus_bn``: values and nulls, tightness, contrasts, distances from cortex."""
         layers = [str(name) for name in result["population"].values]
         for setting in result["setting"].values:
             for circuit in result["circuit"].values:
@@ -201,7 +201,7 @@ class EIVersusBN(Analysis):
                         row.append("\n".join(filter(None, [value_of(cell), null, changed(cell, "change")])))
                     rows.append(tuple(row))
                 yield Table(
-                    f"{circuit_name(circuit)}, trained beside untrained ({setting})",
+                    f"{circuit_name(circuit)}, trained and untrained ({setting})",
                     ("statistic", *layers),
                     tuple(rows),
                     f"null: the same networks before training; {DELTA}: change by training, paired by seed. "

@@ -242,8 +242,10 @@ def _inhibition(tree: xr.DataTree) -> dict[str, str]:
     alike = [f"{name.rpartition('/')[0]} (CV {value:.2g})" for name, value in spread.items() if value < INTERCHANGEABLE]
     if not alike:
         return {}
-    told = "Homogeneous inhibition: the weights I->E of a layer hardly differ between its I neurons, in"
-    return {"inhibition": f"{told} {', '.join(alike)}. Single I neurons are interchangeable: no ranking of them holds."}
+    words = "Homogeneous inhibition: the weights I->E of a layer hardly differ between its I neurons, in"
+    return {
+        "inhibition": f"{words} {', '.join(alike)}. Single I neurons are interchangeable: no ranking of them holds."
+    }
 
 
 def _by_dose(trees: Sequence[xr.DataTree], doses: Sequence[float], n_bootstrap: int, seed: int) -> xr.Dataset:

@@ -53,7 +53,7 @@ SCORED = (
 """Statistics of the scorecard unless others are asked for."""
 
 SHIPPED = ("brunel-2000-B", "brunel-2000-C", "brunel-2000-D", "potjans-diesmann-2014-10")
-"""Summaries of circuits that stand beside the systems unless others are given."""
+"""Summaries of circuits with which the systems are compared unless others are given."""
 
 HIDDEN = "hidden"
 """The depth that stands for the mean over all hidden layers, seed by seed."""
@@ -98,8 +98,7 @@ class Systems(Analysis):
         xarray.Dataset, dims (setting, system, depth, statistic)
             ``value``, mean over seeds, with Student's interval ``low``, ``high``, ``n_seeds`` and ``note`` (why there
             is no number), ``value_caution`` (what limits its meaning); ``seed_value`` with the further dimension
-            seed.  Setting is ``short``
-            (fewer than 50 steps) or ``long``.
+            seed.  Setting is ``short`` (fewer than 50 steps) or ``long``.
             Depth is ``1``, ``2``, ... from the input on, ``readout``, and :data:`HIDDEN`; ``layer`` (system, depth)
             has the names.  ``accuracy``, ``accuracy_low``, ``accuracy_high`` (setting, system), over the samples
             recorded.
@@ -306,7 +305,7 @@ def _place(tree: xr.DataTree) -> tuple[str, str, int]:
 
 
 def _arranged(trees: Sequence[xr.DataTree]) -> dict[tuple[str, str, int], xr.DataTree]:
-    """Return recordings by system, setting and seed, once it is known that they can stand beside each other."""
+    """Return recordings by system, setting and seed, once it is known that they can be compared."""
     found: dict[tuple[str, str, int], xr.DataTree] = {}
     settings: dict[str, str] = {}
     data: set[str] = set()

@@ -71,9 +71,9 @@ class Timescales(Analysis):
         for tree in trees:
             for name, data in spiking(tree).items():
                 rows.append(_layer(f"{label_of(tree)}: {name}", name, data, keys, n_bootstrap, seed))
-        told = {note for row in rows for note in row["note"] if note}
+        reasons = {note for row in rows for note in row["note"] if note}
         if not any(np.isfinite(row["timescale"]).any() for row in rows):
-            why = "; ".join(sorted(told)) or "no layer fires"
+            why = "; ".join(sorted(reasons)) or "no layer fires"
             raise StatisticError(
                 f"no time scale can be measured ({why})", remedy="record these signals, over more steps"
             )

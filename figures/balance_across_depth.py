@@ -34,7 +34,7 @@ def caption(result: xr.Dataset) -> str:
     return (
         f"Balance from layer to layer (n = {result.attrs['n_samples']} samples, mean over neurons). Bars: "
         f"{100 * result.attrs['level']:.0f} % bootstrap over samples and neurons. {null}Slopes per layer with interval "
-        f"are in the numbers beside this figure.{rest}"
+        f"are in the numbers stored with this figure.{rest}"
     )
 
 

@@ -1,4 +1,4 @@
-"""E/I ratio, balance index, correlations, rate and gain of every layer, beside the untrained null."""
+"""E/I ratio, balance index, correlations, rate and gain of every layer, with the untrained null."""
 
 from __future__ import annotations
 

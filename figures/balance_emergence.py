@@ -1,4 +1,4 @@
-"""Balance of every layer over training, beside models of cortex."""
+"""Balance of every layer over training, with models of cortex."""
 
 from __future__ import annotations
 

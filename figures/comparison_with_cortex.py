@@ -1,4 +1,4 @@
-"""Every layer beside cortical circuits or other networks, statistic by statistic."""
+"""Every layer compared with cortical circuits or other networks, statistic by statistic."""
 
 from __future__ import annotations
 

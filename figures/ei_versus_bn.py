@@ -1,4 +1,4 @@
-"""Balance of every layer with E-I circuits, batch normalisation and neither, trained beside untrained."""
+"""Balance of every layer with E-I circuits, batch normalisation and neither, trained and untrained."""
 
 from __future__ import annotations
 

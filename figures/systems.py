@@ -1,4 +1,4 @@
-"""The scorecard of all systems: every statistic beside the range of cortical circuits, and shares of regimes."""
+"""The scorecard of all systems: every statistic with the range of cortical circuits, and shares of regimes."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None =
 
 
 def _strip(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:
-    """Draw the values of one statistic beside the band of the circuits."""
+    """Draw the values of one statistic and the band of the circuits."""
     circuits = rows[~rows["system"].isin(systems)]
     looks: dict[str, dict[str, Any]] = {
         "comparable": {"alpha": 0.25},

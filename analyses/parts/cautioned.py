@@ -35,19 +35,19 @@ def cautions_of(
     if variable not in result:
         return {}
     names = [str(name) for name in result[dim].values.ravel()]
-    told: dict[str, dict[str, str]] = {}
+    said: dict[str, dict[str, str]] = {}
     for statistic in statistics:
         texts = result[variable].sel({over: statistic}).values.ravel()
-        told[statistic] = {name: str(text) for name, text in zip(names, texts, strict=True) if str(text)}
-    return told
+        said[statistic] = {name: str(text) for name, text in zip(names, texts, strict=True) if str(text)}
+    return said
 
 
-def cautioned(*told: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], str]:
+def cautioned(*cautions: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], str]:
     """Return a mark for every row that a caution concerns, and a note that explains the marks.
 
     Parameters
     ----------
-    *told : mapping of str to mapping
+    *cautions : mapping of str to mapping
         By statistic, what is said of which population.
 
     Returns
@@ -65,7 +65,7 @@ def cautioned(*told: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], s
     """
     found: dict[str, dict[str, str]] = {}
     rows: dict[str, set[str]] = {}
-    for one in told:
+    for one in cautions:
         for statistic, said in one.items():
             for name, text in said.items():
                 for kind, part in kinds_of(text).items():

@@ -120,9 +120,9 @@ def own_fano(rate_hz: npt.ArrayLike, local_variation: npt.ArrayLike, window_ms: 
     (array(1.), np.float64(0.4))
     """
     variation = np.minimum(np.asarray(local_variation, dtype=np.float64), 1.0)
-    square = 2 * variation / (3 - variation)
-    left = 1.0 - square
-    found: FloatArray = square + left * np.exp(-np.asarray(rate_hz) * window_ms * 1e-3 / np.maximum(left, 1e-12))
+    cv_squared = 2 * variation / (3 - variation)
+    left = 1.0 - cv_squared
+    found: FloatArray = cv_squared + left * np.exp(-np.asarray(rate_hz) * window_ms * 1e-3 / np.maximum(left, 1e-12))
     return np.asarray(found)
 
 

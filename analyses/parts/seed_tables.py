@@ -115,7 +115,7 @@ def reference_tables(result: xr.Dataset) -> Iterable[Table]:
                 f"(q < {CLEAR:g}, paired by seed, given the circuit's mean). Caution: {one['caution'].item()}. "
                 + about(result)
             )
-            label = f"{one['label'].item()} beside models of cortex ({setting})"
+            label = f"{one['label'].item()} compared with models of cortex ({setting})"
             yield Table(label, ("network", *references), tuple(rows), note)
 
 

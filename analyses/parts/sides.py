@@ -34,13 +34,13 @@ __all__ = [
 ]
 
 _NOT_KEPT = "not in this summary; simulate the circuit and give its recording"
-_CURRENTS_BARRED = "currents of 1 ms and recurrent excitation only, against all excitation in a step"
-_SPIKES_BARRED = "continuous intervals against whole steps, and other least numbers of spikes"
-_BARRED = {
-    "ei_correlation_time": ("ei_own", _CURRENTS_BARRED),
-    "ei_correlation_time_cross": ("ei_cross", _CURRENTS_BARRED),
-    "cv_isi": ("cv", _SPIKES_BARRED),
-    "lv": ("lv", _SPIKES_BARRED),
+_OTHER_CURRENTS = "currents of 1 ms and recurrent excitation only, against all excitation in a step"
+_OTHER_INTERVALS = "continuous intervals against whole steps, and other least numbers of spikes"
+_OTHER_ESTIMATOR = {
+    "ei_correlation_time": ("ei_own", _OTHER_CURRENTS),
+    "ei_correlation_time_cross": ("ei_cross", _OTHER_CURRENTS),
+    "cv_isi": ("cv", _OTHER_INTERVALS),
+    "lv": ("lv", _OTHER_INTERVALS),
 }
 """Statistics that a shipped summary has with another estimator: shown raw, not compared."""
 
@@ -272,9 +272,9 @@ def sides_of_summary(name: str, keys: Sequence[str], layer: xr.Dataset) -> list[
             cells["balance_index"] = _shipped_cell(
                 one, "balance", "1", "ratio of means over neurons; no distribution over neurons in this summary"
             )
-        for key, (variable, why) in _BARRED.items():
+        for key, (variable, why) in _OTHER_ESTIMATOR.items():
             if key in cells and variable in one:
-                cells[key] = _shipped_cell(one, variable, "1", "", barred=why)
+                cells[key] = _shipped_cell(one, variable, "1", "", not_comparable=why)
         facts = {"time_units": "ms"}
         sides.append(Side(f"{name}: {population}", "summary", population, 1.0, step, cells, facts))
     return sides

@@ -232,7 +232,7 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: steps may run beside each other, and sums do not depend on the machine."""
+    """Let torch compute on one thread: steps may run at the same time, and sums do not depend on the machine."""
     import torch
 
     before = torch.get_num_threads()
