@@ -200,12 +200,12 @@ def record(
     from eiplatform.cli.nulls import nulls_of, record_all
     from eiplatform.cli.output import print_json, say
     from eiplatform.memory import parse_size
+    from eiplatform.networks.kernels.backend import use_backend
     from eiplatform.progress import stage
     from eiplatform.recording.checkpoint import open_checkpoint
     from eiplatform.recording.estimate import check_budget, estimate
     from eiplatform.recording.network import record_network
     from eiplatform.recording.spec import load_spec
-    from eiplatform.snn.backend import use_backend
     from eiplatform.training.parallel import join
 
     chosen = load_spec(
@@ -338,7 +338,7 @@ def lesion(
     )
     layers_with(network, pathway)  # names only pathways that this network has
     lesions = make_lesions(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
-    answers = network.circuits()["readout"].n_exc
+    answers = network.named_layers()["readout"].n_exc
     if neurons is not None and neurons < answers:
         raise ConfigError(
             f"of {neurons} recorded neurons the answers of a readout of {answers} cannot be read",

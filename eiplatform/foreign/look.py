@@ -20,7 +20,7 @@ from eiplatform.foreign.recorder import Collected, Found, collect, examine
 from eiplatform.foreign.report import Missing
 from eiplatform.foreign.timeline import Layout, Sizes, arrange, layout_of
 from eiplatform.foreign.tracer import Event, Tracer
-from eiplatform.snn.description import Pathway
+from eiplatform.networks.description import Pathway
 
 if TYPE_CHECKING:
     from eiplatform.foreign.network import ForeignNetwork

@@ -23,12 +23,13 @@ from eiplatform.datasets import DataBundle, open_dataset, split_validation
 from eiplatform.errors import ConfigError, MissingDependencyError, TrainingError
 from eiplatform.files import claim, write_bytes
 from eiplatform.memory import keep_memory
-from eiplatform.snn import Network, build_network, compiled, initialise_network, products
-from eiplatform.snn import load as load_checkpoint
-from eiplatform.snn import save as save_checkpoint
-from eiplatform.snn.backend import current, use_backend
-from eiplatform.snn.diagnosis import ONLY_LOSS, check_rates, first_non_finite
-from eiplatform.snn.equilibrium.monitor import check_convergence
+from eiplatform.networks import Network, build_network, initialise_network
+from eiplatform.networks import load as load_checkpoint
+from eiplatform.networks import save as save_checkpoint
+from eiplatform.networks.diagnosis import ONLY_LOSS, check_rates, first_non_finite
+from eiplatform.networks.equilibrium.monitor import check_convergence
+from eiplatform.networks.kernels import compiled, products
+from eiplatform.networks.kernels.backend import current, use_backend
 from eiplatform.training.averaging import WeightAverage
 from eiplatform.training.batches import Batches
 from eiplatform.training.chance import chance_accuracy, check_chance
@@ -247,7 +248,7 @@ class _Run:
                 network.load_state_dict(weights)
         freeze(network, self.config.training.trained)
         self.network = network.to(self.world.device)
-        fires = [name for name, layer in self.network.circuits().items() if layer.fires]
+        fires = [name for name, layer in self.network.named_layers().items() if layer.fires]
         wanted = fires if self.config.training.balance else []
         self.record = {f"{name}/E": frozenset({"voltage"}) for name in wanted}
         self.optimiser = make_optimiser(self.config.training, self.network)

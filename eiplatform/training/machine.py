@@ -9,8 +9,8 @@ import torch
 
 from eiplatform.config import Config, load_config
 from eiplatform.errors import ConfigError
-from eiplatform.snn import compiled
-from eiplatform.snn.backend import resolve
+from eiplatform.networks.kernels import compiled
+from eiplatform.networks.kernels.backend import resolve
 from eiplatform.training.files import CONFIG
 
 __all__ = ["SlowPrecisionWarning", "backend_of", "has_bf16", "settle", "slow_precision"]

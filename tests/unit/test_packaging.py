@@ -104,7 +104,7 @@ def test_nothing_below_the_store_needs_torch_or_brian2(folder: str) -> None:
     forbidden = (
         "torch",
         "brian2",
-        "eiplatform.snn",
+        "eiplatform.networks",
         "eiplatform.training",
         "eiplatform.microcircuits",
         "eiplatform.recording",
