@@ -126,12 +126,12 @@ class Result:
         """Names of the figures for which this result holds something."""
         return [name for name, figure in figures_of(self.analysis.name).items() if _draws(figure, self.data)]
 
-    def plot(self, figure: str | None = None, **options: Any) -> Any:
+    def plot(self, name: str | None = None, **options: Any) -> Any:
         """Draw a figure of this result.
 
         Parameters
         ----------
-        figure : str, optional
+        name : str, optional
             One of :attr:`plots`; default: the first.
         **options
             Of the figure; all take ``ax`` or ``figure``, where to draw.
@@ -142,8 +142,8 @@ class Result:
         """
         if not self.plots:
             raise NotApplicableError("no figure draws this result", where=self.analysis.name)
-        name = self.plots[0] if figure is None else choose(figure, self.plots, "figure of this result")
-        return figures_of(self.analysis.name)[name].draw(self.data, **options)
+        chosen = self.plots[0] if name is None else choose(name, self.plots, "figure of this result")
+        return figures_of(self.analysis.name)[chosen].draw(self.data, **options)
 
     def save(self, path: str | Path) -> Path:
         """Write the result as netCDF, atomically; :func:`load_result` reads it."""

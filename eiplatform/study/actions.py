@@ -217,7 +217,7 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
     elif isinstance(task, SimulateTask):
         from eiplatform.recording.circuit import record_circuit
 
-        options = task.model_dump(exclude={"kind", "over", "circuit"})
+        options = task.model_dump(exclude={"kind", "over", "where", "circuit"})
         record_circuit(task.circuit, job.out, overwrite=True, **options)
     elif isinstance(task, AnalyseTask):
         from eiplatform.analyses.parts.running import analyse

@@ -44,7 +44,7 @@ def check_steps(steps: Sequence[Step], graph: Graph, data_root: str | None = Non
         elif isinstance(task, SimulateTask):
             from eiplatform.recording.circuit import check_simulation
 
-            check_simulation(task.circuit, **task.model_dump(exclude={"kind", "over", "circuit", "label"}))
+            check_simulation(task.circuit, **task.model_dump(exclude={"kind", "over", "where", "circuit", "label"}))
 
 
 def _check_networks(

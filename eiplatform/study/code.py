@@ -63,9 +63,9 @@ def reachable(modules: Iterable[str]) -> list[str]:
 
     Examples
     --------
-    >>> "eiplatform.snn.neuron" in reachable(["eiplatform.training"])
+    >>> "eiplatform.networks.neuron" in reachable(["eiplatform.training"])
     True
-    >>> "eiplatform.snn.neuron" in reachable(["eiplatform.store.reader"])
+    >>> "eiplatform.networks.neuron" in reachable(["eiplatform.store.reader"])
     False
     """
     found: set[str] = set()
