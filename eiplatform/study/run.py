@@ -167,7 +167,8 @@ class _Run:
 
     def _note(self, name: str, state: str, **facts: object) -> None:
         status = self.status[name]
-        self.ledger.write(name, state=state, inputs=status.inputs, code=status.code, **facts)
+        place = self.planned[name].out.relative_to(self.out).as_posix()
+        self.ledger.write(name, state=state, inputs=status.inputs, code=status.code, place=place, **facts)
 
     def _here(self, name: str, title: str) -> bool:
         """Take a step in this process."""
