@@ -94,7 +94,7 @@ class BalanceEmergence(Analysis):
             ``half`` (without epoch): after how many epochs half of the final change was reached for the first
             time, mean over seeds with interval, where the final change differs from zero (q < 0.05);
             ``accuracy`` (setting, circuit, epoch) of the recorded samples, where the readout was recorded whole;
-            references, ``distance`` and ``approach`` as :func:`eiplatform.analyses.ei_versus_bn.run` gives them.
+            references, ``distance`` and ``approach`` as :class:`~eiplatform.analyses.ei_versus_bn.EIVersusBN` gives them.
 
         Raises
         ------
