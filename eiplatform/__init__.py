@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from eiplatform.errors import EIPlatformError
+from eiplatform.version import __version__
 
 if TYPE_CHECKING:
     from eiplatform.foreign import adapt, probe
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from eiplatform.store.info import info
     from eiplatform.store.reader import open_recording as open  # noqa: A004
 
-__version__ = "0.1.0"
 __all__ = ["EIPlatformError", "__version__", "adapt", "info", "open", "probe", "to_frame"]
 
 

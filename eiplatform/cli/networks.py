@@ -56,6 +56,7 @@ def train(
     from eiplatform.cli.output import print_json, say
     from eiplatform.config import load_config
     from eiplatform.errors import ConfigError
+    from eiplatform.memory import keep_memory
     from eiplatform.progress import stage
     from eiplatform.training import describe, fit
     from eiplatform.training.machine import SlowPrecisionWarning, settle, slow_precision
@@ -73,6 +74,8 @@ def train(
         if slow is not None:
             say(f"slow: {slow}")
     observe = None if record is None else _recorder(settings, out, record, record_epochs)
+    if settings.training.device == "cpu":
+        keep_memory()  # the process is ours
     with stage("training", quiet=json or not is_first()) as update, warnings.catch_warnings():
         warnings.simplefilter("ignore", SlowPrecisionWarning)  # it was said above
         result = fit(settings, out, resume=resume, overwrite=overwrite, progress=update, observe=observe)

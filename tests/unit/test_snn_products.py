@@ -13,7 +13,7 @@ from torch import Tensor
 from eiplatform.config import load_config
 from eiplatform.networks import EILinear, initialise_ei
 from eiplatform.networks.kernels import backend, fused_compiled, products
-from eiplatform.training.loop import describe
+from eiplatform.training import describe
 
 if "amx_bf16" not in Path("/proc/cpuinfo").read_text():
     pytest.skip("needs a processor with a matrix unit (AMX)", allow_module_level=True)

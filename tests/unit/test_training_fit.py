@@ -18,6 +18,7 @@ from eiplatform.networks import CheckpointError, dale
 from eiplatform.networks.build import build_network
 from eiplatform.networks.diagnosis import check_rates, first_non_finite
 from eiplatform.training import epoch_order, evaluate, fit, initialise, learning_rate, loop
+from eiplatform.training import run as running
 from eiplatform.training.optimiser import centre_gradients, clip_gradient
 
 SMALL = [
@@ -246,7 +247,7 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, finished: training.Tra
     out = tmp_path / "killed"
     stops = iter([60, 150])
 
-    def kill_at(step: int) -> loop.Progress:
+    def kill_at(step: int) -> running.Progress:
         def progress(done: int, total: int, message: str) -> None:
             if done == step:
                 raise Killed
@@ -435,7 +436,7 @@ def test_a_layer_that_dies_stops_training(tmp_path: Path, monkeypatch: pytest.Mo
             network.named_layers()["fc2"].get_parameter("bias").fill_(-1e6)
         return network
 
-    monkeypatch.setattr(loop, "initialise", killing)
+    monkeypatch.setattr(running, "initialise", killing)
     with pytest.raises(TrainingError, match="fc2: the layer is silent on every validation image since epoch 0"):
         fit(small(), tmp_path / "dead")
 
