@@ -32,7 +32,6 @@ from eiplatform.analyses.parts.seed_tables import (
     reference_tables,
     tightness_findings,
     tightness_table,
-    value_of,
 )
 from eiplatform.analyses.parts.seeds import (
     SENSES,
@@ -44,7 +43,7 @@ from eiplatform.analyses.parts.seeds import (
     stacked,
     tightness,
 )
-from eiplatform.analyses.parts.tables import Table
+from eiplatform.analyses.parts.tables import Table, value_text
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.contrasts import paired
@@ -94,7 +93,7 @@ class BalanceEmergence(Analysis):
             ``half`` (without epoch): after how many epochs half of the final change was reached for the first
             time, mean over seeds with interval, where the final change differs from zero (q < 0.05);
             ``accuracy`` (setting, circuit, epoch) of the recorded samples, where the readout was recorded whole;
-            references, ``distance`` and ``approach`` as :class:`~eiplatform.analyses.ei_versus_bn.EIVersusBN` gives them.
+            references, ``distance`` and ``approach`` as in :class:`~eiplatform.analyses.ei_versus_bn.EIVersusBN`.
 
         Raises
         ------
@@ -198,9 +197,9 @@ class BalanceEmergence(Analysis):
                         cell = one.sel(statistic=key, population=layer)
                         if not bool(cell["value"].notnull().any()):
                             continue
-                        texts = [value_of(cell.isel(epoch=index)) for index in range(len(epochs))]
+                        texts = [value_text(cell.isel(epoch=index)) for index in range(len(epochs))]
                         final = changed(cell.isel(epoch=-1), "change")
-                        half = value_of(cell, "half")
+                        half = value_text(cell, "half")
                         rows.append((f"{cell['label'].item()}, {layer}", *texts, final, half))
                 if bool(one["accuracy"].notnull().any()):
                     accuracy = [f"{100 * float(value):.1f} %" for value in one["accuracy"].values]
@@ -224,7 +223,7 @@ class BalanceEmergence(Analysis):
             for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "half"):
                 half = one.sel(statistic=key)
                 names = half["population"].values[np.isfinite(half["half"].values)]
-                times = [f"{layers([name])} {value_of(half.sel(population=name), 'half')}" for name in names]
+                times = [f"{layers([name])} {value_text(half.sel(population=name), 'half')}" for name in names]
                 yield (
                     f"{circuit_name(circuit)} ({setting}): half of the final change of the {half['label'].item()} is "
                     f"reached after this number of epochs: {', '.join(times)}."

@@ -37,7 +37,6 @@ from eiplatform.analyses.parts.seed_tables import (
     reference_tables,
     tightness_findings,
     tightness_table,
-    value_of,
 )
 from eiplatform.analyses.parts.seeds import (
     NAMED,
@@ -50,7 +49,7 @@ from eiplatform.analyses.parts.seeds import (
     stacked,
     tightness,
 )
-from eiplatform.analyses.parts.tables import Table
+from eiplatform.analyses.parts.tables import Table, value_text
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.contrasts import Contrast, paired, unpaired
@@ -197,8 +196,8 @@ class EIVersusBN(Analysis):
                     row = [str(one["label"].sel(statistic=key).item())]
                     for layer in layers:
                         cell = one.sel(statistic=key, population=layer)
-                        null = f"null {value_of(cell, 'null')}"
-                        row.append("\n".join(filter(None, [value_of(cell), null, changed(cell, "change")])))
+                        null = f"null {value_text(cell, 'null')}"
+                        row.append("\n".join(filter(None, [value_text(cell), null, changed(cell, "change")])))
                     rows.append(tuple(row))
                 yield Table(
                     f"{circuit_name(circuit)}, trained and untrained ({setting})",

@@ -11,7 +11,7 @@ import xarray as xr
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, excitatory, label_of, opened
-from eiplatform.analyses.parts.tables import Table, interval_text, number_text, texts
+from eiplatform.analyses.parts.tables import Table, number_text, texts, value_text
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.kernels.intervals import interval_of, resample_counts
@@ -101,8 +101,8 @@ class GainModulation(Analysis):
         rows = []
         for layer in texts(result["layer"]):
             one = result.sel(layer=layer)
-            shares = [_cell(one.sel(part=part), "share") for part in texts(result["part"])]
-            normalisation = str(one["note"].item()) or _cell(one, "normalisation")
+            shares = [value_text(one.sel(part=part), "share") for part in texts(result["part"])]
+            normalisation = str(one["note"].item()) or value_text(one, "normalisation")
             rows.append(
                 (layer, *shares, normalisation, number_text(float(one["half"])), number_text(float(one["r_squared"])))
             )
@@ -114,10 +114,6 @@ class GainModulation(Analysis):
         )
         said = cautions_of(result, texts(result["statistic"]), "layer")
         yield Table("What the gain varies with", columns, tuple(rows), note + cautioned(said)[1])
-
-
-def _cell(data: xr.Dataset, name: str) -> str:
-    return interval_text(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
 
 
 def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap: int, seed: int) -> dict[str, Any]:

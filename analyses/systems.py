@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -28,6 +27,7 @@ from eiplatform.analyses.parts.inputs import (
     spiking,
 )
 from eiplatform.analyses.parts.seeds import keys_of, seed_values
+from eiplatform.analyses.parts.system_names import rank_of, system_of
 from eiplatform.analyses.parts.tables import Table, interval_text, largest, number_text
 from eiplatform.analyses.regime_scorecard import RegimeScorecard
 from eiplatform.errors import ConfigError, StatisticError
@@ -60,7 +60,6 @@ HIDDEN = "hidden"
 
 _READOUT = "readout"
 _SETTINGS = ("short", "long")
-_ORDER = ("E-I", "BN", "plain", "STL", "circulate-firing", "IDE", "SPIDE", "feedback through time", "BackEISNN", "DANN")
 _SHARES = {"share": "regime", "tightness": "residual", "tracking": "in_time"}
 
 
@@ -120,7 +119,7 @@ class Systems(Analysis):
             raise StatisticError("no recording was given", valid="recordings of trained networks")
         placed = _arranged(trees)
         keys = keys_of(statistics or SCORED)
-        systems = sorted({place[0] for place in placed}, key=lambda name: (_rank(name), name))
+        systems = sorted({place[0] for place in placed}, key=lambda name: (rank_of(name), name))
         layers = {name: _layers([tree for place, tree in placed.items() if place[0] == name]) for name in systems}
         deepest = max(len(found) - (_READOUT in found) for found in layers.values())
         depths = [*map(str, range(1, deepest + 1)), _READOUT, HIDDEN]
@@ -260,41 +259,6 @@ def _data_of(tree: xr.DataTree) -> str:
     """Return the name of the data that were shown; of recordings that do not say, what the network was trained on."""
     shown = tree.attrs["source"].get("data", {})
     return str(shown.get("name") or tree.attrs["config"].get("dataset", {}).get("name", ""))
-
-
-def system_of(config: Mapping[str, Any]) -> str:
-    """Return the name of the system that a configuration describes.
-
-    Parameters
-    ----------
-    config : mapping
-        As a recording of a network stores it.
-
-    Examples
-    --------
-    >>> system_of({"network": {"circuit": "bn"}}), system_of({"network": {"circuit": "ei", "neuron": {"model": "stl"}}})
-    ('BN', 'STL, E-I')
-    """
-    network = config["network"]
-    neuron = network.get("neuron", {})
-    circuit: str = {"ei": "E-I", "bn": "BN", "none": "plain", "dann": "DANN"}.get(
-        network["circuit"], network["circuit"]
-    )
-    model = {"stl": "STL", "backei": "BackEISNN", "relu": "rates"}.get(neuron.get("model", "lif"), "")
-    if network.get("architecture") == "feedback":
-        ways = {"ide": "IDE", "spide": "SPIDE", "bptt": "feedback through time"}
-        model = ways[network["feedback"]["gradient"]]
-    elif neuron.get("max_spikes", 1) > 1 or neuron.get("negative_spikes") or neuron.get("learn_surrogate"):
-        model = ", ".join(filter(None, [model, "circulate-firing"]))
-    if not model or circuit == "DANN":
-        return circuit
-    # Those that are published without a circuit are called by their own name alone.
-    return model if circuit == ("BN" if model in ("IDE", "SPIDE") else "plain") else f"{model}, {circuit}"
-
-
-def _rank(name: str) -> int:
-    first = name.split(",")[0]
-    return _ORDER.index(first) if first in _ORDER else len(_ORDER)
 
 
 def _place(tree: xr.DataTree) -> tuple[str, str, int]:

@@ -12,7 +12,7 @@ from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, label_of, opened, spiking
 from eiplatform.analyses.parts.regime_features import counts_in_windows
-from eiplatform.analyses.parts.tables import Table, interval_text, number_text, texts
+from eiplatform.analyses.parts.tables import Table, number_text, texts, value_text
 from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.cautions import cautions
@@ -119,7 +119,7 @@ class Timescales(Analysis):
             cells = []
             for signal in texts(result["signal"]):
                 here = one.sel(signal=signal)
-                text = str(here["note"].item()) or f"{_cell(here, 'timescale')} {one['time_units'].item()}"
+                text = str(here["note"].item()) or f"{value_text(here, 'timescale')} {one['time_units'].item()}"
                 scaled = float(here["timescale_membrane"])
                 cells.append(text + (f"\n{number_text(scaled)} tau" if np.isfinite(scaled) else ""))
             lag = f"{number_text(float(one['cross_lag_of_peak']))} (r {number_text(float(one['cross_peak']))})"
@@ -134,10 +134,6 @@ class Timescales(Analysis):
         marks, caution = cautioned(said)
         named = [signal + marks.get(signal, "") for signal in signals]
         yield Table("Time scales", ("layer", *named, "lag of inhibition"), tuple(rows), note + caution)
-
-
-def _cell(data: xr.Dataset, name: str) -> str:
-    return interval_text(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
 
 
 def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap: int, seed: int) -> dict[str, Any]:

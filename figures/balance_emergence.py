@@ -75,15 +75,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw the panels of one circuit in rows of three; of several circuits a row each.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``balance_emergence``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw the panels of one circuit in rows of three; of several circuits a row each."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         statistics = list(dict.fromkeys(numbers["statistic"]))

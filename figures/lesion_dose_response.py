@@ -69,15 +69,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per measure.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``lesions``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per measure."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         panels = _defined(numbers)

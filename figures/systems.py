@@ -81,15 +81,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per statistic, systems from top to bottom, and one grid per family of regimes.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``systems``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per statistic, systems from top to bottom, and one grid per family of regimes."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         systems = list(dict.fromkeys(numbers.loc[numbers["group"] == "accuracy", "system"]))

@@ -10,7 +10,7 @@ import xarray as xr
 
 from eiplatform.analyses.parts.findings import layers
 from eiplatform.analyses.parts.seeds import SENSES
-from eiplatform.analyses.parts.tables import Table, cell_text, number_text
+from eiplatform.analyses.parts.tables import Table, cell_text, number_text, value_text
 
 CIRCUITS = {"ei": "E-I circuits", "bn": "batch normalisation", "none": "neither"}
 """How circuits are called in tables; others by their own name."""
@@ -32,16 +32,11 @@ def circuit_name(name: object) -> str:
     return CIRCUITS.get(str(name), str(name))
 
 
-def value_of(cell: xr.Dataset, name: str = "value") -> str:
-    """Return a value with its interval."""
-    return cell_text(cell, name, ("", "_low", "_high"))
-
-
 def changed(cell: xr.Dataset, name: str) -> str:
     """Return a change with its interval and false discovery rate; nothing where there is none."""
     if not np.isfinite(cell[name]):
         return ""
-    text = f"{DELTA} {value_of(cell, name)}"
+    text = f"{DELTA} {value_text(cell, name)}"
     q = float(cell[f"{name}_q"])
     return text + (f"\nq {number_text(q)}" if np.isfinite(q) else "")
 
@@ -108,8 +103,8 @@ def reference_tables(result: xr.Dataset) -> Iterable[Table]:
                         q = float(cell["approach_q"])
                         gone = "" if not q < CLEAR else "\nnearer by" if float(cell["approach"]) > 0 else "\nfarther by"
                         moved = f"{gone} {number_text(abs(float(cell['approach'])))}" if gone else ""
-                        texts.append(f"{DELTA} {value_of(cell, 'distance')}{moved}")
-                    rows.append((f"{circuit_name(circuit)}: {layer}, {value_of(cells)}", *texts))
+                        texts.append(f"{DELTA} {value_text(cell, 'distance')}{moved}")
+                    rows.append((f"{circuit_name(circuit)}: {layer}, {value_text(cells)}", *texts))
             note = (
                 f"{DELTA}: network minus circuit. nearer, farther: by how much training moved the network "
                 f"(q < {CLEAR:g}, paired by seed, given the circuit's mean). Caution: {one['caution'].item()}. "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import operator
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -14,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from eiplatform.config import parse_assignment, parse_model, read_yaml
 from eiplatform.errors import ConfigError, choose
+from eiplatform.study.filling import filled
 from eiplatform.untrusted import is_plain
 
 __all__ = [
@@ -35,9 +34,7 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_HOLE = re.compile(r"\{([\w\s+*()-]+)\}")
 _PLACE = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
-_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 
 
 def _listed(value: Any) -> Any:
@@ -404,51 +401,9 @@ def parse_task(study: Study, name: str, values: Mapping[str, Scalar]) -> Task:
     where = f"{study.file.name}: steps.{name}"
     raw = study.steps[name]
     kind = choose(str(raw.get("kind")), KINDS, "kind of step", where=where)
-    task = parse_model(KINDS[kind], _filled(raw, {**study.constants, **values}, where), where=where)
+    task = parse_model(KINDS[kind], filled(raw, {**study.constants, **values}, where), where=where)
     if task.at and not _PLACE.fullmatch(task.at):
         raise ConfigError(
             f"{task.at!r} cannot name a place", where=f"{where}.at", valid="a relative path of plain names"
         )
     return task
-
-
-def _filled(value: Any, values: Mapping[str, Scalar], where: str) -> Any:
-    """Put values into the texts of a step; a text that is nothing else takes their type."""
-    if isinstance(value, dict):
-        return {key: _filled(item, values, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, list):
-        return [_filled(item, values, where) for item in value]
-    if not isinstance(value, str):
-        return value
-    whole = _HOLE.fullmatch(value)
-    if whole:
-        return _value(whole[1], values, where)
-    return _HOLE.sub(lambda hole: str(_value(hole[1], values, where)), value)
-
-
-def _value(text: str, values: Mapping[str, Any], where: str) -> Any:
-    """Return what a text in braces stands for: the value of a name, or sums and products of whole numbers."""
-    try:
-        return _computed(ast.parse(text.strip(), mode="eval").body, values)
-    except KeyError:
-        raise ConfigError(
-            f"'{{{text}}}' is not an axis that this step is taken over, or a constant",
-            where=where,
-            valid=list(values) or "none: the step has no 'over'",
-        ) from None
-    except (SyntaxError, TypeError, ValueError):
-        raise ConfigError(
-            f"'{{{text}}}' cannot be computed", where=where, valid="a name, or +, - and * of whole numbers and names"
-        ) from None
-
-
-def _computed(node: ast.expr, values: Mapping[str, Any]) -> Any:
-    if isinstance(node, ast.Name):
-        return values[node.id]
-    if isinstance(node, ast.Constant) and isinstance(node.value, int):
-        return node.value
-    if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
-        left, right = _computed(node.left, values), _computed(node.right, values)
-        if isinstance(left, int) and isinstance(right, int):
-            return _ARITHMETIC[type(node.op)](left, right)
-    raise ValueError("not a sum or product of whole numbers")
