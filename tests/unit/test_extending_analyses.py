@@ -108,6 +108,10 @@ def test_an_analysis_is_a_file_without_any_project(
     with pytest.raises(ConfigError) as caught:
         find_analysis("empty.py")
     assert caught.value.where == "empty.py" and "Analysis" in str(caught.value.valid)
+    Path("balance.py").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        find_analysis("./balance.py")
+    assert caught.value.remedy == "rename the file"
     Path("broken.py").write_text("x = \n")
     with pytest.raises(ConfigError, match="SyntaxError"):
         find_analysis("broken.py")
@@ -118,6 +122,13 @@ def test_a_result_of_an_unknown_analysis_says_where_its_file_belongs(tmp_path: P
     with pytest.raises(StoreError) as caught:
         load_result(tmp_path / "r.nc")
     assert "analyses/" in str(caught.value.remedy) and "balance" in str(caught.value.valid)
+
+
+def test_a_result_never_names_a_file_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("trap.py").write_text("raise SystemExit('run')\n")
+    with pytest.raises(UnknownNameError):
+        Result(xr.Dataset(attrs={"analysis": "./trap.py"})).tables()
 
 
 def test_options_are_declared_by_the_signature(network_recording: Write) -> None:
