@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -119,9 +120,9 @@ def own_fano(rate_hz: npt.ArrayLike, local_variation: npt.ArrayLike, window_ms: 
     (array(1.), np.float64(0.4))
     """
     variation = np.minimum(np.asarray(local_variation, dtype=np.float64), 1.0)
-    square = 2 * variation / (3 - variation)
-    left = 1.0 - square
-    found: FloatArray = square + left * np.exp(-np.asarray(rate_hz) * window_ms * 1e-3 / np.maximum(left, 1e-12))
+    cv_squared = 2 * variation / (3 - variation)
+    left = 1.0 - cv_squared
+    found: FloatArray = cv_squared + left * np.exp(-np.asarray(rate_hz) * window_ms * 1e-3 / np.maximum(left, 1e-12))
     return np.asarray(found)
 
 
@@ -336,3 +337,50 @@ def templates() -> tuple[tuple[Template, ...], tuple[str, ...]]:
 def _scale(name: str) -> float:
     """Return the scale of a case; 1 is the published size."""
     return float(CASES[name].parameters.get("scale", 1.0))
+
+
+ELSE = ("Poisson", "none")
+
+
+def place(
+    features: dict[str, Feature], regimes: Sequence[dict[str, Feature]]
+) -> tuple[FloatArray, FloatArray, list[str]]:
+    """Place one population among the regimes of one family.
+
+    Parameters
+    ----------
+    features : dict of str to Feature
+        Of the population.
+    regimes : sequence of dict of str to Feature
+        Of every regime, with as many draws.
+
+    Returns
+    -------
+    share : array, shape (regime + 2,)
+        Share of draws nearest to each regime, to random spiking, to none; NaN if a feature is
+        missing, because fewer features fit more regimes.
+    deviation : array, shape (regime + 2,)
+        Of the estimate: the largest deviation of a feature, in tolerances; the last is NaN.
+    used : list of str
+        Features that have a value.
+    """
+    used = [name for name in FEATURES if features[name].known]
+    size = len(regimes) + len(ELSE)
+    if len(used) < len(FEATURES):
+        return np.full(size, np.nan), np.full(size, np.nan), used
+    tolerances = np.array([tolerance for _, tolerance in FEATURES.values()])
+    own = np.stack([features[name].draws for name in FEATURES])
+    point = np.array([features[name].value for name in FEATURES])
+    far, fixed = [], []
+    for regime in regimes:
+        template = np.stack([regime[name].draws for name in FEATURES])
+        centre = np.array([regime[name].value for name in FEATURES])
+        far.append(np.max(np.abs(own - template) / tolerances[:, None], axis=0))
+        fixed.append(float(np.max(np.abs(point - centre) / tolerances)))
+    # Random, independent spikes at any rate: irregularity 1, synchrony 0.
+    random = np.array([np.nan, 1.0, 0.0])
+    far.append(np.nanmax(np.abs(own - random[:, None]) / tolerances[:, None], axis=0))
+    fixed.append(float(np.nanmax(np.abs(point - random) / tolerances)))
+    table = np.stack(far)
+    nearest = np.where(table.min(axis=0) <= 1.0, table.argmin(axis=0), size - 1)
+    return np.bincount(nearest, minlength=size) / nearest.size, np.array([*fixed, np.nan]), used

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-import eiplatform
-from eiplatform.analyses.inputs import Recording, active, label_of, nothing_fires
+from eiplatform.analyses.parts.inputs import Recording, Reference, active, label_of, nothing_fires
 from eiplatform.analyses.parts.matching import match_time, step_in_ms
+from eiplatform.analyses.parts.measured import Measured, Side
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise, summarise_seeds
@@ -22,13 +21,10 @@ from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
-from eiplatform.store.reader import recordings_below
+from eiplatform.store.reader import open_recording, recordings_below
 from eiplatform.store.references import shipped_references
 
 __all__ = [
-    "Measured",
-    "Reference",
-    "Side",
     "as_seeds",
     "measure",
     "open_references",
@@ -37,100 +33,16 @@ __all__ = [
     "sides_of_summary",
 ]
 
-Reference = Recording | Sequence[Recording]
-"""A recording; several (the seeds of one network); or the name of a shipped summary."""
-
 _NOT_KEPT = "not in this summary; simulate the circuit and give its recording"
-_CURRENTS_BARRED = "currents of 1 ms and recurrent excitation only, against all excitation in a step"
-_SPIKES_BARRED = "continuous intervals against whole steps, and other least numbers of spikes"
-_BARRED = {
-    "ei_correlation_time": ("ei_own", _CURRENTS_BARRED),
-    "ei_correlation_time_cross": ("ei_cross", _CURRENTS_BARRED),
-    "cv_isi": ("cv", _SPIKES_BARRED),
-    "lv": ("lv", _SPIKES_BARRED),
+_OTHER_CURRENTS = "currents of 1 ms and recurrent excitation only, against all excitation in a step"
+_OTHER_INTERVALS = "continuous intervals against whole steps, and other least numbers of spikes"
+_OTHER_ESTIMATOR = {
+    "ei_correlation_time": ("ei_own", _OTHER_CURRENTS),
+    "ei_correlation_time_cross": ("ei_cross", _OTHER_CURRENTS),
+    "cv_isi": ("cv", _OTHER_INTERVALS),
+    "lv": ("lv", _OTHER_INTERVALS),
 }
 """Statistics that a shipped summary has with another estimator: shown raw, not compared."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One statistic of one population.
-
-    Attributes
-    ----------
-    value, low, high : float
-        Mean over neurons (geometric for ratios) and its interval, in `units`.
-    units : str
-    n_samples, n_neurons, n_excluded : int
-    note : str
-        Why something is missing.
-    caution : str
-        What limits the meaning of the value.
-    seeds : tuple of array
-        Values per neuron, undefined ones left out, one array per seed.
-    seed_values : array, shape (seed,)
-        The population's value in each seed; empty when unknown.
-    sd_seeds : float
-        Their standard deviation (ddof 1); NaN with fewer than two.
-    counts : array of int, optional
-        How many neurons have each value of the one array in `seeds`: a histogram.
-    bin_width : float
-        Of that histogram.
-    window : str
-        What the estimate says about its window, in its own time.
-    barred : str
-        Why this value may not be compared with a network's, whatever the statistic.
-    group : Group, optional
-        What a test of this side rests on.
-    """
-
-    value: float
-    low: float
-    high: float
-    units: str
-    n_samples: int = 0
-    n_neurons: int = 0
-    n_excluded: int = 0
-    note: str = ""
-    caution: str = ""
-    seeds: tuple[FloatArray, ...] = ()
-    seed_values: FloatArray = field(default_factory=lambda: np.zeros(0))
-    sd_seeds: float = float("nan")
-    counts: np.ndarray | None = None
-    bin_width: float = 0.0
-    window: str = ""
-    barred: str = ""
-    group: Group | None = None
-
-
-@dataclass(frozen=True)
-class Side:
-    """One population as a side of a comparison.
-
-    Attributes
-    ----------
-    name : str
-        ``"label: population"``.
-    kind : {"network", "circuit", "summary"}
-    population : str
-    interval_ms : float
-        Time that one recorded interval stands for beside a network's step; NaN for a network.
-    step_ms : float
-        Time that a network's step stands for; NaN for a network.
-    cells : dict of str to Measured
-        By key of the statistic.
-    facts : dict
-        What has to agree for a statistic to be comparable: sample ids, what was shown, steps, input, sizes of
-        the layers.
-    """
-
-    name: str
-    kind: str
-    population: str
-    interval_ms: float
-    step_ms: float
-    cells: dict[str, Measured]
-    facts: dict[str, Any]
 
 
 def _one_sample(data: xr.Dataset, index: int) -> xr.Dataset:
@@ -360,9 +272,9 @@ def sides_of_summary(name: str, keys: Sequence[str], layer: xr.Dataset) -> list[
             cells["balance_index"] = _shipped_cell(
                 one, "balance", "1", "ratio of means over neurons; no distribution over neurons in this summary"
             )
-        for key, (variable, why) in _BARRED.items():
+        for key, (variable, why) in _OTHER_ESTIMATOR.items():
             if key in cells and variable in one:
-                cells[key] = _shipped_cell(one, variable, "1", "", barred=why)
+                cells[key] = _shipped_cell(one, variable, "1", "", not_comparable=why)
         facts = {"time_units": "ms"}
         sides.append(Side(f"{name}: {population}", "summary", population, 1.0, step, cells, facts))
     return sides
@@ -421,7 +333,7 @@ def open_references(to: Sequence[str | Path], *, partial: bool = False) -> list[
             known = shipped_references()
             raise UnknownNameError(f"no recording and no shipped summary '{name}'{suggest(name, known)}", valid=known)
         else:
-            found += [eiplatform.open(recording, partial=partial) for recording in recordings_below(place)]
+            found += [open_recording(recording, partial=partial) for recording in recordings_below(place)]
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from eiplatform.statistics.accessor import EIAccessor
 from eiplatform.statistics.checks import populations_of
-from eiplatform.statistics.declare import DECLARED, STATISTICS, Statistic, Table, grid, register, statistic
+from eiplatform.statistics.declare import Statistic, Table
 from eiplatform.statistics.discover import discover
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.example import example_population
@@ -18,6 +18,7 @@ from eiplatform.statistics.functions import function_of
 from eiplatform.statistics.labelled import per_neuron
 from eiplatform.statistics.nulls import SURROGATES, null_from, surrogate
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import DECLARED, STATISTICS, grid, register, statistic
 from eiplatform.statistics.seeds import against_null, summarise_seeds
 from eiplatform.statistics.summary import summarise
 

@@ -6,12 +6,13 @@ from typing import Literal, overload
 import xarray as xr
 
 from eiplatform.statistics.checks import populations_of
-from eiplatform.statistics.declare import STATISTICS, Statistic, Table, grid, register, statistic
+from eiplatform.statistics.declare import Statistic, Table
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.example import example_population
 from eiplatform.statistics.labelled import per_neuron
 from eiplatform.statistics.nulls import SURROGATES, null_from, surrogate
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import STATISTICS, grid, register, statistic
 from eiplatform.statistics.seeds import against_null, summarise_seeds
 from eiplatform.statistics.summary import summarise
 

@@ -10,9 +10,9 @@ import xarray as xr
 
 from eiplatform.errors import StatisticError, UnknownNameError, suggest
 from eiplatform.statistics.checks import populations_of
-from eiplatform.statistics.declare import DECLARED, STATISTICS
 from eiplatform.statistics.functions import method_of
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import DECLARED, STATISTICS
 from eiplatform.statistics.summary import summarise
 
 __all__ = ["EIAccessor"]

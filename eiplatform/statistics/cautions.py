@@ -1,7 +1,7 @@
-"""What a value is worth here: said beside every statistic that depends on it, measured on the same population.
+"""Cautions: what limits the meaning of other statistics of the same population.
 
-A caution is a statistic with a limit.  Whoever adds one to :data:`CAUTIONS` adds it to the attribute
-``caution`` of every result that it concerns and to the column ``caution`` of every summary.
+A caution is a statistic with a limit.  One that is added to :data:`CAUTIONS` appears in the attribute
+``caution`` of every result that it concerns and in the column ``caution`` of every summary.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from eiplatform.errors import NotApplicableError, TooShortError
-from eiplatform.statistics.declare import STATISTICS, Statistic
+from eiplatform.statistics.declare import Statistic
 from eiplatform.statistics.estimate import shared
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import STATISTICS
 
 __all__ = ["CAUTIONS", "Caution", "cautions", "kinds_of", "over_seeds", "ranged"]
 
@@ -42,7 +43,7 @@ class Caution:
     concerns : callable
         Whether it concerns a statistic.
     attribute, detail : str
-        An attribute of the population that belongs to it, and how it is told.
+        An attribute of the population that belongs to it, and the words for it.
     """
 
     key: str
@@ -105,13 +106,13 @@ def cautions(population: Population, entry: Statistic) -> str:
     """
     if not entry.cautioned:
         return ""
-    told = []
+    holding = []
     for caution in CAUTIONS:
         if caution.concerns(entry):
             value = shared(population, ("caution", caution.key), partial(_measured, population, caution.key))
             if caution.holds(value):
-                told.append(caution.text.format(_percent(value)) + caution.more(population.data.attrs))
-    return _BETWEEN.join(told)
+                holding.append(caution.text.format(_percent(value)) + caution.more(population.data.attrs))
+    return _BETWEEN.join(holding)
 
 
 def kinds_of(text: str) -> dict[str, str]:
@@ -138,11 +139,11 @@ def ranged(parts: Iterable[str]) -> str:
     ends = iter([(min((low for low, _ in slot), key=_size), max((high for _, high in slot), key=_size))
                  for slot in zip(*found, strict=True)])  # fmt: skip
 
-    def told(_: re.Match[str]) -> str:
+    def with_range(_: re.Match[str]) -> str:
         low, high = next(ends)
         return low if low == high else f"{low} to {high}"
 
-    return _RANGE.sub(told, several[0])
+    return _RANGE.sub(with_range, several[0])
 
 
 def over_seeds(texts: Sequence[str]) -> str:
@@ -157,11 +158,11 @@ def over_seeds(texts: Sequence[str]) -> str:
     for text in texts:
         for kind, part in kinds_of(text).items():
             found.setdefault(kind, []).append(part)
-    told = []
+    holding = []
     for parts in found.values():
         some = f"in {len(parts)} of {len(texts)} seeds, " if len(parts) < len(texts) else ""
-        told.append(some + ranged(parts))
-    return _BETWEEN.join(told)
+        holding.append(some + ranged(parts))
+    return _BETWEEN.join(holding)
 
 
 def _size(number: str) -> float:

@@ -24,7 +24,7 @@ def signature_of(cls: type[Declared]) -> inspect.Signature:
 
     Examples
     --------
-    >>> from eiplatform.statistics.declare import DECLARED
+    >>> from eiplatform.statistics.registry import DECLARED
     >>> str(signature_of(DECLARED["ei_cotuning"])).split(", *, ")[1].split(" -> ")[0]
     "pairs: Literal['own', 'cross', 'excess'] = 'own')"
     """
@@ -45,7 +45,7 @@ def function_of(cls: type[Declared]) -> Callable[..., Any]:
 
     Examples
     --------
-    >>> from eiplatform.statistics.declare import DECLARED
+    >>> from eiplatform.statistics.registry import DECLARED
     >>> function_of(DECLARED["ei_ratio"]).__name__
     'ei_ratio'
     """
@@ -131,7 +131,7 @@ def needed(cls: type[Declared]) -> str:
 
     Examples
     --------
-    >>> from eiplatform.statistics.declare import DECLARED
+    >>> from eiplatform.statistics.registry import DECLARED
     >>> needed(DECLARED["ei_ratio"])
     'Needs `current_exc` and `current_inh`.'
     """

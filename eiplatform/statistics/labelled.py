@@ -11,9 +11,10 @@ import xarray as xr
 from eiplatform.errors import StatisticError
 from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.checks import populations_of
-from eiplatform.statistics.declare import Declared, Statistic, Table, statistic
+from eiplatform.statistics.declare import Declared, Statistic, Table
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import statistic
 
 __all__ = ["apply", "per_neuron"]
 

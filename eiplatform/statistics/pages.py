@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eiplatform.statistics.declare import STATISTICS, Declared, Statistic
+from eiplatform.statistics.declare import Declared, Statistic
 from eiplatform.statistics.functions import needed
+from eiplatform.statistics.registry import STATISTICS
 
 __all__ = ["header", "with_header"]
 

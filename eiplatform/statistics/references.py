@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from eiplatform.statistics.declare import STATISTICS
+from eiplatform.statistics.registry import STATISTICS
 from eiplatform.store.references import read_reference
 
 __all__ = ["SUMMARISED", "reference_table"]

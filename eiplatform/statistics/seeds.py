@@ -11,9 +11,9 @@ from scipy import stats
 
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics.cautions import over_seeds
-from eiplatform.statistics.declare import STATISTICS
 from eiplatform.statistics.kernels.intervals import combine_seeds, interval_of, student
 from eiplatform.statistics.kernels.multiple import benjamini_hochberg
+from eiplatform.statistics.registry import STATISTICS
 from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
 

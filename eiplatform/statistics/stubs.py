@@ -7,8 +7,9 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from eiplatform.statistics.declare import DECLARED, Declared, Statistic
+from eiplatform.statistics.declare import Declared, Statistic
 from eiplatform.statistics.functions import signature_of
+from eiplatform.statistics.registry import DECLARED
 
 __all__ = ["own", "stub"]
 

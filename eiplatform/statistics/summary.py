@@ -12,11 +12,12 @@ import xarray as xr
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
 from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.checks import populations_of
-from eiplatform.statistics.declare import STATISTICS, Statistic
+from eiplatform.statistics.declare import Statistic
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.bootstrap import Interval, bootstrap_statistics, check_bootstrap
 from eiplatform.statistics.kernels.intervals import share_interval
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import STATISTICS
 from eiplatform.statistics.spread import WORKERS, spread
 
 __all__ = ["SUMMARY_SCHEMA", "as_list", "summarise"]

@@ -9,15 +9,21 @@ import pytest
 
 import eiplatform
 from eiplatform import analyses
-from eiplatform.analyses import ANALYSES, load_result
+from eiplatform.analyses import analysis_names, load_result
 from eiplatform.cli import main
-from eiplatform.demo import SIZES
-from eiplatform.figures import FIGURES
+from eiplatform.figures import figure_names, find_figure
 from eiplatform.store import validate
+from eiplatform.store.identity import result_hash
+from eiplatform.study import Graph, expand, find_study, load_study, run_study
 
 # Analyses of networks of several kinds and seeds, which a study trains.
 STUDIES = {path.stem for path in (Path(analyses.__file__).parent / "studies").glob("*.yml")}
 ARGUMENTS = ["--size", "small", "--device", "numpy", "--seed", "3"]
+
+
+def small() -> Graph:
+    """Return the study that the command runs."""
+    return expand(load_study(find_study("demo"), ["constants.seed=3", "constants.device=numpy"], "small"))
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +34,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_part_is_there(demo: Path) -> None:
-    shown = set(ANALYSES) - STUDIES
+    shown = set(analysis_names()) - STUDIES
     assert {path.stem for path in (demo / "results").glob("*.nc")} == shown | {"balance_noisy"}
-    names = [*(name for name, analysis in FIGURES.items() if analysis in shown), "balance_across_layers_balance_noisy"]
+    names = [
+        *(name for name in figure_names() if find_figure(name).ANALYSIS in shown),
+        "balance_across_layers_balance_noisy",
+    ]
     for name in names:
         assert all((demo / "figures" / f"{name}.{suffix}").stat().st_size for suffix in ("png", "pdf", "csv"))
     page = (demo / "report.html").read_text()
@@ -39,9 +48,10 @@ def test_every_part_is_there(demo: Path) -> None:
 
 def test_every_recording_is_sound(demo: Path) -> None:
     recordings = [path.parent for path in demo.rglob("manifest.json")]
-    small = SIZES["small"]
-    under_lesions = len(small.doses) + (len(small.doses) - 1) * small.controls
-    assert len(recordings) == 2 + 2 * small.nulls + 1 + under_lesions
+    study = small().study
+    doses, controls = study.constants["doses"], study.constants["controls"]
+    under_lesions = len(doses) + (len(doses) - 1) * controls
+    assert len(recordings) == 2 + 2 * len(study.axes["untrained"]) + 1 + under_lesions
     assert [path for path in recordings if validate(path).problems] == []
 
 
@@ -56,23 +66,33 @@ def test_network_and_circuit_speak_one_language(demo: Path) -> None:
 
 
 def test_the_network_learns_and_the_circuit_obeys_its_closed_form(demo: Path) -> None:
-    learning = load_result(demo / "results" / "learning.nc")
+    learning = load_result(demo / "results" / "learning.nc").data
     assert float(learning["test_accuracy"]) > 0.85  # 6 epochs of a small network; chance is 0.1
-    check = load_result(demo / "results" / "reference_check.nc")
+    check = load_result(demo / "results" / "reference_check.nc").data
     assert abs(float(check["deviation"].sel(quantity="rate")[0])) < 0.15  # a tenth of the circuit
     assert abs(float(check["deviation"].sel(quantity="current_exc_external")[0])) < 0.02
 
 
 def test_the_intact_dose_is_the_trained_network(demo: Path) -> None:
-    lesions = load_result(demo / "results" / "lesions.nc")
+    lesions = load_result(demo / "results" / "lesions.nc").data
     intact = eiplatform.open(demo / "lesions" / "dose-0.0")
     trained = eiplatform.open(demo / "recordings" / "trained")
     assert intact["readout/E"].ds["current_net"].equals(trained["readout/E"].ds["current_net"])
     assert float(lesions["accuracy"][0]) > float(lesions["accuracy"][-1]) + 0.3
 
 
-def test_the_same_seed_gives_the_same_numbers(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eiplatform.demo.draw_all", lambda *_, **__: [])  # the numbers are those of the scorecard
-    assert main(["demo", "--out", str(tmp_path / "again"), *ARGUMENTS]) == 0
-    first, second = (json.loads((path / "scorecard.json").read_text()) for path in (demo, tmp_path / "again"))
-    assert first == second
+def test_the_same_seed_gives_the_same_numbers(demo: Path, tmp_path: Path) -> None:
+    """Of network, nulls and lesions; circuits have a test of their own."""
+    steps = ["learning", "balance", "lesions"]
+    assert not run_study(small().only(steps), tmp_path / "again", quiet=True).failed
+    for name in steps:
+        first, second = (load_result(place / "results" / f"{name}.nc").data for place in (demo, tmp_path / "again"))
+        assert result_hash(first) == result_hash(second)
+
+
+def test_run_again_it_has_nothing_to_do(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (demo / "scorecard.json").read_bytes()
+    assert main(["demo", "--out", str(demo), *ARGUMENTS]) == 0
+    assert "training" not in capsys.readouterr().err  # no step was taken
+    assert (demo / "scorecard.json").read_bytes() == before
+    assert json.loads(before)["findings"]

@@ -15,7 +15,7 @@ import xarray as xr
 
 import eiplatform.statistics as ei
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, UnknownNameError
-from eiplatform.statistics import declare
+from eiplatform.statistics import registry as declare
 from eiplatform.statistics.generate import outdated
 from eiplatform.statistics.stubs import own
 
@@ -164,7 +164,7 @@ def test_a_name_is_declared_once_but_a_cell_may_run_twice(registry):
     assert type(ei.STATISTICS["mine"]) is again
 
 
-def test_the_template_works_in_an_empty_project(tmp_path):
+def test_the_template_works_in_an_empty_project(tmp_path, network_recording):
     text = (ROOT / "docs/extending/statistic.md").read_text()
     file, use = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     place = tmp_path / re.match(r"# (\S+)\n", file)[1]
@@ -182,3 +182,9 @@ def test_the_template_works_in_an_empty_project(tmp_path):
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", use + checks], cwd=tmp_path, check=True, env=environment)
+    network_recording("rec", steps=60, samples=6)
+    words = "analyse balance rec --out balance.nc --statistics ei_ratio peak_excitation_max --bootstrap 20"
+    command = [sys.executable, "-m", "eiplatform", *words.split()]
+    subprocess.run(command, cwd=tmp_path, check=True, env=environment)
+    with xr.open_dataset(tmp_path / "balance.nc", engine="h5netcdf") as result:
+        assert (result["value"].sel(statistic="peak_excitation_max") > 1).all()

@@ -9,19 +9,11 @@ import numpy as np
 from eiplatform.errors import TooShortError, choose
 from eiplatform.statistics import kernels
 from eiplatform.statistics.counts import require_neurons
-from eiplatform.statistics.declare import (
-    BY_SIZE,
-    CURRENTS,
-    OVER_SAMPLES,
-    OVER_TIME,
-    POSITIVE,
-    Statistic,
-    grid,
-    register,
-)
+from eiplatform.statistics.declare import BY_SIZE, CURRENTS, OVER_SAMPLES, OVER_TIME, POSITIVE, Statistic
 from eiplatform.statistics.estimate import Estimate, shared
 from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import grid, register
 
 _CONSTANT = f"excitation or inhibition constant (sd below {RELATIVE_TOLERANCE:g} of its root mean square)"
 _SUFFIX = {"own": "", "cross": "_cross", "excess": "_excess", "partial": "_partial"}

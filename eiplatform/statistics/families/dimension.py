@@ -16,11 +16,12 @@ from eiplatform.statistics.counts import (
     some_neurons,
     windowed,
 )
-from eiplatform.statistics.declare import OVER_SAMPLES, SPIKES, Over, Statistic, grid, register
+from eiplatform.statistics.declare import OVER_SAMPLES, SPIKES, Over, Statistic
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.moments import FloatArray, weighted_mean
 from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import grid, register
 
 _NEURONS = 500  # a covariance matrix of 2 MB; more neurons add little to means over pairs
 

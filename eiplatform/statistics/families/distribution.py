@@ -10,12 +10,13 @@ import xarray as xr
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import kernels
 from eiplatform.statistics.counts import require_neurons
-from eiplatform.statistics.declare import CURRENTS, POSITIVE, Statistic, Table, register
+from eiplatform.statistics.declare import CURRENTS, POSITIVE, Statistic, Table
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.bootstrap import hierarchical_bootstrap
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.quantiles import QUANTILES, checked_quantiles
+from eiplatform.statistics.registry import register
 
 _QUESTION = "are excitation and inhibition equalised over neurons?"
 _PHRASE = "the spread of the E/I ratio"

@@ -10,13 +10,15 @@ import xarray as xr
 
 from eiplatform.errors import NotApplicableError, StatisticError
 from eiplatform.statistics import kernels
-from eiplatform.statistics.declare import Statistic, Table, grid, register
+from eiplatform.statistics.declare import Statistic, Table
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.intervals import mean_with_interval
 from eiplatform.statistics.kernels.bootstrap import NeuronValues
 from eiplatform.statistics.kernels.moments import FloatArray
-from eiplatform.statistics.population import Population, time_variance
+from eiplatform.statistics.kernels.over_time import time_variance
+from eiplatform.statistics.population import Population
 from eiplatform.statistics.quantiles import QUANTILES, checked_quantiles
+from eiplatform.statistics.registry import grid, register
 
 _NO_GAIN = "current-based circuits have no gain (it is 1 by definition)"
 _CARANDINI = "Carandini & Heeger 2012, Nat Rev Neurosci 13:51"

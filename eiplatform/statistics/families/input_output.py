@@ -10,11 +10,12 @@ import xarray as xr
 
 from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics import kernels
-from eiplatform.statistics.declare import Table, register
+from eiplatform.statistics.declare import Table
 from eiplatform.statistics.intervals import mean_with_interval
 from eiplatform.statistics.kernels.bootstrap import NeuronValues
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import register
 
 MIN_POINTS = 10
 """Fewest samples (or conditions) of an input-output curve."""

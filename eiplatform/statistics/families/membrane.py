@@ -8,11 +8,12 @@ import numpy as np
 
 from eiplatform.errors import NotApplicableError
 from eiplatform.statistics import kernels
-from eiplatform.statistics.declare import CURRENTS, SHARE, Statistic, register
+from eiplatform.statistics.declare import CURRENTS, SHARE, Statistic
 from eiplatform.statistics.estimate import Estimate, shared
 from eiplatform.statistics.kernels.membrane import Inputs
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import register
 
 _NAME = "the free membrane potential"
 _REASON = (

@@ -10,10 +10,11 @@ import xarray as xr
 from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics import kernels
 from eiplatform.statistics.counts import in_intervals
-from eiplatform.statistics.declare import CURRENTS, Table, register
+from eiplatform.statistics.declare import CURRENTS, Table
 from eiplatform.statistics.kernels.bootstrap import NeuronValues, hierarchical_bootstrap
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import register
 
 WINDOWS = (1, 2, 5, 10, 20, 50, 100, 200)
 """Default windows of smoothing, in intervals."""

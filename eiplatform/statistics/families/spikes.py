@@ -10,10 +10,11 @@ from typing import Any, ClassVar, cast
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import kernels
 from eiplatform.statistics.counts import COUNT_WINDOWS, MIN_WINDOWS, rate_table, windowed
-from eiplatform.statistics.declare import OVER_SAMPLES, POSITIVE, SPIKES, Over, Statistic, grid, register
+from eiplatform.statistics.declare import OVER_SAMPLES, POSITIVE, SPIKES, Over, Statistic
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import grid, register
 from eiplatform.statistics.trains import Counted
 
 REFRACTORINESS = {"step": 0.0, "ms": 5.0}

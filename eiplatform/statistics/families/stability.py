@@ -7,12 +7,13 @@ import xarray as xr
 
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import kernels
-from eiplatform.statistics.declare import SPIKES, Table, register
-from eiplatform.statistics.declare import statistic as statistic_of
+from eiplatform.statistics.declare import SPIKES, Table
 from eiplatform.statistics.families.spikes import Rate
 from eiplatform.statistics.kernels.bootstrap import NeuronValues, hierarchical_bootstrap
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import register
+from eiplatform.statistics.registry import statistic as statistic_of
 
 
 def _require_paired(first: Population, second: Population) -> None:

@@ -20,22 +20,13 @@ from eiplatform.statistics.counts import (
     some_neurons,
     windowed,
 )
-from eiplatform.statistics.declare import (
-    OVER_SAMPLES,
-    OVER_TIME,
-    POSITIVE,
-    SHARE,
-    SPIKES,
-    Over,
-    Statistic,
-    grid,
-    register,
-)
+from eiplatform.statistics.declare import OVER_SAMPLES, OVER_TIME, POSITIVE, SHARE, SPIKES, Over, Statistic
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.kernels.synchrony import SharedSums
 from eiplatform.statistics.population import MIN_INTERVALS, Population
+from eiplatform.statistics.registry import grid, register
 from eiplatform.store.schema import SIGNALS
 
 _GOLOMB = "Golomb & Rinzel 1993, Phys Rev E 48:4810; Golomb 2007, Scholarpedia 2(1):1347"

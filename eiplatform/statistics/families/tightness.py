@@ -9,19 +9,11 @@ import numpy.typing as npt
 
 from eiplatform.errors import NotApplicableError, StatisticError
 from eiplatform.statistics import kernels
-from eiplatform.statistics.declare import (
-    CURRENTS,
-    OVER_SAMPLES,
-    OVER_TIME,
-    SHARE,
-    Over,
-    Statistic,
-    grid,
-    register,
-)
+from eiplatform.statistics.declare import CURRENTS, OVER_SAMPLES, OVER_TIME, SHARE, Over, Statistic
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import grid, register
 
 _RUBIN = "Rubin, Abbott & Sompolinsky 2017, PNAS 114:E9366"
 _CONSTANT = f"excitation or inhibition constant (sd below {RELATIVE_TOLERANCE:g} of its root mean square)"

@@ -12,11 +12,12 @@ import xarray as xr
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import kernels
 from eiplatform.statistics.counts import some_neurons, windowed
-from eiplatform.statistics.declare import POSITIVE, SPIKES, Statistic, Table, grid, register
+from eiplatform.statistics.declare import POSITIVE, SPIKES, Statistic, Table
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.kernels.timescale import LagSums
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import grid, register
 from eiplatform.store.schema import SIGNALS
 
 MAX_LAGS = {"step": 20.0, "ms": 100.0}

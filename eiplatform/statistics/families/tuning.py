@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from eiplatform.errors import NotApplicableError, TooShortError
 from eiplatform.statistics import kernels
-from eiplatform.statistics.declare import CURRENTS, Statistic, grid, register
+from eiplatform.statistics.declare import CURRENTS, Statistic
 from eiplatform.statistics.estimate import Estimate, shared
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import grid, register
 
 MIN_CLASSES = 5
 """Fewest classes for a correlation over classes."""

@@ -18,6 +18,7 @@ from eiplatform.statistics.kernels.membrane import *
 from eiplatform.statistics.kernels.moments import *
 from eiplatform.statistics.kernels.naka_rushton import *
 from eiplatform.statistics.kernels.normalisation import *
+from eiplatform.statistics.kernels.over_time import *
 from eiplatform.statistics.kernels.patterns import *
 from eiplatform.statistics.kernels.spikes import *
 from eiplatform.statistics.kernels.synchrony import *

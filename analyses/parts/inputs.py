@@ -1,21 +1,36 @@
-"""What the analyses share: opening recordings and naming where a result came from."""
+"""What the analyses share: what they are made from, opening recordings, and naming where a result came from.
+
+The annotations of ``Analysis.run`` say what an analysis is made from.  :class:`Role` is what the command line, the
+studies and :func:`eiplatform.analyses.analyse` read of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
 
-import eiplatform
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import populations_of
 from eiplatform.store.identity import recording_hash
+from eiplatform.store.reader import open_recording
 
 __all__ = [
+    "Nulls",
+    "OneRecording",
+    "Perturbation",
     "Recording",
+    "Recordings",
+    "Reference",
+    "References",
+    "Role",
+    "Series",
+    "Summaries",
+    "Training",
     "active",
     "describe_inputs",
     "excitatory",
@@ -30,13 +45,44 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True)
+class Role:
+    """What an argument of an analysis is, where a user names files only.
+
+    Attributes
+    ----------
+    name : str
+    text : str
+        For help and messages.
+    single : bool
+        Whether it is one thing.
+    """
+
+    name: str
+    text: str
+    single: bool = False
+
+
 Recording = str | Path | xr.DataTree
 """Where a recording is, or an open one (which may be partial)."""
+Reference = Recording | Sequence[Recording]
+"""A recording; several (the seeds of one network); or the name of a shipped summary."""
+
+OneRecording = Annotated[Recording, Role("recording", "a recording", single=True)]
+Recordings = Annotated[Sequence[Recording], Role("recordings", "recordings, or directories of them")]
+Nulls = Annotated[Sequence[Recording], Role("nulls", "null recordings of one kind, or directories of them")]
+References = Annotated[Sequence[Reference], Role("references", "recordings, directories or names of shipped summaries")]
+Summaries = Annotated[Sequence[str | Path] | None, Role("summaries", "summaries of circuits (data/reference/*.nc)")]
+Series = Annotated[Sequence[str | Path], Role("series", "series of recordings made while training")]
+Training = Annotated[str | Path, Role("training", "the directory of a training", single=True)]
+Perturbation = Annotated[
+    str | Path | xr.Dataset | None, Role("perturbation", "a protocol.nc of perturb-I", single=True)
+]
 
 
 def opened(recordings: Iterable[Recording]) -> list[xr.DataTree]:
     """Open those recordings that are not open yet; complete ones only."""
-    return [found if isinstance(found, xr.DataTree) else eiplatform.open(found) for found in recordings]
+    return [found if isinstance(found, xr.DataTree) else open_recording(found) for found in recordings]
 
 
 def open_kind(recordings: Sequence[Recording], kind: str, *, purpose: str) -> list[xr.DataTree]:
@@ -101,7 +147,7 @@ def active(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 def nothing_fires(trees: Iterable[xr.DataTree], where: str | None = None) -> StatisticError:
     """Return the error for recordings without a firing population, which says why there is none."""
     if any("activity" in data for tree in trees for data in excitatory(tree).values()):
-        remedy = "'eiplatform analyse balance' reads its currents, 'compare' sets it beside other networks"
+        remedy = "'eiplatform analyse balance' reads its currents, 'compare' compares it with other networks"
         return StatisticError("this network has rates, not spikes", where=where, remedy=remedy)
     return StatisticError("no firing population was recorded", where=where, remedy="record 'spikes'")
 
@@ -127,7 +173,7 @@ def describe_inputs(trees: Iterable[xr.DataTree]) -> dict[str, Any]:
 def setting_of(tree: xr.DataTree) -> str:
     """Say in a word or two how a network was driven when it was recorded, e.g. ``"constant, 4 steps"``.
 
-    Recordings of one setting can be set beside each other.
+    Recordings of one setting can be compared with each other.
     """
     source = tree.attrs["source"]
     spec = source.get("spec", {})

@@ -1,4 +1,4 @@
-"""Tables of a comparison: raw values beside scores, verdicts, and what was not compared."""
+"""Rows and notes of the tables of a comparison: raw values, scores, verdicts, and what was not compared."""
 
 from __future__ import annotations
 
@@ -7,54 +7,31 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-from eiplatform.analyses.comparison import VERDICTS
-from eiplatform.report.cautioned import cautioned, cautions_of
-from eiplatform.report.tables import Table, cell_text, number_text
+from eiplatform.analyses.parts.cautioned import cautions_of
+from eiplatform.analyses.parts.cells import VERDICTS
+from eiplatform.analyses.parts.tables import cell_text, number_text
 
-__all__ = ["comparison_tables"]
+__all__ = ["cautions_between", "left_out", "note_of", "not_compared", "row_of"]
 
 _DELTA = "\N{GREEK CAPITAL LETTER DELTA}"
 
 
-def comparison_tables(result: xr.Dataset) -> Iterable[Table]:
-    """Give one table per reference, and one of what was not compared.
-
-    Parameters
-    ----------
-    result : xarray.Dataset
-        Of :func:`eiplatform.analyses.comparison.run`.
-    """
-    populations = [str(name) for name in result["population"].values]
-    for reference in result["reference"].values.astype(str):
-        one = result.sel(reference=reference)
-        held = np.isfinite(one["difference"].transpose("statistic", "population").values).any(axis=1)
-        shown = one["statistic"].values[held].astype(str).tolist()
-        marks, caution = cautioned(*_cautions(result, [reference], shown))
-        rows = [_row(one.sel(statistic=statistic), populations, marks.get(statistic, "")) for statistic in shown]
-        if rows:
-            title = f"'{result.attrs['label']}' against {reference}"
-            yield Table(title, ("statistic", *populations, reference), tuple(rows), _note(result, one) + caution)
-    marks, caution = cautioned(*_cautions(result, result["reference"].values.astype(str), _not_compared(result)))
-    left_out = _left_out(result, populations, marks)
-    if left_out:
-        columns = ("statistic", "reason", "network", "reference")
-        yield Table("Not compared, and why", columns, tuple(left_out), f"Raw values, each in its own unit.{caution}")
-
-
-def _cautions(result: xr.Dataset, references: Iterable[str], shown: list[str]) -> list[dict[str, dict[str, str]]]:
+def cautions_between(
+    result: xr.Dataset, references: Iterable[str], shown: list[str]
+) -> list[dict[str, dict[str, str]]]:
     """Return what limits the meaning of the network's values, and of those of some references."""
     others = result.sel(reference=list(references))
     return [cautions_of(result, shown), cautions_of(others, shown, "reference", "reference_caution")]
 
 
-def _not_compared(result: xr.Dataset) -> list[str]:
+def not_compared(result: xr.Dataset) -> list[str]:
     """Return the statistics that are not compared with some reference."""
     compared = (result["verdict"] != "not compared").any("population").all("reference")
     left: list[str] = result["statistic"].values[~compared.values].astype(str).tolist()
     return left
 
 
-def _row(one: xr.Dataset, populations: list[str], mark: str) -> tuple[str, ...]:
+def row_of(one: xr.Dataset, populations: list[str], mark: str) -> tuple[str, ...]:
     """Return a statistic of all layers and of a reference: value, difference, effect, distance, verdict."""
     row = [str(one["label"].item()) + mark]
     units = str(one["reference_units"].item())
@@ -89,7 +66,8 @@ def _verdict(data: xr.Dataset, fdr: float) -> str:
     return f"{verdict} (distribution, not mean)" if distribution and not mean else verdict
 
 
-def _note(result: xr.Dataset, one: xr.Dataset) -> str:
+def note_of(result: xr.Dataset, one: xr.Dataset) -> str:
+    """Return what the numbers of a table are, and how the sides were matched."""
     margin, fdr = float(result.attrs["margin"]), 100 * float(result.attrs["fdr"])
     kind, seeds = str(one["kind"].item()), int(one["reference_n_samples"].max())
     held = [
@@ -111,12 +89,12 @@ def _note(result: xr.Dataset, one: xr.Dataset) -> str:
     if kind == "circuit":
         note += f"; the circuit's currents are averaged over {float(one['interval_ms']):g} ms"
     return note + (
-        ". E/I ratio and balance index depend on in-degree and on how constant drive is counted: read them beside "
+        ". E/I ratio and balance index depend on in-degree and on how constant drive is counted: read them next to "
         "both, not as a distance."
     )
 
 
-def _left_out(result: xr.Dataset, populations: list[str], marks: dict[str, str]) -> list[tuple[str, ...]]:
+def left_out(result: xr.Dataset, populations: list[str], marks: dict[str, str]) -> list[tuple[str, ...]]:
     """Return one row per statistic and reason; references that share a reason share a row."""
     rows: list[tuple[str, ...]] = []
     compared = (result["verdict"] != "not compared").any("population").transpose("reference", "statistic").values
@@ -127,8 +105,8 @@ def _left_out(result: xr.Dataset, populations: list[str], marks: dict[str, str])
             if compared[index, column]:
                 continue
             here = one.sel(reference=reference)
-            told = sorted({str(note) for note in here["note"].values.ravel() if note})
-            reason = "; ".join(told) if bool(here["comparable"]) else str(here["reason"].item())
+            remarks = sorted({str(note) for note in here["note"].values.ravel() if note})
+            reason = "; ".join(remarks) if bool(here["comparable"]) else str(here["reason"].item())
             reasons.setdefault(reason, []).append(f"{reference}: {number_text(float(here['reference_value']))}")
         network = ", ".join(f"{name}: {number_text(float(one['value'].sel(population=name)))}" for name in populations)
         label = str(one["label"].item()) + marks.get(statistic, "")

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
 
-import matplotlib as mpl
-import matplotlib.style
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
@@ -22,11 +17,9 @@ __all__ = [
     "COLOURS",
     "LABELS",
     "MARKERS",
-    "figure",
     "layer_name",
     "letters",
     "log_ticks",
-    "paper_style",
     "points_with_intervals",
     "setting_shown",
     "study_sources",
@@ -47,34 +40,6 @@ COLOURS = {
 MARKERS = {"trained": "o", "null": "s", "reference": "D"}
 
 LABELS = {"trained": "trained", "null": "untrained (null)", "reference": "cortical circuit"}
-
-_WIDTHS_MM = {"single": 89.0, "double": 183.0}
-
-
-def paper_style() -> AbstractContextManager[None]:
-    """Return a context in which matplotlib uses the paper style."""
-    style = Path(__file__).with_name("ei-paper.mplstyle")
-    context: AbstractContextManager[None] = mpl.style.context(str(style))
-    return context
-
-
-def figure(rows: int, columns: int, *, width: str = "double", height_mm: float = 60.0) -> tuple[Figure, list[Axes]]:
-    """Make a figure of a journal's width with a grid of axes.
-
-    Parameters
-    ----------
-    rows, columns : int
-    width : {"single", "double"}
-        One or two columns of a page (89 or 183 mm).
-    height_mm : float
-
-    Returns
-    -------
-    Figure, list of Axes
-        The axes row by row.
-    """
-    made = Figure(figsize=(_WIDTHS_MM[width] / 25.4, height_mm / 25.4), layout="constrained")
-    return made, list(made.subplots(rows, columns, squeeze=False).flat)
 
 
 def letters(axes: Sequence[Axes]) -> None:
