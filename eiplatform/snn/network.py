@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypedDict, Unpack
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from torch import Tensor, nn
 
+from eiplatform.config import Config
 from eiplatform.errors import ConfigError, EIPlatformError, choose
 from eiplatform.snn.backei import BackEILayer
 from eiplatform.snn.circuit import NOTHING, take
 from eiplatform.snn.dann import DANNLayer, DANNReadout
 from eiplatform.snn.description import Pathway, PopulationInfo
+from eiplatform.snn.intervening import Intervention, intervened
 from eiplatform.snn.layers import Circuit, EILayer, EIReadout, n_inhibitory
 from eiplatform.snn.moments import Moments
 from eiplatform.snn.neuron import LIF, PAPER_LIF, Membrane
@@ -102,7 +105,17 @@ class Network(nn.Module):
         Shape of one input, without batch and time.
     **options
         See :class:`Options`.
+
+    Attributes
+    ----------
+    config : Config or None
+        What it was built from; None of a network that was put together by hand.
+    interventions : tuple of dict
+        What is being done to it, see :meth:`intervene`.
     """
+
+    config: Config | None = None
+    interventions: tuple[Mapping[str, Any], ...] = ()
 
     def __init__(self, input_shape: tuple[int, ...], **options: Unpack[Options]) -> None:
         super().__init__()
@@ -188,6 +201,21 @@ class Network(nn.Module):
             readout.signed_input = self.signed_spikes and source != "input"
             self.layers["readout"] = readout
         self._inputs["readout"] = source
+
+    def intervene(self, *interventions: Intervention) -> AbstractContextManager[Network]:
+        """Run this network with some pathways changed; afterwards it is as it was, bit for bit.
+
+        Parameters
+        ----------
+        *interventions : Intervention
+            E.g. ``ei.Scale("I->E subtractive", 0.8, layers="fc*")``, ``ei.Silence("fc1/I", [3, 7])``.
+
+        Returns
+        -------
+        context manager
+            Gives this network.
+        """
+        return intervened(self, interventions)
 
     @abstractmethod
     def _flow(self, x: Tensor, steps: int | None, call: Call) -> Tensor:
