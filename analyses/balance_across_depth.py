@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, label_of, open_kind
+from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
+from eiplatform.analyses.parts.inputs import Nulls, Recordings, describe_inputs, excitatory, label_of, open_kind
+from eiplatform.analyses.parts.tables import Table, interval_text, texts
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base.intervals import interval_of
+from eiplatform.statistics.kernels.intervals import interval_of
 
-__all__ = ["default_statistics", "run"]
+__all__ = ["default_statistics", "BalanceAcrossDepth"]
 
 LEVEL = 0.95
 MIN_LAYERS = 3
@@ -25,92 +28,130 @@ def default_statistics() -> list[str]:
     return [key for key, entry in STATISTICS.items() if set(entry.needs) == {"current_exc", "current_inh"}]
 
 
-def run(
-    recordings: Sequence[Recording],
-    nulls: Sequence[Recording] = (),
-    *,
-    statistics: Sequence[str] | None = None,
-    n_bootstrap: int = 1000,
-    seed: int = 0,
-) -> xr.Dataset:
-    """Follow balance statistics from the first layer to the last.
+class BalanceAcrossDepth(Analysis):
+    """Balance statistics from the first layer to the last."""
 
-    Parameters
-    ----------
-    recordings : sequence of str, Path or DataTree
-        Of networks, e.g. several seeds, or trained with and without batch normalisation.
-    nulls : sequence of str, Path or DataTree
-        Of untrained networks; their range over seeds is the null of every layer.
-    statistics : sequence of str, optional
-        Keys; default: all that need excitation and inhibition only.
-    n_bootstrap, seed : int
-        Of the bootstrap over samples and neurons.
+    question = "Does balance tighten or loosen from layer to layer?"
+    place = 60
 
-    Returns
-    -------
-    xarray.Dataset, dims (recording, depth, statistic)
-        ``value``, ``low``, ``high``, ``note``, ``caution`` and the layer's name ``population`` (recording,
-        depth), depth counting from 0; ``slope`` with interval (recording, statistic): change
-        per layer, least squares over the layers with a value, at least three; in each draw the
-        layers see the same samples.  With nulls ``null``, ``null_minimum``, ``null_maximum``
-        (depth, statistic) over their seeds, ``null_slope`` and ``null_slope_sd`` (statistic).
+    def run(
+        self,
+        recordings: Recordings,
+        nulls: Nulls = (),
+        *,
+        statistics: Sequence[str] | None = None,
+        n_bootstrap: int = 1000,
+        seed: int = 0,
+    ) -> Result:
+        """Follow balance statistics from the first layer to the last.
 
-    Raises
-    ------
-    StatisticError
-        If no statistic can be computed for any layer, or a recording is given twice.
-    """
-    keys = default_statistics() if statistics is None else [choose(key, STATISTICS, "statistic") for key in statistics]
-    trees = open_kind(recordings, "network", purpose="a recording")
-    null_trees = open_kind(nulls, "network", purpose="a null")
-    given = [tree.attrs["id"] for tree in (*trees, *null_trees)]
-    if len(set(given)) < len(given):
-        raise StatisticError("a recording stands for itself as a null, or is given twice", where="inputs and nulls")
-    options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "keep_draws": True}
-    tables = [summarise(tree, keys, populations=list(excitatory(tree)), **options) for tree in trees]
-    if not any(np.isfinite(table["value"]).any() for table in tables):
-        notes = sorted({str(note) for table in tables for note in table["note"].values.ravel() if note})
-        raise StatisticError("no statistic of any layer can be computed", valid="; ".join(notes))
-    depth = max(table.sizes["population"] for table in tables)
-    shape = (len(tables), depth, len(keys))
-    numbers = {name: np.full(shape, np.nan) for name in ("value", "low", "high")}
-    texts = {"note": np.full(shape, "no such layer", dtype=object), "caution": np.full(shape, "", dtype=object)}
-    names = np.full(shape[:2], "", dtype=object)
-    slopes = np.full((3, len(tables), len(keys)), np.nan)
-    for index, table in enumerate(tables):
-        n = table.sizes["population"]
-        for name, values in numbers.items():
-            values[index, :n] = table[name].transpose("population", "statistic").values
-        for name, said in texts.items():
-            said[index, :n] = table[name].transpose("population", "statistic").values
-        names[index, :n] = table["population"].values
-        slopes[:, index] = _slopes(table)
-    dims = ("recording", "depth", "statistic")
-    result = xr.Dataset(
-        {name: (dims, values) for name, values in numbers.items()}
-        | {name: (dims, said.astype(str)) for name, said in texts.items()}
-        | {
-            name: (("recording", "statistic"), slopes[k]) for k, name in enumerate(("slope", "slope_low", "slope_high"))
-        },
-        coords={
-            "recording": [label_of(tree) for tree in trees],
-            "depth": np.arange(depth),
-            "population": (dims[:2], names.astype(str)),
-            "statistic": keys,
-            "label": ("statistic", [STATISTICS[key].label for key in keys]),
-        },
-    )
-    if null_trees:
-        result = result.merge(_null(null_trees, names[0], keys, seed))
-    return result.assign_attrs(
-        analysis="balance_across_depth",
-        level=LEVEL,
-        n_bootstrap=n_bootstrap,
-        seed=seed,
-        n_nulls=len(null_trees),
-        n_samples=max(int(table["n_samples"].max()) for table in tables),
-        **describe_inputs([*trees, *null_trees]),
-    )
+        Parameters
+        ----------
+        recordings : sequence of str, Path or DataTree
+            Of networks, e.g. several seeds, or trained with and without batch normalisation.
+        nulls : sequence of str, Path or DataTree
+            Of untrained networks; their range over seeds is the null of every layer.
+        statistics : sequence of str, optional
+            Keys; default: all that need excitation and inhibition only.
+        n_bootstrap, seed : int
+            Of the bootstrap over samples and neurons.
+
+        Returns
+        -------
+        xarray.Dataset, dims (recording, depth, statistic)
+            ``value``, ``low``, ``high``, ``note``, ``caution`` and the layer's name ``population`` (recording,
+            depth), depth counting from 0; ``slope`` with interval (recording, statistic): change
+            per layer, least squares over the layers with a value, at least three; in each draw the
+            layers see the same samples.  With nulls ``null``, ``null_minimum``, ``null_maximum``
+            (depth, statistic) over their seeds, ``null_slope`` and ``null_slope_sd`` (statistic).
+
+        Raises
+        ------
+        StatisticError
+            If no statistic can be computed for any layer, or a recording is given twice.
+        """
+        keys = (
+            default_statistics() if statistics is None else [choose(key, STATISTICS, "statistic") for key in statistics]
+        )
+        trees = open_kind(recordings, "network", purpose="a recording")
+        null_trees = open_kind(nulls, "network", purpose="a null")
+        given = [tree.attrs["id"] for tree in (*trees, *null_trees)]
+        if len(set(given)) < len(given):
+            raise StatisticError("a recording stands for itself as a null, or is given twice", where="inputs and nulls")
+        options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "keep_draws": True}
+        tables = [summarise(tree, keys, populations=list(excitatory(tree)), **options) for tree in trees]
+        if not any(np.isfinite(table["value"]).any() for table in tables):
+            notes = sorted({str(note) for table in tables for note in table["note"].values.ravel() if note})
+            raise StatisticError("no statistic of any layer can be computed", valid="; ".join(notes))
+        depth = max(table.sizes["population"] for table in tables)
+        shape = (len(tables), depth, len(keys))
+        numbers = {name: np.full(shape, np.nan) for name in ("value", "low", "high")}
+        texts = {"note": np.full(shape, "no such layer", dtype=object), "caution": np.full(shape, "", dtype=object)}
+        names = np.full(shape[:2], "", dtype=object)
+        slopes = np.full((3, len(tables), len(keys)), np.nan)
+        for index, table in enumerate(tables):
+            n = table.sizes["population"]
+            for name, values in numbers.items():
+                values[index, :n] = table[name].transpose("population", "statistic").values
+            for name, said in texts.items():
+                said[index, :n] = table[name].transpose("population", "statistic").values
+            names[index, :n] = table["population"].values
+            slopes[:, index] = _slopes(table)
+        dims = ("recording", "depth", "statistic")
+        result = xr.Dataset(
+            {name: (dims, values) for name, values in numbers.items()}
+            | {name: (dims, said.astype(str)) for name, said in texts.items()}
+            | {
+                name: (("recording", "statistic"), slopes[k])
+                for k, name in enumerate(("slope", "slope_low", "slope_high"))
+            },
+            coords={
+                "recording": [label_of(tree) for tree in trees],
+                "depth": np.arange(depth),
+                "population": (dims[:2], names.astype(str)),
+                "statistic": keys,
+                "label": ("statistic", [STATISTICS[key].label for key in keys]),
+            },
+        )
+        if null_trees:
+            result = result.merge(_null(null_trees, names[0], keys, seed))
+        return self.result(
+            result.assign_attrs(
+                level=LEVEL,
+                n_bootstrap=n_bootstrap,
+                seed=seed,
+                n_nulls=len(null_trees),
+                n_samples=max(int(table["n_samples"].max()) for table in tables),
+                **describe_inputs([*trees, *null_trees]),
+            )
+        )
+
+    def tables(self, result: xr.Dataset) -> Iterable[Table]:
+        """Give one table per recording: every layer, and the slope per layer."""
+        for index, name in enumerate(texts(result["recording"])):
+            one = result.isel(recording=index)
+            layers = [layer for layer in texts(one["population"]) if layer]
+            marks, caution = cautioned(cautions_of(one.isel(depth=slice(len(layers))), texts(result["statistic"])))
+            rows, undefined = [], []
+            for statistic in texts(result["statistic"]):
+                here = one.sel(statistic=statistic)
+                if not bool(here["value"].notnull().any()):
+                    undefined.append(str(here["label"].item()))
+                    continue
+                cells = [
+                    interval_text(*(float(here[part].isel(depth=k)) for part in ("value", "low", "high")))
+                    for k in range(len(layers))
+                ]
+                rows.append((str(here["label"].item()) + marks.get(statistic, ""), *cells, _cell(here, "slope")))
+            n = int(result.attrs["n_samples"])
+            note = f"Slope per layer (least squares), interval from draws in which all layers see the same {n} samples."
+            note += caution
+            note += f" Without a value in any layer: {'; '.join(undefined)}." if undefined else ""
+            yield Table(f"Balance across the depth of '{name}'", ("statistic", *layers, "slope"), tuple(rows), note)
+
+
+def _cell(data: xr.Dataset, name: str) -> str:
+    return interval_text(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
 
 
 def _slope(values: np.ndarray) -> np.ndarray:

@@ -6,14 +6,34 @@ training (epoch 0, the null), seed by seed, and beside summaries of cortical cir
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-import eiplatform
-from eiplatform.analyses.ei_versus_bn import (
+from eiplatform.analyses.parts.analysis import Analysis, Result, defined
+from eiplatform.analyses.parts.inputs import (
+    Series,
+    Summaries,
+    describe_inputs,
+    excitatory,
+    require,
+    samples_of,
+    setting_of,
+)
+from eiplatform.analyses.parts.seed_tables import (
+    about,
+    approach_findings,
+    changed,
+    circuit_name,
+    named,
+    reference_tables,
+    tightness_findings,
+    tightness_table,
+    value_of,
+)
+from eiplatform.analyses.parts.seeds import (
     SENSES,
     approach,
     axes_of,
@@ -23,137 +43,197 @@ from eiplatform.analyses.ei_versus_bn import (
     stacked,
     tightness,
 )
-from eiplatform.analyses.inputs import describe_inputs, excitatory, require, samples_of, setting_of
+from eiplatform.analyses.parts.tables import Table
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS
-from eiplatform.statistics.base.contrasts import paired
+from eiplatform.statistics.kernels.contrasts import paired
 from eiplatform.statistics.references import reference_table
+from eiplatform.store.reader import open_recording
 from eiplatform.store.series import is_series, iterations_per_epoch, steps_of
 
-__all__ = ["half_way", "run"]
+__all__ = ["half_way", "BalanceEmergence"]
 
 _DIMS = ("setting", "circuit", "epoch", "population", "statistic")
 
 
-def run(
-    series: Sequence[str | Path],
-    references: Sequence[str | Path] = (),
-    *,
-    statistics: Sequence[str] | None = None,
-    level: float = 0.95,
-) -> xr.Dataset:
-    """Follow the statistics of every layer over training.
+class BalanceEmergence(Analysis):
+    """The statistics of every layer over training."""
 
-    Parameters
-    ----------
-    series : sequence of path
-        Recordings made while training (:mod:`eiplatform.store.series`), one per seed and setting (input and
-        steps), of one or more circuits, all at the same moments, the untrained network among them.
-    references : sequence of path
-        Summaries of circuits.
-    statistics : sequence of str, optional
-        Keys of :data:`eiplatform.statistics.STATISTICS`; default: all that were recorded.
-    level : float
-        Nominal coverage of all intervals.
+    question = "When in training does the balance of every layer tighten or loosen?"
+    place = 30
 
-    Returns
-    -------
-    xarray.Dataset, dims (setting, circuit, epoch, population, statistic)
-        ``seed_value`` (with seed); ``value``, the mean over seeds with Student's interval (``_low``,
-        ``_high``); ``change`` from epoch 0, paired by seed, with ``_low``, ``_high``, ``_p``, ``_p_exact``,
-        ``_n`` and ``_q`` (false discovery rate over all cells); ``tightness`` likewise per ``sense``;
-        ``half`` (without epoch): after how many epochs half of the final change was reached for the first
-        time, mean over seeds with interval, where the final change differs from zero (q < 0.05);
-        ``accuracy`` (setting, circuit, epoch) of the recorded samples, where the readout was recorded whole;
-        references, ``distance`` and ``approach`` as :func:`eiplatform.analyses.ei_versus_bn.run` gives them.
+    def run(
+        self,
+        series: Series,
+        references: Summaries = (),
+        *,
+        statistics: Sequence[str] | None = None,
+        level: float = 0.95,
+    ) -> Result:
+        """Follow the statistics of every layer over training.
 
-    Raises
-    ------
-    ConfigError
-        If something is no series, or one is given twice.
-    StatisticError
-        If the moments or seeds differ, epoch 0 is missing, or there is a single seed.
-    """
-    found: dict[tuple[str, str, int], dict[float, xr.DataTree]] = {}
-    for path in map(Path, series):
-        if not is_series(path):
-            raise ConfigError("not a series of recordings made while training", where=str(path))
-        per_epoch = iterations_per_epoch(path)
-        moments: dict[float, xr.DataTree] = {
-            step / per_epoch: eiplatform.open(part) for step, part in steps_of(path).items()
+        Parameters
+        ----------
+        series : sequence of path
+            Recordings made while training (:mod:`eiplatform.store.series`), one per seed and setting (input and
+            steps), of one or more circuits, all at the same moments, the untrained network among them.
+        references : sequence of path
+            Summaries of circuits.
+        statistics : sequence of str, optional
+            Keys of :data:`eiplatform.statistics.STATISTICS`; default: all that were recorded.
+        level : float
+            Nominal coverage of all intervals.
+
+        Returns
+        -------
+        xarray.Dataset, dims (setting, circuit, epoch, population, statistic)
+            ``seed_value`` (with seed); ``value``, the mean over seeds with Student's interval (``_low``,
+            ``_high``); ``change`` from epoch 0, paired by seed, with ``_low``, ``_high``, ``_p``, ``_p_exact``,
+            ``_n`` and ``_q`` (false discovery rate over all cells); ``tightness`` likewise per ``sense``;
+            ``half`` (without epoch): after how many epochs half of the final change was reached for the first
+            time, mean over seeds with interval, where the final change differs from zero (q < 0.05);
+            ``accuracy`` (setting, circuit, epoch) of the recorded samples, where the readout was recorded whole;
+            references, ``distance`` and ``approach`` as :func:`eiplatform.analyses.ei_versus_bn.run` gives them.
+
+        Raises
+        ------
+        ConfigError
+            If something is no series, or one is given twice.
+        StatisticError
+            If the moments or seeds differ, epoch 0 is missing, or there is a single seed.
+        """
+        found: dict[tuple[str, str, int], dict[float, xr.DataTree]] = {}
+        for path in map(Path, series):
+            if not is_series(path):
+                raise ConfigError("not a series of recordings made while training", where=str(path))
+            per_epoch = iterations_per_epoch(path)
+            moments: dict[float, xr.DataTree] = {step / per_epoch: open_recording(part) for step, part in steps_of(path).items()}
+            first = next(iter(moments.values()), None)
+            if first is None or 0.0 not in moments:
+                raise StatisticError("the untrained network (epoch 0) was not recorded", where=str(path))
+            config = first.attrs["config"]
+            place = (setting_of(first), str(config["network"]["circuit"]), int(config["seed"]))
+            if place in found:
+                raise ConfigError(f"circuit {place[1]}, seed {place[2]}, {place[0]} is given twice", where=str(path))
+            found[place] = moments
+        if not found:
+            raise ConfigError("no series was given", where="inputs")
+        settings, circuits, seeds = axes_of(found)
+        epochs = list(next(iter(found.values())))
+        _check(found, settings, circuits, seeds, epochs)
+        keys = keys_of(statistics)
+        trees = [tree for moments in found.values() for tree in moments.values()]
+        populations = list(dict.fromkeys(name for tree in trees for name in excitatory(tree)))
+        values = stacked(
+            [
+                [[[found[setting, circuit, seed][e] for e in epochs] for circuit in circuits] for setting in settings]
+                for seed in seeds
+            ],
+            populations,
+            keys,
+        )
+        kept = [index for index, _ in enumerate(keys) if np.isfinite(values[..., index]).any()]
+        keys, values = [keys[index] for index in kept], values[..., kept]
+        null = np.broadcast_to(values[:, :, :, :1], values.shape)
+        change = changes("change", paired(values[:, :, :, 1:], null[:, :, :, 1:], level=level), _DIMS)
+        tighter = tightness(values[:, :, :, 1:], null[:, :, :, 1:], keys, _DIMS, level)
+        coords = {
+            "setting": settings,
+            "circuit": circuits,
+            "epoch": epochs,
+            "population": populations,
+            "statistic": keys,
+            "seed": seeds,
+            "label": ("statistic", [STATISTICS[key].label for key in keys]),
+            "sense": list(SENSES),
+            "meaning": ("sense", list(SENSES.values())),
         }
-        first = next(iter(moments.values()), None)
-        if first is None or 0.0 not in moments:
-            raise StatisticError("the untrained network (epoch 0) was not recorded", where=str(path))
-        config = first.attrs["config"]
-        place = (setting_of(first), str(config["network"]["circuit"]), int(config["seed"]))
-        if place in found:
-            raise ConfigError(f"circuit {place[1]}, seed {place[2]}, {place[0]} is given twice", where=str(path))
-        found[place] = moments
-    if not found:
-        raise ConfigError("no series was given", where="inputs")
-    settings, circuits, seeds = axes_of(found)
-    epochs = list(next(iter(found.values())))
-    _check(found, settings, circuits, seeds, epochs)
-    keys = keys_of(statistics)
-    trees = [tree for moments in found.values() for tree in moments.values()]
-    populations = list(dict.fromkeys(name for tree in trees for name in excitatory(tree)))
-    values = stacked(
-        [
-            [[[found[setting, circuit, seed][e] for e in epochs] for circuit in circuits] for setting in settings]
-            for seed in seeds
-        ],
-        populations,
-        keys,
-    )
-    kept = [index for index, _ in enumerate(keys) if np.isfinite(values[..., index]).any()]
-    keys, values = [keys[index] for index in kept], values[..., kept]
-    null = np.broadcast_to(values[:, :, :, :1], values.shape)
-    change = changes("change", paired(values[:, :, :, 1:], null[:, :, :, 1:], level=level), _DIMS)
-    tighter = tightness(values[:, :, :, 1:], null[:, :, :, 1:], keys, _DIMS, level)
-    coords = {
-        "setting": settings,
-        "circuit": circuits,
-        "epoch": epochs,
-        "population": populations,
-        "statistic": keys,
-        "seed": seeds,
-        "label": ("statistic", [STATISTICS[key].label for key in keys]),
-        "sense": list(SENSES),
-        "meaning": ("sense", list(SENSES.values())),
-    }
-    result = xr.Dataset(
-        {
-            "seed_value": (("seed", *_DIMS), values),
-            **seed_values("value", values, _DIMS, level),
-            "accuracy": (
-                ("setting", "circuit", "epoch"),
-                [
+        result = xr.Dataset(
+            {
+                "seed_value": (("seed", *_DIMS), values),
+                **seed_values("value", values, _DIMS, level),
+                "accuracy": (
+                    ("setting", "circuit", "epoch"),
                     [
-                        [np.mean([_accuracy(found[setting, circuit, seed][e]) for seed in seeds]) for e in epochs]
-                        for circuit in circuits
+                        [
+                            [np.mean([_accuracy(found[setting, circuit, seed][e]) for seed in seeds]) for e in epochs]
+                            for circuit in circuits
+                        ]
+                        for setting in settings
+                    ],
+                ),
+            },
+            coords=coords,
+        )
+        later = xr.Dataset({**change, **tighter}, coords={**coords, "epoch": epochs[1:]})
+        result = result.merge(later.reindex(epoch=epochs), compat="no_conflicts")
+        final = later["change_q"].isel(epoch=-1).values
+        halves = np.where(final < 0.05, half_way(np.array(epochs), values), np.nan)
+        half = xr.Dataset(
+            seed_values("half", halves, tuple(dim for dim in _DIMS if dim != "epoch"), level), coords=coords
+        )
+        result = result.merge(half, compat="no_conflicts")
+        result = result.merge(reference_table(references or (), keys), compat="no_conflicts")
+        result = result.merge(approach(values, null, result, _DIMS, level), compat="no_conflicts")
+        return self.result(
+            result.assign_attrs(
+                level=level,
+                n_seeds=len(seeds),
+                n_samples=[len(samples_of(found[setting, circuits[0], seeds[0]][0.0])) for setting in settings],
+                **describe_inputs(trees),
+            )
+        )
+
+    def tables(self, result: xr.Dataset) -> Iterable[Table]:
+        """Yield the tables of ``balance_emergence``: every statistic over training, tightness, distances."""
+        layers = [str(name) for name in result["population"].values]
+        epochs = [f"{epoch:.3g}" for epoch in result["epoch"].values]
+        for setting in result["setting"].values:
+            for circuit in result["circuit"].values:
+                one = result.sel(setting=setting, circuit=circuit)
+                rows = []
+                for key in defined(one, one["statistic"].values.tolist()):
+                    for layer in layers:
+                        cell = one.sel(statistic=key, population=layer)
+                        if not bool(cell["value"].notnull().any()):
+                            continue
+                        texts = [value_of(cell.isel(epoch=index)) for index in range(len(epochs))]
+                        final = changed(cell.isel(epoch=-1), "change")
+                        half = value_of(cell, "half")
+                        rows.append((f"{cell['label'].item()}, {layer}", *texts, final, half))
+                if bool(one["accuracy"].notnull().any()):
+                    accuracy = [f"{100 * float(value):.1f} %" for value in one["accuracy"].values]
+                    rows.append(("accuracy on the recorded samples, mean of seeds", *accuracy, "", ""))
+                yield Table(
+                    f"{circuit_name(circuit)} over training ({setting})",
+                    ("statistic, layer", *(f"epoch {epoch}" for epoch in epochs), "change", "half after (epochs)"),
+                    tuple(rows),
+                    "half after: epochs until half of the final change was reached for the first time, where q < 0.05. "
+                    + about(result),
+                )
+        yield tightness_table(result.isel(epoch=-1), "By how much training tightened balance, at the end")
+        yield from reference_tables(result)
+
+    def findings(self, result: xr.Dataset) -> Iterable[str]:
+        """Say what ``balance_emergence`` shows."""
+        last = result.isel(epoch=-1)
+        sentences = tightness_findings(last)
+        for setting in result["setting"].values:
+            for circuit in result["circuit"].values:
+                one = result.sel(setting=setting, circuit=circuit)
+                for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "half"):
+                    cells = one.sel(statistic=key)
+                    times = [
+                        f"{named([name])} {value_of(cells.sel(population=name), 'half')}"
+                        for name in cells["population"].values
+                        if np.isfinite(cells["half"].sel(population=name))
                     ]
-                    for setting in settings
-                ],
-            ),
-        },
-        coords=coords,
-    )
-    later = xr.Dataset({**change, **tighter}, coords={**coords, "epoch": epochs[1:]})
-    result = result.merge(later.reindex(epoch=epochs), compat="no_conflicts")
-    final = later["change_q"].isel(epoch=-1).values
-    halves = np.where(final < 0.05, half_way(np.array(epochs), values), np.nan)
-    half = xr.Dataset(seed_values("half", halves, tuple(dim for dim in _DIMS if dim != "epoch"), level), coords=coords)
-    result = result.merge(half, compat="no_conflicts")
-    result = result.merge(reference_table(references, keys), compat="no_conflicts")
-    result = result.merge(approach(values, null, result, _DIMS, level), compat="no_conflicts")
-    return result.assign_attrs(
-        analysis="balance_emergence",
-        level=level,
-        n_seeds=len(seeds),
-        n_samples=[len(samples_of(found[setting, circuits[0], seeds[0]][0.0])) for setting in settings],
-        **describe_inputs(trees),
-    )
+                    sentences.append(
+                        f"{circuit_name(circuit)} ({setting}): half of the final change of the "
+                        f"{cells['label'].item()} is "
+                        f"reached after this many epochs: {'; '.join(times)}."
+                    )
+        return [*sentences, *approach_findings(last)]
 
 
 def _check(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, label_of, opened
+from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, excitatory, label_of, opened
+from eiplatform.analyses.parts.tables import Table, interval_text, number_text, texts
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base.intervals import interval_of, resample_counts
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.intervals import interval_of, resample_counts
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
-__all__ = ["PARTS", "normalisation", "run", "variance_shares"]
+__all__ = ["PARTS", "normalisation", "GainModulation", "variance_shares"]
 
 LEVEL = 0.95
 PARTS = ("neurons", "samples", "time", "rest")
@@ -24,65 +26,98 @@ POINTS = 10
 """Groups of samples, by activity, in the curve of gain against activity."""
 
 
-def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
-    """Split the variance of the gain, and follow it over the activity of the population.
+class GainModulation(Analysis):
+    """The variance of the gain, and how the gain follows the activity of the population."""
 
-    Parameters
-    ----------
-    recordings : sequence of str, Path or DataTree
-        With populations that have ``gain``; with ``current_exc`` also for the normalisation.
-    n_bootstrap, seed : int
+    question = "What does the gain vary with: neurons, inputs, time, or the activity of the population?"
+    place = 70
 
-    Returns
-    -------
-    xarray.Dataset, dims (layer, ...)
-        ``share`` with interval (layer, part): of the variance of ln(gain); ``normalisation``
-        with interval (layer): how far the gain falls when the population's mean excitation
-        rises, 0 not at all, 1 in proportion; ``half`` (layer): the excitation at which the gain
-        is half of its limit, in the current's unit; ``r_squared``; ``activity`` and ``gain``
-        (layer, point): the curve; ``value``, ``low``, ``high`` (layer, statistic) of every public
-        statistic that needs the gain; ``note`` (layer).
+    def run(self, recordings: Recordings, *, n_bootstrap: int = 1000, seed: int = 0) -> Result:
+        """Split the variance of the gain, and follow it over the activity of the population.
 
-    Raises
-    ------
-    StatisticError
-        If no population has a gain, or a gain is not positive.
-    """
-    trees = opened(recordings)
-    rows: list[dict[str, Any]] = []
-    keys = [key for key, entry in STATISTICS.items() if "gain" in entry.needs]
-    without = []
-    for tree in trees:
-        for name, data in excitatory(tree).items():
-            if "gain" not in data:
-                without.append(f"{label_of(tree)}: {name}")
-                continue
-            rows.append(_layer(f"{label_of(tree)}: {name}", name, data, keys, n_bootstrap, seed))
-    if not rows:
-        raise StatisticError(
-            "no population has a gain", where=", ".join(without) or None, remedy="record 'gain' of a network with one"
+        Parameters
+        ----------
+        recordings : sequence of str, Path or DataTree
+            With populations that have ``gain``; with ``current_exc`` also for the normalisation.
+        n_bootstrap, seed : int
+
+        Returns
+        -------
+        xarray.Dataset, dims (layer, ...)
+            ``share`` with interval (layer, part): of the variance of ln(gain); ``normalisation``
+            with interval (layer): how far the gain falls when the population's mean excitation
+            rises, 0 not at all, 1 in proportion; ``half`` (layer): the excitation at which the gain
+            is half of its limit, in the current's unit; ``r_squared``; ``activity`` and ``gain``
+            (layer, point): the curve; ``value``, ``low``, ``high`` (layer, statistic) of every public
+            statistic that needs the gain; ``note`` (layer).
+
+        Raises
+        ------
+        StatisticError
+            If no population has a gain, or a gain is not positive.
+        """
+        trees = opened(recordings)
+        rows: list[dict[str, Any]] = []
+        keys = [key for key, entry in STATISTICS.items() if "gain" in entry.needs]
+        without = []
+        for tree in trees:
+            for name, data in excitatory(tree).items():
+                if "gain" not in data:
+                    without.append(f"{label_of(tree)}: {name}")
+                    continue
+                rows.append(_layer(f"{label_of(tree)}: {name}", name, data, keys, n_bootstrap, seed))
+        if not rows:
+            raise StatisticError(
+                "no population has a gain",
+                where=", ".join(without) or None,
+                remedy="record 'gain' of a network with one",
+            )
+        names = [name for name in rows[0] if name not in ("layer", "shares", "table")]
+        result = xr.Dataset(
+            {
+                name: ("layer" if np.ndim(rows[0][name]) == 0 else ("layer", "point"), [row[name] for row in rows])
+                for name in names
+            },
+            coords={"layer": [row["layer"] for row in rows], "part": list(PARTS), "statistic": keys},
         )
-    names = [name for name in rows[0] if name not in ("layer", "shares", "table")]
-    result = xr.Dataset(
-        {
-            name: ("layer" if np.ndim(rows[0][name]) == 0 else ("layer", "point"), [row[name] for row in rows])
-            for name in names
-        },
-        coords={"layer": [row["layer"] for row in rows], "part": list(PARTS), "statistic": keys},
-    )
-    for k, name in enumerate(("share", "share_low", "share_high")):
-        result[name] = (("layer", "part"), np.array([row["shares"][k] for row in rows]))
-    for name in ("value", "low", "high"):
-        result[name] = (("layer", "statistic"), np.array([row["table"][name].values for row in rows]))
-    result["label"] = ("statistic", [STATISTICS[key].label for key in keys])
-    return result.set_coords("label").assign_attrs(
-        analysis="gain_modulation",
-        level=LEVEL,
-        n_bootstrap=n_bootstrap,
-        seed=seed,
-        without_gain=without,
-        **describe_inputs(trees),
-    )
+        for k, name in enumerate(("share", "share_low", "share_high")):
+            result[name] = (("layer", "part"), np.array([row["shares"][k] for row in rows]))
+        for name in ("value", "low", "high"):
+            result[name] = (("layer", "statistic"), np.array([row["table"][name].values for row in rows]))
+        result["label"] = ("statistic", [STATISTICS[key].label for key in keys])
+        return self.result(
+            result.set_coords("label").assign_attrs(
+                level=LEVEL,
+                n_bootstrap=n_bootstrap,
+                seed=seed,
+                without_gain=without,
+                **describe_inputs(trees),
+            )
+        )
+
+    def tables(self, result: xr.Dataset) -> Iterable[Table]:
+        """Give the shares of the gain's variance and its normalisation, layer by layer."""
+        rows = []
+        for layer in texts(result["layer"]):
+            one = result.sel(layer=layer)
+            shares = [_cell(one.sel(part=part), "share") for part in texts(result["part"])]
+            normalisation = str(one["note"].item()) or _cell(one, "normalisation")
+            rows.append(
+                (layer, *shares, normalisation, number_text(float(one["half"])), number_text(float(one["r_squared"])))
+            )
+        columns = ("layer", *texts(result["part"]), "normalisation index", "half at", "R squared")
+        note = (
+            "Shares of the variance of ln(gain), main effects and the rest; index: d ln(1/gain) / d ln(mean "
+            "excitation of "
+            "the population) over samples, 0 not at all, 1 in proportion; half at: excitation that halves the "
+            "gain (none "
+            "where the fit has no limit)."
+        )
+        yield Table("What the gain varies with", columns, tuple(rows), note)
+
+
+def _cell(data: xr.Dataset, name: str) -> str:
+    return interval_text(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
 
 
 def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap: int, seed: int) -> dict[str, Any]:

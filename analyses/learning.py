@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,14 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binomtest
 
+from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.inputs import Training
+from eiplatform.analyses.parts.tables import Table
 from eiplatform.files import read_json, sha256_of
 from eiplatform.metrics import read_metrics
 from eiplatform.untrusted import checked
 
-__all__ = ["run"]
+__all__ = ["Learning"]
 
 
 class _Dataset(BaseModel):
@@ -31,61 +35,92 @@ class _Result(BaseModel):
     config_hash: str
 
 
-def run(training: str | Path, *, level: float = 0.95) -> xr.Dataset:
-    """Read the metrics of a training run.
+class Learning(Analysis):
+    """The metrics of a training."""
 
-    Parameters
-    ----------
-    training : str or Path
-        Directory made by ``eiplatform train``.
-    level : float
-        Nominal coverage of the interval of the test accuracy (Wilson, over samples).
+    question = "How did training go, and how well does the network do on unseen images?"
+    place = 10
 
-    Returns
-    -------
-    xarray.Dataset
-        ``loss``, ``train_accuracy``, ``validation_loss``, ``validation_accuracy`` (epoch), of
-        which epoch 0 is the untrained network; ``rate`` and ``silent`` (epoch, layer);
-        ``test_accuracy``, ``test_low``, ``test_high`` and ``best_epoch``.
+    def run(self, training: Training, *, level: float = 0.95) -> Result:
+        """Read the metrics of a training run.
 
-    Raises
-    ------
-    StoreError
-        If there is no finished training run.
-    """
-    training = Path(training)
-    result = read_json(training / "result.json")
-    checked(_Result, result, training / "result.json", what="the result of the run is damaged")
-    lines = read_metrics(training / "metrics.jsonl")
-    layers, epochs = list(lines[0]["rates"]), [line["epoch"] for line in lines]
+        Parameters
+        ----------
+        training : str or Path
+            Directory made by ``eiplatform train``.
+        level : float
+            Nominal coverage of the interval of the test accuracy (Wilson, over samples).
 
-    def column(key: str) -> np.ndarray:
-        return np.array([np.nan if line[key] is None else line[key] for line in lines], dtype=np.float64)
+        Returns
+        -------
+        xarray.Dataset
+            ``loss``, ``train_accuracy``, ``validation_loss``, ``validation_accuracy`` (epoch), of
+            which epoch 0 is the untrained network; ``rate`` and ``silent`` (epoch, layer);
+            ``test_accuracy``, ``test_low``, ``test_high`` and ``best_epoch``.
 
-    names = ("loss", "train_accuracy", "validation_loss", "validation_accuracy")
-    n_test, correct = int(result["n_test"]), round(result["test_accuracy"] * result["n_test"])
-    interval = binomtest(correct, n_test).proportion_ci(level, method="wilson")
-    return xr.Dataset(
-        {
-            **{name: ("epoch", column(name)) for name in names},
-            "rate": (("epoch", "layer"), [[line["rates"][layer] for layer in layers] for line in lines]),
-            "silent": (("epoch", "layer"), [[line["silent"][layer] for layer in layers] for line in lines]),
-            "test_accuracy": result["test_accuracy"],
-            "test_low": interval.low,
-            "test_high": interval.high,
-            "n_test": n_test,
-            "best_epoch": result["best_epoch"],
-        },
-        coords={"epoch": epochs, "layer": layers},
-        attrs={
-            "analysis": "learning",
-            "level": level,
-            "dataset": result["dataset"]["title"],
-            "warnings": "; ".join(map(str, result["warnings"])),
-            "config_hash": result["config_hash"],
-            **_checkpoint(training),
-        },
-    )
+        Raises
+        ------
+        StoreError
+            If there is no finished training run.
+        """
+        training = Path(training)
+        result = read_json(training / "result.json")
+        checked(_Result, result, training / "result.json", what="the result of the run is damaged")
+        lines = read_metrics(training / "metrics.jsonl")
+        layers, epochs = list(lines[0]["rates"]), [line["epoch"] for line in lines]
+
+        def column(key: str) -> np.ndarray:
+            return np.array([np.nan if line[key] is None else line[key] for line in lines], dtype=np.float64)
+
+        names = ("loss", "train_accuracy", "validation_loss", "validation_accuracy")
+        n_test, correct = int(result["n_test"]), round(result["test_accuracy"] * result["n_test"])
+        interval = binomtest(correct, n_test).proportion_ci(level, method="wilson")
+        return self.result(
+            xr.Dataset(
+                {
+                    **{name: ("epoch", column(name)) for name in names},
+                    "rate": (("epoch", "layer"), [[line["rates"][layer] for layer in layers] for line in lines]),
+                    "silent": (("epoch", "layer"), [[line["silent"][layer] for layer in layers] for line in lines]),
+                    "test_accuracy": result["test_accuracy"],
+                    "test_low": interval.low,
+                    "test_high": interval.high,
+                    "n_test": n_test,
+                    "best_epoch": result["best_epoch"],
+                },
+                coords={"epoch": epochs, "layer": layers},
+                attrs={
+                    "level": level,
+                    "dataset": result["dataset"]["title"],
+                    "warnings": "; ".join(map(str, result["warnings"])),
+                    "config_hash": result["config_hash"],
+                    **_checkpoint(training),
+                },
+            )
+        )
+
+    def tables(self, result: xr.Dataset) -> Iterable[Table]:
+        """Give the table."""
+        accuracy, low, high = (100 * float(result[name]) for name in ("test_accuracy", "test_low", "test_high"))
+        row = (
+            result.attrs["dataset"],
+            f"{accuracy:.1f} % [{low:.1f}, {high:.1f}]",
+            str(int(result["n_test"])),
+            str(int(result["best_epoch"])),
+        )
+        note = (
+            "Wilson interval over images; the network is that of the epoch best on validation (the later of "
+            "equals); the "
+            "test images had no part in training or in choosing it."
+        )
+        yield Table("Accuracy", ("data set", "test accuracy", "images", "epoch"), (row,), note)
+
+    def findings(self, result: xr.Dataset) -> Iterable[str]:
+        """Say what came out."""
+        accuracy, low, high = (100 * float(result[name]) for name in ("test_accuracy", "test_low", "test_high"))
+        return [
+            f"The network classifies {accuracy:.1f} % of {int(result['n_test'])} unseen images "
+            f"(95 % interval {low:.1f} to {high:.1f} %)."
+        ]
 
 
 def _checkpoint(training: Path) -> dict[str, list[str]]:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import xarray as xr
 from scipy.stats import binomtest
 
-from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, open_kind, require, samples_of, spiking
+from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.design import LESION, control_of, whole_design
+from eiplatform.analyses.parts.inputs import (
+    Recordings,
+    describe_inputs,
+    excitatory,
+    open_kind,
+    require,
+    samples_of,
+    spiking,
+)
+from eiplatform.analyses.parts.tables import Table, interval_text, number_text
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import summarise
-from eiplatform.statistics.base.multiple import holm, mcnemar
+from eiplatform.statistics.kernels.multiple import holm, mcnemar
 
-__all__ = ["STATISTICS", "accuracy", "correct", "run"]
+__all__ = ["STATISTICS", "accuracy", "correct", "Lesions"]
 
 STATISTICS = ("rate", "ei_ratio", "balance_index", "gain")
 
@@ -65,94 +76,162 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
     return float(right.mean()), float(test.low), float(test.high)
 
 
-def run(
-    recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int = 0, partial: bool = False
-) -> xr.Dataset:
-    """Compare recordings of one network under rising doses of one lesion.
+LEVEL = 0.05
+"""Corrected p up to which a difference is called one."""
 
-    Parameters
-    ----------
-    recordings : sequence of str, Path or DataTree
-        As made by ``eiplatform lesion``; the intact network (dose 0) among them.
-    n_bootstrap, seed : int
-        Of the intervals.
-    partial : bool
-        Take a design that lacks doses or controls; ``partial`` in the attributes then names what is missing.
 
-    Returns
-    -------
-    xarray.Dataset
-        ``accuracy``, ``accuracy_low``, ``accuracy_high`` (dose), with Wilson intervals over
-        samples; ``value``, ``low``, ``high``, ``n_excluded``, ``caution`` (dose, population, statistic),
-        with bootstrap intervals over samples and neurons; ``lost``, ``gained`` (dose), images that only the
-        intact network, and that only the lesioned one classifies correctly; ``accuracy_p``, exact
-        and one-sided, of lower accuracy on the same images (McNemar 1947), and ``accuracy_p_holm``,
-        corrected for the number of doses (Holm 1979), NaN at dose 0.  With controls (random losses of synapses
-        that take as much current) also ``control_accuracy`` (control, dose) and ``control_value``
-        (control, dose, population, statistic), NaN at dose 0.
+_PAIRED = "exact paired test on the same images, corrected for the number of doses"
 
-    Raises
-    ------
-    StatisticError
-        If the recordings are not one dose-response of one network on the same samples.
-    StoreError
-        If doses or controls that were planned are missing, and `partial` is false.
-    """
-    trees = open_kind(recordings, "network", purpose="recordings of a lesion")
-    found = [tree.attrs["source"]["lesions"] for tree in trees]
-    if any(len(lesions) != 1 for lesions in found):
-        raise StatisticError(
-            "a recording was not made under exactly one lesion", where="lesions", remedy="use 'eiplatform lesion'"
+
+class Lesions(Analysis):
+    """One network under rising doses of one lesion."""
+
+    question = "What does removing an inhibition pathway do to accuracy, firing and balance?"
+    place = 120
+
+    def run(self, recordings: Recordings, *, n_bootstrap: int = 1000, seed: int = 0, partial: bool = False) -> Result:
+        """Compare recordings of one network under rising doses of one lesion.
+
+        Parameters
+        ----------
+        recordings : sequence of str, Path or DataTree
+            As made by ``eiplatform lesion``; the intact network (dose 0) among them.
+        n_bootstrap, seed : int
+            Of the intervals.
+        partial : bool
+            Take a design that lacks doses or controls; ``partial`` in the attributes then names what is missing.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``accuracy``, ``accuracy_low``, ``accuracy_high`` (dose), with Wilson intervals over
+            samples; ``value``, ``low``, ``high``, ``n_excluded``, ``caution`` (dose, population, statistic),
+            with bootstrap intervals over samples and neurons; ``lost``, ``gained`` (dose), images that only the
+            intact network, and that only the lesioned one classifies correctly; ``accuracy_p``, exact
+            and one-sided, of lower accuracy on the same images (McNemar 1947), and ``accuracy_p_holm``,
+            corrected for the number of doses (Holm 1979), NaN at dose 0.  With controls (random losses of synapses
+            that take as much current) also ``control_accuracy`` (control, dose) and ``control_value``
+            (control, dose, population, statistic), NaN at dose 0.
+
+        Raises
+        ------
+        StatisticError
+            If the recordings are not one dose-response of one network on the same samples.
+        StoreError
+            If doses or controls that were planned are missing, and `partial` is false.
+        """
+        trees = open_kind(recordings, "network", purpose="recordings of a lesion")
+        found = [tree.attrs["source"]["lesions"] for tree in trees]
+        if any(len(lesions) != 1 for lesions in found):
+            raise StatisticError(
+                "a recording was not made under exactly one lesion", where="lesions", remedy="use 'eiplatform lesion'"
+            )
+        kinds = {(lesion["pathway"], lesion["layers"]) for (lesion,) in found}
+        if len(kinds) != 1:
+            raise StatisticError(f"the recordings are of different lesions: {sorted(kinds)}", where="lesions")
+        same = [(tree.attrs["config"], tree.attrs["source"].get("weights")) for tree in trees]
+        if any(found != same[0] for found in same):
+            raise StatisticError("the recordings are of different networks", where="lesions")
+        trees, missing = whole_design(trees, partial=partial)
+        samples = [samples_of(tree) for tree in trees]
+        if any(not np.array_equal(ids, samples[0]) for ids in samples):
+            raise StatisticError("the recordings hold different samples", where="lesions")
+        measured: dict[int, dict[float, xr.DataTree]] = {}
+        for tree in trees:
+            measured.setdefault(control_of(tree), {})[tree.attrs["source"]["lesions"][0]["dose"]] = tree
+        doses = sorted(measured.get(LESION, {}))
+        if doses[:1] != [0.0]:
+            raise StatisticError(
+                "the intact network (dose 0) is missing", where="lesions", valid="doses from 0 upwards"
+            )
+        controls = sorted(control for control in set(measured) - {LESION} if set(measured[control]) & set(doses))
+        result = _by_dose([measured[LESION][dose] for dose in doses], doses, n_bootstrap, seed)
+        answers = [correct(measured[LESION][dose]["readout/E"].to_dataset()) for dose in doses]
+        p, lost, gained = (
+            np.array(parts) for parts in zip(*(mcnemar(answers[0], one) for one in answers), strict=True)
         )
-    kinds = {(lesion["pathway"], lesion["layers"]) for (lesion,) in found}
-    if len(kinds) != 1:
-        raise StatisticError(f"the recordings are of different lesions: {sorted(kinds)}", where="lesions")
-    same = [(tree.attrs["config"], tree.attrs["source"].get("weights")) for tree in trees]
-    if any(found != same[0] for found in same):
-        raise StatisticError("the recordings are of different networks", where="lesions")
-    trees, missing = whole_design(trees, partial=partial)
-    samples = [samples_of(tree) for tree in trees]
-    if any(not np.array_equal(ids, samples[0]) for ids in samples):
-        raise StatisticError("the recordings hold different samples", where="lesions")
-    measured: dict[int, dict[float, xr.DataTree]] = {}
-    for tree in trees:
-        measured.setdefault(control_of(tree), {})[tree.attrs["source"]["lesions"][0]["dose"]] = tree
-    doses = sorted(measured.get(LESION, {}))
-    if doses[:1] != [0.0]:
-        raise StatisticError("the intact network (dose 0) is missing", where="lesions", valid="doses from 0 upwards")
-    controls = sorted(control for control in set(measured) - {LESION} if set(measured[control]) & set(doses))
-    result = _by_dose([measured[LESION][dose] for dose in doses], doses, n_bootstrap, seed)
-    answers = [correct(measured[LESION][dose]["readout/E"].to_dataset()) for dose in doses]
-    p, lost, gained = (np.array(parts) for parts in zip(*(mcnemar(answers[0], one) for one in answers), strict=True))
-    p[0] = np.nan  # the intact network itself
-    for name, values in (("lost", lost), ("gained", gained), ("accuracy_p", p), ("accuracy_p_holm", holm(p))):
-        result[name] = ("dose", values)
-    if controls:
-        rows = []
-        for control in controls:
-            held = [dose for dose in doses if dose in measured[control]]
-            rows.append(_by_dose([measured[control][dose] for dose in held], held, 1, 0).reindex(dose=doses))
-        joined = xr.concat(rows, dim=xr.Variable("control", controls), join="exact")
-        result["control_accuracy"] = joined["accuracy"]
-        result["control_value"] = joined["value"]
-    (pathway, layers) = kinds.pop()
-    result.attrs = {
-        "analysis": "lesions",
-        "pathway": pathway,
-        "layers": layers,
-        "n_samples": len(samples[0]),
-        "n_controls": len(controls),
-        "neurons": ", ".join(
-            f"{name}: {part.sizes['neuron']} of {part.attrs['n_neurons']}"
-            for name, part in excitatory(trees[0]).items()
-        ),
-        "n_bootstrap": n_bootstrap,
-        "seed": seed,
-        **_inhibition(trees[0]),
-        **describe_inputs(trees),
-        **({"partial": missing} if missing else {}),
-    }
-    return result
+        p[0] = np.nan  # the intact network itself
+        for name, values in (("lost", lost), ("gained", gained), ("accuracy_p", p), ("accuracy_p_holm", holm(p))):
+            result[name] = ("dose", values)
+        if controls:
+            rows = []
+            for control in controls:
+                held = [dose for dose in doses if dose in measured[control]]
+                rows.append(_by_dose([measured[control][dose] for dose in held], held, 1, 0).reindex(dose=doses))
+            joined = xr.concat(rows, dim=xr.Variable("control", controls), join="exact")
+            result["control_accuracy"] = joined["accuracy"]
+            result["control_value"] = joined["value"]
+        (pathway, layers) = kinds.pop()
+        result.attrs = {
+            "pathway": pathway,
+            "layers": layers,
+            "n_samples": len(samples[0]),
+            "n_controls": len(controls),
+            "neurons": ", ".join(
+                f"{name}: {part.sizes['neuron']} of {part.attrs['n_neurons']}"
+                for name, part in excitatory(trees[0]).items()
+            ),
+            "n_bootstrap": n_bootstrap,
+            "seed": seed,
+            **_inhibition(trees[0]),
+            **describe_inputs(trees),
+            **({"partial": missing} if missing else {}),
+        }
+        return self.result(result)
+
+    def tables(self, result: xr.Dataset) -> Iterable[Table]:
+        """Give the table."""
+        rows: list[tuple[str, ...]] = []
+        n_controls = result.attrs["n_controls"]
+        for dose in result["dose"].values:
+            cell = result.sel(dose=dose)
+            accuracy = interval_text(
+                *(100 * float(cell[name]) for name in ("accuracy", "accuracy_low", "accuracy_high"))
+            )
+            rates = ", ".join(
+                f"{population}: {number_text(float(cell['value'].sel(population=population, statistic='rate')))}"
+                for population in result["population"].values
+            )
+            random = 100 * cell["control_accuracy"] if n_controls and dose > 0 else None
+            spread = "" if random is None else f"{float(random.min()):.1f} to {float(random.max()):.1f}"
+            p = number_text(float(cell["accuracy_p_holm"])) if dose > 0 else ""
+            rows.append((f"{dose:g}", accuracy, p, spread, rates) if n_controls else (f"{dose:g}", accuracy, p, rates))
+        note = (
+            f"n = {result.attrs['n_samples']} images; Wilson interval over images; p: exact one-sided test of lower "
+            "accuracy on the same images (McNemar), corrected for the number of doses (Holm). One network. "
+            f"Rates are of the recorded neurons ({result.attrs['neurons']})."
+        )
+        note += cautioned(cautions_of(result.sel(dose=result["dose"][0]), ["rate"]))[1]
+        if inhibition := result.attrs.get("inhibition"):
+            note += f" {inhibition}"
+        title = f"Lesion of {result.attrs['pathway']} in '{result.attrs['layers']}'"
+        columns: tuple[str, ...] = ("fraction removed", "test accuracy % [95 %]", "p", "spikes per neuron and step")
+        if n_controls:
+            columns = (*columns[:3], f"{n_controls} random losses of as much current, %", columns[3])
+        yield Table(title, columns, tuple(rows), note)
+
+    def findings(self, result: xr.Dataset) -> Iterable[str]:
+        """Say what came out."""
+        intact = float(result["accuracy"].sel(dose=0.0))
+        hurt = result["dose"].values[(result["accuracy_p_holm"] <= LEVEL).values].tolist()
+        where = f"{result.attrs['pathway']} in '{result.attrs['layers']}'"
+        if not hurt:
+            return [
+                f"No dose of the lesion of {where} was found to lower accuracy below the intact {100 * intact:.1f} % "
+                f"({_PAIRED})."
+            ]
+        after = float(result["accuracy"].sel(dose=hurt[0]))
+        told = (
+            f"Removing {100 * hurt[0]:g} % of {where} is the smallest dose tried that lowers accuracy: "
+            f"{100 * intact:.1f} % to {100 * after:.1f} % ({_PAIRED})"
+        )
+        if not result.attrs["n_controls"]:
+            return [f"{told}."]
+        random = 100 * result["control_accuracy"].sel(dose=hurt[0])
+        return [
+            f"{told}; {random.size} random losses of synapses that take as much current leave "
+            f"{float(random.min()):.1f} to {float(random.max()):.1f} %."
+        ]
 
 
 def _inhibition(tree: xr.DataTree) -> dict[str, str]:

@@ -7,31 +7,44 @@ spiking as "Poisson".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 import xarray as xr
 
-from eiplatform.analyses.inputs import Recording, describe_inputs, label_of, nothing_fires, opened, spiking
+from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
+from eiplatform.analyses.parts.inputs import (
+    Perturbation,
+    Recording,
+    Role,
+    describe_inputs,
+    label_of,
+    nothing_fires,
+    opened,
+    spiking,
+)
 from eiplatform.analyses.parts.matching import match_time, step_in_ms
 from eiplatform.analyses.parts.regime_features import (
+    ELSE,
     FEATURES,
     Feature,
     Template,
     features_of_population,
     features_of_summary,
+    place,
     templates,
 )
 from eiplatform.analyses.parts.stabilisation import stabilised
+from eiplatform.analyses.parts.tables import Table, interval_text, largest, number_text, texts
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.cautions import cautions
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
-__all__ = ["CUTS", "place", "run"]
+__all__ = ["CUTS", "place", "RegimeScorecard"]
 
 CUTS = {"tight_residual": 0.1, "tracking": 0.5, "detailed": 0.1}
 """Conventions: |beta| below which the residual is tight (Ahmadian & Miller 2021); the correlation over
@@ -40,7 +53,7 @@ time from which inhibition tracks excitation; own minus other from which trackin
 TIGHTNESS = ("tight", "loose", "inhibition exceeds excitation")
 TRACKING = ("detailed tracking", "global tracking", "no tracking")
 _BALANCE = ("balance_index", "ei_correlation_time", "ei_correlation_time_excess")
-_ELSE = ("Poisson", "none")
+
 _WINDOW_MS = 10.0
 
 EXCLUDED = {
@@ -51,89 +64,161 @@ EXCLUDED = {
 """Statistics that do not place a layer, and why."""
 
 
-def run(
-    recordings: Sequence[Recording],
-    *,
-    perturbation: str | Path | xr.Dataset | None = None,
-    n_bootstrap: int = 1000,
-    seed: int = 0,
-) -> xr.Dataset:
-    """Place every firing population among Brunel's states, PD14's layers, and kinds of balance.
+class RegimeScorecard(Analysis):
+    """Every firing population among Brunel's states, PD14's layers, and kinds of balance."""
 
-    Parameters
-    ----------
-    recordings : sequence of str, Path or DataTree
-        Networks or circuits, or names of shipped summaries.
-    perturbation : str, Path or Dataset, optional
-        Result of the protocol ``perturb-I`` (``protocol.nc``) of the one circuit given: decides
-        whether it is inhibition-stabilised.  Without it that is not determined.
-    n_bootstrap, seed : int
-        Of the bootstrap over samples and neurons; a summary's draws are further seeds.
+    question = "Where does each layer sit among the regimes of cortical circuits, and how sure is that?"
+    place = 100
 
-    Returns
-    -------
-    xarray.Dataset
-        ``share`` and ``deviation`` (population, regime), with the coordinate ``family``: share
-        of draws, and the largest deviation of the estimate over :data:`FEATURES` in units of
-        their tolerances (up to 1 fits).  ``feature``, ``feature_low``, ``feature_high``
-        (population, family, feature) with ``used`` and ``reason``; ``template`` (regime,
-        feature).  ``tightness`` and ``tracking``: shares of the kinds of balance in the two
-        senses of the word; ``balance`` with ``low``, ``high``, ``balance_note`` and ``balance_caution``
-        (population, statistic): what they rest on.  ``caution`` (population): what limits the
-        meaning of its spikes.  ``paradoxical`` and ``paradoxical_lost``:
-        shares of draws in which more drive to I lowers its rate, and in which it also no longer
-        does with excitation frozen; NaN where not determined, and ``isn_note`` says why.
+    def run(
+        self,
+        recordings: Annotated[Sequence[Recording], Role("references", "recordings, or names of shipped summaries")],
+        *,
+        perturbation: Perturbation = None,
+        n_bootstrap: int = 1000,
+        seed: int = 0,
+    ) -> Result:
+        """Place every firing population among Brunel's states, PD14's layers, and kinds of balance.
 
-    Raises
-    ------
-    StatisticError
-        If nothing fires in a recording, or no summary is installed.
-    ConfigError
-        If the perturbation is of another protocol, or not of the circuit given.
+        Parameters
+        ----------
+        recordings : sequence of str, Path or DataTree
+            Networks or circuits, or names of shipped summaries.
+        perturbation : str, Path or Dataset, optional
+            Result of the protocol ``perturb-I`` (``protocol.nc``) of the one circuit given: decides
+            whether it is inhibition-stabilised.  Without it that is not determined.
+        n_bootstrap, seed : int
+            Of the bootstrap over samples and neurons; a summary's draws are further seeds.
 
-    References
-    ----------
-    Brunel 2000, J Comput Neurosci 8:183; Potjans & Diesmann 2014, Cereb Cortex 24:785; Ahmadian &
-    Miller 2021, Neuron 109:3373; Tsodyks et al. 1997, J Neurosci 17:4382.
-    """
-    regimes, absent = templates()
-    families = list(dict.fromkeys(template.family for template in regimes))
-    names = [name for name in recordings if isinstance(name, str) and name in CASES]
-    trees = opened([found for found in recordings if not (isinstance(found, str) and found in CASES)])
-    options = {"n_bootstrap": n_bootstrap, "seed": seed}
-    rows: list[dict[str, Any]] = []
-    for tree in trees:
-        kind = str(tree.attrs["source"]["kind"])
-        if not spiking(tree):
-            raise nothing_fires([tree], label_of(tree))
-        for name, data in spiking(tree).items():
-            population = Population(data, name)
-            rows.append({"name": f"{label_of(tree)}: {name}", "kind": kind, "balance": _balance(data, kind, **options)})
-            rows[-1]["features"] = {
-                family: features_of_population(
-                    population, step_ms=_step(data, kind, regimes, family), window_ms=_WINDOW_MS, **options
+        Returns
+        -------
+        xarray.Dataset
+            ``share`` and ``deviation`` (population, regime), with the coordinate ``family``: share
+            of draws, and the largest deviation of the estimate over :data:`FEATURES` in units of
+            their tolerances (up to 1 fits).  ``feature``, ``feature_low``, ``feature_high``
+            (population, family, feature) with ``used`` and ``reason``; ``template`` (regime,
+            feature).  ``tightness`` and ``tracking``: shares of the kinds of balance in the two
+            senses of the word; ``balance`` with ``low``, ``high``, ``balance_note`` and ``balance_caution``
+            (population, statistic): what they rest on.  ``caution`` (population): what limits the
+            meaning of its spikes.  ``paradoxical`` and ``paradoxical_lost``:
+            shares of draws in which more drive to I lowers its rate, and in which it also no longer
+            does with excitation frozen; NaN where not determined, and ``isn_note`` says why.
+
+        Raises
+        ------
+        StatisticError
+            If nothing fires in a recording, or no summary is installed.
+        ConfigError
+            If the perturbation is of another protocol, or not of the circuit given.
+
+        References
+        ----------
+        Brunel 2000, J Comput Neurosci 8:183; Potjans & Diesmann 2014, Cereb Cortex 24:785; Ahmadian &
+        Miller 2021, Neuron 109:3373; Tsodyks et al. 1997, J Neurosci 17:4382.
+        """
+        regimes, absent = templates()
+        families = list(dict.fromkeys(template.family for template in regimes))
+        names = [name for name in recordings if isinstance(name, str) and name in CASES]
+        trees = opened([found for found in recordings if not (isinstance(found, str) and found in CASES)])
+        options = {"n_bootstrap": n_bootstrap, "seed": seed}
+        rows: list[dict[str, Any]] = []
+        for tree in trees:
+            kind = str(tree.attrs["source"]["kind"])
+            if not spiking(tree):
+                raise nothing_fires([tree], label_of(tree))
+            for name, data in spiking(tree).items():
+                population = Population(data, name)
+                rows.append(
+                    {"name": f"{label_of(tree)}: {name}", "kind": kind, "balance": _balance(data, kind, **options)}
                 )
-                for family in families
-            }
-            rows[-1]["caution"] = cautions(population, STATISTICS["rate"])
-            rows[-1]["step"] = {family: _step(data, kind, regimes, family) for family in families}
-    for name in names:
-        rows += _summary_rows(name, families, n_bootstrap, seed)
-    result = _placed(rows, regimes, families, n_bootstrap, seed)
-    result["caution"] = ("population", [row["caution"] for row in rows])
-    result = result.merge(_kinds(rows)).merge(
-        stabilised([row["kind"] for row in rows], trees, perturbation, n_bootstrap, seed)
-    )
-    return result.assign_attrs(
-        analysis="regime_scorecard",
-        label=", ".join([*map(label_of, trees), *names]),
-        level=0.95,
-        **options,
-        **{f"cut_{name}": cut for name, cut in CUTS.items()},
-        excluded="; ".join(f"{key}: {why}" for key, why in EXCLUDED.items()),
-        absent=list(absent),
-        **describe_inputs(trees),
-    )
+                rows[-1]["features"] = {
+                    family: features_of_population(
+                        population, step_ms=_step(data, kind, regimes, family), window_ms=_WINDOW_MS, **options
+                    )
+                    for family in families
+                }
+                rows[-1]["caution"] = cautions(population, STATISTICS["rate"])
+                rows[-1]["step"] = {family: _step(data, kind, regimes, family) for family in families}
+        for name in names:
+            rows += _summary_rows(name, families, n_bootstrap, seed)
+        result = _placed(rows, regimes, families, n_bootstrap, seed)
+        result["caution"] = ("population", [row["caution"] for row in rows])
+        result = result.merge(_kinds(rows)).merge(
+            stabilised([row["kind"] for row in rows], trees, perturbation, n_bootstrap, seed)
+        )
+        return self.result(
+            result.assign_attrs(
+                label=", ".join([*map(label_of, trees), *names]),
+                level=0.95,
+                **options,
+                **{f"cut_{name}": cut for name, cut in CUTS.items()},
+                excluded="; ".join(f"{key}: {why}" for key, why in EXCLUDED.items()),
+                absent=list(absent),
+                **describe_inputs(trees),
+            )
+        )
+
+    def tables(self, result: xr.Dataset) -> Iterable[Table]:
+        """Give where each population sits, what that rests on, and what was left out."""
+        families = texts(result["family_name"])
+        placed, rests = [], []
+        for name in texts(result["population"]):
+            one = result.sel(population=name)
+            row = [name]
+            for family in families:
+                share = one["share"].sel(regime=(result["family"] == family).values)
+                row.append(largest(share, "regime"))
+            row += [largest(one["tightness"], "residual"), largest(one["tracking"], "in_time")]
+            falls = float(one["paradoxical"])
+            row.append(f"paradoxical in {100 * falls:.0f} %" if np.isfinite(falls) else "not determined")
+            placed.append(tuple(row))
+            for family in families:
+                cells = [name, family, number_text(float(one["step_ms"].sel(family_name=family)))]
+                for feature in texts(result["feature"]):
+                    here = one.sel(family_name=family, feature=feature)
+                    cells.append(str(here["reason"].item()) or _cell_of(here))
+                rests.append(tuple(cells))
+        columns = ("population", *families, "balance, residual", "balance, tracking", "inhibition-stabilised")
+        note = (
+            f"Shares of {result.attrs['n_bootstrap']} bootstrap draws nearest to a regime (below 5 % not listed); "
+            "none: "
+            "within tolerance of no regime; Poisson: like independent random spiking. Tight has two senses: a small "
+            f"residual (|beta| < {result.attrs['cut_tight_residual']:g}) and inhibition that tracks excitation in "
+            "time. "
+            + "; ".join(sorted(set(texts(result["isn_note"]))))
+            + "."
+            + cautioned(
+                _of_spikes(result), cautions_of(result, ["ei_correlation_time_excess"], variable="balance_caution")
+            )[1]
+        )
+        yield Table("Regime of every population", columns, tuple(placed), note)
+        tolerances = ", ".join(
+            f"{feature} {tolerance:.2g}"
+            for feature, tolerance in zip(texts(result["feature"]), result["tolerance"].values, strict=True)
+        )
+        absent = np.atleast_1d(result.attrs["absent"]).tolist()
+        note = (
+            f"Features [95 %] in the time of each family; tolerances: {tolerances}. Not used: "
+            f"{result.attrs['excluded']}."
+            + (f" Not installed: {', '.join(map(str, absent))}." if absent else "")
+            + cautioned(_of_spikes(result))[1]
+        )
+        yield Table(
+            "What the regimes rest on",
+            ("population", "family", "window ms", *texts(result["feature"])),
+            tuple(rests),
+            note,
+        )
+
+
+def _of_spikes(result: xr.Dataset) -> dict[str, dict[str, str]]:
+    """Return what limits the meaning of the spikes of each population; an earlier version does not say it."""
+    said = texts(result["caution"]) if "caution" in result else []
+    return {"spikes": {name: text for name, text in zip(texts(result["population"]), said, strict=False) if text}}
+
+
+def _cell_of(data: xr.Dataset) -> str:
+    return interval_text(*(float(data[f"feature_{part}"]) for part in ("value", "low", "high")))
 
 
 def _step(data: xr.Dataset, kind: str, regimes: Sequence[Template], family: str) -> float:
@@ -179,50 +264,6 @@ def _summary_rows(name: str, families: Sequence[str], n_bootstrap: int, seed: in
     return rows
 
 
-def place(
-    features: dict[str, Feature], regimes: Sequence[dict[str, Feature]]
-) -> tuple[FloatArray, FloatArray, list[str]]:
-    """Place one population among the regimes of one family.
-
-    Parameters
-    ----------
-    features : dict of str to Feature
-        Of the population.
-    regimes : sequence of dict of str to Feature
-        Of every regime, with as many draws.
-
-    Returns
-    -------
-    share : array, shape (regime + 2,)
-        Share of draws nearest to each regime, to random spiking, to none; NaN if a feature is
-        missing, because fewer features fit more regimes.
-    deviation : array, shape (regime + 2,)
-        Of the estimate: the largest deviation of a feature, in tolerances; the last is NaN.
-    used : list of str
-        Features that have a value.
-    """
-    used = [name for name in FEATURES if features[name].known]
-    size = len(regimes) + len(_ELSE)
-    if len(used) < len(FEATURES):
-        return np.full(size, np.nan), np.full(size, np.nan), used
-    tolerances = np.array([tolerance for _, tolerance in FEATURES.values()])
-    own = np.stack([features[name].draws for name in FEATURES])
-    point = np.array([features[name].value for name in FEATURES])
-    far, fixed = [], []
-    for regime in regimes:
-        template = np.stack([regime[name].draws for name in FEATURES])
-        centre = np.array([regime[name].value for name in FEATURES])
-        far.append(np.max(np.abs(own - template) / tolerances[:, None], axis=0))
-        fixed.append(float(np.max(np.abs(point - centre) / tolerances)))
-    # Random, independent spikes at any rate: irregularity 1, synchrony 0.
-    random = np.array([np.nan, 1.0, 0.0])
-    far.append(np.nanmax(np.abs(own - random[:, None]) / tolerances[:, None], axis=0))
-    fixed.append(float(np.nanmax(np.abs(point - random) / tolerances)))
-    table = np.stack(far)
-    nearest = np.where(table.min(axis=0) <= 1.0, table.argmin(axis=0), size - 1)
-    return np.bincount(nearest, minlength=size) / nearest.size, np.array([*fixed, np.nan]), used
-
-
 def _placed(
     rows: Sequence[dict[str, Any]], regimes: Sequence[Template], families: list[str], n_bootstrap: int, seed: int
 ) -> xr.Dataset:
@@ -243,8 +284,8 @@ def _placed(
     labels, of_family = [], []
     for family in families:
         members = [template.regime for template in regimes if template.family == family]
-        labels += [f"{family}: {regime}" for regime in (*members, *_ELSE)]
-        of_family += [family] * (len(members) + len(_ELSE))
+        labels += [f"{family}: {regime}" for regime in (*members, *ELSE)]
+        of_family += [family] * (len(members) + len(ELSE))
     features = [[[row["features"][family][name] for name in FEATURES] for family in families] for row in rows]
 
     def table(pick: Any) -> np.ndarray:
@@ -258,7 +299,7 @@ def _placed(
         for one in (regime for regime in regimes if regime.family == family):
             look = features_of_summary(one.summary, window_ms=_WINDOW_MS)
             template.append([look[name].value for name in FEATURES])
-        template += [[np.nan] * len(FEATURES)] * len(_ELSE)
+        template += [[np.nan] * len(FEATURES)] * len(ELSE)
     dims = ("population", "family_name", "feature")
     result = xr.Dataset(
         {

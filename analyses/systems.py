@@ -8,24 +8,34 @@ what they record, so that a layer is named by its depth; what a system does not 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from eiplatform.analyses import regime_scorecard
-from eiplatform.analyses.ei_versus_bn import keys_of, seed_values
-from eiplatform.analyses.inputs import Recording, describe_inputs, excitatory, open_kind, samples_of, spiking
 from eiplatform.analyses.lesions import accuracy
+from eiplatform.analyses.parts.analysis import Analysis, Result, defined
+from eiplatform.analyses.parts.inputs import (
+    Recordings,
+    Summaries,
+    describe_inputs,
+    excitatory,
+    open_kind,
+    samples_of,
+    spiking,
+)
+from eiplatform.analyses.parts.seeds import keys_of, seed_values
+from eiplatform.analyses.parts.tables import Table, interval_text, largest, number_text
+from eiplatform.analyses.regime_scorecard import RegimeScorecard
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS, summarise_seeds
 from eiplatform.statistics.population import MIN_INTERVALS
 from eiplatform.statistics.references import reference_table
 from eiplatform.store.references import reference_file
 
-__all__ = ["HIDDEN", "SCORED", "SHIPPED", "run", "system_of"]
+__all__ = ["HIDDEN", "SCORED", "SHIPPED", "Systems", "system_of"]
 
 SCORED = (
     "ei_ratio",
@@ -53,119 +63,190 @@ _ORDER = ("E-I", "BN", "plain", "STL", "circulate-firing", "IDE", "SPIDE", "feed
 _SHARES = {"share": "regime", "tightness": "residual", "tracking": "in_time"}
 
 
-def run(
-    recordings: Sequence[Recording],
-    references: Sequence[str | Path] | None = None,
-    *,
-    statistics: Sequence[str] | None = None,
-    n_bootstrap: int = 1000,
-    seed: int = 0,
-) -> xr.Dataset:
-    """Score all systems by the same statistics.
+class Systems(Analysis):
+    """All systems by the same statistics."""
 
-    Parameters
-    ----------
-    recordings : sequence of str, Path or DataTree
-        Of trained networks: one or more seeds of each system, as trained and, for statistics over
-        time, for at least 50 steps.
-    references : sequence of str or Path, optional
-        Summaries of circuits; default: :data:`SHIPPED`.
-    statistics : sequence of str, optional
-        Keys of :data:`eiplatform.statistics.STATISTICS`; default: :data:`SCORED`.
-    n_bootstrap, seed : int
-        Of the regimes' draws.
+    question = "How balanced are trained systems of every kind on the same data, and how far is each from cortex?"
+    place = 40
 
-    Returns
-    -------
-    xarray.Dataset, dims (setting, system, depth, statistic)
-        ``value``, mean over seeds, with Student's interval ``low``, ``high``, ``n_seeds`` and ``note`` (why there
-        is no number); ``seed_value`` with the further dimension seed.  Setting is ``short``
-        (fewer than 50 steps) or ``long``.
-        Depth is ``1``, ``2``, ... from the input on, ``readout``, and :data:`HIDDEN`; ``layer`` (system, depth) has the
-        names.  ``accuracy``, ``accuracy_low``, ``accuracy_high`` (setting, system), over the samples recorded.
-        ``share``, ``tightness``, ``tracking`` (system, depth and regime, residual or in_time): shares of
-        draws of :func:`eiplatform.analyses.regime_scorecard.run`, mean over the ``regime_n`` seeds that could be
-        placed, and ``regime_note``.  ``reference_value``, ``_low``, ``_high`` (reference, statistic), ``comparable``,
-        ``caution``.
+    def run(
+        self,
+        recordings: Recordings,
+        references: Summaries = None,
+        *,
+        statistics: Sequence[str] | None = None,
+        n_bootstrap: int = 1000,
+        seed: int = 0,
+    ) -> Result:
+        """Score all systems by the same statistics.
 
-    Raises
-    ------
-    ConfigError
-        If a recording is of a circuit or a lesioned network, or a seed of a system is given twice.
-    StatisticError
-        If there is none, systems saw other data, or one system has two configurations.
-    """
-    trees = sorted(open_kind(recordings, "network", purpose="a recording"), key=_place)
-    if not trees:
-        raise StatisticError("no recording was given", valid="recordings of trained networks")
-    placed = _arranged(trees)
-    keys = keys_of(statistics or SCORED)
-    systems = sorted({place[0] for place in placed}, key=lambda name: (_rank(name), name))
-    layers = {name: _layers([tree for place, tree in placed.items() if place[0] == name]) for name in systems}
-    deepest = max(len(found) - (_READOUT in found) for found in layers.values())
-    depths = [*map(str, range(1, deepest + 1)), _READOUT, HIDDEN]
-    seeds = sorted({place[2] for place in placed})
-    values = np.full((len(seeds), len(_SETTINGS), len(systems), len(depths), len(keys)), np.nan)
-    notes = np.full(values.shape[1:], "", dtype=object)
-    correct = np.full((len(seeds), len(_SETTINGS), len(systems)), np.nan)
-    for i, setting in enumerate(_SETTINGS):
-        for j, name in enumerate(systems):
-            here = {number: placed[name, setting, number] for number in seeds if (name, setting, number) in placed}
-            found = layers[name]
-            absent = [depth not in found for depth in depths[:-1]] + [False]
-            notes[i, j] = f"no {setting} recording of this system" if not here else ""
-            notes[i, j, absent] = "the system has no such layer"
-            if not here:
-                continue
-            names = list(found.values())
-            table = summarise_seeds(list(here.values()), keys, n_bootstrap=1, populations=names)
-            rows = [seeds.index(number) for number in here]
-            for depth, layer in found.items():
-                one = table.sel(population=layer)
-                k = depths.index(depth)
-                values[rows, i, j, k] = one["seed_value"].transpose("seed", "statistic").values
-                notes[i, j, k] = one["note"].transpose("statistic").values
-            hidden = values[:, i, j, [depths.index(depth) for depth in found if depth != _READOUT]]
-            # A layer without a number leaves the mean without one: it would be that of other layers.
-            values[:, i, j, -1] = hidden.mean(axis=1)
-            lost = ~np.isfinite(values[rows, i, j, -1]).all(axis=0)
-            notes[i, j, -1, lost] = "a hidden layer has no value in some seed"
-            correct[rows, i, j] = [_accuracy(tree) for tree in here.values()]
-    dims = ("setting", "system", "depth", "statistic")
-    ends = seed_values("value", values, dims, 0.95) | seed_values("accuracy", correct, dims[:2], 0.95)
-    result = xr.Dataset(
-        {
-            **{name.removeprefix("value_"): found for name, found in ends.items()},
-            "n_seeds": (dims, np.isfinite(values).sum(axis=0)),
-            "note": (dims, notes.astype(str)),
-            "seed_value": (("seed", *dims), values),
-            "seed_accuracy": (("seed", *dims[:2]), correct),
-            "layer": (dims[1:3], [[layers[name].get(depth, "") for depth in depths] for name in systems]),
-        },
-        coords={
-            "seed": seeds,
-            "setting": list(_SETTINGS),
-            "system": systems,
-            "depth": depths,
-            "statistic": keys,
-            "label": ("statistic", [STATISTICS[key].label for key in keys]),
-        },
-    )
-    files = [reference_file(name) for name in SHIPPED] if references is None else list(references)
-    result = result.merge(_references(files, keys), compat="no_conflicts")
-    result = result.merge(_regimes(placed, layers, depths, n_bootstrap, seed))
-    return result.assign_attrs(
-        analysis="systems",
-        level=0.95,
-        n_seeds=len(seeds),
-        n_bootstrap=n_bootstrap,
-        dataset=_data_of(trees[0]),
-        n_samples=[
-            max((len(samples_of(tree)) for place, tree in placed.items() if place[1] == setting), default=0)
-            for setting in _SETTINGS
-        ],
-        **describe_inputs(trees),
-    )
+        Parameters
+        ----------
+        recordings : sequence of str, Path or DataTree
+            Of trained networks: one or more seeds of each system, as trained and, for statistics over
+            time, for at least 50 steps.
+        references : sequence of str or Path, optional
+            Summaries of circuits; default: :data:`SHIPPED`.
+        statistics : sequence of str, optional
+            Keys of :data:`eiplatform.statistics.STATISTICS`; default: :data:`SCORED`.
+        n_bootstrap, seed : int
+            Of the regimes' draws.
+
+        Returns
+        -------
+        xarray.Dataset, dims (setting, system, depth, statistic)
+            ``value``, mean over seeds, with Student's interval ``low``, ``high``, ``n_seeds`` and ``note`` (why there
+            is no number); ``seed_value`` with the further dimension seed.  Setting is ``short``
+            (fewer than 50 steps) or ``long``.
+            Depth is ``1``, ``2``, ... from the input on, ``readout``, and :data:`HIDDEN`; ``layer`` (system, depth)
+            has the names.  ``accuracy``, ``accuracy_low``, ``accuracy_high`` (setting, system), over the samples recorded.
+            ``share``, ``tightness``, ``tracking`` (system, depth and regime, residual or in_time): shares of
+            draws of :class:`~eiplatform.analyses.regime_scorecard.RegimeScorecard`, mean over the ``regime_n`` seeds
+            that could be placed, and ``regime_note``.  ``reference_value``, ``_low``, ``_high`` (reference,
+            statistic), ``comparable``,
+            ``caution``.
+
+        Raises
+        ------
+        ConfigError
+            If a recording is of a circuit or a lesioned network, or a seed of a system is given twice.
+        StatisticError
+            If there is none, systems saw other data, or one system has two configurations.
+        """
+        trees = sorted(open_kind(recordings, "network", purpose="a recording"), key=_place)
+        if not trees:
+            raise StatisticError("no recording was given", valid="recordings of trained networks")
+        placed = _arranged(trees)
+        keys = keys_of(statistics or SCORED)
+        systems = sorted({place[0] for place in placed}, key=lambda name: (_rank(name), name))
+        layers = {name: _layers([tree for place, tree in placed.items() if place[0] == name]) for name in systems}
+        deepest = max(len(found) - (_READOUT in found) for found in layers.values())
+        depths = [*map(str, range(1, deepest + 1)), _READOUT, HIDDEN]
+        seeds = sorted({place[2] for place in placed})
+        values = np.full((len(seeds), len(_SETTINGS), len(systems), len(depths), len(keys)), np.nan)
+        notes = np.full(values.shape[1:], "", dtype=object)
+        correct = np.full((len(seeds), len(_SETTINGS), len(systems)), np.nan)
+        for i, setting in enumerate(_SETTINGS):
+            for j, name in enumerate(systems):
+                here = {number: placed[name, setting, number] for number in seeds if (name, setting, number) in placed}
+                found = layers[name]
+                absent = [depth not in found for depth in depths[:-1]] + [False]
+                notes[i, j] = f"no {setting} recording of this system" if not here else ""
+                notes[i, j, absent] = "the system has no such layer"
+                if not here:
+                    continue
+                names = list(found.values())
+                table = summarise_seeds(list(here.values()), keys, n_bootstrap=1, populations=names)
+                rows = [seeds.index(number) for number in here]
+                for depth, layer in found.items():
+                    one = table.sel(population=layer)
+                    k = depths.index(depth)
+                    values[rows, i, j, k] = one["seed_value"].transpose("seed", "statistic").values
+                    notes[i, j, k] = one["note"].transpose("statistic").values
+                hidden = values[:, i, j, [depths.index(depth) for depth in found if depth != _READOUT]]
+                # A layer without a number leaves the mean without one: it would be that of other layers.
+                values[:, i, j, -1] = hidden.mean(axis=1)
+                lost = ~np.isfinite(values[rows, i, j, -1]).all(axis=0)
+                notes[i, j, -1, lost] = "a hidden layer has no value in some seed"
+                correct[rows, i, j] = [_accuracy(tree) for tree in here.values()]
+        dims = ("setting", "system", "depth", "statistic")
+        ends = seed_values("value", values, dims, 0.95) | seed_values("accuracy", correct, dims[:2], 0.95)
+        result = xr.Dataset(
+            {
+                **{name.removeprefix("value_"): found for name, found in ends.items()},
+                "n_seeds": (dims, np.isfinite(values).sum(axis=0)),
+                "note": (dims, notes.astype(str)),
+                "seed_value": (("seed", *dims), values),
+                "seed_accuracy": (("seed", *dims[:2]), correct),
+                "layer": (dims[1:3], [[layers[name].get(depth, "") for depth in depths] for name in systems]),
+            },
+            coords={
+                "seed": seeds,
+                "setting": list(_SETTINGS),
+                "system": systems,
+                "depth": depths,
+                "statistic": keys,
+                "label": ("statistic", [STATISTICS[key].label for key in keys]),
+            },
+        )
+        files = [reference_file(name) for name in SHIPPED] if references is None else list(references)
+        result = result.merge(_references(files, keys), compat="no_conflicts")
+        result = result.merge(_regimes(placed, layers, depths, n_bootstrap, seed))
+        return self.result(
+            result.assign_attrs(
+                level=0.95,
+                n_seeds=len(seeds),
+                n_bootstrap=n_bootstrap,
+                dataset=_data_of(trees[0]),
+                n_samples=[
+                    max((len(samples_of(tree)) for place, tree in placed.items() if place[1] == setting), default=0)
+                    for setting in _SETTINGS
+                ],
+                **describe_inputs(trees),
+            )
+        )
+
+    def tables(self, result: xr.Dataset) -> Iterable[Table]:
+        """Yield one scorecard per setting with the circuits beneath, the regimes, and what has no number and why."""
+        systems = [str(name) for name in result["system"].values]
+        for setting in map(str, result["setting"].values):
+            one = result.sel(setting=setting, depth="hidden")
+            keys = _held(result, setting)
+            rows = []
+            for name in systems:
+                own = one.sel(system=name)
+                accuracy = interval_text(*(100 * float(own[f"accuracy{end}"]) for end in ("", "_low", "_high")))
+                cells = [own.sel(statistic=key) for key in keys]
+                values = [interval_text(*(float(cell[end]) for end in ("value", "low", "high"))) for cell in cells]
+                rows.append((name, accuracy, *values))
+            for reference in result["reference"].values:
+                cells = [result.sel(reference=reference, statistic=key) for key in keys]
+                values = [number_text(float(cell["reference_value"])) for cell in cells]
+                values = [
+                    text if bool(cell["comparable"]) or text == "–" else f"({text})"
+                    for text, cell in zip(values, cells, strict=True)
+                ]
+                rows.append((str(reference), "–", *values))
+            note = (
+                f"Mean over hidden layers and {int(result.attrs['n_seeds'])} seeds [95 %, Student t over seeds, "
+                "given the "
+                "samples]. Circuits in brackets: defined otherwise than for networks."
+            )
+            if keys:
+                labels = [str(result["label"].sel(statistic=key).item()) for key in keys]
+                yield Table(f"All systems, {setting} recordings", ("system", "accuracy %", *labels), tuple(rows), note)
+        if "share" in result:
+            placed = []
+            for name in systems:
+                own = result.sel(system=name, depth="hidden")
+                families = dict.fromkeys(result["family"].values.tolist())
+                texts = [
+                    largest(own["share"].sel(regime=(result["family"] == family).values), "regime")
+                    for family in families
+                ]
+                texts += [largest(own["tightness"], "residual"), largest(own["tracking"], "in_time")]
+                placed.append((name, *texts, str(own["regime_note"].item())))
+            columns = ("system", *dict.fromkeys(result["family"].values.tolist()), "residual", "tracking", "not placed")
+            note = "Shares of draws, mean over hidden layers and the seeds that could be placed; below 5 % not listed."
+            yield Table("Regimes of all systems", columns, tuple(placed), note)
+        missing: dict[tuple[str, str], list[str]] = {}
+        for setting in map(str, result["setting"].values):
+            for name in systems:
+                for key in _held(result, setting):
+                    cell = result.sel(setting=setting, system=name, statistic=key, depth="1")
+                    if not np.isfinite(cell["value"]):
+                        reason = str(cell["note"].item())
+                        missing.setdefault((f"{name}, {setting}", reason), []).append(str(cell["label"].item()))
+        lost = tuple((who, ", ".join(labels), reason) for (who, reason), labels in missing.items())
+        if lost:
+            yield Table(
+                "What other systems have, and why one has not (first layer)", ("system", "statistics", "reason"), lost
+            )
+
+
+def _held(result: xr.Dataset, setting: str) -> list[str]:
+    """Return the statistics that some system has in a setting."""
+    return defined(result.sel(setting=setting, depth="hidden"), result["statistic"].values.tolist())
 
 
 def _data_of(tree: xr.DataTree) -> str:
@@ -286,7 +367,8 @@ def _regimes(
     taken = {place: tree for place, tree in placed.items() if place[1] == "long" and spiking(tree)}
     if not taken:
         return xr.Dataset()
-    parts = {place: regime_scorecard.run([tree], n_bootstrap=n_bootstrap, seed=seed) for place, tree in taken.items()}
+    scorecard = RegimeScorecard()
+    parts = {place: scorecard.run([tree], n_bootstrap=n_bootstrap, seed=seed).data for place, tree in taken.items()}
     first = next(iter(parts.values()))
     shape = (len(systems), len(depths))
     notes = np.full(shape, "no long recording with spikes", dtype=object)

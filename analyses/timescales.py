@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from eiplatform.analyses.inputs import Recording, describe_inputs, label_of, opened, spiking
+from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, label_of, opened, spiking
 from eiplatform.analyses.parts.regime_features import counts_in_windows
+from eiplatform.analyses.parts.tables import Table, interval_text, number_text, texts
 from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base.intervals import interval_of, resample_counts
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.intervals import interval_of, resample_counts
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
-__all__ = ["SIGNALS", "autocovariance", "cross_covariance", "run", "timescale"]
+__all__ = ["SIGNALS", "autocovariance", "cross_covariance", "Timescales", "timescale"]
 
 LEVEL = 0.95
 SIGNALS = ("current_exc", "current_inh", "current_net", "spikes")
@@ -26,72 +28,109 @@ SPIKING_NEURONS = 200
 _WORDS = ("autocorrelation", "timescale", "lag", "frequency")
 
 
-def run(recordings: Sequence[Recording], *, n_bootstrap: int = 1000, seed: int = 0) -> xr.Dataset:
-    """Measure autocorrelation functions, their time scales, and the lag of inhibition.
+class Timescales(Analysis):
+    """Autocorrelations, their time scales, and the lag of inhibition."""
 
-    Parameters
-    ----------
-    recordings : sequence of str, Path or DataTree
-        Networks or circuits, of at least 50 recorded intervals a sample.
-    n_bootstrap, seed : int
-        Of the intervals, over samples (over neurons where there is one sample).
+    question = "How long do currents and spikes remember, and does inhibition follow excitation?"
+    place = 80
 
-    Returns
-    -------
-    xarray.Dataset, dims (layer, signal, lag)
-        ``autocorrelation`` (layer, signal, lag), mean over neurons and samples of their
-        autocovariance over its value at lag 0; ``timescale`` with interval (layer, signal), the
-        integral of the autocorrelation up to its first zero, in recorded time, and
-        ``timescale_membrane``, in membrane time constants, which compares steps with ms;
-        ``cross_correlation`` (layer, cross_lag) of the mean excitation and inhibition of the
-        population, ``cross_peak`` and ``cross_lag_of_peak`` (positive: inhibition follows);
-        ``value``, ``low``, ``high`` (layer, statistic) of public statistics of time scales;
-        ``lag_time`` (layer, lag), ``time_units``, ``dt``, ``tau_membrane`` (layer), ``note``
-        (layer, signal).  Lags beyond a quarter of the recording are NaN.
+    def run(self, recordings: Recordings, *, n_bootstrap: int = 1000, seed: int = 0) -> Result:
+        """Measure autocorrelation functions, their time scales, and the lag of inhibition.
 
-    Raises
-    ------
-    StatisticError
-        If no layer is long enough or has any of the signals; the message says which and why.
-    """
-    trees = opened(recordings)
-    keys = [key for key in STATISTICS if any(word in key for word in _WORDS)]
-    rows: list[dict[str, Any]] = []
-    for tree in trees:
-        for name, data in spiking(tree).items():
-            rows.append(_layer(f"{label_of(tree)}: {name}", name, data, keys, n_bootstrap, seed))
-    told = {note for row in rows for note in row["note"] if note}
-    if not any(np.isfinite(row["timescale"]).any() for row in rows):
-        why = "; ".join(sorted(told)) or "no layer fires"
-        raise StatisticError(f"no time scale can be measured ({why})", remedy="record these signals, over more steps")
-    dims = {
-        "autocorrelation": ("layer", "signal", "lag"),
-        "lag_time": ("layer", "lag"),
-        "cross_correlation": ("layer", "cross_lag"),
-        **{name: ("layer", "signal") for name in ("timescale", "timescale_low", "timescale_high", "note")},
-        **{name: ("layer",) for name in ("population", "dt", "time_units", "tau_membrane", "n_samples", "n_neurons")},
-        **{name: ("layer",) for name in ("cross_peak", "cross_lag_of_peak")},
-        **{name: ("layer", "statistic") for name in ("value", "low", "high")},
-    }
-    result = xr.Dataset(
-        {name: (dim, np.array([row[name] for row in rows])) for name, dim in dims.items()},
-        coords={
-            "layer": [row["layer"] for row in rows],
-            "signal": list(SIGNALS),
-            "lag": np.arange(MOST_LAGS + 1),
-            "cross_lag": np.arange(-MOST_LAGS, MOST_LAGS + 1),
-            "statistic": np.array(keys, dtype=str),
-            "label": ("statistic", np.array([STATISTICS[key].label for key in keys], dtype=str)),
-        },
-    )
-    result["timescale_membrane"] = result["timescale"] / result["tau_membrane"]
-    return result.assign_attrs(
-        analysis="timescales",
-        level=LEVEL,
-        n_bootstrap=n_bootstrap,
-        seed=seed,
-        **describe_inputs(trees),
-    )
+        Parameters
+        ----------
+        recordings : sequence of str, Path or DataTree
+            Networks or circuits, of at least 50 recorded intervals a sample.
+        n_bootstrap, seed : int
+            Of the intervals, over samples (over neurons where there is one sample).
+
+        Returns
+        -------
+        xarray.Dataset, dims (layer, signal, lag)
+            ``autocorrelation`` (layer, signal, lag), mean over neurons and samples of their
+            autocovariance over its value at lag 0; ``timescale`` with interval (layer, signal), the
+            integral of the autocorrelation up to its first zero, in recorded time, and
+            ``timescale_membrane``, in membrane time constants, which compares steps with ms;
+            ``cross_correlation`` (layer, cross_lag) of the mean excitation and inhibition of the
+            population, ``cross_peak`` and ``cross_lag_of_peak`` (positive: inhibition follows);
+            ``value``, ``low``, ``high`` (layer, statistic) of public statistics of time scales;
+            ``lag_time`` (layer, lag), ``time_units``, ``dt``, ``tau_membrane`` (layer), ``note``
+            (layer, signal).  Lags beyond a quarter of the recording are NaN.
+
+        Raises
+        ------
+        StatisticError
+            If no layer is long enough or has any of the signals; the message says which and why.
+        """
+        trees = opened(recordings)
+        keys = [key for key in STATISTICS if any(word in key for word in _WORDS)]
+        rows: list[dict[str, Any]] = []
+        for tree in trees:
+            for name, data in spiking(tree).items():
+                rows.append(_layer(f"{label_of(tree)}: {name}", name, data, keys, n_bootstrap, seed))
+        told = {note for row in rows for note in row["note"] if note}
+        if not any(np.isfinite(row["timescale"]).any() for row in rows):
+            why = "; ".join(sorted(told)) or "no layer fires"
+            raise StatisticError(
+                f"no time scale can be measured ({why})", remedy="record these signals, over more steps"
+            )
+        dims = {
+            "autocorrelation": ("layer", "signal", "lag"),
+            "lag_time": ("layer", "lag"),
+            "cross_correlation": ("layer", "cross_lag"),
+            **{name: ("layer", "signal") for name in ("timescale", "timescale_low", "timescale_high", "note")},
+            **{
+                name: ("layer",)
+                for name in ("population", "dt", "time_units", "tau_membrane", "n_samples", "n_neurons")
+            },
+            **{name: ("layer",) for name in ("cross_peak", "cross_lag_of_peak")},
+            **{name: ("layer", "statistic") for name in ("value", "low", "high")},
+        }
+        result = xr.Dataset(
+            {name: (dim, np.array([row[name] for row in rows])) for name, dim in dims.items()},
+            coords={
+                "layer": [row["layer"] for row in rows],
+                "signal": list(SIGNALS),
+                "lag": np.arange(MOST_LAGS + 1),
+                "cross_lag": np.arange(-MOST_LAGS, MOST_LAGS + 1),
+                "statistic": np.array(keys, dtype=str),
+                "label": ("statistic", np.array([STATISTICS[key].label for key in keys], dtype=str)),
+            },
+        )
+        result["timescale_membrane"] = result["timescale"] / result["tau_membrane"]
+        return self.result(
+            result.assign_attrs(
+                level=LEVEL,
+                n_bootstrap=n_bootstrap,
+                seed=seed,
+                **describe_inputs(trees),
+            )
+        )
+
+    def tables(self, result: xr.Dataset) -> Iterable[Table]:
+        """Give time scales in recorded time and in membrane time constants."""
+        rows = []
+        for layer in texts(result["layer"]):
+            one = result.sel(layer=layer)
+            cells = []
+            for signal in texts(result["signal"]):
+                here = one.sel(signal=signal)
+                text = str(here["note"].item()) or f"{_cell(here, 'timescale')} {one['time_units'].item()}"
+                scaled = float(here["timescale_membrane"])
+                cells.append(text + (f"\n{number_text(scaled)} tau" if np.isfinite(scaled) else ""))
+            lag = f"{number_text(float(one['cross_lag_of_peak']))} (r {number_text(float(one['cross_peak']))})"
+            rows.append((layer, *cells, lag))
+        note = (
+            "Integral of the autocorrelation to its first zero [95 % over samples]; tau: membrane time "
+            "constants, which "
+            "compare steps with ms. Lag of the peak of the population's E-I cross-correlation; positive: inhibition "
+            "follows."
+        )
+        yield Table("Time scales", ("layer", *texts(result["signal"]), "lag of inhibition"), tuple(rows), note)
+
+
+def _cell(data: xr.Dataset, name: str) -> str:
+    return interval_text(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
 
 
 def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap: int, seed: int) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from scipy import stats
 from eiplatform.analyses.comparison import compare_cell, verdict_of
 from eiplatform.analyses.parts.sides import Measured, resample
 from eiplatform.statistics import STATISTICS
-from eiplatform.statistics.base.multiple import benjamini_hochberg
+from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 
 SETTINGS = {
     "one-same": "1 network a side, same images",

@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from eiplatform.analyses.balance import Balance
+
 LAYERS, NEURONS, SHARD_VALUES = 10, 256, 2**20
 BYTES = 4 * 4 + 1 / 8  # per neuron and step: four signals, and a bit
 
@@ -71,12 +73,11 @@ def peak_mib() -> float:
 def measure(path: Path, n_bootstrap: int) -> None:
     """Run the analysis in this process and print what it took."""
     import eiplatform
-    from eiplatform.analyses import balance
 
     tree = eiplatform.open(path)
     before = peak_mib()
     started, cpu = time.perf_counter(), time.process_time()
-    result = balance.run(tree, n_bootstrap=n_bootstrap)
+    result = Balance().run(tree, n_bootstrap=n_bootstrap).data
     wall, cpu = time.perf_counter() - started, time.process_time() - cpu
     peak = peak_mib()
     n_samples = next(iter(tree.leaves)).sizes["sample"]

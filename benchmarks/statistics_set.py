@@ -24,7 +24,7 @@ import xarray as xr
 
 from eiplatform.errors import NotApplicableError, TooShortError
 from eiplatform.statistics import STATISTICS, summarise
-from eiplatform.statistics.base import hierarchical_bootstrap
+from eiplatform.statistics.kernels import hierarchical_bootstrap
 from eiplatform.statistics.population import Population
 from eiplatform.store.schema import population_dataset
 

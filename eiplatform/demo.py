@@ -12,16 +12,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import xarray as xr
-
 from eiplatform.errors import choose
 from eiplatform.files import claimed, write_json
 from eiplatform.progress import stage
-from eiplatform.report.findings import findings_of
-from eiplatform.report.study import draw_all, write_study_report
-from eiplatform.report.tables import Table, scorecard
+from eiplatform.report import draw_all, findings_of, scorecard, write_study_report
 
 if TYPE_CHECKING:
+    from eiplatform.analyses import Result, Table
     from eiplatform.config import Config
 
 __all__ = ["SIZES", "Demo", "DemoSize", "run_demo"]
@@ -307,22 +304,9 @@ def _whole_road(
 
 def _analyse(
     out: Path, chosen: DemoSize, lesioned: list[Path], reference: Path, seed: int, update: Any
-) -> dict[str, xr.Dataset]:
+) -> dict[str, Result]:
     """Run every analysis on the demo's recordings and save the results."""
-    from eiplatform.analyses import (
-        balance,
-        balance_across_depth,
-        comparison,
-        distributions,
-        gain_modulation,
-        learning,
-        lesions,
-        reference_check,
-        regime_scorecard,
-        save_result,
-        timescales,
-        traces,
-    )
+    from eiplatform.analyses import find_analysis
 
     recordings = out / "recordings"
     nulls, noisy_nulls = (
@@ -330,23 +314,23 @@ def _analyse(
     )
     options: dict[str, Any] = {"n_bootstrap": chosen.n_bootstrap, "seed": seed}
     long, trained = recordings / "trained-noisy", recordings / "trained"
-    steps: dict[str, Callable[[], xr.Dataset]] = {
-        "learning": lambda: learning.run(out / "training"),
-        "balance": lambda: balance.run(trained, nulls, **options),
-        "balance_noisy": lambda: balance.run(long, noisy_nulls, **options),
-        "balance_across_depth": lambda: balance_across_depth.run([trained], nulls, **options),
-        "distributions": lambda: distributions.run([trained, nulls[0]]),
-        "gain_modulation": lambda: gain_modulation.run([trained, nulls[0]], **options),
-        "timescales": lambda: timescales.run([long, reference], **options),
-        "traces": lambda: traces.run([long, reference]),
-        "reference_check": lambda: reference_check.run([reference]),
-        "comparison": lambda: comparison.run(long, [reference], **options),
-        "regime_scorecard": lambda: regime_scorecard.run([long, reference], **options),
-        "lesions": lambda: lesions.run(lesioned, **options),
+    steps: dict[str, Callable[[], Result]] = {
+        "learning": lambda: find_analysis("learning").run(out / "training"),
+        "balance": lambda: find_analysis("balance").run(trained, nulls, **options),
+        "balance_noisy": lambda: find_analysis("balance").run(long, noisy_nulls, **options),
+        "balance_across_depth": lambda: find_analysis("balance_across_depth").run([trained], nulls, **options),
+        "distributions": lambda: find_analysis("distributions").run([trained, nulls[0]]),
+        "gain_modulation": lambda: find_analysis("gain_modulation").run([trained, nulls[0]], **options),
+        "timescales": lambda: find_analysis("timescales").run([long, reference], **options),
+        "traces": lambda: find_analysis("traces").run([long, reference]),
+        "reference_check": lambda: find_analysis("reference_check").run([reference]),
+        "comparison": lambda: find_analysis("comparison").run(long, [reference], **options),
+        "regime_scorecard": lambda: find_analysis("regime_scorecard").run([long, reference], **options),
+        "lesions": lambda: find_analysis("lesions").run(lesioned, **options),
     }
     results = {}
     for index, (name, run) in enumerate(steps.items()):
         results[name] = run()
-        save_result(results[name], out / "results" / f"{name}.nc")
+        results[name].save(out / "results" / f"{name}.nc")
         update(index + 1, len(steps), name)
     return results

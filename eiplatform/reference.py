@@ -23,7 +23,7 @@ from eiplatform.files import content_hash, write_bytes
 from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
 from eiplatform.statistics import STATISTICS
-from eiplatform.statistics.base import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv, student
+from eiplatform.statistics.kernels import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv, student
 from eiplatform.store.hdf5 import load_netcdf
 from eiplatform.store.references import read_reference, reference_file
 

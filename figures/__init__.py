@@ -7,43 +7,29 @@ A figure module has
 ``caption(result)``
     what is shown: n, interval, exclusions;
 ``table(result)``
-    the numbers drawn, as a tidy :class:`pandas.DataFrame` (stored beside the figure);
-``draw(table)``
-    the :class:`matplotlib.figure.Figure`, from that table alone.
+    the numbers drawn, as a tidy :class:`pandas.DataFrame` (stored with the figure);
+``draw(result, *, ax=None, figure=None)``
+    draws that table, in the paper style, and returns the Axes or the Figure.
+
+It is found by the name of its module; nothing else has to name it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from eiplatform.analyses import read_with_care
-from eiplatform.errors import ConfigError, EIPlatformError, NotApplicableError, choose
+from eiplatform.analyses import Result
+from eiplatform.analyses.parts.analysis import read_with_care
+from eiplatform.callable import make_callable
+from eiplatform.discovery import discovered
+from eiplatform.errors import choose
 from eiplatform.store.identity import origin
 
-__all__ = ["FIGURES", "SavedFigure", "embedded", "figures_of", "save"]
-
-FIGURES: dict[str, str] = {
-    "learning_curve": "learning",
-    "current_distributions": "distributions",
-    "gain_distributions": "distributions",
-    "balance_across_layers": "balance",
-    "balance_across_depth": "balance_across_depth",
-    "gain_modulation": "gain_modulation",
-    "timescales": "timescales",
-    "current_traces": "traces",
-    "comparison_with_cortex": "comparison",
-    "regime_scorecard": "regime_scorecard",
-    "lesion_dose_response": "lesions",
-    "ei_versus_bn": "ei_versus_bn",
-    "balance_emergence": "balance_emergence",
-    "systems": "systems",
-}
-"""Every figure and the analysis whose result it draws."""
+__all__ = ["SavedFigure", "embedded", "figure_names", "find_figure", "save"]
 
 
 @dataclass(frozen=True)
@@ -65,19 +51,29 @@ class SavedFigure:
     caption: str
 
 
-def figures_of(result: xr.Dataset) -> list[str]:
-    """Return the names of the figures that can be drawn from a result."""
-    analysis = result.attrs.get("analysis")
-    return [name for name, wanted in FIGURES.items() if wanted == analysis and not _is_empty(name, result)]
+def figure_names() -> list[str]:
+    """Return the names of all figures: those that ship, the project's, those of installed packages."""
+    return list(dict.fromkeys(found.name for found in discovered("figures")))
 
 
-def _is_empty(name: str, result: xr.Dataset) -> bool:
-    """Whether a result holds nothing that a figure draws, e.g. no gain."""
-    try:
-        with read_with_care(result):
-            return bool(import_module(f"eiplatform.figures.{name}").table(result).empty)
-    except EIPlatformError:  # said when it is drawn
-        return False
+def find_figure(name: str) -> Any:
+    """Return the module of a figure.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such figure.
+
+    Examples
+    --------
+    >>> find_figure("learning_curve").ANALYSIS
+    'learning'
+    """
+    from eiplatform.drawing import import_matplotlib
+
+    choose(name, figure_names(), "figure")
+    import_matplotlib()
+    return next(found for found in discovered("figures") if found.name == name).load()
 
 
 def embedded(name: str, result: xr.Dataset, kind: str) -> dict[str, str | None]:
@@ -107,7 +103,9 @@ def embedded(name: str, result: xr.Dataset, kind: str) -> dict[str, str | None]:
     return {"Title": name, "Identifier": made, "Source": source, "Date": None}
 
 
-def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = None, svg: bool = False) -> SavedFigure:
+def save(
+    name: str, result: Result | xr.Dataset, directory: Path, *, stem: str | None = None, svg: bool = False
+) -> SavedFigure:
     """Draw one figure and write PNG, PDF and the numbers as CSV; each names the result and the recordings.
 
     Beside the CSV lies ``<name>.csv-metadata.json``, which says where its numbers came from.
@@ -115,9 +113,9 @@ def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = N
     Parameters
     ----------
     name : str
-        A key of :data:`FIGURES`.
-    result : xarray.Dataset
-        Result of the analysis that the figure draws.
+        One of :func:`figure_names`.
+    result : Result or xarray.Dataset
+        Of the analysis that the figure draws.
     directory : Path
         Created if needed.
     stem : str, optional
@@ -131,39 +129,33 @@ def save(name: str, result: xr.Dataset, directory: Path, *, stem: str | None = N
         If there is no such figure.
     ConfigError
         If the result is of another analysis.
+    NotApplicableError
+        If the result holds nothing that the figure draws.
     """
-    from eiplatform.drawing import import_matplotlib
     from eiplatform.files import atomic_write
     from eiplatform.store.csvw import write_sidecar
 
-    import_matplotlib()
-    from eiplatform.figures.style import paper_style
+    module = find_figure(name)
+    from eiplatform.figures.parts.page import dataset_of, numbers_of, paper_style
 
-    wanted = FIGURES[choose(name, FIGURES, "figure")]
-    if result.attrs.get("analysis") != wanted:
-        raise ConfigError(
-            f"figure '{name}' draws the analysis '{wanted}', this is '{result.attrs.get('analysis')}'",
-            remedy=f"make it with 'eiplatform analyse {wanted}'",
-        )
-    module: Any = import_module(f"eiplatform.figures.{name}")
-    with read_with_care(result):
-        table = module.table(result)
-    if table.empty:
-        raise NotApplicableError(f"this result holds nothing that the figure '{name}' draws", where=wanted)
-    directory.mkdir(parents=True, exist_ok=True)
-    files = {suffix: directory / f"{stem or name}.{suffix}" for suffix in ("png", "pdf", "csv")}
-    with paper_style(), read_with_care(result):
-        drawn = module.draw(table)
+    data = dataset_of(result, module.ANALYSIS)
+    numbers = numbers_of(data, module.ANALYSIS, module.table)
+    with paper_style(), read_with_care(data):  # it decides on the files too, e.g. on the resolution
+        drawn = module.draw(data)
+        caption = module.caption(data)
+        directory.mkdir(parents=True, exist_ok=True)
+        files = {suffix: directory / f"{stem or name}.{suffix}" for suffix in ("png", "pdf", "csv")}
 
         def write(kind: str, path: Path) -> None:
-            about = embedded(stem or name, result, kind)
+            about = embedded(stem or name, data, kind)
             atomic_write(path, lambda temporary: drawn.savefig(temporary, format=kind, metadata=about))
 
         write("png", files["png"])
         write("pdf", files["pdf"])
         if svg:
             write("svg", directory / f"{stem or name}.svg")
-    atomic_write(files["csv"], lambda path: table.to_csv(path, index=False))
-    write_sidecar(files["csv"], table.columns, stem or name, origin(result))
-    with read_with_care(result):
-        return SavedFigure(stem or name, **files, caption=module.caption(result))
+    atomic_write(files["csv"], lambda path: numbers.to_csv(path, index=False))
+    write_sidecar(files["csv"], numbers.columns, stem or name, origin(data))
+    return SavedFigure(stem or name, **files, caption=caption)
+
+make_callable(__name__, "eiplatform.front.results")

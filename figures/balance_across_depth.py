@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from eiplatform.analyses import defined
-from eiplatform.figures.style import COLOURS, figure, layer_name, letters, points_with_intervals
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, layer_name, letters, points_with_intervals
 
 ANALYSIS = "balance_across_depth"
 MOST = 9
@@ -48,39 +49,49 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return rows[["recording", "population", "depth", "statistic", "label", *names]]
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw one panel per statistic, layers from left to right."""
-    statistics = list(dict.fromkeys(table["statistic"]))
-    columns = min(3, len(statistics))
-    lines = -(-len(statistics) // columns)
-    made, axes = figure(lines, columns, height_mm=18 + 42 * lines)
-    recordings = list(dict.fromkeys(table["recording"]))
-    colours = [COLOURS[name] for name in ("trained", "inh", "gain", "accent", "exc", "net")]
-    for ax, statistic in zip(axes, statistics, strict=False):
-        rows = table[table["statistic"] == statistic]
-        for index, recording in enumerate(recordings):
-            part = rows[rows["recording"] == recording].sort_values("depth").reset_index(drop=True)
-            at = part["depth"].to_numpy() + 0.12 * (index - (len(recordings) - 1) / 2)
-            if index == 0 and "null" in part:
-                null = part[["null", "null_minimum", "null_maximum"]].set_axis(["value", "low", "high"], axis=1)
-                grey: dict[str, Any] = {"marker": "s", "color": COLOURS["null"], "label": "untrained (null)"}
-                points_with_intervals(ax, part["depth"].to_numpy() + 0.3, null, joined=True, **grey)
-            style: dict[str, Any] = {
-                "marker": MARKS[index % len(MARKS)],
-                "color": colours[index % len(colours)],
-                "label": recording,
-            }
-            points_with_intervals(ax, at, part, joined=True, **style)
-        layers = rows.drop_duplicates("depth").sort_values("depth")
-        ax.set_xticks(layers["depth"], [layer_name(name) for name in layers["population"]])
-        ax.set_xlim(layers["depth"].min() - 0.5, layers["depth"].max() + 0.6)
-        ax.set_ylabel(_wrapped(str(rows["label"].iloc[0])))
-        ax.margins(y=0.15)
-    for ax in axes[len(statistics) :]:
-        ax.set_visible(False)
-    axes[0].legend(loc="best")
-    letters(axes[: len(statistics)])
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw one panel per statistic, layers from left to right.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``balance_across_depth``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        statistics = list(dict.fromkeys(numbers["statistic"]))
+        columns = min(3, len(statistics))
+        lines = -(-len(statistics) // columns)
+        axes = sheet.panels(lines, columns, height_mm=18 + 42 * lines)
+        recordings = list(dict.fromkeys(numbers["recording"]))
+        colours = [COLOURS[name] for name in ("trained", "inh", "gain", "accent", "exc", "net")]
+        for ax, statistic in zip(axes, statistics, strict=False):
+            rows = numbers[numbers["statistic"] == statistic]
+            for index, recording in enumerate(recordings):
+                part = rows[rows["recording"] == recording].sort_values("depth").reset_index(drop=True)
+                at = part["depth"].to_numpy() + 0.12 * (index - (len(recordings) - 1) / 2)
+                if index == 0 and "null" in part:
+                    null = part[["null", "null_minimum", "null_maximum"]].set_axis(["value", "low", "high"], axis=1)
+                    grey: dict[str, Any] = {"marker": "s", "color": COLOURS["null"], "label": "untrained (null)"}
+                    points_with_intervals(ax, part["depth"].to_numpy() + 0.3, null, joined=True, **grey)
+                style: dict[str, Any] = {
+                    "marker": MARKS[index % len(MARKS)],
+                    "color": colours[index % len(colours)],
+                    "label": recording,
+                }
+                points_with_intervals(ax, at, part, joined=True, **style)
+            layers = rows.drop_duplicates("depth").sort_values("depth")
+            ax.set_xticks(layers["depth"], [layer_name(name) for name in layers["population"]])
+            ax.set_xlim(layers["depth"].min() - 0.5, layers["depth"].max() + 0.6)
+            ax.set_ylabel(_wrapped(str(rows["label"].iloc[0])))
+            ax.margins(y=0.15)
+        for ax in axes[len(statistics) :]:
+            ax.set_visible(False)
+        axes[0].legend(loc="best")
+        letters(axes[: len(statistics)])
+    return sheet.drawn
 
 
 def _wrapped(label: str) -> str:

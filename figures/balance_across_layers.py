@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from eiplatform.analyses import defined
-from eiplatform.figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters, points_with_intervals
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, LABELS, MARKERS, layer_name, letters, points_with_intervals
 
 ANALYSIS = "balance"
 PANELS = {
@@ -63,30 +64,40 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     ]
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw one panel per statistic, layers from input to readout."""
-    statistics = list(dict.fromkeys(table["statistic"]))
-    columns = min(4, -(-len(statistics) // 2))
-    made, axes = figure(-(-len(statistics) // columns), columns, height_mm=95)
-    for ax in axes[len(statistics) :]:
-        ax.set_visible(False)
-    for ax, statistic in zip(axes, statistics, strict=False):
-        rows = table[table["statistic"] == statistic].reset_index(drop=True)
-        position = np.arange(len(rows))
-        if "null" in rows:
-            null = rows[["null", "null_minimum", "null_maximum"]].set_axis(["value", "low", "high"], axis=1)
-            style: dict[str, Any] = {"marker": MARKERS["null"], "color": COLOURS["null"], "label": LABELS["null"]}
-            points_with_intervals(ax, position + 0.13, null, **style)
-        style = {"marker": MARKERS["trained"], "color": COLOURS["trained"], "label": LABELS["trained"]}
-        points_with_intervals(ax, position - 0.13, rows, **style)
-        ax.set_xticks(position, [layer_name(name) for name in rows["population"]])
-        ax.set_xlim(-0.5, len(rows) - 0.5)
-        ax.set_ylabel(PANELS[statistic])
-        ax.margins(y=0.12)
-        if statistic == "ei_ratio":
-            ax.axhline(1, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-            ax.legend(loc="best")
-        elif statistic == "balance_index" or statistic.endswith("_excess"):
-            ax.axhline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-    letters(axes[: len(statistics)])
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw one panel per statistic, layers from input to readout.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``balance``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        statistics = list(dict.fromkeys(numbers["statistic"]))
+        columns = min(4, -(-len(statistics) // 2))
+        axes = sheet.panels(-(-len(statistics) // columns), columns, height_mm=95)
+        for ax in axes[len(statistics) :]:
+            ax.set_visible(False)
+        for ax, statistic in zip(axes, statistics, strict=False):
+            rows = numbers[numbers["statistic"] == statistic].reset_index(drop=True)
+            position = np.arange(len(rows))
+            if "null" in rows:
+                null = rows[["null", "null_minimum", "null_maximum"]].set_axis(["value", "low", "high"], axis=1)
+                style: dict[str, Any] = {"marker": MARKERS["null"], "color": COLOURS["null"], "label": LABELS["null"]}
+                points_with_intervals(ax, position + 0.13, null, **style)
+            style = {"marker": MARKERS["trained"], "color": COLOURS["trained"], "label": LABELS["trained"]}
+            points_with_intervals(ax, position - 0.13, rows, **style)
+            ax.set_xticks(position, [layer_name(name) for name in rows["population"]])
+            ax.set_xlim(-0.5, len(rows) - 0.5)
+            ax.set_ylabel(PANELS[statistic])
+            ax.margins(y=0.12)
+            if statistic == "ei_ratio":
+                ax.axhline(1, color=COLOURS["net"], linewidth=0.5, linestyle=":")
+                ax.legend(loc="best")
+            elif statistic == "balance_index" or statistic.endswith("_excess"):
+                ax.axhline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
+        letters(axes[: len(statistics)])
+    return sheet.drawn

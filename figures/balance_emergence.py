@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from eiplatform.analyses import defined
-from eiplatform.figures.style import COLOURS, figure, layer_name, letters, setting_shown, study_sources
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, layer_name, letters, setting_shown, study_sources
 
 ANALYSIS = "balance_emergence"
 PANELS = (
@@ -74,45 +74,55 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).dropna(subset="value").reset_index(drop=True)
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw the panels of one circuit in rows of three; of several circuits a row each."""
-    statistics = list(dict.fromkeys(table["statistic"]))
-    circuits = [name for name in dict.fromkeys(table["circuit"]) if name != "reference"]
-    shown = table[(table["circuit"] != "reference") & (table["layer"] != "all")]
-    layers = list(dict.fromkeys(shown["layer"]))
-    columns = 3 if len(circuits) == 1 else len(statistics)
-    rows_each = -(-len(statistics) // columns)
-    made, axes = figure(rows_each * len(circuits), columns, height_mm=18 + 38 * rows_each * len(circuits))
-    used = []
-    first = float(table.loc[table["epoch"] > 0, "epoch"].min())
-    for row, circuit in enumerate(circuits):
-        for index, statistic in enumerate(statistics):
-            ax = axes[row * rows_each * columns + index]
-            used.append(ax)
-            rows = table[table["statistic"] == statistic]
-            for value in rows.loc[rows["circuit"] == "reference", "value"]:
-                ax.axhline(value, color=COLOURS["null"], linewidth=0.6, linestyle=":", zorder=1)
-            _lines(ax, rows[rows["circuit"] == circuit], layers)
-            ax.set_xscale("symlog", linthresh=first, linscale=0.4)
-            ends = sorted({0.0, first, 1.0, float(table["epoch"].max())})
-            ax.set_xticks(ends, [f"{end:.2g}" for end in ends])
-            ax.minorticks_off()
-            ax.set_xlim(left=0.0)
-            name = f"{circuit}: {rows['label'].iloc[0]} ({rows['setting'].iloc[0]})"
-            ax.set_title(fill(name, 36 if columns == 3 else 24), fontsize=6 if columns == 3 else 5)
-            if index + columns >= len(statistics):
-                ax.set_xlabel("epoch")
-    for ax in axes:
-        ax.set_visible(ax in used)
-    marks = [
-        Line2D([], [], color=_COLOURS[index % 6], marker=_MARKERS[index % 6], label=layer_name(layer))
-        for index, layer in enumerate(layers)
-    ]
-    if (table["circuit"] == "reference").any():
-        marks.append(Line2D([], [], color=COLOURS["null"], linestyle=":", label="models of cortex"))
-    made.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
-    letters(used)
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw the panels of one circuit in rows of three; of several circuits a row each.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``balance_emergence``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        statistics = list(dict.fromkeys(numbers["statistic"]))
+        circuits = [name for name in dict.fromkeys(numbers["circuit"]) if name != "reference"]
+        shown = numbers[(numbers["circuit"] != "reference") & (numbers["layer"] != "all")]
+        layers = list(dict.fromkeys(shown["layer"]))
+        columns = 3 if len(circuits) == 1 else len(statistics)
+        rows_each = -(-len(statistics) // columns)
+        axes = sheet.panels(rows_each * len(circuits), columns, height_mm=18 + 38 * rows_each * len(circuits))
+        used = []
+        first = float(numbers.loc[numbers["epoch"] > 0, "epoch"].min())
+        for row, circuit in enumerate(circuits):
+            for index, statistic in enumerate(statistics):
+                ax = axes[row * rows_each * columns + index]
+                used.append(ax)
+                rows = numbers[numbers["statistic"] == statistic]
+                for value in rows.loc[rows["circuit"] == "reference", "value"]:
+                    ax.axhline(value, color=COLOURS["null"], linewidth=0.6, linestyle=":", zorder=1)
+                _lines(ax, rows[rows["circuit"] == circuit], layers)
+                ax.set_xscale("symlog", linthresh=first, linscale=0.4)
+                ends = sorted({0.0, first, 1.0, float(numbers["epoch"].max())})
+                ax.set_xticks(ends, [f"{end:.2g}" for end in ends])
+                ax.minorticks_off()
+                ax.set_xlim(left=0.0)
+                name = f"{circuit}: {rows['label'].iloc[0]} ({rows['setting'].iloc[0]})"
+                ax.set_title(fill(name, 36 if columns == 3 else 24), fontsize=6 if columns == 3 else 5)
+                if index + columns >= len(statistics):
+                    ax.set_xlabel("epoch")
+        for ax in axes:
+            ax.set_visible(ax in used)
+        marks = [
+            Line2D([], [], color=_COLOURS[index % 6], marker=_MARKERS[index % 6], label=layer_name(layer))
+            for index, layer in enumerate(layers)
+        ]
+        if (numbers["circuit"] == "reference").any():
+            marks.append(Line2D([], [], color=COLOURS["null"], linestyle=":", label="models of cortex"))
+        sheet.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
+        letters(used)
+    return sheet.drawn
 
 
 def _lines(ax: Axes, rows: pd.DataFrame, layers: list[str]) -> None:

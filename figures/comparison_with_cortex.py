@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from eiplatform.errors import StatisticError
-from eiplatform.figures.style import COLOURS, LABELS, MARKERS, figure, layer_name, letters, points_with_intervals
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, LABELS, MARKERS, layer_name, letters, points_with_intervals
 
 ANALYSIS = "comparison"
 
@@ -116,29 +117,39 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(parts)
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw one panel per statistic, layers above circuits."""
-    statistics = list(dict.fromkeys(table["statistic"]))
-    columns = min(2 if table["name"].str.len().max() > 24 else 3, len(statistics))
-    rows_of_panels = -(-len(statistics) // columns)
-    longest = max(table.groupby("statistic").size())
-    made, axes = figure(rows_of_panels, columns, height_mm=12 + (22 + max(18, 4.5 * longest)) * rows_of_panels)
-    for ax, statistic in zip(axes, statistics, strict=False):
-        rows = table[table["statistic"] == statistic].reset_index(drop=True)
-        position = -np.arange(len(rows), dtype=float)
-        for kind in ("trained", "reference"):
-            chosen = (rows["kind"] == kind).to_numpy()
-            part, at = rows[chosen], position[chosen]
-            style: dict[str, Any] = {"marker": MARKERS[kind], "color": COLOURS[kind], "label": LABELS[kind]}
-            points_with_intervals(ax, at, part, horizontal=True, **style)
-            for value, half in zip(part["value"], part["ceiling"] / 2, strict=True):
-                if np.isfinite(half):
-                    ax.axvspan(value - half, value + half, color=COLOURS["null"], alpha=0.25, linewidth=0)
-        ax.set_yticks(position, [fill(str(name), 30) for name in rows["name"]], fontsize=5)
-        ax.set_ylim(position.min() - 0.6, 0.6)
-        ax.set_xlabel(fill(str(rows["label"].iloc[0]), 26))
-        ax.margins(x=0.1)
-    for ax in axes[len(statistics) :]:
-        ax.set_visible(False)
-    letters(axes[: len(statistics)])
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw one panel per statistic, layers above circuits.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``comparison``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        statistics = list(dict.fromkeys(numbers["statistic"]))
+        columns = min(2 if numbers["name"].str.len().max() > 24 else 3, len(statistics))
+        rows_of_panels = -(-len(statistics) // columns)
+        longest = max(numbers.groupby("statistic").size())
+        axes = sheet.panels(rows_of_panels, columns, height_mm=12 + (22 + max(18, 4.5 * longest)) * rows_of_panels)
+        for ax, statistic in zip(axes, statistics, strict=False):
+            rows = numbers[numbers["statistic"] == statistic].reset_index(drop=True)
+            position = -np.arange(len(rows), dtype=float)
+            for kind in ("trained", "reference"):
+                chosen = (rows["kind"] == kind).to_numpy()
+                part, at = rows[chosen], position[chosen]
+                style: dict[str, Any] = {"marker": MARKERS[kind], "color": COLOURS[kind], "label": LABELS[kind]}
+                points_with_intervals(ax, at, part, horizontal=True, **style)
+                for value, half in zip(part["value"], part["ceiling"] / 2, strict=True):
+                    if np.isfinite(half):
+                        ax.axvspan(value - half, value + half, color=COLOURS["null"], alpha=0.25, linewidth=0)
+            ax.set_yticks(position, [fill(str(name), 30) for name in rows["name"]], fontsize=5)
+            ax.set_ylim(position.min() - 0.6, 0.6)
+            ax.set_xlabel(fill(str(rows["label"].iloc[0]), 26))
+            ax.margins(x=0.1)
+        for ax in axes[len(statistics) :]:
+            ax.set_visible(False)
+        letters(axes[: len(statistics)])
+    return sheet.drawn

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from eiplatform.figures.style import COLOURS, figure, layer_name, letters
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, layer_name, letters
 
 ANALYSIS = "distributions"
 QUANTITIES = {
@@ -41,27 +42,39 @@ def histogram_rows(result: xr.Dataset, quantities: list[str]) -> pd.DataFrame:
     return rows[["recording", "population", "quantity", "bin", "left", "right", "density"]]
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw one panel per population."""
-    populations = list(dict.fromkeys(table["population"]))
-    made, axes = figure(1, len(populations), height_mm=52)
-    for ax, population in zip(axes, populations, strict=True):
-        for quantity, (name, colour) in QUANTITIES.items():
-            panel = table[(table["population"] == population) & (table["quantity"] == quantity)]
-            for index, (recording, rows) in enumerate(panel.groupby("recording", sort=False)):
-                edges = [*rows["left"], rows["right"].iloc[-1]]
-                if index == 0:
-                    ax.stairs(rows["density"], edges, fill=True, color=colour, alpha=0.45, label=f"{name}, {recording}")
-                else:
-                    line = ["-", "--", ":"][index % 3]
-                    label = f"{name}, {recording}"
-                    ax.stairs(rows["density"], edges, color=colour, linewidth=0.9, linestyle=line, label=label)
-        ax.set_title(layer_name(population))
-        ax.set_xlabel("current (threshold = 1)")
-        ax.set_yticks([])
-        ax.spines["left"].set_visible(False)
-    axes[0].set_ylabel("density")
-    handles, labels = axes[0].get_legend_handles_labels()
-    made.legend(handles, labels, loc="outside upper right", ncols=len(labels))
-    letters(axes)
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw one panel per population.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``distributions``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        populations = list(dict.fromkeys(numbers["population"]))
+        axes = sheet.panels(1, len(populations), height_mm=52)
+        for ax, population in zip(axes, populations, strict=True):
+            for quantity, (name, colour) in QUANTITIES.items():
+                panel = numbers[(numbers["population"] == population) & (numbers["quantity"] == quantity)]
+                for index, (recording, rows) in enumerate(panel.groupby("recording", sort=False)):
+                    edges = [*rows["left"], rows["right"].iloc[-1]]
+                    if index == 0:
+                        ax.stairs(
+                            rows["density"], edges, fill=True, color=colour, alpha=0.45, label=f"{name}, {recording}"
+                        )
+                    else:
+                        line = ["-", "--", ":"][index % 3]
+                        label = f"{name}, {recording}"
+                        ax.stairs(rows["density"], edges, color=colour, linewidth=0.9, linestyle=line, label=label)
+            ax.set_title(layer_name(population))
+            ax.set_xlabel("current (threshold = 1)")
+            ax.set_yticks([])
+            ax.spines["left"].set_visible(False)
+        axes[0].set_ylabel("density")
+        handles, labels = axes[0].get_legend_handles_labels()
+        sheet.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+        letters(axes)
+    return sheet.drawn

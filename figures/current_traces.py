@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from eiplatform.figures.style import COLOURS, figure, letters
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, letters
 
 ANALYSIS = "traces"
 
@@ -46,26 +47,36 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw currents above, raster below, one column per population."""
-    panels = sorted(table["panel"].unique())
-    made, axes = figure(2, len(panels), height_mm=78)
-    for column, panel in enumerate(panels):
-        rows = table[table["panel"] == panel]
-        above, below = axes[column], axes[len(panels) + column]
-        first = rows.iloc[0]
-        for signal, key, sign in (("current_exc", "exc", 1), ("current_inh", "inh", -1), ("current_net", "net", 1)):
-            line = rows[rows["kind"] == signal]
-            above.plot(line["time"], sign * line["value"], color=COLOURS[key], linewidth=0.8)
-        above.axhline(0, color=COLOURS["null"], linewidth=0.5)
-        unit = "threshold = 1" if first["units"] == "1" else first["units"]
-        above.set_ylabel(f"current ({unit})")
-        above.set_title(f"{first['recording']}\n{first['population']}")
-        above.tick_params(labelbottom=False)
-        spikes = rows[rows["kind"] == "spike"]
-        below.plot(spikes["time"], spikes["value"], linestyle="", marker="|", markersize=1.6, color=COLOURS["net"])
-        below.set_xlim(above.get_xlim())
-        below.set_ylabel("neuron")
-        below.set_xlabel(f"time ({first['time_units']})")
-    letters(axes[: len(panels)])
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw currents above, raster below, one column per population.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``traces``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        panels = sorted(numbers["panel"].unique())
+        axes = sheet.panels(2, len(panels), height_mm=78)
+        for column, panel in enumerate(panels):
+            rows = numbers[numbers["panel"] == panel]
+            above, below = axes[column], axes[len(panels) + column]
+            first = rows.iloc[0]
+            for signal, key, sign in (("current_exc", "exc", 1), ("current_inh", "inh", -1), ("current_net", "net", 1)):
+                line = rows[rows["kind"] == signal]
+                above.plot(line["time"], sign * line["value"], color=COLOURS[key], linewidth=0.8)
+            above.axhline(0, color=COLOURS["null"], linewidth=0.5)
+            unit = "threshold = 1" if first["units"] == "1" else first["units"]
+            above.set_ylabel(f"current ({unit})")
+            above.set_title(f"{first['recording']}\n{first['population']}")
+            above.tick_params(labelbottom=False)
+            spikes = rows[rows["kind"] == "spike"]
+            below.plot(spikes["time"], spikes["value"], linestyle="", marker="|", markersize=1.6, color=COLOURS["net"])
+            below.set_xlim(above.get_xlim())
+            below.set_ylabel("neuron")
+            below.set_xlabel(f"time ({first['time_units']})")
+        letters(axes[: len(panels)])
+    return sheet.drawn

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from eiplatform.analyses import defined
-from eiplatform.figures.style import (
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import (
     COLOURS,
-    figure,
     layer_name,
     letters,
     points_with_intervals,
@@ -74,56 +74,66 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(parts).dropna(subset="value").reset_index(drop=True)
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw one panel per statistic, layers from input to readout."""
-    statistics = list(dict.fromkeys(table["statistic"]))
-    columns = min(3, len(statistics))
-    rows_of_panels = -(-len(statistics) // columns)
-    made, axes = figure(rows_of_panels, columns, height_mm=18 + 42 * rows_of_panels)
-    circuits = [name for name in dict.fromkeys(table["circuit"]) if name]
-    for ax, statistic in zip(axes, statistics, strict=False):
-        rows = table[table["statistic"] == statistic]
-        layers = list(dict.fromkeys(rows.loc[rows["state"] != "reference", "layer"]))
-        for value in rows.loc[rows["state"] == "reference", "value"]:
-            ax.axhline(value, color=COLOURS["null"], linewidth=0.6, linestyle=":", zorder=1)
-        for index, circuit in enumerate(circuits):
-            shift = 0.24 * (index - (len(circuits) - 1) / 2)
-            for state in ("untrained", "trained"):
-                one = rows[(rows["circuit"] == circuit) & (rows["state"] == state)]
-                place = np.array([layers.index(layer) for layer in one["layer"]]) + shift
-                colour = _COLOURS.get(circuit, COLOURS["net"])
-                style: dict[str, Any] = {"marker": _MARKERS.get(circuit, "s"), "color": colour, "markersize": 3.5}
-                if state == "untrained":
-                    style |= {"markerfacecolor": "white", "alpha": 0.65}
-                points_with_intervals(ax, place - 0.05 + 0.1 * (state == "trained"), one, **style)
-        ax.set_xticks(range(len(layers)), [layer_name(layer) for layer in layers])
-        ax.set_xlim(-0.5, len(layers) - 0.5)
-        ax.set_title(fill(f"{rows['label'].iloc[0]} ({rows['setting'].iloc[0]})", 34), fontsize=6)
-        ax.margins(y=0.1)
-        if statistic == "balance_index":
-            ax.axhline(0, color=COLOURS["net"], linewidth=0.5)
-        if statistic == "ei_ratio":
-            ax.axhline(1, color=COLOURS["net"], linewidth=0.5)
-    for ax in axes[len(statistics) :]:
-        ax.set_visible(False)
-    marks = [
-        Line2D(
-            [],
-            [],
-            color=_COLOURS.get(name, COLOURS["net"]),
-            marker=_MARKERS.get(name, "s"),
-            linestyle="",
-            label=NAMES.get(name, name),
-        )
-        for name in circuits
-    ]
-    grey: dict[str, Any] = {"color": COLOURS["net"], "marker": "o", "linestyle": ""}
-    marks += [
-        Line2D([], [], label="trained", **grey),
-        Line2D([], [], markerfacecolor="white", label="untrained", **grey),
-    ]
-    if (table["state"] == "reference").any():
-        marks.append(Line2D([], [], color=COLOURS["null"], linestyle=":", label="models of cortex"))
-    made.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
-    letters(axes[: len(statistics)])
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw one panel per statistic, layers from input to readout.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``ei_versus_bn``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        statistics = list(dict.fromkeys(numbers["statistic"]))
+        columns = min(3, len(statistics))
+        rows_of_panels = -(-len(statistics) // columns)
+        axes = sheet.panels(rows_of_panels, columns, height_mm=18 + 42 * rows_of_panels)
+        circuits = [name for name in dict.fromkeys(numbers["circuit"]) if name]
+        for ax, statistic in zip(axes, statistics, strict=False):
+            rows = numbers[numbers["statistic"] == statistic]
+            layers = list(dict.fromkeys(rows.loc[rows["state"] != "reference", "layer"]))
+            for value in rows.loc[rows["state"] == "reference", "value"]:
+                ax.axhline(value, color=COLOURS["null"], linewidth=0.6, linestyle=":", zorder=1)
+            for index, circuit in enumerate(circuits):
+                shift = 0.24 * (index - (len(circuits) - 1) / 2)
+                for state in ("untrained", "trained"):
+                    one = rows[(rows["circuit"] == circuit) & (rows["state"] == state)]
+                    place = np.array([layers.index(layer) for layer in one["layer"]]) + shift
+                    colour = _COLOURS.get(circuit, COLOURS["net"])
+                    style: dict[str, Any] = {"marker": _MARKERS.get(circuit, "s"), "color": colour, "markersize": 3.5}
+                    if state == "untrained":
+                        style |= {"markerfacecolor": "white", "alpha": 0.65}
+                    points_with_intervals(ax, place - 0.05 + 0.1 * (state == "trained"), one, **style)
+            ax.set_xticks(range(len(layers)), [layer_name(layer) for layer in layers])
+            ax.set_xlim(-0.5, len(layers) - 0.5)
+            ax.set_title(fill(f"{rows['label'].iloc[0]} ({rows['setting'].iloc[0]})", 34), fontsize=6)
+            ax.margins(y=0.1)
+            if statistic == "balance_index":
+                ax.axhline(0, color=COLOURS["net"], linewidth=0.5)
+            if statistic == "ei_ratio":
+                ax.axhline(1, color=COLOURS["net"], linewidth=0.5)
+        for ax in axes[len(statistics) :]:
+            ax.set_visible(False)
+        marks = [
+            Line2D(
+                [],
+                [],
+                color=_COLOURS.get(name, COLOURS["net"]),
+                marker=_MARKERS.get(name, "s"),
+                linestyle="",
+                label=NAMES.get(name, name),
+            )
+            for name in circuits
+        ]
+        grey: dict[str, Any] = {"color": COLOURS["net"], "marker": "o", "linestyle": ""}
+        marks += [
+            Line2D([], [], label="trained", **grey),
+            Line2D([], [], markerfacecolor="white", label="untrained", **grey),
+        ]
+        if (numbers["state"] == "reference").any():
+            marks.append(Line2D([], [], color=COLOURS["null"], linestyle=":", label="models of cortex"))
+        sheet.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
+        letters(axes[: len(statistics)])
+    return sheet.drawn

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
 from eiplatform.figures.current_distributions import histogram_rows
-from eiplatform.figures.style import COLOURS, figure, layer_name, log_ticks
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, layer_name, log_ticks
 
 ANALYSIS = "distributions"
 
@@ -30,22 +31,34 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return histogram_rows(result, ["gain"])
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw one panel per layer, on a common logarithmic axis."""
-    populations = list(dict.fromkeys(table["population"]))
-    made, axes = figure(1, len(populations), height_mm=46)
-    for ax, population in zip(axes, populations, strict=True):
-        panel = table[table["population"] == population]
-        for index, (recording, rows) in enumerate(panel.groupby("recording", sort=False)):
-            edges = 10.0 ** np.append(rows["left"], rows["right"].iloc[-1])
-            style = {"fill": True, "color": COLOURS["gain"], "alpha": 0.5} if index == 0 else {"color": COLOURS["null"]}
-            ax.stairs(rows["density"], edges, label=str(recording), **style)
-        log_ticks(ax)
-        ax.set_title(layer_name(population))
-        ax.set_xlabel("gain")
-        ax.set_yticks([])
-        ax.spines["left"].set_visible(False)
-    axes[0].set_ylabel("density (per decade)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    made.legend(handles, labels, loc="outside upper right", ncols=len(labels))
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw one panel per layer, on a common logarithmic axis.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``distributions``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        populations = list(dict.fromkeys(numbers["population"]))
+        axes = sheet.panels(1, len(populations), height_mm=46)
+        for ax, population in zip(axes, populations, strict=True):
+            panel = numbers[numbers["population"] == population]
+            for index, (recording, rows) in enumerate(panel.groupby("recording", sort=False)):
+                edges = 10.0 ** np.append(rows["left"], rows["right"].iloc[-1])
+                style = (
+                    {"fill": True, "color": COLOURS["gain"], "alpha": 0.5} if index == 0 else {"color": COLOURS["null"]}
+                )
+                ax.stairs(rows["density"], edges, label=str(recording), **style)
+            log_ticks(ax)
+            ax.set_title(layer_name(population))
+            ax.set_xlabel("gain")
+            ax.set_yticks([])
+            ax.spines["left"].set_visible(False)
+        axes[0].set_ylabel("density (per decade)")
+        handles, labels = axes[0].get_legend_handles_labels()
+        sheet.legend(handles, labels, loc="outside upper right", ncols=len(labels))
+    return sheet.drawn

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from eiplatform.figures.style import COLOURS, figure, letters, points_with_intervals
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, letters, points_with_intervals
 
 ANALYSIS = "gain_modulation"
 MARKS = "osD^vP"
@@ -44,35 +45,49 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[["panel", "layer", "what", "point", "activity", "value", "low", "high"]]
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw the shares, the indices and the curves."""
-    layers = list(dict.fromkeys(table["layer"]))
-    made, axes = figure(1, 3, height_mm=40 + 5 * len(layers))
-    at = -np.arange(len(layers), dtype=float)
-    names = [fill(layer, 24) for layer in layers]
-    shares = table[table["panel"] == "share"]
-    for offset, (part, colour) in zip((0.27, 0.09, -0.09, -0.27), _PART_COLOURS.items(), strict=True):
-        rows = shares[shares["what"] == part].set_index("layer").loc[layers].reset_index()
-        style: dict[str, Any] = {"marker": "o", "color": COLOURS[colour], "label": part}
-        points_with_intervals(axes[0], at + offset, rows, horizontal=True, **style)
-    axes[0].set_xlim(-0.02, 1.02)
-    axes[0].set_xlabel("share of the variance\nof ln(gain)")
-    axes[0].legend(loc="best")
-    rows = table[table["panel"] == "normalisation"].set_index("layer").loc[layers].reset_index()
-    points_with_intervals(axes[1], at, rows, horizontal=True, marker="o", color=COLOURS["gain"])
-    axes[1].axvline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-    axes[1].set_xlabel("normalisation index")
-    for ax, labels in ((axes[0], names), (axes[1], [""] * len(names))):
-        ax.set_yticks(at, labels)
-        ax.set_ylim(at.min() - 0.6, 0.6)
-    curves = table[table["panel"] == "curve"]
-    colours = [COLOURS[name] for name in ("trained", "inh", "gain", "accent", "exc", "net")]
-    for index, layer in enumerate(layers):
-        rows = curves[curves["layer"] == layer]
-        style = {"marker": MARKS[index % len(MARKS)], "color": colours[index % len(colours)], "label": fill(layer, 22)}
-        axes[2].plot(rows["activity"], rows["value"], linestyle="-", **style)
-    axes[2].set_xlabel("mean excitation\nof the population")
-    axes[2].set_ylabel("mean gain")
-    axes[2].legend(loc="best")
-    letters(axes)
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw the shares, the indices and the curves.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``gain_modulation``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        layers = list(dict.fromkeys(numbers["layer"]))
+        axes = sheet.panels(1, 3, height_mm=40 + 5 * len(layers))
+        at = -np.arange(len(layers), dtype=float)
+        names = [fill(layer, 24) for layer in layers]
+        shares = numbers[numbers["panel"] == "share"]
+        for offset, (part, colour) in zip((0.27, 0.09, -0.09, -0.27), _PART_COLOURS.items(), strict=True):
+            rows = shares[shares["what"] == part].set_index("layer").loc[layers].reset_index()
+            style: dict[str, Any] = {"marker": "o", "color": COLOURS[colour], "label": part}
+            points_with_intervals(axes[0], at + offset, rows, horizontal=True, **style)
+        axes[0].set_xlim(-0.02, 1.02)
+        axes[0].set_xlabel("share of the variance\nof ln(gain)")
+        axes[0].legend(loc="best")
+        rows = numbers[numbers["panel"] == "normalisation"].set_index("layer").loc[layers].reset_index()
+        points_with_intervals(axes[1], at, rows, horizontal=True, marker="o", color=COLOURS["gain"])
+        axes[1].axvline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
+        axes[1].set_xlabel("normalisation index")
+        for ax, labels in ((axes[0], names), (axes[1], [""] * len(names))):
+            ax.set_yticks(at, labels)
+            ax.set_ylim(at.min() - 0.6, 0.6)
+        curves = numbers[numbers["panel"] == "curve"]
+        colours = [COLOURS[name] for name in ("trained", "inh", "gain", "accent", "exc", "net")]
+        for index, layer in enumerate(layers):
+            rows = curves[curves["layer"] == layer]
+            style = {
+                "marker": MARKS[index % len(MARKS)],
+                "color": colours[index % len(colours)],
+                "label": fill(layer, 22),
+            }
+            axes[2].plot(rows["activity"], rows["value"], linestyle="-", **style)
+        axes[2].set_xlabel("mean excitation\nof the population")
+        axes[2].set_ylabel("mean gain")
+        axes[2].legend(loc="best")
+        letters(axes)
+    return sheet.drawn

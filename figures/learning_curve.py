@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from eiplatform.figures.style import COLOURS, figure, letters, points_with_intervals
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, letters, points_with_intervals
 
 ANALYSIS = "learning"
 
@@ -45,23 +46,33 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw accuracy, loss and rates."""
-    made, axes = figure(1, 3, height_mm=52)
-    styles = {"training": (COLOURS["null"], "-"), "validation": (COLOURS["net"], "-")}
-    for ax, panel, label in zip(axes, ("accuracy", "loss", "rate"), ("accuracy", "cross entropy", ""), strict=True):
-        rows = table[table["panel"] == panel]
-        for index, (series, line) in enumerate(rows.groupby("series", sort=False)):
-            if series == "test":
-                point: dict[str, Any] = {"marker": "D", "color": COLOURS["trained"], "label": "test", "zorder": 3}
-                points_with_intervals(ax, line["epoch"], line, **point)
-            else:
-                colour, style = styles.get(str(series), (COLOURS["exc"], ["-", "--", "-.", ":"][index % 4]))
-                ax.plot(line["epoch"], line["value"], style, color=colour, label=str(series))
-        ax.set_xlabel("epoch")
-        ax.set_ylabel(label or "spikes per neuron and step")
-        ax.legend()
-    axes[0].set_ylim(top=1.02)
-    axes[2].set_ylim(bottom=0.0)
-    letters(axes)
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw accuracy, loss and rates.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``learning``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        axes = sheet.panels(1, 3, height_mm=52)
+        styles = {"training": (COLOURS["null"], "-"), "validation": (COLOURS["net"], "-")}
+        for ax, panel, label in zip(axes, ("accuracy", "loss", "rate"), ("accuracy", "cross entropy", ""), strict=True):
+            rows = numbers[numbers["panel"] == panel]
+            for index, (series, line) in enumerate(rows.groupby("series", sort=False)):
+                if series == "test":
+                    point: dict[str, Any] = {"marker": "D", "color": COLOURS["trained"], "label": "test", "zorder": 3}
+                    points_with_intervals(ax, line["epoch"], line, **point)
+                else:
+                    colour, style = styles.get(str(series), (COLOURS["exc"], ["-", "--", "-.", ":"][index % 4]))
+                    ax.plot(line["epoch"], line["value"], style, color=colour, label=str(series))
+            ax.set_xlabel("epoch")
+            ax.set_ylabel(label or "spikes per neuron and step")
+            ax.legend()
+        axes[0].set_ylim(top=1.02)
+        axes[2].set_ylim(bottom=0.0)
+        letters(axes)
+    return sheet.drawn

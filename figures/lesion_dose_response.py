@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from eiplatform.figures.style import COLOURS, figure, layer_name, letters, points_with_intervals
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, layer_name, letters, points_with_intervals
 
 ANALYSIS = "lesions"
 PANELS = {
@@ -67,39 +68,49 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return joined.astype({"control": int, "low": float, "high": float})
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw one panel per measure."""
-    panels = _defined(table)
-    made, axes = figure(1, len(panels), height_mm=52)
-    shades = [COLOURS["exc"], COLOURS["accent"], COLOURS["inh"], COLOURS["gain"], COLOURS["net"]]
-    for ax, panel in zip(axes, panels, strict=True):
-        rows = table[table["panel"] == panel]
-        for index, (population, lines) in enumerate(rows.groupby("population", sort=False)):
-            colour = COLOURS["trained"] if panel == "accuracy" else shades[index % len(shades)]
-            line = lines[lines["control"] == 0]
-            intact = line[line["dose"] == 0]
-            for control in sorted(set(lines["control"]) - {0}):
-                thin = pd.concat([intact, lines[lines["control"] == control]])
-                told = "random losses" if panel == "accuracy" and control == 1 else None
-                ax.plot(thin["dose"], thin["value"], color=colour, alpha=0.45, linewidth=0.5, zorder=1, label=told)
-            style: dict[str, Any] = {
-                "marker": "osD^v<>"[index % 7],
-                "color": colour,
-                "label": "lesion" if panel == "accuracy" else layer_name(str(population)),
-            }
-            points_with_intervals(ax, line["dose"], line, joined=True, **style)
-        ax.set_xlabel("fraction removed")
-        ax.set_ylabel(PANELS[panel])
-        if panel == "ei_ratio":
-            ax.axhline(1, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-        largest = float(table["dose"].max())
-        ax.set_xlim(-0.05 * largest, 1.05 * largest)
-    axes[0].set_ylim(0, 1.02)
-    axes[1].legend()
-    if (table["control"] > 0).any():
-        axes[0].legend(loc="lower center", bbox_to_anchor=(0.55, 0.97), ncols=2)
-    letters(axes)
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw one panel per measure.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``lesions``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        panels = _defined(numbers)
+        axes = sheet.panels(1, len(panels), height_mm=52)
+        shades = [COLOURS["exc"], COLOURS["accent"], COLOURS["inh"], COLOURS["gain"], COLOURS["net"]]
+        for ax, panel in zip(axes, panels, strict=True):
+            rows = numbers[numbers["panel"] == panel]
+            for index, (population, lines) in enumerate(rows.groupby("population", sort=False)):
+                colour = COLOURS["trained"] if panel == "accuracy" else shades[index % len(shades)]
+                line = lines[lines["control"] == 0]
+                intact = line[line["dose"] == 0]
+                for control in sorted(set(lines["control"]) - {0}):
+                    thin = pd.concat([intact, lines[lines["control"] == control]])
+                    told = "random losses" if panel == "accuracy" and control == 1 else None
+                    ax.plot(thin["dose"], thin["value"], color=colour, alpha=0.45, linewidth=0.5, zorder=1, label=told)
+                style: dict[str, Any] = {
+                    "marker": "osD^v<>"[index % 7],
+                    "color": colour,
+                    "label": "lesion" if panel == "accuracy" else layer_name(str(population)),
+                }
+                points_with_intervals(ax, line["dose"], line, joined=True, **style)
+            ax.set_xlabel("fraction removed")
+            ax.set_ylabel(PANELS[panel])
+            if panel == "ei_ratio":
+                ax.axhline(1, color=COLOURS["net"], linewidth=0.5, linestyle=":")
+            largest = float(numbers["dose"].max())
+            ax.set_xlim(-0.05 * largest, 1.05 * largest)
+        axes[0].set_ylim(0, 1.02)
+        axes[1].legend()
+        if (numbers["control"] > 0).any():
+            axes[0].legend(loc="lower center", bbox_to_anchor=(0.55, 0.97), ncols=2)
+        letters(axes)
+    return sheet.drawn
 
 
 def _defined(table: pd.DataFrame) -> list[str]:

@@ -7,9 +7,10 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from eiplatform.figures.style import figure, letters
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import letters
 
 ANALYSIS = "regime_scorecard"
 
@@ -49,22 +50,34 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw one panel per family: populations in rows, regimes in columns, shares as shades and numbers."""
-    groups = list(dict.fromkeys(table["group"]))
-    populations = list(dict.fromkeys(table["population"]))
-    made, axes = figure(2, 2, height_mm=50 + 14 * len(populations))
-    for ax, group in zip(axes, groups, strict=False):
-        rows = table[table["group"] == group]
-        kinds = list(dict.fromkeys(rows["kind_of"]))
-        grid = rows.pivot(index="population", columns="kind_of", values="value").loc[populations, kinds].to_numpy()
-        ax.imshow(np.nan_to_num(grid), cmap="Greys", vmin=0, vmax=1, aspect="auto")
-        for i, j in np.ndindex(*grid.shape):
-            missing = not np.isfinite(grid[i, j])
-            text = "?" if missing else "0" if grid[i, j] == 0 else f"{grid[i, j]:.2f}"
-            ax.text(j, i, text, ha="center", va="center", color="white" if grid[i, j] > 0.6 else "black", fontsize=5)
-        ax.set_xticks(range(len(kinds)), [fill(kind, 12) for kind in kinds], rotation=90)
-        ax.set_yticks(range(len(populations)), [fill(name, 24) for name in populations])
-        ax.set_title(group)
-    letters(axes[: len(groups)])
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw one panel per family: populations in rows, regimes in columns, shares as shades and numbers.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``regime_scorecard``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        groups = list(dict.fromkeys(numbers["group"]))
+        populations = list(dict.fromkeys(numbers["population"]))
+        axes = sheet.panels(2, 2, height_mm=50 + 14 * len(populations))
+        for ax, group in zip(axes, groups, strict=False):
+            rows = numbers[numbers["group"] == group]
+            kinds = list(dict.fromkeys(rows["kind_of"]))
+            grid = rows.pivot(index="population", columns="kind_of", values="value").loc[populations, kinds].to_numpy()
+            ax.imshow(np.nan_to_num(grid), cmap="Greys", vmin=0, vmax=1, aspect="auto")
+            for i, j in np.ndindex(*grid.shape):
+                missing = not np.isfinite(grid[i, j])
+                text = "?" if missing else "0" if grid[i, j] == 0 else f"{grid[i, j]:.2f}"
+                ax.text(
+                    j, i, text, ha="center", va="center", color="white" if grid[i, j] > 0.6 else "black", fontsize=5
+                )
+            ax.set_xticks(range(len(kinds)), [fill(kind, 12) for kind in kinds], rotation=90)
+            ax.set_yticks(range(len(populations)), [fill(name, 24) for name in populations])
+            ax.set_title(group)
+        letters(axes[: len(groups)])
+    return sheet.drawn

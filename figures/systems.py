@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from eiplatform.figures.style import COLOURS, figure, letters, points_with_intervals
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, letters, points_with_intervals
 
 ANALYSIS = "systems"
 _COLUMNS = 4
@@ -80,26 +80,36 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw one panel per statistic, systems from top to bottom, and one grid per family of regimes."""
-    systems = list(dict.fromkeys(table.loc[table["group"] == "accuracy", "system"]))
-    panels = list(dict.fromkeys(table["group"]))
-    rows_of_panels = -(-len(panels) // _COLUMNS)
-    made, axes = figure(rows_of_panels, _COLUMNS, height_mm=14 + rows_of_panels * (24 + 3.6 * len(systems)))
-    for index, (ax, group) in enumerate(zip(axes, panels, strict=False)):
-        rows = table[table["group"] == group]
-        if rows["label"].iloc[0] == "share":
-            _grid(ax, rows, systems)
-            ax.set_title(group)
-        else:
-            _strip(ax, rows, systems)
-            ax.set_title(fill(rows["label"].iloc[0], 26), fontsize=6)
-        ax.set_yticks(range(len(systems)), systems if index % _COLUMNS == 0 else [""] * len(systems))
-        ax.set_ylim(len(systems) - 0.5, -0.5)
-    for ax in axes[len(panels) :]:
-        ax.set_visible(False)
-    letters(axes[: len(panels)])
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw one panel per statistic, systems from top to bottom, and one grid per family of regimes.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``systems``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        systems = list(dict.fromkeys(numbers.loc[numbers["group"] == "accuracy", "system"]))
+        panels = list(dict.fromkeys(numbers["group"]))
+        rows_of_panels = -(-len(panels) // _COLUMNS)
+        axes = sheet.panels(rows_of_panels, _COLUMNS, height_mm=14 + rows_of_panels * (24 + 3.6 * len(systems)))
+        for index, (ax, group) in enumerate(zip(axes, panels, strict=False)):
+            rows = numbers[numbers["group"] == group]
+            if rows["label"].iloc[0] == "share":
+                _grid(ax, rows, systems)
+                ax.set_title(group)
+            else:
+                _strip(ax, rows, systems)
+                ax.set_title(fill(rows["label"].iloc[0], 26), fontsize=6)
+            ax.set_yticks(range(len(systems)), systems if index % _COLUMNS == 0 else [""] * len(systems))
+            ax.set_ylim(len(systems) - 0.5, -0.5)
+        for ax in axes[len(panels) :]:
+            ax.set_visible(False)
+        letters(axes[: len(panels)])
+    return sheet.drawn
 
 
 def _strip(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from eiplatform.figures.style import COLOURS, figure, letters, points_with_intervals
+from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
+from eiplatform.figures.parts.style import COLOURS, letters, points_with_intervals
 
 ANALYSIS = "timescales"
 SHOWN = 8.0
@@ -67,42 +68,58 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[names].dropna(subset=["value"])
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    """Draw one autocorrelation panel per layer, then time scales and cross-correlations."""
-    layers = list(dict.fromkeys(table["layer"]))
-    columns = 3
-    lines = -(-len(layers) // columns)
-    made, axes = figure(lines + 1, columns, height_mm=20 + 45 * (lines + 1))
-    for ax, layer in zip(axes, layers, strict=False):
-        for signal, (word, colour, _) in SIGNALS.items():
-            rows = table[
-                (table["panel"] == "autocorrelation") & (table["layer"] == layer) & (table["signal"] == signal)
-            ]
-            ax.plot(rows["at"], rows["value"], color=COLOURS[colour], label=word)
-        ax.axhline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-        ax.set_xlabel("lag\n(membrane time constants)")
-        ax.set_title(fill(layer, 22))
-    axes[0].set_ylabel("autocorrelation")
-    axes[0].legend(loc="best")
-    for ax in axes[len(layers) : lines * columns]:
-        ax.set_visible(False)
-    last = axes[lines * columns :]
-    at = -np.arange(len(layers), dtype=float)
-    for offset, (signal, (word, colour, mark)) in zip((0.24, 0.08, -0.08, -0.24), SIGNALS.items(), strict=True):
-        rows = table[(table["panel"] == "timescale") & (table["signal"] == signal)].set_index("layer").reindex(layers)
-        style: dict[str, Any] = {"marker": mark, "color": COLOURS[colour], "label": word}
-        points_with_intervals(last[0], at + offset, rows.reset_index(), horizontal=True, **style)
-    last[0].set_yticks(at, [fill(layer, 22) for layer in layers])
-    last[0].set_ylim(at.min() - 0.6, 0.6)
-    last[0].set_xlabel("time scale\n(membrane time constants)")
-    marks = [COLOURS[name] for name in ("trained", "inh", "gain", "accent", "exc", "net")]
-    for index, layer in enumerate(layers):
-        rows = table[(table["panel"] == "cross") & (table["layer"] == layer)].sort_values("at")
-        last[1].plot(rows["at"], rows["value"], color=marks[index % len(marks)], label=fill(layer, 22))
-    last[1].axvline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-    last[1].set_xlabel("lag of inhibition\n(membrane time constants)")
-    last[1].set_ylabel("E-I correlation")
-    last[2].legend(*last[1].get_legend_handles_labels(), loc="center left")
-    last[2].set_axis_off()
-    letters([*axes[: len(layers)], *last[:2]])
-    return made
+def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+    """Draw one autocorrelation panel per layer, then time scales and cross-correlations.
+
+    Parameters
+    ----------
+    result : Result or Dataset
+        Of the analysis ``timescales``.
+    ax, figure
+        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
+    """
+    numbers = numbers_of(result, ANALYSIS, table)
+    with page(ax, figure) as sheet:
+        layers = list(dict.fromkeys(numbers["layer"]))
+        columns = 3
+        lines = -(-len(layers) // columns)
+        axes = sheet.panels(lines + 1, columns, height_mm=20 + 45 * (lines + 1))
+        for ax, layer in zip(axes, layers, strict=False):
+            for signal, (word, colour, _) in SIGNALS.items():
+                rows = numbers[
+                    (numbers["panel"] == "autocorrelation")
+                    & (numbers["layer"] == layer)
+                    & (numbers["signal"] == signal)
+                ]
+                ax.plot(rows["at"], rows["value"], color=COLOURS[colour], label=word)
+            ax.axhline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
+            ax.set_xlabel("lag\n(membrane time constants)")
+            ax.set_title(fill(layer, 22))
+        axes[0].set_ylabel("autocorrelation")
+        axes[0].legend(loc="best")
+        for ax in axes[len(layers) : lines * columns]:
+            ax.set_visible(False)
+        last = axes[lines * columns :]
+        at = -np.arange(len(layers), dtype=float)
+        for offset, (signal, (word, colour, mark)) in zip((0.24, 0.08, -0.08, -0.24), SIGNALS.items(), strict=True):
+            rows = (
+                numbers[(numbers["panel"] == "timescale") & (numbers["signal"] == signal)]
+                .set_index("layer")
+                .reindex(layers)
+            )
+            style: dict[str, Any] = {"marker": mark, "color": COLOURS[colour], "label": word}
+            points_with_intervals(last[0], at + offset, rows.reset_index(), horizontal=True, **style)
+        last[0].set_yticks(at, [fill(layer, 22) for layer in layers])
+        last[0].set_ylim(at.min() - 0.6, 0.6)
+        last[0].set_xlabel("time scale\n(membrane time constants)")
+        marks = [COLOURS[name] for name in ("trained", "inh", "gain", "accent", "exc", "net")]
+        for index, layer in enumerate(layers):
+            rows = numbers[(numbers["panel"] == "cross") & (numbers["layer"] == layer)].sort_values("at")
+            last[1].plot(rows["at"], rows["value"], color=marks[index % len(marks)], label=fill(layer, 22))
+        last[1].axvline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
+        last[1].set_xlabel("lag of inhibition\n(membrane time constants)")
+        last[1].set_ylabel("E-I correlation")
+        last[2].legend(*last[1].get_legend_handles_labels(), loc="center left")
+        last[2].set_axis_off()
+        letters([*axes[: len(layers)], *last[:2]])
+    return sheet.drawn

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import xarray as xr
 
+from eiplatform.analyses.parts.measured import Side
 from eiplatform.errors import StatisticError
+from eiplatform.statistics import Statistic
 from eiplatform.store import tie
 from eiplatform.store.chosen import plain
 from eiplatform.store.schema import EVENTS
-
-if TYPE_CHECKING:
-    from eiplatform.analyses.parts.sides import Side
-    from eiplatform.statistics import Statistic
 
 __all__ = ["BY_SIZE", "comparability", "match_time", "step_in_ms"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,8 +14,8 @@ import xarray as xr
 from eiplatform.errors import StatisticError, StoreError, TooShortError
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import statistic
-from eiplatform.statistics.base import Unit, hierarchical_bootstrap, weighted_mean
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels import Unit, hierarchical_bootstrap, weighted_mean
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import MIN_INTERVALS, Population
 
 __all__ = [
@@ -336,3 +337,50 @@ def templates() -> tuple[tuple[Template, ...], tuple[str, ...]]:
 def _scale(name: str) -> float:
     """Return the scale of a case; 1 is the published size."""
     return float(CASES[name].parameters.get("scale", 1.0))
+
+
+ELSE = ("Poisson", "none")
+
+
+def place(
+    features: dict[str, Feature], regimes: Sequence[dict[str, Feature]]
+) -> tuple[FloatArray, FloatArray, list[str]]:
+    """Place one population among the regimes of one family.
+
+    Parameters
+    ----------
+    features : dict of str to Feature
+        Of the population.
+    regimes : sequence of dict of str to Feature
+        Of every regime, with as many draws.
+
+    Returns
+    -------
+    share : array, shape (regime + 2,)
+        Share of draws nearest to each regime, to random spiking, to none; NaN if a feature is
+        missing, because fewer features fit more regimes.
+    deviation : array, shape (regime + 2,)
+        Of the estimate: the largest deviation of a feature, in tolerances; the last is NaN.
+    used : list of str
+        Features that have a value.
+    """
+    used = [name for name in FEATURES if features[name].known]
+    size = len(regimes) + len(ELSE)
+    if len(used) < len(FEATURES):
+        return np.full(size, np.nan), np.full(size, np.nan), used
+    tolerances = np.array([tolerance for _, tolerance in FEATURES.values()])
+    own = np.stack([features[name].draws for name in FEATURES])
+    point = np.array([features[name].value for name in FEATURES])
+    far, fixed = [], []
+    for regime in regimes:
+        template = np.stack([regime[name].draws for name in FEATURES])
+        centre = np.array([regime[name].value for name in FEATURES])
+        far.append(np.max(np.abs(own - template) / tolerances[:, None], axis=0))
+        fixed.append(float(np.max(np.abs(point - centre) / tolerances)))
+    # Random, independent spikes at any rate: irregularity 1, synchrony 0.
+    random = np.array([np.nan, 1.0, 0.0])
+    far.append(np.nanmax(np.abs(own - random[:, None]) / tolerances[:, None], axis=0))
+    fixed.append(float(np.nanmax(np.abs(point - random) / tolerances)))
+    table = np.stack(far)
+    nearest = np.where(table.min(axis=0) <= 1.0, table.argmin(axis=0), size - 1)
+    return np.bincount(nearest, minlength=size) / nearest.size, np.array([*fixed, np.nan]), used

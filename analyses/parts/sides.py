@@ -5,30 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-import eiplatform
-from eiplatform.analyses.inputs import Recording, active, label_of, nothing_fires
+from eiplatform.analyses.parts.inputs import Recording, Reference, active, label_of, nothing_fires
 from eiplatform.analyses.parts.matching import match_time, step_in_ms
+from eiplatform.analyses.parts.measured import Measured, Side
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise, summarise_seeds
-from eiplatform.statistics.base.evidence import Group, Seed, evidence
-from eiplatform.statistics.base.moments import FloatArray
 from eiplatform.statistics.estimates import Estimate
+from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
-from eiplatform.store.reader import recordings_below
+from eiplatform.store.reader import open_recording, recordings_below
 from eiplatform.store.references import shipped_references
 
 __all__ = [
-    "Measured",
-    "Reference",
-    "Side",
     "as_seeds",
     "measure",
     "open_references",
@@ -36,9 +32,6 @@ __all__ = [
     "sides_of",
     "sides_of_summary",
 ]
-
-Reference = Recording | Sequence[Recording]
-"""A recording; several (the seeds of one network); or the name of a shipped summary."""
 
 _NOT_KEPT = "not in this summary; simulate the circuit and give its recording"
 _CURRENTS_BARRED = "currents of 1 ms and recurrent excitation only, against all excitation in a step"
@@ -50,87 +43,6 @@ _BARRED = {
     "lv": ("lv", _SPIKES_BARRED),
 }
 """Statistics that a shipped summary has with another estimator: shown raw, not compared."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One statistic of one population.
-
-    Attributes
-    ----------
-    value, low, high : float
-        Mean over neurons (geometric for ratios) and its interval, in `units`.
-    units : str
-    n_samples, n_neurons, n_excluded : int
-    note : str
-        Why something is missing.
-    caution : str
-        What limits the meaning of the value.
-    seeds : tuple of array
-        Values per neuron, undefined ones left out, one array per seed.
-    seed_values : array, shape (seed,)
-        The population's value in each seed; empty when unknown.
-    sd_seeds : float
-        Their standard deviation (ddof 1); NaN with fewer than two.
-    counts : array of int, optional
-        How many neurons have each value of the one array in `seeds`: a histogram.
-    bin_width : float
-        Of that histogram.
-    window : str
-        What the estimate says about its window, in its own time.
-    barred : str
-        Why this value may not be compared with a network's, whatever the statistic.
-    group : Group, optional
-        What a test of this side rests on.
-    """
-
-    value: float
-    low: float
-    high: float
-    units: str
-    n_samples: int = 0
-    n_neurons: int = 0
-    n_excluded: int = 0
-    note: str = ""
-    caution: str = ""
-    seeds: tuple[FloatArray, ...] = ()
-    seed_values: FloatArray = field(default_factory=lambda: np.zeros(0))
-    sd_seeds: float = float("nan")
-    counts: np.ndarray | None = None
-    bin_width: float = 0.0
-    window: str = ""
-    barred: str = ""
-    group: Group | None = None
-
-
-@dataclass(frozen=True)
-class Side:
-    """One population as a side of a comparison.
-
-    Attributes
-    ----------
-    name : str
-        ``"label: population"``.
-    kind : {"network", "circuit", "summary"}
-    population : str
-    interval_ms : float
-        Time that one recorded interval stands for beside a network's step; NaN for a network.
-    step_ms : float
-        Time that a network's step stands for; NaN for a network.
-    cells : dict of str to Measured
-        By key of the statistic.
-    facts : dict
-        What has to agree for a statistic to be comparable: sample ids, what was shown, steps, input, sizes of
-        the layers.
-    """
-
-    name: str
-    kind: str
-    population: str
-    interval_ms: float
-    step_ms: float
-    cells: dict[str, Measured]
-    facts: dict[str, Any]
 
 
 def _one_sample(data: xr.Dataset, index: int) -> xr.Dataset:
@@ -421,7 +333,7 @@ def open_references(to: Sequence[str | Path], *, partial: bool = False) -> list[
             known = shipped_references()
             raise UnknownNameError(f"no recording and no shipped summary '{name}'{suggest(name, known)}", valid=known)
         else:
-            found += [eiplatform.open(recording, partial=partial) for recording in recordings_below(place)]
+            found += [open_recording(recording, partial=partial) for recording in recordings_below(place)]
     return found
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 from scipy import stats
 
 from eiplatform.errors import ConfigError
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.store.hdf5 import load_netcdf
 
 __all__ = ["responses", "stabilised"]

@@ -7,12 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from eiplatform.cli.options import Flag, Many
+from eiplatform.cli.options import Flag, Many, Set
 
 if TYPE_CHECKING:
-    import xarray as xr
-
-    from eiplatform.report.tables import Table
+    from eiplatform.analyses import Result, Table
 
 __all__ = ["analyse", "compare", "demo", "figures", "report"]
 
@@ -81,8 +79,9 @@ def analyse(
     scheduler: str | None = None,
     statistics: Annotated[list[str] | None, Many] = None,
     partial: Annotated[bool, Flag] = False,
-    bootstrap: int = 1000,
-    seed: int = 0,
+    bootstrap: int | None = None,
+    seed: int | None = None,
+    set_: Annotated[list[str] | None, Set] = None,
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
@@ -91,15 +90,14 @@ def analyse(
     Parameters
     ----------
     name : str
-        balance, balance_across_depth, balance_emergence, comparison, distributions, ei_versus_bn, gain_modulation,
-        learning, lesions, reference_check, regime_scorecard, systems, timescales or traces.
+        Of an analysis ('eiplatform list analyses' names them), or the path of a Python file that holds one.
     inputs : list[Path]
         Recordings (or a directory of recordings); for learning the training directory; for balance_emergence,
         ei_versus_bn and systems also summaries of circuits (data/reference/*.nc).
     out : Path
         Result file, e.g. balance.nc.
     null : list[Path]
-        For balance, balance_across_depth and ei_versus_bn: null recordings of one kind, or a directory of them
+        Where the analysis compares with a null: null recordings of one kind, or a directory of them
         (eiplatform record --null), e.g. --null rec/untrained-*.
     surrogates : str
         For balance, instead of null recordings: shift-time:20, shuffle-neurons:20 or poisson:20.
@@ -108,35 +106,31 @@ def analyse(
     scheduler : str
         For balance: address of a dask.distributed scheduler, e.g. tcp://10.0.0.1:8786.
     statistics : list[str]
-        For balance, balance_across_depth, balance_emergence, comparison, ei_versus_bn and systems: keys (default:
-        all that were recorded; systems: those of its scorecard).
+        Keys, where the analysis takes them (default: all that were recorded; systems: those of its scorecard).
     partial : bool
         Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
-        Bootstrap draws.
+        Bootstrap draws (default: 1000).
     seed : int
-        Of the bootstrap.
+        Of the bootstrap (default: 0).
+    set_ : list[str]
+        Further options of the analysis, e.g. --set bins=40.
     overwrite : bool
         Replace an earlier result of that name.
     json : bool
         Print the result's tables as JSON.
     """
-    from eiplatform.analyses.command import run_by_name
+    from eiplatform.analyses.parts.running import analyse
+    from eiplatform.config import parse_assignment
     from eiplatform.files import claim_file
 
     claim_file(out, overwrite=overwrite, suffix=".nc")
-    balancing = {"surrogates": surrogates, "method": interval, "scheduler": scheduler}
-    result = run_by_name(
-        name,
-        inputs,
-        null or [],
-        partial=partial,
-        n_bootstrap=bootstrap,
-        seed=seed,
-        statistics=statistics,
-        **balancing,
-    )
-    return _finish(result, out, json)
+    options = {
+        **{"surrogates": surrogates, "method": interval, "scheduler": scheduler},
+        **{"statistics": statistics, "n_bootstrap": bootstrap, "seed": seed},
+        **dict(parse_assignment(change, where="--set") for change in set_ or ()),
+    }
+    return _finish(analyse(name, inputs, null or (), partial=partial, **options), out, json)
 
 
 def compare(
@@ -153,7 +147,7 @@ def compare(
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
-    """Set every layer of a network beside cortical circuits, or beside other networks.
+    """Compare every layer of a network with cortical circuits, or with other networks.
 
     Parameters
     ----------
@@ -182,17 +176,16 @@ def compare(
     json : bool
         Print the result's tables as JSON.
     """
-    import eiplatform
-    from eiplatform.analyses import comparison
+    from eiplatform.analyses.comparison import Comparison
     from eiplatform.analyses.parts.sides import as_seeds, open_references
     from eiplatform.files import claim_file
-    from eiplatform.store.reader import recordings_below
+    from eiplatform.store.reader import open_recording, recordings_below
 
     claim_file(out, overwrite=overwrite, suffix=".nc")
-    own = [eiplatform.open(found, partial=partial) for found in recordings_below(recording)]
+    own = [open_recording(found, partial=partial) for found in recordings_below(recording)]
     found = open_references(to, partial=partial)
     references = as_seeds(found) if seeds else found
-    result = comparison.run(own, references, statistics=only, margin=margin, n_bootstrap=bootstrap, seed=seed)
+    result = Comparison().run(own, references, statistics=only, margin=margin, n_bootstrap=bootstrap, seed=seed)
     return _finish(result, out, json)
 
 
@@ -225,16 +218,16 @@ def figures(
     from eiplatform.analyses import load_result
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError, choose
-    from eiplatform.figures import FIGURES, figures_of, save
+    from eiplatform.figures import figure_names, find_figure, save
     from eiplatform.files import claim_file
 
     loaded = [load_result(path) for path in results]
-    possible = {name: result for result in loaded for name in figures_of(result)}
-    wanted = [choose(name, FIGURES, "figure") for name in only] if only else list(possible)
+    possible = {name: result for result in loaded for name in result.plots}
+    wanted = [choose(name, figure_names(), "figure") for name in only] if only else list(possible)
     for name in wanted:
         if name not in possible:
             raise ConfigError(
-                f"figure '{name}' draws the analysis '{FIGURES[name]}', which is not among these results",
+                f"figure '{name}' draws the analysis '{find_figure(name).ANALYSIS}', which is not among these results",
                 valid=possible,
             )
     for name in wanted:
@@ -263,27 +256,27 @@ def report(
     results : list[Path]
         Result files made by analyse or compare.
     out : Path
-        HTML file; figures are drawn into a directory beside it.
+        HTML file; figures are drawn into the directory figures next to it.
     title : str
         Heading.
     overwrite : bool
-        Replace an earlier report there, and the figures beside it.
+        Replace an earlier report there, and its figures.
     json : bool
         Print JSON.
     """
-    from eiplatform.analyses import ANALYSES, load_result
+    from eiplatform.analyses import load_result
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError
     from eiplatform.files import claim_file
-    from eiplatform.report.study import draw_all, write_study_report
+    from eiplatform.report import draw_all, write_study_report
 
     claim_file(out, overwrite=overwrite)
-    loaded: dict[str, xr.Dataset] = {}
+    loaded: dict[str, Result] = {}
     for path in results:
         if path.stem in loaded:
             raise ConfigError(f"two results are called '{path.stem}'", where=str(path), remedy="rename one")
         loaded[path.stem] = load_result(path)
-    question = " ".join(dict.fromkeys(ANALYSES[result.attrs["analysis"]] for result in loaded.values()))
+    question = " ".join(dict.fromkeys(result.analysis.question for result in loaded.values()))
     out.parent.mkdir(parents=True, exist_ok=True)
     drawn = draw_all(loaded, out.parent / "figures")
     write_study_report(out, title=title, question=question, results=loaded, figures=drawn, facts={})
@@ -294,22 +287,20 @@ def report(
     return 0
 
 
-def _finish(result: xr.Dataset, out: Path, json: bool) -> int:
+def _finish(result: Result, out: Path, json: bool) -> int:
     """Store a result and print its tables."""
-    from eiplatform.analyses import save_result
     from eiplatform.cli.output import print_json, say
-    from eiplatform.report.tables import scorecard
 
-    save_result(result, out)
-    tables = scorecard({result.attrs["analysis"]: result})
+    result.save(out)
+    tables = result.tables()
     if json:
         print_json({"out": str(out), "tables": [asdict(table) for table in tables]})
     else:
         _print_tables(tables)
         say(f"result: {out}")
-    for told in result.attrs.get("partial", []):
-        print(f"eiplatform: PARTIAL: {told}.", file=sys.stderr)  # noqa: T201
-    return 3 if "partial" in result.attrs else 0
+    for part in result.data.attrs.get("partial", []):
+        print(f"eiplatform: PARTIAL: {part}.", file=sys.stderr)  # noqa: T201
+    return 3 if "partial" in result.data.attrs else 0
 
 
 def _print_tables(tables: list[Table]) -> None:

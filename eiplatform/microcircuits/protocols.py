@@ -37,7 +37,7 @@ from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.conditions import PROTOCOLS, Condition, Protocol, plan
 from eiplatform.microcircuits.processes import Progress
 from eiplatform.microcircuits.runner import simulate
-from eiplatform.statistics.base import student
+from eiplatform.statistics.kernels import student
 from eiplatform.store.blocks import slabs
 
 __all__ = ["PROTOCOLS", "Condition", "Protocol", "Sink", "plan", "pulse_onset", "run_protocol", "threshold_linear"]

@@ -1,7 +1,9 @@
 """The report: tables and figures of a study in one self-contained HTML file."""
 
-from eiplatform.report.findings import findings_of
+from eiplatform.callable import make_callable
 from eiplatform.report.html import write_report
-from eiplatform.report.tables import Table, scorecard
+from eiplatform.report.study import draw_all, findings_of, scorecard, write_study_report
 
-__all__ = ["Table", "findings_of", "scorecard", "write_report"]
+__all__ = ["draw_all", "findings_of", "scorecard", "write_report", "write_study_report"]
+
+make_callable(__name__, "eiplatform.front.results")

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from eiplatform.analyses import Table
 from eiplatform.files import atomic_write
-from eiplatform.report.tables import Table
 
 __all__ = ["write_report"]
 

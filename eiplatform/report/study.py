@@ -6,32 +6,54 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
-from eiplatform.figures import SavedFigure, figures_of, save
-from eiplatform.report.findings import findings_of
+from eiplatform.analyses import Result, Table
+from eiplatform.figures import SavedFigure, save
 from eiplatform.report.html import write_report
-from eiplatform.report.tables import scorecard
 from eiplatform.store.provenance import provenance
 
-__all__ = ["draw_all", "write_study_report"]
+__all__ = ["draw_all", "findings_of", "scorecard", "write_study_report"]
+
+
+def _in_order(results: Mapping[str, Result]) -> list[Result]:
+    """Return results in the order in which a report has them: by the place of their analyses."""
+    return sorted(results.values(), key=lambda result: (result.analysis.place, result.analysis.name))
+
+
+def scorecard(results: Mapping[str, Result]) -> list[Table]:
+    """Return the tables of results, in the order of a report.
+
+    Parameters
+    ----------
+    results : mapping of str to Result
+    """
+    return [table for result in _in_order(results) for table in result.tables()]
+
+
+def findings_of(results: Mapping[str, Result]) -> list[str]:
+    """Return what results show, in sentences that the numbers alone decide, in the order of a report.
+
+    Parameters
+    ----------
+    results : mapping of str to Result
+    """
+    return [finding for result in _in_order(results) for finding in result.findings()]
 
 
 def draw_all(
-    results: Mapping[str, xr.Dataset], directory: Path, *, progress: Callable[[int, int, str], None] | None = None
+    results: Mapping[str, Result], directory: Path, *, progress: Callable[[int, int, str], None] | None = None
 ) -> list[SavedFigure]:
     """Draw every figure that the results allow.
 
     Parameters
     ----------
-    results : mapping of str to xarray.Dataset
+    results : mapping of str to Result
         Results by name.  A second result of one analysis gives figures with its name added.
     directory : Path
         Where PNG, PDF and CSV go.
     progress : callable, optional
         Called with (done, total, message).
     """
-    wanted = [(name, key, result) for key, result in results.items() for name in figures_of(result)]
+    wanted = [(name, key, result) for key, result in results.items() for name in result.plots]
     drawn: list[SavedFigure] = []
     for index, (name, key, result) in enumerate(wanted):
         taken = any(figure.name == name for figure in drawn)
@@ -46,7 +68,7 @@ def write_study_report(
     *,
     title: str,
     question: str,
-    results: Mapping[str, xr.Dataset],
+    results: Mapping[str, Result],
     figures: Sequence[SavedFigure],
     facts: Mapping[str, Any],
 ) -> Path:
@@ -56,7 +78,7 @@ def write_study_report(
     ----------
     path, title, question
         As in :func:`~eiplatform.report.html.write_report`.
-    results : mapping of str to xarray.Dataset
+    results : mapping of str to Result
     figures : sequence of SavedFigure
     facts : mapping
         What else identifies the study: seeds, hashes.
@@ -64,7 +86,8 @@ def write_study_report(
     about = provenance()
     git = about.pop("git")
     about["git"] = "not a checkout" if git is None else f"{git['revision']}{' (with changes)' if git['dirty'] else ''}"
-    ids = {name: result.attrs["recording_ids"] for name, result in results.items() if "recording_ids" in result.attrs}
+    attrs = {name: result.data.attrs for name, result in results.items()}
+    ids = {name: held["recording_ids"] for name, held in attrs.items() if "recording_ids" in held}
     about["recordings"] = {
         name: ", ".join(identifier[:12] for identifier in ([found] if isinstance(found, str) else found))
         for name, found in ids.items()

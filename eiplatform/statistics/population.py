@@ -11,10 +11,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from eiplatform.errors import NotApplicableError, StatisticError, StoreError, TooShortError
-from eiplatform.statistics.base.moments import CurrentPair, FloatArray
-from eiplatform.statistics.base.spikes import SpikeTrains
-from eiplatform.statistics.base.spill import empty_table, release
 from eiplatform.statistics.checks import DIMS, check_population, check_values
+from eiplatform.statistics.kernels.moments import CurrentPair, FloatArray
+from eiplatform.statistics.kernels.spikes import SpikeTrains
+from eiplatform.statistics.kernels.spill import empty_table, release
 from eiplatform.statistics.trains import TrainBlocks
 from eiplatform.store.blocks import row_blocks
 from eiplatform.store.chosen import ChosenSpikes, chosen_spikes
@@ -218,7 +218,7 @@ class Population:
         Returns
         -------
         array, shape (sample, neuron) or (k, sample, neuron)
-            In a temporary file if it is large, see :mod:`eiplatform.statistics.base.spill`.
+            In a temporary file if it is large, see :mod:`eiplatform.statistics.kernels.spill`.
 
         Examples
         --------

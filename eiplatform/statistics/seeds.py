@@ -10,9 +10,9 @@ import xarray as xr
 from scipy import stats
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics.base.intervals import combine_seeds, interval_of, student
-from eiplatform.statistics.base.multiple import benjamini_hochberg
 from eiplatform.statistics.cautions import over_seeds
+from eiplatform.statistics.kernels.intervals import combine_seeds, interval_of, student
+from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 from eiplatform.statistics.registry import STATISTICS
 from eiplatform.statistics.spread import WORKERS
 from eiplatform.statistics.summary import SUMMARY_SCHEMA, as_list, summarise
@@ -54,7 +54,7 @@ def summarise_seeds(
     interval : {"t", "bootstrap"}
         ``"t"``: Student's t over the seeds' values, honest for few seeds, given these samples.
         ``"bootstrap"``: seed > sample > neuron, for other samples too, corrected for few seeds
-        (:func:`~eiplatform.statistics.base.combine_seeds`).  Summaries then need
+        (:func:`~eiplatform.statistics.kernels.combine_seeds`).  Summaries then need
         ``keep_draws=True``.
     seed : int
         Of the resampling.

@@ -10,10 +10,10 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
-from eiplatform.statistics.base.bootstrap import Interval, bootstrap_statistics, check_bootstrap
-from eiplatform.statistics.base.intervals import share_interval
 from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.estimates import Estimate
+from eiplatform.statistics.kernels.bootstrap import Interval, bootstrap_statistics, check_bootstrap
+from eiplatform.statistics.kernels.intervals import share_interval
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import STATISTICS, Statistic
 from eiplatform.statistics.spread import WORKERS, spread
@@ -108,7 +108,7 @@ def summarise(
     level : float
         Nominal coverage of the intervals.
     method : {"percentile", "bca"}
-        Kind of interval, see :func:`~eiplatform.statistics.base.hierarchical_bootstrap`.
+        Kind of interval, see :func:`~eiplatform.statistics.kernels.hierarchical_bootstrap`.
     populations : iterable of str, optional
         Full names, e.g. ``"fc1/E"``; default: all.
     keep_draws : bool

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from eiplatform.statistics.base.moments import FloatArray
-from eiplatform.statistics.base.spikes import SpikeTrains
+from eiplatform.statistics.kernels.moments import FloatArray
+from eiplatform.statistics.kernels.spikes import SpikeTrains
 
 __all__ = ["Counted", "TrainBlocks"]
 
@@ -23,10 +23,10 @@ class Counted(NamedTuple):
 
 
 class TrainBlocks:
-    """What the kernels of :mod:`eiplatform.statistics.base.spikes` read of spike trains, without the events.
+    """What the kernels of :mod:`eiplatform.statistics.kernels.spikes` read of spike trains, without the events.
 
     Counts, interval moments, local sums and window sums are those of
-    :class:`~eiplatform.statistics.base.spikes.SpikeTrains`, computed sample by sample, so the
+    :class:`~eiplatform.statistics.kernels.spikes.SpikeTrains`, computed sample by sample, so the
     blocks do not matter.
 
     Parameters

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +125,9 @@ def identity(step: Step, folder: Path) -> str:
     elif isinstance(task, AnalyseTask):
         held |= {"analysis": _analysis(step.id, task), "options": task.options}
     elif isinstance(task, FigureTask):
-        from eiplatform.figures import FIGURES
+        from eiplatform.figures import figure_names
 
-        held["figure"] = choose(task.figure, FIGURES, "figure", where=f"{step.id}: figure")
+        held["figure"] = choose(task.figure, figure_names(), "figure", where=f"{step.id}: figure")
     else:
         # The device changes the time a simulation takes, not its spikes.
         held["task"] = task.model_dump(mode="json", exclude={"over", "device"})
@@ -137,17 +135,19 @@ def identity(step: Step, folder: Path) -> str:
 
 
 def _analysis(where: str, task: AnalyseTask) -> str:
-    from eiplatform.analyses import ANALYSES
-    from eiplatform.statistics import STATISTICS
+    from eiplatform.analyses import analysis_names, find_analysis
+    from eiplatform.analyses.parts.running import checked_options
 
-    name = choose(task.analysis, ANALYSES, "analysis", where=f"{where}: analysis")
-    run = import_module(f"eiplatform.analyses.{name}").run
-    known = [key for key in ("statistics", "n_bootstrap", "seed") if key in signature(run).parameters]
-    for option in task.options:
-        choose(option, known, "option", where=f"{where}: options")
-    for key in task.options.get("statistics", ()):
-        choose(key, STATISTICS, "statistic", where=f"{where}: options.statistics")
+    name = choose(task.analysis, analysis_names(), "analysis", where=f"{where}: analysis")
+    checked_options(find_analysis(name), task.options, where=f"{where}: options")
     return name
+
+
+def _module(kind: str, name: str) -> str:
+    """Return the module that holds an analysis or a figure."""
+    from eiplatform.discovery import discovered
+
+    return next(found.module for found in discovered(kind) if found.name == name)
 
 
 def modules(task: Task) -> tuple[str, ...]:
@@ -157,9 +157,9 @@ def modules(task: Task) -> tuple[str, ...]:
     if isinstance(task, RecordTask):
         return ("eiplatform.recording.network", "eiplatform.recording.checkpoint")
     if isinstance(task, AnalyseTask):
-        return (f"eiplatform.analyses.{task.analysis}",)
+        return (_module("analyses", task.analysis),)
     if isinstance(task, FigureTask):
-        return ("eiplatform.figures", f"eiplatform.figures.{task.figure}")
+        return ("eiplatform.figures", "eiplatform.figures.parts.page", _module("figures", task.figure))
     return ("eiplatform.recording.circuit",) if isinstance(task, SimulateTask) else ()
 
 
@@ -220,11 +220,9 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
         options = task.model_dump(exclude={"kind", "over", "circuit"})
         record_circuit(task.circuit, job.out, overwrite=True, **options)
     elif isinstance(task, AnalyseTask):
-        from eiplatform.analyses import save_result
-        from eiplatform.analyses.command import run_by_name
+        from eiplatform.analyses.parts.running import analyse
 
-        result = run_by_name(task.analysis, job.inputs["inputs"], job.inputs["nulls"], **task.options)
-        save_result(result, job.out)
+        analyse(task.analysis, job.inputs["inputs"], job.inputs["nulls"], **task.options).save(job.out)
     elif isinstance(task, FigureTask):
         from eiplatform.analyses import load_result
         from eiplatform.figures import save

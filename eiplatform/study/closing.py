@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import xarray as xr
-
+from eiplatform.analyses import Result, Table
 from eiplatform.files import write_bytes, write_json
-from eiplatform.report.findings import findings_of
-from eiplatform.report.study import write_study_report
-from eiplatform.report.tables import Table, scorecard
+from eiplatform.report import findings_of, scorecard, write_study_report
 from eiplatform.study.graph import Graph
 from eiplatform.study.spec import AnalyseTask, FigureTask
 from eiplatform.study.status import jobs_of, status_of
@@ -48,11 +45,11 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
         Take what another version of the code made.
     """
     from eiplatform.analyses import load_result
-    from eiplatform.figures import SavedFigure
+    from eiplatform.figures import SavedFigure, find_figure
 
     missing = {name for name, state in status_of(graph, out, any_code=any_code).items() if not state.up_to_date}
     jobs = {name: job for name, job in jobs_of(graph, out).items() if name not in missing}
-    results: dict[str, xr.Dataset] = {
+    results: dict[str, Result] = {
         job.out.stem: load_result(job.out) for job in jobs.values() if isinstance(job.task, AnalyseTask)
     }
     if not results:
@@ -61,7 +58,7 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
     for job in jobs.values():
         if isinstance(job.task, FigureTask) and job.inputs["of"][0].stem in results:
             (result,) = job.inputs["of"]
-            caption = _caption(job.task.figure, results[result.stem])
+            caption = find_figure(job.task.figure).caption(results[result.stem].data)
             png, pdf, csv = (job.out.with_suffix(ending) for ending in (".png", ".pdf", ".csv"))
             drawn.append(SavedFigure(job.out.stem, png, pdf, csv, caption))
     tables, findings = scorecard(results), findings_of(results)
@@ -82,13 +79,6 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
         },
     )
     return Closing(tables, findings, files)
-
-
-def _caption(figure: str, result: xr.Dataset) -> str:
-    from importlib import import_module
-
-    caption: str = import_module(f"eiplatform.figures.{figure}").caption(result)
-    return caption
 
 
 def as_markdown(tables: list[Table]) -> str:

@@ -9,18 +9,25 @@ from functools import cache
 from pathlib import Path
 
 import eiplatform
+from eiplatform.discovery import discovered
+from eiplatform.project import project_folder
 
 __all__ = ["code_version", "reachable"]
 
 _ROOT = Path(eiplatform.__file__).resolve().parents[1]
 _OURS = ("eiplatform",)
+_PROJECT = "eiplatform.project."
+"""Modules of the user's project folder."""
 _NO_RESULT = frozenset(
     {
         *("eiplatform.errors", "eiplatform.progress", "eiplatform.memory", "eiplatform.store.provenance"),
         *("eiplatform.locks", "eiplatform.ending", "eiplatform.caches", "eiplatform.drawing"),
+        *("eiplatform.discovery", "eiplatform.project"),
     }
 )
 """Modules that word messages, describe the machine or keep processes apart: they change no number."""
+_SOURCES = ("*.cpp", "*.hpp", "*.h")
+"""Sources in other languages, which count for the modules in their folder."""
 
 
 def code_version(modules: Iterable[str]) -> str:
@@ -42,7 +49,7 @@ def code_version(modules: Iterable[str]) -> str:
     for name in reachable(modules):
         digest.update(f"{name}\n{_parsed(name)[0]}\n".encode())
         folders.add(_file(name).parent)  # type: ignore[union-attr]
-    for source in sorted(path for folder in folders for path in folder.glob("*.cpp")):
+    for source in sorted(path for folder in folders for ending in _SOURCES for path in folder.glob(ending)):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -51,7 +58,8 @@ def reachable(modules: Iterable[str]) -> list[str]:
     """Return modules and, in turn, all modules of the platform that they import, sorted.
 
     Imports inside functions count; what a package's ``__init__`` imports counts only where the package
-    itself is imported.
+    itself is imported.  A module that calls ``gather(kind, ...)`` imports all files of that kind
+    (:func:`eiplatform.discovery.gather`).
 
     Examples
     --------
@@ -73,7 +81,13 @@ def reachable(modules: Iterable[str]) -> list[str]:
 def _file(module: str) -> Path | None:
     place = _ROOT.joinpath(*module.split("."))
     candidates = (place.with_suffix(".py"), place / "__init__.py")
-    return next((path for path in candidates if path.is_file()), None)
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None and module.startswith(_PROJECT):
+        folder = project_folder()
+        found = (
+            None if folder is None else folder.joinpath(*module.removeprefix(_PROJECT).split(".")).with_suffix(".py")
+        )
+    return found if found is not None and found.is_file() else None
 
 
 @cache
@@ -92,6 +106,9 @@ def _parsed(module: str) -> tuple[str, tuple[str, ...]]:
             imported += submodules
             if len(submodules) < len(inside):
                 imported.append(node.module)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "gather":
+            kinds = [part.value for part in node.args[:1] if isinstance(part, ast.Constant)]
+            imported += [found.module for kind in kinds for found in discovered(str(kind))]
         body = getattr(node, "body", None)
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)

@@ -179,7 +179,7 @@ class AnalyseTask(Task):
     Attributes
     ----------
     analysis : str
-        A key of :data:`analyses.ANALYSES`.
+        One of :func:`eiplatform.analyses.analysis_names`.
     inputs, nulls : tuple of str
         Steps, all of whose instances are taken that agree on the axes that both have.
     options : dict
@@ -202,7 +202,7 @@ class FigureTask(Task):
     Attributes
     ----------
     figure : str
-        A key of :data:`figures.FIGURES`.
+        One of :func:`eiplatform.figures.figure_names`.
     of : str
         The analysis.
     """

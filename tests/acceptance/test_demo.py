@@ -9,10 +9,10 @@ import pytest
 
 import eiplatform
 from eiplatform import analyses
-from eiplatform.analyses import ANALYSES, load_result
+from eiplatform.analyses import analysis_names, load_result
 from eiplatform.cli import main
 from eiplatform.demo import SIZES
-from eiplatform.figures import FIGURES
+from eiplatform.figures import figure_names, find_figure
 from eiplatform.store import validate
 
 # Analyses of networks of several kinds and seeds, which a study trains.
@@ -28,9 +28,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_part_is_there(demo: Path) -> None:
-    shown = set(ANALYSES) - STUDIES
+    shown = set(analysis_names()) - STUDIES
     assert {path.stem for path in (demo / "results").glob("*.nc")} == shown | {"balance_noisy"}
-    names = [*(name for name, analysis in FIGURES.items() if analysis in shown), "balance_across_layers_balance_noisy"]
+    names = [
+        *(name for name in figure_names() if find_figure(name).ANALYSIS in shown),
+        "balance_across_layers_balance_noisy",
+    ]
     for name in names:
         assert all((demo / "figures" / f"{name}.{suffix}").stat().st_size for suffix in ("png", "pdf", "csv"))
     page = (demo / "report.html").read_text()
@@ -56,15 +59,15 @@ def test_network_and_circuit_speak_one_language(demo: Path) -> None:
 
 
 def test_the_network_learns_and_the_circuit_obeys_its_closed_form(demo: Path) -> None:
-    learning = load_result(demo / "results" / "learning.nc")
+    learning = load_result(demo / "results" / "learning.nc").data
     assert float(learning["test_accuracy"]) > 0.85  # 6 epochs of a small network; chance is 0.1
-    check = load_result(demo / "results" / "reference_check.nc")
+    check = load_result(demo / "results" / "reference_check.nc").data
     assert abs(float(check["deviation"].sel(quantity="rate")[0])) < 0.15  # a tenth of the circuit
     assert abs(float(check["deviation"].sel(quantity="current_exc_external")[0])) < 0.02
 
 
 def test_the_intact_dose_is_the_trained_network(demo: Path) -> None:
-    lesions = load_result(demo / "results" / "lesions.nc")
+    lesions = load_result(demo / "results" / "lesions.nc").data
     intact = eiplatform.open(demo / "lesions" / "dose-0.0")
     trained = eiplatform.open(demo / "recordings" / "trained")
     assert intact["readout/E"].ds["current_net"].equals(trained["readout/E"].ds["current_net"])

@@ -13,7 +13,7 @@ from tests.fuzz.harness import Verdict, judge
 __all__ = ["run"]
 
 _WARM = (
-    "eiplatform.analyses.command",
+    "eiplatform.analyses.parts.running",
     "eiplatform.figures",
     "eiplatform.cli.app",
     "eiplatform.recording.network",
@@ -30,7 +30,7 @@ _WARM = (
     "eiplatform.study.actions",
     "eiplatform.training",
     "eiplatform.report.study",
-    "eiplatform.report.tables",
+    "eiplatform.analyses.parts.tables",
     "sklearn.datasets",
     "matplotlib.pyplot",
     "seaborn",

@@ -13,10 +13,11 @@ import pytest
 
 import eiplatform
 from eiplatform import analyses, figures
-from eiplatform.analyses import balance, comparison, save_result
+from eiplatform.analyses import Result
+from eiplatform.analyses.balance import Balance
+from eiplatform.analyses.comparison import Comparison
 from eiplatform.cli import main
 from eiplatform.figures import save
-from eiplatform.report import scorecard
 from tests.conftest import write_circuit, write_network
 
 
@@ -26,11 +27,11 @@ def test_open_analyse_compare_draw(tmp_path: Path) -> None:
     long = write_network(tmp_path / "long", samples=6, steps=120)
     circuit = write_circuit(tmp_path / "circuit")
     assert np.isfinite(eiplatform.open(trained)["fc1/E"].ds.ei.balance_index().values).all()
-    result = balance.run(trained, nulls, n_bootstrap=30)
-    compared = comparison.run(long, [circuit], n_bootstrap=30)
+    result = Balance().run(trained, nulls, n_bootstrap=30).data
+    compared = Comparison().run(long, [circuit], n_bootstrap=30).data
     assert save("balance_across_layers", result, tmp_path / "figures").png.is_file()
-    assert scorecard({"balance": result, "comparison": compared})
-    save_result(compared, tmp_path / "c.nc")
+    assert Result(result).tables() and Result(compared).tables()
+    Result(compared).save(tmp_path / "c.nc")
     assert main(["info", str(circuit)]) == 0
 
 
@@ -50,7 +51,7 @@ def test_analysing_loads_neither_torch_nor_brian2(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from eiplatform.analyses import balance;"
         "from eiplatform.figures import save;"
-        "path = Path(sys.argv[1]); result = balance.run(path, n_bootstrap=5);"
+        "path = Path(sys.argv[1]); result = Balance().run(path, n_bootstrap=5).data;"
         "save('balance_across_layers', result, path.parent / 'f');"
         "assert not {'torch', 'brian2', 'sklearn'} & set(sys.modules), 'heavy'"
     )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eiplatform.statistics as ei
-from eiplatform.statistics import base
+from eiplatform.statistics import kernels
 from eiplatform.store.schema import population_dataset
 
 seeds = st.integers(0, 2**32 - 1)
@@ -77,10 +77,10 @@ def test_correlations_stay_in_their_range_and_flip_with_the_sign(seed, n, gain):
     rng = np.random.default_rng(seed)
     exc, inh = rng.normal(size=(40, n)), rng.normal(size=(40, n))
     one = np.ones((1, 40))
-    for pairs in base.PAIRS:
-        r = base.pair_correlation(one, base.CurrentPair(exc, inh), pairs)
+    for pairs in kernels.PAIRS:
+        r = kernels.pair_correlation(one, kernels.CurrentPair(exc, inh), pairs)
         assert (np.abs(r) <= (2 if pairs == "excess" else 1) + 1e-12).all()
-        flipped = base.pair_correlation(one, base.CurrentPair(exc, 3.0 - gain * inh), pairs)
+        flipped = kernels.pair_correlation(one, kernels.CurrentPair(exc, 3.0 - gain * inh), pairs)
         np.testing.assert_allclose(flipped, -r, rtol=1e-7, atol=1e-10)
 
 
@@ -91,14 +91,14 @@ def test_irregularity_does_not_depend_on_the_unit_of_time(seed, stretch):
     time, neuron, sample = rng.uniform(0, 100, 400), rng.integers(0, 6, 400), rng.integers(0, 2, 400)
 
     def trains(factor):
-        return base.SpikeTrains.from_events(
+        return kernels.SpikeTrains.from_events(
             factor * time, neuron, sample, n_neurons=6, n_samples=2, duration=100.0 * factor, units="ms"
         )
 
     one = np.ones((1, 2))
-    for kernel in (base.cv_isi, base.lv):
+    for kernel in (kernels.cv_isi, kernels.lv):
         np.testing.assert_allclose(kernel(trains(stretch), one), kernel(trains(1.0), one), rtol=1e-9)
-    np.testing.assert_allclose(base.rate(trains(stretch), one) * stretch, base.rate(trains(1.0), one), rtol=1e-12)
+    np.testing.assert_allclose(kernels.rate(trains(stretch), one) * stretch, kernels.rate(trains(1.0), one), rtol=1e-12)
 
 
 @settings(max_examples=30, deadline=None)

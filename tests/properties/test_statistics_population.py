@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import eiplatform.statistics as ei
-from eiplatform.statistics import base
-from eiplatform.statistics.base.synchrony import SharedSums
+from eiplatform.statistics import kernels
+from eiplatform.statistics.kernels.synchrony import SharedSums
 from eiplatform.store.schema import population_dataset
 
 seeds = st.integers(0, 2**32 - 1)
@@ -46,24 +46,24 @@ def kernels():
     """Return every kernel as a function of (weights, spike counts (sample, time, neuron))."""
 
     def trains(x):
-        return base.SpikeTrains.from_dense(x, dt=1.0, units="step")
+        return kernels.SpikeTrains.from_dense(x, dt=1.0, units="step")
 
     return {
-        "cv2": lambda w, x: base.cv2(trains(x), w, min_spikes=3),
-        "lvr": lambda w, x: base.lvr(trains(x), w, refractoriness=2.0, min_spikes=3),
-        "lifetime": lambda w, x: base.lifetime_sparseness(w, x.sum(axis=1)),
-        "population": lambda w, x: base.weighted_nanmean(w, base.population_sparseness(x.sum(axis=1))),
-        "dead": lambda w, x: base.dead(w, x.sum(axis=1)),
-        "saturated": lambda w, x: base.saturated(w, x.mean(axis=1), 0.4),
-        "chi": lambda w, x: base.chi(w, SharedSums.from_signal(x), 4),
-        "synchrony": lambda w, x: base.count_synchrony(w, SharedSums.from_trains(trains(x), 2.0), 4),
-        "pairs": lambda w, x: base.pair_correlations(w, x),
-        "partners": lambda w, x: base.partner_mean(base.pair_correlations(w, x), x.shape[2]),
-        "integrated": lambda w, x: base.integrated_time(w, base.LagSums.from_signal(x, 5)),
-        "decay": lambda w, x: base.decay_time(w, base.LagSums.from_signal(x, 5)),
+        "cv2": lambda w, x: kernels.cv2(trains(x), w, min_spikes=3),
+        "lvr": lambda w, x: kernels.lvr(trains(x), w, refractoriness=2.0, min_spikes=3),
+        "lifetime": lambda w, x: kernels.lifetime_sparseness(w, x.sum(axis=1)),
+        "population": lambda w, x: kernels.weighted_nanmean(w, kernels.population_sparseness(x.sum(axis=1))),
+        "dead": lambda w, x: kernels.dead(w, x.sum(axis=1)),
+        "saturated": lambda w, x: kernels.saturated(w, x.mean(axis=1), 0.4),
+        "chi": lambda w, x: kernels.chi(w, SharedSums.from_signal(x), 4),
+        "synchrony": lambda w, x: kernels.count_synchrony(w, SharedSums.from_trains(trains(x), 2.0), 4),
+        "pairs": lambda w, x: kernels.pair_correlations(w, x),
+        "partners": lambda w, x: kernels.partner_mean(kernels.pair_correlations(w, x), x.shape[2]),
+        "integrated": lambda w, x: kernels.integrated_time(w, kernels.LagSums.from_signal(x, 5)),
+        "decay": lambda w, x: kernels.decay_time(w, kernels.LagSums.from_signal(x, 5)),
         **{
-            f"rate_{measure}": lambda w, x, m=measure: base.rate_shape(w, x.mean(axis=1), m)
-            for measure in base.RATE_MEASURES
+            f"rate_{measure}": lambda w, x, m=measure: kernels.rate_shape(w, x.mean(axis=1), m)
+            for measure in kernels.RATE_MEASURES
         },
     }
 
@@ -93,16 +93,16 @@ def test_sums_of_shards_are_the_sums_of_the_whole(seed, where):
     parts, one = (data[:where], data[where:]), np.ones((1, 5))
     for make, fields in (
         (SharedSums.from_signal, ("mean", "variance", "shared")),
-        (lambda x: base.LagSums.from_signal(x, 5), ("zero", "first", "second")),
+        (lambda x: kernels.LagSums.from_signal(x, 5), ("zero", "first", "second")),
     ):
         whole = make(data)
         for name in fields:
             merged = np.concatenate([getattr(make(part), name) for part in parts])
             np.testing.assert_allclose(merged, getattr(whole, name), rtol=1e-12, atol=1e-12)
-    table = [base.population_sparseness(part.sum(axis=1)) for part in parts]
+    table = [kernels.population_sparseness(part.sum(axis=1)) for part in parts]
     np.testing.assert_allclose(
-        base.weighted_nanmean(one, np.concatenate(table)),
-        base.weighted_nanmean(one, base.population_sparseness(data.sum(axis=1))),
+        kernels.weighted_nanmean(one, np.concatenate(table)),
+        kernels.weighted_nanmean(one, kernels.population_sparseness(data.sum(axis=1))),
     )
 
 
@@ -113,17 +113,17 @@ def test_units_do_not_matter(seed, scale, shift):
     signal = (rng.normal(size=(3, 60, 6)) + rng.normal(size=(3, 60, 1))).cumsum(axis=1)
     other, one = scale * (signal + shift), np.ones((1, 3))
     for kernel in (
-        lambda x: base.chi(one, SharedSums.from_signal(x), 4),
-        lambda x: base.pair_correlations(one, x),
-        lambda x: base.integrated_time(one, base.LagSums.from_signal(x, 5)),
-        lambda x: base.decay_time(one, base.LagSums.from_signal(x, 5)),
-        lambda x: base.participation_ratio(x, 4)[0],
+        lambda x: kernels.chi(one, SharedSums.from_signal(x), 4),
+        lambda x: kernels.pair_correlations(one, x),
+        lambda x: kernels.integrated_time(one, kernels.LagSums.from_signal(x, 5)),
+        lambda x: kernels.decay_time(one, kernels.LagSums.from_signal(x, 5)),
+        lambda x: kernels.participation_ratio(x, 4)[0],
     ):
         np.testing.assert_allclose(kernel(other), kernel(signal), rtol=1e-6, atol=1e-9)
     rates = rng.gamma(1.0, size=(3, 6))
-    for kernel in (base.lifetime_sparseness, *(lambda w, x, m=m: base.rate_shape(w, x, m) for m in base.RATE_MEASURES)):
+    for kernel in (kernels.lifetime_sparseness, *(lambda w, x, m=m: kernels.rate_shape(w, x, m) for m in kernels.RATE_MEASURES)):
         np.testing.assert_allclose(kernel(one, scale * rates), kernel(one, rates), rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(base.population_sparseness(scale * rates), base.population_sparseness(rates), rtol=1e-6)
+    np.testing.assert_allclose(kernels.population_sparseness(scale * rates), kernels.population_sparseness(rates), rtol=1e-6)
 
 
 @settings(max_examples=25, deadline=None)
@@ -133,15 +133,15 @@ def test_local_irregularity_does_not_depend_on_the_unit_of_time(seed, stretch):
     time, neuron, sample = rng.uniform(0, 100, 400), rng.integers(0, 6, 400), rng.integers(0, 2, 400)
 
     def trains(factor):
-        return base.SpikeTrains.from_events(
+        return kernels.SpikeTrains.from_events(
             factor * time, neuron, sample, n_neurons=6, n_samples=2, duration=100.0 * factor, units="ms"
         )
 
     one = np.ones((1, 2))
-    np.testing.assert_allclose(base.cv2(trains(stretch), one), base.cv2(trains(1.0), one), rtol=1e-9)
+    np.testing.assert_allclose(kernels.cv2(trains(stretch), one), kernels.cv2(trains(1.0), one), rtol=1e-9)
     np.testing.assert_allclose(
-        base.lvr(trains(stretch), one, refractoriness=2.0 * stretch),
-        base.lvr(trains(1.0), one, refractoriness=2.0),
+        kernels.lvr(trains(stretch), one, refractoriness=2.0 * stretch),
+        kernels.lvr(trains(1.0), one, refractoriness=2.0),
         rtol=1e-9,
     )
 

@@ -12,19 +12,16 @@ import xarray as xr
 from scipy import stats
 
 import eiplatform
-from eiplatform.analyses import (
-    ANALYSES,
-    balance,
-    comparison,
-    distributions,
-    learning,
-    lesions,
-    load_result,
-    reference_check,
-    save_result,
-    traces,
-)
-from eiplatform.analyses.command import run_by_name
+from eiplatform.analyses import Result, analysis_names, load_result
+from eiplatform.analyses.balance import Balance
+from eiplatform.analyses.comparison import Comparison
+from eiplatform.analyses.distributions import Distributions
+from eiplatform.analyses.learning import Learning
+from eiplatform.analyses.lesions import Lesions
+from eiplatform.analyses.parts.matching import match_time
+from eiplatform.analyses.parts.running import analyse
+from eiplatform.analyses.reference_check import ReferenceCheck
+from eiplatform.analyses.traces import Traces
 from eiplatform.errors import ConfigError, EIPlatformError, StatisticError, StoreError, UnknownNameError
 from eiplatform.metrics import checked_metrics
 from eiplatform.statistics import summarise
@@ -36,7 +33,7 @@ FAST = {"n_bootstrap": 50, "seed": 0}
 
 def test_balance_stands_beside_its_null(network_recording: Write) -> None:
     nulls = [network_recording(f"null{k}", seed=100 + k, ratio=1.0) for k in range(3)]
-    result = balance.run(network_recording("trained", ratio=2.0), nulls, **FAST)
+    result = Balance().run(network_recording("trained", ratio=2.0), nulls, **FAST).data
     ratio = result.sel(statistic="ei_ratio", population="fc1/E")
     data = eiplatform.open(network_recording("again", ratio=2.0))["fc1/E"].ds
     exc, inh = (data[name].values.astype(float).mean((0, 1)) for name in ("current_exc", "current_inh"))
@@ -50,24 +47,24 @@ def test_balance_stands_beside_its_null(network_recording: Write) -> None:
 
 def test_a_null_on_other_samples_is_refused(network_recording: Write) -> None:
     with pytest.raises(StatisticError, match="the null saw other samples"):
-        balance.run(network_recording("trained"), [network_recording("null", samples=36)], **FAST)
+        Balance().run(network_recording("trained"), [network_recording("null", samples=36)], **FAST)
 
 
 def test_a_recording_is_not_its_own_null(network_recording: Write) -> None:
     trained, null = network_recording("trained"), network_recording("null", seed=5)
     for nulls in ([trained], [null, null]):
         with pytest.raises(StatisticError, match="stands for itself as a null, or a null is given twice"):
-            balance.run(trained, nulls, **FAST)
+            Balance().run(trained, nulls, **FAST)
 
 
 def test_a_circuit_is_no_network(circuit_recording: Write) -> None:
     with pytest.raises(ConfigError, match="must be of a network, this is of a circuit"):
-        balance.run(circuit_recording(), **FAST)
+        Balance().run(circuit_recording(), **FAST)
 
 
 def test_matching_time_averages_currents_exactly() -> None:
     data = circuit_population(1)
-    matched = comparison.match_time(data, 13.86)
+    matched = match_time(data, 13.86)
     assert matched.attrs["dt"] == 14.0 and matched.sizes["time"] == 50
     expected = data["current_exc"].values[:, :700].reshape(1, 50, 14, 5).mean(2)
     np.testing.assert_allclose(matched["current_exc"].values, expected, rtol=1e-5)
@@ -77,7 +74,7 @@ def test_matching_time_averages_currents_exactly() -> None:
 
 def test_comparison_compares_what_is_comparable(network_recording: Write, circuit_recording: Write) -> None:
     network = network_recording("long", samples=6, steps=120, ratio=2.0)
-    result = comparison.run(network, [circuit_recording()], **FAST)
+    result = Comparison().run(network, [circuit_recording()], **FAST).data
     assert result["reference"].values.tolist() == ["circuit: E"]
     assert float(result["interval_ms"][0]) == 14.0
     ratio = result.sel(statistic="ei_ratio", population="fc1/E", reference="circuit: E")
@@ -105,10 +102,10 @@ def test_interval_of_a_difference_joins_both_sides(circuit_recording: Write, net
     """One network beside realisations of a circuit: its own bootstrap variance, and theirs over the realisations."""
     own, circuit = network_recording("long", samples=6, steps=120), circuit_recording()
     key = "residual_variance_time"
-    result = comparison.run(own, [circuit], **FAST)
+    result = Comparison().run(own, [circuit], **FAST).data
     cell = result.sel(statistic=key, population="fc2/E", reference="circuit: E")
     mine = summarise(eiplatform.open(own), [key], populations="fc2/E", keep_draws=True, n_bootstrap=500)
-    matched = comparison.match_time(eiplatform.open(circuit)["E"].to_dataset(), 14.0)
+    matched = match_time(eiplatform.open(circuit)["E"].to_dataset(), 14.0)
     each = [
         float(matched.isel(sample=[k]).ei.residual_variance(over="time").mean()) for k in range(matched.sizes["sample"])
     ]
@@ -125,7 +122,7 @@ def test_one_realisation_of_a_circuit_is_no_reference_for_a_test(
     circuit_recording: Write, network_recording: Write
 ) -> None:
     one = eiplatform.open(circuit_recording()).isel(sample=[0])
-    result = comparison.run(network_recording("long", samples=6, steps=120), [one], **FAST)
+    result = Comparison().run(network_recording("long", samples=6, steps=120), [one], **FAST).data
     held = result.where(result["comparable"] & np.isfinite(result["difference"]), drop=True)
     assert held.sizes["statistic"] > 0 and np.isnan(result[["p", "p_distance", "p_equivalence"]].to_dataarray()).all()
     compared = result["verdict"].values[np.isfinite(result["difference"].transpose(*result["verdict"].dims).values)]
@@ -133,7 +130,7 @@ def test_one_realisation_of_a_circuit_is_no_reference_for_a_test(
 
 
 def test_distributions_are_densities(network_recording: Write) -> None:
-    result = distributions.run([network_recording("a"), network_recording("b", seed=9)], bins=30)
+    result = Distributions().run([network_recording("a"), network_recording("b", seed=9)], bins=30).data
     width = result["right"] - result["left"]
     inside = (result["density"] * width).sum("bin", min_count=1)
     np.testing.assert_allclose(inside, 1 - result["outside"], atol=1e-12)
@@ -145,7 +142,7 @@ def test_distributions_are_densities(network_recording: Write) -> None:
 
 
 def test_traces_choose_the_median_neuron(network_recording: Write, circuit_recording: Write) -> None:
-    result = traces.run([network_recording("long", samples=3, steps=120), circuit_recording()], points=60)
+    result = Traces().run([network_recording("long", samples=3, steps=120), circuit_recording()], points=60).data
     assert result["recording"].values.tolist() == ["long", "long", "circuit"]
     data = eiplatform.open(circuit_recording("again"))["E"].ds.isel(sample=0, time=slice(60))
     net = data["current_net"].mean("time").values
@@ -158,7 +155,7 @@ def test_traces_choose_the_median_neuron(network_recording: Write, circuit_recor
 
 
 def test_reference_check_measures_rate_and_currents(circuit_recording: Write) -> None:
-    result = reference_check.run([circuit_recording()])
+    result = ReferenceCheck().run([circuit_recording()]).data
     row = result.sel(reference="circuit: E")
     assert float(row["value"].sel(quantity="current_exc_external")) == pytest.approx(10, abs=0.02)
     assert float(row["theory"].sel(quantity="rate")) == THEORY["rate"]
@@ -179,7 +176,7 @@ def test_lesions_read_accuracy_from_the_recording(network_recording: Write) -> N
         network_recording("half", lesions=_dose(0.5), design=PLAN, correct=0.4, ratio=2.0),
         network_recording("intact", lesions=_dose(0.0), design=PLAN, correct=0.9),
     ]
-    result = lesions.run(recordings, **FAST)
+    result = Lesions().run(recordings, **FAST).data
     assert result["dose"].values.tolist() == [0.0, 0.5]
     assert result["accuracy"].values.tolist() == [0.9, 0.4]
     # Wilson's interval for 36 of 40, from its formula
@@ -199,22 +196,22 @@ def test_lesions_read_accuracy_from_the_recording(network_recording: Write) -> N
 def test_lesions_refuse_what_is_no_dose_response(network_recording: Write) -> None:
     intact = network_recording("intact", lesions=_dose(0.0), design=PLAN)
     with pytest.raises(StatisticError, match="exactly one lesion"):
-        lesions.run([intact, network_recording("plain")], **FAST)
+        Lesions().run([intact, network_recording("plain")], **FAST)
     with pytest.raises(StatisticError, match="different lesions"):
-        lesions.run([intact, network_recording("other", lesions=_dose(0.5, "input->E"))], **FAST)
+        Lesions().run([intact, network_recording("other", lesions=_dose(0.5, "input->E"))], **FAST)
     half = network_recording("half", lesions=_dose(0.5), design=PLAN)
     with pytest.raises(StoreError, match=r"the lesion design is incomplete, it lacks dose-0\.0"):
-        lesions.run([half], **FAST)
+        Lesions().run([half], **FAST)
     with pytest.raises(StatisticError, match="dose 0"):
-        lesions.run([half], partial=True, **FAST)
+        Lesions().run([half], partial=True, **FAST)
     with pytest.raises(StatisticError, match="different lesion designs"):
-        lesions.run([intact, network_recording("unplanned", lesions=_dose(0.5))], **FAST)
+        Lesions().run([intact, network_recording("unplanned", lesions=_dose(0.5))], **FAST)
     with pytest.raises(StoreError, match="the recordings lack their plan"):
-        lesions.run([network_recording("alone", lesions=_dose(0.0))], **FAST)
+        Lesions().run([network_recording("alone", lesions=_dose(0.0))], **FAST)
     with pytest.raises(StatisticError, match="different networks"):
-        lesions.run([intact, network_recording("foreign", lesions=_dose(0.5), seed=3)], **FAST)
+        Lesions().run([intact, network_recording("foreign", lesions=_dose(0.5), seed=3)], **FAST)
     with pytest.raises(StatisticError, match="different samples"):
-        lesions.run([intact, network_recording("fewer", lesions=_dose(0.5), design=PLAN, samples=30)], **FAST)
+        Lesions().run([intact, network_recording("fewer", lesions=_dose(0.5), design=PLAN, samples=30)], **FAST)
 
 
 def test_learning_reads_metrics(tmp_path: Path) -> None:
@@ -240,7 +237,7 @@ def test_learning_reads_metrics(tmp_path: Path) -> None:
         "config_hash": "0",
     }
     (tmp_path / "result.json").write_text(json.dumps(facts))
-    result = learning.run(tmp_path)
+    result = Learning().run(tmp_path).data
     assert np.isnan(result["loss"].values[0]) and float(result["loss"].values[2]) == 0.5
     assert float(result["test_low"]) < 0.9 < float(result["test_high"])
     # These lines lack what only a training that goes on needs; what is shown must be there, and of its type.
@@ -250,14 +247,14 @@ def test_learning_reads_metrics(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=message):
             checked_metrics([lines[0] | wrong], tmp_path, StoreError, resume=False)
     with pytest.raises(StoreError, match="no such file"):
-        learning.run(tmp_path / "nowhere")
+        Learning().run(tmp_path / "nowhere")
 
 
 def test_results_survive_the_disk(network_recording: Write, tmp_path: Path) -> None:
-    result = distributions.run([network_recording("a")])
-    path = save_result(result, tmp_path / "deep" / "distributions.nc")
-    xr.testing.assert_identical(load_result(path).drop_attrs(), result.drop_attrs())
-    assert load_result(path).attrs["analysis"] == "distributions"
+    result = Distributions().run([network_recording("a")]).data
+    path = Result(result).save(tmp_path / "deep" / "distributions.nc")
+    xr.testing.assert_identical(load_result(path).data.drop_attrs(), result.drop_attrs())
+    assert load_result(path).data.attrs["analysis"] == "distributions"
     (tmp_path / "text.nc").write_text("no netCDF")
     xr.Dataset(attrs={"analysis": "another"}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     for wrong, message in (
@@ -270,15 +267,15 @@ def test_results_survive_the_disk(network_recording: Write, tmp_path: Path) -> N
         assert caught.value.where == str(tmp_path / wrong)
 
 
-@pytest.mark.parametrize("name", sorted(ANALYSES))
+@pytest.mark.parametrize("name", sorted(analysis_names()))
 def test_every_analysis_has_a_name_for_the_command_line(name: str, tmp_path: Path) -> None:
     with pytest.raises(EIPlatformError) as caught:
-        run_by_name(name, [tmp_path])
+        analyse(name, [tmp_path])
     assert not isinstance(caught.value, UnknownNameError)  # the name is known; the empty folder is the mistake
 
 
 def test_unknown_analysis_and_misplaced_null(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'balance'"):
-        run_by_name("balence", [tmp_path])
+        analyse("balence", [tmp_path])
     with pytest.raises(ConfigError, match="takes no --null"):
-        run_by_name("traces", [tmp_path], [tmp_path])
+        analyse("traces", [tmp_path], [tmp_path])

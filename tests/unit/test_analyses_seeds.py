@@ -10,10 +10,11 @@ import pytest
 import xarray as xr
 
 import eiplatform
-from eiplatform.analyses import balance_emergence, ei_versus_bn
-from eiplatform.analyses.command import run_by_name
+from eiplatform.analyses import Result
+from eiplatform.analyses.balance_emergence import BalanceEmergence
+from eiplatform.analyses.ei_versus_bn import EIVersusBN
+from eiplatform.analyses.parts.running import analyse
 from eiplatform.errors import ConfigError, StatisticError
-from eiplatform.report import findings_of, scorecard
 from eiplatform.store.references import reference_file
 from tests.conftest import write_network, write_series
 
@@ -33,7 +34,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Results:
                 path = place / f"{state}-{circuit}-{number}"
                 seed = 100 * number + 10 * index + len(circuit)
                 found[state].append(write_network(path, seed=seed, number=number, ratio=ratio, circuit=circuit))
-    return ei_versus_bn.run(found["trained"], found["untrained"], CORTEX, statistics=KEYS), found
+    return EIVersusBN().run(found["trained"], found["untrained"], CORTEX, statistics=KEYS).data, found
 
 
 def _ratio(path: Path, layer: str) -> float:
@@ -74,7 +75,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
             path = place / f"{state}-{number}"
             found[state].append(write_network(path, seed=10 * number + index, number=number, steps=60))
     keys = ["ei_correlation_time", "ei_ratio"]
-    return ei_versus_bn.run(found["trained"], found["untrained"], CORTEX, statistics=keys)
+    return EIVersusBN().run(found["trained"], found["untrained"], CORTEX, statistics=keys).data
 
 
 def test_distances_are_from_the_shipped_values(long: xr.Dataset) -> None:
@@ -94,7 +95,7 @@ def test_what_cannot_be_compared_has_no_distance(kinds: Results, key: str) -> No
 
 def test_exchanging_trained_and_untrained_turns_every_sign(kinds: Results) -> None:
     result, paths = kinds
-    turned = ei_versus_bn.run(paths["untrained"], paths["trained"], CORTEX, statistics=KEYS)
+    turned = EIVersusBN().run(paths["untrained"], paths["trained"], CORTEX, statistics=KEYS).data
     for name in ("change", "approach", "tightness"):
         np.testing.assert_allclose(turned[name], -result[name], atol=1e-12)
         np.testing.assert_allclose(turned[f"{name}_q"], result[f"{name}_q"])
@@ -106,7 +107,7 @@ def test_seeds_under_other_labels_show_nothing(tmp_path: Path) -> None:
     for number in range(4):
         for index, name in enumerate(trees):
             trees[name].append(write_network(tmp_path / f"{name}{number}", seed=31 + 7 * number + index, number=number))
-    result = ei_versus_bn.run(trees["a"], trees["b"])
+    result = EIVersusBN().run(trees["a"], trees["b"]).data
     shown = result["change_q"].values
     assert np.nansum(shown < 0.05) <= 1 and np.isfinite(shown).sum() >= 10
 
@@ -114,16 +115,16 @@ def test_seeds_under_other_labels_show_nothing(tmp_path: Path) -> None:
 def test_nulls_must_be_of_the_same_networks_and_samples(kinds: Results, tmp_path: Path) -> None:
     _, paths = kinds
     with pytest.raises(ConfigError, match="no null for circuit none, seed 1"):
-        ei_versus_bn.run(paths["trained"], paths["untrained"][:4], statistics=KEYS)
+        EIVersusBN().run(paths["trained"], paths["untrained"][:4], statistics=KEYS)
     with pytest.raises(StatisticError, match="stands for itself as a null"):
-        ei_versus_bn.run(paths["trained"], paths["trained"], statistics=KEYS)
+        EIVersusBN().run(paths["trained"], paths["trained"], statistics=KEYS)
     other = write_network(tmp_path / "other", seed=5, number=1, samples=36)
     with pytest.raises(StatisticError, match="the null saw other samples"):
-        ei_versus_bn.run(paths["trained"][:2], [other, paths["untrained"][1]], statistics=KEYS)
+        EIVersusBN().run(paths["trained"][:2], [other, paths["untrained"][1]], statistics=KEYS)
     with pytest.raises(StatisticError, match="one seed gives no interval"):
-        ei_versus_bn.run(paths["trained"][:1], paths["untrained"][:1], statistics=KEYS)
+        EIVersusBN().run(paths["trained"][:1], paths["untrained"][:1], statistics=KEYS)
     with pytest.raises(ConfigError, match="is given twice"):
-        ei_versus_bn.run([*paths["trained"], _again(tmp_path)], paths["untrained"], statistics=KEYS)
+        EIVersusBN().run([*paths["trained"], _again(tmp_path)], paths["untrained"], statistics=KEYS)
 
 
 def _again(place: Path) -> Path:
@@ -136,7 +137,7 @@ def emergence(tmp_path_factory: pytest.TempPathFactory) -> tuple[xr.Dataset, lis
     place = tmp_path_factory.mktemp("series")
     ratios = {0: 1.1, 2: 1.3, 4: 1.5, 8: 1.5}
     series = [write_series(place / f"s{number}", number=number, ratios=ratios) for number in (1, 2, 3)]
-    return balance_emergence.run(series, CORTEX, statistics=KEYS), series
+    return BalanceEmergence().run(series, CORTEX, statistics=KEYS).data, series
 
 
 def test_the_planted_course_is_found(emergence: tuple[xr.Dataset, list[Path]]) -> None:
@@ -156,30 +157,30 @@ def test_a_series_must_be_one_and_have_a_beginning(emergence: tuple[xr.Dataset, 
     late = write_series(tmp_path / "late", number=4, ratios={4: 1.0, 8: 1.2})
     other = write_series(tmp_path / "other", number=4, ratios={0: 1.0, 8: 1.2})
     with pytest.raises(StatisticError, match=r"untrained network \(epoch 0\) was not recorded"):
-        balance_emergence.run([*paths, late])
+        BalanceEmergence().run([*paths, late])
     with pytest.raises(StatisticError, match="seed 4 of ei was recorded at other moments"):
-        balance_emergence.run([*paths, other])
+        BalanceEmergence().run([*paths, other])
     with pytest.raises(ConfigError, match="is given twice"):
-        balance_emergence.run([*paths, paths[0]])
+        BalanceEmergence().run([*paths, paths[0]])
     with pytest.raises(ConfigError, match="not a series"):
-        balance_emergence.run([paths[0] / "step-00000000"])
+        BalanceEmergence().run([paths[0] / "step-00000000"])
     with pytest.raises(StatisticError, match="one seed"):
-        balance_emergence.run(paths[:1])
+        BalanceEmergence().run(paths[:1])
     with pytest.raises(ConfigError, match="no series was given"):
-        balance_emergence.run([])
+        BalanceEmergence().run([])
 
 
 def test_by_name_references_stand_among_the_inputs(kinds: Results, emergence: tuple[xr.Dataset, list[Path]]) -> None:
     paths = kinds[1]
-    result = run_by_name("ei_versus_bn", [*paths["trained"], *CORTEX], paths["untrained"], statistics=KEYS)
+    result = analyse("ei_versus_bn", [*paths["trained"], *CORTEX], paths["untrained"], statistics=KEYS).data
     xr.testing.assert_identical(result, kinds[0])
     xr.testing.assert_identical(
-        run_by_name("balance_emergence", [*emergence[1], *CORTEX], statistics=KEYS), emergence[0]
+        analyse("balance_emergence", [*emergence[1], *CORTEX], statistics=KEYS).data, emergence[0]
     )
     with pytest.raises(ConfigError, match="takes no --null"):
-        run_by_name("balance_emergence", emergence[1], paths["untrained"])
+        analyse("balance_emergence", emergence[1], paths["untrained"])
     with pytest.raises(ConfigError, match="takes no --statistics"):
-        run_by_name("traces", paths["trained"], statistics=KEYS)
+        analyse("traces", paths["trained"], statistics=KEYS)
 
 
 def test_tables_and_sentences_say_what_the_numbers_say(
@@ -206,10 +207,10 @@ def make() -> Callable[[xr.Dataset], tuple[str, str]]:
     """Return all cells and all sentences of a result."""
 
     def told(result: xr.Dataset) -> tuple[str, str]:
-        tables = scorecard({"result": result})
+        tables = Result(result).tables()
         cells = [
             cell for table in tables for cell in (table.title, *table.columns, *(c for r in table.rows for c in r))
         ]
-        return "\n".join(cells), "\n".join(findings_of({"result": result}))
+        return "\n".join(cells), "\n".join(Result(result).findings())
 
     return told

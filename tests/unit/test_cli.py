@@ -225,7 +225,7 @@ def test_what_is_complete_can_be_analysed(capsys: Capture, network_recording: Wr
     assert status == 3 and "PARTIAL: network: shard 00002.h5 is missing" in err
     from eiplatform.analyses import load_result
 
-    full, rest = load_result(tmp_path / "d.nc"), load_result(tmp_path / "e.nc")
+    full, rest = load_result(tmp_path / "d.nc").data, load_result(tmp_path / "e.nc").data
     assert int(full["n"].max()) == 40 * 4 * 6 and int(rest["n"].max()) == 27 * 4 * 6
     assert "missing" in str(rest.attrs["partial"]) and "partial" not in full.attrs
     refused(capsys, "analyse", "learning", path, "--partial", *few, says="takes no --partial")

@@ -15,18 +15,18 @@ from scipy import stats
 
 import eiplatform
 import eiplatform.statistics as ei
-from eiplatform.analyses import comparison
-from eiplatform.analyses.comparison import VERDICTS, compare_cell
+from eiplatform.analyses import Result
+from eiplatform.analyses.comparison import Comparison
+from eiplatform.analyses.parts.cells import VERDICTS, compare_cell, same_samples
 from eiplatform.analyses.parts.matching import comparability
-from eiplatform.analyses.parts.sides import Measured, as_seeds, open_references
+from eiplatform.analyses.parts.measured import Measured
+from eiplatform.analyses.parts.sides import as_seeds, open_references
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNameError
 from eiplatform.reference import shipped
-from eiplatform.report import findings_of, scorecard
-from eiplatform.report.compared import comparison_tables
-from eiplatform.statistics import base
-from eiplatform.statistics.base.evidence import Group, Seed, evidence
-from eiplatform.statistics.base.multiple import benjamini_hochberg
+from eiplatform.statistics import kernels
+from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
+from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 
 Write = Callable[..., Path]
 FEW = ("ei_ratio", "balance_index", "ei_correlation_time", "rate", "cv_isi", "gain")
@@ -35,7 +35,7 @@ FAST = {"n_bootstrap": 60, "seed": 0, "statistics": FEW}
 
 def _measured(values: np.ndarray, *seeds: np.ndarray, n_bootstrap: int = 200, stream: int = 0) -> Measured:
     """Neurons drawn at random, whose values no sample moves: a mean with its normal interval."""
-    units = [base.Unit(lambda w, v=v: np.broadcast_to(v, (len(w), v.size)), 50, v.size) for v in (values, *seeds)]
+    units = [kernels.Unit(lambda w, v=v: np.broadcast_to(v, (len(w), v.size)), 50, v.size) for v in (values, *seeds)]
     options: dict[str, Any] = {"alone": not seeds, "n_bootstrap": n_bootstrap}
     group = Group.of("network", [evidence([unit], [True], stream=stream, **options)[0] for unit in units])
     every = np.concatenate([values, *seeds])
@@ -103,7 +103,7 @@ def test_nothing_to_standardise_by_is_said() -> None:
 def test_network_beside_network_and_its_seeds(network_recording: Write) -> None:
     own = network_recording("own", samples=6, steps=120, ratio=2.0)
     seeds = [network_recording(f"seed{k}", seed=10 * k + 10, samples=6, steps=120) for k in range(3)]
-    result = comparison.run(own, [seeds], **FAST)
+    result = Comparison().run(own, [seeds], **FAST).data
     assert result["reference"].values.tolist() == ["seed0 and 2 more: fc1/E", "seed0 and 2 more: fc2/E"]
     cell = result.sel(population="fc1/E", reference="seed0 and 2 more: fc1/E", statistic="ei_ratio")
     values = [float(np.exp(np.log(eiplatform.open(path)["fc1/E"].ds.ei.ei_ratio()).mean())) for path in seeds]
@@ -120,11 +120,11 @@ def test_network_beside_network_and_its_seeds(network_recording: Write) -> None:
 
 def test_the_table_says_which_of_the_two_tests_a_difference_rests_on(network_recording: Write) -> None:
     own = network_recording("own", samples=6, steps=120, ratio=2.0)
-    result = comparison.run(own, [network_recording("other", samples=6, steps=120)], **FAST)
+    result = Comparison().run(own, [network_recording("other", samples=6, steps=120)], **FAST).data
     assert (result["verdict"] == "different").any()
     for q, q_distance, expected in ((0.9, 0.001, True), (0.001, 0.001, False), (0.001, 0.9, False)):
         result["q"][:], result["q_distance"][:] = q, q_distance
-        cells = [cell for table in comparison_tables(result) for row in table.rows for cell in row]
+        cells = [cell for table in Result(result).tables() for row in table.rows for cell in row]
         assert any("different" in cell for cell in cells)
         assert any("different (distribution, not mean)" in cell for cell in cells) is expected
 
@@ -132,7 +132,7 @@ def test_the_table_says_which_of_the_two_tests_a_difference_rests_on(network_rec
 def test_several_recordings_on_this_side_are_seeds(network_recording: Write) -> None:
     own = [network_recording(f"own{k}", seed=k + 40, samples=6, steps=120) for k in range(3)]
     other = network_recording("other", seed=90, samples=6, steps=120)
-    result = comparison.run(own, [other], **FAST)
+    result = Comparison().run(own, [other], **FAST).data
     assert result.attrs["label"] == "own0 and 2 more"
     values = [float(eiplatform.open(path)["fc2/E"].ds.ei.balance_index().mean()) for path in own]
     cell = result.sel(population="fc2/E", statistic="balance_index", reference="other: fc2/E")
@@ -141,7 +141,7 @@ def test_several_recordings_on_this_side_are_seeds(network_recording: Write) -> 
 
 def test_other_samples_and_lengths_are_said(network_recording: Write) -> None:
     own = network_recording("own", samples=6, steps=120)
-    result = comparison.run(own, [network_recording("short", seed=3, samples=7, steps=60)], **FAST)
+    result = Comparison().run(own, [network_recording("short", seed=3, samples=7, steps=60)], **FAST).data
     time = result.sel(statistic="ei_correlation_time")
     assert not bool(time["comparable"].any()) and "120 against 60" in str(time["reason"].values[0])
     assert np.isnan(time["difference"]).all() and np.isfinite(time["value"]).all()
@@ -150,7 +150,7 @@ def test_other_samples_and_lengths_are_said(network_recording: Write) -> None:
 
 def test_shipped_summary_stands_for_its_circuit(network_recording: Write) -> None:
     own = network_recording("own", samples=6, steps=120)
-    result = comparison.run(own, ["potjans-diesmann-2014-10"], **FAST)
+    result = Comparison().run(own, ["potjans-diesmann-2014-10"], **FAST).data
     data = shipped("potjans-diesmann-2014-10").sel(population="L4E")
     reference = "potjans-diesmann-2014-10: L4E"
     rate = result.sel(population="fc1/E", reference=reference, statistic="rate")
@@ -172,7 +172,9 @@ def test_what_depends_on_size_is_not_tested_beside_a_circuit(
 ) -> None:
     own = network_recording("own", samples=6, steps=120, ratio=2.0)
     other = network_recording("other", seed=8, samples=6, steps=120)
-    result = comparison.run(own, [circuit_recording(), other], **FAST).sel(statistic=["ei_ratio", "balance_index"])
+    result = (
+        Comparison().run(own, [circuit_recording(), other], **FAST).data.sel(statistic=["ei_ratio", "balance_index"])
+    )
     circuit = result.sel(reference="circuit: E")
     assert (circuit["verdict"] == "not compared").all() and not circuit["comparable"].any()
     assert np.isfinite(circuit[["value", "reference_value"]].to_dataarray()).all()
@@ -199,8 +201,8 @@ def test_what_depends_on_size_is_not_tested_beside_a_circuit(
 
 def test_nothing_is_dropped_from_the_tables(network_recording: Write, circuit_recording: Write) -> None:
     own = network_recording("own", samples=6, steps=120)
-    result = comparison.run(own, [circuit_recording(), "brunel-2000-C"], n_bootstrap=30)
-    tables = scorecard({"c": result})
+    result = Comparison().run(own, [circuit_recording(), "brunel-2000-C"], n_bootstrap=30).data
+    tables = Result(result).tables()
     for reference in result["reference"].values:
         named = {row[0] for table in tables if table.title.endswith(f"against {reference}") for row in table.rows}
         named |= {
@@ -211,17 +213,17 @@ def test_nothing_is_dropped_from_the_tables(network_recording: Write, circuit_re
         assert all(len(row) == len(table.columns) for row in table.rows)
     left = next(table for table in tables if table.title.startswith("Not"))
     assert all(row[1] for row in left.rows)  # each with a reason
-    assert any("Against circuit: E" in sentence for sentence in findings_of({"c": result}))
+    assert any("Against circuit: E" in sentence for sentence in Result(result).findings())
 
 
 def test_mistakes_are_refused(network_recording: Write, circuit_recording: Write, tmp_path: Path) -> None:
     own, circuit = network_recording("own", samples=6, steps=120), circuit_recording()
     with pytest.raises(StatisticError, match="stands for its own reference"):
-        comparison.run(own, [own], **FAST)
+        Comparison().run(own, [own], **FAST)
     with pytest.raises(StatisticError, match="the margin is 0"):
-        comparison.run(own, [circuit], margin=0)
+        Comparison().run(own, [circuit], margin=0)
     with pytest.raises(UnknownNameError, match="did you mean 'ei_ratio'"):
-        comparison.run(own, [circuit], statistics=["ei_ration"])
+        Comparison().run(own, [circuit], statistics=["ei_ration"])
     with pytest.raises(UnknownNameError, match="did you mean 'brunel-2000-C'"):
         open_references(["brunel-2000-c"])
     with pytest.raises(StoreError):
@@ -274,5 +276,5 @@ def test_interrupted_recordings_compare_when_asked(
 def test_equal_ids_of_other_data_or_noise_are_other_samples(changes: dict[str, Any], same: bool) -> None:
     facts = {"sample": [0, 1], "shown": ("digits",), "input": "constant"}
     own, other = (SimpleNamespace(kind="network", facts=facts | change) for change in ({}, changes))
-    assert comparison.same_samples(own, other) is same
-    assert not comparison.same_samples(own, SimpleNamespace(kind="circuit", facts=facts))
+    assert same_samples(own, other) is same
+    assert not same_samples(own, SimpleNamespace(kind="circuit", facts=facts))

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.base.comparison import equivalence_p, spread, standardised
-from eiplatform.statistics.base.distance import ATOMS, cliffs_delta, distance, wasserstein
-from eiplatform.statistics.base.multiple import benjamini_hochberg, holm, mcnemar
+from eiplatform.statistics.kernels.comparison import equivalence_p, spread, standardised
+from eiplatform.statistics.kernels.distance import ATOMS, cliffs_delta, distance, wasserstein
+from eiplatform.statistics.kernels.multiple import benjamini_hochberg, holm, mcnemar
 
 RNG = np.random.default_rng(5)
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import eiplatform
-from eiplatform.analyses import comparison, regime_scorecard, traces
+from eiplatform.analyses.comparison import Comparison
+from eiplatform.analyses.regime_scorecard import RegimeScorecard
+from eiplatform.analyses.traces import Traces
 from eiplatform.config import load_config
 from eiplatform.datasets import load
 from eiplatform.errors import StatisticError
@@ -119,14 +121,14 @@ def test_rates_are_compared_with_other_networks_and_say_what_they_lack(tmp_path:
         paths[name] = record_network(network.eval(), images, tmp_path / name, RecordingSpec(), config={}, label=name)
     keys = ["ei_ratio", "balance_index", "rate"]
     for ours, theirs in (("rates", "spikes"), ("spikes", "rates")):
-        found = comparison.run(str(paths[ours]), [str(paths[theirs])], statistics=keys, n_bootstrap=20)
+        found = Comparison().run(str(paths[ours]), [str(paths[theirs])], statistics=keys, n_bootstrap=20).data
         assert np.isfinite(found["difference"].sel(statistic=["ei_ratio", "balance_index"])).all()
         assert np.isnan(found["difference"].sel(statistic="rate")).all()
     with pytest.raises(StatisticError, match="compare them with other networks"):
-        comparison.run(str(paths["rates"]), ["brunel-2000-C"], statistics=keys)
-    for analysis in (regime_scorecard.run, traces.run):
+        Comparison().run(str(paths["rates"]), ["brunel-2000-C"], statistics=keys)
+    for analysis in (RegimeScorecard(), Traces()):
         with pytest.raises(StatisticError, match="rates, not spikes"):
-            analysis([str(paths["rates"])])
+            analysis.run([str(paths["rates"])])
 
 
 @pytest.mark.parametrize(

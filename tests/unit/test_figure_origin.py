@@ -17,7 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import eiplatform
-from eiplatform.analyses import balance, distributions, lesions, load_result, save_result, traces
+from eiplatform.analyses import Result, load_result
+from eiplatform.analyses.balance import Balance
+from eiplatform.analyses.distributions import Distributions
+from eiplatform.analyses.lesions import Lesions
+from eiplatform.analyses.traces import Traces
 from eiplatform.cli import main
 from eiplatform.figures import save
 from eiplatform.files import content_hash
@@ -36,7 +40,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def result(recording: Path) -> xr.Dataset:
-    return distributions.run([recording])
+    return Distributions().run([recording]).data
 
 
 def _hash_of(recording: Path) -> str:
@@ -50,7 +54,7 @@ def test_every_format_names_result_and_recording(recording: Path, result: xr.Dat
     if by == "python":
         save(name, result, out, svg=True)
     else:
-        save_result(result, tmp_path / "r.nc")
+        Result(result).save(tmp_path / "r.nc")
         call = ["figures", str(tmp_path / "r.nc"), "--out", str(out), "--only", name, "--svg"]
         assert main(call) == 0
     source, made = f"trained [1] ({_hash_of(recording)})", result_hash(result)
@@ -92,7 +96,7 @@ def test_the_same_recording_made_again_has_the_same_hash_and_another_id(tmp_path
     hashes = [recording_hash(tree.attrs) for tree in trees]
     assert trees[0].attrs["id"] != trees[1].attrs["id"]
     assert hashes[0] == hashes[1] == recording_hash(read_manifest(made[0])) != hashes[2]
-    results = [distributions.run([path]) for path in made]
+    results = [Distributions().run([path]).data for path in made]
     assert result_hash(results[0]) == result_hash(results[1])
     for place, found in zip("ab", results, strict=True):
         save("current_distributions", found, tmp_path / f"f{place}")
@@ -116,14 +120,14 @@ def test_storing_a_result_does_not_change_its_hash(tmp_path: Path) -> None:
         for dose in (0.0, 0.5)
     ]
     for result in (
-        balance.run(short, nulls, **FAST),  # type: ignore[arg-type]
-        traces.run([trained, circuit]),
-        lesions.run(doses, **FAST),  # type: ignore[arg-type]
-        lesions.run(doses[:1], partial=True, **FAST),  # type: ignore[arg-type]
+        Balance().run(short, nulls, **FAST).data,  # type: ignore[arg-type]
+        Traces().run([trained, circuit]).data,
+        Lesions().run(doses, **FAST).data,  # type: ignore[arg-type]
+        Lesions().run(doses[:1], partial=True, **FAST).data,  # type: ignore[arg-type]
     ):
-        save_result(result, tmp_path / "r.nc")
-        assert result_hash(load_result(tmp_path / "r.nc")) == result_hash(result)
-        assert origin(load_result(tmp_path / "r.nc")) == origin(result)
+        Result(result).save(tmp_path / "r.nc")
+        assert result_hash(load_result(tmp_path / "r.nc").data) == result_hash(result)
+        assert origin(load_result(tmp_path / "r.nc").data) == origin(result)
 
 
 @given(st.integers(0, 5), st.floats(allow_nan=False, allow_infinity=False, width=32), st.text(max_size=3))

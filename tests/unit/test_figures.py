@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from pytest import MonkeyPatch
 
-from eiplatform.analyses import (
-    balance,
-    balance_across_depth,
-    balance_emergence,
-    comparison,
-    distributions,
-    ei_versus_bn,
-    gain_modulation,
-    lesions,
-    regime_scorecard,
-    systems,
-    timescales,
-    traces,
-)
+from eiplatform.analyses import Result
+from eiplatform.analyses.balance import Balance
+from eiplatform.analyses.balance_across_depth import BalanceAcrossDepth
+from eiplatform.analyses.balance_emergence import BalanceEmergence
+from eiplatform.analyses.comparison import Comparison
+from eiplatform.analyses.distributions import Distributions
+from eiplatform.analyses.ei_versus_bn import EIVersusBN
+from eiplatform.analyses.gain_modulation import GainModulation
+from eiplatform.analyses.lesions import Lesions
+from eiplatform.analyses.regime_scorecard import RegimeScorecard
+from eiplatform.analyses.systems import Systems
+from eiplatform.analyses.timescales import Timescales
+from eiplatform.analyses.traces import Traces
 from eiplatform.errors import ConfigError, StatisticError, UnknownNameError
-from eiplatform.figures import FIGURES, figures_of, save
-from eiplatform.figures.style import paper_style
+from eiplatform.figures import figure_names, find_figure, save
 from eiplatform.report import findings_of, scorecard, write_report
 from eiplatform.store.references import reference_file
 from tests.conftest import write_circuit, write_network, write_series
@@ -80,26 +78,32 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
     series = [write_series(place / f"series{k}", number=k, ratios={0: 1.2, 2: 1.4, 8: 1.6}) for k in (1, 2)]
     cortex = [reference_file("brunel-2000-C")]
     return {
-        "ei_versus_bn": ei_versus_bn.run(kinds["after"], kinds["before"], cortex),
-        "balance_emergence": balance_emergence.run(series, cortex),
-        "systems": systems.run([*kinds["after"], long], cortex, **FAST),
+        "ei_versus_bn": EIVersusBN().run(kinds["after"], kinds["before"], cortex).data,
+        "balance_emergence": BalanceEmergence().run(series, cortex).data,
+        "systems": Systems().run([*kinds["after"], long], cortex, **FAST).data,
         "learning": learning,
-        "balance": balance.run(trained, nulls, **FAST),
-        "distributions": distributions.run([trained, nulls[0]]),
-        "traces": traces.run([long, circuit]),
-        "comparison": comparison.run(long, [circuit], **FAST),
-        "lesions": lesions.run(doses, **FAST),
-        "balance_across_depth": balance_across_depth.run([trained], nulls, **FAST),
-        "gain_modulation": gain_modulation.run([trained], **FAST),
-        "timescales": timescales.run([long, circuit], **FAST),
-        "regime_scorecard": regime_scorecard.run([long, circuit], **FAST),
+        "balance": Balance().run(trained, nulls, **FAST).data,
+        "distributions": Distributions().run([trained, nulls[0]]).data,
+        "traces": Traces().run([long, circuit]).data,
+        "comparison": Comparison().run(long, [circuit], **FAST).data,
+        "lesions": Lesions().run(doses, **FAST).data,
+        "balance_across_depth": BalanceAcrossDepth().run([trained], nulls, **FAST).data,
+        "gain_modulation": GainModulation().run([trained], **FAST).data,
+        "timescales": Timescales().run([long, circuit], **FAST).data,
+        "regime_scorecard": RegimeScorecard().run([long, circuit], **FAST).data,
     }
 
 
-def _drawn(name: str, table: pd.DataFrame) -> list[float]:
+def _wrapped(results: dict[str, xr.Dataset]) -> dict[str, Result]:
+    return {name: Result(data) for name, data in results.items()}
+
+
+def _drawn(name: str, result: xr.Dataset, table: pd.DataFrame) -> list[float]:
     """Return every number that the axes hold: line data, error bars and histogram steps."""
-    with paper_style():
-        figure = import_module(f"eiplatform.figures.{name}").draw(table)
+    module = find_figure(name)
+    with MonkeyPatch.context() as patch:
+        patch.setattr(module, "table", lambda _: table)
+        figure = module.draw(result)
     numbers: list[float] = []
     for ax in figure.axes:
         for line in ax.lines:
@@ -112,33 +116,34 @@ def _drawn(name: str, table: pd.DataFrame) -> list[float]:
     return numbers
 
 
-@pytest.mark.parametrize("name", sorted(FIGURES))
+@pytest.mark.parametrize("name", figure_names())
 def test_every_figure_draws_its_table(results: dict[str, xr.Dataset], name: str, tmp_path: Path) -> None:
-    result = results[FIGURES[name]]
+    result = results[find_figure(name).ANALYSIS]
     saved = save(name, result, tmp_path)
     assert saved.png.read_bytes()[:4] == b"\x89PNG" and saved.pdf.read_bytes()[:4] == b"%PDF"
     assert "n = " in saved.caption
     table = pd.read_csv(saved.csv)
     assert len(table)
     column = "density" if "density" in table else "value"
-    drawn = np.array(_drawn(name, import_module(f"eiplatform.figures.{name}").table(result)))
+    drawn = np.array(_drawn(name, result, find_figure(name).table(result)))
     values = table[column].dropna().to_numpy()
     signed = np.concatenate([drawn, -drawn])  # inhibition is drawn negative
     missing = [value for value in values if not np.isclose(signed, value, rtol=1e-9, atol=1e-12).any()]
     assert missing == []
 
 
-@pytest.mark.parametrize("name", sorted(FIGURES))
+@pytest.mark.parametrize("name", figure_names())
 def test_other_numbers_give_another_figure(results: dict[str, xr.Dataset], name: str) -> None:
-    table = import_module(f"eiplatform.figures.{name}").table(results[FIGURES[name]])
+    result = results[find_figure(name).ANALYSIS]
+    table = find_figure(name).table(result)
     column = "density" if "density" in table else "value"
     changed = table.assign(**{column: table[column] * 1.5})
-    assert _drawn(name, table) != _drawn(name, changed)
+    assert _drawn(name, result, table) != _drawn(name, result, changed)
 
 
 def test_a_lesion_is_drawn_without_what_the_network_does_not_have(results: dict[str, xr.Dataset]) -> None:
     """A network of rates has no spikes: no panel is left empty, and the caption says so."""
-    module, whole = import_module("eiplatform.figures.lesion_dose_response"), results["lesions"]
+    module, whole = find_figure("lesion_dose_response"), results["lesions"]
     rates = whole.copy(deep=True)
     for name in ("value", "low", "high"):
         rates[name].loc[{"statistic": "rate"}] = np.nan
@@ -146,8 +151,7 @@ def test_a_lesion_is_drawn_without_what_the_network_does_not_have(results: dict[
         rates["control_value"].loc[{"statistic": "rate"}] = np.nan
     labels = {}
     for result in (whole, rates):
-        with paper_style():
-            figure = module.draw(module.table(result))
+        figure = module.draw(result)
         labels[result is rates] = [ax.get_ylabel() for ax in figure.axes]
         assert all(len(ax.lines) for ax in figure.axes)
     assert labels[False] == list(module.PANELS.values()) and "b to d" in module.caption(whole)
@@ -157,7 +161,7 @@ def test_a_lesion_is_drawn_without_what_the_network_does_not_have(results: dict[
 
 
 def test_figures_are_chosen_by_analysis(results: dict[str, xr.Dataset], tmp_path: Path) -> None:
-    assert figures_of(results["distributions"]) == ["current_distributions", "gain_distributions"]
+    assert Result(results["distributions"]).plots == ["current_distributions", "gain_distributions"]
     with pytest.raises(UnknownNameError, match="did you mean 'learning_curve'"):
         save("learning_curves", results["learning"], tmp_path)
     with pytest.raises(ConfigError, match="draws the analysis 'balance'"):
@@ -165,19 +169,19 @@ def test_figures_are_chosen_by_analysis(results: dict[str, xr.Dataset], tmp_path
 
 
 def test_report_holds_everything_and_asks_for_nothing(results: dict[str, xr.Dataset], tmp_path: Path) -> None:
-    figures = [save(name, results[FIGURES[name]], tmp_path / "figures") for name in sorted(FIGURES)]
-    tables = scorecard(results)
+    figures = [save(name, results[find_figure(name).ANALYSIS], tmp_path / "figures") for name in figure_names()]
+    tables = scorecard(_wrapped(results))
     path = write_report(
         tmp_path / "report.html",
         title="A <title>",
         question="Why?",
-        findings=findings_of(results),
+        findings=findings_of(_wrapped(results)),
         tables=tables,
         figures=figures,
         provenance={"seed": 7, "versions": {"numpy": "2"}},
     )
     page = path.read_text()
-    assert page.count("data:image/png;base64,") == len(FIGURES)
+    assert page.count("data:image/png;base64,") == len(figure_names())
     assert "http://" not in page and "https://" not in page and "<script" not in page
     assert "A &lt;title&gt;" in page
     for table in tables:
@@ -185,7 +189,7 @@ def test_report_holds_everything_and_asks_for_nothing(results: dict[str, xr.Data
 
 
 def test_scorecard_states_the_numbers_of_the_results(results: dict[str, xr.Dataset]) -> None:
-    tables = {table.title: table for table in scorecard(results)}
+    tables = {table.title: table for table in scorecard(_wrapped(results))}
     row = tables["Balance of 'trained' against its null"].rows[0]
     value = float(results["balance"]["value"].sel(statistic="ei_ratio", population="fc1/E"))
     assert row[0] == "E/I ratio" and row[1].startswith(f"{value:.2f} [") and "null" in row[1]
@@ -197,14 +201,14 @@ def test_scorecard_states_the_numbers_of_the_results(results: dict[str, xr.Datas
 
 
 def test_findings_follow_the_numbers(results: dict[str, xr.Dataset]) -> None:
-    told = " ".join(findings_of(results))
+    told = " ".join(findings_of(_wrapped(results)))
     assert "excitation exceeds inhibition in fc1/E, fc2/E, readout/E" in told
     assert "Removing 50 %" in told
     turned = results | {"lesions": results["lesions"].assign(accuracy_p_holm=results["lesions"]["accuracy"] * 0 + 0.06)}
-    assert "No dose of the lesion" in " ".join(findings_of(turned))
+    assert "No dose of the lesion" in " ".join(findings_of(_wrapped(turned)))
 
 
 def test_a_comparison_of_nothing_is_no_figure(results: dict[str, xr.Dataset]) -> None:
     nothing = results["comparison"].assign(difference=results["comparison"]["difference"] * np.nan)
     with pytest.raises(StatisticError, match="no comparable statistic"):
-        import_module("eiplatform.figures.comparison_with_cortex").table(nothing)
+        find_figure("comparison_with_cortex").table(nothing)

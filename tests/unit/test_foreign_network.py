@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import eiplatform
-from eiplatform.analyses.inputs import excitatory, spiking
+from eiplatform.analyses.parts.inputs import excitatory, spiking
 from eiplatform.datasets import Split
 from eiplatform.errors import EIPlatformError, SumRuleError, UnknownNameError
 from eiplatform.foreign import ForeignNetwork, Neuron, Probe, adapt, probe

@@ -11,7 +11,7 @@ import pytest
 
 import eiplatform
 from eiplatform.analyses import load_result
-from eiplatform.analyses.lesions import run
+from eiplatform.analyses.lesions import Lesions
 from eiplatform.cli import main
 from eiplatform.config import load_config
 from eiplatform.datasets import Split, load
@@ -149,7 +149,7 @@ def test_what_is_missing_is_named_and_needs_to_be_asked_for(
     told = capsys.readouterr().err
     assert all(name in told for name in lost) and "--partial" in told and not out.exists()
     assert main(["analyse", "lesions", str(copied), "--out", str(out), "--bootstrap", "10", "--partial"]) == 3
-    result = load_result(out)
+    result = load_result(out).data
     assert np.atleast_1d(result.attrs["partial"]).tolist() == lost
     doses = [0.0, *(dose for dose in (0.5, 1.0) if f"dose-{dose}" not in lost)]
     assert result["dose"].values.tolist() == doses
@@ -162,14 +162,14 @@ def test_what_is_missing_is_named_and_needs_to_be_asked_for(
 def test_single_recordings_know_their_design_too(whole: Path) -> None:
     some = [whole / name for name in NAMES[:5]]
     with pytest.raises(StoreError, match=r"lacks dose-1.0-control-1, dose-1.0-control-2"):
-        run(some, n_bootstrap=10)
-    assert run(some, n_bootstrap=10, partial=True).attrs["partial"] == NAMES[5:]
-    whole_result = run([whole / name for name in NAMES], n_bootstrap=10)
+        Lesions().run(some, n_bootstrap=10)
+    assert Lesions().run(some, n_bootstrap=10, partial=True).data.attrs["partial"] == NAMES[5:]
+    whole_result = Lesions().run([whole / name for name in NAMES], n_bootstrap=10).data
     assert "partial" not in whole_result.attrs
     with pytest.raises(StatisticError, match="dose 0"):
-        run([whole / name for name in NAMES[1:]], n_bootstrap=10, partial=True)
+        Lesions().run([whole / name for name in NAMES[1:]], n_bootstrap=10, partial=True)
     with pytest.raises(StatisticError, match="same condition"):
-        run([*(whole / name for name in NAMES), whole / NAMES[0]], n_bootstrap=10)
+        Lesions().run([*(whole / name for name in NAMES), whole / NAMES[0]], n_bootstrap=10)
 
 
 def test_an_interrupted_dose_is_missing(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +181,7 @@ def test_an_interrupted_dose_is_missing(copied: Path, capsys: pytest.CaptureFixt
     assert main(["analyse", "lesions", str(copied), "--out", out, "--bootstrap", "10"]) == 2
     assert "eiplatform lesion --resume" in capsys.readouterr().err
     assert main(["analyse", "lesions", str(copied), "--out", out, "--bootstrap", "10", "--partial"]) == 3
-    assert load_result(out).attrs["partial"] == "dose-1.0-control-2"
+    assert load_result(out).data.attrs["partial"] == "dose-1.0-control-2"
 
 
 def test_recordings_without_a_plan_are_not_taken_for_whole(copied: Path) -> None:
@@ -191,8 +191,8 @@ def test_recordings_without_a_plan_are_not_taken_for_whole(copied: Path) -> None
         (copied / name / "manifest.json").write_text(json.dumps(manifest))
     recordings = [copied / name for name in NAMES]
     with pytest.raises(StoreError, match="lack their plan"):
-        run(recordings, n_bootstrap=10)
-    (told,) = run(recordings, n_bootstrap=10, partial=True).attrs["partial"]
+        Lesions().run(recordings, n_bootstrap=10)
+    (told,) = Lesions().run(recordings, n_bootstrap=10, partial=True).data.attrs["partial"]
     assert "lack their plan" in told
 
 
@@ -201,7 +201,7 @@ def test_designs_and_networks_are_not_mixed(network: Network, images: Split, who
     dose_response(other, images, tmp_path / "o", LESIONS, SPEC, config=SETTINGS, n_controls=2)
     mixed = [whole / name for name in NAMES[:4]] + [tmp_path / "o" / name for name in NAMES[4:]]
     with pytest.raises(StatisticError, match="different networks"):
-        run(mixed, n_bootstrap=10)
+        Lesions().run(mixed, n_bootstrap=10)
 
 
 def test_the_command_resumes_and_suggests_only_pathways_that_are_there(

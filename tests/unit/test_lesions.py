@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import eiplatform
-from eiplatform.analyses.lesions import run
+from eiplatform.analyses.lesions import Lesions
 from eiplatform.config import load_config
 from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, StoreError, UnknownNameError
@@ -211,7 +211,7 @@ def test_the_analysis_sets_controls_beside_the_lesion(network: Network, images: 
     lesions = make_lesions("I->E subtractive", [0.0, 0.5, 1.0], "fc*")
     made = dose_response(network, images, tmp_path / "d", lesions, RecordingSpec(), config=settings, n_controls=2)
     assert [path.name for path in made[:4]] == ["dose-0.0", "dose-0.5", "dose-0.5-control-1", "dose-0.5-control-2"]
-    result = run(made, n_bootstrap=10)
+    result = Lesions().run(made, n_bootstrap=10).data
     assert result["control_accuracy"].sizes == {"control": 2, "dose": 3}
     assert result["control_value"].sel(dose=0.0).isnull().all()
     assert result.attrs["neurons"] == "fc1/E: 20 of 20, fc2/E: 16 of 16, readout/E: 10 of 10"
@@ -221,4 +221,4 @@ def test_the_analysis_sets_controls_beside_the_lesion(network: Network, images: 
     cell = result["control_value"].sel(control=seed, dose=1.0, population="fc2/E", statistic="rate")
     assert float(cell) == pytest.approx(rate, rel=1e-6)
     with pytest.raises(StoreError, match="lacks dose-0.5-control-2"):
-        run([path for path in made if path.name != "dose-0.5-control-2"], n_bootstrap=10)
+        Lesions().run([path for path in made if path.name != "dose-0.5-control-2"], n_bootstrap=10)

@@ -12,7 +12,7 @@ import h5py
 import pytest
 import xarray as xr
 
-from eiplatform.analyses import load_result, save_result
+from eiplatform.analyses import Result, load_result
 from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, atomic_directory, atomic_write, claimed, write_bytes
 from eiplatform.locks import LEFT, being_written, hold, private_directory, remove_leftovers
@@ -135,7 +135,7 @@ def test_a_made_directory_has_the_usual_rights(tmp_path: Path) -> None:
 
 
 def test_a_file_open_elsewhere_is_called_that_and_never_damaged(tmp_path: Path) -> None:
-    path = save_result(xr.Dataset(attrs={"analysis": "learning"}), tmp_path / "r.nc")
+    path = Result(xr.Dataset(attrs={"analysis": "learning"})).save(tmp_path / "r.nc")
     other = _start(f"import h5py\nf = h5py.File({str(path)!r}, 'r+')")
     try:
         with pytest.raises(StoreError) as caught:
@@ -146,7 +146,7 @@ def test_a_file_open_elsewhere_is_called_that_and_never_damaged(tmp_path: Path) 
         other.send_signal(signal.SIGKILL)
         other.communicate()
     marked = path.read_bytes()  # HDF5 leaves a mark that it was open
-    assert load_result(path).attrs["analysis"] == "learning"
+    assert load_result(path).data.attrs["analysis"] == "learning"
     path.write_bytes(marked[:20] + bytes([marked[20] ^ 2]) + marked[21:])  # the bit beside that mark
     with pytest.raises(StoreError, match="changed since it was written"):
         load_result(path)

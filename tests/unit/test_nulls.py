@@ -13,8 +13,8 @@ from scipy import stats
 
 import eiplatform
 import eiplatform.statistics as ei
-from eiplatform.analyses import balance
-from eiplatform.analyses.command import run_by_name
+from eiplatform.analyses.balance import Balance
+from eiplatform.analyses.parts.running import analyse
 from eiplatform.cli import main
 from eiplatform.config import load_config
 from eiplatform.datasets import Split
@@ -264,12 +264,12 @@ def test_nulls_are_recorded_and_told_apart(tmp_path: Path) -> None:
         assert len({tree.attrs["source"]["weights"] for tree in trees}) == (1 if kind == "shuffle-inputs" else 3)
         values = [tree["fc1/E"].ds["current_exc"].values for tree in (eiplatform.open(trained), *trees)]
         assert len({array.tobytes() for array in values}) == 4
-        result = run_by_name("balance", [trained], [tmp_path / kind], n_bootstrap=5)
+        result = analyse("balance", [trained], [tmp_path / kind], n_bootstrap=5).data
         assert result.attrs["null"] == kind and result.attrs["n_nulls"] == 3
         assert np.isfinite(result["z"].sel(statistic="ei_ratio")).all()
         assert "z rests on 3 nulls" in str(result["null_note"].sel(statistic="ei_ratio").values[0])
     with pytest.raises(StatisticError, match="nulls of several kinds: reinit, shuffle-inputs"):
-        balance.run(trained, [*found["reinit"], *found["shuffle-inputs"]], n_bootstrap=5)
+        Balance().run(trained, [*found["reinit"], *found["shuffle-inputs"]], n_bootstrap=5)
 
 
 def test_brightness_inflates_the_correlation_and_the_common_mode_explains_it(tmp_path: Path) -> None:
@@ -323,11 +323,15 @@ def test_the_command_records_nulls_and_analyses_against_them(
 
 def test_only_one_kind_of_null_at_a_time(tmp_path: Path) -> None:
     paths = [write_network(tmp_path / str(seed), seed=seed) for seed in range(4)]
-    result = balance.run(paths[0], surrogates="shuffle-neurons:3", n_bootstrap=5, statistics=["ei_correlation_samples"])
+    result = (
+        Balance()
+        .run(paths[0], surrogates="shuffle-neurons:3", n_bootstrap=5, statistics=["ei_correlation_samples"])
+        .data
+    )
     assert result.attrs["null"] == "shuffle-neurons" and result["n_seeds"].values.ravel().tolist() == [3, 3, 0]
     with pytest.raises(StatisticError, match="several kinds"):
-        balance.run(paths[0], paths[1:], surrogates="shuffle-neurons:3", n_bootstrap=5)
+        Balance().run(paths[0], paths[1:], surrogates="shuffle-neurons:3", n_bootstrap=5)
     with pytest.raises(StatisticError, match="how many"):
-        balance.run(paths[0], surrogates="poisson:0", n_bootstrap=5)
+        Balance().run(paths[0], surrogates="poisson:0", n_bootstrap=5)
     with pytest.raises(ConfigError, match="how many"):
         parse_null("reinit:0")

@@ -122,11 +122,15 @@ def test_every_statistic_has_its_page() -> None:
     assert [entry.page for entry in STATISTICS.values() if not (ROOT / entry.page).is_file()] == []
 
 
-def test_every_figure_and_analysis_is_registered() -> None:
-    from eiplatform.analyses import ANALYSES
-    from eiplatform.figures import FIGURES
+def test_every_module_is_an_analysis_or_a_figure() -> None:
+    from eiplatform.analyses import analysis_names, find_analysis
+    from eiplatform.figures import figure_names, find_figure
 
-    modules = {path.stem for path in (ROOT / "figures").glob("*.py")} - {"__init__", "style"}
-    assert modules == set(FIGURES)
-    modules = {path.stem for path in (ROOT / "analyses").glob("*.py")} - {"__init__", "command", "inputs"}
-    assert modules == set(ANALYSES) and set(FIGURES.values()) <= modules
+    modules = {folder: {path.stem for path in (ROOT / folder).glob("*.py")} for folder in ("analyses", "figures")}
+    analyses = {name: find_analysis(name) for name in analysis_names()}
+    assert modules == {"analyses": {*analyses, "__init__"}, "figures": {*figure_names(), "__init__"}}
+    for name, analysis in analyses.items():
+        assert analysis.name == name and analysis.question.endswith("?") and analysis.inputs
+        assert type(analysis).__name__.lower() == name.replace("_", "")
+    assert {find_figure(name).ANALYSIS for name in figure_names()} <= set(analyses)
+    assert len({analysis.place for analysis in analyses.values()}) == len(analyses)

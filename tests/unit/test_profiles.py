@@ -10,13 +10,13 @@ import pytest
 import xarray as xr
 
 import eiplatform
-from eiplatform.analyses import balance_across_depth, gain_modulation, timescales
-from eiplatform.analyses.command import run_by_name
-from eiplatform.analyses.gain_modulation import normalisation, variance_shares
-from eiplatform.analyses.timescales import autocovariance, cross_covariance, timescale
+from eiplatform.analyses import Result
+from eiplatform.analyses.balance_across_depth import BalanceAcrossDepth
+from eiplatform.analyses.gain_modulation import GainModulation, normalisation, variance_shares
+from eiplatform.analyses.parts.running import analyse
+from eiplatform.analyses.timescales import Timescales, autocovariance, cross_covariance, timescale
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError
-from eiplatform.report import scorecard
 from eiplatform.store.schema import population_dataset
 from eiplatform.store.writer import RecordingWriter
 from tests.conftest import layer
@@ -56,7 +56,7 @@ def _deep(path: Path, ratios: tuple[float, ...], seed: int = 0) -> Path:
 
 def test_slope_across_depth_is_that_of_least_squares(tmp_path: Path) -> None:
     path = _deep(tmp_path / "deep", (1.2, 1.7, 1.9, 2.6))
-    result = balance_across_depth.run([path], statistics=["balance_index", "ei_ratio"], **FAST)
+    result = BalanceAcrossDepth().run([path], statistics=["balance_index", "ei_ratio"], **FAST).data
     tree = eiplatform.open(path)
     values = [float(tree[f"fc{k}/E"].ds.ei.balance_index().mean()) for k in range(4)]
     one = result.sel(recording="deep", statistic="balance_index")
@@ -69,18 +69,18 @@ def test_slope_across_depth_is_that_of_least_squares(tmp_path: Path) -> None:
 def test_null_across_depth(tmp_path: Path) -> None:
     nulls = [_deep(tmp_path / f"null{k}", (1.0, 1.0, 1.0), seed=50 + k) for k in range(3)]
     deep = _deep(tmp_path / "deep", (1.0, 2.0, 3.0))
-    result = balance_across_depth.run([deep], nulls, statistics=["ei_ratio"], **FAST)
+    result = BalanceAcrossDepth().run([deep], nulls, statistics=["ei_ratio"], **FAST).data
     last = result.sel(statistic="ei_ratio", depth=2, recording="deep")
     assert float(last["null_minimum"]) < float(last["null"]) < float(last["null_maximum"]) < float(last["value"])
     one = result.sel(statistic="ei_ratio", recording="deep")
     assert abs(float(one["null_slope"])) < 5 * float(one["null_slope_sd"]) < float(one["slope"])
     with pytest.raises(StatisticError, match="the null has other layers"):
-        balance_across_depth.run([deep], [_deep(tmp_path / "shallow", (1.0,))], **FAST)
+        BalanceAcrossDepth().run([deep], [_deep(tmp_path / "shallow", (1.0,))], **FAST)
 
 
 def test_few_layers_have_no_slope_and_missing_signals_are_said(network_recording: Write, tmp_path: Path) -> None:
     deep = _deep(tmp_path / "deep", (1.0, 2.0, 3.0))
-    result = balance_across_depth.run([_deep(tmp_path / "two", (1.0, 2.0)), deep], statistics=["ei_ratio"], **FAST)
+    result = BalanceAcrossDepth().run([_deep(tmp_path / "two", (1.0, 2.0)), deep], statistics=["ei_ratio"], **FAST).data
     assert (
         np.isnan(result["slope"].sel(recording="two")).all()
         and np.isfinite(result["slope"].sel(recording="deep")).all()
@@ -89,7 +89,7 @@ def test_few_layers_have_no_slope_and_missing_signals_are_said(network_recording
     assert str(result["note"].sel(recording="two", depth=2, statistic="ei_ratio").item()) == "no such layer"
     bare = _written(tmp_path / "bare", {"fc1/E": _population({"spikes": np.ones((3, 9, 4), np.uint8)})})
     with pytest.raises(StatisticError, match="not recorded: current_exc, current_inh"):
-        balance_across_depth.run([bare], **FAST)
+        BalanceAcrossDepth().run([bare], **FAST)
 
 
 def test_variance_shares_are_main_effects() -> None:
@@ -113,8 +113,10 @@ def test_divisive_normalisation_is_recovered(tmp_path: Path) -> None:
     activity = rng.uniform(1, 4, 60)
     exc = activity[:, None, None] * np.ones((60, 4, 6))
     gain = 5.0 / (1 + activity / 2.0)[:, None, None] * np.exp(rng.normal(0, 0.02, (60, 4, 6)))
-    result = gain_modulation.run(
-        [_written(tmp_path / "g", {"fc1/E": _population({"current_exc": exc, "gain": gain})})], **FAST
+    result = (
+        GainModulation()
+        .run([_written(tmp_path / "g", {"fc1/E": _population({"current_exc": exc, "gain": gain})})], **FAST)
+        .data
     )
     one = result.sel(layer="g: fc1/E")
     mean = activity.mean()
@@ -135,14 +137,14 @@ def test_gain_without_normalisation_covers_zero() -> None:
 
 def test_gain_that_is_missing_or_impossible(tmp_path: Path, circuit_recording: Write) -> None:
     with pytest.raises(StatisticError, match="no population has a gain"):
-        gain_modulation.run([circuit_recording()], **FAST)
+        GainModulation().run([circuit_recording()], **FAST)
     bad = _written(tmp_path / "bad", {"fc1/E": _population({"gain": np.zeros((4, 3, 2))})})
     with pytest.raises(StatisticError, match="24 gains are not positive"):
-        gain_modulation.run([bad], **FAST)
+        GainModulation().run([bad], **FAST)
     lonely = _written(
         tmp_path / "only", {"fc1/E": _population({"gain": np.random.default_rng(0).gamma(9, size=(4, 3, 2))})}
     )
-    result = gain_modulation.run([lonely], **FAST)
+    result = GainModulation().run([lonely], **FAST).data
     assert "current_exc was not recorded" in str(result["note"].values[0]) and np.isnan(result["normalisation"]).all()
 
 
@@ -172,7 +174,7 @@ def test_time_scales_and_lag_of_autoregressive_currents(tmp_path: Path) -> None:
     data = _population({"current_exc": exc, "current_inh": inh, "current_net": exc - inh})
     data["spikes"] = (("sample", "time", "neuron"), (rng.uniform(size=exc.shape) < 0.2).astype(np.uint8))
     path = _written(tmp_path / "ar", {"fc1/E": data})
-    one = timescales.run([path], **FAST).sel(layer="ar: fc1/E")
+    one = Timescales().run([path], **FAST).data.sel(layer="ar: fc1/E")
     exact = 1 / (2 * np.tanh(1 / 8))
     scale = one.sel(signal="current_exc")
     assert float(scale["timescale"]) == pytest.approx(exact, rel=0.1)
@@ -196,11 +198,11 @@ def test_time_scales_of_what_is_short_or_constant(
     network_recording: Write, circuit_recording: Write, tmp_path: Path
 ) -> None:
     with pytest.raises(StatisticError, match="4 recorded steps per sample are too few"):
-        timescales.run([network_recording()], **FAST)
+        Timescales().run([network_recording()], **FAST)
     flat = np.ones((3, 60, 4))
     spikes = np.random.default_rng(0).integers(0, 2, (3, 60, 4)).astype(np.uint8)
     path = _written(tmp_path / "flat", {"fc1/E": _population({"current_exc": flat, "spikes": spikes})})
-    result = timescales.run([path, circuit_recording()], **FAST)
+    result = Timescales().run([path, circuit_recording()], **FAST).data
     one = result.sel(layer="flat: fc1/E")
     assert str(one["note"].sel(signal="current_exc").item()) == "constant in time"
     assert str(one["note"].sel(signal="current_inh").item()) == "not recorded: current_inh"
@@ -220,9 +222,9 @@ def test_command_line_profiles(
     assert "fc1/E" in capsys.readouterr().out
     assert main(["analyse", name, str(tmp_path / "nowhere"), *out, "--overwrite"]) == 2
     assert "no such directory" in capsys.readouterr().err
-    result = run_by_name(name, [long], n_bootstrap=20)
-    for table in scorecard({"x": result}):
+    result = analyse(name, [long], n_bootstrap=20).data
+    for table in Result(result).tables():
         assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
     if name != "balance_across_depth":
         with pytest.raises(ConfigError, match="takes no --null"):
-            run_by_name(name, [long], [long], n_bootstrap=20)
+            analyse(name, [long], [long], n_bootstrap=20)

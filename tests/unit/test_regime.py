@@ -10,8 +10,6 @@ import pytest
 import xarray as xr
 
 import eiplatform
-from eiplatform.analyses import regime_scorecard
-from eiplatform.analyses.command import run_by_name
 from eiplatform.analyses.parts.regime_features import (
     FAMILIES,
     FEATURES,
@@ -20,11 +18,13 @@ from eiplatform.analyses.parts.regime_features import (
     features_of_summary,
     local_variation_of_random_steps,
     own_fano,
+    place,
     shared_variance,
     templates,
 )
+from eiplatform.analyses.parts.running import analyse
 from eiplatform.analyses.parts.stabilisation import responses
-from eiplatform.analyses.regime_scorecard import place
+from eiplatform.analyses.regime_scorecard import RegimeScorecard
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.reference import shipped
@@ -137,8 +137,10 @@ def test_summary_and_spikes_agree_on_synchrony() -> None:
 
 
 def test_every_shipped_population_comes_out_as_itself() -> None:
-    result = regime_scorecard.run(
-        ["potjans-diesmann-2014-100", "brunel-2000-B", "brunel-2000-C", "brunel-2000-D"], **FAST
+    result = (
+        RegimeScorecard()
+        .run(["potjans-diesmann-2014-100", "brunel-2000-B", "brunel-2000-C", "brunel-2000-D"], **FAST)
+        .data
     )
     for name in result["population"].values.astype(str):
         summary, population = name.split(": ")
@@ -162,7 +164,7 @@ def test_made_trains_come_out_as_the_layer_they_imitate(tmp_path: Path) -> None:
     shape = (3 / float(look["lv"]) - 1) / 2
     trains = [_gamma_trains(rng, float(look["rate"]), shape, 4000.0, 150) for _ in range(2)]
     path = _written(tmp_path / "made", _circuit(trains, 4000.0), "circuit")
-    result = regime_scorecard.run([path], **FAST)
+    result = RegimeScorecard().run([path], **FAST).data
     share = result["share"].isel(population=0)
     family = share.sel(regime=result["family"] == "potjans-diesmann-2014")
     best = str(family["regime"].values[int(np.argmax(family.values))])
@@ -176,7 +178,7 @@ def test_random_spiking_is_poisson_and_a_clock_is_none(tmp_path: Path) -> None:
     clock = np.zeros((20, 200, 40), np.uint8)
     clock[:, (np.arange(200)[:, None] + rng.integers(0, 5, 40)) % 5 == 0] = 1
     for name, spikes, expected in (("random", random, "Poisson"), ("clock", clock, "none")):
-        result = regime_scorecard.run([_written(tmp_path / name, _network(spikes), "network")], **FAST)
+        result = RegimeScorecard().run([_written(tmp_path / name, _network(spikes), "network")], **FAST).data
         for family in ("brunel-2000", "potjans-diesmann-2014"):
             assert float(result["share"].sel(regime=f"{family}: {expected}")[0]) > 0.9, (name, family)
 
@@ -184,7 +186,7 @@ def test_random_spiking_is_poisson_and_a_clock_is_none(tmp_path: Path) -> None:
 def test_a_missing_feature_places_nothing_and_says_why(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     short = _written(tmp_path / "short", _network((rng.uniform(size=(20, 12, 9)) < 0.3).astype(np.uint8)), "network")
-    result = regime_scorecard.run([short], **FAST)
+    result = RegimeScorecard().run([short], **FAST).data
     assert np.isnan(result["share"]).all()
     assert "too few" in str(result["reason"].sel(feature="irregularity").values[0, 0])
     assert not bool(result["used"].sel(feature="synchrony").any()) and bool(
@@ -222,7 +224,7 @@ def test_balance_kinds_in_both_senses(network_recording: Write) -> None:
     """E = 2 I leaves half: loose; E = I plus a little: tight."""
     loose = network_recording("loose", samples=6, steps=120, ratio=2.0)
     tight = network_recording("tight", samples=6, steps=120, ratio=0.9)
-    result = regime_scorecard.run([loose, tight], **FAST)
+    result = RegimeScorecard().run([loose, tight], **FAST).data
     kind = result["tightness"]
     assert float(kind.sel(population="loose: fc1/E", residual="loose")) == 1.0
     assert float(kind.sel(population="tight: fc1/E", residual="tight")) > 0.5
@@ -246,7 +248,9 @@ def _protocol(free: list[float], frozen: list[float], **attrs: str) -> xr.Datase
 
 def test_paradoxical_response_is_a_share_of_draws(circuit_recording: Write) -> None:
     circuit = circuit_recording(seeds=(1, 2))
-    stabilised = regime_scorecard.run([circuit], perturbation=_protocol([-7.0, -7.3, -6.9], [0.4, 0.5, 0.3]), **FAST)
+    stabilised = (
+        RegimeScorecard().run([circuit], perturbation=_protocol([-7.0, -7.3, -6.9], [0.4, 0.5, 0.3]), **FAST).data
+    )
     assert float(stabilised["paradoxical"][0]) > 0.99 and float(stabilised["paradoxical_lost"][0]) > 0.9
     ordinary, _, _ = responses(_protocol([0.5, 0.6, 0.4], [0.4, 0.5, 0.3]), 400, 0)
     assert (ordinary < 0).mean() < 0.05
@@ -257,7 +261,7 @@ def test_paradoxical_response_is_a_share_of_draws(circuit_recording: Write) -> N
         (xr.Dataset(), "protocol 'None'"),
     ):
         with pytest.raises(ConfigError, match=says):
-            regime_scorecard.run([circuit], perturbation=wrong, **FAST)
+            RegimeScorecard().run([circuit], perturbation=wrong, **FAST)
 
 
 def test_command_line_places(circuit_recording: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,7 +280,7 @@ def test_command_line_places(circuit_recording: Write, tmp_path: Path, capsys: p
     assert "brunel-2000" in capsys.readouterr().out
     assert main(["analyse", "regime_scorecard", "brunel-2000-X", "--out", str(tmp_path / "x.nc")]) == 2
     assert "did you mean" in capsys.readouterr().err
-    result = run_by_name("regime_scorecard", [Path("brunel-2000-C")], n_bootstrap=30)
+    result = analyse("regime_scorecard", [Path("brunel-2000-C")], n_bootstrap=30).data
     assert result["population"].values.tolist() == ["brunel-2000-C: E", "brunel-2000-C: I"]
 
 
@@ -286,7 +290,7 @@ def test_a_recording_without_spikes_is_refused_beside_others(tmp_path: Path) -> 
     for layer in ("fc1/E", "fc2/E"):
         currents[layer] = currents[layer].to_dataset().drop_vars("spikes")
     with pytest.raises(StatisticError, match="no firing population"):
-        regime_scorecard.run([fires, currents], **FAST)
+        RegimeScorecard().run([fires, currents], **FAST)
 
 
 def test_templates_are_the_shipped_circuits() -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eiplatform.analyses import balance, balance_across_depth, comparison
-from eiplatform.report import findings_of, scorecard
+from eiplatform.analyses import Result
+from eiplatform.analyses.balance import Balance
+from eiplatform.analyses.balance_across_depth import BalanceAcrossDepth
+from eiplatform.analyses.comparison import Comparison
 from eiplatform.store.schema import population_dataset
 from eiplatform.store.writer import RecordingWriter
 
@@ -43,8 +45,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_a_comparison_says_it_of_either_side(recordings: tuple[Path, Path]) -> None:
     poor, rich = recordings
-    here = comparison.run(poor, [rich], statistics=STATISTICS, **FAST)
-    there = comparison.run(rich, [poor], statistics=STATISTICS, **FAST)
+    here = Comparison().run(poor, [rich], statistics=STATISTICS, **FAST).data
+    there = Comparison().run(rich, [poor], statistics=STATISTICS, **FAST).data
     for result, own in ((here, "caution"), (there, "reference_caution")):
         dim = "population" if own == "caution" else "reference"
         said = result[own].transpose(dim, "statistic")
@@ -57,7 +59,7 @@ def test_a_comparison_says_it_of_either_side(recordings: tuple[Path, Path]) -> N
         other = "reference_caution" if own == "caution" else "caution"
         assert (result[other] == "").all()
         labels = {key: str(result["label"].sel(statistic=key).item()) for key in STATISTICS}
-        for table in scorecard({"comparison": result}):
+        for table in Result(result).tables():
             marked = {
                 key
                 for key in STATISTICS
@@ -70,19 +72,19 @@ def test_a_comparison_says_it_of_either_side(recordings: tuple[Path, Path]) -> N
             assert marked == shown & ({"rate"} | alike)
             assert table.note.count("homogeneous") == bool(shown & alike)
             assert table.note.count("are silent") == ("rate" in shown)
-    assert any("caution" in sentence for sentence in findings_of({"comparison": here}))
+    assert any("caution" in sentence for sentence in Result(here).findings())
 
 
 def test_depth_and_balance_mark_the_rows_and_say_it_once(recordings: tuple[Path, Path]) -> None:
     poor, rich = recordings
-    depth = balance_across_depth.run([poor, rich], statistics=STATISTICS, **FAST)
+    depth = BalanceAcrossDepth().run([poor, rich], statistics=STATISTICS, **FAST).data
     said = depth["caution"].sel(statistic="ei_correlation_samples_excess")
     assert (said.sel(recording="rich") == "").all()
     assert ["homogeneous" in str(text) for text in said.sel(recording="poor").values] == [True, True, False]
-    tables = {table.title.split("'")[1]: table for table in scorecard({"depth": depth})}
+    tables = {table.title.split("'")[1]: table for table in Result(depth).tables()}
     assert "Caution" not in tables["rich"].note
-    plain = balance.run(poor, statistics=STATISTICS, **FAST)
-    for table in (tables["poor"], scorecard({"balance": plain})[0]):
+    plain = Balance().run(poor, statistics=STATISTICS, **FAST).data
+    for table in (tables["poor"], Result(plain).tables()[0]):
         labels = {key: str(plain["label"].sel(statistic=key).item()) for key in STATISTICS}
         marks = {
             key: row[0].removeprefix(labels[key])
@@ -98,12 +100,8 @@ def test_depth_and_balance_mark_the_rows_and_say_it_once(recordings: tuple[Path,
 
 def test_homogeneous_inhibition_is_no_evidence_about_detailed_balance(recordings: tuple[Path, Path]) -> None:
     poor, rich = recordings
-    told = [
-        text
-        for text in findings_of({"b": balance.run(poor, **FAST)})
-        if "balance in" in text or "inhibition is" in text
-    ]
+    told = [text for text in Balance().run(poor, **FAST).findings() if "balance in" in text or "inhibition is" in text]
     assert any("for or against detailed balance in fc1/E, fc2/E " in text for text in told)
     assert any("in fc3/E (over samples" in text and "partly detailed" in text for text in told)
-    told = findings_of({"b": balance.run(rich, **FAST)})
+    told = Balance().run(rich, **FAST).findings()
     assert not any("for or against" in text for text in told)

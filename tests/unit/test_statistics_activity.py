@@ -6,7 +6,7 @@ from scipy import stats
 
 import eiplatform.statistics as ei
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, UnknownNameError
-from eiplatform.statistics import base
+from eiplatform.statistics import kernels
 from eiplatform.store.schema import population_dataset
 
 ONE = np.ones((1, 1))
@@ -42,11 +42,11 @@ def plain(rates, measure):
     }[measure]()
 
 
-@pytest.mark.parametrize("measure", base.RATE_MEASURES)
+@pytest.mark.parametrize("measure", kernels.RATE_MEASURES)
 def test_shape_of_rates_and_influence_of_each_neuron(measure):
     rng = np.random.default_rng(0)
     rates = np.concatenate([rng.lognormal(0, 0.8, 57), np.zeros(3), [2.0, 2.0]])  # silent neurons and ties
-    found = base.rate_shape(ONE, rates[None], measure)[0]
+    found = kernels.rate_shape(ONE, rates[None], measure)[0]
     kept = np.isfinite(found)
     assert (kept == ((rates > 0) | (measure in ("cv", "gini")))).all()
     value = plain(rates, measure)
@@ -61,20 +61,20 @@ def test_shape_of_rates_and_influence_of_each_neuron(measure):
 def test_law_of_rates_is_recovered():
     rng = np.random.default_rng(1)
     lognormal, exponential = rng.lognormal(1, 0.7, (1, 40_000)), rng.exponential(3.0, (1, 40_000))
-    assert base.rate_shape(ONE, lognormal, "log_sd").mean() == pytest.approx(0.7, rel=0.01)
-    assert base.rate_shape(ONE, lognormal, "log_skewness").mean() == pytest.approx(0, abs=0.04)
-    assert base.rate_shape(ONE, lognormal, "gini").mean() == pytest.approx(
+    assert kernels.rate_shape(ONE, lognormal, "log_sd").mean() == pytest.approx(0.7, rel=0.01)
+    assert kernels.rate_shape(ONE, lognormal, "log_skewness").mean() == pytest.approx(0, abs=0.04)
+    assert kernels.rate_shape(ONE, lognormal, "gini").mean() == pytest.approx(
         2 * stats.norm.cdf(0.7 / 2**0.5) - 1, abs=0.005
     )
-    assert base.rate_shape(ONE, exponential, "cv").mean() == pytest.approx(1, abs=0.02)
-    assert base.rate_shape(ONE, exponential, "gini").mean() == pytest.approx(0.5, abs=0.005)
+    assert kernels.rate_shape(ONE, exponential, "cv").mean() == pytest.approx(1, abs=0.02)
+    assert kernels.rate_shape(ONE, exponential, "gini").mean() == pytest.approx(0.5, abs=0.005)
 
 
 def test_equal_rates_and_silence():
     equal, silent = np.full((1, 8), 0.3), np.zeros((1, 8))
     for measure, value in (("cv", 0.0), ("gini", 0.0), ("log_sd", np.nan), ("log_skewness", np.nan)):
-        np.testing.assert_allclose(base.rate_shape(ONE, equal, measure), value, atol=1e-12)
-        assert np.isnan(base.rate_shape(ONE, silent, measure)).all()
+        np.testing.assert_allclose(kernels.rate_shape(ONE, equal, measure), value, atol=1e-12)
+        assert np.isnan(kernels.rate_shape(ONE, silent, measure)).all()
 
 
 def test_interval_of_the_rates_shape_covers_the_truth():
@@ -82,8 +82,8 @@ def test_interval_of_the_rates_shape_covers_the_truth():
     hits = 0
     for seed in range(100):
         table = np.random.default_rng(seed).exponential(1.0, (1, 150)) + np.zeros((5, 1))
-        unit = base.Unit(lambda w, t=table: base.rate_shape(w, t, "gini"), 5, 150)
-        interval = base.hierarchical_bootstrap([unit], n_bootstrap=200)
+        unit = kernels.Unit(lambda w, t=table: kernels.rate_shape(w, t, "gini"), 5, 150)
+        interval = kernels.hierarchical_bootstrap([unit], n_bootstrap=200)
         hits += interval.low <= 0.5 <= interval.high
     assert 0.90 <= hits / 100 <= 0.99
 
@@ -124,12 +124,12 @@ def test_sparseness_of_known_responses():
     n = 10
     table = np.zeros((n, 4))
     table[:, 0], table[0, 1], table[:5, 2] = 3.0, 7.0, 1.0
-    found = base.lifetime_sparseness(np.ones((1, n)), table)[0]
+    found = kernels.lifetime_sparseness(np.ones((1, n)), table)[0]
     np.testing.assert_allclose(found, [0, 1, 0.5 / (1 - 1 / n), np.nan], atol=1e-12)
-    np.testing.assert_allclose(base.population_sparseness(table.T).mean(axis=1), [0, 1, 0.5 / 0.9, np.nan], atol=1e-12)
+    np.testing.assert_allclose(kernels.population_sparseness(table.T).mean(axis=1), [0, 1, 0.5 / 0.9, np.nan], atol=1e-12)
     # Exponential responses: <r>^2/<r^2> = 1/2.
     many = np.random.default_rng(0).exponential(size=(20_000, 3))
-    np.testing.assert_allclose(base.lifetime_sparseness(np.ones((1, 20_000)), many), 0.5, atol=0.02)
+    np.testing.assert_allclose(kernels.lifetime_sparseness(np.ones((1, 20_000)), many), 0.5, atol=0.02)
 
 
 def test_noise_of_counts_looks_like_sparseness():
@@ -188,7 +188,7 @@ def renewal(shape, rate, *, n_neurons=300, n_spikes=400, dead=0.0, seed=0):
     rng = np.random.default_rng(seed)
     isi = dead + rng.gamma(shape, (1 / rate - dead) / shape, size=(n_neurons, n_spikes))
     time = np.cumsum(isi, axis=1)
-    return base.SpikeTrains.from_events(
+    return kernels.SpikeTrains.from_events(
         time.ravel(), np.repeat(np.arange(n_neurons), n_spikes), np.zeros(time.size, int),
         n_neurons=n_neurons, n_samples=1, duration=float(time.max()) + 1, units="ms",
     )  # fmt: skip
@@ -197,31 +197,31 @@ def renewal(shape, rate, *, n_neurons=300, n_spikes=400, dead=0.0, seed=0):
 @pytest.mark.parametrize("shape", [1.0, 2.0, 4.0])
 @pytest.mark.parametrize("rate", [0.005, 0.05])
 def test_gamma_intervals_have_their_lvr(shape, rate):
-    found = base.lvr(renewal(shape, rate), ONE, refractoriness=5.0).mean()
+    found = kernels.lvr(renewal(shape, rate), ONE, refractoriness=5.0).mean()
     assert found == pytest.approx(3 / (2 * shape + 1) * (1 + 4 * 5 * rate * shape / (2 * shape - 1)), rel=0.01)
 
 
 @pytest.mark.parametrize(("shape", "expected"), [(1.0, 1.0), (2.0, 0.75), (3.0, 0.625)])
 def test_gamma_intervals_have_their_cv2(shape, expected):
     # |a - b|/(a + b) for gamma intervals: E|2B - 1| with B ~ Beta(k, k), which is C(2k, k)/4^k.
-    assert base.cv2(renewal(shape, 0.01), ONE).mean() == pytest.approx(2 * expected / 2, rel=0.01)
+    assert kernels.cv2(renewal(shape, 0.01), ONE).mean() == pytest.approx(2 * expected / 2, rel=0.01)
 
 
 def test_lvr_gives_back_what_a_refractory_period_takes():
     """To first order in rate times R: at 1/4 a quarter of the way to 1 is still missing."""
     for rate, low, high in ((0.005, 0.985, 1.01), (0.02, 0.9, 1.0), (0.05, 0.7, 0.77)):
         trains = renewal(1.0, rate, dead=5.0)
-        lv, lvr = base.lv(trains, ONE).mean(), base.lvr(trains, ONE, refractoriness=5.0).mean()
+        lv, lvr = kernels.lv(trains, ONE).mean(), kernels.lvr(trains, ONE, refractoriness=5.0).mean()
         assert lv < lvr - 3 * rate and low < lvr < high
-    np.testing.assert_array_equal(base.lvr(trains, ONE, refractoriness=0.0), base.lv(trains, ONE))
+    np.testing.assert_array_equal(kernels.lvr(trains, ONE, refractoriness=0.0), kernels.lv(trains, ONE))
 
 
 @pytest.mark.parametrize("n_spikes", [5, 10, 20])
 def test_cv2_and_lvr_are_not_biased_by_few_spikes(n_spikes):
     trains = renewal(1.0, 0.01, n_neurons=20_000, n_spikes=n_spikes, seed=n_spikes)
-    assert base.cv2(trains, ONE, min_spikes=3).mean() == pytest.approx(1, abs=0.02)
-    assert base.lvr(trains, ONE, refractoriness=0, min_spikes=3).mean() == pytest.approx(1, abs=0.02)
-    assert base.cv_isi(trains, ONE, min_spikes=3).mean() < 0.95
+    assert kernels.cv2(trains, ONE, min_spikes=3).mean() == pytest.approx(1, abs=0.02)
+    assert kernels.lvr(trains, ONE, refractoriness=0, min_spikes=3).mean() == pytest.approx(1, abs=0.02)
+    assert kernels.cv_isi(trains, ONE, min_spikes=3).mean() < 0.95
 
 
 def test_refractoriness_is_stated():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eiplatform.errors import UnknownNameError
-from eiplatform.statistics import base
+from eiplatform.statistics import kernels
 
 
 def one(n):
@@ -14,7 +14,7 @@ def one(n):
 def test_weighted_moments_equal_explicit_resampling():
     rng = np.random.default_rng(1)
     exc, inh = rng.gamma(2.0, size=(40, 6)), rng.gamma(3.0, size=(40, 6))
-    pair = base.CurrentPair(exc, inh)
+    pair = kernels.CurrentPair(exc, inh)
     drawn = rng.integers(0, 40, size=(5, 40))
     counts = np.stack([np.bincount(row, minlength=40) for row in drawn])
     moments = pair.moments(counts)
@@ -29,14 +29,14 @@ def test_weighted_moments_equal_explicit_resampling():
         )
 
 
-@pytest.mark.parametrize("pairs", base.PAIRS)
+@pytest.mark.parametrize("pairs", kernels.PAIRS)
 def test_weighted_correlations_equal_explicit_resampling(pairs):
     rng = np.random.default_rng(2)
     common = rng.normal(size=(60, 1))
     exc, inh = common + rng.normal(size=(60, 5)), 0.5 * common + rng.normal(size=(60, 5))
     row = rng.integers(0, 60, size=60)
     weights = np.bincount(row, minlength=60)[None]
-    got = base.pair_correlation(weights, base.CurrentPair(exc, inh), pairs)[0]
+    got = kernels.pair_correlation(weights, kernels.CurrentPair(exc, inh), pairs)[0]
     np.testing.assert_allclose(got, explicit_correlation(exc[row], inh[row], pairs), rtol=1e-9, atol=1e-12)
 
 
@@ -59,7 +59,7 @@ def explicit_correlation(exc, inh, pairs):
 def test_moments_keep_their_digits_far_from_zero():
     rng = np.random.default_rng(3)
     x = rng.normal(size=(500, 3))
-    moments = base.CurrentPair(1e3 + x, 1e3 - x).moments(one(500))
+    moments = kernels.CurrentPair(1e3 + x, 1e3 - x).moments(one(500))
     np.testing.assert_allclose(moments.var_exc[0], x.var(axis=0), rtol=1e-8)
     np.testing.assert_allclose(moments.cov[0], -x.var(axis=0), rtol=1e-8)
 
@@ -70,18 +70,18 @@ def test_constant_currents_up_to_float32_rounding_have_no_correlation():
     exc = (np.float32(1.0) + rounding).astype(np.float32)
     inh = rng.normal(5.0, 1.0, size=(100, 2))
     assert exc.std() > 0
-    for pairs in base.PAIRS:
-        assert np.isnan(base.pair_correlation(one(100), base.CurrentPair(exc, inh), pairs)).all()
-        assert np.isnan(base.pair_correlation(one(100), base.CurrentPair(inh, exc), pairs)).all()
+    for pairs in kernels.PAIRS:
+        assert np.isnan(kernels.pair_correlation(one(100), kernels.CurrentPair(exc, inh), pairs)).all()
+        assert np.isnan(kernels.pair_correlation(one(100), kernels.CurrentPair(inh, exc), pairs)).all()
 
 
 def test_constant_neurons_do_not_touch_the_cross_correlation_of_others():
     rng = np.random.default_rng(5)
     exc, inh = rng.normal(size=(80, 4)), rng.normal(size=(80, 4))
     dead = np.concatenate([exc, np.full((80, 1), 3.0)], axis=1), np.concatenate([inh, np.zeros((80, 1))], axis=1)
-    for pairs in base.PAIRS:
-        alive = base.pair_correlation(one(80), base.CurrentPair(exc, inh), pairs)[0]
-        got = base.pair_correlation(one(80), base.CurrentPair(*dead), pairs)[0]
+    for pairs in kernels.PAIRS:
+        alive = kernels.pair_correlation(one(80), kernels.CurrentPair(exc, inh), pairs)[0]
+        got = kernels.pair_correlation(one(80), kernels.CurrentPair(*dead), pairs)[0]
         np.testing.assert_allclose(got[:4], alive, rtol=1e-10)
         assert np.isnan(got[4])
 
@@ -92,8 +92,8 @@ def test_known_correlation_is_recovered(rho):
     n, s = 200, 400
     exc = rng.normal(size=(s, n))
     inh = rho * exc + np.sqrt(1 - rho**2) * rng.normal(size=(s, n))
-    pair = base.CurrentPair(exc, inh)
-    values = {pairs: base.pair_correlation(one(s), pair, pairs)[0].mean() for pairs in base.PAIRS}
+    pair = kernels.CurrentPair(exc, inh)
+    values = {pairs: kernels.pair_correlation(one(s), pair, pairs)[0].mean() for pairs in kernels.PAIRS}
     bound = 4 * (1 - rho**2) / np.sqrt(s * n) + abs(rho) / s
     assert abs(values["own"] - rho) < bound
     assert abs(values["cross"]) < 4 / np.sqrt(s * n)
@@ -107,8 +107,8 @@ def test_pure_common_mode_leaves_no_excess_and_no_partial():
     s, n = 1000, 100
     common = rng.normal(size=(s, 1))
     exc, inh = common + 0.5 * rng.normal(size=(s, n)), common + 0.5 * rng.normal(size=(s, n))
-    pair = base.CurrentPair(exc, inh)
-    own, cross, excess, partial = (base.pair_correlation(one(s), pair, pairs)[0].mean() for pairs in base.PAIRS)
+    pair = kernels.CurrentPair(exc, inh)
+    own, cross, excess, partial = (kernels.pair_correlation(one(s), pair, pairs)[0].mean() for pairs in kernels.PAIRS)
     assert own == pytest.approx(1 / 1.25, abs=0.02)
     assert cross == pytest.approx(own, abs=0.003)
     assert abs(excess) < 0.003
@@ -122,11 +122,11 @@ def test_ei_init_null_has_its_closed_form():
     x = (rng.random((s, d)) < p).astype(float)
     exc = x @ rng.exponential(size=(n, d)).T
     inh = np.repeat((x @ rng.exponential(size=(n_inh, d)).T).mean(axis=1, keepdims=True), n, axis=1)
-    pair = base.CurrentPair(exc, inh)
+    pair = kernels.CurrentPair(exc, inh)
     expected = 1 / np.sqrt(2 * (1 + 1 / n_inh))
-    assert base.pair_correlation(one(s), pair, "own")[0].mean() == pytest.approx(expected, abs=0.015)
+    assert kernels.pair_correlation(one(s), pair, "own")[0].mean() == pytest.approx(expected, abs=0.015)
     # All neurons share one inhibition, so none of it is detailed.
-    np.testing.assert_allclose(base.pair_correlation(one(s), pair, "excess")[0].mean(), 0.0, atol=1e-10)
+    np.testing.assert_allclose(kernels.pair_correlation(one(s), pair, "excess")[0].mean(), 0.0, atol=1e-10)
 
 
 def test_correlation_over_time_is_the_correlation_within_each_sample():
@@ -134,25 +134,25 @@ def test_correlation_over_time_is_the_correlation_within_each_sample():
     exc, inh = rng.normal(size=(3, 70, 4)), rng.normal(size=(3, 70, 4))
     exc += 100 * np.arange(3)[:, None, None]  # differences between samples must not matter
     inh += 100 * np.arange(3)[:, None, None]
-    got = base.correlation_over_time(exc, inh, "own")
+    got = kernels.correlation_over_time(exc, inh, "own")
     want = [[np.corrcoef(exc[s, :, n], inh[s, :, n])[0, 1] for n in range(4)] for s in range(3)]
     np.testing.assert_allclose(got, want, rtol=1e-10)
 
 
 def test_single_neuron_has_own_but_no_cross():
     rng = np.random.default_rng(10)
-    pair = base.CurrentPair(rng.normal(size=(50, 1)), rng.normal(size=(50, 1)))
-    assert np.isfinite(base.pair_correlation(one(50), pair, "own")).all()
+    pair = kernels.CurrentPair(rng.normal(size=(50, 1)), rng.normal(size=(50, 1)))
+    assert np.isfinite(kernels.pair_correlation(one(50), pair, "own")).all()
     for pairs in ("cross", "excess", "partial"):
-        assert np.isnan(base.pair_correlation(one(50), pair, pairs)).all()
+        assert np.isnan(kernels.pair_correlation(one(50), pair, pairs)).all()
 
 
 def test_unknown_pairing_is_named():
     with pytest.raises(UnknownNameError, match="did you mean 'cross'"):
-        base.pair_correlation(one(4), base.CurrentPair(np.ones((4, 1)), np.ones((4, 1))), "cros")
+        kernels.pair_correlation(one(4), kernels.CurrentPair(np.ones((4, 1)), np.ones((4, 1))), "cros")
 
 
 def test_ratio_and_index_are_undefined_without_a_positive_mean():
     exc, inh = np.array([2.0, 2.0, 0.0, -1.0]), np.array([1.0, 0.0, 1.0, 1.0])
-    np.testing.assert_array_equal(base.ei_ratio(exc, inh), [2.0, np.nan, np.nan, np.nan])
-    np.testing.assert_array_equal(base.balance_index(exc, inh), [0.5, 1.0, np.nan, np.nan])
+    np.testing.assert_array_equal(kernels.ei_ratio(exc, inh), [2.0, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(kernels.balance_index(exc, inh), [0.5, 1.0, np.nan, np.nan])

@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from eiplatform.errors import StatisticError, StoreError
-from eiplatform.statistics.base.contrasts import paired, unpaired
-from eiplatform.statistics.base.multiple import benjamini_hochberg
+from eiplatform.statistics.kernels.contrasts import paired, unpaired
+from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 from eiplatform.statistics.references import SUMMARISED, reference_table
 from eiplatform.store.references import read_reference, reference_file
 

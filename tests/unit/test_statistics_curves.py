@@ -7,7 +7,7 @@ from scipy import optimize
 import eiplatform.statistics as ei
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, UnknownNameError
 from eiplatform.microcircuits.theory import siegert_rate
-from eiplatform.statistics import base
+from eiplatform.statistics import kernels
 from eiplatform.store.schema import population_dataset
 
 
@@ -117,7 +117,7 @@ def test_the_kink_is_the_best_one():
     rng = np.random.default_rng(3)
     x = rng.uniform(0, 10, size=(25, 8))
     y = np.maximum(x - rng.uniform(0, 6, 8), 0) * rng.uniform(1, 3, 8) + 1.0 * rng.normal(size=x.shape)
-    gain, threshold = base.RectifiedFit(x, y, floor=0.0).fit(np.ones(25))
+    gain, threshold = kernels.RectifiedFit(x, y, floor=0.0).fit(np.ones(25))
     for n in range(8):
         error, slope, kink = explicit_fit(x[:, n], y[:, n])
         over = np.maximum(x[:, n] - threshold[n], 0)
@@ -130,15 +130,15 @@ def test_weights_are_repetitions():
     x = rng.uniform(0, 10, size=(40, 5))
     y = 2 * np.maximum(x - 4, 0) + rng.normal(size=x.shape)
     drawn = rng.integers(0, 40, 40)
-    got = base.RectifiedFit(x, y).fit(np.bincount(drawn, minlength=40))
-    np.testing.assert_allclose(got, base.RectifiedFit(x[drawn], y[drawn]).fit(np.ones(40)), rtol=1e-9)
+    got = kernels.RectifiedFit(x, y).fit(np.bincount(drawn, minlength=40))
+    np.testing.assert_allclose(got, kernels.RectifiedFit(x[drawn], y[drawn]).fit(np.ones(40)), rtol=1e-9)
 
 
 def test_curves_without_a_line_are_nan():
     x = np.linspace(0, 10, 30)[:, None] * np.ones((1, 4))
     y = np.stack([np.zeros(30), 5 - 0.5 * x[:, 0], np.maximum(x[:, 0] - 9, 0), x[:, 0]], axis=1)
     x[:, 3] = 2.0
-    gain, threshold = base.RectifiedFit(x, y).fit(np.ones(30))
+    gain, threshold = kernels.RectifiedFit(x, y).fit(np.ones(30))
     assert np.isnan(gain).all() and np.isnan(threshold).all()  # silent, falling, too few points, constant input
 
 
@@ -236,7 +236,7 @@ def test_naka_rushton_equals_scipy_on_noisy_data(baseline):
     def curve(x, r, c, p, b=0.0):
         return r * x**p / (x**p + c**p) + b
 
-    fit = base.fit_naka_rushton(x, rate, baseline=baseline)
+    fit = kernels.fit_naka_rushton(x, rate, baseline=baseline)
     for k in range(n):
         start = [top[k], half[k], power[k]] + ([5.0] if baseline else [])
         want, _ = optimize.curve_fit(curve, x[:, k], rate[:, k], p0=start, maxfev=20000)
@@ -250,15 +250,15 @@ def test_naka_rushton_weights_are_repetitions():
     x = rng.uniform(0, 12, size=(60, 3))
     y = 20 * x**2 / (x**2 + 16) + rng.normal(size=x.shape)
     drawn = rng.integers(0, 60, 60)
-    got = base.fit_naka_rushton(x, y, np.bincount(drawn, minlength=60))
-    want = base.fit_naka_rushton(x[drawn], y[drawn])
+    got = kernels.fit_naka_rushton(x, y, np.bincount(drawn, minlength=60))
+    want = kernels.fit_naka_rushton(x[drawn], y[drawn])
     np.testing.assert_allclose([got.half, got.exponent, got.r2], [want.half, want.exponent, want.r2], rtol=1e-5)
 
 
 def test_naka_rushton_that_the_data_do_not_tell_is_nan():
     x = np.linspace(0.1, 5, 60)[:, None] * np.ones((1, 4))
     y = np.stack([np.zeros(60), 5 - x[:, 0], x[:, 0] ** 2, 3 * x[:, 0] / (x[:, 0] + 1)], axis=1)
-    fit = base.fit_naka_rushton(x, y)
+    fit = kernels.fit_naka_rushton(x, y)
     assert np.isnan(fit.half[:3]).all() and fit.half[3] == pytest.approx(1.0, rel=1e-4)
 
 

@@ -10,28 +10,28 @@ from scipy import stats
 
 from eiplatform.analyses.comparison import compare_cell
 from eiplatform.analyses.parts.sides import Measured
-from eiplatform.statistics import base
-from eiplatform.statistics.base.bootstrap import crossed_variance
-from eiplatform.statistics.base.difference import distributions, means
-from eiplatform.statistics.base.distance import distance
-from eiplatform.statistics.base.evidence import Group, Seed, evidence
+from eiplatform.statistics import kernels
+from eiplatform.statistics.kernels.bootstrap import crossed_variance
+from eiplatform.statistics.kernels.difference import distributions, means
+from eiplatform.statistics.kernels.distance import distance
+from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
 
-Make = Callable[[np.random.Generator, np.ndarray, float], base.Unit]
+Make = Callable[[np.random.Generator, np.ndarray, float], kernels.Unit]
 S, N, DRAWS, B = 30, 25, 160, 99
 
 
-def correlation(rng: np.random.Generator, bright: np.ndarray, shift: float = 0.0) -> base.Unit:
+def correlation(rng: np.random.Generator, bright: np.ndarray, shift: float = 0.0) -> kernels.Unit:
     """E and I that share the brightness of the images: the correlation of every neuron moves with the images drawn."""
     b = np.exp((0.3 + shift) * bright)[:, None]
     exc = b * (5 + 0.5 * rng.normal(size=(1, N))) + 0.6 * rng.normal(size=(len(bright), N))
     inh = b * (4 + 0.3 * rng.normal(size=(1, N))) + 0.6 * rng.normal(size=(len(bright), N))
-    pair = base.CurrentPair(exc, inh)
-    return base.Unit(lambda w: base.pair_correlation(w, pair, "own"), len(bright), N)
+    pair = kernels.CurrentPair(exc, inh)
+    return kernels.Unit(lambda w: kernels.pair_correlation(w, pair, "own"), len(bright), N)
 
 
-def mean(rng: np.random.Generator, bright: np.ndarray, shift: float = 0.0) -> base.Unit:
+def mean(rng: np.random.Generator, bright: np.ndarray, shift: float = 0.0) -> kernels.Unit:
     data = 1 + shift + bright[:, None] + 0.5 * rng.normal(size=(1, N)) + rng.normal(size=(len(bright), N))
-    return base.Unit(lambda w: w @ data / w.sum(axis=1, keepdims=True), *data.shape)
+    return kernels.Unit(lambda w: w @ data / w.sum(axis=1, keepdims=True), *data.shape)
 
 
 def side(make: Make, rng: np.random.Generator, bright: np.ndarray, n: int = 1, stream: int = 0, spread: float = 0.05):

@@ -6,7 +6,7 @@ from scipy import signal, stats
 
 import eiplatform.statistics as ei
 from eiplatform.errors import StatisticError, TooShortError, UnknownNameError
-from eiplatform.statistics import base
+from eiplatform.statistics import kernels
 from eiplatform.store.schema import population_dataset
 
 
@@ -48,7 +48,7 @@ def explicit_correlogram(exc, inh, max_lag):
 def test_correlogram_equals_loops_and_scipy():
     rng = np.random.default_rng(1)
     exc, inh = rng.gamma(2.0, size=(2, 61, 4)), rng.gamma(2.0, size=(2, 61, 4))
-    own, cross = base.correlogram(exc, inh, 7)
+    own, cross = kernels.correlogram(exc, inh, 7)
     for s in range(2):
         table = np.array([[explicit_correlogram(exc[s, :, i], inh[s, :, j], 7) for j in range(4)] for i in range(4)])
         for n in range(4):
@@ -121,8 +121,8 @@ def test_intervals_of_long_lags_are_not_those_of_correlations():
 
 def test_exchange_of_the_currents_reverses_the_lags():
     exc, inh = coupled(7, 0.7, 3, samples=2, steps=200, neurons=3)
-    own, _ = base.correlogram(exc, inh, 6)
-    back, _ = base.correlogram(inh, exc, 6)
+    own, _ = kernels.correlogram(exc, inh, 6)
+    back, _ = kernels.correlogram(inh, exc, 6)
     np.testing.assert_allclose(own[::-1], back, atol=1e-6)
 
 
@@ -144,14 +144,14 @@ def test_pooled_peak_is_that_of_the_mean_curve_with_true_derivatives():
     rng = np.random.default_rng(9)
     lags = np.arange(-5, 6)[:, None]
     curves = np.exp(-((lags - rng.normal(1.0, 0.4, size=9)) ** 2) / 8)[None]
-    lag, height = base.pooled_peak(curves)
-    want = base.peak(curves.mean(axis=2, keepdims=True))
+    lag, height = kernels.pooled_peak(curves)
+    want = kernels.peak(curves.mean(axis=2, keepdims=True))
     np.testing.assert_allclose([lag.mean(), height.mean()], [want[0].item(), want[1].item()], rtol=1e-12)
     step = 1e-6
     for n in range(9):
         w = np.full(9, (1 - step) / 9)
         w[n] += step
-        moved = base.peak((curves * w).sum(axis=2, keepdims=True))
+        moved = kernels.peak((curves * w).sum(axis=2, keepdims=True))
         for row, before, after in zip((lag, height), want, moved, strict=True):
             assert (after.item() - before.item()) / step == pytest.approx(row[0, n] - before.item(), abs=1e-5)
 

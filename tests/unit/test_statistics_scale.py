@@ -16,9 +16,9 @@ import xarray as xr
 import eiplatform
 import eiplatform.statistics as ei
 from eiplatform.errors import MissingDependencyError, StatisticError, StoreError
-from eiplatform.statistics import base, population, spread
-from eiplatform.statistics.base import moments, spill
-from eiplatform.statistics.base.spikes import SpikeTrains
+from eiplatform.statistics import kernels, population, spread
+from eiplatform.statistics.kernels import moments, spill
+from eiplatform.statistics.kernels.spikes import SpikeTrains
 from eiplatform.store.schema import population_dataset
 from eiplatform.store.writer import RecordingWriter
 
@@ -183,7 +183,7 @@ def test_nothing_of_a_population_outlives_it(monkeypatch: pytest.MonkeyPatch) ->
 def test_weighted_sums_add_up() -> None:
     rng = np.random.default_rng(0)
     weights, data = rng.random((5, 200)), rng.normal(size=(200, 3))
-    (found,) = base.weighted_sums(weights, lambda part: (part**2,), data)
+    (found,) = kernels.weighted_sums(weights, lambda part: (part**2,), data)
     np.testing.assert_allclose(found, weights @ data**2, rtol=1e-12)
 
 

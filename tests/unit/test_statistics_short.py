@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eiplatform.statistics import base, summarise, summarise_seeds
-from eiplatform.statistics.base.intervals import share_interval, student
-from eiplatform.statistics.base.spikes import SpikeTrains
+from eiplatform.statistics import kernels, summarise, summarise_seeds
+from eiplatform.statistics.kernels.intervals import share_interval, student
+from eiplatform.statistics.kernels.spikes import SpikeTrains
 from eiplatform.store.schema import population_dataset
 
 
@@ -58,7 +58,7 @@ def test_corrected_cv_of_intervals_of_zero_is_its_definition_or_undefined() -> N
 def test_short_trains_do_not_bias_the_corrected_cv(order: float, duration: float) -> None:
     made = trains(np.random.default_rng(1), order, 3000, duration)
     one, truth = np.ones((1, 1)), 1 / np.sqrt(order)
-    plain, corrected = (np.nanmean(base.cv_isi(made, one, corrected=part)) for part in (False, True))
+    plain, corrected = (np.nanmean(kernels.cv_isi(made, one, corrected=part)) for part in (False, True))
     assert abs(corrected - truth) < 0.01 * truth < abs(plain - truth)
 
 
@@ -70,8 +70,8 @@ def test_interval_of_the_cv_covers_the_truth() -> None:
         folded = SpikeTrains.from_events(
             made.time, made.neuron % 20, made.neuron // 20, n_neurons=20, n_samples=4, duration=4000.0, units="ms"
         )
-        unit = base.Unit(lambda w, t=folded: base.cv_isi(t, w, corrected=True), 4, 20)
-        found = base.hierarchical_bootstrap([unit], n_bootstrap=200, seed=draw)
+        unit = kernels.Unit(lambda w, t=folded: kernels.cv_isi(t, w, corrected=True), 4, 20)
+        found = kernels.hierarchical_bootstrap([unit], n_bootstrap=200, seed=draw)
         inside += found.low <= 1 / np.sqrt(3) <= found.high
     assert stats.binomtest(inside, 150, 0.95).pvalue > 0.005
 

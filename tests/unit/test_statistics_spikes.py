@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics import base
+from eiplatform.statistics import kernels
 
 
 def renewal(shape, n_neurons, n_spikes, *, seed=0, n_samples=1):
@@ -15,7 +15,7 @@ def renewal(shape, n_neurons, n_spikes, *, seed=0, n_samples=1):
     time = np.cumsum(isi, axis=2)
     sample, neuron, _ = np.indices(size)
     order = rng.permutation(time.size)  # events come in any order
-    return base.SpikeTrains.from_events(
+    return kernels.SpikeTrains.from_events(
         time.ravel()[order],
         neuron.ravel()[order],
         sample.ravel()[order],
@@ -33,30 +33,30 @@ def one(trains):
 @pytest.mark.parametrize("shape", [1.0, 2.0, 4.0])
 def test_gamma_intervals_have_their_cv_and_lv(shape):
     trains = renewal(shape, 200, 500)
-    assert base.cv_isi(trains, one(trains)).mean() == pytest.approx(1 / np.sqrt(shape), rel=0.01)
-    assert base.lv(trains, one(trains)).mean() == pytest.approx(3 / (2 * shape + 1), rel=0.01)
+    assert kernels.cv_isi(trains, one(trains)).mean() == pytest.approx(1 / np.sqrt(shape), rel=0.01)
+    assert kernels.lv(trains, one(trains)).mean() == pytest.approx(3 / (2 * shape + 1), rel=0.01)
 
 
 def test_regular_trains_have_no_variation():
     trains = renewal(0, 5, 100, n_samples=2)
-    np.testing.assert_array_equal(base.cv_isi(trains, one(trains)), np.zeros((1, 5)))
-    np.testing.assert_array_equal(base.lv(trains, one(trains)), np.zeros((1, 5)))
+    np.testing.assert_array_equal(kernels.cv_isi(trains, one(trains)), np.zeros((1, 5)))
+    np.testing.assert_array_equal(kernels.lv(trains, one(trains)), np.zeros((1, 5)))
 
 
 @pytest.mark.parametrize(("n_spikes", "cv"), [(5, 0.74), (10, 0.85), (20, 0.93), (50, 0.97), (200, 0.99)])
 def test_cv_is_biased_low_for_few_spikes_and_lv_is_not(n_spikes, cv):
     trains = renewal(1.0, 20000 if n_spikes < 50 else 4000, n_spikes, seed=n_spikes)
-    values = base.cv_isi(trains, one(trains), min_spikes=3)
+    values = kernels.cv_isi(trains, one(trains), min_spikes=3)
     # The tabulated values were simulated; the exact law is E[CV^2] = (n - 1)/(n + 1) for n intervals
     # (exponential intervals over their sum are Dirichlet distributed).
     assert values.mean() == pytest.approx(cv, abs=0.016)
     n = n_spikes - 1
     assert (values**2).mean() == pytest.approx((n - 1) / (n + 1), rel=0.02)
-    assert base.lv(trains, one(trains), min_spikes=3).mean() == pytest.approx(1.0, abs=0.02)
+    assert kernels.lv(trains, one(trains), min_spikes=3).mean() == pytest.approx(1.0, abs=0.02)
 
 
 def test_intervals_never_cross_samples():
-    trains = base.SpikeTrains.from_events(
+    trains = kernels.SpikeTrains.from_events(
         np.array([90.0, 95.0, 5.0, 10.0]), np.zeros(4, int), np.array([0, 0, 1, 1]),
         n_neurons=1, n_samples=2, duration=100.0, units="ms",
     )  # fmt: skip
@@ -65,19 +65,19 @@ def test_intervals_never_cross_samples():
     np.testing.assert_array_equal(mean, [[5.0], [5.0]])
     np.testing.assert_array_equal(variance, [[0.0], [0.0]])
     # No two intervals, and no adjacent pair, within a sample.
-    assert np.isnan(base.cv_isi(trains, one(trains), min_spikes=2)[0, 0])
-    assert np.isnan(base.lv(trains, one(trains), min_spikes=2)[0, 0])
+    assert np.isnan(kernels.cv_isi(trains, one(trains), min_spikes=2)[0, 0])
+    assert np.isnan(kernels.lv(trains, one(trains), min_spikes=2)[0, 0])
 
 
 def test_rates_that_differ_between_samples_do_not_make_trains_irregular():
     slow, fast = np.arange(0, 1000, 50.0), np.arange(0, 1000, 5.0)  # two stimuli, each regular
-    trains = base.SpikeTrains.from_events(
+    trains = kernels.SpikeTrains.from_events(
         np.concatenate([slow, fast]), np.zeros(220, int), np.repeat([0, 1], [20, 200]),
         n_neurons=1, n_samples=2, duration=1000.0, units="ms",
     )  # fmt: skip
-    assert base.cv_isi(trains, one(trains))[0, 0] == 0.0
-    assert base.lv(trains, one(trains))[0, 0] == 0.0
-    assert base.fano_factor(trains, one(trains), window=50.0)[0, 0] == 0.0
+    assert kernels.cv_isi(trains, one(trains))[0, 0] == 0.0
+    assert kernels.lv(trains, one(trains))[0, 0] == 0.0
+    assert kernels.fano_factor(trains, one(trains), window=50.0)[0, 0] == 0.0
 
 
 def test_samples_with_too_few_spikes_do_not_count():
@@ -85,13 +85,13 @@ def test_samples_with_too_few_spikes_do_not_count():
     many, few = np.sort(rng.uniform(0, 1000, 100)), np.array([1.0, 2.0, 900.0])
 
     def trains(*samples):
-        return base.SpikeTrains.from_events(
+        return kernels.SpikeTrains.from_events(
             np.concatenate(samples), np.zeros(sum(map(len, samples)), int),
             np.repeat(np.arange(len(samples)), list(map(len, samples))),
             n_neurons=1, n_samples=len(samples), duration=1000.0, units="ms",
         )  # fmt: skip
 
-    for kernel in (base.cv_isi, base.lv):
+    for kernel in (kernels.cv_isi, kernels.lv):
         both = kernel(trains(many, few), np.ones((1, 2)))
         np.testing.assert_allclose(both, kernel(trains(many), np.ones((1, 1))), rtol=1e-12)
         assert np.isnan(kernel(trains(few), np.ones((1, 1)))).all()
@@ -102,7 +102,7 @@ def poisson(rate, n_neurons, n_samples, duration, *, seed=0):
     rng = np.random.default_rng(seed)
     counts = rng.poisson(rate * duration, size=(n_samples, n_neurons))
     sample, neuron = (np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape))
-    return base.SpikeTrains.from_events(
+    return kernels.SpikeTrains.from_events(
         rng.uniform(0, duration, counts.sum()), neuron, sample,
         n_neurons=n_neurons, n_samples=n_samples, duration=duration, units="ms",
     )  # fmt: skip
@@ -111,23 +111,23 @@ def poisson(rate, n_neurons, n_samples, duration, *, seed=0):
 @pytest.mark.parametrize("rate", [0.02, 0.2])
 def test_poisson_fano_factor_is_one_at_any_rate(rate):
     trains = poisson(rate, 400, 3, 1000.0)
-    fano = base.fano_factor(trains, one(trains), window=50.0)[0]
+    fano = kernels.fano_factor(trains, one(trains), window=50.0)[0]
     # ddof 1 makes the expectation exactly 1; 57 degrees of freedom per neuron.
     assert fano.mean() == pytest.approx(1.0, abs=4 * np.sqrt(2 / 57 / 400))
 
 
 def test_fano_over_time_ignores_differences_between_samples_and_over_samples_sees_them():
     low, high = poisson(0.05, 100, 40, 500.0, seed=1), poisson(0.5, 100, 40, 500.0, seed=2)
-    both = base.SpikeTrains.from_events(
+    both = kernels.SpikeTrains.from_events(
         np.concatenate([low.time, high.time]),
         np.concatenate([low.neuron, high.neuron]),
         np.concatenate([low.sample, high.sample + 40]),
         n_neurons=100, n_samples=80, duration=500.0, units="ms",
     )  # fmt: skip
-    assert np.mean(base.fano_factor(both, one(both), window=50.0)) == pytest.approx(1.0, abs=0.03)
+    assert np.mean(kernels.fano_factor(both, one(both), window=50.0)) == pytest.approx(1.0, abs=0.03)
     # Counts 25 and 250 in equal parts: variance 112.5^2 * 80/79 + mean, mean 137.5.
     expected = 1 + 112.5**2 * 80 / 79 / 137.5
-    assert np.mean(base.fano_factor(both, one(both), over="sample")) == pytest.approx(expected, rel=0.01)
+    assert np.mean(kernels.fano_factor(both, one(both), over="sample")) == pytest.approx(expected, rel=0.01)
 
 
 def test_fano_equals_the_explicit_computation():
@@ -138,24 +138,24 @@ def test_fano_equals_the_explicit_computation():
             counts[s, int(t // 50), n] += 1
     variance = ((counts - counts.mean(axis=1, keepdims=True)) ** 2).sum(axis=(0, 1)) / (3 * 3)
     np.testing.assert_allclose(
-        base.fano_factor(trains, one(trains), window=50.0)[0], variance / counts.mean(axis=(0, 1)), rtol=1e-12
+        kernels.fano_factor(trains, one(trains), window=50.0)[0], variance / counts.mean(axis=(0, 1)), rtol=1e-12
     )
 
 
 def test_regular_train_on_the_grid_of_windows_has_fano_zero():
     time = np.arange(1000) * 0.1  # multiples of 0.1 are not exact in binary:
     assert (np.floor(time / 1.1) != np.arange(1000) // 11).any()
-    trains = base.SpikeTrains.from_events(
+    trains = kernels.SpikeTrains.from_events(
         time, np.zeros(time.size, int), np.zeros(time.size, int), n_neurons=1, n_samples=1, duration=100.0, units="ms"
     )
-    assert base.fano_factor(trains, one(trains), window=1.1)[0, 0] == 0.0
+    assert kernels.fano_factor(trains, one(trains), window=1.1)[0, 0] == 0.0
 
 
 def test_weights_equal_repeated_samples():
     trains = poisson(0.05, 6, 4, 400.0, seed=4)
     rows = [2, 0, 2, 3]
     parts = [(trains.sample == s) for s in rows]
-    repeated = base.SpikeTrains.from_events(
+    repeated = kernels.SpikeTrains.from_events(
         np.concatenate([trains.time[part] for part in parts]),
         np.concatenate([trains.neuron[part] for part in parts]),
         np.repeat(np.arange(4), [part.sum() for part in parts]),
@@ -163,11 +163,11 @@ def test_weights_equal_repeated_samples():
     )  # fmt: skip
     weights = np.bincount(rows, minlength=4)[None]
     for kernel in (
-        base.rate,
-        lambda t, w: base.cv_isi(t, w, min_spikes=3),
-        lambda t, w: base.lv(t, w, min_spikes=3),
-        lambda t, w: base.fano_factor(t, w, window=20.0),
-        lambda t, w: base.fano_factor(t, w, over="sample"),
+        kernels.rate,
+        lambda t, w: kernels.cv_isi(t, w, min_spikes=3),
+        lambda t, w: kernels.lv(t, w, min_spikes=3),
+        lambda t, w: kernels.fano_factor(t, w, window=20.0),
+        lambda t, w: kernels.fano_factor(t, w, over="sample"),
     ):
         np.testing.assert_allclose(kernel(trains, weights), kernel(repeated, np.ones((1, 4))), rtol=1e-10)
 
@@ -177,22 +177,22 @@ def test_dense_and_events_agree():
     dense = rng.random((3, 200, 11)) < 0.15
     dense[:, :, 4] = False  # a silent neuron
     sample, step, neuron = np.nonzero(dense)
-    events = base.SpikeTrains.from_events(
+    events = kernels.SpikeTrains.from_events(
         step * 2.0, neuron, sample, n_neurons=11, n_samples=3, duration=400.0, units="step"
     )
-    from_dense = base.SpikeTrains.from_dense(dense, dt=2.0, units="step")
+    from_dense = kernels.SpikeTrains.from_dense(dense, dt=2.0, units="step")
     w = np.ones((1, 3))
-    np.testing.assert_array_equal(base.rate(from_dense, w), base.rate(events, w))
-    np.testing.assert_allclose(base.rate(events, w)[0], dense.mean(axis=(0, 1)) / 2.0, rtol=1e-12)
-    np.testing.assert_array_equal(base.cv_isi(from_dense, w), base.cv_isi(events, w))
-    assert base.rate(events, w)[0, 4] == 0.0
-    assert np.isnan(base.cv_isi(events, w)[0, 4]) and np.isnan(base.fano_factor(events, w, window=20.0)[0, 4])
+    np.testing.assert_array_equal(kernels.rate(from_dense, w), kernels.rate(events, w))
+    np.testing.assert_allclose(kernels.rate(events, w)[0], dense.mean(axis=(0, 1)) / 2.0, rtol=1e-12)
+    np.testing.assert_array_equal(kernels.cv_isi(from_dense, w), kernels.cv_isi(events, w))
+    assert kernels.rate(events, w)[0, 4] == 0.0
+    assert np.isnan(kernels.cv_isi(events, w)[0, 4]) and np.isnan(kernels.fano_factor(events, w, window=20.0)[0, 4])
 
 
 def test_counts_above_one_are_several_spikes():
     dense = np.zeros((1, 3, 1), np.uint8)
     dense[0, 1, 0] = 3
-    assert base.SpikeTrains.from_dense(dense, dt=1.0, units="step").counts[0, 0] == 3.0
+    assert kernels.SpikeTrains.from_dense(dense, dt=1.0, units="step").counts[0, 0] == 3.0
 
 
 @pytest.mark.parametrize("bad", [-1.0, 0.5, np.nan])
@@ -200,7 +200,7 @@ def test_impossible_counts_are_refused(bad):
     dense = np.zeros((1, 3, 1))
     dense[0, 1, 0] = bad
     with pytest.raises(StatisticError, match="negative, fractional or not finite"):
-        base.SpikeTrains.from_dense(dense, dt=1.0, units="step")
+        kernels.SpikeTrains.from_dense(dense, dt=1.0, units="step")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_impossible_counts_are_refused(bad):
 )
 def test_events_outside_the_recording_are_refused(time, neuron, sample):
     with pytest.raises(StatisticError, match="runs from"):
-        base.SpikeTrains.from_events(
+        kernels.SpikeTrains.from_events(
             np.array([time]), np.array([neuron]), np.array([sample]),
             n_neurons=2, n_samples=1, duration=100.0, units="ms",
         )  # fmt: skip
@@ -218,5 +218,5 @@ def test_spikes_are_counted_per_sample_not_in_all():
     trains = poisson(0.04, 50, 10, 100.0, seed=6)  # 4 spikes per sample, 40 in all
     never = (trains.counts < 10).all(axis=0)
     assert 40 < never.sum() < 50
-    for kernel in (base.cv_isi, base.lv):
+    for kernel in (kernels.cv_isi, kernels.lv):
         np.testing.assert_array_equal(np.isnan(kernel(trains, one(trains))[0]), never)

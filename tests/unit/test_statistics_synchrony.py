@@ -7,8 +7,8 @@ import pytest
 
 import eiplatform.statistics as ei
 from eiplatform.errors import StatisticError, TooShortError, UnknownNameError
-from eiplatform.statistics import base
-from eiplatform.statistics.base.synchrony import SharedSums
+from eiplatform.statistics import kernels
+from eiplatform.statistics.kernels.synchrony import SharedSums
 from eiplatform.statistics.trains import TrainBlocks
 from eiplatform.store.schema import population_dataset
 
@@ -29,7 +29,7 @@ def mixture(share, shape, *, rate=0.3, seed=0):
 
 
 def trains(spikes):
-    return base.SpikeTrains.from_dense(spikes, dt=1.0, units="step")
+    return kernels.SpikeTrains.from_dense(spikes, dt=1.0, units="step")
 
 
 def test_chi_and_count_synchrony_are_averages_over_all_subsets():
@@ -40,10 +40,10 @@ def test_chi_and_count_synchrony_are_averages_over_all_subsets():
         subsets = [list(chosen) for chosen in itertools.combinations(range(6), n)]
         over = np.mean([rates[:, :, s].mean(axis=2).var(axis=1, ddof=1).mean() for s in subsets])
         expected = np.sqrt(over / rates.var(axis=1, ddof=1).mean())
-        assert base.chi(one, SharedSums.from_signal(rates), n).mean() == pytest.approx(expected, rel=1e-9)
+        assert kernels.chi(one, SharedSums.from_signal(rates), n).mean() == pytest.approx(expected, rel=1e-9)
         counts = [spikes[:, :, s].sum(axis=2) for s in subsets]
         expected = np.mean([c.var(axis=1, ddof=1).mean() for c in counts]) / np.mean([c.mean() for c in counts])
-        found = base.count_synchrony(one, SharedSums.from_trains(trains(spikes), 1.0), n)
+        found = kernels.count_synchrony(one, SharedSums.from_trains(trains(spikes), 1.0), n)
         assert found.mean() == pytest.approx(expected, rel=1e-9)
 
 
@@ -87,7 +87,7 @@ def test_influence_of_a_neuron_is_the_derivative_of_the_value():
         c = (pairs * covariance).sum() / pairs.sum()
         return np.sqrt((1 + 9 * c / v) / 10) if kind == "chi" else (v + 9 * c) / m
 
-    for kind, kernel in (("chi", base.chi), ("count", base.count_synchrony)):
+    for kind, kernel in (("chi", kernels.chi), ("count", kernels.count_synchrony)):
         found = kernel(np.ones((1, 2)), SharedSums.from_signal(signal), 10)[0]
         assert found.mean() == pytest.approx(explicit(np.ones(30), kind), rel=1e-9)
         for neuron in (0, 17, 29):
@@ -195,7 +195,7 @@ def test_participation_ratio_is_not_biased_by_few_samples(n_samples):
     found, plain = [], []
     for _ in range(12):
         rows = rng.normal(size=(n_samples, 1, 60))
-        found.append(base.participation_ratio(rows, 60)[0])
+        found.append(kernels.participation_ratio(rows, 60)[0])
         eigenvalues = np.linalg.eigvalsh(np.cov(rows[:, 0].T))
         plain.append(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
     assert np.mean(plain) == pytest.approx(60 * n_samples / (60 + n_samples), rel=0.06)
@@ -208,18 +208,18 @@ def test_participation_ratio_of_a_known_spectrum():
     mixing = rng.normal(size=(4, 30))  # four shared dimensions
     rows = rng.normal(size=(20_000, 1, 4)) @ mixing + rng.normal(size=(20_000, 1, 30)) * spread
     truth = np.linalg.eigvalsh(mixing.T @ mixing + np.diag(spread**2))
-    assert base.participation_ratio(rows, 30)[0] == pytest.approx(truth.sum() ** 2 / (truth**2).sum(), rel=0.03)
-    one = base.participation_ratio(rng.normal(size=(5000, 1, 1)) * spread, 30)[0]
+    assert kernels.participation_ratio(rows, 30)[0] == pytest.approx(truth.sum() ** 2 / (truth**2).sum(), rel=0.03)
+    one = kernels.participation_ratio(rng.normal(size=(5000, 1, 1)) * spread, 30)[0]
     assert one == pytest.approx(1, rel=0.01)
     # Over time, differences between samples do not count.
     series = rng.normal(size=(10, 400, 30)) + 50 * rng.normal(size=(10, 1, 30))
-    assert base.participation_ratio(series, 30)[0] == pytest.approx(30, rel=0.03)
+    assert kernels.participation_ratio(series, 30)[0] == pytest.approx(30, rel=0.03)
 
 
 def test_participation_ratio_at_fixed_n_is_that_of_random_subsets():
     rng = np.random.default_rng(2)
     rows = rng.normal(size=(3000, 1, 2)) @ rng.normal(size=(2, 40)) + rng.normal(size=(3000, 1, 40))
-    found = base.participation_ratio(rows, 10)[0]
+    found = kernels.participation_ratio(rows, 10)[0]
     above = below = 0.0
     for _ in range(1500):
         c = np.cov(rows[:, 0, rng.permutation(40)[:10]].T)
@@ -230,16 +230,16 @@ def test_participation_ratio_at_fixed_n_is_that_of_random_subsets():
 def test_influences_of_the_participation_ratio_are_derivatives():
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(400, 1, 2)) @ rng.normal(size=(2, 12)) + rng.normal(size=(400, 1, 12))
-    value, of_sample, of_neuron = base.participation_ratio(rows, 12)
+    value, of_sample, of_neuron = kernels.participation_ratio(rows, 12)
     assert of_sample.sum() == pytest.approx(0, abs=1e-8) and of_neuron.sum() == pytest.approx(0, abs=1e-8)
     far = int(np.argmax(np.abs(of_sample)))
-    without = base.participation_ratio(np.delete(rows, far, axis=0), 12)[0]
+    without = kernels.participation_ratio(np.delete(rows, far, axis=0), 12)[0]
     assert value - without == pytest.approx(of_sample[far] / 400, rel=0.1)
     series = (rng.normal(size=(30, 50, 2)) * np.linspace(0.5, 2, 30)[:, None, None]) @ rng.normal(size=(2, 12))
     series += rng.normal(size=series.shape)
-    value, of_sample, _ = base.participation_ratio(series, 12)
+    value, of_sample, _ = kernels.participation_ratio(series, 12)
     far = int(np.argmax(np.abs(of_sample)))
-    without = base.participation_ratio(np.delete(series, far, axis=0), 12)[0]
+    without = kernels.participation_ratio(np.delete(series, far, axis=0), 12)[0]
     assert value - without == pytest.approx(of_sample[far] / 30, rel=0.15)
 
 

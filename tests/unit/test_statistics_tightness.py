@@ -6,7 +6,7 @@ from scipy import stats
 
 import eiplatform.statistics as ei
 from eiplatform.errors import StatisticError, TooShortError, UnknownNameError
-from eiplatform.statistics import base
+from eiplatform.statistics import kernels
 from eiplatform.store.schema import population_dataset
 
 
@@ -45,21 +45,21 @@ def explicit_residual(exc, inh, pairs):
     return {"own": own, "cross": cross, "excess": own - cross}[pairs]
 
 
-@pytest.mark.parametrize("pairs", base.RESIDUAL_PAIRS)
+@pytest.mark.parametrize("pairs", kernels.RESIDUAL_PAIRS)
 def test_residual_variance_equals_explicit_loops_over_time_and_over_resampled_samples(pairs):
     exc, inh = mixed(1, 3, 70, 5)
-    got = base.residual_variance(base.moments_over_time(exc, inh)[0], pairs)
+    got = kernels.residual_variance(kernels.moments_over_time(exc, inh)[0], pairs)
     np.testing.assert_allclose(got, [explicit_residual(e, i, pairs) for e, i in zip(exc, inh, strict=True)], rtol=1e-9)
     e, i = mixed(2, 60, 1, 5)
     e, i = e[:, 0], i[:, 0]
     drawn = np.random.default_rng(3).integers(0, 60, 60)
-    pair, weights = base.CurrentPair(e, i), np.bincount(drawn, minlength=60)[None]
-    moments = base.moments_over_samples(weights, pair, pair.moments(weights))
+    pair, weights = kernels.CurrentPair(e, i), np.bincount(drawn, minlength=60)[None]
+    moments = kernels.moments_over_samples(weights, pair, pair.moments(weights))
     np.testing.assert_allclose(
-        base.residual_variance(moments, pairs)[0], explicit_residual(e[drawn], i[drawn], pairs), rtol=1e-9
+        kernels.residual_variance(moments, pairs)[0], explicit_residual(e[drawn], i[drawn], pairs), rtol=1e-9
     )
-    want = base.pair_correlation(weights, pair, pairs)
-    np.testing.assert_allclose(base.paired_correlation(moments, pairs), want, rtol=1e-9)
+    want = kernels.pair_correlation(weights, pair, pairs)
+    np.testing.assert_allclose(kernels.paired_correlation(moments, pairs), want, rtol=1e-9)
 
 
 @pytest.mark.parametrize("rho", [-0.4, 0.0, 0.6, 1.0])
@@ -91,7 +91,7 @@ def test_windows_equal_a_plain_moving_average():
     exc, inh = mixed(6, 2, 120, 4)
     kernel = np.ones(5) / 5
     smooth = [np.apply_along_axis(np.convolve, 1, x.astype(float), kernel, mode="valid") for x in (exc, inh)]
-    want = {p: base.correlation_over_time(*smooth, p) for p in base.RESIDUAL_PAIRS}
+    want = {p: kernels.correlation_over_time(*smooth, p) for p in kernels.RESIDUAL_PAIRS}
     found = recording(exc, inh).ei.ei_correlation_windows(windows=[1, 5], n_bootstrap=20)
     for pairs, table in want.items():
         got = found["correlation"].sel(pairs=pairs)
@@ -130,8 +130,8 @@ def test_correlation_over_neurons_equals_a_loop_over_pairs_of_samples():
     exc = weights + 0.5 * rng.normal(size=(9, 12))
     inh = weights + 0.4 * exc + 0.3 * rng.normal(size=(9, 12))
     want = explicit_patterns(exc, inh)
-    patterns = base.Patterns(exc, inh)
-    for pairs in base.RESIDUAL_PAIRS:
+    patterns = kernels.Patterns(exc, inh)
+    for pairs in kernels.RESIDUAL_PAIRS:
         assert patterns.correlation(one(9), pairs).mean() == pytest.approx(want[pairs], rel=1e-10)
     # Weighted: a sample that counts twice, another not at all, as the explicit average over different samples.
     w = np.array([2.0, 0, 1, 1, 1, 1, 1, 1, 1])
@@ -155,9 +155,9 @@ def test_influence_values_are_the_derivative_by_the_weight_of_a_neuron():
         e, i = e - w @ e, i - w @ i
         return (w @ (e * i)) / np.sqrt((w @ e**2) * (w @ i**2))
 
-    values = {p: base.Patterns(exc, inh).correlation(one(5), p)[0] for p in ("own", "cross")}
+    values = {p: kernels.Patterns(exc, inh).correlation(one(5), p)[0] for p in ("own", "cross")}
     ratio = np.log(exc[0] / inh[0])
-    spread = base.spread_influence(ratio[None])[0]
+    spread = kernels.spread_influence(ratio[None])[0]
     for neuron in range(11):
         w = weighted(neuron)
         table = np.array([[correlation(exc[s], inh[u], w) for u in range(5)] for s in range(5)])
@@ -186,7 +186,7 @@ def test_detailed_over_neurons_is_what_other_samples_do_not_give():
     equalised = recording(exc, fixed * rng.gamma(9.0, 1 / 9, size=exc.shape))
     detailed = recording(exc, 0.5 * exc)
     for data, expected in ((equalised, 0.0), (detailed, 0.3)):
-        own, cross, excess = (data.ei.ei_correlation(over="neuron", pairs=p).mean().item() for p in base.RESIDUAL_PAIRS)
+        own, cross, excess = (data.ei.ei_correlation(over="neuron", pairs=p).mean().item() for p in kernels.RESIDUAL_PAIRS)
         assert excess == pytest.approx(own - cross) and cross > 0.4
         assert excess > expected if expected else abs(excess) < 0.02
     with pytest.raises(UnknownNameError, match="pairing over neurons"):

@@ -6,7 +6,7 @@ from scipy import signal as scipy_signal
 
 import eiplatform.statistics as ei
 from eiplatform.errors import StatisticError, TooShortError
-from eiplatform.statistics import base
+from eiplatform.statistics import kernels
 from eiplatform.store.schema import population_dataset
 
 
@@ -51,7 +51,7 @@ def test_short_samples_do_not_bias_the_time():
 
 def test_lag_sums_are_the_explicit_ones_before_correction():
     signal = np.random.default_rng(0).normal(size=(2, 50, 3)).cumsum(axis=1)
-    sums = base.LagSums.from_signal(signal, 6)
+    sums = kernels.LagSums.from_signal(signal, 6)
     x = signal - signal.mean(axis=1, keepdims=True)
     products = [(x[:, :43] * x[:, k : 43 + k]).mean(axis=1) for k in range(1, 8)]
     zero, first, second = (x**2).mean(axis=1), sum(products[:6]), sum(products[1:])
@@ -76,7 +76,7 @@ def test_spikes_of_a_slow_rate_have_its_decay(tau):
     spikes = np.random.default_rng(3).random(rate.shape) < rate
     found = network(spikes=spikes).ei.timescale(signal="spikes")
     assert found.dims == () and float(found) == pytest.approx(tau, rel=0.12)
-    assert float(base.integrated_time(np.ones((1, 40)), base.LagSums.from_signal(spikes, 20)).mean()) < 1
+    assert float(kernels.integrated_time(np.ones((1, 40)), kernels.LagSums.from_signal(spikes, 20)).mean()) < 1
     cell = network(spikes=spikes).ei.summary(["timescale_spikes"], n_bootstrap=200).squeeze()
     assert cell["units"] == "step" and cell["low"] < tau < cell["high"]
 
@@ -110,8 +110,8 @@ def test_events_and_dense_spikes_have_the_same_timescale():
 
 def test_influence_of_a_neuron_on_the_decay_time():
     rate = 0.3 + 0.1 * noise(4.0, (5, 600, 30), seed=4)
-    sums = base.LagSums.from_signal(rate, 20)
-    found = base.decay_time(np.ones((1, 5)), sums)[0]
+    sums = kernels.LagSums.from_signal(rate, 20)
+    found = kernels.decay_time(np.ones((1, 5)), sums)[0]
 
     def value(w):
         return -1 / np.log((sums.second.mean(axis=0) @ w) / (sums.first.mean(axis=0) @ w))
@@ -147,13 +147,13 @@ def test_poisson_population_has_power_one_and_no_peak():
 
 def test_chance_peaks_are_as_rare_as_stated():
     rng = np.random.default_rng(2)
-    frequency, power = base.population_spectrum(rng.normal(size=(1500, 640)), 1.0, 64)
+    frequency, power = kernels.population_spectrum(rng.normal(size=(1500, 640)), 1.0, 64)
     n = 19
-    where, _ = base.spectrum_peak(frequency, power, n / (1 + 2 / 36 * (1 - 1 / n)))
+    where, _ = kernels.spectrum_peak(frequency, power, n / (1 + 2 / 36 * (1 - 1 / n)))
     assert np.isfinite(where).mean() < 0.025
     strong = power.copy()
     strong[:, 12] *= 8
-    assert np.isfinite(base.spectrum_peak(frequency, strong, 18.0)[0]).mean() > 0.97
+    assert np.isfinite(kernels.spectrum_peak(frequency, strong, 18.0)[0]).mean() > 0.97
 
 
 def test_a_slow_drift_is_no_peak():

@@ -5,7 +5,7 @@ import pytest
 
 import eiplatform.statistics as ei
 from eiplatform.errors import NotApplicableError, TooShortError
-from eiplatform.statistics import base
+from eiplatform.statistics import kernels
 from eiplatform.store.schema import population_dataset
 
 
@@ -44,7 +44,7 @@ def test_cotuning_is_the_correlation_of_class_means():
 def test_cotuning_under_weights_leaves_out_classes_that_were_not_drawn():
     _, label, tuning, exc = labelled_samples(17, per_class=5)
     inh = np.random.default_rng(1).gamma(2.0, size=exc.shape)
-    kernel = base.ClassTuning(base.CurrentPair(exc, inh), label)
+    kernel = kernels.ClassTuning(kernels.CurrentPair(exc, inh), label)
     weights = np.where(label < 6, 1.0, 0.0) * np.arange(1, len(label) + 1)
     means = [
         np.array([np.average(x[label == c], axis=0, weights=weights[label == c]) for c in range(6)]) for x in (exc, inh)

@@ -10,15 +10,15 @@ from scipy import stats
 
 import eiplatform.statistics as ei
 from eiplatform.errors import StatisticError, UnknownNameError
-from eiplatform.statistics import base
+from eiplatform.statistics import kernels
 from tests.unit.test_statistics_summary import recording
 
 REPEATS = 600  # standard error of a coverage of 95 %: 0.9 %
-Units = Sequence[base.Unit]
+Units = Sequence[kernels.Unit]
 
 
-def unit(data: np.ndarray) -> base.Unit:
-    return base.Unit(lambda w: w @ data / w.sum(axis=1, keepdims=True), *data.shape)
+def unit(data: np.ndarray) -> kernels.Unit:
+    return kernels.Unit(lambda w: w @ data / w.sum(axis=1, keepdims=True), *data.shape)
 
 
 def means(rng: np.random.Generator, n_seeds: int, shared: float) -> Units:
@@ -37,8 +37,8 @@ def ratios(rng: np.random.Generator, n_seeds: int) -> Units:
     for _ in range(n_seeds):
         neuron = (1 + 0.1 * rng.normal()) * np.exp(0.3 * rng.normal(size=20))
         exc, inh = (bright * rng.gamma(3, size=(40, 20)) for _ in range(2))
-        pair = base.CurrentPair(neuron * exc, inh)
-        units.append(base.Unit(lambda w, pair=pair: base.ei_ratio(*pair.means(w)), 40, 20, geometric=True))
+        pair = kernels.CurrentPair(neuron * exc, inh)
+        units.append(kernels.Unit(lambda w, pair=pair: kernels.ei_ratio(*pair.means(w)), 40, 20, geometric=True))
     return units
 
 
@@ -47,8 +47,8 @@ def correlations(rng: np.random.Generator, n_seeds: int, rho: float = 0.5, sprea
     for _ in range(n_seeds):
         own = rho + spread * rng.normal() + rng.uniform(-0.1, 0.1, size=20) * (spread > 0)
         exc = rng.normal(size=(60, 20))
-        pair = base.CurrentPair(exc, own * exc + np.sqrt(1 - own**2) * rng.normal(size=(60, 20)))
-        units.append(base.Unit(lambda w, pair=pair: base.pair_correlation(w, pair, "own"), 60, 20))
+        pair = kernels.CurrentPair(exc, own * exc + np.sqrt(1 - own**2) * rng.normal(size=(60, 20)))
+        units.append(kernels.Unit(lambda w, pair=pair: kernels.pair_correlation(w, pair, "own"), 60, 20))
     return units
 
 
@@ -65,7 +65,7 @@ def misses(make: Callable[[np.random.Generator], Units], truth: float, method: s
     below = above = 0
     for repeat in range(REPEATS):
         units = make(np.random.default_rng(repeat))
-        found = base.hierarchical_bootstrap(
+        found = kernels.hierarchical_bootstrap(
             units, n_bootstrap=800 if method == "bca" else 200, seed=repeat, method=method
         )
         below += truth < found.low
@@ -102,7 +102,7 @@ def test_bca_of_a_mean_is_the_formula() -> None:
     """z0 and a of Efron (1987) for the mean of one sample: a is a sixth of the skewness of the mean."""
     data = np.random.default_rng(0).exponential(size=(60, 1)) ** 1.5
     percentile, bca = (
-        base.hierarchical_bootstrap([unit(data)], n_bootstrap=8000, method=m) for m in ("percentile", "bca")
+        kernels.hierarchical_bootstrap([unit(data)], n_bootstrap=8000, method=m) for m in ("percentile", "bca")
     )
     about = data[:, 0] - data.mean()
     a = (about**3).sum() / (6 * (about**2).sum() ** 1.5)
@@ -117,28 +117,28 @@ def test_bca_of_a_mean_is_the_formula() -> None:
 def test_statistics_together_are_the_statistics_alone() -> None:
     rng = np.random.default_rng(1)
     units = [unit(rng.normal(size=(30, n))) for n in (5, 9, 5)]
-    for method in base.METHODS:
-        together = base.bootstrap_statistics(units, n_bootstrap=50, method=method)
+    for method in kernels.METHODS:
+        together = kernels.bootstrap_statistics(units, n_bootstrap=50, method=method)
         for one, found in zip(units, together, strict=True):
-            alone = base.hierarchical_bootstrap([one], n_bootstrap=50, method=method)
+            alone = kernels.hierarchical_bootstrap([one], n_bootstrap=50, method=method)
             assert (alone.estimate, alone.low, alone.high) == pytest.approx(
                 (found.estimate, found.low, found.high), rel=1e-12
             )
     with pytest.raises(StatisticError, match="different samples"):
-        base.bootstrap_statistics([unit(rng.normal(size=(n, 4))) for n in (3, 4)])
+        kernels.bootstrap_statistics([unit(rng.normal(size=(n, 4))) for n in (3, 4)])
 
 
 def test_noise_within_seeds_counts_once_and_shared_samples_stay() -> None:
     rng = np.random.default_rng(2)
     draws = rng.normal(size=(8, 40000))  # seeds that differ by nothing but noise of variance 1
     estimates = rng.normal(size=8)
-    combined, parts = base.combine_seeds(draws + estimates[:, None], 0, estimates=estimates, n_samples=30)
+    combined, parts = kernels.combine_seeds(draws + estimates[:, None], 0, estimates=estimates, n_samples=30)
     assert combined.var() == pytest.approx(estimates.var(ddof=1) / 8) and combined.mean() == pytest.approx(
         estimates.mean()
     )
     assert parts[1] == (0.0, 29.0)
     common = 2 * rng.normal(size=40000)
-    combined, parts = base.combine_seeds(draws + common + estimates[:, None], 0, estimates=estimates, n_samples=30)
+    combined, parts = kernels.combine_seeds(draws + common + estimates[:, None], 0, estimates=estimates, n_samples=30)
     assert parts[1][0] == pytest.approx(4, rel=0.03)
     assert combined.var() == pytest.approx(estimates.var(ddof=1) / 8 + 4, rel=0.03)
 
@@ -146,14 +146,14 @@ def test_noise_within_seeds_counts_once_and_shared_samples_stay() -> None:
 def test_three_seeds_without_shared_samples_are_students_t() -> None:
     units = means(np.random.default_rng(3), 3, 0.0)
     values = np.array([one.per_neuron().mean() for one in units])
-    found = base.hierarchical_bootstrap(units, n_bootstrap=4000)
+    found = kernels.hierarchical_bootstrap(units, n_bootstrap=4000)
     low, high = stats.t.interval(0.95, 2, loc=values.mean(), scale=values.std(ddof=1) / np.sqrt(3))
     assert (found.low, found.high) == pytest.approx((low, high), rel=0.05)
 
 
 def test_the_kind_of_interval_reaches_the_table() -> None:
     tree = recording()
-    found = {method: ei.summarise(tree, ["ei_ratio"], n_bootstrap=50, method=method) for method in base.METHODS}
+    found = {method: ei.summarise(tree, ["ei_ratio"], n_bootstrap=50, method=method) for method in kernels.METHODS}
     assert found["bca"].attrs["method"] == "bca"
     np.testing.assert_array_equal(found["bca"]["value"], found["percentile"]["value"])
     assert not np.allclose(found["bca"]["low"], found["percentile"]["low"], rtol=1e-6, equal_nan=True)

@@ -40,7 +40,7 @@ def _command(capsys: Capture, *arguments: object) -> tuple[int, Any, str]:
 
 def test_the_result_is_that_of_the_recordings(finished: tuple[Path, Path]) -> None:
     """One number computed again with numpy from what was recorded while training."""
-    result = load_result(finished[1] / "results" / "emergence.nc")
+    result = load_result(finished[1] / "results" / "emergence.nc").data
     ratios = []
     for step in (0, 82):
         per_seed = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,11 @@ import pytest
 import xarray as xr
 
 import eiplatform
-from eiplatform.analyses import systems
-from eiplatform.analyses.command import run_by_name
+from eiplatform.analyses import Result
+from eiplatform.analyses.parts.running import analyse
+from eiplatform.analyses.systems import Systems, system_of
 from eiplatform.errors import ConfigError, StatisticError
-from eiplatform.report import scorecard
+from eiplatform.figures import find_figure
 from eiplatform.store.references import reference_file
 from tests.conftest import write_network
 
@@ -39,7 +39,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def result(paths: list[Path]) -> xr.Dataset:
-    return systems.run(paths, CORTEX, **FAST)
+    return Systems().run(paths, CORTEX, **FAST).data
 
 
 def _ratio(path: Path, layer: str) -> float:
@@ -96,14 +96,14 @@ def test_shares_of_regimes_sum_to_one_per_family(result: xr.Dataset) -> None:
 
 
 def test_the_order_of_the_recordings_does_not_matter(result: xr.Dataset, paths: list[Path]) -> None:
-    turned = systems.run(paths[::-1], CORTEX, **FAST)
+    turned = Systems().run(paths[::-1], CORTEX, **FAST).data
     xr.testing.assert_identical(result.drop_attrs(), turned.drop_attrs())
     assert result.attrs == turned.attrs
 
 
 def test_systems_are_told_by_their_configuration() -> None:
     def called(**network: object) -> str:
-        return systems.system_of({"network": {"circuit": "none"} | network})
+        return system_of({"network": {"circuit": "none"} | network})
 
     assert [called(circuit=name) for name in ("ei", "bn", "none", "dann")] == ["E-I", "BN", "plain", "DANN"]
     assert called(neuron={"model": "stl"}) == "STL" and called(neuron={"model": "backei"}) == "BackEISNN"
@@ -114,27 +114,27 @@ def test_systems_are_told_by_their_configuration() -> None:
 
 def test_what_cannot_stand_side_by_side_is_refused(paths: list[Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="E-I, seed 1, short is given twice"):
-        systems.run([*paths, paths[0]], CORTEX, **FAST)
+        Systems().run([*paths, paths[0]], CORTEX, **FAST)
     with pytest.raises(StatisticError, match="no recording"):
-        systems.run([], CORTEX)
+        Systems().run([], CORTEX)
     hurt = write_network(tmp_path / "hurt", lesions=[{"pathway": "I->E subtractive", "layers": "*", "dose": 1.0}])
     with pytest.raises(ConfigError, match="lesioned"):
-        systems.run([hurt], CORTEX, **FAST)
+        Systems().run([hurt], CORTEX, **FAST)
 
 
 def test_figure_and_tables_show_every_system(result: xr.Dataset, paths: list[Path]) -> None:
-    same = run_by_name("systems", [*paths, *CORTEX], statistics=KEYS, n_bootstrap=20)
+    same = analyse("systems", [*paths, *CORTEX], statistics=KEYS, n_bootstrap=20).data
     np.testing.assert_array_equal(same["value"], result["value"])
-    table = import_module("eiplatform.figures.systems").table(result)
+    table = find_figure("systems").table(result)
     rows = table[(table["group"] == "ei_ratio") & (table["depth"] == "hidden")]
     assert rows["system"].tolist() == ["E-I", "BN"]
     lost = table[table["value"].isna() & (table["group"] != "accuracy")]
     assert len(lost) and lost["note"].astype(bool).all()
-    first = next(one for one in scorecard({"systems": result}) if "systems" in one.title)
+    first = next(one for one in Result(result).tables() if "systems" in one.title)
     assert [row[0] for row in first.rows] == ["E-I", "BN", "brunel-2000-C: E", "brunel-2000-B: E"]
 
 
 def test_one_seed_has_a_value_but_no_interval(paths: list[Path]) -> None:
-    cells = systems.run(paths[:1], CORTEX, **FAST).sel(setting="short", system="E-I", statistic="ei_ratio")
+    cells = Systems().run(paths[:1], CORTEX, **FAST).data.sel(setting="short", system="E-I", statistic="ei_ratio")
     assert float(cells["value"].sel(depth="1")) == pytest.approx(_ratio(paths[0], "fc1/E"), rel=1e-6)
     assert np.isnan(cells["low"]).all() and "one seed" in str(cells["note"].sel(depth="1").item())

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from eiplatform.errors import NotApplicableError, StatisticError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
-from eiplatform.statistics.base.spill import map_rows
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.estimates.spikes import fired, rate_table
+from eiplatform.statistics.kernels.moments import FloatArray
+from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.population import Population
 
 __all__ = ["SATURATED_SHARE", "SPARSENESS", "dead", "rate_shape", "saturated", "sparseness"]
@@ -28,14 +28,14 @@ _SHAPE_RULES = {
 
 def rate_shape(population: Population, measure: str) -> Estimate:
     """Shape of the distribution of the rates over neurons."""
-    choose(measure, base.RATE_MEASURES, "measure of the rates")
+    choose(measure, kernels.RATE_MEASURES, "measure of the rates")
     name = "the distribution of rates"
     table, _ = rate_table(population, name)
     if table.shape[1] < 2:
         raise NotApplicableError(f"{name} of one neuron", where=population.name or None, valid="at least 2 neurons")
 
     def values(weights: FloatArray) -> FloatArray:
-        return base.rate_shape(weights, table, measure)
+        return kernels.rate_shape(weights, table, measure)
 
     return Estimate(
         unit(population, table.shape[1], values),
@@ -56,15 +56,15 @@ def sparseness(population: Population, kind: str) -> Estimate:
     if kind == "lifetime":
         population.require_samples(name)
         return Estimate(
-            unit(population, table.shape[1], partial(base.lifetime_sparseness, table=table)),
+            unit(population, table.shape[1], partial(kernels.lifetime_sparseness, table=table)),
             population.spiking_neuron,
             "silent neurons",
         )
     if table.shape[1] < 2:
         raise NotApplicableError(f"{name} of one neuron", where=population.name or None, valid="at least 2 neurons")
-    influence = map_rows(base.population_sparseness, table)
+    influence = map_rows(kernels.population_sparseness, table)
     return Estimate(
-        unit(population, table.shape[1], partial(base.weighted_nanmean, data=influence)),
+        unit(population, table.shape[1], partial(kernels.weighted_nanmean, data=influence)),
         population.spiking_neuron,
         "samples in which no neuron fires",
         level="population",
@@ -75,7 +75,7 @@ def dead(population: Population) -> Estimate:
     """Whether a neuron never fires, 0 or 1."""
     table = fired(population, "the share of dead neurons")
     return Estimate(
-        unit(population, table.shape[1], partial(base.dead, table=table)), population.spiking_neuron, "none"
+        unit(population, table.shape[1], partial(kernels.dead, table=table)), population.spiking_neuron, "none"
     )
 
 
@@ -90,7 +90,7 @@ def saturated(population: Population, share: float, maximum: float | None) -> Es
     elif not maximum > 0:
         raise StatisticError(f"the highest rate is {maximum}", valid=f"a positive number of {units}")
     return Estimate(
-        unit(population, table.shape[1], partial(base.saturated, table=table, limit=share * maximum)),
+        unit(population, table.shape[1], partial(kernels.saturated, table=table, limit=share * maximum)),
         population.spiking_neuron,
         "none",
         "1",

@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics import kernels
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["OVER", "Estimate", "shared", "unit"]
@@ -48,7 +48,7 @@ class Estimate:
         pairs, since each pair belongs to two neurons).
     """
 
-    unit: base.Unit
+    unit: kernels.Unit
     neuron: npt.NDArray[Any]
     rule: str
     units: str = "1"
@@ -80,9 +80,9 @@ def unit(
     geometric: bool = False,
     biased: bool = False,
     without: str = "",
-) -> base.Unit:
+) -> kernels.Unit:
     """Return the kernel `values`, sample weights to values per neuron, with the sizes of the population."""
-    return base.Unit(values, population.n_samples, n_neurons, geometric, biased, without)
+    return kernels.Unit(values, population.n_samples, n_neurons, geometric, biased, without)
 
 
 def shared(population: Population, key: Hashable, make: Callable[[], _Made]) -> _Made:

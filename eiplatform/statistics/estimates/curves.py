@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StatisticError, TooShortError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics import kernels
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["DRIVES", "input_output", "paired", "rates", "require_points", "split_units"]
@@ -89,7 +89,7 @@ def paired(first: Population, second: Population) -> None:
 
 def split_units(
     off: tuple[FloatArray, FloatArray], on: tuple[FloatArray, FloatArray], floor: float, together: bool
-) -> dict[str, base.Unit]:
+) -> dict[str, kernels.Unit]:
     """Gain ratio and threshold shift from one curve to another, as functions of the weights of the rows.
 
     Parameters
@@ -97,11 +97,11 @@ def split_units(
     off, on : tuple of array, shape (row, neuron)
         Input and rate.
     floor : float
-        Of :class:`~eiplatform.statistics.base.RectifiedFit`.
+        Of :class:`~eiplatform.statistics.kernels.RectifiedFit`.
     together : bool
         The rows of both are the same samples: each draw resamples them alike.  Else they are drawn apart.
     """
-    curves = [base.RectifiedFit(*part, floor=floor) for part in (off, on)]
+    curves = [kernels.RectifiedFit(*part, floor=floor) for part in (off, on)]
     n_off, n_on, n_neurons = len(off[0]), len(on[0]), off[0].shape[1]
 
     def fits(weights: FloatArray) -> list[tuple[FloatArray, FloatArray, FloatArray, FloatArray]]:
@@ -121,6 +121,6 @@ def split_units(
 
     rows = n_off if together else n_off + n_on
     return {
-        "gain_ratio": base.Unit(measure(lambda g0, t0, g1, t1: g1 / g0), rows, n_neurons, True),
-        "threshold_shift": base.Unit(measure(lambda g0, t0, g1, t1: t1 - t0), rows, n_neurons),
+        "gain_ratio": kernels.Unit(measure(lambda g0, t0, g1, t1: g1 / g0), rows, n_neurons, True),
+        "threshold_shift": kernels.Unit(measure(lambda g0, t0, g1, t1: t1 - t0), rows, n_neurons),
     }

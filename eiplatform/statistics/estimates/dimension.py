@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray, weighted_mean
-from eiplatform.statistics.base.spill import map_rows
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.estimates.spikes import FANO_WINDOWS, MIN_WINDOWS, windowed
 from eiplatform.statistics.estimates.synchrony import enough_neurons, some_neurons
+from eiplatform.statistics.kernels.moments import FloatArray, weighted_mean
+from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.population import Population
 
 __all__ = ["participation_ratio"]
@@ -39,7 +39,7 @@ def participation_ratio(population: Population, over: str, n_neurons: int, windo
         width = windowed(population, name, window, FANO_WINDOWS, MIN_WINDOWS)
         rows = population.trains.binned(width, chosen)
         attrs["window"] = f"{width:g} {population.units}"
-    value, of_sample, of_neuron = base.participation_ratio(rows, n_neurons)
+    value, of_sample, of_neuron = kernels.participation_ratio(rows, n_neurons)
 
     def values(weights: FloatArray) -> FloatArray:
         return value + weighted_mean(weights, of_sample[:, None]) + of_neuron

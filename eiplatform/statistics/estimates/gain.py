@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from eiplatform.errors import choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import Estimate, unit
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population, time_variance
 
 __all__ = ["GAIN_MEASURES", "gain"]
@@ -24,15 +24,15 @@ def gain(population: Population, measure: str) -> Estimate:
     if measure == "mean":
 
         def values(weights: FloatArray) -> FloatArray:
-            return base.weighted_mean(weights, mean)
+            return kernels.weighted_mean(weights, mean)
 
     else:
-        centre = base.weighted_mean(np.ones((1, population.n_samples)), mean)[0]
+        centre = kernels.weighted_mean(np.ones((1, population.n_samples)), mean)[0]
         within = population.table(time_variance, "gain")
 
         def values(weights: FloatArray) -> FloatArray:
             w = weights / weights.sum(axis=1, keepdims=True)
-            average, square = base.weighted_sums(w, lambda m, v: (m, v + (m - centre) ** 2), mean, within)
+            average, square = kernels.weighted_sums(w, lambda m, v: (m, v + (m - centre) ** 2), mean, within)
             variance = square - (average - centre) ** 2
             sd = np.sqrt(np.maximum(variance, 0.0))
             cv: FloatArray = np.divide(sd, average, out=np.full_like(sd, np.nan), where=average > 0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from eiplatform.errors import NotApplicableError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import Estimate, unit
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["ACTIVITIES", "gain_slope", "population_activity"]
@@ -34,7 +34,7 @@ def gain_slope(population: Population, activity: str = "excitation") -> Estimate
         raise NotApplicableError("the population is not active in any sample", where=population.name or None)
 
     def values(weights: FloatArray) -> FloatArray:
-        return base.log_slope(weights, active, gain)
+        return kernels.log_slope(weights, active, gain)
 
     return Estimate(
         unit(population, gain.shape[1], values),

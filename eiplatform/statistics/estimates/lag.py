@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import StatisticError, TooShortError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import Estimate, unit
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["LAG_MEASURES", "by_draws", "correlograms", "in_intervals", "lag"]
@@ -50,7 +50,7 @@ def _kernel(lags: int) -> Callable[..., FloatArray]:
 
 
 def _flat(exc: npt.NDArray[Any], inh: npt.NDArray[Any], *, lags: int) -> FloatArray:
-    return base.correlogram(exc, inh, lags).reshape(-1, exc.shape[0], exc.shape[2])
+    return kernels.correlogram(exc, inh, lags).reshape(-1, exc.shape[0], exc.shape[2])
 
 
 def correlograms(population: Population, max_lag: float | None) -> FloatArray:
@@ -85,13 +85,13 @@ def by_draws(weights: FloatArray, curves: FloatArray, rows: Callable[[FloatArray
 def lag(population: Population, measure: str, pairs: str, max_lag: float | None = None) -> Estimate:
     """Lag or height of the peak of each neuron's correlogram, averaged over samples first."""
     choose(measure, LAG_MEASURES, "measure of the correlogram")
-    choose(pairs, base.RESIDUAL_PAIRS, "pairing")
+    choose(pairs, kernels.RESIDUAL_PAIRS, "pairing")
     curves = correlograms(population, max_lag)
     _, n_lags, _, n_neurons = curves.shape
 
     def values(weights: FloatArray) -> FloatArray:
         index = LAG_MEASURES.index(measure)
-        found = by_draws(weights, curves, lambda part: base.peak(base.mean_correlogram(part, curves, pairs))[index])
+        found = by_draws(weights, curves, lambda part: kernels.peak(kernels.mean_correlogram(part, curves, pairs))[index])
         return found * population.dt if measure == "lag" else found
 
     return Estimate(

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from eiplatform.errors import NotApplicableError
-from eiplatform.statistics import base
-from eiplatform.statistics.base.membrane import Inputs
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import Estimate, shared, unit
+from eiplatform.statistics.kernels.membrane import Inputs
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["driven_above_threshold", "fluctuation_index"]
@@ -23,7 +23,7 @@ def fluctuation_index(population: Population) -> Estimate:
     membrane, threshold = _membrane(population)
 
     def values(weights: FloatArray) -> FloatArray:
-        return base.fluctuation_index(weights, membrane, threshold)
+        return kernels.fluctuation_index(weights, membrane, threshold)
 
     return Estimate(
         unit(population, membrane.mean.shape[1], values), population.neuron, "free potential constant over time"
@@ -35,17 +35,17 @@ def driven_above_threshold(population: Population) -> Estimate:
     membrane, _ = _membrane(population)
 
     def values(weights: FloatArray) -> FloatArray:
-        return base.weighted_mean(weights, membrane.above)
+        return kernels.weighted_mean(weights, membrane.above)
 
     return Estimate(unit(population, membrane.mean.shape[1], values), population.neuron, "none")
 
 
-def _membrane(population: Population) -> tuple[base.FreeMembrane, float]:
+def _membrane(population: Population) -> tuple[kernels.FreeMembrane, float]:
     population.require(("current_exc", "current_inh"), _NAME)
     threshold = _attribute(population, "threshold")
     inputs = _network(population) if population.units == "step" else _circuit(population)
     population.require_time(_NAME, population.data.sizes["time"])
-    return shared(population, "free membrane", lambda: base.free_membrane(inputs, threshold)), threshold
+    return shared(population, "free membrane", lambda: kernels.free_membrane(inputs, threshold)), threshold
 
 
 def _attribute(population: Population, name: str) -> float:

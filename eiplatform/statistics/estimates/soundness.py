@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import NotApplicableError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
-from eiplatform.statistics.base.spill import map_rows
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.estimates.spikes import fired
+from eiplatform.statistics.kernels.moments import FloatArray
+from eiplatform.statistics.kernels.spill import map_rows
 from eiplatform.statistics.population import Population, time_sum
 
 __all__ = ["ALWAYS_ON", "always_on", "private_inhibition", "silent_share"]
@@ -27,7 +27,7 @@ def silent_share(population: Population) -> Estimate:
     table = fired(population, "the share of silent pairs")
     silent = map_rows(_silent, table)
     return Estimate(
-        unit(population, table.shape[1], partial(base.weighted_mean, data=silent)), population.spiking_neuron, "none"
+        unit(population, table.shape[1], partial(kernels.weighted_mean, data=silent)), population.spiking_neuron, "none"
     )
 
 
@@ -40,9 +40,9 @@ def always_on(population: Population, measure: str) -> Estimate:
         raise NotApplicableError(f"{name}: this population has no steps", where=population.name or None)
     always = population.table(_always, "spikes")
     if measure == "pairs":
-        values = partial(base.weighted_mean, data=always)
+        values = partial(kernels.weighted_mean, data=always)
         return Estimate(unit(population, always.shape[1], values), population.neuron, "none", "1", {"measure": measure})
-    shares = partial(base.always_on_spikes, counts=population.table(_magnitudes, "spikes"), always=always)
+    shares = partial(kernels.always_on_spikes, counts=population.table(_magnitudes, "spikes"), always=always)
     return Estimate(
         unit(population, always.shape[1], shares),
         population.neuron,
@@ -60,7 +60,7 @@ def private_inhibition(population: Population) -> Estimate:
     if population.data.sizes["neuron"] < 2:
         raise NotApplicableError(f"{name} of one neuron", where=population.name or None, valid="at least 2 neurons")
     sums = population.table(_with_others, "current_inh")
-    values = partial(base.private_share, sums=sums)
+    values = partial(kernels.private_share, sums=sums)
     return Estimate(unit(population, sums.shape[2], values), population.neuron, "constant inhibition")
 
 

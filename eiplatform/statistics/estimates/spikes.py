@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.trains import Counted
 
@@ -84,7 +84,7 @@ def rate(population: Population) -> Estimate:
     table, units = rate_table(population, "the rate")
 
     def values(weights: FloatArray) -> FloatArray:
-        return base.weighted_mean(weights, table)
+        return kernels.weighted_mean(weights, table)
 
     return Estimate(
         unit(population, table.shape[1], values), population.spiking_neuron, "none: silent neurons count as 0", units
@@ -106,10 +106,10 @@ def isi(population: Population, kind: str, min_spikes: int, refractoriness: floa
         if not (constant >= 0 and math.isfinite(constant)):
             raise StatisticError(f"the refractoriness is {refractoriness}", valid=f"0 {population.units} or more")
         attrs["refractoriness"] = f"{constant:g} {population.units}"
-        kernel: Callable[..., FloatArray] = partial(base.lvr, refractoriness=constant)
+        kernel: Callable[..., FloatArray] = partial(kernels.lvr, refractoriness=constant)
     else:
-        kernels: dict[str, Callable[..., FloatArray]] = {"lv": base.lv, "cv2": base.cv2}
-        kernel = kernels.get(kind, partial(base.cv_isi, corrected=True))
+        simple: dict[str, Callable[..., FloatArray]] = {"lv": kernels.lv, "cv2": kernels.cv2}
+        kernel = simple.get(kind, partial(kernels.cv_isi, corrected=True))
         if kind == "cv":
             attrs["correction"] = "of short trains: intervals by 1/(duration - interval), jackknife"
 
@@ -134,7 +134,7 @@ def fano(population: Population, over: str, window: float | None) -> Estimate:
         if window is not None:
             raise StatisticError("the Fano factor over samples counts the whole sample", valid="window=None")
         population.require_samples("the Fano factor")
-        trains = cast(base.SpikeTrains, Counted(population.counts, population.n_samples))  # it needs no times
+        trains = cast(kernels.SpikeTrains, Counted(population.counts, population.n_samples))  # it needs no times
         chosen, n_neurons = None, population.counts.shape[1]
         attrs: dict[str, Any] = {"window": f"whole sample, {population.duration:g} {population.units}"}
     else:
@@ -144,7 +144,7 @@ def fano(population: Population, over: str, window: float | None) -> Estimate:
         attrs = {"window": f"{chosen:g} {population.units}"}
 
     def values(weights: FloatArray) -> FloatArray:
-        return base.fano_factor(trains, weights, over=over, window=chosen)
+        return kernels.fano_factor(trains, weights, over=over, window=chosen)
 
     return Estimate(unit(population, n_neurons, values), population.spiking_neuron, "silent neurons", "1", attrs)
 

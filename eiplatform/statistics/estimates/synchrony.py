@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
-from eiplatform.statistics.base.spill import map_rows
-from eiplatform.statistics.base.synchrony import SharedSums
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import OVER, Estimate, unit
 from eiplatform.statistics.estimates.spikes import FANO_WINDOWS, MIN_WINDOWS, windowed
+from eiplatform.statistics.kernels.moments import FloatArray
+from eiplatform.statistics.kernels.spill import map_rows
+from eiplatform.statistics.kernels.synchrony import SharedSums
 from eiplatform.statistics.population import MIN_INTERVALS, Population
 from eiplatform.store.schema import SIGNALS
 
@@ -94,7 +94,7 @@ def chi(population: Population, signal: str, n_neurons: int, window: float | Non
         sums, neuron = SharedSums(*population.table(_shared_sums, signal)), population.neuron
 
     def values(weights: FloatArray) -> FloatArray:
-        return base.chi(weights, sums, n_neurons)
+        return kernels.chi(weights, sums, n_neurons)
 
     return Estimate(
         unit(population, len(neuron), values), neuron, "nothing varies over time", "1", attrs, level="population"
@@ -111,7 +111,7 @@ def synchrony(population: Population, n_neurons: int, window: float | None) -> E
     sums = SharedSums.from_trains(population.trains, chosen)
 
     def values(weights: FloatArray) -> FloatArray:
-        return base.count_synchrony(weights, sums, n_neurons)
+        return kernels.count_synchrony(weights, sums, n_neurons)
 
     return Estimate(
         unit(population, len(population.spiking_neuron), values),
@@ -154,14 +154,14 @@ def count_correlation(population: Population, over: str, n_neurons: int, window:
     """Mean correlation of a neuron's spike counts with those of others."""
     counts, neuron, attrs = _counts(population, over, n_neurons, window)
     n = len(neuron)
-    pair = base.CurrentPair(counts, counts) if over == "sample" else None
+    pair = kernels.CurrentPair(counts, counts) if over == "sample" else None
 
     def partners(weights: FloatArray) -> FloatArray:
         if pair is not None:
-            return base.pair_correlation(weights, pair, "cross")
+            return kernels.pair_correlation(weights, pair, "cross")
         step = max(1, 2**22 // (n * n))
         blocks = [weights[start : start + step] for start in range(0, len(weights), step)]
-        return np.concatenate([base.partner_mean(base.pair_correlations(block, counts), n) for block in blocks])
+        return np.concatenate([kernels.partner_mean(kernels.pair_correlations(block, counts), n) for block in blocks])
 
     def values(weights: FloatArray) -> FloatArray:
         found = partners(weights)
@@ -190,4 +190,4 @@ def count_correlation_pairs(
     if over == "sample":
         counts = counts[None]
     free = counts.shape[0] * (counts.shape[1] - 1)
-    return base.pair_correlations(np.ones((1, counts.shape[0])), counts)[0], neuron, attrs, free
+    return kernels.pair_correlations(np.ones((1, counts.shape[0])), counts)[0], neuron, attrs, free

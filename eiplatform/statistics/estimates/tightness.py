@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import StatisticError, TooShortError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import RELATIVE_TOLERANCE, FloatArray
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import OVER, Estimate, shared, unit
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = [
@@ -42,14 +42,14 @@ def imbalance(population: Population) -> Estimate:
     return Estimate(unit(population, pair.n_neurons, values), population.neuron, "sum of mean currents not positive")
 
 
-def pair_moments(population: Population) -> base.PairMoments:
+def pair_moments(population: Population) -> kernels.PairMoments:
     """Second moments of E and I over time in each sample, made once."""
-    return base.PairMoments(*population.table(_moments, *_NEEDS))
+    return kernels.PairMoments(*population.table(_moments, *_NEEDS))
 
 
 def _moments(exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> FloatArray:
     """Tables of the second moments over time of some samples, in the order of PairMoments."""
-    return np.stack(list(vars(base.moments_over_time(exc, inh)[0]).values()))
+    return np.stack(list(vars(kernels.moments_over_time(exc, inh)[0]).values()))
 
 
 def mean_to_fluctuation(population: Population, over: str, n_inputs: int | None = None) -> Estimate:
@@ -77,8 +77,8 @@ def mean_to_fluctuation(population: Population, over: str, n_inputs: int | None 
 
         def values(weights: FloatArray) -> FloatArray:
             exc, inh = pair.means(weights)
-            fluctuation = base.weighted_mean(weights, total - 2 * moments.cov)
-            return _ratio(exc - inh, base.weighted_mean(weights, total), fluctuation, root)
+            fluctuation = kernels.weighted_mean(weights, total - 2 * moments.cov)
+            return _ratio(exc - inh, kernels.weighted_mean(weights, total), fluctuation, root)
 
         where = "over time"
     attrs = {"n_inputs": "not given: not divided by its root" if n_inputs is None else n_inputs}
@@ -95,7 +95,7 @@ def _ratio(mean: FloatArray, total: FloatArray, variance: FloatArray, root: floa
 def residual(population: Population, over: str, pairs: str) -> Estimate:
     """Variance of the net current over the sum of the variances of E and I."""
     choose(over, OVER, "estimator axis")
-    choose(pairs, base.RESIDUAL_PAIRS, "pairing")
+    choose(pairs, kernels.RESIDUAL_PAIRS, "pairing")
     name = "the residual variance"
     population.require(_NEEDS, name)
     if over == "sample":
@@ -103,16 +103,16 @@ def residual(population: Population, over: str, pairs: str) -> Estimate:
         pair = population.currents
 
         def values(weights: FloatArray) -> FloatArray:
-            return base.residual_variance(base.moments_over_samples(weights, pair, pair.moments(weights)), pairs)
+            return kernels.residual_variance(kernels.moments_over_samples(weights, pair, pair.moments(weights)), pairs)
 
         where, n = "over samples", pair.n_neurons
         attrs = {"pairs": pairs}
     else:
         population.require_time(name, population.data.sizes["time"])
-        per_sample = base.residual_variance(pair_moments(population), pairs)
+        per_sample = kernels.residual_variance(pair_moments(population), pairs)
 
         def values(weights: FloatArray) -> FloatArray:
-            return base.weighted_nanmean(weights, per_sample)
+            return kernels.weighted_nanmean(weights, per_sample)
 
         where, n = "over time in every sample", per_sample.shape[1]
         attrs = {"pairs": pairs, "interval": f"{population.dt:g} {population.units}"}
@@ -121,14 +121,14 @@ def residual(population: Population, over: str, pairs: str) -> Estimate:
 
 def over_neurons(population: Population, pairs: str) -> Estimate:
     """Correlation of time-averaged E and I over the neurons of a sample, averaged over samples."""
-    choose(pairs, base.RESIDUAL_PAIRS, "pairing")
+    choose(pairs, kernels.RESIDUAL_PAIRS, "pairing")
     name = "the E-I correlation over neurons"
     population.require(_NEEDS, name)
     require_neurons(population, name)
     if pairs != "own" and population.n_samples < 2:
         raise TooShortError(f"{name} with other samples: one sample is too few", valid="at least 2 samples")
     exc, inh = (population.time_mean(signal) for signal in _NEEDS)
-    patterns = shared(population, "patterns", lambda: base.Patterns(exc, inh))
+    patterns = shared(population, "patterns", lambda: kernels.Patterns(exc, inh))
 
     def values(weights: FloatArray) -> FloatArray:
         return patterns.correlation(weights, pairs)
@@ -152,7 +152,7 @@ def ratio_spread(population: Population) -> Estimate:
     pair = population.currents
 
     def values(weights: FloatArray) -> FloatArray:
-        return base.log_ratio_spread(*pair.means(weights))
+        return kernels.log_ratio_spread(*pair.means(weights))
 
     rule = "mean excitation or mean inhibition not positive"
     return Estimate(unit(population, pair.n_neurons, values), population.neuron, rule, level="population")

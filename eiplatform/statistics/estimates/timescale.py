@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from eiplatform.errors import StatisticError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
-from eiplatform.statistics.base.timescale import LagSums
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import Estimate, unit
 from eiplatform.statistics.estimates.spikes import windowed
 from eiplatform.statistics.estimates.synchrony import some_neurons
+from eiplatform.statistics.kernels.moments import FloatArray
+from eiplatform.statistics.kernels.timescale import LagSums
 from eiplatform.statistics.population import Population
 from eiplatform.store.schema import SIGNALS
 
@@ -59,12 +59,12 @@ def timescale(population: Population, signal: str, max_lag: float | None, window
         attrs["window"] = f"{width:g} {population.units}"
         return _of_spikes(population, width, lags, attrs)
     sums = LagSums.from_signal((sample for (block,) in population.blocks(signal) for sample in block), lags)
-    time = base.integrated_time(np.ones((1, population.n_samples)), sums)[0] * width
+    time = kernels.integrated_time(np.ones((1, population.n_samples)), sums)[0] * width
     # Decided once, so that draws near the limit do not lose their longest times.
     kept = (time > 0) & (time <= longest / _LONGEST)
 
     def values(weights: FloatArray) -> FloatArray:
-        return np.where(kept, base.integrated_time(weights, sums) * width, np.nan)
+        return np.where(kept, kernels.integrated_time(weights, sums) * width, np.nan)
 
     rule = f"constant over time, or not between 0 and a third of the longest lag ({longest / _LONGEST:g})"
     return Estimate(unit(population, len(population.neuron), values), population.neuron, rule, population.units, attrs)
@@ -82,7 +82,7 @@ def _of_spikes(population: Population, width: float, lags: int, attrs: dict[str,
     beyond = first.mean() > _BEYOND_CHANCE * first.std() / math.sqrt(first.size)
 
     def values(weights: FloatArray) -> FloatArray:
-        time = base.decay_time(weights, sums) * width
+        time = kernels.decay_time(weights, sums) * width
         return time if beyond and bool(limit) else np.full_like(time, np.nan)
 
     limit = True
@@ -117,7 +117,7 @@ def spectrum(
     )
     counts = population.trains.population_counts(width)
     fs = (1.0 if population.units == "step" else 1000.0) / width
-    frequency, power = base.population_spectrum(counts, fs, points)
+    frequency, power = kernels.population_spectrum(counts, fs, points)
     # Half-overlapping Hann windows share a sixth of their energy (Welch 1967, IEEE Trans Audio 15:70).
     n = (counts.shape[1] - points) // (points - points // 2) + 1
     independent = len(counts) * n / (1 + 2 / 36 * (1 - 1 / n))
@@ -134,7 +134,7 @@ def peak(population: Population, measure: str) -> Estimate:
     frequency, power, _, independent, attrs = spectrum(population, None, None)
 
     def values(weights: FloatArray) -> FloatArray:
-        where, height = base.spectrum_peak(frequency, base.weighted_mean(weights, power), independent)
+        where, height = kernels.spectrum_peak(frequency, kernels.weighted_mean(weights, power), independent)
         return (where if measure == "frequency" else height)[:, None]
 
     units = ("1/step" if population.units == "step" else "Hz") if measure == "frequency" else "1"

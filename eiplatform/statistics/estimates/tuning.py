@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import NotApplicableError, TooShortError, choose
-from eiplatform.statistics import base
-from eiplatform.statistics.base.moments import FloatArray
+from eiplatform.statistics import kernels
 from eiplatform.statistics.estimates.common import Estimate, shared, unit
+from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 
 __all__ = ["MIN_CLASSES", "cotuning"]
@@ -21,12 +21,12 @@ MIN_PER_CLASS = 15
 
 def cotuning(population: Population, pairs: str) -> Estimate:
     """Correlation of the class means of E and I over classes."""
-    choose(pairs, base.RESIDUAL_PAIRS, "pairing")
+    choose(pairs, kernels.RESIDUAL_PAIRS, "pairing")
     name = "E-I co-tuning over classes"
     population.require(("current_exc", "current_inh"), name)
     labels = _labels(population, name)
     population.require_samples(name)
-    tuning = shared(population, "class tuning", lambda: base.ClassTuning(population.currents, labels))
+    tuning = shared(population, "class tuning", lambda: kernels.ClassTuning(population.currents, labels))
     count = len(tuning.classes)
     if count < MIN_CLASSES:
         raise TooShortError(

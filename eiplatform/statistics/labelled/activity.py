@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from eiplatform.statistics import base, estimates
+from eiplatform.statistics import estimates, kernels
 from eiplatform.statistics.labelled.common import checked_quantiles, labelled, measured
 from eiplatform.statistics.population import Population
 
@@ -49,7 +49,7 @@ def rate_distribution(
     checked = Population(population)
     estimate = estimates.rate(checked)
     rates = estimate.unit.per_neuron()
-    mean, sd, cv, quantile = base.describe(rates, tuple(wanted))
+    mean, sd, cv, quantile = kernels.describe(rates, tuple(wanted))
     varies = sd > 1e-12 * mean
     shape = {
         measure: float(labelled(checked, estimates.rate_shape(checked, measure), f"rate_{measure}"))

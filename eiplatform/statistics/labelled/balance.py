@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from eiplatform.errors import choose
-from eiplatform.statistics import base, estimates
+from eiplatform.statistics import estimates, kernels
 from eiplatform.statistics.labelled.common import measured
 
 __all__ = ["balance_index", "ei_correlation", "ei_ratio"]
@@ -109,8 +109,8 @@ def ei_correlation(population: xr.Dataset, *, over: str = "sample", pairs: str =
     Okun & Lampl 2008, Nat Neurosci 11:535; Renart et al. 2010, Science 327:587.
     """
     if choose(over, ("sample", "time", "neuron"), "estimator axis") == "neuron":
-        suffix = "" if choose(pairs, base.RESIDUAL_PAIRS, "pairing over neurons") == "own" else f"_{pairs}"
+        suffix = "" if choose(pairs, kernels.RESIDUAL_PAIRS, "pairing over neurons") == "own" else f"_{pairs}"
         return measured(population, f"ei_correlation_neurons{suffix}", estimates.over_neurons, pairs)
     word = {"sample": "samples", "time": "time"}[over]
-    suffix = "" if choose(pairs, base.PAIRS, "pairing") == "own" else f"_{pairs}"
+    suffix = "" if choose(pairs, kernels.PAIRS, "pairing") == "own" else f"_{pairs}"
     return measured(population, f"ei_correlation_{word}{suffix}", estimates.correlation, over, pairs)

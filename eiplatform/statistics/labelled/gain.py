@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from eiplatform.statistics import base, estimates
+from eiplatform.statistics import estimates, kernels
 from eiplatform.statistics.labelled.common import checked_quantiles, measured
 from eiplatform.statistics.population import Population
 
@@ -65,7 +65,7 @@ def gain_distribution(
     checked = Population(population)
     checked.require(("gain",), "the gain")
     values = checked.array("gain").astype(np.float64)
-    mean, sd, cv, quantile = base.describe(values, tuple(wanted))
+    mean, sd, cv, quantile = kernels.describe(values, tuple(wanted))
     spread = {
         f"sd_{word}": float(values.mean(axis=others).std())
         for word, others in (("samples", (1, 2)), ("time", (0, 2)), ("neurons", (0, 1)))

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics import base, estimates
-from eiplatform.statistics.base.bootstrap import Unit, hierarchical_bootstrap
+from eiplatform.statistics import estimates, kernels
+from eiplatform.statistics.kernels.bootstrap import Unit, hierarchical_bootstrap
 from eiplatform.statistics.labelled.common import measured
 from eiplatform.statistics.population import Population
 
@@ -104,9 +104,9 @@ def gain_normalisation(
         raise StatisticError("the population is not active in any sample", where=checked.name or None)
 
     def saturation(weights: np.ndarray) -> np.ndarray:
-        return mean / base.fit_normalisation(weights, active, gain)[1]
+        return mean / kernels.fit_normalisation(weights, active, gain)[1]
 
-    maximum, sigma, r2 = (part[0] for part in base.fit_normalisation(np.ones((1, len(active))), active, gain))
+    maximum, sigma, r2 = (part[0] for part in kernels.fit_normalisation(np.ones((1, len(active))), active, gain))
     unit = Unit(saturation, len(active), gain.shape[1], geometric=True)
     notes: list[str] = []
     options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "level": level}
@@ -199,12 +199,12 @@ def inhibition_split(
     found: dict[str, Any] = {}
     notes: list[str] = []
     for word, curve in (("off", pair_off), ("on", pair_on)):
-        gain, threshold = base.RectifiedFit(*curve, floor=floor).fit(np.ones(len(curve[0])))
+        gain, threshold = kernels.RectifiedFit(*curve, floor=floor).fit(np.ones(len(curve[0])))
         found |= {f"gain_{word}": ("neuron", gain), f"threshold_{word}": ("neuron", threshold)}
     for name, unit in units.items():
         found |= {name: ("neuron", unit.per_neuron()), **_with_interval(f"mean_{name}", unit, options, notes)}
     if together:
-        slope, offset = base.regress(np.ones((1, len(pair_off[1]))), pair_off[1], pair_on[1])
+        slope, offset = kernels.regress(np.ones((1, len(pair_off[1]))), pair_off[1], pair_on[1])
         found |= {"response_slope": ("neuron", slope[0]), "response_offset": ("neuron", offset[0])}
     used = int(np.isfinite(found["gain_ratio"][1]).sum())
     return xr.Dataset(
@@ -261,7 +261,7 @@ def naka_rushton(
         raise StatisticError(
             f"'{drive}' is negative in {int((x < 0).sum())} of {x.size} means", valid="a drive that is not negative"
         )
-    fit = base.fit_naka_rushton(x, rate, baseline=baseline)
+    fit = kernels.fit_naka_rushton(x, rate, baseline=baseline)
     used = int(np.isfinite(fit.half).sum())
     units = first.data[drive].attrs.get("units", "1")
     names = {"maximum": "spikes/step" if first.units == "step" else "Hz", "half": units, "exponent": "1"}

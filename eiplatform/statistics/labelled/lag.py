@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import choose
-from eiplatform.statistics import base, estimates
-from eiplatform.statistics.base.bootstrap import Unit, hierarchical_bootstrap
+from eiplatform.statistics import estimates, kernels
+from eiplatform.statistics.kernels.bootstrap import Unit, hierarchical_bootstrap
 from eiplatform.statistics.labelled.common import measured
 from eiplatform.statistics.population import Population
 
@@ -85,7 +85,7 @@ def ei_correlogram(
     Okun & Lampl 2008, Nat Neurosci 11:535.
     """
     checked = Population(population)
-    pairs = base.RESIDUAL_PAIRS
+    pairs = kernels.RESIDUAL_PAIRS
     found: dict[str, list[float]] = {
         f"{name}{end}": [] for name in ("peak_lag", "peak") for end in ("", "_low", "_high")
     }
@@ -93,14 +93,14 @@ def ei_correlogram(
     curves = estimates.correlograms(checked, max_lag)
     _, _, n_samples, n_neurons = curves.shape
     for which in pairs:
-        rows.append(base.mean_correlogram(np.ones((1, n_samples)), curves, which)[0])
+        rows.append(kernels.mean_correlogram(np.ones((1, n_samples)), curves, which)[0])
         for index, name in enumerate(("peak_lag", "peak")):
 
             def values(weights: np.ndarray, which: str = which, index: int = index) -> np.ndarray:
                 return estimates.by_draws(
                     weights,
                     curves,
-                    lambda part: base.pooled_peak(base.mean_correlogram(part, curves, which))[index],
+                    lambda part: kernels.pooled_peak(kernels.mean_correlogram(part, curves, which))[index],
                 )
 
             interval = hierarchical_bootstrap(

@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StatisticError
-from eiplatform.statistics import base, estimates
-from eiplatform.statistics.base.bootstrap import Unit, hierarchical_bootstrap
+from eiplatform.statistics import estimates, kernels
+from eiplatform.statistics.kernels.bootstrap import Unit, hierarchical_bootstrap
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import statistic as entry_of
 
@@ -147,7 +147,7 @@ def paradoxical_index(
         total = r_on + r_off
         total = np.where(total > 0, total, np.nan)
         slopes = 2 * sign * r_on / total**2, -2 * sign * r_off / total**2
-        return base.mean_influence((off, on), -sign * (r_on - r_off) / total, slopes)
+        return kernels.mean_influence((off, on), -sign * (r_on - r_off) / total, slopes)
 
     def slope(weights: np.ndarray) -> np.ndarray:
         difference: np.ndarray = (after.unit.values(weights) - before.unit.values(weights)) / change

@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.errors import StatisticError, TooShortError, choose
-from eiplatform.statistics import base, estimates
-from eiplatform.statistics.base.bootstrap import Unit, hierarchical_bootstrap
+from eiplatform.statistics import estimates, kernels
+from eiplatform.statistics.kernels.bootstrap import Unit, hierarchical_bootstrap
 from eiplatform.statistics.labelled.common import measured
 from eiplatform.statistics.population import Population
 
@@ -114,7 +114,7 @@ def residual_variance(population: xr.Dataset, *, over: str = "time", pairs: str 
     Renart et al. 2010, Science 327:587.
     """
     key = f"residual_variance_{_WORD[choose(over, _WORD, 'estimator axis')]}"
-    key += _SUFFIX[choose(pairs, base.RESIDUAL_PAIRS, "pairing")]
+    key += _SUFFIX[choose(pairs, kernels.RESIDUAL_PAIRS, "pairing")]
     return measured(population, key, estimates.residual, over, pairs)
 
 
@@ -252,17 +252,17 @@ def ei_correlation_windows(
                 valid=f"windows up to {n_time // MIN_WINDOWS} intervals",
             )
     parts = [
-        base.moments_over_time(exc, inh, tuple(chosen)) for exc, inh in checked.blocks("current_exc", "current_inh")
+        kernels.moments_over_time(exc, inh, tuple(chosen)) for exc, inh in checked.blocks("current_exc", "current_inh")
     ]
-    shape = (len(base.RESIDUAL_PAIRS), len(chosen))
+    shape = (len(kernels.RESIDUAL_PAIRS), len(chosen))
     numbers = {key: np.empty(shape) for key in ("value", "low", "high")}
     rows = np.empty((*shape, n_neurons))
     for index in np.ndindex(shape):
-        pairs = base.RESIDUAL_PAIRS[index[0]]
-        per_sample = np.concatenate([base.paired_correlation(part[index[1]], pairs) for part in parts])
+        pairs = kernels.RESIDUAL_PAIRS[index[0]]
+        per_sample = np.concatenate([kernels.paired_correlation(part[index[1]], pairs) for part in parts])
 
         def values(weights: np.ndarray, table: np.ndarray = per_sample) -> np.ndarray:
-            return base.weighted_nanmean(weights, table)
+            return kernels.weighted_nanmean(weights, table)
 
         unit = Unit(values, checked.n_samples, n_neurons)
         rows[index] = unit.per_neuron()
@@ -274,7 +274,7 @@ def ei_correlation_windows(
             "correlation": (("pairs", "window", "neuron"), rows),
             **{key: (("pairs", "window"), part) for key, part in numbers.items()},
         },
-        coords={"pairs": list(base.RESIDUAL_PAIRS), "window": lengths, "neuron": checked.neuron},
+        coords={"pairs": list(kernels.RESIDUAL_PAIRS), "window": lengths, "neuron": checked.neuron},
         attrs={
             "long_name": "E-I correlation over time after smoothing",
             "units": "1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from eiplatform.statistics import base, estimates
+from eiplatform.statistics import estimates, kernels
 from eiplatform.statistics.labelled.common import measured
 from eiplatform.statistics.population import Population
 
@@ -86,7 +86,7 @@ def power_spectrum(population: xr.Dataset, *, window: float | None = None, segme
     checked = Population(population)
     frequency, power, mean, independent, attrs = estimates.spectrum(checked, window, segment)
     total = power.mean(axis=0)
-    where, height = base.spectrum_peak(frequency, total[None], independent)
+    where, height = kernels.spectrum_peak(frequency, total[None], independent)
     level = mean.mean()
     units = "1/step" if checked.units == "step" else "Hz"
     return xr.Dataset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from eiplatform.errors import choose
-from eiplatform.statistics import base, estimates
+from eiplatform.statistics import estimates, kernels
 from eiplatform.statistics.labelled.common import measured
 
 __all__ = ["ei_cotuning"]
@@ -40,5 +40,5 @@ def ei_cotuning(population: xr.Dataset, *, pairs: str = "own") -> xr.DataArray:
     ----------
     Wehr & Zador 2003, Nature 426:442.
     """
-    suffix = "" if choose(pairs, base.RESIDUAL_PAIRS, "pairing") == "own" else f"_{pairs}"
+    suffix = "" if choose(pairs, kernels.RESIDUAL_PAIRS, "pairing") == "own" else f"_{pairs}"
     return measured(population, f"ei_cotuning{suffix}", estimates.cotuning, pairs)

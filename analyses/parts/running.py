@@ -1,0 +1,193 @@
+"""Running an analysis from what a user names: files, directories, names of shipped summaries, options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from inspect import Parameter
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from eiplatform.analyses.parts.analysis import Analysis, Result, analysis_names, find_analysis
+from eiplatform.analyses.parts.inputs import Recording
+from eiplatform.analyses.parts.sides import open_references
+from eiplatform.errors import ConfigError, choose
+from eiplatform.statistics import STATISTICS
+from eiplatform.store.reader import open_recording, read_manifest, recordings_below
+from eiplatform.store.references import is_reference
+
+__all__ = ["analyse", "checked_options"]
+
+_NAMED = {"nulls": "--null", "method": "--interval", "n_bootstrap": "--bootstrap"}
+"""What an option is called on the command line where that is another word."""
+_OPENED = ("recording", "recordings", "references")
+
+
+def analyse(
+    analysis: str | Analysis,
+    inputs: Recording | Sequence[Recording],
+    nulls: Recording | Sequence[Recording] = (),
+    *,
+    partial: bool = False,
+    **options: Any,
+) -> Result:
+    """Answer one question from recordings.
+
+    Parameters
+    ----------
+    analysis : str or Analysis
+        Its name (:func:`~eiplatform.analyses.analysis_names`), or the path of the Python file that holds it.
+    inputs : str, Path, DataTree, or a sequence of them
+        Recordings or directories of recordings; for ``learning`` one training directory; for ``comparison`` and
+        ``regime_scorecard`` also names of shipped summaries, for the latter a ``protocol.nc`` of perturb-I too; for
+        ``balance_emergence`` series of recordings made while training.  ``ei_versus_bn``, ``balance_emergence`` and
+        ``systems`` take summaries of circuits (data/reference/*.nc) among them.
+    nulls : str, Path, DataTree, or a sequence of them
+        Null recordings, or directories of them, where the analysis takes some.
+    partial : bool
+        Take what is complete of interrupted or damaged recordings; the result says so.
+    **options
+        Of the analysis; None is as if it were not given.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such analysis.
+    ConfigError
+        If the inputs do not fit it, or it does not take an option.
+    """
+    chosen = find_analysis(analysis) if isinstance(analysis, str) else analysis
+    given, beside = _listed(inputs), _listed(nulls)
+    asked = {name: value for name, value in options.items() if value is not None}
+    roles = {role.name: name for name, role in chosen.inputs.items()}
+    if beside and "nulls" not in roles:
+        raise _not_taken(chosen, "nulls")
+    if partial and not set(_OPENED) & set(roles):
+        raise _not_taken(chosen, "partial")
+    asked = checked_options(chosen, asked)
+    if partial and "partial" in chosen.options:
+        asked["partial"] = True
+    arguments = _arguments(chosen, roles, given, partial)
+    if beside:
+        arguments["nulls"] = _opened(beside, partial)
+    return chosen.run(**{roles[role]: value for role, value in arguments.items()}, **asked)
+
+
+def checked_options(analysis: Analysis, options: Mapping[str, Any], where: str | None = None) -> dict[str, Any]:
+    """Return the options of an analysis with the types that it declares.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    options : mapping of str to value
+    where : str, optional
+        Where they stand, for messages.
+
+    Raises
+    ------
+    ConfigError
+        If the analysis has no such option, or it cannot have such a value.
+    """
+    known = analysis.options
+    for name in options:
+        if name not in known and where is None:
+            raise _not_taken(analysis, name)
+        choose(name, known, "option", where=where)
+    for key in options.get("statistics") or ():
+        choose(key, STATISTICS, "statistic", where=None if where is None else f"{where}.statistics")
+    return {name: _checked(name, value, known[name], where) for name, value in options.items()}
+
+
+def _checked(name: str, value: Any, declared: Parameter, where: str | None) -> Any:
+    if declared.annotation is Parameter.empty:
+        return value
+    adapter = TypeAdapter(declared.annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        told = "; ".join(found["msg"] for found in error.errors())
+        raise ConfigError(f"{name} = {value!r} is not possible ({told})", where=where) from None
+
+
+def _not_taken(analysis: Analysis, option: str) -> ConfigError:
+    """Return the error for an option that an analysis does not have; it says which analyses do."""
+    others = [find_analysis(name) for name in analysis_names()]
+    if option in ("nulls", "partial"):
+        wanted = ("nulls",) if option == "nulls" else _OPENED
+        fitting = [one.name for one in others if {role.name for role in one.inputs.values()} & set(wanted)]
+    else:
+        fitting = [one.name for one in others if option in one.options]
+    named = _NAMED.get(option, f"--{option}")
+    known = ", ".join(_NAMED.get(name, f"--{name}") for name in analysis.options) or "none"
+    return ConfigError(
+        f"the analysis '{analysis.name}' takes no {named}",
+        valid=f"{named} goes with {', '.join(fitting)}" if fitting else f"its options are {known}",
+    )
+
+
+def _listed(given: Recording | Sequence[Recording]) -> list[Recording]:
+    return [given] if isinstance(given, str | Path | xr.DataTree) else list(given)
+
+
+def _arguments(analysis: Analysis, roles: Mapping[str, str], given: list[Recording], partial: bool) -> dict[str, Any]:
+    """Return what the inputs stand for, by role."""
+    found: dict[str, Any] = {}
+    if "perturbation" in roles:
+        protocols = [one for one in given if not isinstance(one, xr.DataTree) and _is_file(one, ".nc")]
+        if len(protocols) > 1:
+            raise ConfigError("one perturbation at a time", where=", ".join(map(str, protocols)))
+        given = [one for one in given if one not in protocols]
+        found |= {"perturbation": protocols[0]} if protocols else {}
+    if "summaries" in roles:
+        held = [one for one in given if not isinstance(one, xr.DataTree) and is_reference(Path(one))]
+        given = [one for one in given if not any(one is other for other in held)]
+        found |= {"summaries": held} if held else {}
+    if {"recordings", "references"} <= set(roles):
+        if len(given) < 2:
+            raise ConfigError(f"the analysis '{analysis.name}' takes a network and at least one reference")
+        return found | {"recordings": _opened(given[:1], partial), "references": _references(given[1:], partial)}
+    if "references" in roles:
+        return found | {"references": _references(given, partial)}
+    if "recordings" in roles:
+        return found | {"recordings": _opened(given, partial, begun="partial" in analysis.options)}
+    for role in ("recording", "training"):
+        if role in roles:
+            if len(given) != 1:
+                raise ConfigError(f"the analysis '{analysis.name}' takes one input, {len(given)} were given")
+            return found | {role: _open(given[0], partial) if role == "recording" else given[0]}
+    return found | ({"series": given} if "series" in roles else {})
+
+
+def _is_file(one: str | Path, ending: str) -> bool:
+    return Path(one).suffix == ending and Path(one).is_file()
+
+
+def _open(one: Recording, partial: bool) -> xr.DataTree:
+    return one if isinstance(one, xr.DataTree) else open_recording(one, partial=partial)
+
+
+def _opened(given: Sequence[Recording], partial: bool, *, begun: bool = False) -> list[xr.DataTree]:
+    """Open recordings, and those in directories; with `begun`, of partial ones those that hold something."""
+    found: list[xr.DataTree] = []
+    for one in given:
+        if isinstance(one, xr.DataTree):
+            found.append(one)
+            continue
+        places = recordings_below(one)
+        if partial and begun:  # one that was killed before its first shard is missing like one that was not begun
+            places = [place for place in places if read_manifest(place)["shards"]]
+        found += [open_recording(place, partial=partial) for place in places]
+    return found
+
+
+def _references(given: Sequence[Recording], partial: bool) -> list[Recording]:
+    found: list[Recording] = []
+    for one in given:
+        found += [one] if isinstance(one, xr.DataTree) else open_references([one], partial=partial)
+    return found

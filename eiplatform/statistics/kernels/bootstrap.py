@@ -1,0 +1,360 @@
+"""Hierarchical bootstrap: seeds, samples within a seed, and neurons.
+
+Samples and neurons of one recording are crossed (every neuron sees every sample), so each draw
+resamples both; a statistic is re-evaluated from sample *weights*, never from gathered data.
+
+Resampling two crossed axes counts the noise of single (sample, neuron) cells three times
+(Owen 2007, Ann Appl Stat 1:386).  With V the variance of draws in which samples (s), neurons (n)
+or both (sn) are resampled, V_sn - V_s - V_n is that noise, and V_s, V_n are too small by
+(S - 1)/S and (N - 1)/N.  So the draws are scaled to the variance
+V_s S/(S - 1) + V_n N/(N - 1) - (V_sn - V_s - V_n), at least that of the cells, and the interval of
+one recording is widened from the normal to Student's t with Satterthwaite's degrees of freedom: three
+trials stay three.  Where cells are all that varies they count as the many that they are.
+
+Few samples bias some statistics (class means of few samples hold the samples' noise).  Resampling
+samples shifts those by about the same bias, so their draws lie about the value less that shift.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eiplatform.errors import StatisticError, choose
+from eiplatform.statistics.kernels.intervals import METHODS, combine_seeds, interval_of, resample_counts
+from eiplatform.statistics.kernels.moments import FloatArray
+
+__all__ = [
+    "CHUNK",
+    "Interval",
+    "Unit",
+    "average",
+    "bootstrap_statistics",
+    "check_bootstrap",
+    "crossed_variance",
+    "hierarchical_bootstrap",
+]
+
+JACKKNIFE_GROUPS = 200
+"""Groups of samples that the jackknife of BCa leaves out, at most."""
+
+CHUNK = 2**20  # elements of one (draw, neuron) or (draw, sample) block: 8 MiB
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One recording (seed) of one statistic.
+
+    Attributes
+    ----------
+    values : callable
+        Sample weights of shape (draw, sample) to per-neuron values of shape (draw, neuron).
+    n_samples, n_neurons : int
+    geometric : bool
+        Average over neurons geometrically (ratios) instead of arithmetically.
+    biased : bool
+        Few samples bias the value, and resampling them shifts it by about as much.
+    without : str
+        Why there is no interval, although there is a value; empty where there is one.
+    """
+
+    values: Callable[[FloatArray], FloatArray]
+    n_samples: int
+    n_neurons: int
+    geometric: bool = False
+    biased: bool = False
+    without: str = ""
+
+    def per_neuron(self) -> FloatArray:
+        """Return the values with every sample counted once, shape (neuron,); NaN where undefined."""
+        row: FloatArray = self.values(np.ones((1, self.n_samples)))[0]
+        return row
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate, its interval and the (recentred) bootstrap draws behind it.
+
+    ``failed`` counts draws in which the statistic was undefined for every neuron.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    draws: FloatArray
+    failed: int
+
+
+def average(values: FloatArray, weights: FloatArray, geometric: bool) -> FloatArray:
+    """Weighted mean over neurons, leaving out undefined values; shape (draw,)."""
+    defined = np.isfinite(values)
+    filled = np.where(defined, values, 1.0)
+    if geometric:
+        filled = np.log(filled)
+    kept = weights * defined
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: FloatArray = (kept * filled).sum(axis=1) / kept.sum(axis=1)
+    return np.exp(mean) if geometric else mean
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What the draws of one recording say of one statistic.
+
+    ``draws`` lie about the estimate less `bias` and have the right variance; ``freedom`` are its
+    degrees of freedom; ``skewness`` is that of the estimate (from the jackknife), 0 unless it was asked for.
+    """
+
+    estimate: float
+    draws: FloatArray
+    freedom: float
+    skewness: float = 0.0
+    bias: float = 0.0
+
+    @property
+    def centre(self) -> float:
+        """What the draws lie about."""
+        return self.estimate - self.bias
+
+
+def _evaluate(units: Sequence[Unit], rows: Sequence[FloatArray], n_bootstrap: int, seed: int) -> list[FloatArray]:
+    """Return draws with samples, neurons, and both resampled, shape (3, draw), of every statistic.
+
+    All statistics see the same array of weights, chunk by chunk, so that those of the same
+    currents compute their moments once.
+    """
+    # One stream per level: draws depend neither on the chunk size nor on other statistics, and
+    # populations that saw the same samples resample them alike (differences stay paired).
+    n_samples = units[0].n_samples
+    samples_rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
+    sizes = sorted({unit.n_neurons for unit in units})
+    neurons_rng = {size: np.random.default_rng(np.random.SeedSequence([seed, 1])) for size in sizes}
+    found = [np.empty((3, n_bootstrap)) for _ in units]
+    chunk = max(1, CHUNK // max(n_samples, *sizes))
+    for start in range(0, n_bootstrap, chunk):
+        size = min(chunk, n_bootstrap - start)
+        samples = resample_counts(samples_rng, size, n_samples)
+        neurons = {n: resample_counts(rng, size, n) for n, rng in neurons_rng.items()}
+        for unit, row, draws in zip(units, rows, found, strict=True):
+            values = np.where(np.isfinite(row), unit.values(samples), np.nan)
+            drawn = neurons[unit.n_neurons]
+            draws[:, start : start + size] = (
+                average(values, np.ones((1, unit.n_neurons)), unit.geometric),
+                average(row[None], drawn, unit.geometric),
+                average(values, drawn, unit.geometric),
+            )
+    return found
+
+
+def _skewness(units: Sequence[Unit], rows: Sequence[FloatArray], estimates: Sequence[float]) -> list[float]:
+    """Return the skewness of every estimate from the jackknife over (groups of) samples and neurons.
+
+    Deviations of independent samples add up, and so do their third cumulants: leaving out groups
+    of samples serves as well as leaving out single ones.
+    """
+    n_samples = units[0].n_samples
+    n_groups = min(n_samples, JACKKNIFE_GROUPS)
+    group = np.arange(n_samples) % n_groups
+    third, second = np.zeros(len(units)), np.zeros(len(units))
+    chunk = max(1, CHUNK // n_samples)
+    for start in range(0, n_groups if n_groups > 1 else 0, chunk):
+        left_out = np.arange(start, min(start + chunk, n_groups))
+        weights = (group != left_out[:, None]).astype(np.float64)
+        for index, (unit, row, estimate) in enumerate(zip(units, rows, estimates, strict=True)):
+            values = np.where(np.isfinite(row), unit.values(weights), np.nan)
+            lacking = average(values, np.ones((1, unit.n_neurons)), unit.geometric)
+            influence = (n_groups - 1) / n_groups * (estimate - lacking)
+            second[index] += (influence**2).sum()
+            third[index] += (influence**3).sum()
+    for index, (unit, row) in enumerate(zip(units, rows, strict=True)):
+        used = row[np.isfinite(row)]
+        used = np.log(used) if unit.geometric else used
+        about = (used - used.mean()) / max(used.size, 1) if used.size else used
+        about *= abs(estimates[index]) if unit.geometric else 1.0
+        second[index] += (about**2).sum()
+        third[index] += (about**3).sum()
+    return [float(t / s**1.5) if s > 0 and np.isfinite(s) else 0.0 for t, s in zip(third, second, strict=True)]
+
+
+def _scaled(unit: Unit, row: FloatArray, estimate: float, blocks: FloatArray, skewness: float) -> _Drawn:
+    """Give the draws of one recording the mean and the variance that they should have."""
+    if unit.without or not np.isfinite(blocks).all():
+        # NaN draws make no interval, also not of several seeds.
+        return _Drawn(estimate, np.full_like(blocks[2], np.nan) if unit.without else blocks[2], np.inf)
+    variances = blocks.var(axis=1)
+    free = [unit.n_samples - 1.0, float(np.count_nonzero(np.isfinite(row))) - 1.0]
+    wanted, freedom = crossed_variance(variances, free, n_draws=blocks.shape[1])
+    scale = np.sqrt(wanted / variances[2]) if variances[2] > 0 else 1.0
+    # Resampled data have fewer distinct samples, which lowers variances, CVs and Fano factors;
+    # that shift is no uncertainty of the estimate, so the draws are recentred on it.
+    # That of a statistic which few samples bias is one.
+    bias = float(blocks[0].mean()) - estimate if unit.biased else 0.0
+    draws: FloatArray = estimate - bias + scale * (blocks[2] - blocks[2].mean())
+    return _Drawn(estimate, draws, freedom, skewness, bias)
+
+
+def crossed_variance(
+    variances: Sequence[float] | FloatArray, free: Sequence[float], *, n_draws: int | None = None
+) -> tuple[float, float]:
+    """Return the variance of a mean over crossed samples and neurons, and its degrees of freedom.
+
+    Parameters
+    ----------
+    variances : sequence of float
+        Of bootstrap draws with samples, with neurons, and with both resampled.
+    free : sequence of float
+        Samples less one, neurons less one; a level with 0 is not resampled.
+    n_draws : int, optional
+        Draws behind the variances: few of them know a variance no better than as many values do.
+
+    Examples
+    --------
+    >>> round(crossed_variance([4.0, 1.0, 6.0], [1e9, 1e9])[0], 6)  # cells of 1, which both levels contain
+    4.0
+    """
+    held = np.maximum(np.asarray(free, dtype=np.float64), 1.0)
+    levels = np.asarray(variances[:2]) * (1 + 1 / held) * (np.asarray(free) > 0)
+    # Not cut at 0: that would make the variance too small on average where there is no such noise.
+    found = float(variances[2] - variances[0] - variances[1]) if (np.asarray(free) > 0).all() else 0.0
+    cells = max(found, 0.0)
+    wanted = float(max(levels.sum() - found, cells))
+    # What the cells add to a level is known from all of them.
+    uncertainty = (np.maximum(levels**2 - cells**2, 0.0) / held).sum() + cells**2 / held.prod()
+    if n_draws is not None:
+        uncertainty += wanted**2 / max(n_draws - 1, 1)
+    return wanted, float(wanted**2 / uncertainty) if uncertainty > 0 else np.inf
+
+
+def _draw(units: Sequence[Unit], n_bootstrap: int, seed: int, bca: bool) -> list[_Drawn]:
+    """Draw several statistics of the same samples."""
+    rows = [unit.per_neuron() for unit in units]
+    estimates = [
+        float(average(row[None], np.ones((1, unit.n_neurons)), unit.geometric)[0])
+        for unit, row in zip(units, rows, strict=True)
+    ]
+    found = [_Drawn(estimate, np.full(n_bootstrap, np.nan), np.inf) for estimate in estimates]
+    here = [index for index, estimate in enumerate(estimates) if np.isfinite(estimate)]
+    if here:
+        units, rows = [units[index] for index in here], [rows[index] for index in here]
+        known = [estimates[index] for index in here]
+        blocks = _evaluate(units, rows, n_bootstrap, seed)
+        skewness = _skewness(units, rows, known) if bca else [0.0] * len(here)
+        for index, *cell in zip(here, units, rows, known, blocks, skewness, strict=True):
+            found[index] = _scaled(*cell)
+    return found
+
+
+def bootstrap_statistics(
+    units: Sequence[Unit],
+    *,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    method: str = "percentile",
+) -> list[Interval]:
+    """Bootstrap several statistics of one recording, under the same draws of samples.
+
+    Parameters
+    ----------
+    units : sequence of Unit
+        All of the same number of samples.
+    n_bootstrap, seed, level, method
+        As for :func:`hierarchical_bootstrap`.
+
+    Returns
+    -------
+    list of Interval
+        Each the same as if the statistic were alone.
+
+    Raises
+    ------
+    StatisticError
+        If the numbers of samples differ, or an option is impossible.
+    """
+    check_bootstrap(n_bootstrap, level, method)
+    if len({unit.n_samples for unit in units}) > 1:
+        raise StatisticError("statistics of different samples cannot share their draws")
+    found = []
+    for drawn in _draw(units, n_bootstrap, seed, method == "bca") if units else []:
+        skewness = drawn.skewness if method == "bca" else None
+        low, high = interval_of(drawn.draws, drawn.centre, level, parts=((1.0, drawn.freedom),), skewness=skewness)
+        failed = int(np.count_nonzero(~np.isfinite(drawn.draws)))
+        found.append(Interval(drawn.estimate, low, high, drawn.draws, failed))
+    return found
+
+
+def hierarchical_bootstrap(
+    units: Sequence[Unit],
+    *,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    method: str = "percentile",
+) -> Interval:
+    """Mean over neurons (and seeds) with a bootstrap interval.
+
+    Stages: seeds are drawn with replacement, samples within each seed, and neurons.  Neurons
+    that the estimate excludes (NaN) stay excluded in every draw.  Draws are recentred on the
+    estimate and scaled so that noise of single (sample, neuron) cells counts once; with several
+    seeds so that few of them stay few (:func:`combine_seeds`).  The interval is widened to
+    Student's t.
+
+    Parameters
+    ----------
+    units : sequence of Unit
+        One per seed (network initialisation, circuit realisation).
+    n_bootstrap : int
+    seed : int
+        Of the resampling; the same seed gives the same interval.
+    level : float
+        Nominal coverage.
+    method : {"percentile", "bca"}
+        Percentiles of the draws, or bias-corrected and accelerated ones (Efron 1987) for
+        skewed estimates; see :func:`interval_of`.
+
+    Returns
+    -------
+    Interval
+
+    Raises
+    ------
+    StatisticError
+        If `n_bootstrap` or `level` is impossible.
+    UnknownNameError
+        For another method.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = np.random.default_rng(0).normal(2.0, 1.0, size=(40, 50))
+    >>> unit = Unit(lambda w: w @ data / 40, n_samples=40, n_neurons=50)
+    >>> interval = hierarchical_bootstrap([unit])
+    >>> interval.low < interval.estimate < interval.high
+    True
+    """
+    check_bootstrap(n_bootstrap, level, method)
+    if len(units) == 1:
+        return bootstrap_statistics(units, n_bootstrap=n_bootstrap, seed=seed, level=level, method=method)[0]
+    found = [_draw([unit], n_bootstrap, seed, bca=False)[0] for unit in units]
+    estimates = np.array([drawn.estimate for drawn in found])
+    n_samples = min(unit.n_samples for unit in units)
+    centres = np.array([drawn.centre for drawn in found])
+    every = np.stack([drawn.draws for drawn in found])
+    draws, parts = combine_seeds(every, seed, estimates=centres, n_samples=n_samples)
+    estimate = float(np.mean(estimates))
+    about = estimates - estimate
+    square = (about**2).sum()
+    skewness = (float((about**3).sum() / square**1.5) if square > 0 else 0.0) if method == "bca" else None
+    low, high = interval_of(draws, float(centres.mean()), level, parts=parts, skewness=skewness, n_seeds=len(units))
+    return Interval(estimate, low, high, draws, int(np.count_nonzero(~np.isfinite(draws))))
+
+
+def check_bootstrap(n_bootstrap: int, level: float, method: str = "percentile") -> None:
+    """Raise for an impossible number of draws or level, or an unknown kind of interval."""
+    if n_bootstrap < 1:
+        raise StatisticError(f"n_bootstrap is {n_bootstrap}", valid="an integer of at least 1")
+    if not 0 < level < 1:
+        raise StatisticError(f"level is {level}", valid="a number between 0 and 1, e.g. 0.95")
+    choose(method, METHODS, "kind of interval")

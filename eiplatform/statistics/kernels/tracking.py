@@ -1,0 +1,218 @@
+"""Second moments of excitation and inhibition over time, at several windows, and what is left of both.
+
+Signals keep the recording's type and are centred and summed in float64, a block of samples at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from eiplatform.errors import choose
+from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, CurrentPair, FloatArray, Moments
+from eiplatform.statistics.kernels.spill import row_blocks_of
+
+__all__ = [
+    "RESIDUAL_PAIRS",
+    "PairMoments",
+    "moments_over_samples",
+    "moments_over_time",
+    "paired_correlation",
+    "residual_variance",
+    "sample_blocks",
+]
+
+RESIDUAL_PAIRS = ("own", "cross", "excess")
+"""E and I of the same neuron; E of this with I of the other neurons; own minus cross."""
+
+_BLOCK = 2**18  # elements of one signal in float64: 2 MiB
+
+
+def sample_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield slices of the first axis that hold about a quarter of a million elements each.
+
+    Examples
+    --------
+    >>> [block.stop - block.start for block in sample_blocks((5, 256, 512))]
+    [2, 2, 1]
+    """
+    size = max(1, _BLOCK // max(1, int(np.prod(shape[1:]))))
+    for start in range(0, shape[0], size):
+        yield slice(start, min(start + size, shape[0]))
+
+
+@dataclass(frozen=True)
+class PairMoments:
+    """Second moments, each of shape (row, neuron); a row is a sample or a draw.
+
+    Attributes
+    ----------
+    var_exc, var_inh, cov : array
+        Of a neuron's own currents (ddof 0).  Variances of constant signals are NaN.
+    cov_others : array
+        Covariance of a neuron's excitation with the mean inhibition of all other neurons that vary.
+    var_inh_others : array
+        Mean variance of the inhibition of those.
+    cross : array
+        Mean correlation of a neuron's excitation with the inhibition of those.
+    """
+
+    var_exc: FloatArray
+    var_inh: FloatArray
+    cov: FloatArray
+    cov_others: FloatArray
+    var_inh_others: FloatArray
+    cross: FloatArray
+
+
+def _pair_moments(
+    var_exc: FloatArray, var_inh: FloatArray, cov: FloatArray, cov_sum: FloatArray, cov_scored: FloatArray
+) -> PairMoments:
+    """From the covariances with the sum, and with the sum of z-scores, of all inhibition to those of the others."""
+    defined = np.isfinite(var_exc) & np.isfinite(var_inh)
+    others = defined.sum(axis=1, keepdims=True) - 1
+    some = np.where(defined & (others > 0), np.maximum(others, 1), np.nan)
+    variances = np.where(defined, var_inh, 0.0)
+    with np.errstate(invalid="ignore"):
+        return PairMoments(
+            var_exc=var_exc,
+            var_inh=var_inh,
+            cov=cov,
+            cov_others=(cov_sum - cov) / some,
+            var_inh_others=(variances.sum(axis=1, keepdims=True) - variances) / some,
+            cross=(cov_scored / np.sqrt(var_exc) - cov / np.sqrt(var_exc * var_inh)) / some,
+        )
+
+
+def _centred(part: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+    """Return deviations from the mean over time, and the least variance that is no rounding."""
+    centred: FloatArray = np.array(part, dtype=np.float64)  # a copy, changed in place
+    mean = centred.mean(axis=1, keepdims=True)
+    centred -= mean
+    square = np.einsum("stn,stn->sn", centred, centred) / centred.shape[1] + mean[:, 0] ** 2
+    return centred, RELATIVE_TOLERANCE**2 * square
+
+
+def _smoothed(centred: FloatArray, window: int) -> FloatArray:
+    """Average over a moving window `window` intervals, only where it is whole, about its own mean."""
+    if window == 1:
+        return centred
+    total = np.cumsum(centred, axis=1)
+    total[:, window:] -= total[:, :-window].copy()
+    smooth: FloatArray = total[:, window - 1 :] / window
+    smooth -= smooth.mean(axis=1, keepdims=True)
+    return smooth
+
+
+def moments_over_time(
+    exc: npt.NDArray[Any], inh: npt.NDArray[Any], windows: tuple[int, ...] = (1,)
+) -> list[PairMoments]:
+    """Second moments over time within each sample, after smoothing with each window.
+
+    Parameters
+    ----------
+    exc, inh : array, shape (sample, time, neuron)
+    windows : tuple of int
+        Lengths of the moving average, in intervals; 1 smooths nothing.
+
+    Returns
+    -------
+    list of PairMoments
+        One per window; rows are samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> exc = np.random.default_rng(0).normal(size=(1, 1000, 2))
+    >>> fine, coarse = moments_over_time(exc, exc, (1, 4))
+    >>> (coarse.var_exc / fine.var_exc).mean().round(2)  # white noise: 1/4
+    np.float64(0.25)
+    """
+    found: list[list[tuple[FloatArray, ...]]] = [[] for _ in windows]
+    for block in sample_blocks(exc.shape):
+        (all_exc, floor_exc), (all_inh, floor_inh) = _centred(exc[block]), _centred(inh[block])
+        for index, window in enumerate(windows):
+            e, i = _smoothed(all_exc, window), _smoothed(all_inh, window)
+            n = e.shape[1]
+            var_exc, var_inh, cov = (np.einsum("stn,stn->sn", *two) / n for two in ((e, e), (i, i), (e, i)))
+            varies = (var_exc > floor_exc) & (var_inh > floor_inh)
+            score = np.where(varies, 1 / np.sqrt(np.where(varies, var_inh, 1.0)), 0.0)
+            total, scored = np.einsum("stn,sn->st", i, varies * 1.0), np.einsum("stn,sn->st", i, score)
+            found[index].append(
+                (
+                    np.where(var_exc > floor_exc, var_exc, np.nan),
+                    np.where(var_inh > floor_inh, var_inh, np.nan),
+                    cov,
+                    np.einsum("stn,st->sn", e, total) / n,
+                    np.einsum("stn,st->sn", e, scored) / n,
+                )
+            )
+    return [_pair_moments(*(np.concatenate(parts) for parts in zip(*rows, strict=True))) for rows in found]
+
+
+def moments_over_samples(weights: npt.NDArray[Any], pair: CurrentPair, moments: Moments) -> PairMoments:
+    """Second moments of time-averaged currents over samples under each weighting; rows are draws.
+
+    Parameters
+    ----------
+    weights : array, shape (draw, sample)
+    pair : CurrentPair
+    moments : Moments
+        ``pair.moments(weights)``.
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    w = weights / weights.sum(axis=1, keepdims=True)
+    varies = np.isfinite(moments.var_exc) & np.isfinite(moments.var_inh)
+    score = np.where(varies, 1 / np.sqrt(np.where(varies, moments.var_inh, 1.0)), 0.0)
+
+    factors = varies * 1.0, score
+    means = [np.zeros((len(w), 1)) for _ in factors]
+    sums = [np.zeros_like(score) for _ in factors]
+    for rows, (exc, inh) in row_blocks_of(pair.exc, pair.inh):
+        for factor, mean, total in zip(factors, means, sums, strict=True):
+            summed = w[:, rows] * (factor @ inh.T)  # over neurons, per draw and sample
+            mean += summed.sum(axis=1, keepdims=True)
+            total += summed @ exc
+    about = pair.deviations(weights)[0]
+    with_sums = [total - mean * about for total, mean in zip(sums, means, strict=True)]
+    return _pair_moments(moments.var_exc, moments.var_inh, moments.cov, *with_sums)
+
+
+def residual_variance(moments: PairMoments, pairs: str) -> FloatArray:
+    """Give var(E - I) / (var E + var I) of every neuron, shape (row, neuron).
+
+    0: inhibition cancels every fluctuation of excitation; 1: they are uncorrelated; 2: opposite.
+    For other neurons both sides are summed over them before the division.
+
+    Parameters
+    ----------
+    moments : PairMoments
+    pairs : {"own", "cross", "excess"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> exc = np.random.default_rng(0).normal(size=(1, 500, 3))
+    >>> (moments,) = moments_over_time(exc, 2 * exc)
+    >>> residual_variance(moments, "own").round(9)  # (2 - 1)^2 / (1 + 4)
+    array([[0.2, 0.2, 0.2]])
+    """
+    choose(pairs, RESIDUAL_PAIRS, "pairing")
+    own: FloatArray = 1 - 2 * moments.cov / (moments.var_exc + moments.var_inh)
+    if pairs == "own":
+        return own
+    cross: FloatArray = 1 - 2 * moments.cov_others / (moments.var_exc + moments.var_inh_others)
+    return cross if pairs == "cross" else own - cross
+
+
+def paired_correlation(moments: PairMoments, pairs: str) -> FloatArray:
+    """Correlation of E and I, shape (row, neuron): own, with others' inhibition, or own minus that."""
+    choose(pairs, RESIDUAL_PAIRS, "pairing")
+    own: FloatArray = moments.cov / np.sqrt(moments.var_exc * moments.var_inh)
+    if pairs == "own":
+        return own
+    return moments.cross if pairs == "cross" else own - moments.cross
