@@ -19,6 +19,8 @@ from eiplatform.errors import UnknownNameError, choose, suggest
 
 __all__ = ["Description", "Listing", "describe", "list"]
 
+_DOCS = Path(__file__).parents[2] / "docs"
+
 
 class Listing(dict[str, str]):
     """Names and what each of them is, in a line; it is a dict that prints as a table."""
@@ -140,6 +142,9 @@ def describe(name: str, kind: str | None = None) -> Description:
     )
 
 
+_MAY = {True: "comparable", False: "not comparable"}
+
+
 @dataclass(frozen=True)
 class _Kind:
     about: str
@@ -180,7 +185,9 @@ def _statistics() -> dict[str, Description]:
     for key, entry in STATISTICS.items():
         function = getattr(EIAccessor, entry.name, None)
         _, sections = _split(function or entry)
-        page = _page(Path(import_module("eiplatform").__file__ or "").parents[1] / "docs" / "statistics" / f"{entry.name}.md")
+        page = _page(
+            Path(import_module("eiplatform").__file__ or "").parents[1] / "docs" / "statistics" / f"{entry.name}.md"
+        )
         facts = {
             "how": f"data.ei.{entry.name}(...)",
             **page,
@@ -188,7 +195,7 @@ def _statistics() -> dict[str, Description]:
             "needs": ", ".join(entry.needs) or "nothing",
             "unit": f"{entry.units('step')} in a network, {entry.units('ms')} in a circuit",
             "taken over": entry.over,
-            "network and circuit": f"{'comparable' if entry.comparable else 'not comparable'}: {entry.comparable_reason}",
+            "network and circuit": f"{_MAY[entry.comparable]}: {entry.comparable_reason}",
             "paper": entry.reference,
         }
         found[key] = Description("statistics", key, entry.label, facts)
@@ -204,7 +211,8 @@ def _circuits() -> dict[str, Description]:
         title, sections = _split(type(circuit))
         module_title, _ = _split(import_module(type(circuit).__module__))
         parameters = "\n".join(
-            f"{field.name} = {getattr(circuit.parameters, field.name)}" for field in dataclasses.fields(circuit.parameters)
+            f"{field.name} = {getattr(circuit.parameters, field.name)}"
+            for field in dataclasses.fields(circuit.parameters)
         )
         populations = ", ".join(f"{one.name} ({one.size} neurons, {one.role})" for one in circuit.populations)
         facts = {
@@ -263,7 +271,7 @@ def _studies() -> dict[str, Description]:
     found = {}
     for name, path in files_of("studies").items():
         declared = load_study(path)
-        steps = "\n".join(f"{step}: {task.kind}" for step, task in declared.steps.items())
+        steps = "\n".join(f"{step}: {task['kind']}" for step, task in declared.steps.items())
         sections = {"tasks": steps, "example": f"eiplatform study {name} --dry-run", "file": str(path)}
         found[name] = Description("studies", name, declared.question or declared.title, sections)
     return found
@@ -284,7 +292,7 @@ def _datasets() -> dict[str, Description]:
 
     found = {}
     for name, entry in entries().items():
-        shape = " x ".join(map(str, entry["input_shape"]))
+        shape = " x ".join(map(str, entry["input_shape"])) or "not known before it is read"
         sections = {
             "inputs": f"{shape}, {entry['n_classes']} classes",
             "source": str(entry["source"]),

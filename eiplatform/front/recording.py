@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from eiplatform.datasets import Split, open_dataset, split_validation
+from eiplatform.datasets.arrays import split_from, split_of_arrays
 from eiplatform.errors import ConfigError, EIPlatformError, choose
 from eiplatform.foreign import adapt
 from eiplatform.foreign.network import ForeignNetwork
-from eiplatform.front.own_data import split_from, split_of_arrays
 from eiplatform.front.training import Run, data_of
 from eiplatform.progress import stage
 from eiplatform.recording.network import record_in_memory, record_network

@@ -101,7 +101,9 @@ def compare(
     StatisticError
         If the two have nothing that can be compared.
     """
-    references: list[Any] = open_references(_each(to), partial=False)
+    references: list[Any] = []
+    for one in _each(to):
+        references += open_references([one], partial=False) if isinstance(one, str | Path) else [one]
     if null is not None:
         nulls = _each(null)
         references.append(nulls[0] if len(nulls) == 1 else nulls)

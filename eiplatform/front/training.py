@@ -15,10 +15,10 @@ import torch
 
 from eiplatform.config import Config, parse_config, read_yaml
 from eiplatform.datasets import DataBundle
+from eiplatform.datasets.arrays import OWN_DATA, bundle_of
 from eiplatform.discovery import files_of
 from eiplatform.errors import ConfigError, choose
 from eiplatform.files import claimed, read_json
-from eiplatform.front.own_data import OWN_DATA, bundle_of
 from eiplatform.metrics import read_metrics
 from eiplatform.progress import stage
 from eiplatform.snn import Network

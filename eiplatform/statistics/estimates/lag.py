@@ -91,7 +91,9 @@ def lag(population: Population, measure: str, pairs: str, max_lag: float | None 
 
     def values(weights: FloatArray) -> FloatArray:
         index = LAG_MEASURES.index(measure)
-        found = by_draws(weights, curves, lambda part: kernels.peak(kernels.mean_correlogram(part, curves, pairs))[index])
+        found = by_draws(
+            weights, curves, lambda part: kernels.peak(kernels.mean_correlogram(part, curves, pairs))[index]
+        )
         return found * population.dt if measure == "lag" else found
 
     return Estimate(

@@ -73,17 +73,17 @@ def read_csv(path: str | Path, *, dt: float | None = None, **options: Any) -> Re
     known = {*_AXES, *SIGNALS, SPIKE_TIME, "label", "role", "channel", "row", "col"}
     for name in table.columns:
         choose(str(name), known, "column", where=str(path))
-    for key, value in (("population", options.get("population", "E")), ("sample", 0)):
-        if key not in table.columns:
-            table[key] = value
+    for axis, value in (("population", options.get("population", "E")), ("sample", 0)):
+        if axis not in table.columns:
+            table[axis] = value
     if spiking and (dt is None or "duration" not in options):
         raise StoreError("a table of spikes needs dt= and duration=", where=str(path))
-    ids = {axis: sorted(table[axis].unique().tolist()) for axis in ("sample",)}
+    samples = sorted(table["sample"].unique().tolist())
     populations: dict[str, dict[str, Any]] = {}
-    for key, part in table.groupby("population", sort=False):
-        place = str(key)
+    for name_of, part in table.groupby("population", sort=False):
+        place = str(name_of)
         if spiking:
-            populations[place] = {"spikes": _trains(part, ids["sample"])}
+            populations[place] = {"spikes": _trains(part, samples)}
             continue
         arrays, interval = _arrays(part, signals, f"{path}: population '{place}'")
         dt = interval if dt is None else dt
