@@ -32,6 +32,10 @@ class Seen(Protocol):
     def complete(self) -> bool:
         """Whether nothing is missing."""
 
+    @property
+    def table_title(self) -> str:
+        """What the table lists."""
+
     def head(self) -> list[str]:
         """Return the lines above the table."""
 
@@ -66,6 +70,11 @@ class Facts:
     more: Mapping[str, Any] | None = None
     complete: bool = True
 
+    @property
+    def table_title(self) -> str:
+        """What the table lists."""
+        return "What it holds"
+
     def head(self) -> list[str]:
         """Return the lines above the table."""
         return self.lines
@@ -77,8 +86,8 @@ class Facts:
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as JSON-compatible data."""
         held = [dict(zip(self.columns, row, strict=True)) for row in self.table]
-        told = {"kind": self.kind, "path": self.path, "complete": self.complete}
-        return told | dict(self.more or {}) | ({"holds": held} if held else {})
+        about = {"kind": self.kind, "path": self.path, "complete": self.complete}
+        return about | dict(self.more or {}) | ({"holds": held} if held else {})
 
     def __str__(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.columns, *self.table, strict=True)]

@@ -254,6 +254,8 @@ def _file_of(config: str | Path) -> Path:
     if isinstance(config, Path) or path.suffix in (".yml", ".yaml") or len(path.parts) > 1:
         return path
     known = files_of("configs")
+    if config not in known and path.is_file():
+        return path
     return known[choose(config, known, "configuration")]
 
 

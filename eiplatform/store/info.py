@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -88,6 +88,7 @@ class RecordingInfo:
     source: dict[str, Any]
     config_hash: str
     populations: dict[str, PopulationInfo]
+    table_title: ClassVar[str] = "Populations"
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as JSON-compatible data."""
