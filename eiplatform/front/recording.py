@@ -43,7 +43,8 @@ def record(
     overwrite: bool = ...,
     resume: bool = ...,
     quiet: bool = ...,
-    **spec: Any,
+    spec: Mapping[str, Any] | str | Path | None = ...,
+    **fields: Any,
 ) -> Recording: ...
 @overload
 def record(
@@ -58,7 +59,8 @@ def record(
     overwrite: bool = ...,
     resume: bool = ...,
     quiet: bool = ...,
-    **spec: Any,
+    spec: Mapping[str, Any] | str | Path | None = ...,
+    **fields: Any,
 ) -> list[Recording]: ...
 def record(
     network: Run | nn.Module,
@@ -72,7 +74,8 @@ def record(
     overwrite: bool = False,
     resume: bool = False,
     quiet: bool = False,
-    **spec: Any,
+    spec: Mapping[str, Any] | str | Path | None = None,
+    **fields: Any,
 ) -> Recording | list[Recording]:
     """Show samples to a network and record the currents, gain and spikes of its layers.
 
@@ -97,7 +100,9 @@ def record(
         With `path`: replace an earlier recording, or go on with an interrupted one.
     quiet : bool
         Show no progress.
-    **spec
+    spec : mapping or path, optional
+        Fields as below in one mapping, or a YAML file with them; those given here go before.
+    **fields
         What to record: ``populations``, ``signals`` (names or wildcards, ``"fc*/E"``), ``layers`` (wildcards),
         ``neurons`` (number), ``samples`` (number, ids or ``{"per_class": 2}``), ``steps``, ``warmup``, ``input``
         (``"constant"``, ``"bernoulli"``, ``"poisson"``), ``every``, ``keep`` (``"raw"``, ``"moments"``, ...),
@@ -131,7 +136,7 @@ def record(
         network = network.network
     split_name, shown = _shown(network, data)
     model = network if isinstance(network, Network | ForeignNetwork) else _adapted(network, shown)
-    wanted = _spec(model, split_name, spec)
+    wanted = _spec(split_name, spec, fields)
     named = label or (Path(path).resolve().name if path is not None else _name(network))
     about: dict[str, Any] = {"label": named, "lesions": getattr(model, "interventions", ())}
     with use_backend(backend), stage(f"recording {named}", quiet=quiet) as update:
@@ -289,8 +294,10 @@ def _adapted(module: nn.Module, shown: Split) -> ForeignNetwork:
     return network
 
 
-def _spec(network: Any, split: str, fields: Mapping[str, Any]) -> RecordingSpec:
-    fields = dict(fields)
+def _spec(split: str, spec: Mapping[str, Any] | str | Path | None, given: Mapping[str, Any]) -> RecordingSpec:
+    """Return what to record; the names of layers stand for all their populations."""
+    file = spec if isinstance(spec, str | Path) else None
+    fields = {**(spec if isinstance(spec, Mapping) else {}), **given}
     layers = fields.pop("layers", None)
     if layers is not None:
         if "populations" in fields:
@@ -298,7 +305,7 @@ def _spec(network: Any, split: str, fields: Mapping[str, Any]) -> RecordingSpec:
         patterns: Iterable[str] = [layers] if isinstance(layers, str) else layers
         fields["populations"] = tuple(f"{pattern}/*" for pattern in patterns)
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    return load_spec(None, split=split, **fields)
+    return load_spec(file, split=split, **fields)
 
 
 def _nulls(

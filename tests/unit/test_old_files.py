@@ -62,6 +62,6 @@ def test_a_training_opens_as_a_run(old: Path) -> None:
 def test_a_result_opens_with_its_numbers(old: Path, name: str) -> None:
     from eiplatform.analyses import load_result
 
-    result = load_result(old / f"{name}.nc")
+    result = load_result(old / f"{name}.nc").data
     for variable, total in EXPECTED["results"][name].items():
         assert float(np.nansum(result[variable].values)) == pytest.approx(total, rel=1e-12, nan_ok=True), variable
