@@ -31,8 +31,8 @@ from torch.nn import functional
 
 from eiplatform.config import load_config
 from eiplatform.memory import keep_memory
-from eiplatform.snn import build_network, dale, initialise_network
-from eiplatform.snn.backend import use_backend
+from eiplatform.networks import build_network, dale, initialise_network
+from eiplatform.networks.kernels.backend import use_backend
 
 sys.path.insert(0, str(Path(__file__).parent))
 import published

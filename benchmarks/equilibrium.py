@@ -18,7 +18,7 @@ from systems import child, measure
 from torch.nn import functional
 
 from eiplatform.config import load_config
-from eiplatform.snn import build_network, initialise_network
+from eiplatform.networks import build_network, initialise_network
 
 VARIANTS = {
     "ide, fixed-point": ["feedback.solver=fixed-point"],

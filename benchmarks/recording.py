@@ -28,11 +28,11 @@ import torch
 
 from eiplatform.config import load_config
 from eiplatform.datasets import Split
+from eiplatform.networks import Network, build_network, initialise_network
+from eiplatform.networks.kernels.backend import BACKENDS, current, use_backend
 from eiplatform.recording.estimate import estimate
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, build_network, initialise_network
-from eiplatform.snn.backend import BACKENDS, current, use_backend
 from eiplatform.store import RecordingWriter, population_dataset
 
 SHAPES = {"vgg8": (3, 32, 32), "mlp4": (1, 28, 28)}

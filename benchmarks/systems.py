@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from eiplatform.config import Config, load_config
-from eiplatform.snn import build_network, dale, initialise_network
+from eiplatform.networks import build_network, dale, initialise_network
 from eiplatform.training.losses import balance_loss, task_loss
 
 MLP = ["network.hidden=[500, 500, 300]", "network.steps=4"]
@@ -72,7 +72,7 @@ def step_of(config: Config, batch: int) -> Callable[[], None]:
     optimiser = torch.optim.SGD(network.parameters(), lr=1e-2, momentum=0.9, weight_decay=5e-4)
     dale.attach(optimiser, network)
     part = config.training
-    fires = [f"{name}/E" for name, layer in network.circuits().items() if layer.fires] if part.balance else []
+    fires = [f"{name}/E" for name, layer in network.named_layers().items() if layer.fires] if part.balance else []
     record = {name: frozenset({"voltage"}) for name in fires}
 
     def step() -> None:
@@ -119,7 +119,7 @@ def child(script: str, arguments: list[str]) -> tuple[float, float, float]:
 
 def main() -> None:
     """Print the table."""
-    from eiplatform.snn.backend import use_backend
+    from eiplatform.networks.kernels.backend import use_backend
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=128)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from importlib import import_module as _import_module
 
+from eiplatform.version import __version__
+
 _HOMES = {
     "EIPlatformError": "errors",
     "Recording": "store.tree",
@@ -43,7 +45,6 @@ _HOMES = {
 }
 """Where each name of the front door is defined; ``__init__.pyi`` says the same to type checkers."""
 
-__version__ = "0.1.0"
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 import re
 import shutil
 from pathlib import Path
+
+import psutil
 
 from eiplatform.errors import ConfigError
 
@@ -18,11 +19,7 @@ _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2*
 
 def available_memory() -> int:
     """Return the bytes that can be used without swapping and within the limit of a container."""
-    available = int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    meminfo, limit = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
-    if meminfo.exists():
-        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        available = min(available, int(fields["MemAvailable"].split()[0]) * 1024)
+    available, limit = int(psutil.virtual_memory().available), Path("/sys/fs/cgroup/memory.max")
     if limit.exists() and (text := limit.read_text().strip()).isdigit():
         available = min(available, int(text))
     return available
@@ -45,13 +42,13 @@ def keep_memory() -> bool:
     Returns
     -------
     bool
-        Whether the C library is one that can be told so (glibc).
+        Whether the C library can do this (glibc).
     """
     if platform.libc_ver()[0] != "glibc":
         return False
     trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1  # mallopt(3)
-    tell = ctypes.CDLL(None).mallopt
-    return bool(tell(mmap_threshold, most)) and bool(tell(trim_threshold, most))
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(mmap_threshold, most)) and bool(mallopt(trim_threshold, most))
 
 
 def in_units(size: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,24 @@ from eiplatform.store.schema import population_dataset
 from eiplatform.store.writer import RecordingWriter
 
 N_SAMPLES, N_STEPS, N_NEURONS = 40, 4, 6
+
+
+_PROGRAMS = "EIPLATFORM_CACHE"
+_MADE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Build every program once in a session: all its workers share one new cache, and no earlier one."""
+    if not hasattr(config, "workerinput"):
+        config.stash[_MADE] = made = tempfile.TemporaryDirectory(prefix="eiplatform-tests-")
+        os.environ[_PROGRAMS] = made.name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the programs of this session."""
+    if _MADE in config.stash:
+        config.stash[_MADE].cleanup()
+        os.environ.pop(_PROGRAMS, None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -226,7 +246,7 @@ def circuit_recording(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(params=["eager", "compiled"])
 def each_backend(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run a test with either backend; the compiled one needs a compiler."""
-    from eiplatform.snn import backend
+    from eiplatform.networks.kernels import backend
 
     if request.param == "compiled" and backend.resolve("auto") == "eager":
         pytest.skip("needs a C++ compiler")

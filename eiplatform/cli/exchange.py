@@ -38,7 +38,7 @@ def import_(
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import OutputExistsError
-    from eiplatform.snn.deepeisnn import import_checkpoint
+    from eiplatform.networks.deepeisnn import import_checkpoint
 
     if out.is_dir() or (out.exists() and not overwrite):
         raise OutputExistsError("already exists", where=str(out), remedy=("choose another --out", "pass --overwrite"))
@@ -128,7 +128,7 @@ def export(
         return 0 if about["complete"] else 3
     if any(options.values()):
         raise ConfigError("export to deepeisnn writes a whole checkpoint", valid="--out, --overwrite, --json")
-    from eiplatform.snn.deepeisnn import export_checkpoint
+    from eiplatform.networks.deepeisnn import export_checkpoint
 
     weights, description = export_checkpoint(source, out, overwrite=overwrite)
     if json:

@@ -57,6 +57,7 @@ def train(
     from eiplatform.config import parse_assignment
     from eiplatform.errors import ConfigError
     from eiplatform.front.training import config_of
+    from eiplatform.memory import keep_memory
     from eiplatform.progress import stage
     from eiplatform.training import describe, fit
     from eiplatform.training.machine import SlowPrecisionWarning, settle, slow_precision
@@ -75,6 +76,8 @@ def train(
         if slow is not None:
             say(f"slow: {slow}")
     observe = None if record is None else _recorder(settings, out, record, record_epochs)
+    if settings.training.device == "cpu":
+        keep_memory()  # the process is ours
     with stage("training", quiet=json or not is_first()) as update, warnings.catch_warnings():
         warnings.simplefilter("ignore", SlowPrecisionWarning)  # it was said above
         result = fit(settings, out, resume=resume, overwrite=overwrite, progress=update, observe=observe)
@@ -202,12 +205,12 @@ def record(
     from eiplatform.cli.nulls import nulls_of, record_all
     from eiplatform.cli.output import print_json, say
     from eiplatform.memory import parse_size
+    from eiplatform.networks.kernels.backend import use_backend
     from eiplatform.progress import stage
     from eiplatform.recording.checkpoint import open_checkpoint
     from eiplatform.recording.estimate import check_budget, estimate
     from eiplatform.recording.network import record_network
     from eiplatform.recording.spec import load_spec
-    from eiplatform.snn.backend import use_backend
     from eiplatform.training.parallel import join
 
     chosen = load_spec(
@@ -340,7 +343,7 @@ def lesion(
     )
     layers_with(network, pathway)  # names only pathways that this network has
     lesions = make_lesions(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
-    answers = network.circuits()["readout"].n_exc
+    answers = network.named_layers()["readout"].n_exc
     if neurons is not None and neurons < answers:
         raise ConfigError(
             f"of {neurons} recorded neurons the answers of a readout of {answers} cannot be read",

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from eiplatform.config import Config
     from eiplatform.datasets import Split
+    from eiplatform.networks.network import Network
     from eiplatform.recording.estimate import Estimate
     from eiplatform.recording.nulls import Null
     from eiplatform.recording.spec import RecordingSpec
-    from eiplatform.snn.network import Network
 
 __all__ = ["nulls_of", "record_all"]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from eiplatform.config.base import Frozen, Positive, check_applies
 from eiplatform.config.feedback import FeedbackConfig, check_feedback
+from eiplatform.discovery import discovered
+from eiplatform.errors import choose
 
 __all__ = ["NetworkConfig", "NeuronConfig", "PropConfig"]
 
@@ -30,6 +32,11 @@ Architecture = Literal[
 ]
 
 
+def _named(kind: str, name: str, what: str) -> str:
+    """Check a name against the files of a kind, which need not be imported for that."""
+    return choose(name, [found.name for found in discovered(kind)], what)
+
+
 class NeuronConfig(Frozen):
     """Neurons of the hidden layers; defaults of arXiv 2509.23253.
 
@@ -43,7 +50,7 @@ class NeuronConfig(Frozen):
     detach_reset: bool = True
     surrogate: SurrogateName = "sigmoid"
     alpha: float | None = Field(None, gt=0, description="steepness; by default the surrogate's own")
-    model: Literal["lif", "stl", "backei", "relu"] = Field(
+    model: Annotated[str, AfterValidator(lambda name: _named("neurons", name, "neuron model"))] = Field(
         "lif",
         description="leaky integrate-and-fire; the same with a trainable threshold per neuron; "
         "with self-feedback and signed output (BackEISNN); rates",
@@ -92,7 +99,7 @@ class NetworkConfig(Frozen):
     """
 
     architecture: Architecture = "mlp"
-    circuit: Literal["ei", "bn", "none", "dann"] = Field(
+    circuit: Annotated[str, AfterValidator(lambda name: _named("layers", name, "type of layer"))] = Field(
         "ei",
         description="E-I circuits; or signed weights with batch normalisation, or with a bias alone; "
         "or the E-I layer of DANN, for rates",
@@ -142,10 +149,10 @@ class NetworkConfig(Frozen):
             "dense": self.architecture == "cnn",
             "dropout": self.architecture in ("mlp", "cnn"),
             "width": self.architecture not in ("mlp", "feedback"),
-            "ei_ratio": self.circuit in ("ei", "dann"),
+            "ei_ratio": self.circuit not in ("bn", "none"),
             "initialise": self.circuit == "ei" and self.architecture != "feedback",
-            "readout_bias": self.circuit in ("bn", "none") and not self.votes,
-            "prop": self.circuit in ("ei", "dann") and self.architecture != "feedback",
+            "readout_bias": self.circuit not in ("ei", "dann") and not self.votes,
+            "prop": self.circuit not in ("bn", "none") and self.architecture != "feedback",
             "feedback": self.architecture == "feedback",
         }
         check_applies(self, applies, f"{self.architecture} with circuit {self.circuit}")

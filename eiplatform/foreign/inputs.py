@@ -8,8 +8,8 @@ from torch import Tensor
 
 from eiplatform.errors import EIPlatformError, choose
 from eiplatform.foreign.clock import Time
-from eiplatform.snn.circuit import take
-from eiplatform.snn.description import PopulationInfo
+from eiplatform.networks.description import PopulationInfo
+from eiplatform.networks.kernels.ei import take
 
 __all__ = ["check_input", "check_record", "selecting", "time_first"]
 

@@ -10,7 +10,7 @@ from eiplatform.foreign.neurons import Neuron
 from eiplatform.foreign.recorder import Found
 from eiplatform.foreign.report import Missing
 from eiplatform.foreign.tracer import Event, Tracer
-from eiplatform.snn.description import Pathway
+from eiplatform.networks.description import Pathway
 
 __all__ = ["Sources", "mixed_populations", "pathways_of", "recurrent_weights", "sources_of", "unseen_weights"]
 

@@ -6,8 +6,9 @@ an axis is time or samples because its length follows theirs, never because it e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +21,7 @@ from eiplatform.foreign.recorder import Collected, Found, collect, examine
 from eiplatform.foreign.report import Missing
 from eiplatform.foreign.timeline import Layout, Sizes, arrange, layout_of
 from eiplatform.foreign.tracer import Event, Tracer
-from eiplatform.snn.description import Pathway
-
-if TYPE_CHECKING:
-    from eiplatform.foreign.network import ForeignNetwork
+from eiplatform.networks.description import Pathway
 
 __all__ = ["Looked", "look_at"]
 
@@ -67,10 +65,36 @@ class Looked:
     output: Layout | None
 
 
+class Observed(Protocol):
+    """A module that can be run and watched: what this file needs of a foreign network."""
+
+    module: nn.Module
+    signs: str
+    neurons: Any
+    time: str
+    time_axis: int
+    steps: int
+    draws: bool
+
+    def example(self) -> Tensor:
+        """Return the example input, time first where it has a time axis."""
+
+    def tracer(self, emit: Callable[[Event], None], **options: Any) -> Tracer:
+        """Return what follows the operations of one run."""
+
+    def observed(
+        self, x: Tensor, steps: int, tracer: Tracer | None, tell: Callable[[int], None] | None = None
+    ) -> list[Any]:
+        """Run the module and return its outputs, step by step."""
+
+    def chosen(self, output: Any) -> Tensor:
+        """Return the output that is read."""
+
+
 class _Pass:
     """One run of an example that is followed."""
 
-    def __init__(self, network: ForeignNetwork, x: Tensor, steps: int, **options: Any) -> None:
+    def __init__(self, network: Observed, x: Tensor, steps: int, **options: Any) -> None:
         self.events: list[tuple[int, Event]] = []
         self.structure: Structure = options.setdefault("structure", Structure())
         step = [0]
@@ -81,7 +105,7 @@ class _Pass:
         return collect(self.events, looped)
 
 
-def look_at(network: ForeignNetwork) -> Looked:
+def look_at(network: Observed) -> Looked:
     """Return what can be recorded of a module.
 
     Raises
@@ -189,7 +213,7 @@ def _sized(example: Tensor, axis: int, batch: int) -> Tensor:
 
 
 def _another(
-    network: ForeignNetwork, one: _Pass, second: Tensor, steps: int, axis: int, batch: int, light: dict[str, Any]
+    network: Observed, one: _Pass, second: Tensor, steps: int, axis: int, batch: int, light: dict[str, Any]
 ) -> tuple[_Pass, Sizes]:
     """Run with another number of samples, and of steps where the module takes it from its input."""
     if network.time == "sequence":
@@ -248,7 +272,7 @@ def _sure(found: dict[str, Found]) -> tuple[dict[str, Found], list[Missing]]:
 
 
 def _moved(
-    network: ForeignNetwork, found: dict[str, Found], whole: _Pass, x: Tensor, axis: int, options: dict[str, Any]
+    network: Observed, found: dict[str, Found], whole: _Pass, x: Tensor, axis: int, options: dict[str, Any]
 ) -> tuple[dict[str, Found], list[Missing]]:
     """Return the populations whose samples change places when those of the input do, and whose steps keep their order.
 
@@ -286,7 +310,7 @@ def _moved(
 
 
 def _drives(
-    network: ForeignNetwork,
+    network: Observed,
     found: dict[str, Found],
     x: Tensor,
     axis: int,
@@ -320,7 +344,7 @@ def _alike(first: Tensor, second: Tensor) -> bool:
     return float(((first - second).abs() > scale).float().mean()) < 0.02
 
 
-def _output(network: ForeignNetwork, plain: list[Any], second: Tensor, sizes: Sizes, order: str) -> Layout | None:
+def _output(network: Observed, plain: list[Any], second: Tensor, sizes: Sizes, order: str) -> Layout | None:
     if network.time not in ("sequence", "inside"):
         return None
     first = network.chosen(plain[0])

@@ -31,8 +31,8 @@ from eiplatform.foreign.report import Probe
 from eiplatform.foreign.timeline import arrange, neuron_shape
 from eiplatform.foreign.tracer import Event, Plain, Tracer
 from eiplatform.foreign.witness import Witness
-from eiplatform.snn.description import Pathway, PopulationInfo
-from eiplatform.snn.network import Output
+from eiplatform.networks.description import Pathway, PopulationInfo
+from eiplatform.networks.network import Output
 
 __all__ = ["ForeignNetwork"]
 
@@ -187,7 +187,7 @@ class ForeignNetwork(nn.Module):
         state : None
             Foreign modules keep their own state and always start at rest.
         keep, select : optional
-            As of :meth:`eiplatform.snn.network.Network.run`.
+            As of :meth:`eiplatform.networks.network.Network.run`.
         time_axis : int, optional
             Axis of time in a sequence `x`: 0 or 1.
 

@@ -14,7 +14,7 @@ from eiplatform.foreign.current import Term, total
 from eiplatform.foreign.report import Missing
 from eiplatform.foreign.timeline import Layout, arrange, neuron_shape
 from eiplatform.foreign.tracer import Event
-from eiplatform.snn.description import PopulationInfo
+from eiplatform.networks.description import PopulationInfo
 
 __all__ = ["TOLERANCE", "Collected", "Found", "Keeper", "collect", "examine"]
 
@@ -210,7 +210,7 @@ class Keeper:
         Whether the module is called once per step; then :attr:`step` says which.
     steps, batch : int
     keep : callable, optional
-        As of :meth:`eiplatform.snn.network.Network.run`.
+        As of :meth:`eiplatform.networks.network.Network.run`.
     check : callable, optional
         Looks at an event apart from the tracer, in the first and the last step.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import NamedTuple
 
-from eiplatform.snn.description import Pathway, PopulationInfo
+from eiplatform.networks.description import Pathway, PopulationInfo
 
 __all__ = ["Missing", "Probe"]
 

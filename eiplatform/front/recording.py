@@ -20,8 +20,8 @@ from eiplatform.progress import stage
 from eiplatform.recording.network import record_in_memory, record_network
 from eiplatform.recording.nulls import null_runs, parse_null, record_nulls
 from eiplatform.recording.spec import RecordingSpec, load_spec
-from eiplatform.snn import Network
-from eiplatform.snn.backend import use_backend
+from eiplatform.networks import Network
+from eiplatform.networks.kernels.backend import use_backend
 from eiplatform.store.reader import open_recording
 from eiplatform.store.tree import Recording
 

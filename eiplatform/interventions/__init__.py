@@ -7,8 +7,8 @@ from typing import Any
 
 from eiplatform.interventions.scale import Scale
 from eiplatform.interventions.silence import Silence
-from eiplatform.snn.intervening import Intervention, intervened
-from eiplatform.snn.network import Network
+from eiplatform.networks.intervening import Intervention, intervened
+from eiplatform.networks.network import Network
 
 __all__ = ["Intervention", "Scale", "Silence", "intervene"]
 
@@ -40,7 +40,7 @@ def intervene(network: Any, *interventions: Intervention) -> AbstractContextMana
     --------
     >>> import eiplatform as ei
     >>> from eiplatform.config import load_config
-    >>> from eiplatform.snn import build_network
+    >>> from eiplatform.networks import build_network
     >>> network = build_network(load_config(None, ["network.hidden=[8]"]), (4,), 2)
     >>> with ei.intervene(network, ei.Scale("input->E", 0.5)) as changed:
     ...     changed.interventions[0]["dose"]

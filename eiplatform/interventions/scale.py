@@ -9,8 +9,8 @@ from typing import Any
 
 from eiplatform.errors import ConfigError, match_names
 from eiplatform.lesions.apply import layers_with
-from eiplatform.snn.network import Network
-from eiplatform.snn.pathways import PathwayScale
+from eiplatform.networks.network import Network
+from eiplatform.networks.pathways import PathwayScale
 
 __all__ = ["Scale"]
 
@@ -40,10 +40,10 @@ class Scale:
     --------
     >>> import eiplatform as ei
     >>> from eiplatform.config import load_config
-    >>> from eiplatform.snn import build_network
+    >>> from eiplatform.networks import build_network
     >>> network = build_network(load_config(None, ["network.hidden=[8]"]), (4,), 2)
     >>> with network.intervene(ei.Scale("I->E subtractive", 0.8, layers="fc*")):
-    ...     network.circuits()["fc1"].lesion.subtractive
+    ...     network.named_layers()["fc1"].lesion.subtractive
     0.8
     """
 
@@ -67,7 +67,7 @@ class Scale:
         """Return the factor of every layer that matches."""
         having = layers_with(network, self.pathway)
         names = match_names([self.layers], having, f"layer with the pathway '{self.pathway}'")
-        layers = network.circuits()
+        layers = network.named_layers()
         weights = [getattr(layers[name], _WEIGHTS.get(having[name], ""), None) for name in names]
         if all(values is not None and not bool(values.any()) for values in weights):
             raise ConfigError("this changes nothing: the weights of the pathway are all 0", where=str(self))

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from eiplatform.errors import ConfigError, choose
-from eiplatform.snn.layers import EICircuit
-from eiplatform.snn.network import Network
-from eiplatform.snn.pathways import PathwayScale
+from eiplatform.networks.layers.ei import EIBase
+from eiplatform.networks.network import Network
+from eiplatform.networks.pathways import PathwayScale
 
 __all__ = ["Silence"]
 
@@ -31,10 +31,10 @@ class Silence:
     --------
     >>> import eiplatform as ei
     >>> from eiplatform.config import load_config
-    >>> from eiplatform.snn import build_network
+    >>> from eiplatform.networks import build_network
     >>> network = build_network(load_config(None, ["network.hidden=[8]"]), (4,), 2)
     >>> with network.intervene(ei.Silence("fc1/I", [1])):
-    ...     network.circuits()["fc1"].lesion.mask_inh.tolist()
+    ...     network.named_layers()["fc1"].lesion.mask_inh.tolist()
     [1.0, 0.0]
     """
 
@@ -47,7 +47,7 @@ class Silence:
 
     def factors(self, network: Network) -> Mapping[str, PathwayScale]:
         """Return the mask of the layer's I neurons."""
-        layers = {name: layer for name, layer in network.circuits().items() if isinstance(layer, EICircuit)}
+        layers = {name: layer for name, layer in network.named_layers().items() if isinstance(layer, EIBase)}
         populations = [f"{name}/I" for name in layers]
         if not populations:
             raise ConfigError(
@@ -78,7 +78,7 @@ class Silence:
     def about(self, network: Network) -> Mapping[str, Any]:
         """Return what the manifest of a recording says; the dose is the fraction of neurons."""
         layer = self.population.rpartition("/")[0]
-        n_inh = network.circuits()[layer].channels["I"]
+        n_inh = network.named_layers()[layer].channels["I"]
         chosen = list(range(n_inh) if self.neurons is None else dict.fromkeys(self.neurons))
         told = {"pathway": f"silence {self.population}", "dose": len(chosen) / n_inh, "layers": layer}
         return told | {"neurons": chosen}

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 from eiplatform.errors import UnknownNameError, match_names, suggest
 from eiplatform.lesions.spec import Lesion
-from eiplatform.snn.network import Network
-from eiplatform.snn.pathways import PathwayScale
+from eiplatform.networks.network import Network
+from eiplatform.networks.pathways import PathwayScale
 
 __all__ = ["layers_with", "lesioned"]
 
 
 def layers_with(network: Network, pathway: str) -> dict[str, str]:
-    """Return the factor that scales a pathway (:class:`~eiplatform.snn.pathways.PathwayScale`), by layer that has it.
+    """Return the factor that scales a pathway (see :mod:`eiplatform.networks.pathways`), by layer that has it.
 
     Raises
     ------
@@ -52,15 +52,15 @@ def lesioned(network: Network, lesions: Sequence[Lesion]) -> Iterator[Network]:
     Examples
     --------
     >>> from eiplatform.config import load_config
-    >>> from eiplatform.snn import build_network
+    >>> from eiplatform.networks import build_network
     >>> network = build_network(load_config(None, ["network.hidden=[8]"]), (4,), 2)
     >>> with lesioned(network, [Lesion(pathway="I->E subtractive", dose=0.25)]):
-    ...     network.circuits()["fc1"].lesion.subtractive
+    ...     network.named_layers()["fc1"].lesion.subtractive
     0.75
-    >>> network.circuits()["fc1"].lesion is None
+    >>> network.named_layers()["fc1"].lesion is None
     True
     """
-    circuits = network.circuits()
+    circuits = network.named_layers()
     scales: dict[str, dict[str, float]] = {}
     for lesion in lesions:
         having = layers_with(network, lesion.pathway)

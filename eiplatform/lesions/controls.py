@@ -18,11 +18,11 @@ from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError, match_names
 from eiplatform.lesions.apply import layers_with
 from eiplatform.lesions.spec import Lesion
+from eiplatform.networks.layers.ei import EIBase
+from eiplatform.networks.network import Network
+from eiplatform.networks.pathways import PathwayScale
 from eiplatform.recording.plan import evaluation, make_plan, shown
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn.layers import EICircuit
-from eiplatform.snn.network import Network
-from eiplatform.snn.pathways import PathwayScale
 
 __all__ = ["RandomLoss", "deprived", "matched_losses"]
 
@@ -82,12 +82,12 @@ def matched_losses(
         If no layer that matches has the pathway.
     """
     found: dict[Lesion, list[RandomLoss]] = {}
-    circuits = network.circuits()
+    circuits = network.named_layers()
     for lesion in lesions:
         having = layers_with(network, lesion.pathway)
         layers = match_names([lesion.layers], having, f"layer with the pathway '{lesion.pathway}'")
         for name in layers:
-            if not isinstance(circuits[name], EICircuit):
+            if not isinstance(circuits[name], EIBase):
                 raise ConfigError(
                     f"'{name}' is no E-I circuit, which controls need", where="lesion", remedy="choose none"
                 )
@@ -133,19 +133,19 @@ def deprived(network: Network, loss: RandomLoss) -> Iterator[Network]:
     Examples
     --------
     >>> from eiplatform.config import load_config
-    >>> from eiplatform.snn import build_network
+    >>> from eiplatform.networks import build_network
     >>> network = build_network(load_config(None, ["network.hidden=[8]"]), (4,), 2)
     >>> lesion = Lesion(pathway="I->E subtractive", dose=0.5)
     >>> with deprived(network, RandomLoss(lesion=lesion, seed=1, fractions={"fc1": 0.5})):
-    ...     network.circuits()["fc1"].lesion.input_exc.shape
+    ...     network.named_layers()["fc1"].lesion.input_exc.shape
     torch.Size([8, 4])
     """
-    circuits = network.circuits()
+    circuits = network.named_layers()
     before = {name: circuits[name].lesion for name in loss.fractions}
     try:
         for name, fraction in loss.fractions.items():
             circuit = circuits[name]
-            assert isinstance(circuit, EICircuit)
+            assert isinstance(circuit, EIBase)
             random = np.random.default_rng([loss.seed, list(circuits).index(name)])
             exc, inh = (
                 torch.from_numpy(random.random(tuple(weight.shape)) >= fraction)

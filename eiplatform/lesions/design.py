@@ -20,10 +20,10 @@ from eiplatform.files import claimed, content_hash, read_json, write_json
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.controls import RandomLoss, deprived, matched_losses
 from eiplatform.lesions.spec import Lesion
+from eiplatform.networks.network import Network
 from eiplatform.recording.network import record_network
 from eiplatform.recording.plan import weights_hash
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn.network import Network
 from eiplatform.store.reader import is_whole
 from eiplatform.untrusted import checked, inside
 
@@ -208,7 +208,7 @@ def _applied(network: Network, lesion: Lesion, condition: Mapping[str, Any]) -> 
         return lesioned(network, [lesion])
     loss = parse_model(RandomLoss, {**control, "lesion": lesion.model_dump()}, where=DESIGN)
     for name in loss.fractions:
-        choose(name, network.circuits(), "layer", where=f"{DESIGN}: control")
+        choose(name, network.named_layers(), "layer", where=f"{DESIGN}: control")
     return deprived(network, loss)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from eiplatform.config import Config
 from eiplatform.datasets import Split, open_dataset, split_validation
 from eiplatform.errors import ConfigError
-from eiplatform.snn import Network
-from eiplatform.snn import load as load_network
+from eiplatform.networks import Network
+from eiplatform.networks import load as load_network
 from eiplatform.training.files import BEST
 from eiplatform.training.finished import check_finished
 

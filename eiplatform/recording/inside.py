@@ -1,7 +1,7 @@
 """Which moments are formed inside the layers, and what they become in a recording.
 
 Where all neurons are reduced to moments and nothing else, the layers form them while the signals
-are in the cache (:mod:`eiplatform.snn.moments`); of the signals themselves only some neurons are
+are in the cache (:mod:`eiplatform.networks.kernels.moments`); of the signals themselves only some neurons are
 returned, for the sum rules.
 """
 
@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eiplatform.networks.kernels.moments import Moments
+from eiplatform.networks.layers.ei import EILayer
+from eiplatform.networks.network import Network
 from eiplatform.recording.plan import Plan, Recordable
-from eiplatform.snn.layers import EILayer
-from eiplatform.snn.moments import Moments
-from eiplatform.snn.network import Network
 
 __all__ = ["CHECKED_NEURONS", "Inside", "formed_inside"]
 
@@ -45,7 +45,7 @@ def formed_inside(network: Recordable, plan: Plan, device: str) -> dict[str, fro
     Parameters
     ----------
     network : Recordable
-        Only a :class:`~eiplatform.snn.Network` has such layers: its hidden E-I layers.
+        Only a :class:`~eiplatform.networks.Network` has such layers: its hidden E-I layers.
     plan : Plan
     device : str
         Its type; under autocast the layers have no currents that could be summed.
@@ -54,7 +54,7 @@ def formed_inside(network: Recordable, plan: Plan, device: str) -> dict[str, fro
     if plan.reductions != {"moments"} or not isinstance(network, Network) or torch.is_autocast_enabled(device):
         return {}
     found = {}
-    for name, circuit in network.circuits().items():
+    for name, circuit in network.named_layers().items():
         if not isinstance(circuit, EILayer) or circuit.stepwise is not None:
             continue
         for role in "EI":

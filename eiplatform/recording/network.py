@@ -14,13 +14,13 @@ from torch import Tensor
 from eiplatform.config import Config
 from eiplatform.datasets import Split
 from eiplatform.errors import SumRuleError
+from eiplatform.networks.description import PopulationInfo
+from eiplatform.networks.kernels.backend import current
 from eiplatform.recording.bits import pack_bits
 from eiplatform.recording.inside import CHECKED_NEURONS, Inside, formed_inside
 from eiplatform.recording.plan import Plan, Recordable, evaluation, make_plan, shown, weights_hash
 from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn.backend import current
-from eiplatform.snn.description import PopulationInfo
 from eiplatform.store.background import Background
 from eiplatform.store.memory_writer import MemoryWriter, check_room
 from eiplatform.store.schema import population_dataset

@@ -16,9 +16,9 @@ from eiplatform.config import Config
 from eiplatform.datasets import DataBundle, Split
 from eiplatform.errors import ConfigError, choose
 from eiplatform.files import claimed
+from eiplatform.networks.network import Network
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn.network import Network
 from eiplatform.statistics.seeds import ENOUGH
 from eiplatform.training import initialise
 
@@ -132,9 +132,9 @@ def shuffled_weights(network: Network, seed: int) -> Iterator[Network]:
     Examples
     --------
     >>> from eiplatform.config import load_config
-    >>> from eiplatform.snn import build_network
+    >>> from eiplatform.networks import build_network
     >>> network = build_network(load_config(None, ["network.hidden=[8]", "network.circuit=none"]), (4,), 2)
-    >>> weight = network.circuits()["fc1"].weight
+    >>> weight = network.named_layers()["fc1"].weight
     >>> _ = weight.data.normal_()
     >>> before = weight.detach().clone()
     >>> with shuffled_weights(network, 1):

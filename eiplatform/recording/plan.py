@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError
 from eiplatform.memory import available_memory, in_units
+from eiplatform.networks.checkpoint import tensors_hash
+from eiplatform.networks.description import PopulationInfo
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.recording.wiring import inhibitory_weight_cv
-from eiplatform.snn.checkpoint import tensors_hash
-from eiplatform.snn.description import PopulationInfo
 
 __all__ = ["Plan", "Recordable", "check_memory", "evaluation", "make_plan", "shown", "weights_hash"]
 
@@ -27,7 +27,7 @@ SHARD_BYTES = 2**26
 
 
 class Recordable(Protocol):
-    """What a network offers to be recorded; :class:`eiplatform.snn.Network` does."""
+    """What a network offers to be recorded; :class:`eiplatform.networks.Network` does."""
 
     steps: int
     training: bool
@@ -44,7 +44,7 @@ class Recordable(Protocol):
         keep: Any = None,
         select: Any = None,
     ) -> Any:
-        """Run from rest; see :meth:`eiplatform.snn.Network.run`."""
+        """Run from rest; see :meth:`eiplatform.networks.Network.run`."""
 
     def parameters(self) -> Any:
         """Return the parameters, which tell device and type."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import eiplatform
+from eiplatform.version import __version__
 
 __all__ = ["provenance"]
 
@@ -19,7 +19,7 @@ _PACKAGES = ("numpy", "scipy", "xarray", "h5py", "h5netcdf", "torch", "brian2", 
 
 
 def _git(*arguments: str) -> str | None:
-    root = Path(eiplatform.__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:
@@ -37,7 +37,7 @@ def provenance() -> dict[str, Any]:
     dict
         JSON-compatible; ``git`` is None outside a checkout.
     """
-    versions = {"python": platform.python_version(), "eiplatform": eiplatform.__version__}
+    versions = {"python": platform.python_version(), "eiplatform": __version__}
     for name in _PACKAGES:
         try:
             versions[name] = importlib.metadata.version(name)

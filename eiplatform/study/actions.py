@@ -11,6 +11,7 @@ from typing import Any
 from eiplatform.config import Config, config_hash, load_config, parse_model
 from eiplatform.errors import ConfigError, choose
 from eiplatform.files import content_hash, sha256_of
+from eiplatform.memory import keep_memory
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.study.graph import Step
 from eiplatform.study.spec import (
@@ -266,6 +267,8 @@ def _train(job: Job, task: TrainTask, resume: bool, progress: Progress) -> None:
             recorder(network, iteration, per_epoch)
 
     resume = resume and (job.out / STATE).is_file()
+    if config.training.device == "cpu":
+        keep_memory()  # the process is ours
     fit(config, job.out, progress=progress, observe=observe, resume=resume, overwrite=not resume)
 
 

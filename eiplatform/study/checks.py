@@ -53,8 +53,8 @@ def _check_networks(
     """Check what is the same for all seeds once."""
     from eiplatform.datasets import open_dataset, split_validation
     from eiplatform.errors import ConfigError
+    from eiplatform.networks import build_network
     from eiplatform.recording.plan import make_plan
-    from eiplatform.snn import build_network
 
     config = configuration(task, graph.study.file.parent, data_root)
     about = config.model_dump(mode="json", exclude={"seed", "training"})

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from eiplatform.training.evaluation import Evaluation, evaluate
 from eiplatform.training.files import TrainResult
-from eiplatform.training.loop import describe, fit, initialise
+from eiplatform.training.loop import fit
+from eiplatform.training.machine import describe
+from eiplatform.training.run import initialise
 from eiplatform.training.schedule import epoch_order, learning_rate
 
 __all__ = ["Evaluation", "TrainResult", "describe", "epoch_order", "evaluate", "fit", "initialise", "learning_rate"]

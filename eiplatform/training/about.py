@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from eiplatform.snn.checkpoint import CheckpointError, read_tensors, tensors_hash
+from eiplatform.networks.checkpoint import CheckpointError, read_tensors, tensors_hash
 from eiplatform.training.files import BEST, CONFIG
 from eiplatform.training.finished import why_unfinished
 

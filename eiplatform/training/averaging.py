@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
-from eiplatform.snn import Network
+from eiplatform.networks import Network
 
 __all__ = ["WeightAverage"]
 
@@ -33,7 +33,7 @@ class WeightAverage:
 
     Examples
     --------
-    >>> from eiplatform.snn import MLP
+    >>> from eiplatform.networks import MLP
     >>> network = MLP((2,), 2, (4,))
     >>> _ = torch.nn.init.zeros_(network.layers["fc1"].bias)
     >>> average = WeightAverage(network, 0.9)

@@ -13,7 +13,7 @@ from torch import Tensor
 from eiplatform.datasets import Split
 from eiplatform.datasets.encoding import spike_trains
 from eiplatform.errors import ConfigError
-from eiplatform.snn import Network
+from eiplatform.networks import Network
 from eiplatform.training.losses import task_loss
 from eiplatform.training.parallel import World
 
@@ -101,7 +101,7 @@ def _spikes_counted(network: Network) -> Iterator[dict[str, Tensor]]:
     counts: dict[str, Tensor] = {}
     handles = []
     signed = network.signed_spikes
-    for name, layer in network.circuits().items():
+    for name, layer in network.named_layers().items():
         if not layer.fires:
             continue
 
@@ -122,7 +122,7 @@ def _spikes_counted(network: Network) -> Iterator[dict[str, Tensor]]:
 def _complete(network: Network, counts: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     """Return the counts in the order of the layers; zeros where a process had no batch of its own."""
     found = {}
-    for name, layer in network.circuits().items():
+    for name, layer in network.named_layers().items():
         if layer.fires:
             n_neurons = layer.populations()["E"].n_neurons if name not in counts else 0
             found[name] = counts.get(name, torch.zeros(n_neurons, dtype=torch.float64, device=device))

@@ -16,8 +16,8 @@ from eiplatform.config import Config, config_hash, load_config
 from eiplatform.errors import ConfigError, TrainingError
 from eiplatform.files import read_json, write_bytes
 from eiplatform.metrics import Metrics, checked_metrics
-from eiplatform.snn import Network, load
-from eiplatform.snn.checkpoint import FORMAT_VERSION, CheckpointError, read_tensors, write_tensors
+from eiplatform.networks import Network, load
+from eiplatform.networks.checkpoint import FORMAT_VERSION, CheckpointError, read_tensors, write_tensors
 from eiplatform.training.averaging import WeightAverage
 from eiplatform.untrusted import reading
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from eiplatform.errors import TrainingError
 from eiplatform.files import read_json, write_bytes
-from eiplatform.snn.checkpoint import CheckpointError, read_tensors
+from eiplatform.networks.checkpoint import CheckpointError, read_tensors
 
 __all__ = ["ABORTED", "check_finished", "mark_aborted", "why_unfinished"]
 

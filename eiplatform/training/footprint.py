@@ -8,7 +8,7 @@ from eiplatform.config import Config
 from eiplatform.datasets import DataBundle
 from eiplatform.errors import ConfigError
 from eiplatform.memory import available_memory, in_units
-from eiplatform.snn import build_network
+from eiplatform.networks import build_network
 
 __all__ = ["check_footprint"]
 

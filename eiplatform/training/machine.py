@@ -1,7 +1,8 @@
-"""What a training run leaves to the machine: the precision and the backend that are called ``auto``."""
+"""What a training run leaves to the machine (precision and backend ``auto``), and what it computes on."""
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import torch
 
 from eiplatform.config import Config, load_config
 from eiplatform.errors import ConfigError
-from eiplatform.snn import compiled
-from eiplatform.snn.backend import resolve
+from eiplatform.networks.kernels import compiled, products
+from eiplatform.networks.kernels.backend import resolve
 from eiplatform.training.files import CONFIG
 
-__all__ = ["SlowPrecisionWarning", "backend_of", "has_bf16", "settle", "slow_precision"]
+__all__ = ["SlowPrecisionWarning", "backend_of", "has_bf16", "settle", "slow_precision", "describe"]
 
 
 class SlowPrecisionWarning(UserWarning):
@@ -110,3 +111,25 @@ def slow_precision(config: Config) -> str | None:
         "this processor has no instructions for bf16: training in bf16 takes about four times as long as in float32 "
         "here (training.precision=float32, or auto, which chooses by the machine)"
     )
+
+
+def describe(config: Config) -> str:
+    """Say on what a training run computes, and how exactly.
+
+    Examples
+    --------
+    >>> describe(Config()).partition(",")[0]
+    'cpu'
+    """
+    part = settle(config).training
+    size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
+    device = "cpu"
+    if part.device == "cuda" and torch.cuda.is_available():
+        device = f"cuda ({torch.cuda.get_device_name()})"
+    n_threads = part.threads or torch.get_num_threads()
+    threads = f"{n_threads} thread{'s' if n_threads > 1 else ''}"
+    backend = backend_of(config)
+    if (backend, part.precision) == ("compiled", "bf16") and compiled.available() and products.has_matrix_unit():
+        backend += " with the matrix unit"
+    backend += ", step by step" if config.network.neuron.stepwise else ""
+    return f"{device}, {threads}, {part.precision}, {backend}, {size} process{'es' if size > 1 else ''}"

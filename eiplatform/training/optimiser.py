@@ -9,8 +9,8 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from eiplatform.config import TrainingConfig
-from eiplatform.snn import Network, dale
-from eiplatform.snn.backend import current
+from eiplatform.networks import Network, dale
+from eiplatform.networks.kernels.backend import current
 
 __all__ = ["centre_gradients", "clip_gradient", "make_optimiser"]
 

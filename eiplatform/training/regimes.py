@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from eiplatform.errors import ConfigError, choose
-from eiplatform.snn.stepwise import StepwiseNeuron
+from eiplatform.networks.neuron import StepwiseNeuron
 
 __all__ = ["REGIMES", "freeze"]
 
@@ -31,8 +31,8 @@ def freeze(network: nn.Module, regime: str) -> None:
 
     Examples
     --------
-    >>> from eiplatform.snn import LIF
-    >>> from eiplatform.snn.stepwise import Firing
+    >>> from eiplatform.networks import LIF
+    >>> from eiplatform.networks.neuron import Firing
     >>> neuron = StepwiseNeuron(LIF(), (2,), Firing(thresholds=True, widths=3))
     >>> freeze(neuron, "thresholds")
     >>> [name for name, parameter in neuron.named_parameters() if parameter.requires_grad]

@@ -11,7 +11,7 @@ from torch import Tensor
 from eiplatform.config import Config
 from eiplatform.datasets import DataBundle
 from eiplatform.errors import ConfigError, TrainingError
-from eiplatform.snn import build_network, load
+from eiplatform.networks import build_network, load
 from eiplatform.training.finished import why_unfinished
 
 __all__ = ["pin", "read_weights"]

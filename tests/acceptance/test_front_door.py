@@ -17,7 +17,7 @@ print(run, run.history[["epoch", "validation_accuracy"]], sep="\\n")
 noisy = {"steps": 140, "warmup": 40, "input": "bernoulli", "samples": 8}
 rec = ei.record(run.network, "test", label="trained", spec=noisy)
 untrained = ei.record(run.untrained, "test", label="untrained", spec=noisy)
-cortex = ei.simulate("brunel-2000", state="C", scale=0.05, seeds=2, duration_ms=300, device="numpy")
+cortex = ei.simulate("brunel-2000", state="C", scale=0.02, seeds=2, duration_ms=150, device="numpy")
 print(rec["fc1/E"].ds.ei.ei_ratio(), ei.describe("ei_ratio"), sep="\\n")
 
 with run.network.intervene(ei.Scale("I->E subtractive", 0.8, layers="fc*"), ei.Silence("fc1/I", [3])):

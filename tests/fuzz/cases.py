@@ -257,7 +257,7 @@ def _config(path: Path) -> int:
     import torch
 
     from eiplatform.config import load_config
-    from eiplatform.snn import build_network
+    from eiplatform.networks import build_network
 
     config = load_config(path)
     with torch.device("meta"):

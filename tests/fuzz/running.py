@@ -19,7 +19,7 @@ _WARM = (
     "eiplatform.recording.network",
     "eiplatform.recording.checkpoint",
     "eiplatform.lesions.design",
-    "eiplatform.snn.deepeisnn",
+    "eiplatform.networks.deepeisnn",
     "eiplatform.store.pack",
     "eiplatform.store.export.frames",
     "eiplatform.store.export.sonata",

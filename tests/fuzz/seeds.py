@@ -139,9 +139,9 @@ def _network(root: Path) -> None:
     from safetensors.torch import save_file
 
     from eiplatform.config import load_config
-    from eiplatform.snn import build_network
-    from eiplatform.snn.deepeisnn import to_public
-    from eiplatform.snn.deepeisnn_config import to_config
+    from eiplatform.networks import build_network
+    from eiplatform.networks.deepeisnn import to_public
+    from eiplatform.networks.deepeisnn_config import to_config
 
     small = [
         "network.hidden=[4]",

@@ -225,6 +225,14 @@ def test_repeats_count_as_often_as_they_are_chosen(make, dim):
         assert OUTCOMES["right"] - before == len(STATISTICS)
 
 
+@pytest.mark.parametrize("make", [circuit, network])
+@pytest.mark.parametrize("part", [slice(0, 55), slice(3, 57), slice(4, None)], ids=str)
+def test_a_part_of_the_time_has_no_spikes_of_the_rest(make, part):
+    before = OUTCOMES["right"]
+    check(make(3).isel(time=part), f"{make.__name__} {part}")
+    assert OUTCOMES["right"] - before == len(STATISTICS)
+
+
 def test_most_selections_are_measured_not_refused():
     """An error for everything would pass: the steps that only choose must give values."""
     for make in (circuit, network):

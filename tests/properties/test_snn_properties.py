@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eiplatform.snn import LIF, MLP, EILayer, Network, make_surrogate
-from eiplatform.snn.prop import stabilise
+from eiplatform.networks import LIF, MLP, EILayer, Network, make_surrogate
+from eiplatform.networks.kernels.prop import stabilise
 
 NEURONS = st.builds(
     LIF,
@@ -78,7 +78,7 @@ def test_sum_rules_hold_on_what_is_recorded(hidden: list[int], ratio: int, neuro
     record = {p: frozenset(info.signals) for p, info in network.populations().items()}
     with torch.no_grad():
         signals = network.run(x, steps, record).signals
-    for name, layer in network.circuits().items():
+    for name, layer in network.named_layers().items():
         e, i = signals[f"{name}/E"], signals[f"{name}/I"]
         assert torch.equal(e["current_net"], e["current_exc"] - e["current_inh"])
         assert torch.equal(i["activity"], i["current_exc"])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from eiplatform.snn import Network
+from eiplatform.networks import Network
 
 
 def numbers(shape: tuple[int, ...], salt: int) -> np.ndarray:
@@ -45,7 +45,7 @@ NAMES = ("weight_exc", "weight_inh_in", "weight_inh_out", "gain_inh", "gain_exc"
 def fill(network: Network) -> None:
     """Set all parameters of an E-I network by formula, layer by layer."""
     with torch.no_grad():
-        for number, layer in enumerate(network.circuits().values()):
+        for number, layer in enumerate(network.named_layers().values()):
             for position, name in enumerate(NAMES):
                 parameter = dict(layer.named_parameters()).get(name)
                 if parameter is not None:

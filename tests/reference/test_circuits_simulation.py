@@ -237,8 +237,7 @@ def test_balance_of_the_strongly_coupled_network():
         assert set(sum_rule_residuals(population)) == {"net", "excitation"}
 
 
-def test_the_compiled_program_gives_the_spikes_of_numpy(monkeypatch, tmp_path):
-    monkeypatch.setenv("EIPLATFORM_CACHE", str(tmp_path))
+def test_the_compiled_program_gives_the_spikes_of_numpy():
     circuit = EverythingAtOnce.from_parameters({**MOTIF, "volley_period_ms": 30.0, "volley_delay_ms": 2.0})
     compiled = run(circuit, device="cpp_standalone")
     numpys = run(circuit)

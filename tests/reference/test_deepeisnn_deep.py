@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from eiplatform.config import load_config
-from eiplatform.snn import Network, build_network
-from eiplatform.snn.initialise import ei_init_scales, input_moments
+from eiplatform.networks import Network, build_network
+from eiplatform.networks.weights import ei_init_scales, input_moments
 from tests.reference.formula import fill, numbers, pictures
 
 CASES = json.loads((Path(__file__).parent / "deepeisnn_deep.json").read_text(encoding="utf-8"))["cases"]
@@ -102,7 +102,7 @@ def test_initialisation_of_every_layer(name: str) -> None:
         largest = max(largest, args[0].max().item())
         found.append(ei_init_scales(input_moments(args[0], kwargs.get("steps")), layer.transform.fan_in))
 
-    for layer in network.circuits().values():
+    for layer in network.named_layers().values():
         layer.register_forward_pre_hook(measure, with_kwargs=True)
     with torch.no_grad():
         network.run(x)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from eiplatform.snn import LIF, MLP, make_surrogate
-from eiplatform.snn.initialise import ei_init_scales, input_moments
+from eiplatform.networks import LIF, MLP, make_surrogate
+from eiplatform.networks.weights import ei_init_scales, input_moments
 from tests.reference.formula import fill, numbers
 
 GOLDEN = json.loads((Path(__file__).parent / "deepeisnn_golden.json").read_text(encoding="utf-8"))

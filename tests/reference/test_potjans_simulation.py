@@ -18,20 +18,12 @@ WITHOUT_PULSE = {**TENTH, "thalamic_start_ms": 1e6}
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """One program for all tests here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EIPLATFORM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def second(cache):
+def second():
     """Two seconds."""
     return dict(simulate(NAME, parameters=WITHOUT_PULSE, seeds=(21,), duration_ms=2000.0, warmup_ms=500.0))[21]
 
 
-def test_compiled_gives_the_spikes_and_signals_of_numpy(cache):
+def test_compiled_gives_the_spikes_and_signals_of_numpy():
     """Also across blocks of rows and of spikes on disk: 600 rows are more than one."""
 
     def run(device):
@@ -73,7 +65,7 @@ def test_a_fresh_run_falls_into_the_shipped_band(second):
     assert (inside(full, band, "rate", seconds=2.0) > 4.5).sum() >= 6
 
 
-def test_rates_and_irregularity_are_those_of_nest(cache):
+def test_rates_and_irregularity_are_those_of_nest():
     """Three seeds of 2 s each, 5 % of the network: the means differ by less than the seeds explain."""
     theirs = stored()
     options = {"duration_ms": DURATION, "warmup_ms": WARMUP}

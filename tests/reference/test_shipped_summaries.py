@@ -23,16 +23,8 @@ QUICK = {
 }
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """One program for all states of a circuit."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EIPLATFORM_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.mark.parametrize("name", QUICK)
-def test_a_fresh_run_falls_into_the_shipped_band(name, cache):
+def test_a_fresh_run_falls_into_the_shipped_band(name):
     case, band, seconds = CASES[name], shipped(name), QUICK[name]
     assert (band.attrs["n_seeds"], band.attrs["duration_ms"]) == (10, 10_000)
     if name.endswith("coba"):  # in some seeds it falls silent: the band is that of the others

@@ -319,7 +319,7 @@ def test_results_are_not_replaced_unasked(capsys: Capture, network_recording: Wr
 
 def test_lesion_refuses_bad_designs(capsys: Capture, tmp_path: Path) -> None:
     from eiplatform.config import load_config
-    from eiplatform.snn import save
+    from eiplatform.networks import save
     from eiplatform.training import initialise
 
     config = load_config(None, ["network.hidden=[8]"])

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`eiplatform ([a-z]+)([^`]*)`")
-DOTTED = re.compile(r"\beiplatform(?:\.[A-Za-z_]\w*)+")
+DOTTED = re.compile(r"\beiplatform(?!\.toml\b)(?:\.[A-Za-z_]\w*)+")
 LINK = re.compile(r"\]\(([^)#\s:]*)(?:#([^)\s]*))?\)")
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 

@@ -118,7 +118,7 @@ sys.exit(main(sys.argv[1:]))
 
 def test_sigterm_keeps_the_complete_shards_of_a_recording(tmp_path: Path) -> None:
     from eiplatform.config import load_config
-    from eiplatform.snn import save
+    from eiplatform.networks import save
     from eiplatform.training import initialise
 
     config = load_config(None, ["network.hidden=[8]"])

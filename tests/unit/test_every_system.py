@@ -17,9 +17,9 @@ from eiplatform.datasets import load
 from eiplatform.errors import StatisticError
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.spec import make_lesions
+from eiplatform.networks import Network, build_network, dale, initialise_network
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, build_network, dale, initialise_network
 from eiplatform.store.sumrules import check_sum_rules
 from eiplatform.training.losses import balance_loss, task_loss
 
@@ -60,7 +60,7 @@ def test_every_piece_learns_in_every_network(architecture: str, piece: str, circ
     if circuit == "ei":  # no negative spikes, and of feedback networks one layer
         settings = [setting.replace("12-8(F12)", "12(F12)") for setting in settings if "negative" not in setting]
     network, x, balance = made(*settings)
-    fires = [f"{name}/E" for name, layer in network.circuits().items() if layer.fires]
+    fires = [f"{name}/E" for name, layer in network.named_layers().items() if layer.fires]
     output = network.run(x, record={name: frozenset({"voltage"}) for name in fires})
     voltages = [signals["voltage"] for signals in output.signals.values()]
     imbalance = balance_loss(voltages)
@@ -98,7 +98,7 @@ def test_the_published_networks_train_and_are_recorded_and_lesioned(name: str, t
     moved = {label for label, p in network.named_parameters() if not torch.equal(p, before[label])}
     assert {label for label in before if label.endswith("weight") and "norm" not in label} <= moved
     network.eval()
-    first = next(iter(network.circuits()))
+    first = next(iter(network.named_layers()))
     spec = RecordingSpec(neurons=12, populations=(f"{first}/E", "readout/E"))
     cut: dict[bool, np.ndarray] = {}
     for lesion in (False, True):

@@ -14,10 +14,10 @@ from eiplatform.datasets import load
 from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.spec import make_lesions
+from eiplatform.networks import Network, PathwayScale, dale, save
+from eiplatform.networks.checkpoint import CheckpointError
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, PathwayScale, dale, save
-from eiplatform.snn.checkpoint import CheckpointError
 from eiplatform.store.sumrules import sum_rule_residuals
 from eiplatform.training import fit, initialise
 
@@ -169,7 +169,7 @@ def test_training_keeps_dales_law_and_learns(tmp_path: Path) -> None:
     result = fit(chosen, tmp_path / "run", observe=observe)
     assert min(smallest) == 0.0  # the projection had something to do
     assert result.test_accuracy > 0.7
-    network, _ = eiplatform.snn.load(result.checkpoint)
+    network, _ = eiplatform.networks.load(result.checkpoint)
     path = record_network(
         network, load("digits").test.take(range(20)), tmp_path / "r", RecordingSpec(), config={}, label="x"
     )

@@ -12,13 +12,13 @@ from torch import Tensor
 from eiplatform.config import load_config
 from eiplatform.config.feedback import FeedbackConfig
 from eiplatform.errors import EIPlatformError, TrainingError, UnknownNameError
-from eiplatform.snn import LIF, initialise_network
-from eiplatform.snn.equilibrium.implicit import fixed_point, implicit_rate
-from eiplatform.snn.equilibrium.monitor import check_convergence
-from eiplatform.snn.equilibrium.network import FeedbackNetwork
-from eiplatform.snn.equilibrium.neuron import advance, feedback_tau, rate_weights
-from eiplatform.snn.equilibrium.solvers import SOLVERS, Solution, Solver, solve
-from eiplatform.snn.equilibrium.spide import BackwardPhase, ternary_phase
+from eiplatform.networks import LIF, initialise_network
+from eiplatform.networks.equilibrium.implicit import fixed_point, implicit_rate
+from eiplatform.networks.equilibrium.monitor import check_convergence
+from eiplatform.networks.equilibrium.network import FeedbackNetwork
+from eiplatform.networks.equilibrium.neuron import advance, feedback_tau, rate_weights
+from eiplatform.networks.equilibrium.solvers import SOLVERS, Solution, Solver, solve
+from eiplatform.networks.equilibrium.spide import BackwardPhase, ternary_phase
 
 TIGHT = {"dropout": 0.0, "tolerance": 1e-12, "max_iterations": 200}
 """A small error in the gradient's equation would hide in nothing."""
@@ -138,7 +138,7 @@ def test_a_networks_gradient_is_that_of_the_dense_solve(layers: str, shape: tupl
 
     # The equation, written anew: rates of all layers around the loop, from the one that is read out.
     with torch.no_grad():
-        record = {f"{name}/E": frozenset({"spikes"}) for name in network.circuits() if name != "readout"}
+        record = {f"{name}/E": frozenset({"spikes"}) for name in network.named_layers() if name != "readout"}
         trains = network.run(x, record=record).signals
     names = [name.partition("/")[0] for name in trains]
     read = names[network.read]

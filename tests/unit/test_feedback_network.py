@@ -18,13 +18,13 @@ from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.spec import make_lesions
+from eiplatform.networks import Network, PathwayScale, build_network, initialise_network, save
+from eiplatform.networks import load as load_checkpoint
+from eiplatform.networks.equilibrium.norm import FeedbackWeight
+from eiplatform.networks.equilibrium.transposed import TransposedConv2d
+from eiplatform.networks.transform import Conv2d, Linear
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, PathwayScale, build_network, initialise_network, save
-from eiplatform.snn import load as load_checkpoint
-from eiplatform.snn.equilibrium.norm import FeedbackWeight
-from eiplatform.snn.equilibrium.transposed import TransposedConv2d
-from eiplatform.snn.transform import Conv2d, Linear
 from eiplatform.store.sumrules import check_sum_rules, sum_rule_residuals
 from eiplatform.training import fit, initialise
 from eiplatform.training.evaluation import evaluate
@@ -340,7 +340,7 @@ def test_a_rate_that_falls_in_steps() -> None:
 @pytest.mark.parametrize("transform", [Linear(9), Conv2d((4, 6, 6), 3), TransposedConv2d((4, 3, 3), 3)])
 def test_the_feedback_weight_stays_within_its_norm(transform: Linear | Conv2d | TransposedConv2d) -> None:
     weight = FeedbackWeight(transform, 5, 1.0)
-    weight.initialise(torch.Generator().manual_seed(1))
+    weight.init_(torch.Generator().manual_seed(1))
 
     def norm() -> float:
         matrix = weight()

@@ -17,13 +17,13 @@ from eiplatform.datasets import load
 from eiplatform.errors import ConfigError
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.spec import make_lesions
+from eiplatform.networks import LIF, Firing, Network, build_network, initialise_network
+from eiplatform.networks.equilibrium.implicit import fixed_point
+from eiplatform.networks.equilibrium.network import FeedbackNetwork
+from eiplatform.networks.equilibrium.neuron import feedback_tau
+from eiplatform.networks.equilibrium.simulation import Simulation
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import LIF, Firing, Network, build_network, initialise_network
-from eiplatform.snn.equilibrium.implicit import fixed_point
-from eiplatform.snn.equilibrium.network import FeedbackNetwork
-from eiplatform.snn.equilibrium.neuron import feedback_tau
-from eiplatform.snn.equilibrium.simulation import Simulation
 from eiplatform.store.sumrules import check_sum_rules, sum_rule_residuals
 
 IDLE = Firing(thresholds=True)

@@ -22,10 +22,10 @@ from eiplatform.config import load_config
 from eiplatform.datasets import Split
 from eiplatform.doctor import Finding
 from eiplatform.errors import ConfigError
+from eiplatform.networks import Network, build_network, load
 from eiplatform.recording.estimate import estimate
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, build_network, load
 from eiplatform.store import read_manifest
 from eiplatform.training import initialise
 
@@ -153,8 +153,8 @@ def _public_fashion(folder: Path, dataset: str) -> Path:
     from safetensors.torch import save_file
 
     from eiplatform.files import write_json
-    from eiplatform.snn.deepeisnn import to_public
-    from eiplatform.snn.deepeisnn_config import to_config
+    from eiplatform.networks.deepeisnn import to_public
+    from eiplatform.networks.deepeisnn_config import to_config
 
     config = load_config(None, ["network.hidden=[500]", "dataset.name=mnist"])
     network = build_network(config, (1, 28, 28), 10)

@@ -193,7 +193,7 @@ def test_silenced_neurons_inhibit_nobody(run: ei.Run) -> None:
     with run.network.intervene(ei.Silence("fc1/I", [2])):
         tree = ei.record(run.network, samples=4, quiet=True)
     assert not tree["fc1/I"].ds["activity"].sel(neuron=2).any()
-    weights = run.network.circuits()["fc1"].weight_inh_out.detach().numpy().copy()
+    weights = run.network.named_layers()["fc1"].weight_inh_out.detach().numpy().copy()
     weights[:, 2] = 0
     expected = tree["fc1/I"].ds["activity"].values @ weights.T
     np.testing.assert_allclose(tree["fc1/E"].ds["current_inh"].values, expected, rtol=1e-4, atol=1e-6)

@@ -24,11 +24,11 @@ import eiplatform
 from eiplatform.datasets import archives, load, registry
 from eiplatform.errors import EIPlatformError, StoreError
 from eiplatform.lesions.design import DESIGN, FORMAT, read_design
-from eiplatform.snn import CheckpointError, build_network, initialise_ei
-from eiplatform.snn import load as load_network
-from eiplatform.snn import save as save_network
-from eiplatform.snn.checkpoint import write_tensors
-from eiplatform.snn.pickled import is_plain_tensor, plain_values, read_pickled
+from eiplatform.networks import CheckpointError, build_network, initialise_ei
+from eiplatform.networks import load as load_network
+from eiplatform.networks import save as save_network
+from eiplatform.networks.checkpoint import write_tensors
+from eiplatform.networks.pickled import is_plain_tensor, plain_values, read_pickled
 from eiplatform.store import RecordingWriter, validate
 from eiplatform.store.pack import pack, unpack
 from eiplatform.study import expand, load_study
@@ -216,7 +216,7 @@ def network_file(tmp_path: Path) -> tuple[Path, Any]:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_weights_of_half_precision_are_widened(network_file: tuple[Path, Any], dtype: torch.dtype) -> None:
-    from eiplatform.snn.checkpoint import read_tensors
+    from eiplatform.networks.checkpoint import read_tensors
 
     path, network = network_file
     tensors, meta = read_tensors(path, "network")
@@ -233,7 +233,7 @@ def test_weights_of_half_precision_are_widened(network_file: tuple[Path, Any], d
 
 def test_a_checkpoint_takes_no_memory_that_it_does_not_hold(network_file: tuple[Path, Any]) -> None:
     from eiplatform.config import config_hash
-    from eiplatform.snn.checkpoint import read_tensors
+    from eiplatform.networks.checkpoint import read_tensors
 
     path, _ = network_file
     tensors, meta = read_tensors(path, "network")

@@ -19,8 +19,8 @@ from eiplatform.errors import ConfigError, OutputExistsError, StatisticError, St
 from eiplatform.lesions import design
 from eiplatform.lesions.design import dose_response, read_design
 from eiplatform.lesions.spec import make_lesions
+from eiplatform.networks import Network, save
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, save
 from eiplatform.store import read_manifest
 from eiplatform.training import initialise
 

@@ -17,8 +17,8 @@ from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.controls import RandomLoss, deprived, matched_losses
 from eiplatform.lesions.design import dose_response
 from eiplatform.lesions.spec import Lesion, make_lesions
+from eiplatform.networks import Network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network
 from eiplatform.store import read_manifest
 from eiplatform.training import initialise
 
@@ -139,7 +139,7 @@ def test_dose_response_needs_different_doses_and_a_control(
 
 def test_a_random_loss_silences_whole_synapses_of_both_signs_alike(network: Network, images: Split) -> None:
     lesion = Lesion(pathway="I->E subtractive", dose=0.5, layers="fc1")
-    layer = network.circuits()["fc1"]
+    layer = network.named_layers()["fc1"]
     before, intact = _run(network, images)
     with deprived(network, RandomLoss(lesion=lesion, seed=3, fractions={"fc1": 0.4})):
         assert layer.lesion is not None
@@ -174,7 +174,7 @@ def test_random_losses_take_the_current_of_the_lesion_and_are_nested(network: Ne
     masks = []
     for loss in (small, large, found[lesions[2]][1]):
         with deprived(network, loss):
-            masks.append(network.circuits()["fc1"].lesion.input_exc)  # type: ignore[union-attr]
+            masks.append(network.named_layers()["fc1"].lesion.input_exc)  # type: ignore[union-attr]
     assert (masks[1] <= masks[0]).all() and not torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[1], masks[2])
     taken = []

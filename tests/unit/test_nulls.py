@@ -19,10 +19,10 @@ from eiplatform.cli import main
 from eiplatform.config import load_config
 from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError, StatisticError, UnknownNameError
+from eiplatform.networks import build_network, initialise_network, save
 from eiplatform.recording.network import record_network
 from eiplatform.recording.nulls import Null, ShuffledInputs, parse_null, record_nulls, shuffled_weights, within_sign
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import build_network, initialise_network, save
 from eiplatform.store.schema import population_dataset
 from tests.conftest import circuit_population, write_network
 
@@ -220,10 +220,10 @@ def test_shuffled_weights_keep_signs_and_values_and_come_back(circuit: str) -> N
 
 def test_weights_come_back_after_an_error() -> None:
     net, _ = network(1)
-    before = net.circuits()["fc1"].weight_exc.detach().clone()
+    before = net.named_layers()["fc1"].weight_exc.detach().clone()
     with pytest.raises(RuntimeError), shuffled_weights(net, 1):
         raise RuntimeError
-    assert torch.equal(net.circuits()["fc1"].weight_exc, before)
+    assert torch.equal(net.named_layers()["fc1"].weight_exc, before)
     torch.testing.assert_close(
         within_sign(torch.tensor([-3.0, 0.0]), np.random.default_rng(0)), torch.tensor([-3.0, 0.0])
     )

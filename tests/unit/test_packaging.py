@@ -48,6 +48,14 @@ def test_conda_environment_is_the_twin() -> None:
     assert asked == _asked_by_pip()
 
 
+def test_the_version_has_one_source() -> None:
+    import eiplatform
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert "version" in PROJECT["dynamic"] and citation["version"] == eiplatform.__version__
+    assert f"## {eiplatform.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
 def _lines(path: str) -> list[str]:
     return [line for line in (ROOT / path).read_text().splitlines() if line and not line.startswith("#")]
 
@@ -104,7 +112,7 @@ def test_nothing_below_the_store_needs_torch_or_brian2(folder: str) -> None:
     forbidden = (
         "torch",
         "brian2",
-        "eiplatform.snn",
+        "eiplatform.networks",
         "eiplatform.training",
         "eiplatform.microcircuits",
         "eiplatform.recording",

@@ -12,10 +12,10 @@ import eiplatform
 from eiplatform.config import Config, load_config
 from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError, UnknownNameError
+from eiplatform.networks import Network
 from eiplatform.recording.estimate import estimate
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec, load_spec
-from eiplatform.snn import Network
 from eiplatform.store import validate
 from eiplatform.training import initialise
 
@@ -67,7 +67,7 @@ def test_recorded_spikes_drive_the_next_layer(network: Network, images: Split, t
     """The store alone reproduces the excitatory current of fc2 from the spikes of fc1 and the weights."""
     tree = eiplatform.open(_record(network, images, tmp_path / "r", RecordingSpec()))
     spikes = tree["fc1/E"].ds["spikes"].values.astype(np.float64)
-    weights = network.circuits()["fc2"].weight_exc.detach().double().numpy()
+    weights = network.named_layers()["fc2"].weight_exc.detach().double().numpy()
     np.testing.assert_allclose(spikes @ weights.T, tree["fc2/E"].ds["current_exc"].values, rtol=1e-5, atol=1e-6)
 
 

@@ -10,10 +10,10 @@ from torch.nn import functional
 import eiplatform
 from eiplatform.config import Config, load_config
 from eiplatform.datasets import Split
+from eiplatform.networks import Network, build_network, initialise_network
 from eiplatform.recording.estimate import estimate
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, build_network, initialise_network
 from eiplatform.store import validate
 from eiplatform.store.sumrules import sum_rule_residuals
 

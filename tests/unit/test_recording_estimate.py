@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from eiplatform.datasets import Split
+from eiplatform.networks import Network
 from eiplatform.recording import estimate as estimate_module
 from eiplatform.recording import network as network_module
 from eiplatform.recording.estimate import estimate
 from eiplatform.recording.footprint import peak_bytes
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network
 from eiplatform.store import RecordingWriter
 from tests.unit.test_snn_deep import small
 

@@ -16,11 +16,11 @@ import eiplatform
 from eiplatform.config import load_config
 from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, StatisticError, SumRuleError, UnknownNameError
+from eiplatform.networks import Network
 from eiplatform.recording.estimate import check_budget, estimate
 from eiplatform.recording.network import record_network
 from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network
 from eiplatform.store import reduced, validate
 from eiplatform.training import initialise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,23 @@ from eiplatform.cli import main
 from eiplatform.config import load_config
 from eiplatform.datasets import Split
 from eiplatform.errors import EIPlatformError, SumRuleError, UnknownNameError
+from eiplatform.networks import Network, PathwayScale
+from eiplatform.networks.kernels import backend, compiled
+from eiplatform.networks.kernels import lif as neuron_module
+from eiplatform.networks.kernels.fused import ei_spikes
+from eiplatform.networks.kernels.lif import LIF
+from eiplatform.networks.kernels.moments import FIELDS, Moments
 from eiplatform.recording import inside as inside_module
 from eiplatform.recording.bits import pack_bits
 from eiplatform.recording.network import record_network
 from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, PathwayScale, backend, compiled
-from eiplatform.snn import neuron as neuron_module
-from eiplatform.snn.fused import ei_spikes
-from eiplatform.snn.moments import FIELDS, Moments
-from eiplatform.snn.neuron import LIF
 from eiplatform.store import reduced
 from tests.unit.test_snn_deep import images, small
 
 BACKENDS = [
     "eager",
-    pytest.param("compiled", marks=pytest.mark.skipif(not compiled.available(), reason="needs a C++ compiler")),
+    pytest.param("compiled", marks=pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")),
 ]
 
 
@@ -96,7 +98,7 @@ def test_which_moments_are_formed_inside(monkeypatch: pytest.MonkeyPatch, tmp_pa
         assert set(seen[-1]) == expected
     record(network, tmp_path / "spikes", keep=("moments", "spikes-only"))
     assert seen[-1]["conv1/E"] == frozenset(network.populations()["conv1/E"].signals) - {"spikes"}
-    layer = network.circuits()["conv1"]
+    layer = network.named_layers()["conv1"]
     layer.lesion = PathwayScale(mask_inh=torch.zeros(layer.channels["I"]))  # type: ignore[attr-defined]
     tree = record(network, tmp_path / "lesion", keep="moments")
     assert seen[-1]["conv1/I"] == {"current_exc"}
@@ -106,7 +108,7 @@ def test_which_moments_are_formed_inside(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_sum_rules_are_still_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     network = small("cnn", "ei").eval()
-    layer = network.circuits()["conv2"]
+    layer = network.named_layers()["conv2"]
     forward = layer.forward
 
     def wrong(*args: Any, **kwargs: Any) -> Any:
@@ -253,7 +255,7 @@ def test_bins_and_buckets_hold_every_value_at_their_edges() -> None:
         assert data["sketch"].values[0, reduced.PER_SIDE] == 8 * (np.abs(values) < 1e-9).sum()
 
 
-@pytest.mark.skipif(not compiled.available(), reason="needs a C++ compiler")
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 def test_record_with_either_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """The backend is named and stored; spikes are those of the same backend's plain pass, statistics equal."""
     network = small("cnn", "ei").eval()

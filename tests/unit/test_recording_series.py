@@ -11,11 +11,11 @@ import torch
 import eiplatform
 from eiplatform.config import load_config
 from eiplatform.errors import ConfigError, StoreError
+from eiplatform.networks import load
 from eiplatform.recording.checkpoint import split_of
 from eiplatform.recording.network import record_network
 from eiplatform.recording.series import TrainingRecorder
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import load
 from eiplatform.store import validate
 from eiplatform.training import fit
 from tests.unit.test_cli import refused, run

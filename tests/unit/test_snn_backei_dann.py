@@ -10,10 +10,11 @@ from torch import nn
 
 from eiplatform.config import load_config
 from eiplatform.errors import ConfigError
-from eiplatform.snn import LIF, Network, PathwayScale, build_network, dale, initialise_network, make_surrogate
-from eiplatform.snn.backei import BackEILayer
-from eiplatform.snn.dann import FLOOR, DANNLayer, DANNReadout, dann_scales
-from eiplatform.snn.transform import Conv2d, Linear
+from eiplatform.networks import LIF, Network, PathwayScale, build_network, dale, initialise_network, make_surrogate
+from eiplatform.networks.layers.dann import FLOOR, DANNLayer, DANNReadout, dann_scales
+from eiplatform.networks.neurons.backei import BackEILayer
+from eiplatform.networks.transform import Conv2d, Linear
+from eiplatform.networks.weights import InputMoments
 
 BACKEI = LIF(tau=1.25, threshold=0.5, reset="hard", detach_reset=False, surrogate=make_surrogate("rectangle"))
 T, B = 4, 3
@@ -67,7 +68,7 @@ def test_backei_without_its_pieces_is_a_plain_layer() -> None:
     plain = build_network(
         load_config(None, ["network.architecture=cnn", "network.channels=[3]", "network.circuit=none"]), (2, 6, 6), 2
     )
-    first = plain.circuits()["conv1"]
+    first = plain.named_layers()["conv1"]
     first.double()
     first.neuron = BACKEI
     nn.init.zeros_(layer.feedback)
@@ -105,9 +106,9 @@ def test_fully_connected_layers_of_backei_are_plain() -> None:
     settings = ["network.architecture=cnn", "network.channels=[4,P,6]", "network.dense=[9]", "network.kernel=5"]
     config = load_config(None, [*settings, "network.circuit=bn", "network.neuron.model=backei"])
     network = build_network(config, (1, 8, 8), 3)
-    kinds = {name: isinstance(layer, BackEILayer) for name, layer in network.circuits().items()}
+    kinds = {name: isinstance(layer, BackEILayer) for name, layer in network.named_layers().items()}
     assert kinds == {"conv1": True, "conv2": True, "fc1": False, "readout": False}
-    layers = network.circuits()
+    layers = network.named_layers()
     assert [getattr(layers[name], "signed_input", None) for name in kinds] == [False, True, True, True]
     assert getattr(layers["fc1"], "norm", 0) is None and getattr(layers["conv2"], "norm", None) is not None
     assert layers["conv1"].get_parameter("weight").shape == (4, 1, 5, 5)
@@ -131,7 +132,7 @@ def test_dann_is_its_equation() -> None:
     record = {name: frozenset(info.signals) for name, info in network.populations().items()}
     output = network.run(x, record=record)
     rates = x.numpy()
-    for name, layer in network.circuits().items():
+    for name, layer in network.named_layers().items():
         p = {key: value.detach().numpy() for key, value in layer.named_parameters()}
         activity = rates @ p["weight_inh_in"].T
         net = rates @ p["weight_exc"].T - activity @ p["weight_inh_out"].T
@@ -157,7 +158,7 @@ def test_gradients_of_dann_are_corrected_as_published() -> None:
     for scaled in ("true", "false"):
         network = dann(f"network.prop.scale_gradient={scaled}")
         network.run(x).logits.square().sum().backward()
-        gradients.append({name: p.grad for name, p in network.circuits()["fc2"].named_parameters()})
+        gradients.append({name: p.grad for name, p in network.named_layers()["fc2"].named_parameters()})
     ratios = {
         name: (gradients[0][name].norm() / gradients[1][name].norm()).item()
         for name in gradients[0]
@@ -174,7 +175,7 @@ def test_dann_starts_with_drives_of_unit_variance_and_a_centring_readout() -> No
     generator = torch.Generator().manual_seed(3)
     layer = DANNLayer(Linear(400), 300, 30)
     with torch.no_grad():
-        layer.draw(1.0, generator)
+        layer.init_from_input_(InputMoments(0.4, 0.3, 0.5), generator)
         x = torch.randn(1, 2000, 400, generator=generator).relu()
         drive = layer(x, record=frozenset({"E/drive", "E/inhibition_div"}))[2]
     assert drive["E/inhibition_div"].mean() == pytest.approx(1.0, abs=0.02)
@@ -183,7 +184,7 @@ def test_dann_starts_with_drives_of_unit_variance_and_a_centring_readout() -> No
     assert layer.log_gain_inh.exp().mean().item() == pytest.approx(dann_scales(400)[1])
     readout = DANNReadout(Linear(400), 10, 1)
     with torch.no_grad():
-        readout.draw(generator)
+        readout.init_from_input_(InputMoments(0.4, 0.3, 0.5), generator)
     assert torch.allclose(readout.weight_inh_in[0], readout.weight_exc.mean(0))
     assert readout(x)[0].mean().item() == pytest.approx(0.0, abs=1e-4)
 
@@ -207,7 +208,7 @@ def test_lesions_of_dann_act_on_its_pathways() -> None:
     x = torch.rand(5, 20, dtype=torch.float64)
     record = {"fc1/E": frozenset({"current_exc", "current_inh", "inhibition_div", "drive"})}
     before = network.run(x, record=record).signals["fc1/E"]
-    network.circuits()["fc1"].lesion = PathwayScale(subtractive=0.5, divisive=0.25)
+    network.named_layers()["fc1"].lesion = PathwayScale(subtractive=0.5, divisive=0.25)
     after = network.run(x, record=record).signals["fc1/E"]
     assert torch.allclose(after["current_inh"], 0.5 * before["current_inh"])
     assert torch.allclose(after["inhibition_div"] - FLOOR, 0.25 * (before["inhibition_div"] - FLOOR))

@@ -5,26 +5,26 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from eiplatform import snn
+from eiplatform import networks
 from eiplatform.config import Config, config_hash, load_config
 from eiplatform.errors import ConfigError
-from eiplatform.snn import CheckpointError, dale
-from eiplatform.snn.checkpoint import tensors_hash
+from eiplatform.networks import CheckpointError, dale
+from eiplatform.networks.checkpoint import tensors_hash
 
 CONFIG = load_config(None, ["network.hidden=[12, 8]", "network.steps=3"])
 
 
 @pytest.fixture
-def network() -> snn.Network:
-    network = snn.build_network(CONFIG, (1, 4, 4), 5)
+def network() -> networks.Network:
+    network = networks.build_network(CONFIG, (1, 4, 4), 5)
     images = torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(1))  # others may leave a layer silent
-    snn.initialise_ei(network, images, torch.Generator().manual_seed(1))
+    networks.initialise_ei(network, images, torch.Generator().manual_seed(1))
     return network
 
 
 @pytest.fixture
-def path(network: snn.Network, tmp_path: Path) -> Path:
-    return snn.save(tmp_path / "deep" / "net.safetensors", network, CONFIG, epoch=3)
+def path(network: networks.Network, tmp_path: Path) -> Path:
+    return networks.save(tmp_path / "deep" / "net.safetensors", network, CONFIG, epoch=3)
 
 
 def meta_of(path: Path) -> dict[str, object]:
@@ -43,8 +43,8 @@ def rewrite(path: Path, change_tensors: object = None, **meta: object) -> None:
     save_file(tensors, path, {"eiplatform": json.dumps(description)})
 
 
-def test_round_trip_is_exact(network: snn.Network, path: Path) -> None:
-    loaded, config = snn.load(path)
+def test_round_trip_is_exact(network: networks.Network, path: Path) -> None:
+    loaded, config = networks.load(path)
     assert config == CONFIG
     x = torch.rand(3, 1, 4, 4)
     assert torch.equal(loaded.run(x).logits, network.run(x).logits)
@@ -53,17 +53,19 @@ def test_round_trip_is_exact(network: snn.Network, path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["net.safetensors"]
 
 
-def test_same_network_same_bytes(network: snn.Network, path: Path, tmp_path: Path) -> None:
-    again = snn.save(tmp_path / "again.safetensors", network, CONFIG, epoch=3)
+def test_same_network_same_bytes(network: networks.Network, path: Path, tmp_path: Path) -> None:
+    again = networks.save(tmp_path / "again.safetensors", network, CONFIG, epoch=3)
     assert again.read_bytes() == path.read_bytes()
 
 
-def test_double_precision_is_kept(network: snn.Network, tmp_path: Path) -> None:
-    loaded, _ = snn.load(snn.save(tmp_path / "d.safetensors", network.double(), CONFIG))
+def test_double_precision_is_kept(network: networks.Network, tmp_path: Path) -> None:
+    loaded, _ = networks.load(networks.save(tmp_path / "d.safetensors", network.double(), CONFIG))
     assert {p.dtype for p in loaded.parameters()} == {torch.float64}
 
 
-def test_a_killed_write_leaves_the_old_file(network: snn.Network, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_write_leaves_the_old_file(
+    network: networks.Network, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = path.read_bytes()
 
     def killed(*_: object) -> None:
@@ -71,26 +73,26 @@ def test_a_killed_write_leaves_the_old_file(network: snn.Network, path: Path, mo
 
     monkeypatch.setattr("eiplatform.files.os.fsync", killed)
     with torch.no_grad():
-        network.circuits()["fc1"].weight_exc.mul_(2)
+        network.named_layers()["fc1"].weight_exc.mul_(2)
     with pytest.raises(KeyboardInterrupt):
-        snn.save(path, network, CONFIG)
+        networks.save(path, network, CONFIG)
     assert path.read_bytes() == before
 
 
-def test_negative_weights_are_neither_saved_nor_loaded(network: snn.Network, path: Path, tmp_path: Path) -> None:
+def test_negative_weights_are_neither_saved_nor_loaded(network: networks.Network, path: Path, tmp_path: Path) -> None:
     rewrite(path, lambda tensors: tensors["layers.fc2.weight_inh_out"][0].fill_(-1e-9))
     with pytest.raises(CheckpointError, match=r"fc2.weight_inh_out' has values that are negative.*Dale"):
-        snn.load(path)
+        networks.load(path)
     with torch.no_grad():
-        network.circuits()["readout"].weight_exc[0, 0] = -1
+        network.named_layers()["readout"].weight_exc[0, 0] = -1
     with pytest.raises(CheckpointError, match="readout.weight_exc"):
-        snn.save(tmp_path / "bad.safetensors", network, CONFIG)
+        networks.save(tmp_path / "bad.safetensors", network, CONFIG)
     assert not (tmp_path / "bad.safetensors").exists()
 
 
 def test_an_uninitialised_network_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="not finite"):
-        snn.save(tmp_path / "x.safetensors", snn.build_network(CONFIG, (1, 4, 4), 5), CONFIG)
+        networks.save(tmp_path / "x.safetensors", networks.build_network(CONFIG, (1, 4, 4), 5), CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -110,26 +112,26 @@ def test_an_uninitialised_network_is_not_saved(tmp_path: Path) -> None:
 def test_damage_is_named(path: Path, change: object, meta: dict[str, object], message: str) -> None:
     rewrite(path, change, **meta)
     with pytest.raises(CheckpointError, match=message):
-        snn.load(path)
+        networks.load(path)
 
 
 def test_foreign_configurations_and_files(path: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint"):
-        snn.load(tmp_path / "none.safetensors")
+        networks.load(tmp_path / "none.safetensors")
     config = Config().model_dump(mode="json") | {"sed": 1}
     rewrite(path, None, config=config)
     with pytest.raises(ConfigError, match="did you mean 'seed'"):
-        snn.load(path)
+        networks.load(path)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(CheckpointError, match="damaged"):
-        snn.load(path)
+        networks.load(path)
     save_file({"a": torch.ones(1)}, tmp_path / "foreign.safetensors")
     with pytest.raises(CheckpointError, match="nothing"):
-        snn.load(tmp_path / "foreign.safetensors")
+        networks.load(tmp_path / "foreign.safetensors")
 
 
 @pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.AdamW])
-def test_dale_projection_after_each_step(network: snn.Network, optimiser: type[torch.optim.Optimizer]) -> None:
+def test_dale_projection_after_each_step(network: networks.Network, optimiser: type[torch.optim.Optimizer]) -> None:
     step = optimiser(network.parameters(), lr=1.0)  # type: ignore[call-arg]
     handle = dale.attach(step, network)
     target = torch.arange(8) % 5
@@ -142,7 +144,7 @@ def test_dale_projection_after_each_step(network: snn.Network, optimiser: type[t
         assert not dale.violations(network)
         touched |= any(bool((p == 0).any()) for p in dale.signed_parameters(network).values())
     assert touched, "the case must push weights against the bound"
-    assert any(bool((layer.bias < 0).any()) for layer in network.modules() if isinstance(layer, snn.EILayer))
+    assert any(bool((layer.bias < 0).any()) for layer in network.modules() if isinstance(layer, networks.EILayer))
     handle.remove()
     for parameter in network.parameters():
         parameter.grad = torch.full_like(parameter, 10.0)
@@ -150,22 +152,22 @@ def test_dale_projection_after_each_step(network: snn.Network, optimiser: type[t
     assert dale.violations(network), "without the projection the same step breaks the law"
 
 
-def test_signed_parameters_are_all_but_the_biases(network: snn.Network) -> None:
+def test_signed_parameters_are_all_but_the_biases(network: networks.Network) -> None:
     names = set(dict(network.named_parameters()))
     assert names - set(dale.signed_parameters(network)) == {"layers.fc1.bias", "layers.fc2.bias"}
 
 
 def test_a_checkpoint_of_an_earlier_version_without_a_later_field_opens(
-    network: snn.Network, path: Path, tmp_path: Path
+    network: networks.Network, path: Path, tmp_path: Path
 ) -> None:
-    from eiplatform.snn.checkpoint import read_tensors, write_tensors
+    from eiplatform.networks.checkpoint import read_tensors, write_tensors
 
     tensors, meta = read_tensors(path, "network")
     del meta["config"]["training"]["threads"]
     meta["config_hash"] = config_hash(meta["config"])
     write_tensors(tmp_path / "old.safetensors", tensors, meta)
-    assert snn.load(tmp_path / "old.safetensors")[1] == CONFIG
+    assert networks.load(tmp_path / "old.safetensors")[1] == CONFIG
     meta["config"]["training"]["epochs"] += 1
     write_tensors(tmp_path / "changed.safetensors", tensors, meta)
-    with pytest.raises(snn.CheckpointError, match="does not match its hash"):
-        snn.load(tmp_path / "changed.safetensors")
+    with pytest.raises(networks.CheckpointError, match="does not match its hash"):
+        networks.load(tmp_path / "changed.safetensors")

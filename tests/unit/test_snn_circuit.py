@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import UnknownNameError
-from eiplatform.snn import EIParameters, EIProp, PathwayScale, ReadoutParameters, ei_layer, ei_readout
-from eiplatform.snn.circuit import EXC_SIGNALS, INH_SIGNALS, READOUT_SIGNALS
-from eiplatform.snn.kernels import FusedKernel
-from eiplatform.snn.neuron import LIF
-from eiplatform.snn.prop import stabilise
-from eiplatform.snn.transform import Linear
+from eiplatform.networks import EIParameters, EIProp, PathwayScale, ReadoutParameters, ei_layer, ei_readout
+from eiplatform.networks.kernels.ei import EXC_SIGNALS, INH_SIGNALS, READOUT_SIGNALS
+from eiplatform.networks.kernels.kernel import FusedKernel
+from eiplatform.networks.kernels.lif import LIF
+from eiplatform.networks.kernels.prop import stabilise
+from eiplatform.networks.transform import Linear
 
 D, N_E, N_I, T, B = 6, 5, 2, 4, 3
 ALL = frozenset([f"E/{name}" for name in EXC_SIGNALS] + [f"I/{name}" for name in INH_SIGNALS])

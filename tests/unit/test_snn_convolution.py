@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from eiplatform.snn import convolution
-from eiplatform.snn.convolution import convolve
+from eiplatform.networks.kernels import convolution
+from eiplatform.networks.kernels.convolution import convolve
 
 CASES = [
     # map, kernel, stride, padding: the first five are dense, the others are not.

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from eiplatform.snn.convolution import convolve
-from eiplatform.snn.equilibrium.transposed import TransposedConv2d
+from eiplatform.networks.equilibrium.transposed import TransposedConv2d
+from eiplatform.networks.kernels.convolution import convolve
 
 ROOT = Path(__file__).parents[2]
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.03}

@@ -13,10 +13,10 @@ from eiplatform.config import load_config
 from eiplatform.errors import ConfigError, EIPlatformError, UnknownNameError
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.spec import Lesion
-from eiplatform.snn import (
+from eiplatform.networks import (
     LIF,
     ConvNet,
-    EICircuit,
+    EIBase,
     Network,
     ResNet,
     SignedLayer,
@@ -26,9 +26,9 @@ from eiplatform.snn import (
     load,
     save,
 )
-from eiplatform.snn.convnet import VGG
-from eiplatform.snn.layers import n_inhibitory
-from eiplatform.snn.resnet import RESNET
+from eiplatform.networks.convnet import VGG
+from eiplatform.networks.layer import n_inhibitory
+from eiplatform.networks.resnet import RESNET
 
 CIRCUITS = ("ei", "bn", "none")
 SMALL = {
@@ -71,34 +71,34 @@ def small(architecture: str, circuit: str, *overrides: str) -> Network:
 @pytest.mark.parametrize("name", sorted(VGG))
 def test_vgg(name: str) -> None:
     network = ConvNet((3, 32, 32), 10, VGG[name])
-    n_layers = len(network.circuits())
+    n_layers = len(network.named_layers())
     # The usual name counts three fully connected layers; this network has one.
     assert n_layers == int(name.removeprefix("vgg")) - 2
     infos = network.populations()
     assert infos["conv1/E"].shape == (64, 32, 32)
     assert infos[f"conv{n_layers - 1}/E"].shape == (512, 2, 2)
     assert infos[f"conv{n_layers - 1}/I"].shape == (128, 2, 2)
-    assert network.circuits()["readout"].transform.fan_in == 512
+    assert network.named_layers()["readout"].transform.fan_in == 512
 
 
 @pytest.mark.parametrize(("name", "shortcuts"), [("resnet18", 3), ("resnet34", 3), ("resnet50", 4), ("resnet152", 4)])
 def test_resnet(name: str, shortcuts: int) -> None:
     network = ResNet((3, 32, 32), 10, RESNET[name], width=0.125)
-    layers = [layer for layer in network.circuits() if not layer.endswith("shortcut")]
+    layers = [layer for layer in network.named_layers() if not layer.endswith("shortcut")]
     assert len(layers) == int(name.removeprefix("resnet"))
-    assert len(network.circuits()) - len(layers) == shortcuts
+    assert len(network.named_layers()) - len(layers) == shortcuts
     shapes = {layer: info.shape for layer, info in network.populations().items()}
     wide = 4 if RESNET[name].bottleneck else 1
     for stage, (channels, size) in enumerate([(8, 32), (16, 16), (32, 8), (64, 4)], 1):
         last = "conv3" if wide == 4 else "conv2"
         assert shapes[f"stage{stage}_block1_{last}/E"] == (channels * wide, size, size)
-    assert network.circuits()["readout"].transform.fan_in == 64 * wide
+    assert network.named_layers()["readout"].transform.fan_in == 64 * wide
 
 
 def test_a_block_adds_spikes_to_those_it_sees() -> None:
     network = small("resnet18", "ei")
     seen: dict[str, Tensor] = {}
-    for name, layer in network.circuits().items():
+    for name, layer in network.named_layers().items():
         layer.register_forward_pre_hook(lambda module, args, name=name: seen.__setitem__(name, args[0]))
     record = {name: frozenset({"spikes"}) for name, info in network.populations().items() if "spikes" in info.signals}
     signals = network.run(images((1, 8, 8)), record=record).signals
@@ -203,7 +203,7 @@ def test_dale_projection_covers_convolutions(architecture: str) -> None:
     network = small(architecture, "ei")
     signed = dale.signed_parameters(network)
     assert set(dict(network.named_parameters())) - set(signed) == {
-        f"layers.{name}.bias" for name, layer in network.circuits().items() if layer.spiking
+        f"layers.{name}.bias" for name, layer in network.named_layers().items() if layer.spiking
     }
     optimiser = torch.optim.SGD(network.parameters(), lr=50.0)
     dale.attach(optimiser, network)
@@ -253,7 +253,7 @@ def test_a_ratio_may_be_any_positive_number() -> None:
     shape, _ = SMALL["cnn"]
     for ratio, sizes in ((2.5, [4, 1]), (0.5, [20, 8]), (1, [10, 4])):
         network = ConvNet(shape, 4, (10, "P"), ei_ratio=ratio)
-        assert [layer.n_inh for layer in network.circuits().values() if isinstance(layer, EICircuit)] == sizes
+        assert [layer.n_inh for layer in network.named_layers().values() if isinstance(layer, EIBase)] == sizes
     for ratio in (0, -1, math.inf, math.nan):
         with pytest.raises(ConfigError, match="a ratio > 0"):
             n_inhibitory(10, ratio)
@@ -266,7 +266,7 @@ def test_deep_multilayer_perceptrons(depth: int, circuit: str) -> None:
     network = build_network(config, (1, 5, 5), 3)
     x = torch.rand(16, 1, 5, 5, generator=torch.Generator().manual_seed(3))
     initialise_network(network, x, torch.Generator().manual_seed(1))
-    assert len(network.circuits()) == depth
+    assert len(network.named_layers()) == depth
     logits = network(x)
     assert isinstance(logits, Tensor)
     logits.square().sum().backward()
@@ -285,7 +285,7 @@ def test_deep_multilayer_perceptrons(depth: int, circuit: str) -> None:
         (lambda: ConvNet((3, 28, 28), 10, (4,), width=0), "0 times as wide"),
         (lambda: ConvNet((3, 28, 28), 0, (4,)), "0 classes"),
         (lambda: ResNet((28, 28), 10, RESNET["resnet18"]), "images of shape"),
-        (lambda: ConvNet((3, 28, 28), 10, (4,), circuit="batchnorm"), "unknown circuit 'batchnorm'"),
+        (lambda: ConvNet((3, 28, 28), 10, (4,), circuit="batchnorm"), "unknown type of layer 'batchnorm'"),
     ],
 )
 def test_impossible_networks(build: Callable[[], Any], message: str) -> None:
@@ -320,7 +320,7 @@ def test_configurations_of_equal_meaning_are_equal() -> None:
 
 def test_neuron_and_circuit_reach_every_layer() -> None:
     network = small("resnet18", "bn", "network.neuron.tau=3", "network.neuron.reset=hard")
-    for layer in network.circuits().values():
+    for layer in network.named_layers().values():
         if layer.spiking:
             assert isinstance(layer, SignedLayer)
             assert layer.norm is not None

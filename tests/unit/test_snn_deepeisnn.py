@@ -15,13 +15,13 @@ import xarray as xr
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from eiplatform import snn
+from eiplatform import networks
 from eiplatform.analyses.lesions import accuracy
 from eiplatform.cli import main
 from eiplatform.config import load_config
 from eiplatform.errors import ConfigError, EIPlatformError
-from eiplatform.snn import CheckpointError, lif_step
-from eiplatform.snn.deepeisnn import export_checkpoint, import_checkpoint
+from eiplatform.networks import CheckpointError, lif_step
+from eiplatform.networks.deepeisnn import export_checkpoint, import_checkpoint
 
 Tensors = dict[str, Tensor]
 CONFIG = {
@@ -141,7 +141,7 @@ def write(folder: Path, tensors: Tensors, config: dict[str, Any]) -> Path:
 def spikes_of(drive: Tensor) -> Tensor:
     state, fired = None, []
     for step in drive:
-        state, spikes, _ = lif_step(step, state, snn.LIF())
+        state, spikes, _ = lif_step(step, state, networks.LIF())
         fired.append(spikes)
     return torch.stack(fired)
 
@@ -154,7 +154,7 @@ def test_round_trip_bit_for_bit(case: str, tmp_path: Path) -> None:
     assert ours.network.architecture == CASES[case][2]
     assert ours.network.circuit == case[:2]
     assert (ours.network.steps, ours.training.epochs, ours.training.batch_size) == (3, 200, 64)
-    loaded, again = snn.load(tmp_path / "ours.safetensors")
+    loaded, again = networks.load(tmp_path / "ours.safetensors")
     assert again == ours
     assert all(
         torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), network.state_dict().values(), strict=True)
@@ -222,7 +222,7 @@ def test_accuracy_from_a_recording_counts_the_readouts_bias() -> None:
 def test_the_pair_is_found_from_either_file(given: str, tmp_path: Path) -> None:
     source = write(tmp_path / "public", tensors_of("ei-mlp"), public_config("ei-mlp"))
     network, _ = import_checkpoint(source / given, tmp_path / "ours.safetensors")
-    assert len(network.circuits()) == 4
+    assert len(network.named_layers()) == 4
 
 
 def test_what_the_configuration_leaves_out_is_inferred(tmp_path: Path) -> None:
@@ -385,10 +385,10 @@ def test_files_that_are_damaged_or_missing(tmp_path: Path) -> None:
 def test_our_own_networks_are_exported_where_the_public_code_has_them(tmp_path: Path) -> None:
     changes = ["network.hidden=[500, 500, 300]", "dataset.name=mnist", "network.neuron.reset=hard"]
     config = load_config(None, changes)
-    network = snn.build_network(config, (1, 28, 28), 10)
+    network = networks.build_network(config, (1, 28, 28), 10)
     images = torch.rand(4, 1, 28, 28)
-    snn.initialise_network(network, images, torch.Generator().manual_seed(1))
-    path = snn.save(tmp_path / "own.safetensors", network, config)
+    networks.initialise_network(network, images, torch.Generator().manual_seed(1))
+    path = networks.save(tmp_path / "own.safetensors", network, config)
     weights, _ = export_checkpoint(path, tmp_path / "public")
     assert {name: tuple(v.shape) for name, v in load_file(weights).items()} == CASES["ei-mlp"][1]
     back, again = import_checkpoint(tmp_path / "public", tmp_path / "back.safetensors")
@@ -402,8 +402,8 @@ def test_a_network_trained_on_after_import_keeps_its_function(tmp_path: Path) ->
     network, config = import_checkpoint(source, path)
     with torch.no_grad():
         network.state_dict()["layers.fc1.norm.running_mean"].add_(0.25)
-    description = snn.checkpoint.read_tensors(path, "network")[1]["info"]
-    snn.save(path, network, config, **description)
+    description = networks.checkpoint.read_tensors(path, "network")[1]["info"]
+    networks.save(path, network, config, **description)
     export_checkpoint(path, tmp_path / "back")
     again, _ = import_checkpoint(tmp_path / "back", tmp_path / "again.safetensors")
     images = torch.rand(4, 1, 28, 28).double()
@@ -427,9 +427,9 @@ def test_networks_that_the_public_code_lacks(
     changes: list[str], shape: tuple[int, ...], message: str, tmp_path: Path
 ) -> None:
     config = load_config(None, ["dataset.name=mnist", *changes])
-    network = snn.build_network(config, shape, 10)
-    snn.initialise_network(network, torch.rand(4, *shape), torch.Generator().manual_seed(1))
-    path = snn.save(tmp_path / "own.safetensors", network, config)
+    network = networks.build_network(config, shape, 10)
+    networks.initialise_network(network, torch.rand(4, *shape), torch.Generator().manual_seed(1))
+    path = networks.save(tmp_path / "own.safetensors", network, config)
     with pytest.raises(ConfigError, match=message):
         export_checkpoint(path, tmp_path / "public")
     assert not (tmp_path / "public").exists()

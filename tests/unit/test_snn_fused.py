@@ -1,6 +1,9 @@
 """The fused E-I operation against plain automatic differentiation, part by part and over blocks, by either backend."""
 
+import ctypes
 import itertools
+import platform
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,16 +13,17 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import DeviceError, EIPlatformError
-from eiplatform.snn import LIF, backend, compiled, make_surrogate
-from eiplatform.snn import neuron as neuron_module
-from eiplatform.snn.fused import SIGNALS, Fused, ei_spikes, replace_zeros
+from eiplatform.networks import LIF, make_surrogate
+from eiplatform.networks.kernels import backend, compiled
+from eiplatform.networks.kernels import lif as neuron_module
+from eiplatform.networks.kernels.fused import SIGNALS, Fused, ei_spikes, replace_zeros
 
 B, PLACES, N_E, N_I, T = 5, (3, 2), 7, 3, 4
 NEURONS = [
     LIF(tau=2.5, threshold=0.8, reset=reset, detach_reset=detach, surrogate=make_surrogate(name))
     for reset, detach, name in itertools.product(("soft", "hard"), (True, False), ("sigmoid", "atan"))
 ]
-needs_compiler = pytest.mark.skipif(not compiled.available(), reason="needs a C++ compiler")
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 
 
 class Inputs(NamedTuple):
@@ -281,6 +285,32 @@ def test_the_library_is_compiled_once(fresh: Path, monkeypatch: pytest.MonkeyPat
     assert [path.stat().st_mtime_ns for path in (fresh / "compiled").iterdir()] == [before]
     assert backend.resolve("auto") == "compiled"
     assert backend.resolve("auto", "cuda") == "eager"
+
+
+@needs_compiler
+def test_a_library_of_another_layout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled.library()
+
+    class Longer(compiled.Block):
+        _fields_ = [("one_more", ctypes.c_int64)]
+
+    monkeypatch.setattr(compiled, "Block", Longer)
+    compiled.library.cache_clear()
+    with pytest.raises(DeviceError) as caught:
+        compiled.library()
+    assert caught.value.where.endswith(".so") and caught.value.remedy
+    monkeypatch.undo()
+    compiled.library.cache_clear()
+    assert compiled.available()
+
+
+@needs_compiler
+def test_an_update_of_the_kernel_of_the_system_builds_nothing_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = compiled.library()._name
+    monkeypatch.setattr(platform, "release", lambda: "99.0")
+    monkeypatch.setattr(platform, "platform", lambda: "Linux-99.0")
+    compiled.library.cache_clear()
+    assert compiled.library()._name == before
 
 
 @pytest.mark.parametrize("name_of_backend", ["eager", "compiled"])

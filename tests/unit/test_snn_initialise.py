@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import TrainingError
-from eiplatform.snn import MLP, EILayer, EILinear, initialise_ei
-from eiplatform.snn.initialise import InputMoments, ei_init_scales, input_moments
+from eiplatform.networks import MLP, EILayer, EILinear, initialise_ei
+from eiplatform.networks.weights import InputMoments, ei_init_scales, input_moments
 
 
 def generator(seed: int = 1) -> torch.Generator:
@@ -65,10 +65,10 @@ def test_every_layer_is_scaled_by_its_own_input() -> None:
     network = MLP((3, 4), 6, (40, 30, 20))
     initialise_ei(network, x, generator())
     seen: dict[str, Tensor] = {}
-    for name, layer in network.circuits().items():
+    for name, layer in network.named_layers().items():
         layer.register_forward_pre_hook(lambda module, args, name=name: seen.__setitem__(name, args[0]))
     network.run(x)
-    for name, layer in network.circuits().items():
+    for name, layer in network.named_layers().items():
         scale, gain = ei_init_scales(input_moments(seen[name], 4 if name == "fc1" else None), layer.transform.fan_in)
         both = torch.cat((layer.weight_exc, layer.weight_inh_in))
         assert both.mean().item() == pytest.approx(scale, rel=0.2)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, distributed, multiprocessing
 
 from eiplatform.errors import TrainingError, UnknownNameError
-from eiplatform.snn import MLP, ConvNet, EICircuit, EILayer, Network, ResNet, initialise_ei, initialise_network
-from eiplatform.snn.convnet import VGG
-from eiplatform.snn.initialise import ei_init_scales, input_moments
-from eiplatform.snn.resnet import RESNET
+from eiplatform.networks import MLP, ConvNet, EIBase, EILayer, Network, ResNet, initialise_ei, initialise_network
+from eiplatform.networks.convnet import VGG
+from eiplatform.networks.resnet import RESNET
+from eiplatform.networks.weights import ei_init_scales, input_moments
 
 
 def generator(seed: int = 1) -> torch.Generator:
@@ -29,11 +29,11 @@ def test_every_layer_of_a_residual_network_is_scaled_by_its_own_input() -> None:
     network = ResNet((3, 8, 8), 10, RESNET["resnet18"], width=0.5)
     initialise_network(network, x, generator())
     seen: dict[str, Tensor] = {}
-    for name, layer in network.circuits().items():
+    for name, layer in network.named_layers().items():
         layer.register_forward_pre_hook(lambda module, args, name=name: seen.__setitem__(name, args[0]))
     network.run(x)
-    for name, layer in network.circuits().items():
-        assert isinstance(layer, EICircuit)
+    for name, layer in network.named_layers().items():
+        assert isinstance(layer, EIBase)
         moments = input_moments(seen[name], 4 if name == "stem" else None)
         scale, gain = ei_init_scales(moments, layer.transform.fan_in)
         both = torch.cat((layer.weight_exc, layer.weight_inh_in)).detach()
@@ -41,7 +41,7 @@ def test_every_layer_of_a_residual_network_is_scaled_by_its_own_input() -> None:
         if isinstance(layer, EILayer):
             torch.testing.assert_close(layer.gain_inh, torch.full_like(layer.gain_inh, gain))
     assert seen["stage1_block2_conv1"].max() >= 2
-    assert network.circuits()["stage1_block2_conv1"].transform.fan_in == 32 * 9
+    assert network.named_layers()["stage1_block2_conv1"].transform.fan_in == 32 * 9
 
 
 @pytest.mark.parametrize("build", ["vgg8", "resnet18"])
@@ -61,9 +61,9 @@ def test_e_i_init_keeps_every_depth_alive(build: str) -> None:
 @pytest.mark.parametrize(("circuit", "factor"), [("bn", 2.0), ("none", 5.0)])
 def test_signed_weights_have_the_variance_of_their_fan_in(circuit: str, factor: float) -> None:
     network = ConvNet((3, 16, 16), 100, (64, "P", 128, "P"), circuit=circuit)
-    assert network.circuits()["conv2"].get_parameter("weight").isnan().all()
+    assert network.named_layers()["conv2"].get_parameter("weight").isnan().all()
     initialise_network(network, pictures(4, 3, 16, 16), generator())
-    for layer in network.circuits().values():
+    for layer in network.named_layers().values():
         weight = layer.get_parameter("weight").detach()
         expected = (factor if layer.spiking else 1.0) / layer.transform.fan_in
         assert weight.var().item() == pytest.approx(expected, rel=0.1)
@@ -90,7 +90,7 @@ def test_without_e_i_init_the_scales_ignore_the_data() -> None:
         initialise_network(network, pictures(8, 30) * factor, generator(), "fan-in")
     first, second = (network.state_dict() for network in networks)
     assert all(torch.equal(first[name], second[name]) for name in first)
-    layer = networks[0].circuits()["fc1"]
+    layer = networks[0].named_layers()["fc1"]
     assert isinstance(layer, EILayer)
     assert layer.weight_exc.mean().item() == pytest.approx(1 / math.sqrt(30), rel=0.05)
     assert layer.gain_inh.eq(1).all()

@@ -3,7 +3,7 @@ import torch
 
 from eiplatform.config import Config, load_config
 from eiplatform.errors import ConfigError, EIPlatformError, UnknownNameError
-from eiplatform.snn import Network, PathwayScale, build_network, initialise_ei
+from eiplatform.networks import Network, PathwayScale, build_network, initialise_ei
 from eiplatform.store.schema import SIGNALS
 
 
@@ -91,9 +91,9 @@ def test_sequences(network: Network, images: torch.Tensor) -> None:
 
 def test_lesions_are_attributes_of_layers(network: Network, images: torch.Tensor) -> None:
     intact = network.run(images).logits
-    network.circuits()["fc1"].lesion = PathwayScale(subtractive=0.2)
+    network.named_layers()["fc1"].lesion = PathwayScale(subtractive=0.2)
     assert not torch.equal(network.run(images).logits, intact)
-    network.circuits()["fc1"].lesion = None
+    network.named_layers()["fc1"].lesion = None
     assert torch.equal(network.run(images).logits, intact)
 
 
@@ -147,7 +147,7 @@ def test_dropout_silences_in_training_alone_and_keeps_the_mean(images: torch.Ten
     current = first["fc2/E"]["current_exc"]
     assert torch.equal(current, again["fc2/E"]["current_exc"])
     assert not torch.equal(current, other["fc2/E"]["current_exc"])
-    weights = network.circuits()["fc2"].weight_exc.detach()
+    weights = network.named_layers()["fc2"].weight_exc.detach()
     spikes = without["fc1/E"]["spikes"].float()
     # Each spike counts 1/0.6 or nothing: mean and variance of the current over the draws follow.
     copies = (current - without["fc2/E"]["current_exc"]).unflatten(1, (100, -1))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eiplatform.snn import LIF, Membrane, lif_sequence, lif_step, make_surrogate
+from eiplatform.networks import LIF, Membrane, lif_sequence, lif_step, make_surrogate
 
 NEURONS = [
     LIF(tau=tau, threshold=threshold, reset=reset, detach_reset=detach, surrogate=make_surrogate(name))

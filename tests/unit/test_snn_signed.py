@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from eiplatform.errors import EIPlatformError, UnknownNameError
-from eiplatform.snn import LIF, BatchNorm, PathwayScale, SignedLayer, SignedReadout, lif_step
-from eiplatform.snn.signed import SIGNED_SIGNALS
-from eiplatform.snn.transform import Conv2d, Linear, Transform
+from eiplatform.networks import LIF, BatchNorm, PathwayScale, SignedLayer, SignedReadout, lif_step
+from eiplatform.networks.signed import SIGNED_SIGNALS
+from eiplatform.networks.transform import Conv2d, Linear, Transform
 
 T, B = 3, 4
 ALL = frozenset(f"E/{name}" for name in SIGNED_SIGNALS)

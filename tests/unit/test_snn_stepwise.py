@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from eiplatform.config import Config, load_config
 from eiplatform.errors import ConfigError
-from eiplatform.snn import (
+from eiplatform.networks import (
     LIF,
     MLP,
     EILayer,
@@ -21,10 +21,10 @@ from eiplatform.snn import (
     lif_sequence,
     lif_step,
 )
-from eiplatform.snn.signed import SIGNED_SIGNALS
-from eiplatform.snn.stepwise import Firing, StepwiseNeuron
-from eiplatform.snn.surrogate import SURROGATES, Surrogate, make_surrogate
-from eiplatform.snn.transform import Conv2d, Linear
+from eiplatform.networks.kernels.surrogate import SURROGATES, Surrogate, make_surrogate
+from eiplatform.networks.neuron import Firing, StepwiseNeuron
+from eiplatform.networks.signed import SIGNED_SIGNALS
+from eiplatform.networks.transform import Conv2d, Linear
 from tests.unit.test_snn_signed import randomise
 
 T, B, N = 5, 4, 6
@@ -319,7 +319,7 @@ def test_neurons_that_cannot_be_are_refused() -> None:
     for options in ({"model": "backei"}, {"firing": Firing(negative=True)}):
         with pytest.raises(ConfigError, match="break Dale's law"):
             MLP((4,), 2, (3,), circuit="ei", **options)  # type: ignore[typeddict-item]
-    with pytest.raises(ConfigError, match="model lif in circuit dann"):
+    with pytest.raises(ConfigError, match="model lif in layers dann"):
         MLP((4,), 2, (3,), circuit="dann")
     with pytest.raises(ConfigError, match="at least 1"):
         StepwiseNeuron(LIF(), (2,), Firing(max_spikes=0))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from eiplatform.errors import ConfigError, UnknownNameError
-from eiplatform.snn import SURROGATES, make_surrogate
+from eiplatform.networks import SURROGATES, make_surrogate
 
 
 @pytest.mark.parametrize("name", sorted(SURROGATES))

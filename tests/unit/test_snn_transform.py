@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from eiplatform.errors import ConfigError
-from eiplatform.snn import EIConv2d, EIParameters, EIProp, PathwayScale, ei_layer
-from eiplatform.snn.circuit import EXC_SIGNALS, INH_SIGNALS
-from eiplatform.snn.kernels import FusedKernel
-from eiplatform.snn.neuron import LIF
-from eiplatform.snn.transform import Conv2d, Linear, Transform, average_pool
+from eiplatform.networks import EIConv2d, EIParameters, EIProp, PathwayScale, ei_layer
+from eiplatform.networks.kernels.ei import EXC_SIGNALS, INH_SIGNALS
+from eiplatform.networks.kernels.kernel import FusedKernel
+from eiplatform.networks.kernels.lif import LIF
+from eiplatform.networks.transform import Conv2d, Linear, Transform, average_pool
 
 T, B, C, N_E, N_I = 3, 2, 4, 6, 2
 ALL = frozenset([f"E/{name}" for name in EXC_SIGNALS] + [f"I/{name}" for name in INH_SIGNALS])

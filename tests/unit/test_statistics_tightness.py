@@ -207,7 +207,7 @@ def test_samples_without_a_pattern_are_left_out_and_counted():
 def test_null_of_initialisation_is_recovered_from_an_untrained_network():
     """Independent Bernoulli inputs and E-I Init: 1/sqrt(2(1 + 1/n_I)) over samples, and none of it detailed."""
     torch = pytest.importorskip("torch")
-    from eiplatform.snn import MLP, initialise_ei
+    from eiplatform.networks import MLP, initialise_ei
 
     x = (torch.rand((1500, 300), generator=torch.Generator().manual_seed(1)) < 0.3).double()
     network = MLP((300,), 10, (80,)).double()  # a quarter as many inhibitory neurons

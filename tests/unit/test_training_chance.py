@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from eiplatform.config import load_config
 from eiplatform.errors import TrainingError
-from eiplatform.snn import Network
+from eiplatform.networks import Network
 from eiplatform.training import TrainResult, fit
 from eiplatform.training.chance import PATIENCE, chance_accuracy, check_chance
 from eiplatform.training.finished import ABORTED, why_unfinished

@@ -43,7 +43,7 @@ def test_configurations_are_the_papers_and_can_be_built(name: str) -> None:
     import torch
 
     from eiplatform.datasets.registry import _registry
-    from eiplatform.snn import build_network
+    from eiplatform.networks import build_network
 
     config = load_config(ROOT / "analyses" / "configs" / f"{name}.yml")
     part = config.training
@@ -57,7 +57,7 @@ def test_configurations_are_the_papers_and_can_be_built(name: str) -> None:
         network = build_network(config, tuple(entry["input_shape"]), entry["n_classes"])
     assert network.n_classes == entry["n_classes"]
     n_layers = int("".join(filter(str.isdigit, config.network.architecture)))
-    counted = [layer for layer in network.circuits() if not layer.endswith("shortcut")]
+    counted = [layer for layer in network.named_layers() if not layer.endswith("shortcut")]
     # The names count the fully connected layers of the original VGG, of which one is kept here.
     assert len(counted) == {8: 6, 11: 9, 16: 14, 19: 17, 18: 18}[n_layers]
 
@@ -88,7 +88,7 @@ def test_a_resolved_configuration_reads_back(tmp_path: Path) -> None:
         ),
         ("trainig.epochs=3", "unknown key 'trainig' – did you mean 'training'.*valid: seed, dataset"),
         ("network.neuron.theshold=3", "network.neuron.theshold: .*did you mean 'threshold'.*valid: tau, threshold"),
-        ("network.circuit=bnn", "network.circuit: 'bnn' is not possible.*did you mean 'bn'.*valid: ei, bn"),
+        ("network.circuit=bnn", "network.circuit: unknown type of layer .bnn.*did you mean .bn.*valid: bn, dann, ei"),
         ("network.neuron.surrogate=sigmod", "did you mean 'sigmoid'.*valid: sigmoid, atan"),
         ("network.hidden=[0, 3]", "network.hidden.0: 0 is not possible.*greater than or equal to 1"),
         ("network.hidden=[]", "network.hidden: .*at least 1 item"),

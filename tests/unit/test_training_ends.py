@@ -17,8 +17,8 @@ from eiplatform.config import Config, load_config
 from eiplatform.datasets import DataBundle, DataInfo, Split, load
 from eiplatform.errors import OutputExistsError, TrainingError
 from eiplatform.files import sha256_of
+from eiplatform.networks.checkpoint import CheckpointError, read_tensors
 from eiplatform.recording.checkpoint import open_checkpoint
-from eiplatform.snn.checkpoint import CheckpointError, read_tensors
 from eiplatform.store import read_manifest
 from eiplatform.training import fit
 from eiplatform.training.about import describe_checkpoint

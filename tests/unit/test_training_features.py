@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from eiplatform import snn
+from eiplatform import networks
 from eiplatform.cli import main
 from eiplatform.config import Config, config_hash, load_config
 from eiplatform.datasets import DataBundle, DataInfo, Split, load
 from eiplatform.errors import ConfigError, DeviceError, MissingDependencyError, TrainingError
-from eiplatform.snn import backend, compiled
-from eiplatform.snn.diagnosis import check_rates, first_non_finite
+from eiplatform.networks.diagnosis import check_rates, first_non_finite
+from eiplatform.networks.kernels import backend, compiled
 from eiplatform.training import describe, evaluate, fit, initialise, loop, losses
 
 SMALL = [
@@ -35,7 +35,7 @@ def small(*overrides: str) -> Config:
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return snn.load(path)[0].state_dict()
+    return networks.load(path)[0].state_dict()
 
 
 @pytest.fixture(scope="module")
@@ -222,14 +222,14 @@ def test_convolutional_layers_are_diagnosed_by_name(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="conv2: the layer is silent"):
         check_rates([(k, found.rates | {"conv2": 0.0}) for k in range(3)])
     with torch.no_grad():
-        network.circuits()["conv2"].get_parameter("gain_exc").fill_(3e38)
+        network.named_layers()["conv2"].get_parameter("gain_exc").fill_(3e38)
     assert first_non_finite(network, torch.from_numpy(data.images)) == "signal gain of conv2/E"
 
 
 def test_batch_normalised_twin_is_evaluated_as_it_will_be_used(tmp_path: Path) -> None:
     config = small("network.circuit=bn", "training.learning_rate=0.05")
     result = fit(config, tmp_path / "bn")
-    network, _ = snn.load(result.checkpoint)
+    network, _ = networks.load(result.checkpoint)
     test = load("digits").test
     assert evaluate(network.eval(), test).accuracy == result.test_accuracy
     alone = [evaluate(network, test.take(np.array([k]))).accuracy for k in range(60)]
@@ -248,7 +248,7 @@ def test_evaluation_keeps_no_layers_spikes() -> None:
         alive.append(weakref.ref(output[1]))
         most = max(most, sum(ref() is not None for ref in alive))
 
-    for layer in network.circuits().values():
+    for layer in network.named_layers().values():
         if layer.spiking:
             layer.register_forward_hook(watch)
     split = load("digits").test

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from eiplatform import snn, training
+from eiplatform import networks, training
 from eiplatform.config import Config, TrainingConfig, load_config
 from eiplatform.datasets import DataBundle, load, open_dataset, split_validation
 from eiplatform.errors import ConfigError, DeviceError, OutputExistsError, TrainingError, UnknownNameError
-from eiplatform.snn import CheckpointError, compiled, dale
-from eiplatform.snn.build import build_network
-from eiplatform.snn.diagnosis import check_rates, first_non_finite
+from eiplatform.networks import CheckpointError, dale
+from eiplatform.networks.build import build_network
+from eiplatform.networks.diagnosis import check_rates, first_non_finite
 from eiplatform.training import epoch_order, evaluate, fit, initialise, learning_rate, loop
+from eiplatform.training import run as running
 from eiplatform.training.optimiser import centre_gradients, clip_gradient
 
 SMALL = [
@@ -63,7 +65,7 @@ def test_it_learns_and_leaves_what_it_promises(finished: training.TrainResult) -
 
 
 def test_the_reported_accuracy_is_that_of_the_checkpoint(finished: training.TrainResult) -> None:
-    network, _ = snn.load(finished.checkpoint)
+    network, _ = networks.load(finished.checkpoint)
     test = load("digits").test
     with torch.no_grad():
         right = network.run(torch.from_numpy(test.images)).logits.argmax(1).numpy() == test.labels
@@ -72,17 +74,17 @@ def test_the_reported_accuracy_is_that_of_the_checkpoint(finished: training.Trai
 
 def test_every_weight_obeys_dale(finished: training.TrainResult) -> None:
     for path in (finished.checkpoint, finished.last):
-        network, _ = snn.load(path)
-        assert not snn.dale.violations(network)
-        assert any(bool((layer.bias < 0).any()) for layer in network.modules() if isinstance(layer, snn.EILayer))
+        network, _ = networks.load(path)
+        assert not networks.dale.violations(network)
+        assert any(bool((layer.bias < 0).any()) for layer in network.modules() if isinstance(layer, networks.EILayer))
 
 
 def test_the_untrained_network_is_ei_init_alone(finished: training.TrainResult) -> None:
-    untrained, _ = snn.load(finished.untrained)
+    untrained, _ = networks.load(finished.untrained)
     null = initialise(small())
     assert all(torch.equal(a, b) for a, b in zip(untrained.parameters(), null.parameters(), strict=True))
     other = initialise(small(), seed=99)
-    first, second = null.circuits()["fc1"], other.circuits()["fc1"]
+    first, second = null.named_layers()["fc1"], other.named_layers()["fc1"]
     assert not torch.equal(first.weight_exc, second.weight_exc)
     # The inputs are the same, so the data-dependent gain of the first layer is too.
     assert torch.equal(first.get_parameter("gain_inh"), second.get_parameter("gain_inh"))
@@ -149,7 +151,7 @@ def test_steps_are_those_of_the_textbook(
                     p.clamp_(min=0)
                 share = {0.0: 0.0, 0.25: (2 / 11, 3 / 12, 0.25)[step - 1]}[average]
                 averaged[name] = share * averaged[name] + (1 - share) * p
-    trained, _ = snn.load(fit(config, tmp_path / "t").last)
+    trained, _ = networks.load(fit(config, tmp_path / "t").last)
     for name, ours in trained.named_parameters():
         torch.testing.assert_close(ours, averaged[name], rtol=1e-3, atol=1e-5, msg=name)
 
@@ -173,7 +175,7 @@ def test_an_average_of_the_weights_is_kept_and_does_not_disturb_the_training(tmp
     assert all(torch.equal(values, averaged[f"average.{name}"]) for name, values in kept.items())
     # The buffers of batch normalisation are averaged, but for its counters, which are not real.
     assert all(torch.equal(v, plain[f"network.{n}"]) == (not v.is_floating_point()) for n, v in kept.items())
-    network, _ = snn.load(runs[0.9].checkpoint)
+    network, _ = networks.load(runs[0.9].checkpoint)
     assert not dale.violations(network)
     test = load("digits").test
     assert evaluate(network, test, batch_size=100).accuracy == runs[0.9].test_accuracy
@@ -229,7 +231,7 @@ class Killed(Exception):
     pass
 
 
-needs_compiler = pytest.mark.skipif(not compiled.available(), reason="needs a C++ compiler")
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adamw", "averaged", pytest.param("compiled", marks=needs_compiler)])
@@ -245,7 +247,7 @@ def test_a_killed_run_resumes_bit_for_bit(tmp_path: Path, finished: training.Tra
     out = tmp_path / "killed"
     stops = iter([60, 150])
 
-    def kill_at(step: int) -> loop.Progress:
+    def kill_at(step: int) -> running.Progress:
         def progress(done: int, total: int, message: str) -> None:
             if done == step:
                 raise Killed
@@ -317,7 +319,7 @@ def test_order_is_a_permutation_that_changes_with_epoch_and_seed() -> None:
 
 
 def test_evaluation_counts_rightly(finished: training.TrainResult) -> None:
-    network, _ = snn.load(finished.checkpoint)
+    network, _ = networks.load(finished.checkpoint)
     test = load("digits").test
     a, b = (evaluate(network, test, batch_size=size) for size in (359, 50))
     assert a.accuracy == b.accuracy and a.rates == pytest.approx(b.rates)
@@ -361,7 +363,7 @@ def test_overwriting_replaces_the_run(tmp_path: Path) -> None:
     quick = small("training.epochs=2", "network.hidden=[8]")
     fit(quick, out)
     fit(small("training.epochs=2", "network.hidden=[9]"), out, overwrite=True)
-    assert snn.load(out / "best.safetensors")[1].network.hidden == (9,)
+    assert networks.load(out / "best.safetensors")[1].network.hidden == (9,)
     foreign = tmp_path / "thesis"
     foreign.mkdir()
     (foreign / "mine.txt").write_text("kept")
@@ -400,10 +402,10 @@ def test_first_non_finite_looks_in_order() -> None:
     x = torch.from_numpy(load("digits").train.images[:4])
     assert first_non_finite(network, x) == "only the loss"
     with torch.no_grad():
-        network.circuits()["fc2"].get_parameter("gain_exc").fill_(3e38)
+        network.named_layers()["fc2"].get_parameter("gain_exc").fill_(3e38)
     assert first_non_finite(network, x) == "signal gain of fc2/E"
     with torch.no_grad():
-        network.circuits()["fc2"].weight_exc[0, 0] = torch.nan
+        network.named_layers()["fc2"].weight_exc[0, 0] = torch.nan
     assert first_non_finite(network, x) == "parameter fc2.weight_exc"
 
 
@@ -428,13 +430,13 @@ def test_dead_and_saturated_layers() -> None:
 def test_a_layer_that_dies_stops_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = initialise
 
-    def killing(config: Config, seed: int | None = None, *, data: DataBundle | None = None) -> snn.Network:
+    def killing(config: Config, seed: int | None = None, *, data: DataBundle | None = None) -> networks.Network:
         network = real(config, seed, data=data)
         with torch.no_grad():
-            network.circuits()["fc2"].get_parameter("bias").fill_(-1e6)
+            network.named_layers()["fc2"].get_parameter("bias").fill_(-1e6)
         return network
 
-    monkeypatch.setattr(loop, "initialise", killing)
+    monkeypatch.setattr(running, "initialise", killing)
     with pytest.raises(TrainingError, match="fc2: the layer is silent on every validation image since epoch 0"):
         fit(small(), tmp_path / "dead")
 

@@ -11,7 +11,8 @@ import torch
 
 from eiplatform.config import Config, load_config
 from eiplatform.errors import ConfigError
-from eiplatform.snn import compiled, load
+from eiplatform.networks import load
+from eiplatform.networks.kernels import compiled
 from eiplatform.training import describe, fit, machine
 from eiplatform.training.machine import SlowPrecisionWarning, has_bf16, settle, slow_precision
 

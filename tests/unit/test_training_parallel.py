@@ -40,7 +40,7 @@ from eiplatform.training import fit, loop
 mode, out, *overrides = sys.argv[1:]
 rank = os.environ["RANK"]
 
-class Watched(loop._Run):
+class Watched(loop.TrainingRun):
     def _epoch(self, epoch):
         found = super()._epoch(epoch)
         if mode == "drift" and rank == "1":
@@ -54,7 +54,7 @@ class Watched(loop._Run):
         save_file(self.network.state_dict(), f"{out}.rank{rank}.safetensors")
         return super()._finish()
 
-loop._Run = Watched
+loop.TrainingRun = Watched
 result = fit(load_config(None, overrides), out, resume=mode == "resume")
 print("accuracy", result.test_accuracy)
 """

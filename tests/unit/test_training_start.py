@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from eiplatform import snn
+from eiplatform import networks
 from eiplatform.cli import main
 from eiplatform.config import Config, config_hash, load_config
 from eiplatform.datasets import load, split_validation
@@ -46,7 +46,7 @@ def test_it_begins_with_those_weights_and_says_so(first: TrainResult, tmp_path: 
     for name, values in start.items():
         torch.testing.assert_close(kept[name], values, rtol=0, atol=1e-9, msg=name)
     lines = [json.loads(line) for line in (tmp_path / "b" / "metrics.jsonl").read_text().splitlines()]
-    network, before = snn.load(first.checkpoint)
+    network, before = networks.load(first.checkpoint)
     _, validation = split_validation(load("digits").train, before.dataset.validation, before.seed)
     assert lines[0]["validation_accuracy"] == evaluate(network, validation, batch_size=50).accuracy > 0.3
     assert result.test_accuracy == first.test_accuracy
@@ -56,7 +56,7 @@ def test_it_begins_with_those_weights_and_says_so(first: TrainResult, tmp_path: 
     digest = hashlib.sha256(first.checkpoint.read_bytes()).hexdigest()
     written = load_config(tmp_path / "b" / "config.yml")
     assert (written.training.start, written.training.start_sha256) == (str(first.checkpoint), digest)
-    assert snn.load(result.checkpoint)[1] == written
+    assert networks.load(result.checkpoint)[1] == written
     assert config_hash(written) == result.config_hash != config_hash(config)
 
 

@@ -15,10 +15,10 @@ from eiplatform.datasets.encoding import spike_trains, training_spikes
 from eiplatform.errors import ConfigError, SumRuleError
 from eiplatform.lesions.apply import lesioned
 from eiplatform.lesions.spec import Lesion
+from eiplatform.networks import Network, build_network, dale, initialise_network
 from eiplatform.recording.checkpoint import open_checkpoint
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network, build_network, dale, initialise_network
 from eiplatform.store.sumrules import check_sum_rules
 from eiplatform.training import describe, evaluate, fit, initialise, learning_rate
 from eiplatform.training.losses import balance_loss, task_loss
@@ -140,7 +140,7 @@ def test_thresholds_are_recorded_and_checked(tmp_path: Path) -> None:
         network, data, tmp_path / "a", RecordingSpec(samples=9), config=config.model_dump(mode="json"), label="x"
     )
     ds = eiplatform.open(tmp_path / "a")["fc1/E"].to_dataset().load()
-    stored = network.circuits()["fc1"].stepwise
+    stored = network.named_layers()["fc1"].stepwise
     assert stored is not None and stored.threshold is not None
     assert np.array_equal(ds["threshold"], stored.threshold.detach()) and "threshold" not in ds.attrs
     assert ds["threshold"].std() > 0.1 and ds["spikes"].dtype == bool

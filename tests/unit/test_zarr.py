@@ -16,11 +16,11 @@ from eiplatform.cli import main
 from eiplatform.config import load_config
 from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, OutputExistsError, StoreError, UnknownNameError
+from eiplatform.networks import Network
 from eiplatform.recording.circuit import record_circuit
 from eiplatform.recording.estimate import estimate
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.snn import Network
 from eiplatform.store.events import bare
 from eiplatform.store.export.zarr import export_zarr
 from eiplatform.store.info import info

@@ -1,0 +1,1 @@
+"""Pure functions behind layers and neurons: eager ones, and compiled ones that give the same numbers."""

@@ -1,0 +1,1 @@
+"""Types of layers: one file each, with a ``TYPE``."""

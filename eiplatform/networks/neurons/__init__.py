@@ -1,0 +1,1 @@
+"""Models of neurons: one file each, with a ``MODEL``."""

@@ -1,0 +1,87 @@
+"""The templates of docs/extending for layers and neurons: one file in a project, used from training to lesions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import eiplatform
+from eiplatform.cli import main
+from eiplatform.config import load_config
+from eiplatform.errors import ConfigError
+from eiplatform.networks import build_network
+from eiplatform.networks.neuron import neuron_models
+
+DOCS = Path(__file__).parents[2] / "docs" / "extending"
+SMALL = ("network.hidden=[20, 12]", "training.epochs=2", "training.warmup_epochs=0", "training.threads=1")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project folder, with the working directory in it."""
+    (tmp_path / "eiplatform.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def template(page: str, project: Path) -> str:
+    """Copy the template of a page into the project; return its name."""
+    (text,) = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.S)
+    place = re.match(r"# (\w+)/(\w+)\.py\n", text)
+    assert place is not None
+    (project / place[1]).mkdir()
+    (project / place[1] / f"{place[2]}.py").write_text(text)
+    return place[2]
+
+
+def train_and_record(*settings: str) -> None:
+    overrides = [argument for setting in (*SMALL, *settings) for argument in ("--set", setting)]
+    assert main(["train", *overrides, "--out", "run"]) == 0
+    assert main(["record", "run", "--out", "recording", "--samples", "20"]) == 0
+
+
+def test_a_layer_is_one_file(project: Path) -> None:
+    name = template("layer.md", project)
+    train_and_record(f"network.circuit={name}")
+    layer = build_network(load_config(None, [f"network.circuit={name}"]), (1, 8, 8), 10).named_layers()["fc1"]
+    with torch.no_grad():
+        layer.draw(0.1, 1.0, torch.Generator().manual_seed(1))  # type: ignore[operator]
+        assert layer.weight_inh_out.sum(1).eq(1).all() and layer.weight_inh_out.max() == 1  # type: ignore[operator, union-attr]
+    tree = eiplatform.open("recording")
+    assert tree["fc1/E"].ds["current_inh"].max() > 0
+    lesion = [
+        "lesion",
+        "run",
+        "--out",
+        "lesions",
+        "--pathway",
+        "I->E divisive",
+        "--doses",
+        "0",
+        "0.5",
+        "--samples",
+        "20",
+    ]
+    assert main(lesion) == 0
+    half = eiplatform.open("lesions/dose-0.5")["fc1/E"].ds
+    intact = eiplatform.open("lesions/dose-0.0")["fc1/E"].ds
+    assert float(half["gain"].mean()) > 1.5 * float(intact["gain"].mean())
+
+
+def test_a_neuron_model_is_one_file(project: Path) -> None:
+    name = template("neuron.md", project)
+    train_and_record(f"network.neuron.model={name}")
+    thresholds = eiplatform.open("recording")["fc1/E"].ds["threshold"].values
+    assert np.log(thresholds).std() == pytest.approx(0.3, rel=0.5) and np.unique(thresholds).size == thresholds.size
+
+
+def test_a_name_that_is_no_file_is_refused_with_those_that_are(project: Path) -> None:
+    name = template("neuron.md", project)
+    assert name in neuron_models()
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["network.neuron.model=heterogenous"])
+    assert name in str(caught.value)
