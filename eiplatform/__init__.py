@@ -45,6 +45,8 @@ _HOMES = {
 }
 """Where each name of the front door is defined; ``__init__.pyi`` says the same to type checkers."""
 
+_GIVE_RECORDINGS = ("from_arrays", "open", "read_csv", "read_nwb", "record", "simulate")
+
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 
 
@@ -52,6 +54,8 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")
+    if name in _GIVE_RECORDINGS:
+        _import_module("eiplatform.statistics")  # registers the .ei accessor
     module = _import_module(f"eiplatform.{home}")
     found = module if home == name else getattr(module, name)
     globals()[name] = found

@@ -304,13 +304,16 @@ def _datasets() -> dict[str, Description]:
     return found
 
 
-def _declared(kind: str) -> dict[str, Description]:
-    """Describe the classes that the files of a kind export: layers, neurons."""
+def _parts(kind: str, attribute: str) -> dict[str, Description]:
+    """Describe the parts of networks: modules that bind one to `attribute`."""
     found = {}
     for each in discovered(kind):
         module = each.load()
-        title, sections = _split(module)
-        found[each.name] = Description(kind, each.name, title, sections)
+        if hasattr(module, attribute):
+            title, sections = _split(module)
+            setting = "network.circuit" if kind == "layers" else "network.neuron.model"
+            sections["example"] = f'ei.train("digits-mlp", **{{"{setting}": "{each.name}"}})'
+            found[each.name] = Description(kind, each.name, title, sections)
     return found
 
 
@@ -335,7 +338,7 @@ _KINDS: dict[str, _Kind] = {
     "studies": _Kind("whole questions: trainings, recordings, analyses, figures, for ei.study", _studies),
     "configs": _Kind("configurations of trainings, for ei.train", _configs),
     "datasets": _Kind("data sets by name", _datasets),
-    "layers": _Kind("kinds of layers of networks", lambda: _declared("layers")),
-    "neurons": _Kind("neuron models of networks", lambda: _declared("neurons")),
+    "layers": _Kind("kinds of layers of networks", lambda: _parts("layers", "TYPE")),
+    "neurons": _Kind("neuron models of networks", lambda: _parts("neurons", "MODEL")),
     "interventions": _Kind("what can be changed in a network while it is recorded", _interventions),
 }

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import xarray as xr
 
-import eiplatform.statistics  # noqa: F401  (registers the .ei accessor)
 from eiplatform.errors import StoreError
 from eiplatform.files import read_json
 from eiplatform.store.info import info as recording_info

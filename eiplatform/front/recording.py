@@ -16,12 +16,12 @@ from eiplatform.errors import ConfigError, EIPlatformError, choose
 from eiplatform.foreign import adapt
 from eiplatform.foreign.network import ForeignNetwork
 from eiplatform.front.training import Run, data_of
+from eiplatform.networks import Network
+from eiplatform.networks.kernels.backend import use_backend
 from eiplatform.progress import stage
 from eiplatform.recording.network import record_in_memory, record_network
 from eiplatform.recording.nulls import null_runs, parse_null, record_nulls
 from eiplatform.recording.spec import RecordingSpec, load_spec
-from eiplatform.networks import Network
-from eiplatform.networks.kernels.backend import use_backend
 from eiplatform.store.reader import open_recording
 from eiplatform.store.tree import Recording
 

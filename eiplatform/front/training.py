@@ -20,9 +20,9 @@ from eiplatform.discovery import files_of
 from eiplatform.errors import ConfigError, choose
 from eiplatform.files import claimed, read_json
 from eiplatform.metrics import read_metrics
-from eiplatform.progress import stage
 from eiplatform.networks import Network
 from eiplatform.networks import load as load_checkpoint
+from eiplatform.progress import stage
 from eiplatform.training import fit
 from eiplatform.training.files import BEST, LAST, METRICS, RESULT, UNTRAINED
 from eiplatform.training.finished import check_finished

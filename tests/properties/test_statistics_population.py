@@ -121,9 +121,14 @@ def test_units_do_not_matter(seed, scale, shift):
     ):
         np.testing.assert_allclose(kernel(other), kernel(signal), rtol=1e-6, atol=1e-9)
     rates = rng.gamma(1.0, size=(3, 6))
-    for kernel in (kernels.lifetime_sparseness, *(lambda w, x, m=m: kernels.rate_shape(w, x, m) for m in kernels.RATE_MEASURES)):
+    for kernel in (
+        kernels.lifetime_sparseness,
+        *(lambda w, x, m=m: kernels.rate_shape(w, x, m) for m in kernels.RATE_MEASURES),
+    ):
         np.testing.assert_allclose(kernel(one, scale * rates), kernel(one, rates), rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(kernels.population_sparseness(scale * rates), kernels.population_sparseness(rates), rtol=1e-6)
+    np.testing.assert_allclose(
+        kernels.population_sparseness(scale * rates), kernels.population_sparseness(rates), rtol=1e-6
+    )
 
 
 @settings(max_examples=25, deadline=None)

@@ -126,7 +126,9 @@ def test_sparseness_of_known_responses():
     table[:, 0], table[0, 1], table[:5, 2] = 3.0, 7.0, 1.0
     found = kernels.lifetime_sparseness(np.ones((1, n)), table)[0]
     np.testing.assert_allclose(found, [0, 1, 0.5 / (1 - 1 / n), np.nan], atol=1e-12)
-    np.testing.assert_allclose(kernels.population_sparseness(table.T).mean(axis=1), [0, 1, 0.5 / 0.9, np.nan], atol=1e-12)
+    np.testing.assert_allclose(
+        kernels.population_sparseness(table.T).mean(axis=1), [0, 1, 0.5 / 0.9, np.nan], atol=1e-12
+    )
     # Exponential responses: <r>^2/<r^2> = 1/2.
     many = np.random.default_rng(0).exponential(size=(20_000, 3))
     np.testing.assert_allclose(kernels.lifetime_sparseness(np.ones((1, 20_000)), many), 0.5, atol=0.02)

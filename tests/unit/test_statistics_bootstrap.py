@@ -121,7 +121,9 @@ def test_draws_that_are_undefined_give_no_interval_and_are_counted():
 
 def test_geometric_mean_of_a_ratio_and_its_inverse_is_one():
     data = np.array([[2.0, 0.5]])
-    assert kernels.hierarchical_bootstrap([mean_unit(data, geometric=True)], n_bootstrap=10).estimate == pytest.approx(1.0)
+    assert kernels.hierarchical_bootstrap([mean_unit(data, geometric=True)], n_bootstrap=10).estimate == pytest.approx(
+        1.0
+    )
     assert kernels.hierarchical_bootstrap([mean_unit(data)], n_bootstrap=10).estimate == pytest.approx(1.25)
 
 

@@ -186,7 +186,9 @@ def test_detailed_over_neurons_is_what_other_samples_do_not_give():
     equalised = recording(exc, fixed * rng.gamma(9.0, 1 / 9, size=exc.shape))
     detailed = recording(exc, 0.5 * exc)
     for data, expected in ((equalised, 0.0), (detailed, 0.3)):
-        own, cross, excess = (data.ei.ei_correlation(over="neuron", pairs=p).mean().item() for p in kernels.RESIDUAL_PAIRS)
+        own, cross, excess = (
+            data.ei.ei_correlation(over="neuron", pairs=p).mean().item() for p in kernels.RESIDUAL_PAIRS
+        )
         assert excess == pytest.approx(own - cross) and cross > 0.4
         assert excess > expected if expected else abs(excess) < 0.02
     with pytest.raises(UnknownNameError, match="pairing over neurons"):

@@ -10,7 +10,6 @@ import h5py
 import numpy as np
 
 from eiplatform.errors import ConfigError, StoreError, choose
-from eiplatform.store.hdf5 import open_hdf5
 from eiplatform.store.importing.arrays import from_arrays
 from eiplatform.store.memory_writer import check_room
 from eiplatform.store.tree import Recording
@@ -88,7 +87,9 @@ def read_nwb(
     """
     path = Path(path)
     options = {"label": path.stem, **options}
-    with reading(path, what="not an NWB file that can be read"), open_hdf5(path) as file:
+    with reading(path, what="not an NWB file that can be read"), h5py.File(path, "r") as file:
+        for name in ("units", "intervals", "acquisition", "stimulus"):
+            _require_inside(file, name, path)
         has_clamp = bool(_series(file, "acquisition", "VoltageClampSeries"))
         kind = what or ("units" if "units" in file else "clamp")
         choose(kind, ("units", "clamp"), "kind of data", where="what")
@@ -98,6 +99,19 @@ def read_nwb(
         if kind == "clamp":
             return _clamp(file, path, exc_at, inh_at, baseline, clip, options)
         return _units(file, path, labels, {"E": exc, "I": inh}, windows, dt, options)
+
+
+def _require_inside(group: h5py.Group, name: str, path: Path, depth: int = 4) -> None:
+    """Raise if something of a file lies in another file; links within it are common in NWB."""
+    link = group.get(name, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        raise StoreError(
+            f"'{group.name}/{name}' lies in another file", where=str(path), remedy="give a file that holds its data"
+        )
+    item = group.get(name)
+    if isinstance(item, h5py.Group) and depth and not isinstance(link, h5py.SoftLink):
+        for inner in item:
+            _require_inside(item, inner, path, depth - 1)
 
 
 def _units(

@@ -60,6 +60,9 @@ def read_csv(path: str | Path, *, dt: float | None = None, **options: Any) -> Re
     with reading(path, what="the table cannot be read"):
         table = pd.read_csv(path, comment="#")
     table = table.rename(columns={name: str(name).strip() for name in table.columns}).rename(columns=_SHORT)
+    if {"signal", "value"} <= set(table.columns):  # as 'eiplatform export csv' writes it
+        index = [name for name in table.columns if name not in ("signal", "value")]
+        table = table.pivot(index=index, columns="signal", values="value").reset_index()
     signals = [name for name in table.columns if name in SIGNALS]
     spiking = SPIKE_TIME in table.columns
     needed = ["neuron"] if spiking else ["time", "neuron"]
