@@ -107,7 +107,9 @@ class BalanceEmergence(Analysis):
             if not is_series(path):
                 raise ConfigError("not a series of recordings made while training", where=str(path))
             per_epoch = iterations_per_epoch(path)
-            moments = {step / per_epoch: open_recording(part) for step, part in steps_of(path).items()}
+            moments: dict[float, xr.DataTree] = {
+                step / per_epoch: open_recording(part) for step, part in steps_of(path).items()
+            }
             first = next(iter(moments.values()), None)
             if first is None or 0.0 not in moments:
                 raise StatisticError("the untrained network (epoch 0) was not recorded", where=str(path))

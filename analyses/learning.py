@@ -13,10 +13,9 @@ from scipy.stats import binomtest
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.inputs import Training
 from eiplatform.analyses.parts.tables import Table
-from eiplatform.errors import StoreError
 from eiplatform.files import read_json, sha256_of
-from eiplatform.metrics import checked_metrics
-from eiplatform.untrusted import checked, parse_json, read_text
+from eiplatform.metrics import read_metrics
+from eiplatform.untrusted import checked
 
 __all__ = ["Learning"]
 
@@ -67,9 +66,7 @@ class Learning(Analysis):
         training = Path(training)
         result = read_json(training / "result.json")
         checked(_Result, result, training / "result.json", what="the result of the run is damaged")
-        file = training / "metrics.jsonl"
-        read = [parse_json(line, where=file, nan=True) for line in read_text(file, StoreError).splitlines()]
-        lines = checked_metrics(read, file, StoreError, resume=False)
+        lines = read_metrics(training / "metrics.jsonl")
         layers, epochs = list(lines[0]["rates"]), [line["epoch"] for line in lines]
 
         def column(key: str) -> np.ndarray:

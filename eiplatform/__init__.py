@@ -1,41 +1,66 @@
 """eiplatform: excitation and inhibition in trained spiking networks, measured against cortex.
 
-Importing the package is cheap; :func:`open` and the accessors load xarray when first used,
-:func:`adapt` and :func:`probe` torch.
+Everything that a user needs is a name of this module, usually called ``ei``; what is not listed by ``dir(ei)`` is
+private and may change.  Importing it is cheap: each name loads what it needs when it is first used.
+
+>>> import eiplatform as ei
+>>> "train" in dir(ei)
+True
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module as _import_module
 
-from eiplatform.errors import EIPlatformError
 from eiplatform.version import __version__
 
-if TYPE_CHECKING:
-    from eiplatform.foreign import adapt, probe
-    from eiplatform.store.export.frames import to_frame
-    from eiplatform.store.info import info
-    from eiplatform.store.reader import open_recording as open  # noqa: A004
+_HOMES = {
+    "EIPlatformError": "errors",
+    "Recording": "store.tree",
+    "Result": "front.results",
+    "Run": "front.training",
+    "Scale": "interventions",
+    "Silence": "interventions",
+    "adapt": "foreign",
+    "analyse": "front.results",
+    "compare": "front.results",
+    "describe": "front.catalogue",
+    "figures": "front.results",
+    "from_arrays": "store.importing",
+    "info": "front.look",
+    "intervene": "interventions",
+    "list": "front.catalogue",
+    "load": "front.training",
+    "open": "front.look",
+    "plot": "plot",
+    "probe": "foreign",
+    "read_csv": "store.importing",
+    "read_nwb": "store.importing",
+    "record": "front.recording",
+    "report": "front.results",
+    "simulate": "front.recording",
+    "study": "front.results",
+    "to_frame": "store.export.frames",
+    "train": "front.training",
+}
+"""Where each name of the front door is defined; ``__init__.pyi`` says the same to type checkers."""
 
-__all__ = ["EIPlatformError", "__version__", "adapt", "info", "open", "probe", "to_frame"]
+_GIVE_RECORDINGS = ("from_arrays", "open", "read_csv", "read_nwb", "record", "simulate")
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 
 
-def __getattr__(name: str) -> Any:
-    if name == "open":
-        import eiplatform.statistics  # noqa: F401  (registers the .ei accessor)
-        from eiplatform.store.reader import open_recording
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")
+    if name in _GIVE_RECORDINGS:
+        _import_module("eiplatform.statistics")  # registers the .ei accessor
+    module = _import_module(f"eiplatform.{home}")
+    found = module if home == name else getattr(module, name)
+    globals()[name] = found
+    return found
 
-        return open_recording
-    if name in ("adapt", "probe"):
-        import eiplatform.foreign
 
-        return getattr(eiplatform.foreign, name)
-    if name == "info":
-        from eiplatform.store.info import info
-
-        return info
-    if name == "to_frame":
-        from eiplatform.store.export.frames import to_frame
-
-        return to_frame
-    raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")
+def __dir__() -> list[str]:
+    return __all__

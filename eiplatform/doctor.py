@@ -54,6 +54,9 @@ def examine() -> list[Finding]:
         _package("pooch", "pooch", "data"),
         _package("tonic", "tonic", "events"),
         _package("tensorboard", "tensorboard", "track"),
+        _package("dask", "dask", "dask"),
+        _package("zarr", "zarr", "zarr"),
+        _package("pynwb", "pynwb", "nwb"),
         Finding(
             "C++ compiler",
             compiler is not None,
@@ -82,6 +85,53 @@ def examine() -> list[Finding]:
                 optional=True,
             )
         )
+    findings += [_gpu(), _cache(), _data(), _project()]
     cores = os.cpu_count() or 1
     findings.append(Finding("machine", True, f"{cores} cores, {platform.system()} {platform.machine()}"))
     return findings
+
+
+def _gpu() -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        return Finding("GPU", False, "torch is not installed", "pip install 'eiplatform[train]'", optional=True)
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("GPU", False, "none that torch can use", "compute on the CPU: --device cpu", optional=True)
+    return Finding("GPU", True, torch.cuda.get_device_name(), optional=True)
+
+
+def _cache() -> Finding:
+    from eiplatform.caches import cache_directory
+    from eiplatform.errors import EIPlatformError
+    from eiplatform.memory import free_disk, in_units
+
+    try:
+        place = cache_directory()
+    except EIPlatformError as error:
+        return Finding("cache", False, error.what, error.remedy or "name another folder in EIPLATFORM_CACHE")
+    return Finding("cache", True, f"{place}, {in_units(free_disk(place))} free")
+
+
+def _data() -> Finding:
+    """Look for the files of data sets where they are looked for."""
+    from eiplatform.datasets import dataset_names
+    from eiplatform.datasets.files import DATA_VARIABLE, DEBIAN_ROOT, places
+
+    names = sorted(name for name in dataset_names() if any(place.is_dir() for place in places(name, None)))
+    named = os.environ.get(DATA_VARIABLE)
+    remedy = f"name their folder in {DATA_VARIABLE}; 'eiplatform train --download' gets them"
+    found = ", ".join(names) if names else "digits (in scikit-learn) alone"
+    return Finding("data sets", bool(names), f"{found}; looked in {named or DEBIAN_ROOT}", remedy, optional=True)
+
+
+def _project() -> Finding:
+    from eiplatform.errors import EIPlatformError
+    from eiplatform.project import MARKER, VARIABLE, project_folder
+
+    try:
+        folder = project_folder()
+    except EIPlatformError as error:
+        return Finding("project", False, error.what, error.remedy or "")
+    remedy = f"an empty file {MARKER} in your folder makes it one, or {VARIABLE}"
+    return Finding("project", folder is not None, str(folder or "none here"), remedy, optional=True)

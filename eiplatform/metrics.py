@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from eiplatform.errors import EIPlatformError
-from eiplatform.untrusted import checked
+from eiplatform.errors import EIPlatformError, StoreError
+from eiplatform.untrusted import checked, parse_json, read_text
 
-__all__ = ["Metrics", "checked_metrics"]
+__all__ = ["Metrics", "checked_metrics", "read_metrics"]
 
 Metrics = list[dict[str, Any]]
 
@@ -75,3 +75,15 @@ def checked_metrics(lines: Any, where: str | Path, error: type[EIPlatformError],
         if line["epoch"] != epoch or any(line[key].keys() != found[0]["rates"].keys() for key in ("rates", "silent")):
             raise error(f"the metrics are damaged: epoch {epoch} is missing or of other layers", where=str(where))
     return found
+
+
+def read_metrics(file: Path) -> Metrics:
+    """Read the line of every epoch of a training.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing or damaged.
+    """
+    lines = [parse_json(line, where=file, nan=True) for line in read_text(file, StoreError).splitlines()]
+    return checked_metrics(lines, file, StoreError, resume=False)

@@ -24,6 +24,7 @@ import xarray as xr
 
 from eiplatform.analyses import Result
 from eiplatform.analyses.parts.analysis import read_with_care
+from eiplatform.callable import make_callable
 from eiplatform.discovery import discovered
 from eiplatform.errors import choose
 from eiplatform.store.identity import origin
@@ -156,3 +157,6 @@ def save(
     atomic_write(files["csv"], lambda path: numbers.to_csv(path, index=False))
     write_sidecar(files["csv"], numbers.columns, stem or name, origin(data))
     return SavedFigure(stem or name, **files, caption=caption)
+
+
+make_callable(__name__, "eiplatform.front.results")

@@ -10,12 +10,15 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from cyclopts import App, CycloptsError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, Group, UnusedCliTokensError
 
 import eiplatform
-from eiplatform.cli import circuits, exchange, inspect, networks, results, study
+from eiplatform.cli import catalogue, circuits, exchange, inspect, networks, results, study
 from eiplatform.ending import Terminated, orderly
 from eiplatform.errors import EIPlatformError
 
@@ -29,30 +32,52 @@ _NO_MEMORY = ("can't allocate memory", "out of memory")
 
 app = App(
     name="eiplatform",
-    help="Probe trained spiking networks for excitation-inhibition balance, and compare them with cortex.",
+    help="Measure excitation-inhibition balance in trained spiking networks, and compare them with cortex.",
     version=eiplatform.__version__,
     suppress_keyboard_interrupt=False,
 )
-for command in (
-    results.demo,
-    networks.train,
-    networks.record,
-    circuits.simulate,
-    results.analyse,
-    results.compare,
-    networks.lesion,
-    results.figures,
-    results.report,
-    study.study,
-    inspect.info,
-    inspect.validate,
-    inspect.pack,
-    inspect.unpack,
-    inspect.doctor,
-    exchange.export,
-):
-    app.command(command)
-app.command(exchange.import_, name="import")
+app.register_install_completion_command()
+
+COMMANDS: dict[str, tuple[tuple[Callable[..., int], str], ...]] = {
+    "Networks": (
+        (networks.train, "train digits-mlp --out runs/a/training --set seed=2"),
+        (networks.record, "record runs/a/training --out runs/a/noisy --steps 240 --warmup 40 --input bernoulli"),
+        (networks.lesion, "lesion runs/a/training --pathway 'I->E subtractive' --doses 0 0.1 0.2 --out runs/a/lesions"),
+        (exchange.import_, "import deepeisnn checkpoint/ --out network.safetensors"),
+    ),
+    "Cortex": ((circuits.simulate, "simulate brunel-2000 --out runs/a/brunel --set state=C --seeds 1 2 3"),),
+    "Results": (
+        (results.analyse, "analyse balance runs/a/trained --null runs/a/untrained --out balance.nc"),
+        (results.compare, "compare runs/a/noisy --to runs/a/brunel mouse-v1 --out comparison.nc"),
+        (results.figures, "figures balance.nc comparison.nc --out figures"),
+        (results.report, "report balance.nc comparison.nc --out report.html"),
+        (study.study, "study ei_versus_bn --dry-run"),
+        (results.demo, "demo --out runs/demo"),
+    ),
+    "Files": (
+        (inspect.info, "info runs/a/trained"),
+        (inspect.validate, "validate runs/a/trained"),
+        (inspect.pack, "pack runs/a/trained --out trained.h5"),
+        (inspect.unpack, "unpack trained.h5 --out runs/a/trained"),
+        (exchange.export, "export csv runs/a/noisy --out noisy.csv"),
+    ),
+    "Help": (
+        (catalogue.list_, "list statistics"),
+        (catalogue.describe, "describe ei_ratio"),
+        (inspect.doctor, "doctor"),
+    ),
+}
+"""All commands by group, each with an example."""
+
+for number, (heading, commands) in enumerate(COMMANDS.items()):
+    heading_group = Group(heading, sort_key=number)
+    for command, example in commands:
+        app.command(
+            command,
+            name=command.__name__.rstrip("_"),
+            group=heading_group,
+            help_epilogue=f"Example: eiplatform {example}",
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,15 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Default: those of the process.
     """
     try:
-        with orderly():
+        with orderly(), one_line_warnings():
             status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         return status if isinstance(status, int) else 0
     except CycloptsError as error:
         command = " ".join(("eiplatform", *(error.command_chain or ())))
-        told = " ".join(str(error).split())
+        what = " ".join(str(error).split())
         if isinstance(error, UnusedCliTokensError):
-            told = f"it is not said what these are: {' '.join(error.unused_tokens or ())}."
-        print(f"eiplatform: {told} See '{command} --help'.", file=sys.stderr)  # noqa: T201
+            what = f"these arguments have no option before them: {' '.join(error.unused_tokens or ())}."
+        print(f"eiplatform: {what} See '{command} --help'.", file=sys.stderr)  # noqa: T201
         return 2
     except AssertionError as error:  # the parser's own, of values that it cannot place
         if "cyclopts" not in traceback.extract_tb(error.__traceback__)[-1].filename:
@@ -97,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"eiplatform: {place}{error.strerror or error}.{remedy}", file=sys.stderr)  # noqa: T201
         return 2
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(told in str(error) for told in _NO_MEMORY):
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in _NO_MEMORY):
             raise
         print(  # noqa: T201
             "eiplatform: not enough memory. Choose a smaller batch or network, or fewer samples or neurons.",
@@ -110,6 +135,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("eiplatform: interrupted.", file=sys.stderr)  # noqa: T201
         return 130
+
+
+@contextmanager
+def one_line_warnings() -> Iterator[None]:
+    """Print a warning of eiplatform as one line, like an error."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if category.__module__.startswith("eiplatform."):
+            print(f"eiplatform: {message}", file=sys.stderr)  # noqa: T201
+        else:
+            before(message, category, *where, **more)
+
+    before = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def options_of(arguments: Sequence[str] | None = None) -> frozenset[str]:

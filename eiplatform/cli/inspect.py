@@ -11,41 +11,31 @@ from eiplatform.cli.options import Flag
 __all__ = ["doctor", "info", "pack", "unpack", "validate"]
 
 
-def info(recording: Path, *, partial: Annotated[bool, Flag] = False, json: Annotated[bool, Flag] = False) -> int:
-    """Show what a recording holds: populations, signals, sizes, rates, where it came from; or a checkpoint.
+def info(place: Path, *, partial: Annotated[bool, Flag] = False, json: Annotated[bool, Flag] = False) -> int:
+    """Show what a recording, training, checkpoint, result, study, lesion design or demo holds.
 
     Parameters
     ----------
-    recording : Path
-        Recording directory, or a packed recording; a .safetensors file, or the directory of a training run.
+    place : Path
+        A recording (directory, packed file or Zarr store), a .safetensors file, a result (.nc), or a directory made
+        by train, study, lesion or demo.
     partial : bool
         Open what is complete of an interrupted or damaged recording (exit status 3).
     json : bool
         Print JSON.
     """
-    from dataclasses import asdict
-
     from eiplatform.cli.output import print_json, print_table, say
-    from eiplatform.store.info import info as look
+    from eiplatform.front.look import info as look
 
-    if recording.suffix == ".safetensors" or (recording / "config.yml").is_file():
-        from eiplatform.training.about import checkpoint_at, describe_checkpoint
-
-        if file := checkpoint_at(recording):
-            facts = describe_checkpoint(file)
-            if json:
-                print_json(asdict(facts))
-            else:
-                say("\n  ".join(facts.lines()))
-            return 0
-    told = look(recording, partial=partial)
+    found = look(place, partial=partial)
     if json:
-        print_json(asdict(told))
-    else:
-        first, *rest = told.head()
-        say("\n  ".join([first, *rest]))
-        print_table("Populations", *told.rows())
-    return 0 if told.complete else 3
+        print_json(found.as_dict())
+        return 0 if found.complete else 3
+    say("\n  ".join(found.head()))
+    columns, rows = found.rows()
+    if rows:
+        print_table(found.table_title, columns, rows)
+    return 0 if found.complete else 3
 
 
 def validate(recording: Path, *, json: Annotated[bool, Flag] = False) -> int:
@@ -126,8 +116,8 @@ def _converted(convert: Callable[..., Path], title: str, source: Path, out: Path
     return 0
 
 
-def doctor(*, json: bool = False) -> int:
-    """Tell what works here: packages, compiler, devices, caches, data sets.
+def doctor(*, json: Annotated[bool, Flag] = False) -> int:
+    """Say what works on this machine: packages, compiler, GPU, caches, data sets, your project.
 
     Parameters
     ----------

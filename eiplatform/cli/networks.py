@@ -16,7 +16,7 @@ __all__ = ["lesion", "record", "train"]
 
 
 def train(
-    config: Path | None = None,
+    config: str | None = None,
     *,
     out: Path,
     set_: Annotated[list[str] | None, Set] = None,
@@ -32,8 +32,8 @@ def train(
 
     Parameters
     ----------
-    config : Path
-        YAML file, e.g. analyses/configs/digits-mlp.yml; without it the defaults.
+    config : str
+        Name ('eiplatform list configs'), e.g. digits-mlp, or a YAML file; without it the defaults.
     out : Path
         Directory for checkpoints and metrics.
     set_ : list[str]
@@ -54,8 +54,9 @@ def train(
         Print JSON.
     """
     from eiplatform.cli.output import print_json, say
-    from eiplatform.config import load_config
+    from eiplatform.config import parse_assignment
     from eiplatform.errors import ConfigError
+    from eiplatform.front.training import config_of
     from eiplatform.memory import keep_memory
     from eiplatform.progress import stage
     from eiplatform.training import describe, fit
@@ -63,9 +64,10 @@ def train(
     from eiplatform.training.parallel import is_first
     from eiplatform.training.start import pin
 
-    places = [] if data_root is None else [f"dataset.root={str(data_root)!r}"]
-    settings = load_config(config, [*(set_ or ()), *places, *(["dataset.download=true"] if download else [])])
-    settings = settle(pin(settings), out if resume else None)
+    changes = dict(parse_assignment(change, where="--set") for change in set_ or ())
+    changes |= {} if data_root is None else {"dataset.root": str(data_root)}
+    changes |= {"dataset.download": True} if download else {}
+    settings = settle(pin(config_of(config, changes)), out if resume else None)
     if record_epochs is not None and record is None:
         raise ConfigError("--record-epochs without --record", where="train", remedy="add --record SPEC.yml")
     if is_first() and not json:

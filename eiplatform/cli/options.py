@@ -17,7 +17,7 @@ def _some(_: Any, values: Any) -> None:
 
 Many = Parameter(consume_multiple=True, negative=(), validator=_some)
 """Takes all values up to the next option."""
-Flag = Parameter(negative=())
+Flag = Parameter(negative=(), show_default=False)
 """Is there or not."""
 Set = Parameter(name="--set", consume_multiple=True, negative=(), validator=_some)
 """Changes of a configuration, name=value."""

@@ -8,12 +8,14 @@ recordings refer to it.
 from __future__ import annotations
 
 from eiplatform.datasets.base import DataBundle, DataInfo, Split, split_validation, stratified_order
+from eiplatform.datasets.declare import dataset
 from eiplatform.datasets.registry import dataset_names, load, open_dataset
 
 __all__ = [
     "DataBundle",
     "DataInfo",
     "Split",
+    "dataset",
     "dataset_names",
     "load",
     "open_dataset",

@@ -25,7 +25,8 @@ class Split:
     ----------
     stored : array, shape (n, ...) or, for sequences, (n, T, ...)
         Whole numbers in [0, scale], or floats in [0, 1] with a scale of 1.
-    labels : array of int, shape (n,)
+    labels : array of int, shape (n,), or None
+        None: not known; nothing that needs classes can be done with these samples.
     ids : array of int, shape (n,)
         Ids within the whole data set.
     scale : int
@@ -40,6 +41,9 @@ class Split:
     Attributes
     ----------
     labels, ids : array, int64, shape (n,)
+        Labels are all -1 where they are not known.
+    labelled : bool
+        Whether the labels are known.
     scale : int
     sequence : bool
     name : str or None
@@ -54,7 +58,7 @@ class Split:
     def __init__(
         self,
         stored: np.ndarray,
-        labels: np.ndarray,
+        labels: np.ndarray | None,
         ids: np.ndarray,
         scale: int = 1,
         sequence: bool = False,
@@ -64,6 +68,8 @@ class Split:
         self.name = name
         self._stored = stored
         self._rows = np.arange(len(stored)) if rows is None else rows
+        self.labelled = labels is not None
+        labels = np.full(len(self._rows), -1) if labels is None else labels
         self.labels = labels.astype(np.int64, copy=False)
         self.ids = ids.astype(np.int64, copy=False)
         self.scale = scale
@@ -88,8 +94,8 @@ class Split:
 
     def take(self, index: np.ndarray) -> Split:
         """Return the samples at these positions, in this order; the pixels are shared, not copied."""
-        rows = self._rows[index]
-        return Split(self._stored, self.labels[index], self.ids[index], self.scale, self.sequence, rows, self.name)
+        rows, labels = self._rows[index], self.labels[index] if self.labelled else None
+        return Split(self._stored, labels, self.ids[index], self.scale, self.sequence, rows, self.name)
 
     def describe(self) -> dict[str, Any]:
         """Return what identifies these samples: name, number and SHA-256 of pixels, labels and ids.

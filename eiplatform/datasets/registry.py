@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from eiplatform.datasets.base import DataBundle, DataInfo, Split, stratified_order
+from eiplatform.datasets.declare import declared_datasets
 from eiplatform.datasets.events import read_events
 from eiplatform.datasets.files import Files, FilesMissingError
 from eiplatform.datasets.files import download as download_files
@@ -20,7 +21,7 @@ from eiplatform.errors import EIPlatformError, MissingDependencyError, choose
 if TYPE_CHECKING:
     from eiplatform.config import Config
 
-__all__ = ["dataset_names", "load", "open_dataset"]
+__all__ = ["dataset_names", "entries", "load", "open_dataset"]
 
 DIGITS_TEST_FRACTION = 0.2
 
@@ -36,7 +37,13 @@ def dataset_names() -> tuple[str, ...]:
     >>> "digits" in dataset_names()
     True
     """
-    return tuple(_registry())
+    return (*_registry(), *declared_datasets())
+
+
+def entries() -> dict[str, dict[str, Any]]:
+    """Return what is known of every data set, by name; sizes only of those that ship."""
+    own = {name: vars(one) | {"input_shape": (), "n_classes": "unknown"} for name, one in declared_datasets().items()}
+    return {**_registry(), **own}
 
 
 def open_dataset(config: Config) -> DataBundle:
@@ -90,7 +97,10 @@ def load(
     ((1438, 1, 8, 8), 359)
     """
     registry = _registry()
-    entry = registry[choose(name, registry, "data set", where="dataset.name")]
+    declared = {} if name in registry else declared_datasets()
+    if name in declared:
+        return declared[name].load(None if root is None else Path(root))
+    entry = registry[choose(name, [*registry, *declared], "data set", where="dataset.name")]
     info = DataInfo(
         name=name,
         title=entry["title"],

@@ -19,6 +19,8 @@ from eiplatform import errors
 from eiplatform.caches import CACHE_VARIABLE, cache_directory
 from eiplatform.errors import DeviceError, EIPlatformError
 from eiplatform.locks import private_directory
+from eiplatform.project import VARIABLE as PROJECT_VARIABLE
+from eiplatform.project import project_folder
 
 __all__ = ["Progress", "run_all"]
 
@@ -124,6 +126,8 @@ def _run_worker(folder: Path, workers: _Workers, report: Progress) -> None:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     environment |= {CACHE_VARIABLE: str(cache_directory()), "MPLBACKEND": "Agg"}  # Brian2 imports matplotlib
+    project = project_folder()
+    environment |= {} if project is None else {PROJECT_VARIABLE: str(project)}  # of which the circuit may be
     command = [sys.executable, "-m", "eiplatform.microcircuits.worker", str(folder)]
     failure: dict[str, Any] | None = None
     with (folder / "stderr.txt").open("w") as stderr:

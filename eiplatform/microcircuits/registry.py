@@ -1,29 +1,26 @@
-"""Circuits by name: every module of this package that defines ``CIRCUIT``."""
+"""Circuits by name: every module that defines ``CIRCUIT``, here, in the project or in an installed package."""
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Mapping
-from functools import lru_cache
-from importlib import import_module
-from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from eiplatform.discovery import gather
 from eiplatform.errors import choose
 from eiplatform.microcircuits.circuit import Circuit
 
 __all__ = ["load", "names"]
 
 
-@lru_cache(maxsize=1)
 def _circuits() -> dict[str, type[Circuit]]:
-    found: dict[str, type[Circuit]] = {}
-    for info in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        if info.name != "worker":  # the worker is a program
-            circuit = getattr(import_module(f"eiplatform.microcircuits.{info.name}"), "CIRCUIT", None)
-            if circuit is not None:
-                found[circuit.name] = circuit
-    return dict(sorted(found.items()))
+    """Find the classes bound to ``CIRCUIT`` in the modules of this folder, of the project, of installed packages."""
+
+    def declared(module: ModuleType) -> list[tuple[str, type[Circuit]]]:
+        circuit = getattr(module, "CIRCUIT", None)
+        return [] if circuit is None else [(circuit.name, circuit)]
+
+    return dict(sorted(gather("circuits", declared).items()))
 
 
 def names() -> tuple[str, ...]:
@@ -53,4 +50,5 @@ def load(name: str, parameters: Mapping[str, Any] | None = None) -> Circuit:
     >>> load("brunel-2000", {"state": "D"}).parameters.eta
     0.9
     """
-    return _circuits()[choose(name, names(), "circuit")].from_parameters(parameters or {})
+    known = _circuits()
+    return known[choose(name, known, "circuit")].from_parameters(parameters or {})

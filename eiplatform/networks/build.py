@@ -30,6 +30,7 @@ def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) 
     Returns
     -------
     Network
+        It carries `config`.
 
     Raises
     ------
@@ -42,6 +43,12 @@ def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) 
     >>> list(network.populations())[:2]
     ['fc1/E', 'fc1/I']
     """
+    network = _built(config, input_shape, n_classes)
+    network.config = config
+    return network
+
+
+def _built(config: Config, input_shape: tuple[int, ...], n_classes: int) -> Network:
     part = config.network
     options: Options = {
         "circuit": part.circuit,

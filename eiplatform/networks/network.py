@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, TypedDict, Unpack
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from torch import Tensor, nn
 
+from eiplatform.config import Config
 from eiplatform.errors import ConfigError, EIPlatformError, choose
 from eiplatform.networks.description import Pathway, PopulationInfo
+from eiplatform.networks.intervening import Intervention, intervened
 from eiplatform.networks.kernels.ei import NOTHING, take
 from eiplatform.networks.kernels.lif import LIF, PAPER_LIF, Membrane
 from eiplatform.networks.kernels.moments import Moments
@@ -94,7 +97,17 @@ class Network(nn.Module):
         Shape of one input, without batch and time.
     **options
         See :class:`Options`.
+
+    Attributes
+    ----------
+    config : Config or None
+        What it was built from; None of a network that was put together by hand.
+    interventions : tuple of dict
+        What is being done to it, see :meth:`intervene`.
     """
+
+    config: Config | None = None
+    interventions: tuple[Mapping[str, Any], ...] = ()
 
     def __init__(self, input_shape: tuple[int, ...], **options: Unpack[Options]) -> None:
         super().__init__()
@@ -160,6 +173,21 @@ class Network(nn.Module):
         else:
             self.layers["readout"] = layer_type(self.circuit).readout(self, transform, n_classes, source)
         self._inputs["readout"] = source
+
+    def intervene(self, *interventions: Intervention) -> AbstractContextManager[Network]:
+        """Run this network with some pathways changed; afterwards it is as it was, bit for bit.
+
+        Parameters
+        ----------
+        *interventions : Intervention
+            E.g. ``ei.Scale("I->E subtractive", 0.8, layers="fc*")``, ``ei.Silence("fc1/I", [3, 7])``.
+
+        Returns
+        -------
+        context manager
+            Gives this network.
+        """
+        return intervened(self, interventions)
 
     @abstractmethod
     def _flow(self, x: Tensor, steps: int | None, call: Call) -> Tensor:

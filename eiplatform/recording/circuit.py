@@ -13,10 +13,12 @@ import xarray as xr
 from eiplatform.files import claimed, write_bytes
 from eiplatform.microcircuits import Circuit, load, simulate
 from eiplatform.microcircuits.protocols import Condition, Sink, plan, pulse_onset, run_protocol
+from eiplatform.store.memory_writer import MemoryWriter
+from eiplatform.store.tree import Recording
 from eiplatform.store.writer import RecordingWriter
 from eiplatform.store.writers import check_format, make_writer
 
-__all__ = ["check_simulation", "record_circuit", "record_protocol"]
+__all__ = ["check_simulation", "circuit_in_memory", "record_circuit", "record_protocol"]
 
 
 def check_simulation(circuit: str, *, parameters: Mapping[str, Any] | None = None, **options: Any) -> None:
@@ -79,6 +81,30 @@ def record_circuit(
         for _, populations in runs:
             writer.append(populations)
     return Path(path)
+
+
+def circuit_in_memory(
+    circuit: str,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    seeds: Sequence[int] = (1,),
+    label: str | None = None,
+    progress: Callable[[float, str], None] | None = None,
+    **options: Any,
+) -> Recording:
+    """Simulate a circuit and return its recording: the numbers that :func:`record_circuit` would store.
+
+    Parameters
+    ----------
+    circuit, parameters, seeds, label, progress, **options
+        As of :func:`record_circuit`.
+    """
+    model = load(circuit, parameters)
+    runs = simulate(model, seeds=seeds, in_memory=True, progress=progress, **options)
+    with MemoryWriter(source=_source(model, label or circuit, seeds, options), config=model.to_mapping()) as writer:
+        for _, populations in runs:
+            writer.append(populations)
+    return writer.tree
 
 
 def _source(model: Circuit, label: str, seeds: Sequence[int], options: Mapping[str, Any]) -> dict[str, Any]:

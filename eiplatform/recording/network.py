@@ -11,6 +11,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from eiplatform.config import Config
 from eiplatform.datasets import Split
 from eiplatform.errors import SumRuleError
 from eiplatform.networks.description import PopulationInfo
@@ -21,11 +22,13 @@ from eiplatform.recording.plan import Plan, Recordable, evaluation, make_plan, s
 from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store.background import Background
+from eiplatform.store.memory_writer import MemoryWriter, check_room
 from eiplatform.store.schema import population_dataset
 from eiplatform.store.sumrules import check_sum_rules
-from eiplatform.store.writers import check_format, make_writer
+from eiplatform.store.tree import Recording
+from eiplatform.store.writers import Writer, check_format, make_writer
 
-__all__ = ["CHECKED", "record_network"]
+__all__ = ["CHECKED", "configuration_of", "record_in_memory", "record_network"]
 
 CHECKED = 16
 """Samples of every shard on which the sum rules are checked while recording; ``validate`` checks all."""
@@ -39,7 +42,7 @@ def record_network(
     path: str | Path,
     spec: RecordingSpec | None = None,
     *,
-    config: Mapping[str, Any],
+    config: Mapping[str, Any] | None = None,
     label: str,
     lesions: Sequence[Mapping[str, Any]] = (),
     null: Mapping[str, Any] | None = None,
@@ -67,8 +70,8 @@ def record_network(
         Recording directory.
     spec : RecordingSpec, optional
         Default: everything.
-    config : mapping
-        The network's configuration, for the manifest.
+    config : mapping, optional
+        The configuration, for the manifest; default: the one that the network carries.
     label : str
         Name of the recording in tables and figures, e.g. ``"trained"``.
     lesions : sequence of mapping
@@ -110,55 +113,125 @@ def record_network(
     """
     check_format(store, resume=resume, n_ranks=n_ranks)
     plan = make_plan(network, data, spec or RecordingSpec())
+    source = _source(network, data, plan, label, lesions, null, design)
     with evaluation(network) as parameter:
         edges = histogram_edges(network, data, plan, parameter)
-        source = {
-            "kind": "network",
-            "label": label,
-            "name": type(getattr(network, "module", network)).__name__,
-            "steps": plan.steps,
-            "split": plan.spec.split,
-            "samples": len(plan.positions),
-            "spec": plan.spec.model_dump(mode="json"),
-            "weights": weights_hash(network),
-            "data": data.describe(),
-            "backend": current(),
-            "lesions": [dict(lesion) for lesion in lesions],
-        }
-        source |= {} if null is None else {"null": dict(null)}
-        source |= {} if design is None else {"design": dict(design)}
-        if rank and barrier:
-            barrier()  # until the first process has begun the recording
-        writer = make_writer(
-            store,
-            path,
-            source=source,
-            config=config,
-            overwrite=overwrite,
-            resume=resume,
-            rank=rank,
-            checked_samples=CHECKED,
-        )
-        if barrier and not rank:
-            barrier()
-        shards = [index for index in range(len(plan.shards)) if index % n_ranks == rank]
-        missing = [index for index in shards if index not in writer.present]
-        with writer:
-            with Background(writer.append) as append:
-                done = sum(len(plan.shards[index]) for index in shards if index in writer.present)
-                total = sum(len(plan.shards[index]) for index in shards)
-                for index in missing:
-                    part = data.take(plan.shards[index])
-
-                    def told(samples: int, before: int = done) -> None:
-                        if progress:
-                            progress(before + samples, total, f"recording {label}")
-
-                    append(record_shard(network, plan, part, parameter, edges, told), index)
-                    done += len(part)
-            if barrier:
-                barrier()  # until every process has written its shards
+    if rank and barrier:
+        barrier()  # until the first process has begun the recording
+    writer = make_writer(
+        store,
+        path,
+        source=source,
+        config=configuration_of(network) if config is None else config,
+        overwrite=overwrite,
+        resume=resume,
+        rank=rank,
+        checked_samples=CHECKED,
+    )
+    if barrier and not rank:
+        barrier()
+    shards = [index for index in range(len(plan.shards)) if index % n_ranks == rank]
+    with writer:
+        _record_shards(network, data, plan, edges, writer, shards, label, progress)
+        if barrier:
+            barrier()  # until every process has written its shards
     return Path(path)
+
+
+def record_in_memory(
+    network: Recordable,
+    data: Split,
+    spec: RecordingSpec | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
+    label: str,
+    lesions: Sequence[Mapping[str, Any]] = (),
+    null: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Recording:
+    """Show samples to a network and return its recording: the numbers that :func:`record_network` would store.
+
+    Parameters
+    ----------
+    network, data, spec, config, label, lesions, null, progress
+        As of :func:`record_network`.
+
+    Raises
+    ------
+    UnknownNameError, SumRuleError
+        As of :func:`record_network`.
+    ConfigError
+        If the spec leaves nothing to record, or the recording takes more memory than there is.
+    """
+    plan = make_plan(network, data, spec or RecordingSpec())
+    check_room(plan.stored_bytes)
+    about = configuration_of(network) if config is None else config
+    source = _source(network, data, plan, label, lesions, null, None)
+    with evaluation(network) as parameter:
+        edges = histogram_edges(network, data, plan, parameter)
+    with MemoryWriter(source=source, config=about, checked_samples=CHECKED) as writer:
+        _record_shards(network, data, plan, edges, writer, range(len(plan.shards)), label, progress)
+    return writer.tree
+
+
+def configuration_of(network: Recordable) -> dict[str, Any]:
+    """Return the configuration that a network carries; a foreign one has none."""
+    config = getattr(network, "config", None)
+    return config.model_dump(mode="json") if isinstance(config, Config) else {}
+
+
+def _source(
+    network: Recordable,
+    data: Split,
+    plan: Plan,
+    label: str,
+    lesions: Sequence[Mapping[str, Any]],
+    null: Mapping[str, Any] | None,
+    design: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return what is recorded, for the manifest."""
+    source = {
+        "kind": "network",
+        "label": label,
+        "name": type(getattr(network, "module", network)).__name__,
+        "steps": plan.steps,
+        "split": plan.spec.split,
+        "samples": len(plan.positions),
+        "spec": plan.spec.model_dump(mode="json"),
+        "weights": weights_hash(network),
+        "data": data.describe(),
+        "backend": current(),
+        "lesions": [dict(lesion) for lesion in lesions],
+    }
+    source |= {} if null is None else {"null": dict(null)}
+    return source | ({} if design is None else {"design": dict(design)})
+
+
+def _record_shards(
+    network: Recordable,
+    data: Split,
+    plan: Plan,
+    edges: Mapping[str, Mapping[str, Tensor]],
+    writer: Writer,
+    shards: Sequence[int],
+    label: str,
+    progress: Progress | None,
+) -> None:
+    """Record those of some shards that the writer has not yet."""
+    total = sum(len(plan.shards[index]) for index in shards)
+    done = sum(len(plan.shards[index]) for index in shards if index in writer.present)
+    with evaluation(network) as parameter, Background(writer.append) as append:
+        for index in shards:
+            if index in writer.present:
+                continue
+            part = data.take(plan.shards[index])
+
+            def told(samples: int, before: int = done) -> None:
+                if progress:
+                    progress(before + samples, total, f"recording {label}")
+
+            append(record_shard(network, plan, part, parameter, edges, told), index)
+            done += len(part)
 
 
 def record_shard(
@@ -304,7 +377,7 @@ class _Keeper:
     def dataset(self, population: str, part: Split) -> xr.Dataset:
         """Return the shard's dataset of one population."""
         plan = self._plan
-        coords = {"sample": part.ids, "label": part.labels}
+        coords = {"sample": part.ids} | ({"label": part.labels} if part.labelled else {})
         arrays = dict(self._arrays[population])
         for name, packed in arrays.items():
             if packed.dtype == np.uint8:

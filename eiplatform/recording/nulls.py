@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from eiplatform.config import Config
-from eiplatform.datasets import Split
+from eiplatform.datasets import DataBundle, Split
 from eiplatform.errors import ConfigError, choose
 from eiplatform.files import claimed
 from eiplatform.networks.network import Network
@@ -21,7 +22,17 @@ from eiplatform.recording.spec import RecordingSpec
 from eiplatform.statistics.seeds import ENOUGH
 from eiplatform.training import initialise
 
-__all__ = ["NULLS", "Null", "ShuffledInputs", "parse_null", "record_nulls", "shuffled_weights", "within_sign"]
+__all__ = [
+    "NULLS",
+    "Null",
+    "NullRun",
+    "ShuffledInputs",
+    "null_runs",
+    "parse_null",
+    "record_nulls",
+    "shuffled_weights",
+    "within_sign",
+]
 
 NULLS = {
     "reinit": "the same network, initialised anew",
@@ -165,7 +176,8 @@ class ShuffledInputs(Split):
     """
 
     def __init__(self, data: Split, seed: int) -> None:
-        super().__init__(data._stored, data.labels, data.ids, data.scale, data.sequence, data._rows, data.name)
+        labels = data.labels if data.labelled else None
+        super().__init__(data._stored, labels, data.ids, data.scale, data.sequence, data._rows, data.name)
         self._data, self._seed = data, seed
 
     def stored_at(self, index: np.ndarray | slice) -> np.ndarray:
@@ -182,6 +194,57 @@ class ShuffledInputs(Split):
         return ShuffledInputs(self._data.take(index), self._seed)
 
 
+@dataclass(frozen=True)
+class NullRun:
+    """One null, ready to be recorded: `network` shown `data`; `about` says in the manifest what it is.
+
+    Attributes
+    ----------
+    network : Network
+    data : Split
+    place : str
+        E.g. ``"reinit-1"``.
+    label : str
+    about : mapping
+    """
+
+    network: Network
+    data: Split
+    place: str
+    label: str
+    about: Mapping[str, Any]
+
+
+def null_runs(
+    network: Network, data: Split, null: Null, config: Config, label: str, bundle: DataBundle | None = None
+) -> Iterator[NullRun]:
+    """Yield the nulls of a network one by one; each must be recorded before the next is asked for.
+
+    Parameters
+    ----------
+    network : Network
+        The trained one; it is as it was whenever a null is done with.
+    data : Split
+    null : Null
+    config : Config
+        Of the network.  Its seed decides the nulls' seeds, 1000 (seed + 1) + k, which no
+        training of seeds below 1000 shares.
+    label : str
+        Of the network, e.g. ``"trained"``; a null is called ``"trained, reinit 1"``.
+    bundle : DataBundle, optional
+        What the network was trained on, if its configuration does not name it.
+    """
+    choose(null.kind, NULLS, "null")
+    device = next(network.parameters()).device
+    for k in range(1, null.count + 1):
+        seed = 1000 * (config.seed + 1) + k
+        about = {"kind": null.kind, "index": k, "seed": seed}
+        shown = ShuffledInputs(data, seed) if null.kind == "shuffle-inputs" else data
+        run = initialise(config, seed, data=bundle).to(device) if null.kind == "reinit" else network
+        with shuffled_weights(run, seed) if null.kind == "shuffle-weights" else nullcontext():
+            yield NullRun(run, shown, f"{null.kind}-{k}", f"{label}, {null.kind} {k}", about)
+
+
 def record_nulls(
     network: Network,
     data: Split,
@@ -191,6 +254,7 @@ def record_nulls(
     *,
     config: Config,
     label: str = "network",
+    bundle: DataBundle | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> list[Path]:
@@ -198,20 +262,12 @@ def record_nulls(
 
     Parameters
     ----------
-    network : Network
-        The trained one; it is left as it was.
-    data : Split
-        The split named by the spec.
+    network, data, null, config, label, bundle
+        As of :func:`null_runs`; `data` is the split named by the spec.
     path : str or Path
         Directory; the recordings ``<kind>-1``, ``<kind>-2``, ... are made in it.
-    null : Null
     spec : RecordingSpec
         That of the recording which is to be compared.
-    config : Config
-        Of the network.  Its seed decides the nulls' seeds, 1000 (seed + 1) + k, which no
-        training of seeds below 1000 shares.
-    label : str
-        Of the network, e.g. ``"trained"``; a null is called ``"trained, reinit 1"``.
     overwrite : bool
         Whether an earlier result at `path` may be deleted.
     progress : callable, optional
@@ -221,21 +277,14 @@ def record_nulls(
     -------
     list of Path
     """
-    choose(null.kind, NULLS, "null")
-    device = next(network.parameters()).device
+    made: list[Path] = []
     settings = config.model_dump(mode="json")
-    made = []
     with claimed(Path(path), overwrite=overwrite) as directory:
-        for k in range(1, null.count + 1):
-            seed = 1000 * (config.seed + 1) + k
-            about = {"kind": null.kind, "index": k, "seed": seed}
-            name = f"{label}, {null.kind} {k}"
-
-            shown = ShuffledInputs(data, seed) if null.kind == "shuffle-inputs" else data
-            run = initialise(config, seed).to(device) if null.kind == "reinit" else network
-            with shuffled_weights(run, seed) if null.kind == "shuffle-weights" else nullcontext():
-                place = directory / f"{null.kind}-{k}"
-                made.append(record_network(run, shown, place, spec, config=settings, label=name, null=about))
+        for run in null_runs(network, data, null, config, label, bundle):
+            place = directory / run.place
+            made.append(
+                record_network(run.network, run.data, place, spec, config=settings, label=run.label, null=run.about)
+            )
             if progress:
-                progress(k, null.count, name)
+                progress(len(made), null.count, run.label)
     return made

@@ -86,11 +86,20 @@ class Plan:
         """Samples per shard; each shard costs the same whatever it holds, but is lost as a whole."""
         if self.spec.shard_samples is not None:
             return self.spec.shard_samples
+        return min(max(SHARD_BYTES // max(1, self._sample_bytes), 100), 1000)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes in memory of all signals that are stored as they are."""
+        return len(self.positions) * self._sample_bytes
+
+    @property
+    def _sample_bytes(self) -> int:
         per_step = 0
         for name in self.signals:
             stored = set(self.stored(name))
             per_step += len(self.neurons[name]) * (4 * len(stored - {"spikes"}) + len(stored & {"spikes"}))
-        return min(max(SHARD_BYTES // max(1, len(self.time) * per_step), 100), 1000)
+        return len(self.time) * per_step
 
     @property
     def shards(self) -> list[np.ndarray]:

@@ -212,6 +212,10 @@ class RecordingSpec(BaseModel):
                 raise ConfigError(f"{self.samples} were asked for", where=where, valid=f"1 to {n_samples}")
             return np.sort(rng.choice(n_samples, self.samples, replace=False))
         if isinstance(self.samples, PerClass):
+            if len(labels) and labels.min() < 0:
+                raise ConfigError(
+                    "the classes of these samples are not known", where=where, remedy="give the labels too, or a number"
+                )
             of_class = [np.flatnonzero(labels == label) for label in np.unique(labels)]
             fewest = min(map(len, of_class), default=0)
             if self.samples.per_class > fewest:

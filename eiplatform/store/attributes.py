@@ -21,7 +21,7 @@ ROLES = ("E", "I", "mixed")
 """What neurons of a population do to others; ``mixed``: both, in a foreign network."""
 TIME_UNITS = ("step", "ms")
 _MOST = 2**53
-KINDS = ("network", "circuit")
+KINDS = ("network", "circuit", "measured")
 """What a recording is of: ``kind`` of its source."""
 
 

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
 
+from eiplatform.errors import StoreError
+from eiplatform.files import content_hash
 from eiplatform.store.blocks import row_blocks
 from eiplatform.store.events import bare
 from eiplatform.store.forms import form_of
 from eiplatform.store.reader import open_recording, read_manifest
 
-__all__ = ["PopulationInfo", "RecordingInfo", "describe", "info"]
+__all__ = ["PopulationInfo", "RecordingInfo", "info", "tree_info"]
 
 _COLUMNS = ("population", "role", "neurons", "time", "mean rate", "MB", "signals")
 
@@ -61,7 +63,7 @@ class RecordingInfo:
     Attributes
     ----------
     path, kind, label, schema_version, created, command, config_hash : str
-    form : {"shards", "packed", "zarr"}
+    form : {"shards", "packed", "zarr", "memory"}
     complete : bool
     problems : str
         What is missing of a partial recording.
@@ -86,9 +88,16 @@ class RecordingInfo:
     source: dict[str, Any]
     config_hash: str
     populations: dict[str, PopulationInfo]
+    table_title: ClassVar[str] = "Populations"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON-compatible data."""
+        return asdict(self)
 
     def head(self) -> list[str]:
         """Return the lines above the table."""
+        if self.form == "memory":
+            return [f"{self.kind} '{self.label}', {self.n_samples} samples, {self.bytes / 1e6:.1f} MB {self.path}"]
         forms = {"packed": "one packed file", "zarr": "a Zarr store"}
         form = forms.get(self.form, f"{self.n_shards} shard{'s' if self.n_shards != 1 else ''}")
         lines = [
@@ -198,24 +207,52 @@ def info(path: str | Path, *, partial: bool = False) -> RecordingInfo:
         command=provenance.get("command", "an unknown command"),
         source=source,
         config_hash=manifest.get("config_hash", ""),
-        populations={
-            name: PopulationInfo(
-                role=data.attrs["role"],
-                n_neurons=int(data.attrs["n_neurons"]),
-                n_recorded=data.sizes["neuron"],
-                n_time=data.sizes.get("time", 0),
-                dt=float(data.attrs["dt"]),
-                dt_units=data.attrs["dt_units"],
-                rate=_mean_rate(data),
-                bytes=sizes[name],
-                signals=list(map(str, data.data_vars)),
-                units={str(key): str(value.attrs.get("units", "?")) for key, value in data.data_vars.items()},
-            )
-            for name, data in leaves.items()
-        },
+        populations={name: _population(data, sizes[name]) for name, data in leaves.items()},
     )
 
 
-def describe(path: str | Path, *, partial: bool = False) -> dict[str, Any]:
-    """Return :func:`info` as JSON-compatible data."""
-    return asdict(info(path, partial=partial))
+def tree_info(tree: xr.DataTree) -> RecordingInfo:
+    """Return what an open recording holds, as it is now.
+
+    Raises
+    ------
+    StoreError
+        If it is a part of a recording.
+    """
+    attrs = tree.attrs
+    if "source" not in attrs:
+        raise StoreError("this is a part of a recording", where=tree.path, remedy="ask for the whole recording")
+    leaves = {node.path.lstrip("/"): bare(node.to_dataset()) for node in tree.leaves}
+    source = attrs["source"]
+    return RecordingInfo(
+        path=attrs["path"],
+        kind=source["kind"],
+        label=source.get("label", source.get("name", "")),
+        complete=attrs["complete"],
+        form="memory",
+        problems=attrs["problems"],
+        schema_version=attrs["schema_version"],
+        n_samples=int(next(iter(leaves.values())).sizes["sample"]),
+        n_shards=1,
+        bytes=sum(data.nbytes for data in leaves.values()),
+        created="now",
+        command="",
+        source=dict(source),
+        config_hash=content_hash(attrs["config"]),
+        populations={name: _population(data, data.nbytes) for name, data in leaves.items()},
+    )
+
+
+def _population(data: xr.Dataset, size: int) -> PopulationInfo:
+    return PopulationInfo(
+        role=data.attrs["role"],
+        n_neurons=int(data.attrs["n_neurons"]),
+        n_recorded=data.sizes["neuron"],
+        n_time=data.sizes.get("time", 0),
+        dt=float(data.attrs["dt"]),
+        dt_units=data.attrs["dt_units"],
+        rate=_mean_rate(data),
+        bytes=size,
+        signals=list(map(str, data.data_vars)),
+        units={str(key): str(value.attrs.get("units", "?")) for key, value in data.data_vars.items()},
+    )

@@ -97,7 +97,7 @@ class _Control(_Part):
 
 class _Lesion(_Part):
     pathway: str
-    dose: float = Field(ge=0, le=1)
+    dose: float = Field(le=1)  # below 0: the pathway is strengthened
     layers: str
     control: _Control | None = None
 
@@ -109,7 +109,7 @@ class _Design(_Part):
 
 
 class _Source(_Part):
-    kind: Literal["network", "circuit"]
+    kind: Literal["network", "circuit", "measured"]
     name: str | None = None
     label: str | None = None
     steps: Count | None = None

@@ -18,7 +18,7 @@ from eiplatform.store.manifest import checked_manifest
 from eiplatform.store.optional import need
 from eiplatform.store.schema import SCHEMA_VERSION
 from eiplatform.store.series import is_series, join_steps, steps_of
-from eiplatform.store.tree import RecordingTree
+from eiplatform.store.tree import Recording, recording_tree
 from eiplatform.store.writer import FORMAT, shard_records
 from eiplatform.untrusted import reading
 
@@ -110,7 +110,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
 
 def open_recording(
     path: str | Path, *, partial: bool = False, chunks: Mapping[str, Any] | str | None = None
-) -> xr.DataTree:
+) -> Recording:
     """Open a recording as a lazy tree of populations.
 
     Nothing but coordinates is read until it is used.
@@ -129,8 +129,9 @@ def open_recording(
 
     Returns
     -------
-    xarray.DataTree
-        One leaf per population, e.g. ``tree["fc1/E"].ds``; the manifest's identity in ``attrs``.
+    Recording
+        An :class:`xarray.DataTree`: one leaf per population, e.g. ``tree["fc1/E"].ds``; the manifest's
+        identity in ``attrs``.
         A wrong name is a KeyError that says the near one.
 
     Raises
@@ -175,17 +176,7 @@ def open_recording(
         populations = {name: _chunked(data, lengths[name], chunks) for name, data in populations.items()}
     # A list that does not fit stays as it is stored: its statistics say why it does not, the others are there.
     tied = {name: data if untied_because(data) else tie(data) for name, data in populations.items()}
-    tree = RecordingTree.from_dict(tied)
-    tree.attrs = {
-        "path": str(path),
-        "id": manifest["id"],
-        "schema_version": manifest["schema_version"],
-        "complete": complete,
-        "problems": "; ".join(told),
-        "source": manifest["source"],
-        "config": manifest["config"],
-    }
-    return tree
+    return recording_tree(tied, manifest, path=str(path), complete=complete, problems="; ".join(told))
 
 
 def _remedies(path: Path, source: Mapping[str, Any], *, readable: bool) -> list[str]:

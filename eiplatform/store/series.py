@@ -7,6 +7,7 @@ training so far) with the coordinate ``epoch``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from xarray.core import indexing
 
 from eiplatform.errors import StoreError
 from eiplatform.files import read_json
+from eiplatform.store.tree import Recording
 from eiplatform.untrusted import checked
 
 __all__ = ["SERIES", "is_series", "iterations_per_epoch", "join_steps", "steps_of"]
@@ -55,7 +57,7 @@ def iterations_per_epoch(path: Path) -> int:
     return int(read_json(path / SERIES)["iterations_per_epoch"])
 
 
-def join_steps(path: Path, trees: dict[int, xr.DataTree]) -> xr.DataTree:
+def join_steps(path: Path, trees: Mapping[int, xr.DataTree]) -> Recording:
     """Return one tree whose populations have a leading dimension ``step``.
 
     Parameters
@@ -90,7 +92,7 @@ def join_steps(path: Path, trees: dict[int, xr.DataTree]) -> xr.DataTree:
         coords["epoch"] = ("step", steps / per_epoch, {"long_name": "epochs of training"})
         variables = {key: _stacked([part[key].variable for part in parts]) for key in parts[0].data_vars}
         joined[name] = xr.Dataset(variables, coords, parts[0].attrs)
-    tree = xr.DataTree.from_dict(joined)
+    tree = Recording.from_dict(joined)
     tree.attrs = first.attrs | {
         "path": str(path),
         "complete": all(part.attrs["complete"] for part in trees.values()),

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from eiplatform.errors import UnknownNameError, suggest
+from eiplatform.errors import StoreError, UnknownNameError, suggest
 
-__all__ = ["RecordingTree", "UnknownPopulationError"]
+__all__ = ["IN_MEMORY", "Recording", "UnknownPopulationError", "recording_tree"]
+
+IN_MEMORY = "in memory"
+"""Stands for the path of a recording that is nowhere on disk."""
 
 
 class UnknownPopulationError(UnknownNameError, KeyError):
     """A recording has no population or signal of that name; a KeyError, as of any mapping."""
 
 
-class RecordingTree(xr.DataTree):  # type: ignore[no-untyped-call]
+class Recording(xr.DataTree):  # type: ignore[no-untyped-call]
     """A DataTree that suggests the near name for a wrong one, and heads its display with what it is.
 
     It adds no state: whatever makes a new tree of it (selection, copies, arithmetic) may as well
@@ -53,9 +58,66 @@ class RecordingTree(xr.DataTree):  # type: ignore[no-untyped-call]
             f"{samples} samples, {len(leaves)} populations, {size:.1f} MB when loaded, {self.attrs['path']}"
         )
 
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write this recording, as it is now, to a directory that :func:`eiplatform.open` opens.
+
+        Parameters
+        ----------
+        path : str or Path
+            Recording directory.
+        overwrite : bool
+            Whether an earlier recording there may be deleted.
+
+        Returns
+        -------
+        Path
+
+        Raises
+        ------
+        SumRuleError
+            If the parts of the currents do not rebuild the whole any more.
+        OutputExistsError
+            If the directory is taken.
+        StoreError
+            If this is a part of a recording.
+        """
+        from eiplatform.store.writer import RecordingWriter
+
+        if "source" not in self.attrs:
+            raise StoreError(
+                "a part of a recording cannot be saved", where=self.path, remedy="save the whole recording"
+            )
+        populations = {node.path.lstrip("/"): node.to_dataset() for node in self.leaves}
+        about = {"source": self.attrs["source"], "config": self.attrs["config"]}
+        with RecordingWriter(path, **about, overwrite=overwrite) as writer:
+            writer.append(populations)
+        return Path(path)
+
     def __repr__(self, *levels: Any) -> str:
         return f"{self.headline()}\n{super().__repr__(*levels)}".lstrip()
 
     def _repr_html_(self) -> str:
         tree = super()._repr_html_()  # type: ignore[no-untyped-call]
         return f"<div><b>{escape(self.headline())}</b></div>{tree}"
+
+
+def recording_tree(
+    populations: Mapping[str, xr.Dataset],
+    manifest: Mapping[str, Any],
+    *,
+    path: str = IN_MEMORY,
+    complete: bool = True,
+    problems: str = "",
+) -> Recording:
+    """Return populations as an open recording."""
+    tree = Recording.from_dict(dict(populations))
+    tree.attrs = {
+        "path": path,
+        "id": manifest["id"],
+        "schema_version": manifest["schema_version"],
+        "complete": complete,
+        "problems": problems,
+        "source": manifest["source"],
+        "config": manifest["config"],
+    }
+    return tree

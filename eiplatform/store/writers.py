@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from eiplatform.errors import ConfigError, choose
+from eiplatform.store.memory_writer import MemoryWriter
 from eiplatform.store.writer import RecordingWriter
 from eiplatform.store.zarr_writer import ZarrWriter
 
-__all__ = ["FORMATS", "check_format", "make_writer"]
+__all__ = ["FORMATS", "Writer", "check_format", "make_writer"]
 
 FORMATS = ("hdf5", "zarr")
 """HDF5 shards, which survive a crash and can be resumed, or one Zarr v3 store."""
+
+Writer = RecordingWriter | ZarrWriter | MemoryWriter
 
 
 def check_format(name: str, *, resume: bool = False, n_ranks: int = 1) -> None:
@@ -39,7 +42,7 @@ def check_format(name: str, *, resume: bool = False, n_ranks: int = 1) -> None:
 
 def make_writer(
     name: str,
-    path: Path | str,
+    path: Path | str | None,
     *,
     source: Mapping[str, Any],
     config: Mapping[str, Any],
@@ -47,15 +50,21 @@ def make_writer(
     resume: bool = False,
     rank: int = 0,
     checked_samples: int | None = None,
-) -> RecordingWriter | ZarrWriter:
-    """Begin a recording in a format of :data:`FORMATS`.
+) -> Writer:
+    """Begin a recording in a format of :data:`FORMATS`, or in memory.
 
     Parameters
     ----------
     name : str
-    path, source, config, overwrite, resume, rank, checked_samples
+    path : path, optional
+        None: in memory.
+    source, config, overwrite, resume, rank, checked_samples
         As of :class:`~eiplatform.store.RecordingWriter`.
     """
+    if path is None:
+        if resume or rank:
+            raise ConfigError("a recording in memory is made by one process, in one go", remedy="give it a path")
+        return MemoryWriter(source=source, config=config, checked_samples=checked_samples)
     check_format(name, resume=resume, n_ranks=rank + 1)
     about: dict[str, Any] = {"source": source, "config": config, "overwrite": overwrite}
     if name == "zarr":

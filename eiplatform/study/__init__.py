@@ -5,6 +5,7 @@ which.  The steps call the functions that the commands call.  Scheduling is that
 library (:mod:`graphlib`, :mod:`multiprocessing`).
 """
 
+from eiplatform.callable import make_callable
 from eiplatform.study.graph import Graph, Step, expand
 from eiplatform.study.run import Outcome, run_study
 from eiplatform.study.spec import Study, find_study, load_study, study_names
@@ -23,3 +24,5 @@ __all__ = [
     "status_of",
     "study_names",
 ]
+
+make_callable(__name__, "eiplatform.front.results")

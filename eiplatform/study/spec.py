@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from eiplatform.config import parse_assignment, parse_model, read_yaml
+from eiplatform.discovery import files_of
 from eiplatform.errors import ConfigError, choose
 from eiplatform.study.filling import filled
 from eiplatform.untrusted import is_plain
@@ -295,19 +295,15 @@ class Study(_Frozen):
     file: Path = Path()
 
 
-def _folder() -> Path:
-    return Path(str(files("eiplatform.analyses"))) / "studies"
-
-
 def study_names() -> list[str]:
-    """Return the names of the studies that ship.
+    """Return the names of the studies that ship, of the project's, and of those of installed packages.
 
     Examples
     --------
     >>> "balance_emergence" in study_names()
     True
     """
-    return sorted(path.stem for path in _folder().glob("*.yml"))
+    return sorted(files_of("studies"))
 
 
 def find_study(name: str) -> Path:
@@ -323,7 +319,7 @@ def find_study(name: str) -> Path:
         if not path.is_file():
             raise ConfigError("there is no such file", where=name, valid=[*study_names(), "the path of a YAML file"])
         return path
-    return _folder() / f"{choose(name, study_names(), 'study')}.yml"
+    return files_of("studies")[choose(name, study_names(), "study")]
 
 
 def load_study(path: str | Path, changes: Sequence[str] = (), variant: str | None = None) -> Study:

@@ -15,7 +15,7 @@ import xarray as xr
 import eiplatform
 from eiplatform.errors import OutputExistsError, StoreError, SumRuleError, UnknownNameError
 from eiplatform.store import RecordingWriter, population_dataset, read_manifest, recordings_below, validate
-from eiplatform.store.info import describe
+from eiplatform.store.info import info
 from tests.conftest import layer, readout
 
 Write = Callable[..., Path]
@@ -276,10 +276,10 @@ def test_events_of_all_shards_are_joined(circuit_recording: Write) -> None:
 
 
 def test_info_counts_rates(circuit_recording: Write, network_recording: Write) -> None:
-    told = describe(circuit_recording())
+    told = info(circuit_recording()).as_dict()
     data = eiplatform.open(told["path"])["E"].ds
     assert told["populations"]["E"]["rate"] == f"{data.sizes['spike'] / (8 * 0.7 * 3):.2f} Hz"
-    network = describe(network_recording())
+    network = info(network_recording()).as_dict()
     mean = float(eiplatform.open(network["path"])["fc1/E"].ds["spikes"].mean())
     assert network["populations"]["fc1/E"]["rate"] == f"{mean:.3f} per step"
 

@@ -79,7 +79,8 @@ class Gain(Statistic):
             cv: FloatArray = np.divide(sd, average, out=np.full_like(sd, np.nan), where=average > 0)
             return cv
 
-        return self.result(population, values, rule="mean gain not positive", attrs=attrs)
+        # The sd of few samples is low.
+        return self.result(population, values, rule="mean gain not positive", attrs=attrs, biased=True)
 
 
 @register

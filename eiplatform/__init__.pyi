@@ -1,0 +1,29 @@
+from eiplatform.errors import EIPlatformError as EIPlatformError
+from eiplatform.foreign import adapt as adapt
+from eiplatform.foreign import probe as probe
+from eiplatform.front.catalogue import describe as describe
+from eiplatform.front.catalogue import list as list
+from eiplatform.front.look import info as info
+from eiplatform.front.look import open as open
+from eiplatform.front.recording import record as record
+from eiplatform.front.recording import simulate as simulate
+from eiplatform.front.results import Result as Result
+from eiplatform.front.results import analyse as analyse
+from eiplatform.front.results import compare as compare
+from eiplatform.front.results import figures as figures
+from eiplatform.front.results import plot as plot
+from eiplatform.front.results import report as report
+from eiplatform.front.results import study as study
+from eiplatform.front.training import Run as Run
+from eiplatform.front.training import load as load
+from eiplatform.front.training import train as train
+from eiplatform.interventions import Scale as Scale
+from eiplatform.interventions import Silence as Silence
+from eiplatform.interventions import intervene as intervene
+from eiplatform.store.export.frames import to_frame as to_frame
+from eiplatform.store.importing import from_arrays as from_arrays
+from eiplatform.store.importing import read_csv as read_csv
+from eiplatform.store.importing import read_nwb as read_nwb
+from eiplatform.store.tree import Recording as Recording
+
+__version__: str

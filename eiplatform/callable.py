@@ -1,0 +1,33 @@
+"""Packages that are functions too: ``ei.figures(results, path)`` and ``eiplatform.figures.learning_curve``."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+__all__ = ["make_callable"]
+
+
+def make_callable(package: str, home: str) -> None:
+    """Let a package be called; the function of the same name in the module `home` does the work.
+
+    Parameters
+    ----------
+    package : str
+        Its ``__name__``.
+    home : str
+        Module, imported at the first call.
+    """
+    name = package.rpartition(".")[2]
+
+    class Callable(ModuleType):
+        @property
+        def __wrapped__(self) -> Any:  # what help() and signatures show
+            return getattr(import_module(home), name)
+
+        def __call__(self, *args: Any, **options: Any) -> Any:
+            return self.__wrapped__(*args, **options)
+
+    sys.modules[package].__class__ = Callable

@@ -1,0 +1,1 @@
+"""What the functions of :mod:`eiplatform` do; each joins a few calls of the parts below."""

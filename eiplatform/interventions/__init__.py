@@ -1,0 +1,49 @@
+"""Interventions as data: what is changed in a network while it is recorded."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from eiplatform.interventions.scale import Scale
+from eiplatform.interventions.silence import Silence
+from eiplatform.networks.intervening import Intervention, intervened
+from eiplatform.networks.network import Network
+
+__all__ = ["Intervention", "Scale", "Silence", "intervene"]
+
+
+def intervene(network: Any, *interventions: Intervention) -> AbstractContextManager[Network]:
+    """Run a network with some pathways changed; afterwards it is as it was, bit for bit.
+
+    Parameters
+    ----------
+    network : Network or Run
+        Of a training it is the best network.
+    *interventions : Intervention
+        E.g. ``ei.Scale("I->E subtractive", 0.8, layers="fc*")``, ``ei.Silence("fc1/I", [3, 7])``; those on the
+        same pathway multiply.
+
+    Returns
+    -------
+    context manager
+        Gives the network; what is recorded inside says under which interventions.
+
+    Raises
+    ------
+    ConfigError
+        If an intervention changes nothing, or is not possible.
+    UnknownNameError
+        If it names a pathway, layer or population that this network does not have.
+
+    Examples
+    --------
+    >>> import eiplatform as ei
+    >>> from eiplatform.config import load_config
+    >>> from eiplatform.networks import build_network
+    >>> network = build_network(load_config(None, ["network.hidden=[8]"]), (4,), 2)
+    >>> with ei.intervene(network, ei.Scale("input->E", 0.5)) as changed:
+    ...     changed.interventions[0]["dose"]
+    0.5
+    """
+    return intervened(getattr(network, "network", network), interventions)

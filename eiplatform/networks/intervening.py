@@ -1,0 +1,82 @@
+"""Running a network with some of its pathways changed, and taking that back bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from eiplatform.errors import ConfigError
+from eiplatform.networks.pathways import Factor, PathwayScale
+
+if TYPE_CHECKING:
+    from eiplatform.networks.network import Network
+
+__all__ = ["Intervention", "combined", "intervened"]
+
+
+class Intervention(Protocol):
+    """A change of a network, as data; :mod:`eiplatform.interventions` has them."""
+
+    def factors(self, network: Network) -> Mapping[str, PathwayScale]:
+        """Return the factors on the pathways of every layer that changes, checked against this network."""
+
+    def about(self, network: Network) -> Mapping[str, Any]:
+        """Return what the manifest of a recording says."""
+
+
+@contextmanager
+def intervened(network: Network, interventions: Sequence[Intervention]) -> Iterator[Network]:
+    """Run a network under interventions; those on the same pathway multiply.
+
+    Parameters
+    ----------
+    network : Network
+    interventions : sequence of Intervention
+
+    Yields
+    ------
+    Network
+        The same object, with what is done to it in ``network.interventions``; on exit it is as it was.
+
+    Raises
+    ------
+    ConfigError
+        If there are no interventions, or one changes nothing.
+    UnknownNameError
+        If one names what this network does not have.
+    """
+    if not interventions:
+        raise ConfigError("no intervention is given", where="intervene", valid="Scale(...), Silence(...), ...")
+    layers = network.named_layers()
+    asked = [one.factors(network) for one in interventions]  # all are checked before anything changes
+    about = tuple(dict(one.about(network)) for one in interventions)
+    before = {name: layers[name].lesion for factors in asked for name in factors}
+    told = network.interventions
+    try:
+        for factors in asked:
+            for name, scale in factors.items():
+                layers[name].lesion = combined(layers[name].lesion, scale)
+        network.interventions = (*told, *about)
+        yield network
+    finally:
+        network.interventions = told
+        for name, scale_before in before.items():
+            layers[name].lesion = scale_before
+
+
+def combined(first: PathwayScale | None, second: PathwayScale) -> PathwayScale:
+    """Return the product of two sets of factors.
+
+    Examples
+    --------
+    >>> combined(PathwayScale(subtractive=0.5), PathwayScale(subtractive=0.5, input_exc=2.0)).subtractive
+    0.25
+    """
+    if first is None:
+        return second
+
+    def product(one: Factor, other: Factor) -> Factor:
+        return other if one is None else one if other is None else one * other
+
+    return PathwayScale(*map(product, first, second))  # type: ignore[arg-type]  # a mask times a mask is a mask

@@ -1,0 +1,64 @@
+"""The whole road in a notebook: one import, twenty lines; the same script is README's example."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import eiplatform as ei
+
+run = ei.train("digits-mlp", seed=2, training={"epochs": 3, "warmup_epochs": 1}, network={"hidden": [16, 12]})
+print(run, run.history[["epoch", "validation_accuracy"]], sep="\\n")
+
+noisy = {"steps": 140, "warmup": 40, "input": "bernoulli", "samples": 8}
+rec = ei.record(run.network, "test", label="trained", spec=noisy)
+untrained = ei.record(run.untrained, "test", label="untrained", spec=noisy)
+cortex = ei.simulate("brunel-2000", state="C", scale=0.02, seeds=2, duration_ms=150, device="numpy")
+print(rec["fc1/E"].ds.ei.ei_ratio(), ei.describe("ei_ratio"), sep="\\n")
+
+with run.network.intervene(ei.Scale("I->E subtractive", 0.8, layers="fc*"), ei.Silence("fc1/I", [3])):
+    hurt = ei.record(run.network, "test", label="less inhibition", spec=noisy)
+
+keys = ["ei_ratio", "ei_correlation_time", "rate"]
+result = ei.compare(rec, [cortex, hurt], null=untrained, statistics=keys, n_bootstrap=50)
+print(result.findings())
+figure = result.plot()
+rec.save("trained")
+result.save("comparison.nc")
+ei.report(result, "report.html")
+"""
+"""At most 25 lines, no deep import."""
+
+
+def test_the_script_is_short_and_shallow() -> None:
+    lines = [line for line in SCRIPT.splitlines() if line.strip()]
+    assert len(lines) <= 25 and [line for line in lines if "import" in line] == ["import eiplatform as ei"]
+
+
+def test_a_notebook_goes_the_whole_road(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(compile(SCRIPT, "notebook", "exec"), names)
+    import eiplatform as ei
+
+    rec, hurt = names["rec"], names["hurt"]
+    assert isinstance(rec, ei.Recording) and isinstance(hurt, ei.Recording)
+    assert rec["fc1/E"].sizes["time"] == 100 and hurt.attrs["source"]["lesions"][1]["neurons"] == [3]
+    assert float(hurt["fc1/E"].ds["spikes"].mean()) > float(rec["fc1/E"].ds["spikes"].mean())
+    saved = ei.open("trained")
+    assert saved["fc1/E"].ds["current_net"].equals(rec["fc1/E"].ds["current_net"])
+    result = names["result"]
+    assert isinstance(result, ei.Result) and result.data.sizes["reference"] == 5
+    assert Path("report.html").read_text().count("<figure>") == len(result.plots)
+
+
+def test_type_checkers_accept_it(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    (tmp_path / "notebook.py").write_text(SCRIPT)
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--follow-imports=silent", "notebook.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
