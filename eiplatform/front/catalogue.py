@@ -189,7 +189,7 @@ def _statistics() -> dict[str, Description]:
         )
         facts = {
             "question": entry.question,
-            "how": f"data.ei.{entry.name}(...)",
+            "how": entry.call,
             **page,
             **sections,
             "needs": ", ".join(entry.needs) or "nothing",

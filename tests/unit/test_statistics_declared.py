@@ -64,6 +64,13 @@ def test_options_have_their_real_types():
     assert pairs.annotation == Literal["own", "cross", "excess", "partial"] and pairs.default == "own"
 
 
+def test_a_statistic_says_how_to_ask_for_it():
+    data = ei.example_population(neurons=101)
+    for key, chosen in ei.STATISTICS.items():
+        result = eval(chosen.call, {"data": data, "eiplatform": eiplatform})
+        assert (result.name, result.attrs["long_name"]) == (key, chosen.label), chosen.call
+
+
 def test_wrong_names_are_answered_with_the_right_one():
     data = ei.example_population(neurons=2)
     with pytest.raises(AttributeError) as error:
