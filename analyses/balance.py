@@ -2,7 +2,7 @@
 
 High E-I correlation is built into the initialisation of E-I networks, and inputs that share their
 brightness raise it further (methods: E-I Init gives 1/sqrt(2 (1 + 1/n_I)), about 0.7, on independent
-inputs).  Every value of the trained network therefore stands beside a null: the same network
+inputs).  Every value of the trained network is therefore compared with a null: the same network
 untrained (or with shuffled weights, or shown shuffled images), several seeds, on the same samples; or
 surrogates of the recording itself.
 """
@@ -18,7 +18,7 @@ from scipy import stats
 
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
-from eiplatform.analyses.parts.findings import listed, ways
+from eiplatform.analyses.parts.findings import flags, layers, span, strongest
 from eiplatform.analyses.parts.inputs import (
     Nulls,
     OneRecording,
@@ -84,7 +84,7 @@ class Balance(Analysis):
         workers: int = WORKERS,
         scheduler: str | None = None,
     ) -> Result:
-        """Compute all balance statistics of every layer, beside their null.
+        """Compute all balance statistics of every layer, with their null.
 
         Parameters
         ----------
@@ -149,12 +149,12 @@ class Balance(Analysis):
         elif null_trees:
             null_summary = summarise_seeds(null_trees, keys, n_bootstrap=1, **options)  # only their values count
         if null_summary is not None:
-            beside = against_null(result, null_summary)
+            compared = against_null(result, null_summary)
             for name in ("null", "null_minimum", "null_maximum", "z", "p", "q", "p_rank", "n_below", "n_seeds"):
-                result[name] = beside[name]
-                if name in beside.attrs:
-                    result[name].attrs["long_name"] = beside.attrs[name]
-            result["null_note"] = beside["note"]
+                result[name] = compared[name]
+                if name in compared.attrs:
+                    result[name].attrs["long_name"] = compared.attrs[name]
+            result["null_note"] = compared["note"]
             result.attrs["null"] = kinds.pop()
         return self.result(
             result.assign_attrs(
@@ -185,23 +185,19 @@ class Balance(Analysis):
         excluded = int(result["n_excluded"].sel(statistic=shown).max())
         note = (
             f"Value [95 % interval], n = {int(result['n_samples'].max())} images, mean over neurons; percentile "
-            "bootstrap "
-            f"over images and neurons; at most {excluded} neurons of a layer excluded as undefined. "
+            f"bootstrap over images and neurons; at most {excluded} neurons of a layer excluded as undefined. "
         )
         if "null" in result:
             n_nulls = int(result.attrs["n_nulls"])
             note += (
                 f"null: range over {n_nulls} {NULLS[result.attrs.get('null', 'recordings')]}; z: distance from them in "
                 "units of their spread. Student's p takes the nulls for normal; by rank alone, "
-                f"{n_nulls} nulls give no p below "
-                f"{min(1.0, 2 / (n_nulls + 1)):.2g}. "
+                f"{n_nulls} nulls give no p below {min(1.0, 2 / (n_nulls + 1)):.2g}. "
             )
         note += (
-            "A high correlation is no evidence of balance by itself: images share their brightness, and all "
-            "neurons of a "
-            "layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode removed' "
-            "separate "
-            "that."
+            "A high correlation is no evidence of balance by itself: images share their brightness, and all neurons of "
+            "a layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode removed' "
+            "separate that."
         )
         note += caution
         missing = [key for key in TRAINED_STATISTICS if key in result["statistic"].values and key not in shown]
@@ -213,43 +209,66 @@ class Balance(Analysis):
         yield Table(title, ("statistic", *populations), tuple(rows), note)
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
-        """Say what came out."""
+        """Say which way each layer's balance leans, what differs from the null, and what limits that."""
         who = f"'{result.attrs['label']}'"
-        sentences = []
-        if defined(result, ["ei_ratio"]):
-            one = result.sel(statistic="ei_ratio")
-            names = one["population"].values.astype(str)
-            # The interval of a ratio is about symmetric in logarithms.
-            value, low, high = (np.log(one[name].values) for name in ("value", "low", "high"))
-            error = (high - low) / (2 * stats.norm.ppf(0.975))
-            clear = holm(2 * stats.norm.sf(np.abs(value) / np.where(error > 0, error, np.nan))) <= LEVEL
-            above, below = names[clear & (value > 0)].tolist(), names[clear & (value < 0)].tolist()
-            sentences.append(
-                f"{who}: excitation exceeds inhibition in {listed(above)}, inhibition exceeds excitation in "
-                f"{listed(below)} (the E/I ratio differs from 1 by its interval, corrected for the number of layers)."
-            )
         # Over time where the recording is long enough, else over samples.
         axis = "time" if defined(result, ["ei_correlation_time"]) else "samples"
-        for statistic in defined(result, ["ei_ratio", f"ei_correlation_{axis}"], "p") if "null" in result else []:
-            one = result.sel(statistic=statistic)
-            names = one["population"].values.astype(str)
-            # With enough nulls a clear one lies beyond nearly all of them; with few that alone says little.
-            clear = (one["q"] <= LEVEL).values
-            up = names[clear & (one["z"] > 0).values].tolist()
-            down = names[clear & (one["z"] < 0).values].tolist()
-            n = int(result.attrs["n_nulls"])
-            null = f"its null, {n} {NULLS[result.attrs.get('null', 'recordings')]}"
-            how = f"q at most {LEVEL:g}: Student t, which takes the nulls for normal, corrected for all tests of the"
-            how += " table"
-            if n < ENOUGH:
-                how += f"; by rank alone {n} nulls give no p below {min(1.0, 2 / (n + 1)):.2g}"
-            if not up and not down:
-                sentences.append(f"{who}: the {one['label'].item()} was not found to differ from {null} ({how}).")
-                continue
-            sentences.append(f"{who}: the {one['label'].item()} differs from {null}: {ways(up, down)} ({how}).")
+        if defined(result, ["ei_ratio"]):
+            yield _leaning(who, result.sel(statistic="ei_ratio"))
+        keys = defined(result, ["ei_ratio", f"ei_correlation_{axis}"], "p") if "null" in result else []
+        yield from _against_null(who, result, keys)
         for statistic in defined(result, [f"ei_correlation_{axis}_excess"]):
-            sentences += _detail(who, axis, result.sel(statistic=statistic))
-        return sentences
+            yield from _detail(who, axis, result.sel(statistic=statistic))
+        yield from flags(who, result)
+
+
+def _leaning(who: str, ratio: xr.Dataset) -> str:
+    """Say in which layers excitation or inhibition outweighs the other, the larger imbalance first."""
+    names = ratio["population"].values.astype(str)
+    held = ratio["value"].values
+    # The interval of a ratio is about symmetric in logarithms.
+    value, low, high = (np.log(ratio[name].values) for name in ("value", "low", "high"))
+    error = (high - low) / (2 * stats.norm.ppf(0.975))
+    p = 2 * stats.norm.sf(np.abs(value) / np.where(error > 0, error, np.nan))
+    clear = holm(p) <= LEVEL
+    n = int(np.isfinite(p).sum())
+    how = f"95 % interval, corrected for {n} layer{'s' if n != 1 else ''} (Holm)"
+    parts = []
+    for sign, words in ((1, "excitation outweighs inhibition"), (-1, "inhibition outweighs excitation")):
+        if chosen := strongest(value, clear, sign):
+            size = float(np.abs(value[chosen]).max())
+            parts.append((size, f"{words} in {layers(names[chosen])} (E/I ratio {span(held[chosen])})"))
+    if not parts:
+        return f"{who}: no layer's E/I ratio was found to differ from 1 ({span(held)}; {how})."
+    parts.sort(reverse=True)
+    return f"{who}: {' and '.join(text for _, text in parts)}; clear in {int(clear.sum())} of {n} layers ({how})."
+
+
+def _against_null(who: str, result: xr.Dataset, keys: Sequence[str]) -> Iterable[str]:
+    """Say which statistics differ from the null in which layers, the larger difference first."""
+    if not keys:
+        return
+    n, tests = int(result.attrs["n_nulls"]), int(np.isfinite(result["q"]).sum())
+    null = f"{n} {NULLS[result.attrs.get('null', 'recordings')]}"
+    how = f"q at most {LEVEL:g}, corrected for all {tests} tests of the table; Student's t, which takes the nulls for "
+    how += "normal" + (f"; by rank alone {n} nulls give no p below {min(1.0, 2 / (n + 1)):.2g}" if n < ENOUGH else "")
+    found, nothing = [], []
+    for key in keys:
+        one = result.sel(statistic=key)
+        names, z = one["population"].values.astype(str), one["z"].values
+        label, clear = str(one["label"].item()), (one["q"] <= LEVEL).values
+        ways = [(word, strongest(z, clear, sign)) for word, sign in (("higher", 1), ("lower", -1))]
+        ways = sorted((way for way in ways if way[1]), key=lambda way: -abs(z[way[1][0]]))
+        if ways:
+            parts = [f"{word} in {layers(names[chosen])} (z {span(z[chosen])})" for word, chosen in ways]
+            found.append((float(np.abs(z[ways[0][1][0]])), f"the {label} is {' and '.join(parts)}"))
+        else:
+            nothing.append(f"the {label}")
+    if found:
+        found.sort(reverse=True)
+        yield f"{who}, compared with {null}: {'; '.join(text for _, text in found)} ({how})."
+    if nothing:
+        yield f"{who}: no layer was found to differ from {null} in {' or '.join(nothing)} ({how})."
 
 
 def _detail(who: str, axis: str, excess: xr.Dataset) -> list[str]:
@@ -257,19 +276,24 @@ def _detail(who: str, axis: str, excess: xr.Dataset) -> list[str]:
     names = excess["population"].values.astype(str)
     said = excess["caution"].values.astype(str) if "caution" in excess else np.full(names.shape, "")
     alike = said != ""
-    sentences = []
-    if not alike.all() and np.isfinite(excess["value"].values[~alike]).any():
-        largest = float(np.nanmax(np.abs(excess["value"].values[~alike])))
-        kind = "global, not detailed" if largest < GLOBAL_EXCESS else "partly detailed"
-        where = f" in {listed(names[~alike].tolist())}" if alike.any() else ""
-        sentences.append(
-            f"{who}: a neuron's excitation correlates with its own inhibition and with that of other neurons alike"
-            f"{where} (over {axis}; they differ by at most {largest:.1g}): inhibition is {kind}, "
-            "as it is by construction before training."
-        )
+    value, low, high = (excess[name].values for name in ("value", "low", "high"))
+    kinds = {
+        "inhibition is partly detailed: a neuron's excitation correlates more with its own inhibition than with that "
+        "of other neurons": ~alike & (low > 0) & (value >= GLOBAL_EXCESS),
+        "inhibition is global, not detailed: a neuron's excitation correlates equally with its own inhibition and "
+        "with that of other neurons": ~alike & (np.abs(value) < GLOBAL_EXCESS),
+        "a neuron's excitation correlates less with its own inhibition than with that of other neurons": ~alike
+        & (high < 0)
+        & (value <= -GLOBAL_EXCESS),
+    }
+    sentences = [
+        f"{who}: {words} in {layers(names[where])} (difference {span(value[where])}, over {axis})."
+        for words, where in kinds.items()
+        if where.any()
+    ]
     if alike.any():
         sentences.append(
-            f"{who}: nothing can be said for or against detailed balance in {listed(names[alike].tolist())} "
-            f"(over {axis}): all neurons of a layer receive the same inhibition there, up to a factor."
+            f"{who}: nothing can be said for or against detailed balance in {layers(names[alike])} (over {axis}), "
+            "because all neurons of these layers receive the same inhibition up to a factor."
         )
     return sentences

@@ -11,7 +11,7 @@ import xarray as xr
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.inputs import Nulls, Recordings, describe_inputs, excitatory, label_of, open_kind
-from eiplatform.analyses.parts.tables import Table, interval_text, texts
+from eiplatform.analyses.parts.tables import Table, interval_text, texts, value_text
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.kernels.intervals import interval_of
@@ -142,16 +142,12 @@ class BalanceAcrossDepth(Analysis):
                     interval_text(*(float(here[part].isel(depth=k)) for part in ("value", "low", "high")))
                     for k in range(len(layers))
                 ]
-                rows.append((str(here["label"].item()) + marks.get(statistic, ""), *cells, _cell(here, "slope")))
+                rows.append((str(here["label"].item()) + marks.get(statistic, ""), *cells, value_text(here, "slope")))
             n = int(result.attrs["n_samples"])
             note = f"Slope per layer (least squares), interval from draws in which all layers see the same {n} samples."
             note += caution
             note += f" Without a value in any layer: {'; '.join(undefined)}." if undefined else ""
             yield Table(f"Balance across the depth of '{name}'", ("statistic", *layers, "slope"), tuple(rows), note)
-
-
-def _cell(data: xr.Dataset, name: str) -> str:
-    return interval_text(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
 
 
 def _slope(values: np.ndarray) -> np.ndarray:

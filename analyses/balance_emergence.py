@@ -1,18 +1,20 @@
 """When in training does the balance of every layer tighten or loosen, and how fast?
 
-Networks recorded while they are trained, several seeds.  Every moment stands beside the same network before
-training (epoch 0, the null), seed by seed, and beside summaries of cortical circuits.
+Networks recorded while they are trained, several seeds.  Every moment is compared with the same network before
+training (epoch 0, the null), seed by seed, and with summaries of cortical circuits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
+from eiplatform.analyses.parts.findings import layers
 from eiplatform.analyses.parts.inputs import (
     Series,
     Summaries,
@@ -27,11 +29,9 @@ from eiplatform.analyses.parts.seed_tables import (
     approach_findings,
     changed,
     circuit_name,
-    named,
     reference_tables,
     tightness_findings,
     tightness_table,
-    value_of,
 )
 from eiplatform.analyses.parts.seeds import (
     SENSES,
@@ -43,7 +43,7 @@ from eiplatform.analyses.parts.seeds import (
     stacked,
     tightness,
 )
-from eiplatform.analyses.parts.tables import Table
+from eiplatform.analyses.parts.tables import Table, value_text
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.contrasts import paired
@@ -93,7 +93,7 @@ class BalanceEmergence(Analysis):
             ``half`` (without epoch): after how many epochs half of the final change was reached for the first
             time, mean over seeds with interval, where the final change differs from zero (q < 0.05);
             ``accuracy`` (setting, circuit, epoch) of the recorded samples, where the readout was recorded whole;
-            references, ``distance`` and ``approach`` as :func:`eiplatform.analyses.ei_versus_bn.run` gives them.
+            references, ``distance`` and ``approach`` as in :class:`~eiplatform.analyses.ei_versus_bn.EIVersusBN`.
 
         Raises
         ------
@@ -199,9 +199,9 @@ class BalanceEmergence(Analysis):
                         cell = one.sel(statistic=key, population=layer)
                         if not bool(cell["value"].notnull().any()):
                             continue
-                        texts = [value_of(cell.isel(epoch=index)) for index in range(len(epochs))]
+                        texts = [value_text(cell.isel(epoch=index)) for index in range(len(epochs))]
                         final = changed(cell.isel(epoch=-1), "change")
-                        half = value_of(cell, "half")
+                        half = value_text(cell, "half")
                         rows.append((f"{cell['label'].item()}, {layer}", *texts, final, half))
                 if bool(one["accuracy"].notnull().any()):
                     accuracy = [f"{100 * float(value):.1f} %" for value in one["accuracy"].values]
@@ -217,25 +217,20 @@ class BalanceEmergence(Analysis):
         yield from reference_tables(result)
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
-        """Say what ``balance_emergence`` shows."""
+        """Say what training changes, how soon, and how it moves networks to cortex."""
         last = result.isel(epoch=-1)
-        sentences = tightness_findings(last)
-        for setting in result["setting"].values:
-            for circuit in result["circuit"].values:
-                one = result.sel(setting=setting, circuit=circuit)
-                for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "half"):
-                    cells = one.sel(statistic=key)
-                    times = [
-                        f"{named([name])} {value_of(cells.sel(population=name), 'half')}"
-                        for name in cells["population"].values
-                        if np.isfinite(cells["half"].sel(population=name))
-                    ]
-                    sentences.append(
-                        f"{circuit_name(circuit)} ({setting}): half of the final change of the "
-                        f"{cells['label'].item()} is "
-                        f"reached after this many epochs: {'; '.join(times)}."
-                    )
-        return [*sentences, *approach_findings(last)]
+        yield from tightness_findings(last)
+        for setting, circuit in product(result["setting"].values, result["circuit"].values):
+            one = result.sel(setting=setting, circuit=circuit)
+            for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "half"):
+                half = one.sel(statistic=key)
+                names = half["population"].values[np.isfinite(half["half"].values)]
+                times = [f"{layers([name])} {value_text(half.sel(population=name), 'half')}" for name in names]
+                yield (
+                    f"{circuit_name(circuit)} ({setting}): half of the final change of the {half['label'].item()} is "
+                    f"reached after this number of epochs: {', '.join(times)}."
+                )
+        yield from approach_findings(last)
 
 
 def _check(

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
-from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
+from eiplatform.analyses.parts.cautioned import cautioned
 from eiplatform.analyses.parts.cells import (
     CELL,
     DESCRIPTIONS,
@@ -25,7 +25,8 @@ from eiplatform.analyses.parts.cells import (
     same_samples,
     verdict_of,
 )
-from eiplatform.analyses.parts.findings import ways
+from eiplatform.analyses.parts.comparison_tables import cautions_between, left_out, not_compared, note_of, row_of
+from eiplatform.analyses.parts.findings import layers, span, strongest
 from eiplatform.analyses.parts.inputs import (
     Recording,
     Reference,
@@ -41,7 +42,7 @@ from eiplatform.analyses.parts.inputs import (
 from eiplatform.analyses.parts.matching import BY_SIZE, comparability
 from eiplatform.analyses.parts.measured import Side
 from eiplatform.analyses.parts.sides import sides_of, sides_of_summary
-from eiplatform.analyses.parts.tables import Table, cell_text, number_text
+from eiplatform.analyses.parts.tables import Table
 from eiplatform.errors import StatisticError, choose
 from eiplatform.reference import CASES
 from eiplatform.statistics import STATISTICS
@@ -52,7 +53,10 @@ __all__ = ["Comparison"]
 LEVEL, FDR = 0.95, 0.05
 
 
-_DELTA = "\N{GREEK CAPITAL LETTER DELTA}"
+_MOST = 3
+"""Statistics that a finding names."""
+_TRACKING = "ei_correlation_time"
+"""The statistic that a finding names in any case."""
 
 
 class Comparison(Analysis):
@@ -71,7 +75,7 @@ class Comparison(Analysis):
         n_bootstrap: int = 1000,
         seed: int = 0,
     ) -> Result:
-        """Set every firing layer beside the excitatory populations of references.
+        """Compare every firing layer with the excitatory populations of references.
 
         Parameters
         ----------
@@ -165,140 +169,54 @@ class Comparison(Analysis):
             one = result.sel(reference=reference)
             held = np.isfinite(one["difference"].transpose("statistic", "population").values).any(axis=1)
             shown = one["statistic"].values[held].astype(str).tolist()
-            marks, caution = cautioned(*_cautions(result, [reference], shown))
-            rows = [_row(one.sel(statistic=statistic), populations, marks.get(statistic, "")) for statistic in shown]
+            marks, caution = cautioned(*cautions_between(result, [reference], shown))
+            rows = [row_of(one.sel(statistic=statistic), populations, marks.get(statistic, "")) for statistic in shown]
             if rows:
                 title = f"'{result.attrs['label']}' against {reference}"
-                yield Table(title, ("statistic", *populations, reference), tuple(rows), _note(result, one) + caution)
-        marks, caution = cautioned(*_cautions(result, result["reference"].values.astype(str), _not_compared(result)))
-        left_out = _left_out(result, populations, marks)
-        if left_out:
+                yield Table(title, ("statistic", *populations, reference), tuple(rows), note_of(result, one) + caution)
+        marks, caution = cautioned(
+            *cautions_between(result, result["reference"].values.astype(str), not_compared(result))
+        )
+        if rows := left_out(result, populations, marks):
             columns = ("statistic", "reason", "network", "reference")
-            yield Table(
-                "Not compared, and why", columns, tuple(left_out), f"Raw values, each in its own unit.{caution}"
-            )
+            yield Table("Not compared, and why", columns, tuple(rows), f"Raw values, each in its own unit.{caution}")
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
-        """Say what came out."""
-        sentences = []
+        """Say of every reference how much differs, what differs most, and what rests on weak values."""
         for reference in result["reference"].values:
-            parts = []
-            for statistic in defined(result, ("ei_correlation_time",), "difference"):
-                one = result.sel(statistic=statistic, reference=reference)
-                names = one["population"].values.astype(str)
-                differs = (one["q"] <= result.attrs["fdr"]).values
-                up = names[differs & (one["difference"] > 0).values].tolist()
-                down = names[differs & (one["difference"] < 0).values].tolist()
-                if up or down:
-                    parts.append(f"{one['label'].item()} {ways(up, down)}")
-                else:
-                    tested = np.isfinite(one["q"]).any()
-                    parts.append(f"{one['label'].item()}: {'no difference found' if tested else 'no test is possible'}")
-            verdicts, counts = np.unique(result["verdict"].sel(reference=reference).values, return_counts=True)
-            told = {str(verdict): int(count) for verdict, count in zip(verdicts, counts, strict=True)}
-            told.pop("not compared", None)
-            parts.append(", ".join(f"{count} {verdict}" for verdict, count in told.items()) or "nothing is comparable")
-            parts += _weak(result.sel(reference=reference))
-            rate = f"{100 * result.attrs['fdr']:g} %"
-            sentences.append(
-                f"Against {reference} (false discovery rate {rate}; layers x statistics): {'; '.join(parts)}."
-            )
-        return sentences
+            one = result.sel(reference=reference)
+            parts = [_counted(one, 100 * result.attrs["fdr"]), *_largest(one), *_weak(one)]
+            yield f"Compared with {reference}: {'; '.join(parts)}."
 
 
-def _cautions(result: xr.Dataset, references: Iterable[str], shown: list[str]) -> list[dict[str, dict[str, str]]]:
-    """Return what limits the meaning of the network's values, and of those of some references."""
-    others = result.sel(reference=list(references))
-    return [cautions_of(result, shown), cautions_of(others, shown, "reference", "reference_caution")]
+def _counted(one: xr.Dataset, rate: float) -> str:
+    """Return how many tests gave which verdict."""
+    verdicts = one["verdict"].values.astype(str).ravel()
+    counts = {verdict: int((verdicts == verdict).sum()) for verdict in VERDICTS if verdict != "not compared"}
+    reached = {verdict: count for verdict, count in counts.items() if count}
+    if not reached:
+        return "nothing is comparable"
+    listed = ", ".join(f"{count} {verdict}" for verdict, count in reached.items())
+    return f"{listed} (of {sum(reached.values())} pairs of layer and statistic; false discovery rate {rate:g} %)"
 
 
-def _not_compared(result: xr.Dataset) -> list[str]:
-    """Return the statistics that are not compared with some reference."""
-    compared = (result["verdict"] != "not compared").any("population").all("reference")
-    left: list[str] = result["statistic"].values[~compared.values].astype(str).tolist()
-    return left
-
-
-def _row(one: xr.Dataset, populations: list[str], mark: str) -> tuple[str, ...]:
-    """Return a statistic of all layers and of a reference: value, difference, effect, distance, verdict."""
-    row = [str(one["label"].item()) + mark]
-    units = str(one["reference_units"].item())
-    for population in populations:
-        data = one.sel(population=population)
-        lines = [cell_text(data) + ("" if str(data["units"].item()) == units else f" {data['units'].item()}")]
-        if np.isfinite(data["difference"]):
-            lines.append(f"{_DELTA} {cell_text(data, '', ('difference', 'difference_low', 'difference_high'))}")
-            if np.isfinite(data["effect"]):
-                lines.append(f"effect {cell_text(data, '', ('effect', 'effect_low', 'effect_high'))}")
-            if np.isfinite(data["distance"]):
-                floor = f" (floor {number_text(float(data['distance_floor']))})"
-                lines.append(f"distance {cell_text(data, '', ('distance', 'distance_low', 'distance_high'))}{floor}")
-            lines.append(_verdict(data, float(one.attrs["fdr"])))
-        row.append("\n".join(lines))
-    lines = [cell_text(one, "reference_") + ("" if units == "1" else f" {units}")]
-    for name, words in (
-        ("spread", "sd over neurons"),
-        ("ceiling", "seed range"),
-        ("ceiling_effect", "seeds: effect"),
-        ("ceiling_distance", "seeds: distance"),
-    ):
-        if np.isfinite(one[name]):
-            lines.append(f"{words} {number_text(float(one[name]))}")
-    return (*row, "\n".join(lines))
-
-
-def _verdict(data: xr.Dataset, fdr: float) -> str:
-    """Return the verdict, and of which test it is if the means themselves do not differ."""
-    verdict = str(data["verdict"].item())
-    mean, distribution = bool(data["q"] <= fdr), bool(data["q_distance"] <= fdr)
-    return f"{verdict} (distribution, not mean)" if distribution and not mean else verdict
-
-
-def _note(result: xr.Dataset, one: xr.Dataset) -> str:
-    margin, fdr = float(result.attrs["margin"]), 100 * float(result.attrs["fdr"])
-    kind, seeds = str(one["kind"].item()), int(one["reference_n_samples"].max())
-    held = [
-        str(verdict) for verdict in VERDICTS if bool((one["verdict"] == verdict).any()) and verdict != "not compared"
-    ]
-    note = (
-        f"Value [95 % interval]; {_DELTA}: network minus reference; effect: {_DELTA} over the reference's standard "
-        "deviation over neurons; distance: Wasserstein over neurons, in the same unit (floor: what two samples of "
-        "these sizes from the reference's distribution show). Verdicts: "
-        + "; ".join(f"{verdict} = {VERDICTS[verdict]}" for verdict in held)
-        + f". Margin {margin:g} of that standard deviation; false discovery rate {fdr:g} % over the whole comparison. "
-    )
-    if kind == "network":
-        return note + f"n = {int(result['n_samples'].max())} against {seeds} images."
-    note += (
-        f"Network: n = {int(result['n_samples'].max())} images; circuit: n = {seeds} seed{'s' if seeds != 1 else ''}. "
-    )
-    note += f"A step of the network is taken as {number_text(float(one['step_ms']))} ms: both membranes forget equally"
-    if kind == "circuit":
-        note += f"; the circuit's currents are averaged over {float(one['interval_ms']):g} ms"
-    return note + (
-        ". E/I ratio and balance index depend on in-degree and on how constant drive is counted: read them beside "
-        "both, not as a distance."
-    )
-
-
-def _left_out(result: xr.Dataset, populations: list[str], marks: dict[str, str]) -> list[tuple[str, ...]]:
-    """Return one row per statistic and reason; references that share a reason share a row."""
-    rows: list[tuple[str, ...]] = []
-    compared = (result["verdict"] != "not compared").any("population").transpose("reference", "statistic").values
-    for column, statistic in enumerate(result["statistic"].values.astype(str)):
-        one = result.sel(statistic=statistic)
-        reasons: dict[str, list[str]] = {}
-        for index, reference in enumerate(result["reference"].values.astype(str)):
-            if compared[index, column]:
-                continue
-            here = one.sel(reference=reference)
-            told = sorted({str(note) for note in here["note"].values.ravel() if note})
-            reason = "; ".join(told) if bool(here["comparable"]) else str(here["reason"].item())
-            reasons.setdefault(reason, []).append(f"{reference}: {number_text(float(here['reference_value']))}")
-        network = ", ".join(f"{name}: {number_text(float(one['value'].sel(population=name)))}" for name in populations)
-        label = str(one["label"].item()) + marks.get(statistic, "")
-        rows += [(label, reason, network, ", ".join(who)) for reason, who in reasons.items()]
-    return rows
+def _largest(one: xr.Dataset) -> list[str]:
+    """Return the statistics whose means differ most, and in any case whether inhibition tracks excitation alike."""
+    names = one["population"].values.astype(str)
+    found: dict[str, tuple[float, str]] = {}
+    for key in defined(one, one["statistic"].values.tolist(), "effect"):
+        cells = one.sel(statistic=key)
+        effects, clear = cells["effect"].values, (cells["q"] <= float(one.attrs["fdr"])).values
+        ways = [(word, strongest(effects, clear, sign)) for word, sign in (("higher", 1), ("lower", -1))]
+        texts = [f"{word} in {layers(names[way])} (effect {span(effects[way])})" for word, way in ways if way]
+        if texts:
+            size = float(np.abs(effects[clear & np.isfinite(effects)]).max())
+            found[key] = (size, f"{cells['label'].item()} {' and '.join(texts)}")
+        elif key == _TRACKING:
+            found[key] = (0.0, f"no difference found in {cells['label'].item()}")
+    order = sorted(found, key=lambda key: -found[key][0])
+    chosen = [key for index, key in enumerate(order) if index < _MOST or key == _TRACKING]
+    return [found[key][1] for key in chosen]
 
 
 def _weak(one: xr.Dataset) -> list[str]:
@@ -307,7 +225,7 @@ def _weak(one: xr.Dataset) -> list[str]:
         return []
     reached = one["verdict"] != "not compared"
     n = int((reached & ((one["caution"] != "") | (one["reference_caution"] != ""))).sum())
-    return [f"{n} of {int(reached.sum())} with a caution: see the table"] if n else []
+    return [f"{n} of these {int(reached.sum())} rest on values with a caution (see the table)"] if n else []
 
 
 def _several(recording: Reference) -> list[Recording]:
@@ -334,12 +252,12 @@ def _assembled(
     allowed = [[comparability(STATISTICS[key], own[0], other) for key in keys] for other in others]
     for i, j, k in np.ndindex(*shape):
         mine, other = own[i].cells[keys[k]], others[j].cells[keys[k]]
-        told = [f"network: {mine.note}"] if mine.note else []
-        told += [f"reference: {other.note}"] if other.note else []
+        remarks = [f"network: {mine.note}"] if mine.note else []
+        remarks += [f"reference: {other.note}"] if other.note else []
         comparable, _, factor = allowed[j][k]
         if comparable and keys[k] in BY_SIZE and own[i].population != others[j].population:
             comparable = False
-            told.append("another layer: it depends on the in-degree")
+            remarks.append("another layer: it depends on the in-degree")
         if comparable and np.isfinite([mine.value, other.value]).all():
             cell, unit, note = compare_cell(
                 mine, other, factor=factor, same_samples=same_samples(own[i], others[j]), **options
@@ -347,8 +265,8 @@ def _assembled(
             for name, number in cell.items():
                 scores[name][i, j, k] = number
             units[i, j, k] = unit
-            told += [note] if note else []
-        notes[i, j, k] = "; ".join(told)
+            remarks += [note] if note else []
+        notes[i, j, k] = "; ".join(remarks)
     ceilings = [[ceiling(side.cells[key]) for key in keys] for side in others]
     scores["q"], scores["q_distance"] = benjamini_hochberg(np.stack([scores["p"], scores["p_distance"]]))
     scores["q_equivalence"] = benjamini_hochberg(scores["p_equivalence"])

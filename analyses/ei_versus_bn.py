@@ -1,21 +1,22 @@
 """What does training do to the balance of every layer, with E-I circuits, with batch normalisation, with neither?
 
-Every trained network stands beside itself before training (the null, seed by seed), beside networks of the other
-kinds (the contrast), and beside summaries of cortical circuits.  "Tight" has two senses, which are kept apart:
-a small residual (net current small beside excitation) and tracking (inhibition follows excitation once what all
+Every trained network is compared with itself before training (the null, seed by seed), with networks of the other
+kinds (the contrast), and with summaries of cortical circuits.  "Tight" has two senses, which are kept apart:
+a small residual (net current small compared with excitation) and tracking (inhibition follows excitation once what all
 neurons share is removed); a third question is whether inhibition is matched neuron by neuron (detail).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
+from eiplatform.analyses.parts.findings import layers, span, strongest
 from eiplatform.analyses.parts.inputs import (
     Nulls,
     Recordings,
@@ -33,11 +34,9 @@ from eiplatform.analyses.parts.seed_tables import (
     approach_findings,
     changed,
     circuit_name,
-    named,
     reference_tables,
     tightness_findings,
     tightness_table,
-    value_of,
 )
 from eiplatform.analyses.parts.seeds import (
     NAMED,
@@ -50,7 +49,7 @@ from eiplatform.analyses.parts.seeds import (
     stacked,
     tightness,
 )
-from eiplatform.analyses.parts.tables import Table
+from eiplatform.analyses.parts.tables import Table, value_text
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.contrasts import Contrast, paired, unpaired
@@ -77,7 +76,7 @@ class EIVersusBN(Analysis):
         statistics: Sequence[str] | None = None,
         level: float = 0.95,
     ) -> Result:
-        """Set trained networks of several kinds beside themselves untrained, each other and cortex.
+        """Compare trained networks of several kinds with themselves untrained, each other and cortex.
 
         Parameters
         ----------
@@ -187,7 +186,7 @@ class EIVersusBN(Analysis):
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:
-        """Yield the tables of ``ei_versus_bn``: values beside nulls, tightness, contrasts, distances from cortex."""
+        """Yield the tables of ``ei_versus_bn``: values and nulls, tightness, contrasts, distances from cortex."""
         layers = [str(name) for name in result["population"].values]
         for setting in result["setting"].values:
             for circuit in result["circuit"].values:
@@ -197,11 +196,11 @@ class EIVersusBN(Analysis):
                     row = [str(one["label"].sel(statistic=key).item())]
                     for layer in layers:
                         cell = one.sel(statistic=key, population=layer)
-                        null = f"null {value_of(cell, 'null')}"
-                        row.append("\n".join(filter(None, [value_of(cell), null, changed(cell, "change")])))
+                        null = f"null {value_text(cell, 'null')}"
+                        row.append("\n".join(filter(None, [value_text(cell), null, changed(cell, "change")])))
                     rows.append(tuple(row))
                 yield Table(
-                    f"{circuit_name(circuit)}, trained beside untrained ({setting})",
+                    f"{circuit_name(circuit)}, trained and untrained ({setting})",
                     ("statistic", *layers),
                     tuple(rows),
                     f"null: the same networks before training; {DELTA}: change by training, paired by seed. "
@@ -212,27 +211,37 @@ class EIVersusBN(Analysis):
         yield from reference_tables(result)
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
-        """Say what ``ei_versus_bn`` shows."""
-        sentences = tightness_findings(result)
-        for pair in result["pair"].values if "contrast" in result else []:
-            first, _, second = str(pair).partition(" - ")
-            for setting in result["setting"].values:
-                one = result.sel(of="change", pair=pair, setting=setting)
-                for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "contrast"):
-                    cells = one.sel(statistic=key)
-                    clear = (cells["contrast_q"] < CLEAR).values
-                    names = cells["population"].values
-                    more, less = (
-                        names[clear & (cells["contrast"] > 0).values],
-                        names[clear & (cells["contrast"] < 0).values],
-                    )
-                    sentences.append(
-                        f"{cells['label'].item()} ({setting}): training changes it more upwards with "
-                        f"{circuit_name(first)} "
-                        f"than with {circuit_name(second)} in {named(more)}, more downwards in {named(less)} "
-                        f"(q < {CLEAR:g})."
-                    )
-        return [*sentences, *approach_findings(result)]
+        """Say what training changes, how that differs between kinds of networks, and how it moves them to cortex."""
+        yield from tightness_findings(result)
+        if "contrast" in result:
+            yield from _contrast_findings(result.sel(of="change"))
+        yield from approach_findings(result)
+
+
+def _contrast_findings(change: xr.Dataset) -> Iterable[str]:
+    """Say where training changes two kinds of networks differently, and of how many tests."""
+    tests, clear = int(np.isfinite(change["contrast_q"]).sum()), int((change["contrast_q"] < CLEAR).sum())
+    found = []
+    for pair, setting in product(change["pair"].values, change["setting"].values):
+        first, _, second = str(pair).partition(" - ")
+        one = change.sel(pair=pair, setting=setting)
+        for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "contrast"):
+            cells = one.sel(statistic=key)
+            names, size = cells["population"].values, cells["contrast"].values
+            ways = [
+                (f"{words} in {layers(names[chosen])} (difference {span(size[chosen])})", cells["contrast_q"][chosen])
+                for words, sign in (("more positive", 1), ("more negative", -1))
+                if (chosen := strongest(size, (cells["contrast_q"] < CLEAR).values, sign))
+            ]
+            if ways:
+                text = (
+                    f"{cells['label'].item()} ({setting}): its change by training is, with {circuit_name(first)} "
+                    f"compared with {circuit_name(second)}, {' and '.join(way for way, _ in ways)} (q < {CLEAR:g})."
+                )
+                found.append((min(float(q.min()) for _, q in ways), text))
+    yield from (text for _, text in sorted(found))
+    if tests:
+        yield f"Between kinds of networks, {clear} of {tests} tests of changes by training are clear (q < {CLEAR:g})."
 
 
 def _contrast_tables(result: xr.Dataset, layers: list[str]) -> Iterable[Table]:

@@ -9,8 +9,9 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, excitatory, label_of, opened
-from eiplatform.analyses.parts.tables import Table, interval_text, number_text, texts
+from eiplatform.analyses.parts.tables import Table, number_text, texts, value_text
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.kernels.intervals import interval_of, resample_counts
@@ -49,7 +50,7 @@ class GainModulation(Analysis):
             rises, 0 not at all, 1 in proportion; ``half`` (layer): the excitation at which the gain
             is half of its limit, in the current's unit; ``r_squared``; ``activity`` and ``gain``
             (layer, point): the curve; ``value``, ``low``, ``high`` (layer, statistic) of every public
-            statistic that needs the gain; ``note`` (layer).
+            statistic that needs the gain, and ``caution``, what limits its meaning; ``note`` (layer).
 
         Raises
         ------
@@ -82,7 +83,7 @@ class GainModulation(Analysis):
         )
         for k, name in enumerate(("share", "share_low", "share_high")):
             result[name] = (("layer", "part"), np.array([row["shares"][k] for row in rows]))
-        for name in ("value", "low", "high"):
+        for name in ("value", "low", "high", "caution"):
             result[name] = (("layer", "statistic"), np.array([row["table"][name].values for row in rows]))
         result["label"] = ("statistic", [STATISTICS[key].label for key in keys])
         return self.result(
@@ -100,24 +101,19 @@ class GainModulation(Analysis):
         rows = []
         for layer in texts(result["layer"]):
             one = result.sel(layer=layer)
-            shares = [_cell(one.sel(part=part), "share") for part in texts(result["part"])]
-            normalisation = str(one["note"].item()) or _cell(one, "normalisation")
+            shares = [value_text(one.sel(part=part), "share") for part in texts(result["part"])]
+            normalisation = str(one["note"].item()) or value_text(one, "normalisation")
             rows.append(
                 (layer, *shares, normalisation, number_text(float(one["half"])), number_text(float(one["r_squared"])))
             )
         columns = ("layer", *texts(result["part"]), "normalisation index", "half at", "R squared")
         note = (
-            "Shares of the variance of ln(gain), main effects and the rest; index: d ln(1/gain) / d ln(mean "
-            "excitation of "
-            "the population) over samples, 0 not at all, 1 in proportion; half at: excitation that halves the "
-            "gain (none "
-            "where the fit has no limit)."
+            "Shares of the variance of ln(gain), main effects and the rest; index: d ln(1/gain) / d ln(mean excitation "
+            "of the population) over samples, 0 not at all, 1 in proportion; half at: excitation that halves the gain "
+            "(none where the fit has no limit)."
         )
-        yield Table("What the gain varies with", columns, tuple(rows), note)
-
-
-def _cell(data: xr.Dataset, name: str) -> str:
-    return interval_text(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
+        said = cautions_of(result, texts(result["statistic"]), "layer")
+        yield Table("What the gain varies with", columns, tuple(rows), note + cautioned(said)[1])
 
 
 def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap: int, seed: int) -> dict[str, Any]:

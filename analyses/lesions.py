@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.design import LESION, control_of, whole_design
+from eiplatform.analyses.parts.findings import flags
 from eiplatform.analyses.parts.inputs import (
     Recordings,
     describe_inputs,
@@ -78,9 +79,6 @@ def accuracy(readout: xr.Dataset, level: float = 0.95) -> tuple[float, float, fl
 
 LEVEL = 0.05
 """Corrected p up to which a difference is called one."""
-
-
-_PAIRED = "exact paired test on the same images, corrected for the number of doses"
 
 
 class Lesions(Analysis):
@@ -211,27 +209,31 @@ class Lesions(Analysis):
         yield Table(title, columns, tuple(rows), note)
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
-        """Say what came out."""
+        """Say from which dose on accuracy falls, what random losses do, and what limits the rates."""
         intact = float(result["accuracy"].sel(dose=0.0))
-        hurt = result["dose"].values[(result["accuracy_p_holm"] <= LEVEL).values].tolist()
+        tested = int(np.isfinite(result["accuracy_p"]).sum())
+        how = f"exact paired test on the same images, corrected for {tested} dose{'s' if tested != 1 else ''} (Holm)"
+        lower = result["dose"].values[(result["accuracy_p_holm"] <= LEVEL).values].tolist()
         where = f"{result.attrs['pathway']} in '{result.attrs['layers']}'"
-        if not hurt:
-            return [
-                f"No dose of the lesion of {where} was found to lower accuracy below the intact {100 * intact:.1f} % "
-                f"({_PAIRED})."
-            ]
-        after = float(result["accuracy"].sel(dose=hurt[0]))
-        told = (
-            f"Removing {100 * hurt[0]:g} % of {where} is the smallest dose tried that lowers accuracy: "
-            f"{100 * intact:.1f} % to {100 * after:.1f} % ({_PAIRED})"
-        )
-        if not result.attrs["n_controls"]:
-            return [f"{told}."]
-        random = 100 * result["control_accuracy"].sel(dose=hurt[0])
-        return [
-            f"{told}; {random.size} random losses of synapses that take as much current leave "
-            f"{float(random.min()):.1f} to {float(random.max()):.1f} %."
-        ]
+        if not lower:
+            yield (
+                f"No dose of the lesion of {where} was found to lower accuracy below the intact "
+                f"{100 * intact:.1f} % ({how})."
+            )
+        else:
+            after = float(result["accuracy"].sel(dose=lower[0]))
+            text = (
+                f"Removing {100 * lower[0]:g} % of {where} is the smallest dose tried that lowers accuracy: "
+                f"{100 * intact:.1f} % to {100 * after:.1f} % ({how})"
+            )
+            if result.attrs["n_controls"]:
+                random = 100 * result["control_accuracy"].sel(dose=lower[0])
+                text += (
+                    f"; {random.size} random losses of synapses that take as much current leave "
+                    f"{float(random.min()):.1f} to {float(random.max()):.1f} %"
+                )
+            yield f"{text}."
+        yield from flags("In the intact network", result.sel(dose=0.0))
 
 
 def _inhibition(tree: xr.DataTree) -> dict[str, str]:
@@ -240,8 +242,10 @@ def _inhibition(tree: xr.DataTree) -> dict[str, str]:
     alike = [f"{name.rpartition('/')[0]} (CV {value:.2g})" for name, value in spread.items() if value < INTERCHANGEABLE]
     if not alike:
         return {}
-    told = "Homogeneous inhibition: the weights I->E of a layer hardly differ between its I neurons, in"
-    return {"inhibition": f"{told} {', '.join(alike)}. Single I neurons are interchangeable: no ranking of them holds."}
+    words = "Homogeneous inhibition: the weights I->E of a layer hardly differ between its I neurons, in"
+    return {
+        "inhibition": f"{words} {', '.join(alike)}. Single I neurons are interchangeable: no ranking of them holds."
+    }
 
 
 def _by_dose(trees: Sequence[xr.DataTree], doses: Sequence[float], n_bootstrap: int, seed: int) -> xr.Dataset:

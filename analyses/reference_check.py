@@ -11,7 +11,7 @@ from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, label_of, open_kind, spiking
 from eiplatform.analyses.parts.tables import Table, cell_text, number_text
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.estimates import rate_table
+from eiplatform.statistics.counts import rate_table
 from eiplatform.statistics.kernels import student
 from eiplatform.statistics.population import Population
 
@@ -105,7 +105,7 @@ class ReferenceCheck(Analysis):
         """Say what came out."""
         worst = float(np.abs(result["deviation"]).max())
         return [
-            f"The simulated circuit differs from its closed form by at most {100 * worst:.1f} % "
+            f"Mean rates and currents of the simulated circuit lie within {100 * worst:.1f} % of its closed form "
             f"(rate {float(result['value'].sel(quantity='rate')[0]):.2f} Hz, "
             f"closed form {float(result['theory'].sel(quantity='rate')[0]):.2f} Hz)."
         ]

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.lesions import accuracy
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
+from eiplatform.analyses.parts.cautioned import cautioned, cautions_of, over_layers
 from eiplatform.analyses.parts.inputs import (
     Recordings,
     Summaries,
@@ -27,6 +27,7 @@ from eiplatform.analyses.parts.inputs import (
     spiking,
 )
 from eiplatform.analyses.parts.seeds import keys_of, seed_values
+from eiplatform.analyses.parts.system_names import rank_of, system_of
 from eiplatform.analyses.parts.tables import Table, interval_text, largest, number_text
 from eiplatform.analyses.regime_scorecard import RegimeScorecard
 from eiplatform.errors import ConfigError, StatisticError
@@ -52,14 +53,13 @@ SCORED = (
 """Statistics of the scorecard unless others are asked for."""
 
 SHIPPED = ("brunel-2000-B", "brunel-2000-C", "brunel-2000-D", "potjans-diesmann-2014-10")
-"""Summaries of circuits that stand beside the systems unless others are given."""
+"""Summaries of circuits with which the systems are compared unless others are given."""
 
 HIDDEN = "hidden"
 """The depth that stands for the mean over all hidden layers, seed by seed."""
 
 _READOUT = "readout"
 _SETTINGS = ("short", "long")
-_ORDER = ("E-I", "BN", "plain", "STL", "circulate-firing", "IDE", "SPIDE", "feedback through time", "BackEISNN", "DANN")
 _SHARES = {"share": "regime", "tightness": "residual", "tracking": "in_time"}
 
 
@@ -96,10 +96,11 @@ class Systems(Analysis):
         -------
         xarray.Dataset, dims (setting, system, depth, statistic)
             ``value``, mean over seeds, with Student's interval ``low``, ``high``, ``n_seeds`` and ``note`` (why there
-            is no number); ``seed_value`` with the further dimension seed.  Setting is ``short``
-            (fewer than 50 steps) or ``long``.
+            is no number), ``value_caution`` (what limits its meaning); ``seed_value`` with the further dimension
+            seed.  Setting is ``short`` (fewer than 50 steps) or ``long``.
             Depth is ``1``, ``2``, ... from the input on, ``readout``, and :data:`HIDDEN`; ``layer`` (system, depth)
-            has the names.  ``accuracy``, ``accuracy_low``, ``accuracy_high`` (setting, system), over the samples recorded.
+            has the names.  ``accuracy``, ``accuracy_low``, ``accuracy_high`` (setting, system), over the samples
+            recorded.
             ``share``, ``tightness``, ``tracking`` (system, depth and regime, residual or in_time): shares of
             draws of :class:`~eiplatform.analyses.regime_scorecard.RegimeScorecard`, mean over the ``regime_n`` seeds
             that could be placed, and ``regime_note``.  ``reference_value``, ``_low``, ``_high`` (reference,
@@ -118,13 +119,14 @@ class Systems(Analysis):
             raise StatisticError("no recording was given", valid="recordings of trained networks")
         placed = _arranged(trees)
         keys = keys_of(statistics or SCORED)
-        systems = sorted({place[0] for place in placed}, key=lambda name: (_rank(name), name))
+        systems = sorted({place[0] for place in placed}, key=lambda name: (rank_of(name), name))
         layers = {name: _layers([tree for place, tree in placed.items() if place[0] == name]) for name in systems}
         deepest = max(len(found) - (_READOUT in found) for found in layers.values())
         depths = [*map(str, range(1, deepest + 1)), _READOUT, HIDDEN]
         seeds = sorted({place[2] for place in placed})
         values = np.full((len(seeds), len(_SETTINGS), len(systems), len(depths), len(keys)), np.nan)
         notes = np.full(values.shape[1:], "", dtype=object)
+        cautions = np.full(values.shape[1:], "", dtype=object)
         correct = np.full((len(seeds), len(_SETTINGS), len(systems)), np.nan)
         for i, setting in enumerate(_SETTINGS):
             for j, name in enumerate(systems):
@@ -143,9 +145,11 @@ class Systems(Analysis):
                     k = depths.index(depth)
                     values[rows, i, j, k] = one["seed_value"].transpose("seed", "statistic").values
                     notes[i, j, k] = one["note"].transpose("statistic").values
-                hidden = values[:, i, j, [depths.index(depth) for depth in found if depth != _READOUT]]
+                    cautions[i, j, k] = one["caution"].transpose("statistic").values
+                hidden = [depths.index(depth) for depth in found if depth != _READOUT]
                 # A layer without a number leaves the mean without one: it would be that of other layers.
-                values[:, i, j, -1] = hidden.mean(axis=1)
+                values[:, i, j, -1] = values[:, i, j, hidden].mean(axis=1)
+                cautions[i, j, -1] = [over_layers(of_statistic) for of_statistic in cautions[i, j, hidden].T]
                 lost = ~np.isfinite(values[rows, i, j, -1]).all(axis=0)
                 notes[i, j, -1, lost] = "a hidden layer has no value in some seed"
                 correct[rows, i, j] = [_accuracy(tree) for tree in here.values()]
@@ -156,6 +160,7 @@ class Systems(Analysis):
                 **{name.removeprefix("value_"): found for name, found in ends.items()},
                 "n_seeds": (dims, np.isfinite(values).sum(axis=0)),
                 "note": (dims, notes.astype(str)),
+                "value_caution": (dims, cautions.astype(str)),
                 "seed_value": (("seed", *dims), values),
                 "seed_accuracy": (("seed", *dims[:2]), correct),
                 "layer": (dims[1:3], [[layers[name].get(depth, "") for depth in depths] for name in systems]),
@@ -208,12 +213,13 @@ class Systems(Analysis):
                 ]
                 rows.append((str(reference), "–", *values))
             note = (
-                f"Mean over hidden layers and {int(result.attrs['n_seeds'])} seeds [95 %, Student t over seeds, "
-                "given the "
-                "samples]. Circuits in brackets: defined otherwise than for networks."
+                f"Mean over hidden layers and {int(result.attrs['n_seeds'])} seeds [95 %, Student t over seeds, given "
+                "the samples]. Circuits in brackets: defined otherwise than for networks."
             )
             if keys:
-                labels = [str(result["label"].sel(statistic=key).item()) for key in keys]
+                marks, caution = cautioned(cautions_of(one, keys, "system", "value_caution"))
+                note += caution
+                labels = [str(result["label"].sel(statistic=key).item()) + marks.get(key, "") for key in keys]
                 yield Table(f"All systems, {setting} recordings", ("system", "accuracy %", *labels), tuple(rows), note)
         if "share" in result:
             placed = []
@@ -255,41 +261,6 @@ def _data_of(tree: xr.DataTree) -> str:
     return str(shown.get("name") or tree.attrs["config"].get("dataset", {}).get("name", ""))
 
 
-def system_of(config: Mapping[str, Any]) -> str:
-    """Return the name of the system that a configuration describes.
-
-    Parameters
-    ----------
-    config : mapping
-        As a recording of a network stores it.
-
-    Examples
-    --------
-    >>> system_of({"network": {"circuit": "bn"}}), system_of({"network": {"circuit": "ei", "neuron": {"model": "stl"}}})
-    ('BN', 'STL, E-I')
-    """
-    network = config["network"]
-    neuron = network.get("neuron", {})
-    circuit: str = {"ei": "E-I", "bn": "BN", "none": "plain", "dann": "DANN"}.get(
-        network["circuit"], network["circuit"]
-    )
-    model = {"stl": "STL", "backei": "BackEISNN", "relu": "rates"}.get(neuron.get("model", "lif"), "")
-    if network.get("architecture") == "feedback":
-        ways = {"ide": "IDE", "spide": "SPIDE", "bptt": "feedback through time"}
-        model = ways[network["feedback"]["gradient"]]
-    elif neuron.get("max_spikes", 1) > 1 or neuron.get("negative_spikes") or neuron.get("learn_surrogate"):
-        model = ", ".join(filter(None, [model, "circulate-firing"]))
-    if not model or circuit == "DANN":
-        return circuit
-    # Those that are published without a circuit are called by their own name alone.
-    return model if circuit == ("BN" if model in ("IDE", "SPIDE") else "plain") else f"{model}, {circuit}"
-
-
-def _rank(name: str) -> int:
-    first = name.split(",")[0]
-    return _ORDER.index(first) if first in _ORDER else len(_ORDER)
-
-
 def _place(tree: xr.DataTree) -> tuple[str, str, int]:
     """Return system, setting and seed of a recording."""
     source, config = tree.attrs["source"], tree.attrs["config"]
@@ -298,7 +269,7 @@ def _place(tree: xr.DataTree) -> tuple[str, str, int]:
 
 
 def _arranged(trees: Sequence[xr.DataTree]) -> dict[tuple[str, str, int], xr.DataTree]:
-    """Return recordings by system, setting and seed, once it is known that they can stand beside each other."""
+    """Return recordings by system, setting and seed, once it is known that they can be compared."""
     found: dict[tuple[str, str, int], xr.DataTree] = {}
     settings: dict[str, str] = {}
     data: set[str] = set()

@@ -9,11 +9,13 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, label_of, opened, spiking
 from eiplatform.analyses.parts.regime_features import counts_in_windows
-from eiplatform.analyses.parts.tables import Table, interval_text, number_text, texts
+from eiplatform.analyses.parts.tables import Table, number_text, texts, value_text
 from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics import STATISTICS, summarise
+from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.kernels.intervals import interval_of, resample_counts
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
@@ -54,6 +56,7 @@ class Timescales(Analysis):
             ``cross_correlation`` (layer, cross_lag) of the mean excitation and inhibition of the
             population, ``cross_peak`` and ``cross_lag_of_peak`` (positive: inhibition follows);
             ``value``, ``low``, ``high`` (layer, statistic) of public statistics of time scales;
+            ``caution`` (layer, statistic) and ``signal_caution`` (layer, signal), what limits their meaning;
             ``lag_time`` (layer, lag), ``time_units``, ``dt``, ``tau_membrane`` (layer), ``note``
             (layer, signal).  Lags beyond a quarter of the recording are NaN.
 
@@ -68,9 +71,9 @@ class Timescales(Analysis):
         for tree in trees:
             for name, data in spiking(tree).items():
                 rows.append(_layer(f"{label_of(tree)}: {name}", name, data, keys, n_bootstrap, seed))
-        told = {note for row in rows for note in row["note"] if note}
+        reasons = {note for row in rows for note in row["note"] if note}
         if not any(np.isfinite(row["timescale"]).any() for row in rows):
-            why = "; ".join(sorted(told)) or "no layer fires"
+            why = "; ".join(sorted(reasons)) or "no layer fires"
             raise StatisticError(
                 f"no time scale can be measured ({why})", remedy="record these signals, over more steps"
             )
@@ -79,12 +82,13 @@ class Timescales(Analysis):
             "lag_time": ("layer", "lag"),
             "cross_correlation": ("layer", "cross_lag"),
             **{name: ("layer", "signal") for name in ("timescale", "timescale_low", "timescale_high", "note")},
+            "signal_caution": ("layer", "signal"),
             **{
                 name: ("layer",)
                 for name in ("population", "dt", "time_units", "tau_membrane", "n_samples", "n_neurons")
             },
             **{name: ("layer",) for name in ("cross_peak", "cross_lag_of_peak")},
-            **{name: ("layer", "statistic") for name in ("value", "low", "high")},
+            **{name: ("layer", "statistic") for name in ("value", "low", "high", "caution")},
         }
         result = xr.Dataset(
             {name: (dim, np.array([row[name] for row in rows])) for name, dim in dims.items()},
@@ -115,22 +119,21 @@ class Timescales(Analysis):
             cells = []
             for signal in texts(result["signal"]):
                 here = one.sel(signal=signal)
-                text = str(here["note"].item()) or f"{_cell(here, 'timescale')} {one['time_units'].item()}"
+                text = str(here["note"].item()) or f"{value_text(here, 'timescale')} {one['time_units'].item()}"
                 scaled = float(here["timescale_membrane"])
                 cells.append(text + (f"\n{number_text(scaled)} tau" if np.isfinite(scaled) else ""))
             lag = f"{number_text(float(one['cross_lag_of_peak']))} (r {number_text(float(one['cross_peak']))})"
             rows.append((layer, *cells, lag))
         note = (
-            "Integral of the autocorrelation to its first zero [95 % over samples]; tau: membrane time "
-            "constants, which "
-            "compare steps with ms. Lag of the peak of the population's E-I cross-correlation; positive: inhibition "
-            "follows."
+            "Integral of the autocorrelation to its first zero [95 % over samples]; tau: membrane time constants, "
+            "which compare steps with ms. Lag of the peak of the population's E-I cross-correlation; positive: "
+            "inhibition follows."
         )
-        yield Table("Time scales", ("layer", *texts(result["signal"]), "lag of inhibition"), tuple(rows), note)
-
-
-def _cell(data: xr.Dataset, name: str) -> str:
-    return interval_text(*(float(data[part]) for part in (name, f"{name}_low", f"{name}_high")))
+        signals = texts(result["signal"])
+        said = cautions_of(result, signals, "layer", "signal_caution", over="signal")
+        marks, caution = cautioned(said)
+        named = [signal + marks.get(signal, "") for signal in signals]
+        yield Table("Time scales", ("layer", *named, "lag of inhibition"), tuple(rows), note + caution)
 
 
 def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap: int, seed: int) -> dict[str, Any]:
@@ -148,6 +151,8 @@ def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap
         "lag_time": lags * dt,
         "autocorrelation": np.full((len(SIGNALS), MOST_LAGS + 1), np.nan),
         "note": [""] * len(SIGNALS),
+        "caution": [""] * len(keys),
+        "signal_caution": [cautions(population, STATISTICS["rate"]) if name == "spikes" else "" for name in SIGNALS],
         **{part: np.full(len(SIGNALS), np.nan) for part in ("timescale", "timescale_low", "timescale_high")},
         "cross_correlation": np.full(2 * MOST_LAGS + 1, np.nan),
         **dict.fromkeys(("cross_peak", "cross_lag_of_peak"), np.nan),
@@ -155,7 +160,7 @@ def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap
     }
     if keys:
         table = summarise(data, keys, n_bootstrap=n_bootstrap, seed=seed).isel(population=0)
-        row |= {part: table[part].values for part in ("value", "low", "high")}
+        row |= {part: table[part].values for part in ("value", "low", "high", "caution")}
     signals: dict[str, FloatArray] = {}
     for index, signal in enumerate(SIGNALS):
         if population.missing((signal,)):

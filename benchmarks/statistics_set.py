@@ -87,7 +87,7 @@ def each(data: xr.Dataset, clock: Clock, draws: int) -> None:
             estimate = clock(f"{key} estimate", lambda entry=entry: entry.estimate(population))
         except (TooShortError, NotApplicableError):
             continue
-        unit = estimate.unit
+        unit = estimate.kernel
         clock(f"{key} bootstrap", lambda unit=unit: hierarchical_bootstrap([unit], n_bootstrap=draws))
 
 

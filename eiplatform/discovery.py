@@ -24,7 +24,7 @@ from eiplatform.project import project_folder
 __all__ = ["KINDS", "BrokenFileWarning", "Found", "discovered", "files_of", "gather"]
 
 KINDS: dict[str, str] = {
-    "statistics": "statistics",
+    "statistics": "statistics/families",
     "analyses": "analyses",
     "figures": "figures",
     "circuits": "microcircuits",

@@ -158,4 +158,5 @@ def save(
     write_sidecar(files["csv"], numbers.columns, stem or name, origin(data))
     return SavedFigure(stem or name, **files, caption=caption)
 
+
 make_callable(__name__, "eiplatform.front.results")

@@ -34,7 +34,7 @@ def caption(result: xr.Dataset) -> str:
     return (
         f"Balance from layer to layer (n = {result.attrs['n_samples']} samples, mean over neurons). Bars: "
         f"{100 * result.attrs['level']:.0f} % bootstrap over samples and neurons. {null}Slopes per layer with interval "
-        f"are in the numbers beside this figure.{rest}"
+        f"are in the numbers stored with this figure.{rest}"
     )
 
 
@@ -50,15 +50,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per statistic, layers from left to right.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``balance_across_depth``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per statistic, layers from left to right."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         statistics = list(dict.fromkeys(numbers["statistic"]))

@@ -1,4 +1,4 @@
-"""E/I ratio, balance index, correlations, rate and gain of every layer, beside the untrained null."""
+"""E/I ratio, balance index, correlations, rate and gain of every layer, with the untrained null."""
 
 from __future__ import annotations
 
@@ -65,15 +65,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per statistic, layers from input to readout.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``balance``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per statistic, layers from input to readout."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         statistics = list(dict.fromkeys(numbers["statistic"]))

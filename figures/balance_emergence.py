@@ -1,4 +1,4 @@
-"""Balance of every layer over training, beside models of cortex."""
+"""Balance of every layer over training, with models of cortex."""
 
 from __future__ import annotations
 
@@ -75,15 +75,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw the panels of one circuit in rows of three; of several circuits a row each.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``balance_emergence``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw the panels of one circuit in rows of three; of several circuits a row each."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         statistics = list(dict.fromkeys(numbers["statistic"]))

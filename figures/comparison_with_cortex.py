@@ -1,4 +1,4 @@
-"""Every layer beside cortical circuits or other networks, statistic by statistic."""
+"""Every layer compared with cortical circuits or other networks, statistic by statistic."""
 
 from __future__ import annotations
 
@@ -118,15 +118,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per statistic, layers above circuits.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``comparison``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per statistic, layers above circuits."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         statistics = list(dict.fromkeys(numbers["statistic"]))

@@ -43,15 +43,7 @@ def histogram_rows(result: xr.Dataset, quantities: list[str]) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per population.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``distributions``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per population."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         populations = list(dict.fromkeys(numbers["population"]))

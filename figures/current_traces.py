@@ -48,15 +48,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw currents above, raster below, one column per population.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``traces``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw currents above, raster below, one column per population."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         panels = sorted(numbers["panel"].unique())

@@ -1,4 +1,4 @@
-"""Balance of every layer with E-I circuits, batch normalisation and neither, trained beside untrained."""
+"""Balance of every layer with E-I circuits, batch normalisation and neither, trained and untrained."""
 
 from __future__ import annotations
 
@@ -75,15 +75,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per statistic, layers from input to readout.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``ei_versus_bn``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per statistic, layers from input to readout."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         statistics = list(dict.fromkeys(numbers["statistic"]))

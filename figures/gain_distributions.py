@@ -32,15 +32,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per layer, on a common logarithmic axis.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``distributions``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per layer, on a common logarithmic axis."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         populations = list(dict.fromkeys(numbers["population"]))

@@ -46,15 +46,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw the shares, the indices and the curves.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``gain_modulation``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw the shares, the indices and the curves."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         layers = list(dict.fromkeys(numbers["layer"]))

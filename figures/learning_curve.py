@@ -47,15 +47,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw accuracy, loss and rates.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``learning``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw accuracy, loss and rates."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         axes = sheet.panels(1, 3, height_mm=52)

@@ -29,7 +29,7 @@ def caption(result: xr.Dataset) -> str:
         f"thin lines, {result.attrs['n_controls']} random losses of synapses onto the E neurons, excitatory or "
         "inhibitory, that take as much current from them (by its mean) as the lesion does"
         if result.attrs["n_controls"]
-        else "no random lesion of the same size stands beside it"
+        else "no random losses of the same size were made"
     )
     return (
         f"Lesion of the pathway {result.attrs['pathway']} in the layers '{result.attrs['layers']}': the fraction on "
@@ -69,15 +69,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per measure.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``lesions``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per measure."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         panels = _defined(numbers)
@@ -91,8 +83,8 @@ def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None =
                 intact = line[line["dose"] == 0]
                 for control in sorted(set(lines["control"]) - {0}):
                     thin = pd.concat([intact, lines[lines["control"] == control]])
-                    told = "random losses" if panel == "accuracy" and control == 1 else None
-                    ax.plot(thin["dose"], thin["value"], color=colour, alpha=0.45, linewidth=0.5, zorder=1, label=told)
+                    label = "random losses" if panel == "accuracy" and control == 1 else None
+                    ax.plot(thin["dose"], thin["value"], color=colour, alpha=0.45, linewidth=0.5, zorder=1, label=label)
                 style: dict[str, Any] = {
                     "marker": "osD^v<>"[index % 7],
                     "color": colour,

@@ -51,15 +51,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per family: populations in rows, regimes in columns, shares as shades and numbers.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``regime_scorecard``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per family: populations in rows, regimes in columns, shares as shades and numbers."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         groups = list(dict.fromkeys(numbers["group"]))

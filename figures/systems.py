@@ -1,4 +1,4 @@
-"""The scorecard of all systems: every statistic beside the range of cortical circuits, and shares of regimes."""
+"""The scorecard of all systems: every statistic with the range of cortical circuits, and shares of regimes."""
 
 from __future__ import annotations
 
@@ -81,15 +81,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per statistic, systems from top to bottom, and one grid per family of regimes.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``systems``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one panel per statistic, systems from top to bottom, and one grid per family of regimes."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         systems = list(dict.fromkeys(numbers.loc[numbers["group"] == "accuracy", "system"]))
@@ -113,7 +105,7 @@ def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None =
 
 
 def _strip(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:
-    """Draw the values of one statistic beside the band of the circuits."""
+    """Draw the values of one statistic and the band of the circuits."""
     circuits = rows[~rows["system"].isin(systems)]
     looks: dict[str, dict[str, Any]] = {
         "comparable": {"alpha": 0.25},

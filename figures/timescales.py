@@ -69,15 +69,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one autocorrelation panel per layer, then time scales and cross-correlations.
-
-    Parameters
-    ----------
-    result : Result or Dataset
-        Of the analysis ``timescales``.
-    ax, figure
-        Where to draw (:func:`~eiplatform.figures.parts.page.page`).
-    """
+    """Draw one autocorrelation panel per layer, then time scales and cross-correlations."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         layers = list(dict.fromkeys(numbers["layer"]))

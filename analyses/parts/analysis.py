@@ -109,7 +109,7 @@ class Result:
     @cached_property
     def analysis(self) -> Analysis:
         """The analysis that made it."""
-        return find_analysis(str(self.data.attrs.get("analysis")))
+        return _by_name(str(self.data.attrs.get("analysis")))  # never a file that a result names
 
     def tables(self) -> list[Table]:
         """Return the tables."""
@@ -126,12 +126,12 @@ class Result:
         """Names of the figures for which this result holds something."""
         return [name for name, figure in figures_of(self.analysis.name).items() if _draws(figure, self.data)]
 
-    def plot(self, figure: str | None = None, **options: Any) -> Any:
+    def plot(self, name: str | None = None, **options: Any) -> Any:
         """Draw a figure of this result.
 
         Parameters
         ----------
-        figure : str, optional
+        name : str, optional
             One of :attr:`plots`; default: the first.
         **options
             Of the figure; all take ``ax`` or ``figure``, where to draw.
@@ -140,10 +140,11 @@ class Result:
         -------
         matplotlib.figure.Figure or matplotlib.axes.Axes
         """
-        if not self.plots:
+        plots = self.plots
+        if not plots:
             raise NotApplicableError("no figure draws this result", where=self.analysis.name)
-        name = self.plots[0] if figure is None else choose(figure, self.plots, "figure of this result")
-        return figures_of(self.analysis.name)[name].draw(self.data, **options)
+        chosen = plots[0] if name is None else choose(name, plots, "figure of this result")
+        return figures_of(self.analysis.name)[chosen].draw(self.data, **options)
 
     def save(self, path: str | Path) -> Path:
         """Write the result as netCDF, atomically; :func:`load_result` reads it."""
@@ -193,7 +194,7 @@ def find_analysis(name: str) -> Analysis:
     UnknownNameError
         If there is no such analysis.
     ConfigError
-        If the file does not exist or declares no analysis.
+        If the file does not exist, declares no analysis, or has the name of another one.
 
     Examples
     --------
@@ -201,7 +202,20 @@ def find_analysis(name: str) -> Analysis:
     'How balanced is every layer, and is it more than initialisation gives?'
     """
     if name.endswith(".py"):
-        return _GIVEN.setdefault(Path(name).stem, _in_file(Path(name)))
+        path = Path(name)
+        known = {found.name: found.path for found in discovered("analyses")}
+        if path.stem in known:
+            if known[path.stem].resolve() == path.resolve():
+                return _by_name(path.stem)
+            raise ConfigError(
+                f"there is another analysis '{path.stem}', {known[path.stem]}", where=name, remedy="rename the file"
+            )
+        _GIVEN[path.stem] = _in_file(path)
+        return _GIVEN[path.stem]
+    return _by_name(name)
+
+
+def _by_name(name: str) -> Analysis:
     if name in _GIVEN:
         return _GIVEN[name]
     choose(name, analysis_names(), "analysis")

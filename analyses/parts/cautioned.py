@@ -8,13 +8,17 @@ import xarray as xr
 
 from eiplatform.statistics.cautions import kinds_of, ranged
 
-__all__ = ["cautioned", "cautions_of"]
+__all__ = ["cautioned", "cautions_of", "over_layers"]
 
 _MARKS = str.maketrans("0123456789", "\N{SUPERSCRIPT ZERO}\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
 
 def cautions_of(
-    result: xr.Dataset, statistics: Iterable[str], dim: str = "population", variable: str = "caution"
+    result: xr.Dataset,
+    statistics: Iterable[str],
+    dim: str = "population",
+    variable: str = "caution",
+    over: str = "statistic",
 ) -> dict[str, dict[str, str]]:
     """Return what a result says by statistic and by population.
 
@@ -25,23 +29,25 @@ def cautions_of(
     statistics : iterable of str
     dim, variable : str
         Coordinate with the names of the populations, and variable with what is said.
+    over : str
+        Dimension of the statistics.
     """
     if variable not in result:
         return {}
     names = [str(name) for name in result[dim].values.ravel()]
-    told: dict[str, dict[str, str]] = {}
+    said: dict[str, dict[str, str]] = {}
     for statistic in statistics:
-        texts = result[variable].sel(statistic=statistic).values.ravel()
-        told[statistic] = {name: str(text) for name, text in zip(names, texts, strict=True) if str(text)}
-    return told
+        texts = result[variable].sel({over: statistic}).values.ravel()
+        said[statistic] = {name: str(text) for name, text in zip(names, texts, strict=True) if str(text)}
+    return said
 
 
-def cautioned(*told: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], str]:
+def cautioned(*cautions: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], str]:
     """Return a mark for every row that a caution concerns, and a note that explains the marks.
 
     Parameters
     ----------
-    *told : mapping of str to mapping
+    *cautions : mapping of str to mapping
         By statistic, what is said of which population.
 
     Returns
@@ -59,7 +65,7 @@ def cautioned(*told: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], s
     """
     found: dict[str, dict[str, str]] = {}
     rows: dict[str, set[str]] = {}
-    for one in told:
+    for one in cautions:
         for statistic, said in one.items():
             for name, text in said.items():
                 for kind, part in kinds_of(text).items():
@@ -71,3 +77,18 @@ def cautioned(*told: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str], s
     }
     notes = [f"{numbers[kind]} {ranged(parts.values())} ({', '.join(parts)})" for kind, parts in found.items()]
     return marks, f" Caution. {'. '.join(notes)}." if notes else ""
+
+
+def over_layers(texts: Iterable[str]) -> str:
+    """Return what is said of several layers as one text, with the ranges of its numbers.
+
+    Examples
+    --------
+    >>> over_layers(["30 % are silent", "", "40 % are silent; 2 % are shared"])
+    '30 to 40 % are silent; 2 % are shared'
+    """
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        for kind, part in kinds_of(text).items():
+            found.setdefault(kind, []).append(part)
+    return "; ".join(ranged(parts) for parts in found.values())

@@ -1,4 +1,4 @@
-"""One statistic of a network's population beside that of a reference's: scores, tests, ceiling and verdict."""
+"""One statistic of a network's population compared with that of a reference's: scores, tests, ceiling and verdict."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERDICTS = {
     "no test": "nothing independent is left on one side, so that no test holds its level: see note",
     "not compared": "not comparable, or undefined on one side: see reason and note",
 }
-"""What can be said of a layer beside a reference, from the corrected tests and the reference's own seeds."""
+"""What can be said of a layer compared with a reference, from the corrected tests and the reference's own seeds."""
 
 
 _ROUNDING = 1e-5  # a spread below this part of the values is rounding: signals are float32

@@ -58,11 +58,11 @@ def whole_design(trees: Sequence[xr.DataTree], *, partial: bool) -> tuple[list[x
     if plans[0] is None:
         missing = [_name(*key) for key in present if key not in complete]
         unknown = "it is not known whether these are all doses and controls: the recordings lack their plan"
-        told = [unknown, *missing]
+        lacking = [unknown, *missing]
     else:
-        told = missing = [_name(*key) for key in _planned(plans[0]) if key not in complete]
-    if told and not partial:
-        what = told[0] if plans[0] is None else f"the lesion design is incomplete, it lacks {', '.join(missing)}"
+        lacking = missing = [_name(*key) for key in _planned(plans[0]) if key not in complete]
+    if lacking and not partial:
+        what = lacking[0] if plans[0] is None else f"the lesion design is incomplete, it lacks {', '.join(missing)}"
         raise StoreError(
             what,
             where=str(trees[0].attrs["path"]),
@@ -71,7 +71,7 @@ def whole_design(trees: Sequence[xr.DataTree], *, partial: bool) -> tuple[list[x
                 "pass --partial (in Python partial=True) to analyse what is there",
             ),
         )
-    return list(complete.values()), told
+    return list(complete.values()), lacking
 
 
 def _planned(plan: dict[str, Any]) -> list[tuple[float, int]]:

@@ -1,17 +1,84 @@
-"""Words that findings share."""
+"""Words that findings share: layers in a row, ranges of values, and what limits the meaning of spikes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-__all__ = ["listed", "ways"]
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from eiplatform.analyses.parts.cautioned import cautions_of
+from eiplatform.analyses.parts.tables import number_text
+from eiplatform.statistics.cautions import kinds_of, ranged
+
+__all__ = ["flags", "layers", "span", "strongest"]
 
 
-def listed(names: Sequence[str]) -> str:
-    """Return the names of layers in a row."""
-    return ", ".join(names) if names else "no layer"
+def layers(names: Iterable[object]) -> str:
+    """Return the names of layers in a row; those of excitatory populations without their role.
+
+    Examples
+    --------
+    >>> layers(["fc1/E", "fc2/E", "fc3/I"])
+    'fc1, fc2 and fc3/I'
+    """
+    *first, last = (str(name).removesuffix("/E") for name in names)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
-def ways(up: Sequence[str], down: Sequence[str]) -> str:
-    """Name the layers that lie above and below; only those that there are."""
-    return ", ".join(f"{way} in {', '.join(names)}" for way, names in (("higher", up), ("lower", down)) if names)
+def span(values: ArrayLike) -> str:
+    """Return the range of some values as text.
+
+    Examples
+    --------
+    >>> span([0.94, 0.891]), span([1.5])
+    ('0.891 to 0.940', '1.50')
+    """
+    low, high = (number_text(float(end(values))) for end in (np.nanmin, np.nanmax))
+    return low if low == high else f"{low} to {high}"
+
+
+def strongest(effects: ArrayLike, clear: ArrayLike, sign: int) -> list[int]:
+    """Return where an effect of one sign is clear, the largest first.
+
+    Parameters
+    ----------
+    effects : array, shape (layer,)
+    clear : array of bool, shape (layer,)
+        By the corrected test.
+    sign : {1, -1}
+
+    Examples
+    --------
+    >>> strongest([2.0, -1.0, 3.0, 9.0], [True, True, True, False], 1)
+    [2, 0]
+    """
+    effects = np.asarray(effects, dtype=float)
+    order = np.argsort(-np.abs(effects), kind="stable")
+    return [int(index) for index in order if np.asarray(clear)[index] and effects[index] * sign > 0]
+
+
+def flags(who: str, result: xr.Dataset, statistics: Sequence[str] = ("rate",), dim: str = "population") -> list[str]:
+    """Say of which layers the spikes mean less, because neurons are silent or fire at every step.
+
+    Parameters
+    ----------
+    who : str
+        What the sentence is about.
+    result : xarray.Dataset
+        With ``caution``; one of an earlier version says nothing.
+    statistics : sequence of str
+        Statistics of spikes; the first that the result holds is asked.
+    dim : str
+        Coordinate with the names of the layers.
+    """
+    held = [key for key in statistics if "statistic" in result.coords and key in result["statistic"].values]
+    found: dict[str, dict[str, str]] = {}
+    for name, text in cautions_of(result, held[:1], dim).get(held[0], {}).items() if held else ():
+        for kind, part in kinds_of(text).items():
+            found.setdefault(kind, {})[name] = part
+    if not found:
+        return []
+    parts = [f"in {layers(said)} {ranged(said.values())}" for said in found.values()]
+    return [f"{who}, statistics of spikes need care: {'; '.join(parts)}."]

@@ -147,7 +147,7 @@ def active(tree: xr.DataTree) -> dict[str, xr.Dataset]:
 def nothing_fires(trees: Iterable[xr.DataTree], where: str | None = None) -> StatisticError:
     """Return the error for recordings without a firing population, which says why there is none."""
     if any("activity" in data for tree in trees for data in excitatory(tree).values()):
-        remedy = "'eiplatform analyse balance' reads its currents, 'compare' sets it beside other networks"
+        remedy = "'eiplatform analyse balance' reads its currents, 'compare' compares it with other networks"
         return StatisticError("this network has rates, not spikes", where=where, remedy=remedy)
     return StatisticError("no firing population was recorded", where=where, remedy="record 'spikes'")
 
@@ -173,7 +173,7 @@ def describe_inputs(trees: Iterable[xr.DataTree]) -> dict[str, Any]:
 def setting_of(tree: xr.DataTree) -> str:
     """Say in a word or two how a network was driven when it was recorded, e.g. ``"constant, 4 steps"``.
 
-    Recordings of one setting can be set beside each other.
+    Recordings of one setting can be compared with each other.
     """
     source = tree.attrs["source"]
     spec = source.get("spec", {})

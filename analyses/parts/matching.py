@@ -95,8 +95,8 @@ def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, s
         From the network's unit to the reference's.
     """
     mine, other = own.cells[entry.key], reference.cells[entry.key]
-    if other.barred:
-        return False, other.barred, 1.0
+    if other.not_comparable:
+        return False, other.not_comparable, 1.0
     if reference.kind == "circuit" and "voltage" in entry.needs:
         return (
             False,

@@ -39,7 +39,7 @@ class Measured:
         Of that histogram.
     window : str
         What the estimate says about its window, in its own time.
-    barred : str
+    not_comparable : str
         Why this value may not be compared with a network's, whatever the statistic.
     group : Group, optional
         What a test of this side rests on.
@@ -60,7 +60,7 @@ class Measured:
     counts: np.ndarray | None = None
     bin_width: float = 0.0
     window: str = ""
-    barred: str = ""
+    not_comparable: str = ""
     group: Group | None = None
 
 
@@ -75,7 +75,7 @@ class Side:
     kind : {"network", "circuit", "summary"}
     population : str
     interval_ms : float
-        Time that one recorded interval stands for beside a network's step; NaN for a network.
+        Time that one recorded interval stands for when a network's step is matched; NaN for a network.
     step_ms : float
         Time that a network's step stands for; NaN for a network.
     cells : dict of str to Measured

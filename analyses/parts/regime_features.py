@@ -14,7 +14,7 @@ import xarray as xr
 from eiplatform.errors import StatisticError, StoreError, TooShortError
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import statistic
-from eiplatform.statistics.kernels import Unit, hierarchical_bootstrap, weighted_mean
+from eiplatform.statistics.kernels import NeuronValues, hierarchical_bootstrap, weighted_mean
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import MIN_INTERVALS, Population
 
@@ -120,9 +120,9 @@ def own_fano(rate_hz: npt.ArrayLike, local_variation: npt.ArrayLike, window_ms: 
     (array(1.), np.float64(0.4))
     """
     variation = np.minimum(np.asarray(local_variation, dtype=np.float64), 1.0)
-    square = 2 * variation / (3 - variation)
-    left = 1.0 - square
-    found: FloatArray = square + left * np.exp(-np.asarray(rate_hz) * window_ms * 1e-3 / np.maximum(left, 1e-12))
+    cv_squared = 2 * variation / (3 - variation)
+    left = 1.0 - cv_squared
+    found: FloatArray = cv_squared + left * np.exp(-np.asarray(rate_hz) * window_ms * 1e-3 / np.maximum(left, 1e-12))
     return np.asarray(found)
 
 
@@ -172,9 +172,9 @@ def features_of_population(
         return {name: Feature(np.nan, feature.draws, "not recorded: spikes") for name, feature in found.items()}
     stepped = population.units == "step"
     to_hz = 1e3 / step_ms if stepped else 1.0
-    rate = statistic("rate").estimate(population).unit
+    rate = statistic("rate").estimate(population).kernel
 
-    def draws_of(unit: Unit) -> tuple[float, FloatArray]:
+    def draws_of(unit: NeuronValues) -> tuple[float, FloatArray]:
         interval = hierarchical_bootstrap([unit], n_bootstrap=n_bootstrap, seed=seed)
         return interval.estimate, interval.draws
 
@@ -184,7 +184,7 @@ def features_of_population(
     with np.errstate(invalid="ignore", divide="ignore"):
         found["log_rate"] = Feature(float(np.log(mean * to_hz)), np.log(np.maximum(drawn * to_hz, 1e-12)))
     try:
-        variation = statistic("lv").estimate(population).unit
+        variation = statistic("lv").estimate(population).kernel
 
         def relative(weights: FloatArray) -> FloatArray:
             expected = local_variation_of_random_steps(rate.values(weights)) if stepped else np.float64(1.0)
@@ -192,7 +192,7 @@ def features_of_population(
                 ratio: FloatArray = np.where(expected > 0, variation.values(weights) / expected, np.nan)
             return ratio
 
-        value, drawn = draws_of(Unit(relative, rate.n_samples, rate.n_neurons))
+        value, drawn = draws_of(NeuronValues(relative, rate.n_samples, rate.n_neurons))
         found["irregularity"] = Feature(
             value, drawn, "" if np.isfinite(value) else "no neuron with enough spikes for LV"
         )
@@ -213,7 +213,7 @@ def features_of_population(
     if counts.shape[2] < 2:
         found["synchrony"] = Feature(np.nan, found["synchrony"].draws, "one neuron has no partner")
     else:
-        value, drawn = draws_of(Unit(per_spike, counts.shape[0], counts.shape[2]))
+        value, drawn = draws_of(NeuronValues(per_spike, counts.shape[0], counts.shape[2]))
         found["synchrony"] = Feature(float(_signed_root(value)), _signed_root(drawn))
     return found
 

@@ -63,10 +63,10 @@ def analyse(
         If the inputs do not fit it, or it does not take an option.
     """
     chosen = find_analysis(analysis) if isinstance(analysis, str) else analysis
-    given, beside = _listed(inputs), _listed(nulls)
+    given, null = _listed(inputs), _listed(nulls)
     asked = {name: value for name, value in options.items() if value is not None}
     roles = {role.name: name for name, role in chosen.inputs.items()}
-    if beside and "nulls" not in roles:
+    if null and "nulls" not in roles:
         raise _not_taken(chosen, "nulls")
     if partial and not set(_OPENED) & set(roles):
         raise _not_taken(chosen, "partial")
@@ -74,8 +74,8 @@ def analyse(
     if partial and "partial" in chosen.options:
         asked["partial"] = True
     arguments = _arguments(chosen, roles, given, partial)
-    if beside:
-        arguments["nulls"] = _opened(beside, partial)
+    if null:
+        arguments["nulls"] = _opened(null, partial)
     return chosen.run(**{roles[role]: value for role, value in arguments.items()}, **asked)
 
 
@@ -111,8 +111,8 @@ def _checked(name: str, value: Any, declared: Parameter, where: str | None) -> A
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        told = "; ".join(found["msg"] for found in error.errors())
-        raise ConfigError(f"{name} = {value!r} is not possible ({told})", where=where) from None
+        reasons = "; ".join(found["msg"] for found in error.errors())
+        raise ConfigError(f"{name} = {value!r} is not possible ({reasons})", where=where) from None
 
 
 def _not_taken(analysis: Analysis, option: str) -> ConfigError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import xarray as xr
 
+from eiplatform.analyses.parts.findings import layers
 from eiplatform.analyses.parts.seeds import SENSES
-from eiplatform.analyses.parts.tables import Table, cell_text, number_text
+from eiplatform.analyses.parts.tables import Table, cell_text, number_text, value_text
 
 CIRCUITS = {"ei": "E-I circuits", "bn": "batch normalisation", "none": "neither"}
 """How circuits are called in tables; others by their own name."""
@@ -30,21 +32,11 @@ def circuit_name(name: object) -> str:
     return CIRCUITS.get(str(name), str(name))
 
 
-def named(names: Iterable[object]) -> str:
-    """Return the names of layers in a row."""
-    return ", ".join(str(name).removesuffix("/E") for name in names) or "no layer"
-
-
-def value_of(cell: xr.Dataset, name: str = "value") -> str:
-    """Return a value with its interval."""
-    return cell_text(cell, name, ("", "_low", "_high"))
-
-
 def changed(cell: xr.Dataset, name: str) -> str:
     """Return a change with its interval and false discovery rate; nothing where there is none."""
     if not np.isfinite(cell[name]):
         return ""
-    text = f"{DELTA} {value_of(cell, name)}"
+    text = f"{DELTA} {value_text(cell, name)}"
     q = float(cell[f"{name}_q"])
     return text + (f"\nq {number_text(q)}" if np.isfinite(q) else "")
 
@@ -111,45 +103,49 @@ def reference_tables(result: xr.Dataset) -> Iterable[Table]:
                         q = float(cell["approach_q"])
                         gone = "" if not q < CLEAR else "\nnearer by" if float(cell["approach"]) > 0 else "\nfarther by"
                         moved = f"{gone} {number_text(abs(float(cell['approach'])))}" if gone else ""
-                        texts.append(f"{DELTA} {value_of(cell, 'distance')}{moved}")
-                    rows.append((f"{circuit_name(circuit)}: {layer}, {value_of(cells)}", *texts))
+                        texts.append(f"{DELTA} {value_text(cell, 'distance')}{moved}")
+                    rows.append((f"{circuit_name(circuit)}: {layer}, {value_text(cells)}", *texts))
             note = (
                 f"{DELTA}: network minus circuit. nearer, farther: by how much training moved the network "
                 f"(q < {CLEAR:g}, paired by seed, given the circuit's mean). Caution: {one['caution'].item()}. "
                 + about(result)
             )
-            label = f"{one['label'].item()} beside models of cortex ({setting})"
+            label = f"{one['label'].item()} compared with models of cortex ({setting})"
             yield Table(label, ("network", *references), tuple(rows), note)
 
 
 def tightness_findings(result: xr.Dataset) -> list[str]:
-    """Say where balance became tighter or looser, in which sense."""
+    """Say where training made balance tighter or looser, in which sense, the larger change first."""
     sentences = []
-    for setting in result["setting"].values:
-        for circuit in result["circuit"].values:
-            parts = []
-            for sense in result["sense"].values:
-                cells = result.sel(setting=setting, circuit=circuit, sense=sense)
-                if not bool(cells["tightness"].notnull().any()):
-                    continue
-                names = cells["population"].values
-                found = [verdict(cells.sel(population=name)) for name in names]
-                told = [
-                    f"{verdict} in {named(name for name, had in zip(names, found, strict=True) if had == verdict)}"
-                    for verdict in ("tighter", "looser", "unchanged")
-                    if verdict in found
-                ]
-                parts.append(f"{sense}: {', '.join(told) or 'no clear change'}")
-            if parts:
-                sentences.append(
-                    f"{circuit_name(circuit)} ({setting}), by training (q < {CLEAR:g}): {'; '.join(parts)}."
-                )
+    for setting, circuit in product(result["setting"].values, result["circuit"].values):
+        parts = []
+        for sense in result["sense"].values:
+            cells = result.sel(setting=setting, circuit=circuit, sense=sense)
+            if not bool(cells["tightness"].notnull().any()):
+                continue
+            order = np.argsort(-np.abs(np.nan_to_num(cells["tightness"].values)), kind="stable")
+            names = cells["population"].values[order]
+            found = [verdict(cells.sel(population=name)) for name in names]
+            held = {
+                kind: [name for name, had in zip(names, found, strict=True) if had == kind]
+                for kind in ("tighter", "looser", "unchanged")
+            }
+            texts = [f"{kind} in {layers(chosen)}" for kind, chosen in held.items() if chosen]
+            parts.append(f"{sense}: {', '.join(texts) or 'no clear change'}")
+        if parts:
+            sentences.append(
+                f"{circuit_name(circuit)} ({setting}), change of balance by training (q < {CLEAR:g}): "
+                f"{'; '.join(parts)}."
+            )
     if not sentences:
         return []
-    n = int(result["tightness_n"].max())
-    rests = f"q rests on Student's t over {n} seeds, which takes their changes for normal"
-    exact = f"signs alone cannot give p below {2 / 2**n:.2g} with {n} seeds"
-    return [*sentences, f"Balance is called tighter in three senses. {meanings(result)}.", f"{rests}; {exact}."]
+    n, tests = int(result["tightness_n"].max()), int(np.isfinite(result["tightness_p"]).sum())
+    return [
+        *sentences,
+        f"Tighter has three senses. {meanings(result)}.",
+        f"q corrects for {tests} tests of these senses and rests on Student's t over {n} seeds, which takes their "
+        f"changes for normal; signs alone cannot give p below {2 / 2**n:.2g} with {n} seeds.",
+    ]
 
 
 def meanings(result: xr.Dataset) -> str:
@@ -158,7 +154,7 @@ def meanings(result: xr.Dataset) -> str:
 
 
 def approach_findings(result: xr.Dataset) -> list[str]:
-    """Name what moved; one sentence says of how many that is."""
+    """Say which statistics training moved nearer to cortex or farther from it, and of how many."""
     sentences, n = [], 0
     comparable = [str(key) for key in result["statistic"].values[result["comparable"].values]]
     for setting in result["setting"].values:
@@ -171,15 +167,20 @@ def approach_findings(result: xr.Dataset) -> list[str]:
                 clear, up = cells["approach_q"] < CLEAR, cells["approach"] > 0
                 names = cells["population"]
                 near, far = (names[(clear & way).any("reference").values].values for way in (up, ~up))
-                if near.size or far.size:
+                moves = [
+                    f"{layers(moved)} {words}"
+                    for moved, words in ((near, "nearer to one or more"), (far, "farther from one or more"))
+                    if moved.size
+                ]
+                if moves:
                     sentences.append(
-                        f"{circuit_name(circuit)} ({setting}), {cells['label'].item()}: training moves {named(near)} "
-                        f"nearer to at least one population of the models of cortex, {named(far)} farther from one "
-                        f"(q < {CLEAR:g})."
+                        f"{circuit_name(circuit)} ({setting}), {cells['label'].item()}: training moves "
+                        f"{' and '.join(moves)} of the populations of the models of cortex (q < {CLEAR:g})."
                     )
     if n:
         moved = len(sentences)
         sentences.append(
-            f"Of {n} comparable statistics (each of a circuit and setting), training moved {moved} clearly."
+            f"Training clearly moved {moved} of {n} combinations of kind of network, setting and comparable statistic "
+            "nearer to the models of cortex or farther from them."
         )
     return sentences

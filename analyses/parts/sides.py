@@ -17,7 +17,7 @@ from eiplatform.analyses.parts.measured import Measured, Side
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
 from eiplatform.reference import CASES, shipped
 from eiplatform.statistics import STATISTICS, summarise, summarise_seeds
-from eiplatform.statistics.estimates import Estimate
+from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
@@ -34,13 +34,13 @@ __all__ = [
 ]
 
 _NOT_KEPT = "not in this summary; simulate the circuit and give its recording"
-_CURRENTS_BARRED = "currents of 1 ms and recurrent excitation only, against all excitation in a step"
-_SPIKES_BARRED = "continuous intervals against whole steps, and other least numbers of spikes"
-_BARRED = {
-    "ei_correlation_time": ("ei_own", _CURRENTS_BARRED),
-    "ei_correlation_time_cross": ("ei_cross", _CURRENTS_BARRED),
-    "cv_isi": ("cv", _SPIKES_BARRED),
-    "lv": ("lv", _SPIKES_BARRED),
+_OTHER_CURRENTS = "currents of 1 ms and recurrent excitation only, against all excitation in a step"
+_OTHER_INTERVALS = "continuous intervals against whole steps, and other least numbers of spikes"
+_OTHER_ESTIMATOR = {
+    "ei_correlation_time": ("ei_own", _OTHER_CURRENTS),
+    "ei_correlation_time_cross": ("ei_cross", _OTHER_CURRENTS),
+    "cv_isi": ("cv", _OTHER_INTERVALS),
+    "lv": ("lv", _OTHER_INTERVALS),
 }
 """Statistics that a shipped summary has with another estimator: shown raw, not compared."""
 
@@ -65,7 +65,7 @@ def _values(estimate: Estimate | None) -> FloatArray:
     """Return the defined values per neuron; empty where neurons have none of their own."""
     if estimate is None or estimate.level == "population":
         return np.zeros(0)
-    values: FloatArray = estimate.unit.per_neuron() if estimate.shown is None else estimate.shown
+    values: FloatArray = estimate.kernel.per_neuron() if estimate.shown is None else estimate.shown
     return np.asarray(values[np.isfinite(values)])
 
 
@@ -94,7 +94,7 @@ def resample(
     options: dict[str, Any] = {"alone": len(pieces) == 1, "n_bootstrap": n_bootstrap, "seed": seed}
     for number, made in enumerate(estimates):
         distributed = [estimate.level == "neuron" and estimate.shown is None for estimate in made.values()]
-        units = [estimate.unit for estimate in made.values()]
+        units = [estimate.kernel for estimate in made.values()]
         found = evidence(units, distributed, stream=1000 * stream + number, **options)
         for key, one in zip(made, found, strict=True):
             held[key].append(one)
@@ -272,9 +272,9 @@ def sides_of_summary(name: str, keys: Sequence[str], layer: xr.Dataset) -> list[
             cells["balance_index"] = _shipped_cell(
                 one, "balance", "1", "ratio of means over neurons; no distribution over neurons in this summary"
             )
-        for key, (variable, why) in _BARRED.items():
+        for key, (variable, why) in _OTHER_ESTIMATOR.items():
             if key in cells and variable in one:
-                cells[key] = _shipped_cell(one, variable, "1", "", barred=why)
+                cells[key] = _shipped_cell(one, variable, "1", "", not_comparable=why)
         facts = {"time_units": "ms"}
         sides.append(Side(f"{name}: {population}", "summary", population, 1.0, step, cells, facts))
     return sides

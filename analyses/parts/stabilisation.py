@@ -63,11 +63,11 @@ def stabilised(
                 where="perturbation",
                 valid=circuits or "a circuit's",
             )
-        free, frozen, told = responses(data, n_bootstrap, seed)
+        free, frozen, means = responses(data, n_bootstrap, seed)
         falls[:] = (free < 0).mean()
         if frozen is not None:
             lost[:] = ((free < 0) & (frozen >= 0)).mean()
-        notes = [told] * len(kinds)
+        notes = [means] * len(kinds)
     return xr.Dataset(
         {
             "paradoxical": ("population", falls),
@@ -99,13 +99,13 @@ def responses(data: xr.Dataset, n_bootstrap: int, seed: int) -> tuple[FloatArray
     -------
     free, frozen : array, shape (draw,)
         In Hz; frozen is None where that was not simulated.
-    told : str
+    means : str
         The means, in words.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, 7]))
     rise = float(data["level"].where(data["level"] > 0).min())
     found: list[FloatArray | None] = []
-    told = []
+    means = []
     for frozen in (False, True):
         chosen = ((data["level"] == rise) & (data["frozen"] == frozen)).values
         if not chosen.any():
@@ -117,9 +117,9 @@ def responses(data: xr.Dataset, n_bootstrap: int, seed: int) -> tuple[FloatArray
             raise ConfigError("one seed says nothing of chance", where="perturbation", valid="two seeds or more")
         scale = values.std(ddof=1) / np.sqrt(n)
         found.append(values.mean() + scale * stats.t.rvs(n - 1, size=n_bootstrap, random_state=rng))
-        told.append(f"{'E frozen' if frozen else 'free'}: {values.mean():+.2f} Hz")
+        means.append(f"{'E frozen' if frozen else 'free'}: {values.mean():+.2f} Hz")
     free, frozen_draws = found
     if free is None:
         raise ConfigError("no rise of the drive without freezing", where="perturbation", valid="a level above 0")
     seeds = data.sizes["seed"]
-    return free, frozen_draws, f"response of I to {100 * rise:g} % more drive, {seeds} seeds: " + ", ".join(told)
+    return free, frozen_draws, f"response of I to {100 * rise:g} % more drive, {seeds} seeds: " + ", ".join(means)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-__all__ = ["NULLS", "Table", "cell_text", "interval_text", "largest", "number_text", "texts"]
+__all__ = ["NULLS", "Table", "cell_text", "interval_text", "largest", "number_text", "texts", "value_text"]
 
 NULLS = {
     "recordings": "other networks on the same images",
@@ -64,6 +64,11 @@ def interval_text(value: float, low: float, high: float) -> str:
 def cell_text(data: xr.Dataset, prefix: str = "", suffixes: tuple[str, str, str] = ("value", "low", "high")) -> str:
     """Return value and interval of one cell of a result."""
     return interval_text(*(float(data[prefix + name]) for name in suffixes))
+
+
+def value_text(data: xr.Dataset, name: str = "value") -> str:
+    """Return a variable of one cell with its interval, ``NAME_low`` and ``NAME_high``."""
+    return cell_text(data, name, ("", "_low", "_high"))
 
 
 def largest(share: xr.DataArray, dim: str) -> str:

@@ -14,6 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["analyse", "compare", "demo", "figures", "report"]
 
+_DEMO_PLACES = {
+    "report": "report.html",
+    "figures (PNG, PDF, CSV)": "figures",
+    "results (netCDF)": "results",
+    "recordings of the network": "recordings",
+    "recording of the circuit": "reference/brunel-2000-C",
+    "lesions": "lesions",
+    "checkpoints and metrics": "training",
+    "scorecard as JSON": "scorecard.json",
+}
+
 
 def demo(
     *,
@@ -25,7 +36,9 @@ def demo(
     overwrite: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
 ) -> int:
-    """Go the whole road once: train, record, simulate, analyse, compare, lesion, draw, report.
+    """Go the whole road once: train, record, simulate, lesion, analyse, compare, draw, report.
+
+    It is the study that ships as analyses/studies/demo.yml.  Interrupted, it goes on where it was.
 
     Parameters
     ----------
@@ -44,28 +57,38 @@ def demo(
     json : bool
         Print the scorecard as JSON.
     """
-    from eiplatform.cli.output import print_json, print_table, say
-    from eiplatform.demo import run_demo
+    import shutil
 
-    made = run_demo(out, seed=seed, size=size, device=device, jobs=jobs, overwrite=overwrite, quiet=json)
+    from eiplatform.cli.output import print_json, print_table, say
+    from eiplatform.errors import choose
+    from eiplatform.files import check_directory, write_json
+    from eiplatform.study import expand, find_study, load_study, run_study
+    from eiplatform.study.closing import write_closing
+
+    file = find_study("demo")
+    variant = choose(size, ["full", *load_study(file).variants], "demo size")
+    changes = [f"constants.seed={seed}", f"constants.device={device}", f"constants.jobs={jobs}"]
+    graph = expand(load_study(file, changes, None if variant == "full" else variant))
+    if overwrite and check_directory(out, overwrite=True):
+        shutil.rmtree(out)
+    outcome = run_study(graph, out, quiet=json)
+    made = write_closing(graph, out)
+    tables = [asdict(table) for table in made.tables]
+    write_json(out / "scorecard.json", {"seed": seed, "size": size, "findings": made.findings, "tables": tables})
+    places = {name: str(out / part) for name, part in _DEMO_PLACES.items()}
     if json:
-        print_json(
-            {
-                "report": str(made.report),
-                "findings": made.findings,
-                "tables": [asdict(table) for table in made.tables],
-                "places": {name: str(path) for name, path in made.places.items()},
-            }
-        )
-        return 0
-    _print_tables(made.tables)
-    say("What came out")
-    for finding in made.findings:
-        say(f"- {finding}")
-    say("")
-    print_table("Where everything lies", ["what", "path"], [[name, path] for name, path in made.places.items()])
-    say(f"\nOpen {made.report} in a browser.")
-    return 0
+        print_json({"report": places["report"], "findings": made.findings, "tables": tables, "places": places})
+    else:
+        _print_tables(made.tables)
+        say("What came out")
+        for finding in made.findings:
+            say(f"- {finding}")
+        say("")
+        print_table("Where everything lies", ["what", "path"], [[name, path] for name, path in places.items()])
+        say(f"\nOpen {places['report']} in a browser.")
+    for name, error in outcome.failed.items():
+        print(f"eiplatform: FAILED {name}: {error}", file=sys.stderr)  # noqa: T201
+    return 3 if outcome.failed else 0
 
 
 def analyse(

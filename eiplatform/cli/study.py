@@ -19,6 +19,7 @@ def study(
     name: str,
     *,
     out: Path | None = None,
+    variant: str | None = None,
     set_: Annotated[list[str] | None, Set] = None,
     only: Annotated[list[str] | None, Many] = None,
     jobs: int = 1,
@@ -39,6 +40,8 @@ def study(
         Of a study that ships (analyses/studies), or the path of a YAML file.
     out : Path
         Directory (default: runs/studies/NAME).
+    variant : str
+        One of the study's variants, e.g. small for demo.
     set_ : list[str]
         Changes to the study, e.g. --set axes.seed=[1,2].
     only : list[str]
@@ -63,7 +66,7 @@ def study(
 
     if jobs < 1:
         raise ConfigError(f"{jobs} jobs", where="--jobs", valid="1 or more")
-    declared = load_study(find_study(name), set_ or ())
+    declared = load_study(find_study(name), set_ or (), variant)
     graph = expand(declared)
     chosen = graph if only is None else graph.only(only)
     place = Path("runs/studies") / declared.name if out is None else out

@@ -1,108 +1,57 @@
-"""Balance statistics with uncertainty: array kernels, labelled functions, and the ``.ei`` accessor.
+"""Balance statistics with uncertainty: array kernels, one declaration per statistic, and the ``.ei`` accessor.
 
+Every statistic is a function here and a method of the accessor; both come from its declaration
+(:mod:`eiplatform.statistics.declare`), those of the user's project and of installed packages too.
 Importing this package registers the accessor.  It needs numpy, scipy and xarray only.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from eiplatform.statistics.accessor import EIAccessor
-from eiplatform.statistics.labelled import (
-    always_on,
-    balance_index,
-    chi,
-    count_correlation,
-    cv2,
-    cv_isi,
-    dead_fraction,
-    driven_above_threshold,
-    ei_correlation,
-    ei_correlation_windows,
-    ei_correlogram,
-    ei_cotuning,
-    ei_lag,
-    ei_ratio,
-    ei_ratio_distribution,
-    fano_factor,
-    fluctuation_index,
-    gain,
-    gain_distribution,
-    gain_normalisation,
-    gain_slope,
-    imbalance_index,
-    inhibition_split,
-    lv,
-    lvr,
-    mean_to_fluctuation,
-    naka_rushton,
-    paradoxical_index,
-    participation_ratio,
-    per_neuron,
-    perturbation_response,
-    power_spectrum,
-    private_inhibition,
-    rate,
-    rate_distribution,
-    residual_variance,
-    saturated_fraction,
-    silent_share,
-    sparseness,
-    synchrony,
-    timescale,
-)
+from eiplatform.statistics.checks import populations_of
+from eiplatform.statistics.declare import Statistic, Table
+from eiplatform.statistics.discover import discover
+from eiplatform.statistics.estimate import Estimate
+from eiplatform.statistics.example import example_population
+from eiplatform.statistics.functions import function_of
+from eiplatform.statistics.labelled import per_neuron
 from eiplatform.statistics.nulls import SURROGATES, null_from, surrogate
-from eiplatform.statistics.registry import STATISTICS, Statistic, statistic
+from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import DECLARED, STATISTICS, grid, register, statistic
 from eiplatform.statistics.seeds import against_null, summarise_seeds
-from eiplatform.statistics.summary import populations_of, summarise
+from eiplatform.statistics.summary import summarise
+
+discover()
 
 __all__ = [
     "EIAccessor",
+    "Estimate",
+    "Population",
     "STATISTICS",
     "SURROGATES",
     "Statistic",
+    "Table",
     "against_null",
-    "always_on",
-    "balance_index",
-    "chi",
-    "count_correlation",
-    "cv2",
-    "cv_isi",
-    "dead_fraction",
-    "driven_above_threshold",
-    "ei_correlation",
-    "ei_correlation_windows",
-    "ei_correlogram",
-    "ei_cotuning",
-    "ei_lag",
-    "ei_ratio",
-    "ei_ratio_distribution",
-    "fano_factor",
-    "fluctuation_index",
-    "gain",
-    "gain_distribution",
-    "gain_normalisation",
-    "gain_slope",
-    "imbalance_index",
-    "inhibition_split",
-    "lv",
-    "lvr",
-    "mean_to_fluctuation",
-    "naka_rushton",
+    "example_population",
+    "grid",
     "null_from",
-    "paradoxical_index",
-    "participation_ratio",
     "per_neuron",
-    "perturbation_response",
     "populations_of",
-    "power_spectrum",
-    "private_inhibition",
-    "rate",
-    "rate_distribution",
-    "residual_variance",
-    "saturated_fraction",
-    "silent_share",
-    "sparseness",
+    "register",
     "statistic",
     "summarise",
     "summarise_seeds",
     "surrogate",
-    "synchrony",
-    "timescale",
+    *DECLARED,
 ]
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    if name in DECLARED:
+        return function_of(DECLARED[name])
+    raise AttributeError(f"module 'eiplatform.statistics' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *DECLARED})

@@ -1,210 +1,65 @@
-"""The ``.ei`` accessor: ``tree["fc1/E"].ds.ei.balance_index()``."""
+"""The ``.ei`` accessor of populations and recordings: ``tree["fc1/E"].ei.balance_index()``, ``tree.ei.summary()``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from html import escape
 from typing import Any
 
 import xarray as xr
 
-from eiplatform.statistics import labelled
+from eiplatform.errors import StatisticError, UnknownNameError, suggest
+from eiplatform.statistics.checks import populations_of
+from eiplatform.statistics.functions import method_of
+from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import DECLARED, STATISTICS
 from eiplatform.statistics.summary import summarise
 
 __all__ = ["EIAccessor"]
 
 
+class _NoSuchStatistic(UnknownNameError, AttributeError):
+    """No statistic has that name; an AttributeError too, as Python expects of attributes."""
+
+
 @xr.register_dataset_accessor("ei")  # type: ignore[no-untyped-call]
+@xr.register_datatree_accessor("ei")  # type: ignore[no-untyped-call]
 class EIAccessor:
-    """Statistics of one population as methods of its Dataset.
+    """Statistics of a population, or of every population of a recording, as methods.
 
     Each method is the function of the same name in :mod:`eiplatform.statistics`; its page is
-    ``docs/statistics/<name>.md``.
+    ``docs/statistics/<name>.md``.  ``print(data.ei)`` says what this recording can answer.
 
     Parameters
     ----------
-    data : xarray.Dataset
-        One population of a recording.
+    data : xarray.Dataset or xarray.DataTree
+        One population of a recording, or the recording.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> import eiplatform.statistics
-    >>> from eiplatform.store.schema import population_dataset
-    >>> data = population_dataset(
-    ...     {"spikes": np.ones((2, 4, 3), bool)}, sample=np.arange(2), time=np.arange(4), neuron=np.arange(3),
-    ...     dt=1.0, time_units="step", current_units="1", n_neurons=3, role="E")
-    >>> data.ei.rate().values
-    array([1., 1., 1.])
+    >>> from eiplatform.statistics import example_population
+    >>> data = example_population(neurons=3)
+    >>> data.ei.ei_ratio().round(1).values
+    array([1.8, 1.8, 1.8])
     """
 
-    def __init__(self, data: xr.Dataset) -> None:
+    def __init__(self, data: xr.Dataset | xr.DataTree) -> None:
         self._data = data
 
-    def ei_ratio(self) -> xr.DataArray:
-        """E/I ratio per neuron: :func:`eiplatform.statistics.ei_ratio`."""
-        return labelled.ei_ratio(self._data)
+    def __getattr__(self, name: str) -> Any:
+        if name in DECLARED:
+            return method_of(DECLARED[name], self._data)
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in STATISTICS:
+            chosen = STATISTICS[name]
+            hint = f"'{name}' is a row of {chosen.name}: per_neuron(data, '{name}') gives it"
+            raise _NoSuchStatistic(hint, where=".ei")
+        known = [*DECLARED, "summary", "plot"]
+        raise _NoSuchStatistic(f"unknown statistic '{name}'{suggest(name, known)}", where=".ei", valid=known)
 
-    def balance_index(self) -> xr.DataArray:
-        """Balance index per neuron: :func:`eiplatform.statistics.balance_index`."""
-        return labelled.balance_index(self._data)
-
-    def ei_correlation(self, *, over: str = "sample", pairs: str = "own") -> xr.DataArray:
-        """E-I correlation per neuron: :func:`eiplatform.statistics.ei_correlation`."""
-        return labelled.ei_correlation(self._data, over=over, pairs=pairs)
-
-    def imbalance_index(self) -> xr.DataArray:
-        """Imbalance index IB per neuron: :func:`eiplatform.statistics.imbalance_index`."""
-        return labelled.imbalance_index(self._data)
-
-    def mean_to_fluctuation(self, *, over: str = "sample", n_inputs: int | None = None) -> xr.DataArray:
-        """Mean over fluctuation of the net current: :func:`eiplatform.statistics.mean_to_fluctuation`."""
-        return labelled.mean_to_fluctuation(self._data, over=over, n_inputs=n_inputs)
-
-    def residual_variance(self, *, over: str = "time", pairs: str = "own") -> xr.DataArray:
-        """Residual variance per neuron: :func:`eiplatform.statistics.residual_variance`."""
-        return labelled.residual_variance(self._data, over=over, pairs=pairs)
-
-    def ei_ratio_distribution(self, **options: Any) -> xr.Dataset:
-        """Distribution of ln(E/I) over neurons: :func:`eiplatform.statistics.ei_ratio_distribution`."""
-        return labelled.ei_ratio_distribution(self._data, **options)
-
-    def ei_correlation_windows(self, **options: Any) -> xr.Dataset:
-        """E-I correlation by window of smoothing: :func:`eiplatform.statistics.ei_correlation_windows`."""
-        return labelled.ei_correlation_windows(self._data, **options)
-
-    def ei_correlogram(self, **options: Any) -> xr.Dataset:
-        """Cross-correlogram of E and I: :func:`eiplatform.statistics.ei_correlogram`."""
-        return labelled.ei_correlogram(self._data, **options)
-
-    def ei_lag(self, *, measure: str = "lag", pairs: str = "own", max_lag: float | None = None) -> xr.DataArray:
-        """Lag of I behind E per neuron: :func:`eiplatform.statistics.ei_lag`."""
-        return labelled.ei_lag(self._data, measure=measure, pairs=pairs, max_lag=max_lag)
-
-    def ei_cotuning(self, *, pairs: str = "own") -> xr.DataArray:
-        """E-I co-tuning over classes per neuron: :func:`eiplatform.statistics.ei_cotuning`."""
-        return labelled.ei_cotuning(self._data, pairs=pairs)
-
-    def fluctuation_index(self) -> xr.DataArray:
-        """Fluctuation index per neuron: :func:`eiplatform.statistics.fluctuation_index`."""
-        return labelled.fluctuation_index(self._data)
-
-    def driven_above_threshold(self) -> xr.DataArray:
-        """Share of time driven above threshold: :func:`eiplatform.statistics.driven_above_threshold`."""
-        return labelled.driven_above_threshold(self._data)
-
-    def rate(self) -> xr.DataArray:
-        """Rate of firing per neuron: :func:`eiplatform.statistics.rate`."""
-        return labelled.rate(self._data)
-
-    def cv_isi(self, *, min_spikes: int = 10) -> xr.DataArray:
-        """CV of inter-spike intervals per neuron: :func:`eiplatform.statistics.cv_isi`."""
-        return labelled.cv_isi(self._data, min_spikes=min_spikes)
-
-    def lv(self, *, min_spikes: int = 10) -> xr.DataArray:
-        """Local variation per neuron: :func:`eiplatform.statistics.lv`."""
-        return labelled.lv(self._data, min_spikes=min_spikes)
-
-    def lvr(self, *, min_spikes: int = 10, refractoriness: float | None = None) -> xr.DataArray:
-        """Revised local variation per neuron: :func:`eiplatform.statistics.lvr`."""
-        return labelled.lvr(self._data, min_spikes=min_spikes, refractoriness=refractoriness)
-
-    def cv2(self, *, min_spikes: int = 10) -> xr.DataArray:
-        """Local CV per neuron: :func:`eiplatform.statistics.cv2`."""
-        return labelled.cv2(self._data, min_spikes=min_spikes)
-
-    def fano_factor(self, *, over: str = "time", window: float | None = None) -> xr.DataArray:
-        """Fano factor per neuron: :func:`eiplatform.statistics.fano_factor`."""
-        return labelled.fano_factor(self._data, over=over, window=window)
-
-    def rate_distribution(self, *, quantiles: Sequence[float] = (0.025, 0.25, 0.5, 0.75, 0.975)) -> xr.Dataset:
-        """Distribution of rates over neurons: :func:`eiplatform.statistics.rate_distribution`."""
-        return labelled.rate_distribution(self._data, quantiles=quantiles)
-
-    def dead_fraction(self) -> xr.DataArray:
-        """Whether a neuron never fires: :func:`eiplatform.statistics.dead_fraction`."""
-        return labelled.dead_fraction(self._data)
-
-    def saturated_fraction(self, *, share: float = 0.9, maximum: float | None = None) -> xr.DataArray:
-        """Whether a neuron fires at its highest rate: :func:`eiplatform.statistics.saturated_fraction`."""
-        return labelled.saturated_fraction(self._data, share=share, maximum=maximum)
-
-    def silent_share(self) -> xr.DataArray:
-        """Share of samples without a spike per neuron: :func:`eiplatform.statistics.silent_share`."""
-        return labelled.silent_share(self._data)
-
-    def always_on(self, *, measure: str = "pairs") -> xr.DataArray:
-        """Share of samples with a spike at every step: :func:`eiplatform.statistics.always_on`."""
-        return labelled.always_on(self._data, measure=measure)
-
-    def private_inhibition(self) -> xr.DataArray:
-        """Share of inhibition's variance that is a neuron's own: :func:`eiplatform.statistics.private_inhibition`."""
-        return labelled.private_inhibition(self._data)
-
-    def sparseness(self, *, kind: str = "lifetime") -> xr.DataArray:
-        """Treves-Rolls sparseness: :func:`eiplatform.statistics.sparseness`."""
-        return labelled.sparseness(self._data, kind=kind)
-
-    def count_correlation(
-        self, *, over: str = "time", per: str = "neuron", n_neurons: int = 100, window: float | None = None
-    ) -> xr.DataArray:
-        """Correlation of spike counts of pairs: :func:`eiplatform.statistics.count_correlation`."""
-        return labelled.count_correlation(self._data, over=over, per=per, n_neurons=n_neurons, window=window)
-
-    def chi(self, *, signal: str = "voltage", n_neurons: int = 100, window: float | None = None) -> xr.DataArray:
-        """Golomb & Rinzel's synchrony: :func:`eiplatform.statistics.chi`."""
-        return labelled.chi(self._data, signal=signal, n_neurons=n_neurons, window=window)
-
-    def synchrony(self, *, n_neurons: int = 100, window: float | None = None) -> xr.DataArray:
-        """Variance over mean of population counts: :func:`eiplatform.statistics.synchrony`."""
-        return labelled.synchrony(self._data, n_neurons=n_neurons, window=window)
-
-    def timescale(
-        self, *, signal: str = "voltage", max_lag: float | None = None, window: float | None = None
-    ) -> xr.DataArray:
-        """Autocorrelation time: :func:`eiplatform.statistics.timescale`."""
-        return labelled.timescale(self._data, signal=signal, max_lag=max_lag, window=window)
-
-    def power_spectrum(self, *, window: float | None = None, segment: float | None = None) -> xr.Dataset:
-        """Spectrum of the population's rate: :func:`eiplatform.statistics.power_spectrum`."""
-        return labelled.power_spectrum(self._data, window=window, segment=segment)
-
-    def participation_ratio(
-        self, *, over: str = "time", n_neurons: int = 100, window: float | None = None
-    ) -> xr.DataArray:
-        """Dimension of activity: :func:`eiplatform.statistics.participation_ratio`."""
-        return labelled.participation_ratio(self._data, over=over, n_neurons=n_neurons, window=window)
-
-    def gain(self, *, measure: str = "mean") -> xr.DataArray:
-        """Gain per neuron: :func:`eiplatform.statistics.gain`."""
-        return labelled.gain(self._data, measure=measure)
-
-    def gain_distribution(self, *, quantiles: Sequence[float] = (0.025, 0.25, 0.5, 0.75, 0.975)) -> xr.Dataset:
-        """Distribution of the gain: :func:`eiplatform.statistics.gain_distribution`."""
-        return labelled.gain_distribution(self._data, quantiles=quantiles)
-
-    def gain_slope(self, *, activity: str = "excitation") -> xr.DataArray:
-        """Slope of ln gain on ln population activity: :func:`eiplatform.statistics.gain_slope`."""
-        return labelled.gain_slope(self._data, activity=activity)
-
-    def gain_normalisation(self, **options: Any) -> xr.Dataset:
-        """Fit of divisive normalisation: :func:`eiplatform.statistics.gain_normalisation`."""
-        return labelled.gain_normalisation(self._data, **options)
-
-    def inhibition_split(self, on: xr.Dataset, **options: Any) -> xr.Dataset:
-        """Division and subtraction from this to `on`: :func:`eiplatform.statistics.inhibition_split`."""
-        return labelled.inhibition_split(self._data, on, **options)
-
-    def naka_rushton(self, *, drive: str = "current_exc", baseline: bool = False) -> xr.Dataset:
-        """Naka-Rushton fit per neuron: :func:`eiplatform.statistics.naka_rushton`."""
-        return labelled.naka_rushton(self._data, drive=drive, baseline=baseline)
-
-    def perturbation_response(self, perturbed: xr.Dataset, **options: Any) -> xr.Dataset:
-        """Response from this to `perturbed`: :func:`eiplatform.statistics.perturbation_response`."""
-        return labelled.perturbation_response(self._data, perturbed, **options)
-
-    def paradoxical_index(self, perturbed: xr.Dataset, *, change: float, **options: Any) -> xr.Dataset:
-        """Paradoxical-response index from this to `perturbed`: :func:`eiplatform.statistics.paradoxical_index`."""
-        return labelled.paradoxical_index(self._data, perturbed, change=change, **options)
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *DECLARED]
 
     def summary(
         self,
@@ -214,5 +69,49 @@ class EIAccessor:
         seed: int = 0,
         level: float = 0.95,
     ) -> xr.Dataset:
-        """All statistics with intervals: :func:`eiplatform.statistics.summarise`."""
+        """All statistics with intervals: :func:`eiplatform.statistics.summarise`.
+
+        Parameters
+        ----------
+        statistics : iterable of str, optional
+            Keys of :data:`eiplatform.statistics.STATISTICS`; default: all for which the signals were recorded.
+        n_bootstrap, seed, level
+            Of the intervals.
+
+        Returns
+        -------
+        xarray.Dataset, dims (population, statistic)
+        """
         return summarise(self._data, statistics, n_bootstrap=n_bootstrap, seed=seed, level=level)
+
+    def __repr__(self) -> str:
+        try:
+            found = populations_of(self._data)
+            populations = [Population(data, name) for name, data in found.items()]
+        except StatisticError as error:
+            return f"<.ei: {error}>"
+        lines = ["<.ei: statistics of excitation and inhibition>"]
+        for population in populations:
+            sizes = population.data.sizes
+            lines.append(
+                f"{population.name}: {sizes['sample']} samples x {sizes['time']} times x {sizes['neuron']} neurons; "
+                f"signals {', '.join(population.signals) or 'none'}"
+            )
+            lines += [f"  {part}" for part in self._answers(population)]
+        return "\n".join([*lines, "help(data.ei.ei_ratio) explains one; data.ei.summary() computes all."])
+
+    def _answers(self, population: Population) -> list[str]:
+        """Return which statistics a population can answer, and what the others lack."""
+        able: dict[str, list[str]] = {}
+        lacking: dict[str, list[str]] = {}
+        for key, chosen in STATISTICS.items():
+            why = chosen.lacks(population)
+            listed = lacking.setdefault(why, []) if why else able.setdefault(chosen.topic, [])
+            name = key if why else chosen.name
+            if name not in listed:
+                listed.append(name)
+        lines = [f"{topic}: {', '.join(names)}" for topic, names in able.items()]
+        return [*(lines or ["no statistic"]), *(f"({why}: {', '.join(keys)})" for why, keys in lacking.items())]
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"

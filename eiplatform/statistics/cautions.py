@@ -1,7 +1,7 @@
-"""What a value is worth here: said beside every statistic that depends on it, measured on the same population.
+"""Cautions: what limits the meaning of other statistics of the same population.
 
-A caution is a statistic with a limit.  Whoever adds one to :data:`CAUTIONS` adds it to the attribute
-``caution`` of every result that it concerns and to the column ``caution`` of every summary.
+A caution is a statistic with a limit.  One that is added to :data:`CAUTIONS` appears in the attribute
+``caution`` of every result that it concerns and in the column ``caution`` of every summary.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from typing import Any
 import numpy as np
 
 from eiplatform.errors import NotApplicableError, TooShortError
-from eiplatform.statistics.catalogue.common import Statistic
-from eiplatform.statistics.catalogue.soundness import LISTED
-from eiplatform.statistics.estimates.common import shared
+from eiplatform.statistics.declare import Statistic
+from eiplatform.statistics.estimate import shared
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.registry import STATISTICS
 
 __all__ = ["CAUTIONS", "Caution", "cautions", "kinds_of", "over_seeds", "ranged"]
 
 _BETWEEN = "; "
 _NUMBER = r"(?:less than )?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _RANGE = re.compile(f"({_NUMBER})(?: to ({_NUMBER}))?")
-_MEASURES = {entry.key: entry for entry in LISTED}
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Caution:
     concerns : callable
         Whether it concerns a statistic.
     attribute, detail : str
-        An attribute of the population that belongs to it, and how it is told.
+        An attribute of the population that belongs to it, and the words for it.
     """
 
     key: str
@@ -95,7 +94,7 @@ def cautions(population: Population, entry: Statistic) -> str:
     Examples
     --------
     >>> import numpy as np
-    >>> from eiplatform.statistics.registry import statistic
+    >>> from eiplatform.statistics import statistic
     >>> from eiplatform.store.schema import population_dataset
     >>> spikes = np.zeros((2, 4, 2), bool)
     >>> spikes[0, 1, 0] = True
@@ -105,15 +104,15 @@ def cautions(population: Population, entry: Statistic) -> str:
     >>> cautions(Population(data), statistic("rate"))
     '75 % of the pairs of neuron and sample are silent'
     """
-    if entry.key in _MEASURES:
+    if not entry.cautioned:
         return ""
-    told = []
+    holding = []
     for caution in CAUTIONS:
         if caution.concerns(entry):
             value = shared(population, ("caution", caution.key), partial(_measured, population, caution.key))
             if caution.holds(value):
-                told.append(caution.text.format(_percent(value)) + caution.more(population.data.attrs))
-    return _BETWEEN.join(told)
+                holding.append(caution.text.format(_percent(value)) + caution.more(population.data.attrs))
+    return _BETWEEN.join(holding)
 
 
 def kinds_of(text: str) -> dict[str, str]:
@@ -140,11 +139,11 @@ def ranged(parts: Iterable[str]) -> str:
     ends = iter([(min((low for low, _ in slot), key=_size), max((high for _, high in slot), key=_size))
                  for slot in zip(*found, strict=True)])  # fmt: skip
 
-    def told(_: re.Match[str]) -> str:
+    def with_range(_: re.Match[str]) -> str:
         low, high = next(ends)
         return low if low == high else f"{low} to {high}"
 
-    return _RANGE.sub(told, several[0])
+    return _RANGE.sub(with_range, several[0])
 
 
 def over_seeds(texts: Sequence[str]) -> str:
@@ -159,11 +158,11 @@ def over_seeds(texts: Sequence[str]) -> str:
     for text in texts:
         for kind, part in kinds_of(text).items():
             found.setdefault(kind, []).append(part)
-    told = []
+    holding = []
     for parts in found.values():
         some = f"in {len(parts)} of {len(texts)} seeds, " if len(parts) < len(texts) else ""
-        told.append(some + ranged(parts))
-    return _BETWEEN.join(told)
+        holding.append(some + ranged(parts))
+    return _BETWEEN.join(holding)
 
 
 def _size(number: str) -> float:
@@ -172,11 +171,11 @@ def _size(number: str) -> float:
 
 def _measured(population: Population, key: str) -> float:
     """Return the value of a statistic, NaN where it does not apply."""
-    entry = _MEASURES[key]
+    entry = STATISTICS[key]
     if population.missing(entry.needs):
         return float("nan")
     try:
-        values = entry.estimate(population).unit.per_neuron()
+        values = entry.estimate(population).kernel.per_neuron()
     except (TooShortError, NotApplicableError):
         return float("nan")
     return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("nan")

@@ -11,9 +11,42 @@ import xarray as xr
 from eiplatform.errors import StatisticError
 from eiplatform.store.schema import MAGNITUDES
 
-__all__ = ["DIMS", "check_population", "check_values", "checked_number"]
+__all__ = ["DIMS", "check_population", "check_values", "checked_number", "populations_of"]
 
 DIMS = ("sample", "time", "neuron")
+
+
+def populations_of(recording: xr.Dataset | xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return the populations of a tree by their full names, e.g. ``"fc1/E"``, or the one Dataset.
+
+    Raises
+    ------
+    StatisticError
+        If there is none.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from eiplatform.store.schema import population_dataset
+    >>> data = population_dataset(
+    ...     {"gain": np.ones((2, 4, 3))}, sample=np.arange(2), time=np.arange(4), neuron=np.arange(3),
+    ...     dt=1.0, time_units="step", current_units="1", n_neurons=3, role="E")
+    >>> list(populations_of(xr.DataTree.from_dict({"fc1/E": data, "fc2/E": data})))
+    ['fc1/E', 'fc2/E']
+    """
+    found: dict[str, xr.Dataset] = {}
+    if isinstance(recording, xr.Dataset):
+        found = {str(recording.attrs.get("population", recording.attrs.get("role", "population"))): recording}
+    elif isinstance(recording, xr.DataTree):
+        for node in recording.subtree:
+            if "role" in node.attrs and node.has_data:
+                found[node.path.strip("/") or str(node.attrs["role"])] = node.to_dataset()
+    if not found:
+        raise StatisticError(
+            "no population here",
+            valid="what eiplatform.open(path) gives, or one population of it: tree['fc1/E'].ds",
+        )
+    return found
 
 
 def check_population(data: xr.Dataset, name: str) -> None:

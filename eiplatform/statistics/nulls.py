@@ -16,9 +16,9 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from eiplatform.errors import StatisticError, choose
+from eiplatform.statistics.checks import populations_of
 from eiplatform.statistics.seeds import ENOUGH, summarise_seeds
 from eiplatform.statistics.spread import WORKERS
-from eiplatform.statistics.summary import populations_of
 from eiplatform.store.chosen import chosen_spikes, replaced
 from eiplatform.store.events import LINKS, bare, has_events
 

@@ -13,6 +13,7 @@ import xarray as xr
 from eiplatform.errors import NotApplicableError, StatisticError, StoreError, TooShortError
 from eiplatform.statistics.checks import DIMS, check_population, check_values
 from eiplatform.statistics.kernels.moments import CurrentPair, FloatArray
+from eiplatform.statistics.kernels.over_time import time_mean, time_sum
 from eiplatform.statistics.kernels.spikes import SpikeTrains
 from eiplatform.statistics.kernels.spill import empty_table, release
 from eiplatform.statistics.trains import TrainBlocks
@@ -25,40 +26,22 @@ __all__ = [
     "BLOCK_BYTES",
     "KEPT_BYTES",
     "MIN_INTERVALS",
+    "MIN_NEURONS",
     "MIN_SAMPLES",
     "Population",
-    "time_mean",
-    "time_sum",
-    "time_variance",
 ]
 
 MIN_SAMPLES = 30
 """Fewest samples for a statistic over samples."""
 MIN_INTERVALS = 50
 """Fewest recorded intervals per sample for a statistic over time."""
+MIN_NEURONS = 5
+"""Fewest neurons for a statistic over neurons."""
 
 BLOCK_BYTES = 2**23
 """Largest block of one signal, unless one sample is larger."""
 KEPT_BYTES = 2**24
 """A signal of at most this size is kept when it was read."""
-
-
-def time_mean(values: npt.NDArray[Any]) -> FloatArray:
-    """Average over time, shape (sample, time, neuron) to (sample, neuron)."""
-    mean: FloatArray = values.mean(axis=1, dtype=np.float64)
-    return mean
-
-
-def time_sum(values: npt.NDArray[Any]) -> FloatArray:
-    """Sum over time, shape (sample, time, neuron) to (sample, neuron)."""
-    total: FloatArray = values.sum(axis=1, dtype=np.float64)
-    return total
-
-
-def time_variance(values: npt.NDArray[Any]) -> FloatArray:
-    """Variance (ddof 0) over time, shape (sample, time, neuron) to (sample, neuron)."""
-    variance: FloatArray = values.var(axis=1, dtype=np.float64)
-    return variance
 
 
 def _negative(values: npt.NDArray[Any]) -> FloatArray:

@@ -45,7 +45,7 @@ def reference_table(paths: Sequence[str | Path], statistics: Sequence[str]) -> x
     paths : sequence of path
         Files as :func:`eiplatform.store.references.reference_file` gives them.
     statistics : sequence of str
-        Keys of :data:`~eiplatform.statistics.registry.STATISTICS`; those that no summary holds are NaN.
+        Keys of :data:`~eiplatform.statistics.STATISTICS`; those that no summary holds are NaN.
 
     Returns
     -------

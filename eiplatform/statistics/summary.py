@@ -11,14 +11,16 @@ import xarray as xr
 
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
 from eiplatform.statistics.cautions import cautions
-from eiplatform.statistics.estimates import Estimate
+from eiplatform.statistics.checks import populations_of
+from eiplatform.statistics.declare import Statistic
+from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.bootstrap import Interval, bootstrap_statistics, check_bootstrap
 from eiplatform.statistics.kernels.intervals import share_interval
 from eiplatform.statistics.population import Population
-from eiplatform.statistics.registry import STATISTICS, Statistic
+from eiplatform.statistics.registry import STATISTICS
 from eiplatform.statistics.spread import WORKERS, spread
 
-__all__ = ["SUMMARY_SCHEMA", "populations_of", "summarise"]
+__all__ = ["SUMMARY_SCHEMA", "as_list", "summarise"]
 
 SUMMARY_SCHEMA = "eiplatform-summary 1.0"
 
@@ -39,39 +41,6 @@ _TEXTS = {
     "note": "why a value or an interval is missing or partial",
     "caution": "what limits the meaning of the value in this population",
 }
-
-
-def populations_of(recording: xr.Dataset | xr.DataTree) -> dict[str, xr.Dataset]:
-    """Return the populations of a tree by their full names, e.g. ``"fc1/E"``, or the one Dataset.
-
-    Raises
-    ------
-    StatisticError
-        If there is none.
-
-    Examples
-    --------
-    >>> import numpy as np, xarray as xr
-    >>> from eiplatform.store.schema import population_dataset
-    >>> data = population_dataset(
-    ...     {"gain": np.ones((2, 4, 3))}, sample=np.arange(2), time=np.arange(4), neuron=np.arange(3),
-    ...     dt=1.0, time_units="step", current_units="1", n_neurons=3, role="E")
-    >>> list(populations_of(xr.DataTree.from_dict({"fc1/E": data, "fc2/E": data})))
-    ['fc1/E', 'fc2/E']
-    """
-    found: dict[str, xr.Dataset] = {}
-    if isinstance(recording, xr.Dataset):
-        found = {str(recording.attrs.get("population", recording.attrs.get("role", "population"))): recording}
-    elif isinstance(recording, xr.DataTree):
-        for node in recording.subtree:
-            if "role" in node.attrs and node.has_data:
-                found[node.path.strip("/") or str(node.attrs["role"])] = node.to_dataset()
-    if not found:
-        raise StatisticError(
-            "no population here",
-            valid="what eiplatform.open(path) gives, or one population of it: tree['fc1/E'].ds",
-        )
-    return found
 
 
 def as_list(names: str | Iterable[str]) -> list[str]:
@@ -207,7 +176,7 @@ def _row(item: tuple[str, xr.Dataset], keys: Sequence[str], options: Mapping[str
         except NotApplicableError as error:
             cell["note"] = error.what
     population.forget(tables=False)
-    intervals = bootstrap_statistics([estimate.unit for estimate in estimates], **options)
+    intervals = bootstrap_statistics([estimate.kernel for estimate in estimates], **options)
     for place, estimate, interval in zip(places, estimates, intervals, strict=True):
         cells[place] |= _cell(STATISTICS[keys[place]], estimate, interval, options["n_bootstrap"], options["level"])
     population.forget()
@@ -216,22 +185,22 @@ def _row(item: tuple[str, xr.Dataset], keys: Sequence[str], options: Mapping[str
 
 def _cell(entry: Statistic, estimate: Estimate, interval: Interval, n_bootstrap: int, level: float) -> dict[str, Any]:
     """Return what the table says of one statistic of one population."""
-    used = estimate.n_used(estimate.unit.per_neuron())
-    alone = estimate.covers_samples_only and estimate.unit.n_samples == 1
+    used = estimate.n_used(estimate.kernel.per_neuron())
+    alone = estimate.covers_samples_only and estimate.kernel.n_samples == 1
     notes = []
     if used == 0:
         notes.append(f"{'no neuron left' if estimate.level == 'neuron' else 'undefined'}: {estimate.rule}")
-    elif estimate.unit.without:
-        notes.append(f"no interval: {estimate.unit.without}")
+    elif estimate.kernel.without:
+        notes.append(f"no interval: {estimate.kernel.without}")
     elif interval.failed:
         notes.append(f"no interval: undefined in {interval.failed} of {n_bootstrap} draws")
     if used and alone:
         notes.append("one sample: no interval, since this value has one over samples only")
-    elif used and estimate.unit.n_samples == 1:
+    elif used and estimate.kernel.n_samples == 1:
         notes.append("one sample: the interval covers neurons only")
     least, most = entry.bounds
     low, high = interval.low, interval.high
-    if entry.share and np.isfinite(low):
+    if entry.is_share and np.isfinite(low):
         low, high = share_interval(interval.estimate, float(interval.draws.var()), used, level)
     return {
         "value": interval.estimate,

@@ -17,6 +17,7 @@ from eiplatform.study.graph import Step
 from eiplatform.study.spec import (
     AnalyseTask,
     FigureTask,
+    LesionTask,
     RecordTask,
     ReferenceTask,
     SimulateTask,
@@ -62,11 +63,13 @@ def output(step: Step, out: Path, part: str = "") -> Path:
         from eiplatform.store.references import reference_file
 
         return reference_file(task.name)
+    name = step.id.replace("/", "-")
     if isinstance(task, AnalyseTask):
-        return out / "results" / f"{step.id.replace('/', '-')}.nc"
+        return out / f"{task.at or f'results/{name}'}.nc"
     if isinstance(task, FigureTask):
-        return out / "figures" / f"{step.id.replace('/', '-')}.png"
-    return out / step.id / "recordings" / part if part else out / step.id
+        return out / f"{task.at or f'figures/{name}'}.png"
+    place = out / (task.at or step.id)
+    return place / "recordings" / part if part else place
 
 
 def configuration(task: TrainTask, folder: Path, data_root: str | None = None) -> Config:
@@ -121,6 +124,11 @@ def identity(step: Step, folder: Path) -> str:
     elif isinstance(task, RecordTask):
         spec = recording_spec(task.spec, f"{step.id}: spec")
         held |= {"network": task.network, "label": task.label, "spec": spec.hash}
+        held |= {} if task.reinit is None else {"reinit": task.reinit}
+    elif isinstance(task, LesionTask):
+        spec = recording_spec(task.spec, f"{step.id}: spec")
+        held |= {"pathway": task.pathway, "layers": task.layers, "doses": task.doses, "controls": task.controls}
+        held |= {"spec": spec.hash}
     elif isinstance(task, ReferenceTask):
         held["file"] = sha256_of(output(step, Path()))
     elif isinstance(task, AnalyseTask):
@@ -131,7 +139,7 @@ def identity(step: Step, folder: Path) -> str:
         held["figure"] = choose(task.figure, figure_names(), "figure", where=f"{step.id}: figure")
     else:
         # The device changes the time a simulation takes, not its spikes.
-        held["task"] = task.model_dump(mode="json", exclude={"over", "device"})
+        held["task"] = task.model_dump(mode="json", exclude={"over", "where", "at", "device", "jobs"})
     return content_hash(held)
 
 
@@ -156,7 +164,10 @@ def modules(task: Task) -> tuple[str, ...]:
     if isinstance(task, TrainTask):
         return ("eiplatform.training.loop", *(["eiplatform.recording.series"] if task.record else []))
     if isinstance(task, RecordTask):
-        return ("eiplatform.recording.network", "eiplatform.recording.checkpoint")
+        initial = () if task.reinit is None else ("eiplatform.training",)
+        return ("eiplatform.recording.network", "eiplatform.recording.checkpoint", *initial)
+    if isinstance(task, LesionTask):
+        return ("eiplatform.lesions.design", "eiplatform.lesions.spec", "eiplatform.recording.checkpoint")
     if isinstance(task, AnalyseTask):
         return (_module("analyses", task.analysis),)
     if isinstance(task, FigureTask):
@@ -180,9 +191,20 @@ def complete(job: Job) -> bool:
         from eiplatform.store.reader import is_whole
 
         return is_whole(job.out)
+    if isinstance(task, LesionTask):
+        return _design_whole(job.out)
     if isinstance(task, FigureTask):
         return all(job.out.with_suffix(ending).is_file() for ending in (".png", ".pdf", ".csv"))
     return job.out.is_file()
+
+
+def _design_whole(place: Path) -> bool:
+    from eiplatform.lesions.design import DESIGN, read_design
+    from eiplatform.store.reader import is_whole
+
+    if not (place / DESIGN).is_file():
+        return False
+    return all(is_whole(place / condition["name"]) for condition in read_design(place)["conditions"])
 
 
 def _series_whole(series: Path, epochs: Sequence[float]) -> bool:
@@ -215,11 +237,20 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
     elif isinstance(task, RecordTask):
         with _one_thread():
             _record(job, task, progress)
+    elif isinstance(task, LesionTask):
+        with _one_thread():
+            _lesion(job, task, resume, progress)
     elif isinstance(task, SimulateTask):
         from eiplatform.recording.circuit import record_circuit
 
-        options = task.model_dump(exclude={"kind", "over", "circuit"})
-        record_circuit(task.circuit, job.out, overwrite=True, **options)
+        options = task.model_dump(exclude={"kind", "over", "where", "at", "circuit"})
+        record_circuit(
+            task.circuit,
+            job.out,
+            overwrite=True,
+            progress=lambda fraction, message: progress(round(1000 * fraction), 1000, message),
+            **options,
+        )
     elif isinstance(task, AnalyseTask):
         from eiplatform.analyses.parts.running import analyse
 
@@ -233,7 +264,7 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let torch compute on one thread: steps may run beside each other, and sums do not depend on the machine."""
+    """Let torch compute on one thread: steps may run at the same time, and sums do not depend on the machine."""
     import torch
 
     before = torch.get_num_threads()
@@ -279,5 +310,42 @@ def _record(job: Job, task: RecordTask, progress: Progress) -> None:
     spec = recording_spec(task.spec, f"{job.id}: spec")
     (training,) = job.inputs["of"]
     network, config, data = open_checkpoint(training / f"{task.network}.safetensors", spec.split)
-    settings = config.model_dump(mode="json")
-    record_network(network, data, job.out, spec, config=settings, label=task.label, overwrite=True, progress=progress)
+    about = None
+    if task.reinit is not None:
+        from eiplatform.training import initialise
+
+        network, about = initialise(config, task.reinit), {"kind": "reinit", "seed": task.reinit}
+    record_network(
+        network,
+        data,
+        job.out,
+        spec,
+        config=config.model_dump(mode="json"),
+        label=task.label,
+        null=about,
+        overwrite=True,
+        progress=progress,
+    )
+
+
+def _lesion(job: Job, task: LesionTask, resume: bool, progress: Progress) -> None:
+    from eiplatform.lesions.design import DESIGN, dose_response
+    from eiplatform.lesions.spec import make_lesions
+    from eiplatform.recording.checkpoint import open_checkpoint
+
+    spec = recording_spec(task.spec, f"{job.id}: spec")
+    (training,) = job.inputs["of"]
+    network, config, data = open_checkpoint(training / "best.safetensors", spec.split)
+    resume = resume and (job.out / DESIGN).is_file()
+    dose_response(
+        network,
+        data,
+        job.out,
+        make_lesions(task.pathway, task.doses, task.layers),
+        spec,
+        config=config.model_dump(mode="json"),
+        n_controls=task.controls,
+        overwrite=not resume,
+        resume=resume,
+        progress=progress,
+    )

@@ -8,7 +8,7 @@ from eiplatform.files import content_hash
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.study.actions import configuration, recording_spec, watched
 from eiplatform.study.graph import Graph, Step
-from eiplatform.study.spec import RecordTask, SimulateTask, TrainTask
+from eiplatform.study.spec import LesionTask, RecordTask, SimulateTask, TrainTask
 
 __all__ = ["check_steps"]
 
@@ -36,7 +36,11 @@ def check_steps(steps: Sequence[Step], graph: Graph, data_root: str | None = Non
             config = configuration(task, graph.study.file.parent)
             specs = [spec for spec, _ in watched(step.id, task, config).values()]
             _check_networks(step, task, specs, graph, data_root, seen)
-        elif isinstance(task, RecordTask):
+        elif isinstance(task, RecordTask | LesionTask):
+            if isinstance(task, LesionTask):
+                from eiplatform.lesions.spec import make_lesions
+
+                make_lesions(task.pathway, task.doses, task.layers)
             (source,) = step.sources["of"]
             training = graph.steps[source.step].task
             assert isinstance(training, TrainTask)
@@ -44,7 +48,9 @@ def check_steps(steps: Sequence[Step], graph: Graph, data_root: str | None = Non
         elif isinstance(task, SimulateTask):
             from eiplatform.recording.circuit import check_simulation
 
-            check_simulation(task.circuit, **task.model_dump(exclude={"kind", "over", "circuit", "label"}))
+            check_simulation(
+                task.circuit, **task.model_dump(exclude={"kind", "over", "where", "at", "circuit", "label"})
+            )
 
 
 def _check_networks(

@@ -48,7 +48,9 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
     from eiplatform.figures import SavedFigure, find_figure
 
     missing = {name for name, state in status_of(graph, out, any_code=any_code).items() if not state.up_to_date}
-    jobs = {name: job for name, job in jobs_of(graph, out).items() if name not in missing}
+    order = list(graph.study.steps)
+    planned = sorted(jobs_of(graph, out).items(), key=lambda item: order.index(graph.steps[item[0]].name))
+    jobs = {name: job for name, job in planned if name not in missing}
     results: dict[str, Result] = {
         job.out.stem: load_result(job.out) for job in jobs.values() if isinstance(job.task, AnalyseTask)
     }
@@ -75,6 +77,7 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
         facts={
             "study": graph.study.name,
             "axes": {name: list(v) for name, v in graph.study.axes.items()},
+            **({"constants": graph.study.constants} if graph.study.constants else {}),
             "state": state,
         },
     )

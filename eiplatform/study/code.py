@@ -33,7 +33,7 @@ _SOURCES = ("*.cpp", "*.hpp", "*.h")
 def code_version(modules: Iterable[str]) -> str:
     """Return a hash of the code of some modules and of all modules of ours that they import.
 
-    Comments, docstrings and layout do not count; sources in other languages beside a module do.
+    Comments, docstrings and layout do not count; sources in other languages next to a module do.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ def reachable(modules: Iterable[str]) -> list[str]:
 
     Examples
     --------
-    >>> "eiplatform.snn.neuron" in reachable(["eiplatform.training"])
+    >>> "eiplatform.networks.neuron" in reachable(["eiplatform.training"])
     True
-    >>> "eiplatform.snn.neuron" in reachable(["eiplatform.store.reader"])
+    >>> "eiplatform.networks.neuron" in reachable(["eiplatform.store.reader"])
     False
     """
     found: set[str] = set()

@@ -15,8 +15,9 @@ __all__ = ["Graph", "Source", "Step", "expand"]
 
 _TAKES = {
     ("record", "of"): ("train",),
+    ("lesion", "of"): ("train",),
     ("figure", "of"): ("analyse",),
-    ("analyse", "inputs"): ("train", "record", "simulate", "reference"),
+    ("analyse", "inputs"): ("train", "record", "lesion", "simulate", "reference"),
     ("analyse", "nulls"): ("record",),
 }
 """Kinds of steps that a field may name."""
@@ -156,11 +157,24 @@ def expand(study: Study) -> Graph:
     for name in TopologicalSorter({name: _taken(task) for name, task in tasks.items()}).static_order():
         for step in found[name]:
             steps[step.id] = Step(step.id, name, step.task, step.values, _sources(study, step, found))
+    places = [step.task.at for step in steps.values() if step.task.at]
+    if twice := sorted({place for place in places if places.count(place) > 1}):
+        raise ConfigError(
+            f"two steps leave their output at '{twice[0]}'",
+            where=study.file.name,
+            remedy="put the values of its axes into 'at', as {axis}",
+        )
     return Graph(study, steps)
 
 
+def _named(reference: str) -> tuple[str, str, str]:
+    """Return the name of the step, the id and the part that a reference stands for: ``train/2:noisy``."""
+    instance, _, part = reference.partition(":")
+    return instance.partition("/")[0], instance, part
+
+
 def _taken(task: Task) -> list[str]:
-    return [name.partition(":")[0] for names in task.references().values() for name in names]
+    return [_named(reference)[0] for references in task.references().values() for reference in references]
 
 
 def _check_order(study: Study, tasks: Mapping[str, Task]) -> None:
@@ -168,7 +182,7 @@ def _check_order(study: Study, tasks: Mapping[str, Task]) -> None:
     for name, task in tasks.items():
         for place, references in task.references().items():
             for reference in references:
-                other = reference.partition(":")[0]
+                other = _named(reference)[0]
                 choose(other, study.steps, "step", where=f"{study.file.name}: steps.{name}.{place}")
     try:
         TopologicalSorter({name: _taken(task) for name, task in tasks.items()}).prepare()
@@ -179,7 +193,7 @@ def _check_order(study: Study, tasks: Mapping[str, Task]) -> None:
         for place, references in task.references().items():
             where = f"{study.file.name}: steps.{name}.{place}"
             for reference in references:
-                other, colon, part = reference.partition(":")
+                other, _, part = _named(reference)
                 taken = tasks[other]
                 if taken.kind not in _TAKES[task.kind, place]:
                     raise ConfigError(
@@ -187,7 +201,7 @@ def _check_order(study: Study, tasks: Mapping[str, Task]) -> None:
                         where=where,
                         valid=f"a step of kind {' or '.join(_TAKES[task.kind, place])}",
                     )
-                if colon:
+                if ":" in reference:
                     recorded = taken.record if isinstance(taken, TrainTask) and isinstance(task, AnalyseTask) else {}
                     choose(part, recorded, "recording made while training", where=where)
 
@@ -197,18 +211,22 @@ def _sources(study: Study, step: Step, found: Mapping[str, list[Step]]) -> dict[
     for place, references in step.task.references().items():
         taken = []
         for reference in references:
-            other, _, part = reference.partition(":")
+            other, instance, part = _named(reference)
+            where = f"{study.file.name}: steps.{step.name}.{place}"
+            if instance != other:
+                choose(instance, [candidate.id for candidate in found[other]], "step", where=where)
             fitting = [
                 candidate
                 for candidate in found[other]
-                if all(
+                if instance in (other, candidate.id)
+                and all(
                     candidate.values[axis] == value for axis, value in step.values.items() if axis in candidate.values
                 )
             ]
             if not isinstance(step.task, AnalyseTask) and len(fitting) != 1:
                 raise ConfigError(
                     f"'{other}' has {len(fitting)} instances here, and one is needed",
-                    where=f"{study.file.name}: steps.{step.name}.{place}",
+                    where=where,
                     remedy=f"say over which axes: {list(fitting[0].values)}" if fitting else "see 'where' of both",
                 )
             taken += [Source(candidate.id, part) for candidate in fitting]

@@ -1,4 +1,4 @@
-"""Taking the steps of a study: in order, beside each other where they allow, and never twice."""
+"""Taking the steps of a study: in order, at the same time where they allow, and never twice."""
 
 from __future__ import annotations
 
@@ -167,7 +167,8 @@ class _Run:
 
     def _note(self, name: str, state: str, **facts: object) -> None:
         status = self.status[name]
-        self.ledger.write(name, state=state, inputs=status.inputs, code=status.code, **facts)
+        place = self.planned[name].out.relative_to(self.out).as_posix()
+        self.ledger.write(name, state=state, inputs=status.inputs, code=status.code, place=place, **facts)
 
     def _here(self, name: str, title: str) -> bool:
         """Take a step in this process."""
@@ -179,7 +180,7 @@ class _Run:
             self._note(name, "interrupted")
             raise
         except Exception as problem:
-            error, details = _told(problem)
+            error, details = _failure(problem)
         return self._close(name, time.monotonic() - started, error, details)
 
     def _close(self, name: str, seconds: float, error: str, details: str) -> bool:
@@ -202,7 +203,7 @@ class _Run:
             print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _told(problem: BaseException) -> tuple[str, str]:
+def _failure(problem: BaseException) -> tuple[str, str]:
     """Return what failed in a line and, where it is our fault, the traceback."""
     if isinstance(problem, EIPlatformError):
         return str(problem), ""
@@ -224,14 +225,14 @@ class _Child:
     def ended(self) -> tuple[float, str, str]:
         """Return how long it took, what failed (empty: nothing) and the traceback of it."""
         try:
-            told = self.results.recv()
+            sent = self.results.recv()
         except EOFError:
-            told = None
+            sent = None
         self.process.join()
         seconds = time.monotonic() - self._started
-        if told is None:
+        if sent is None:
             return seconds, f"its process ended with status {self.process.exitcode} (killed, or out of memory)", ""
-        error, details = told
+        error, details = sent
         return seconds, error, details
 
     def stop(self) -> None:
@@ -249,7 +250,7 @@ def _work(results: Connection, act: Perform, job: Job, resume: bool) -> None:
     except Terminated as asked:
         sys.exit(128 + asked.number)
     except Exception as problem:
-        results.send(_told(problem))
+        results.send(_failure(problem))
 
 
 def _ended(running: Mapping[str, _Child]) -> list[str]:

@@ -12,12 +12,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from eiplatform.config import parse_assignment, parse_model, read_yaml
 from eiplatform.discovery import files_of
 from eiplatform.errors import ConfigError, choose
+from eiplatform.study.filling import filled
 from eiplatform.untrusted import is_plain
 
 __all__ = [
     "KINDS",
     "AnalyseTask",
     "FigureTask",
+    "LesionTask",
     "RecordTask",
     "ReferenceTask",
     "SimulateTask",
@@ -32,7 +34,7 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_HOLE = re.compile(r"\{(\w+)\}")
+_PLACE = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
 
 
 def _listed(value: Any) -> Any:
@@ -73,11 +75,14 @@ class Task(_Frozen):
         in place of ``{axis}`` in its texts.
     where : dict of str to tuple
         Values of axes to which the step is restricted.
+    at : str
+        Where the step leaves its output, below the study's directory and without an ending; default: by its name.
     """
 
     kind: str
     over: Names = ()
     where: dict[str, tuple[Scalar, ...]] = {}
+    at: str = ""
 
     def references(self) -> dict[str, tuple[str, ...]]:
         """Return the names of the steps that this one takes something from, by field."""
@@ -124,12 +129,43 @@ class RecordTask(Task):
         A :class:`~eiplatform.recording.spec.RecordingSpec`.
     label : str
         Name in tables and figures.
+    reinit : int or None
+        Seed of a null: the same network, initialised anew and not trained.
     """
 
     of: str
     network: Literal["best", "last", "untrained"] = "best"
+    reinit: int | None = None
     spec: dict[str, Any] = {}
     label: str
+
+    def references(self) -> dict[str, tuple[str, ...]]:
+        """Return the training."""
+        return {"of": (self.of,)}
+
+
+class LesionTask(Task):
+    """Record a network under rising doses of a lesion, with random losses of the same size.
+
+    Attributes
+    ----------
+    of : str
+        The training.
+    pathway, layers : str
+    doses : tuple of float
+        From 0, the intact network, upwards.
+    controls : int
+        Random losses of synapses at every dose above 0.
+    spec : dict
+        A :class:`~eiplatform.recording.spec.RecordingSpec`; the readout must be among the populations.
+    """
+
+    of: str
+    pathway: str = "I->E subtractive"
+    layers: str = "*"
+    doses: tuple[float, ...] = Field(min_length=1)
+    controls: int = Field(0, ge=0)
+    spec: dict[str, Any] = {}
 
     def references(self) -> dict[str, tuple[str, ...]]:
         """Return the training."""
@@ -148,6 +184,8 @@ class SimulateTask(Task):
     n_recorded : int
         Neurons per population whose currents are recorded.
     device : str
+    jobs : int
+        Seeds that are simulated at the same time.
     label : str or None
     """
 
@@ -159,6 +197,7 @@ class SimulateTask(Task):
     record_dt_ms: float = 1.0
     n_recorded: int = 100
     device: str = "cpp_standalone"
+    jobs: int = 1
     label: str | None = None
 
 
@@ -181,7 +220,7 @@ class AnalyseTask(Task):
     analysis : str
         One of :func:`eiplatform.analyses.analysis_names`.
     inputs, nulls : tuple of str
-        Steps, all of whose instances are taken that agree on the axes that both have.
+        Steps, all of whose instances are taken that agree on the axes that both have; or one instance by its id.
     options : dict
         Further arguments of the analysis.
     """
@@ -218,6 +257,7 @@ class FigureTask(Task):
 KINDS: dict[str, type[Task]] = {
     "train": TrainTask,
     "record": RecordTask,
+    "lesion": LesionTask,
     "simulate": SimulateTask,
     "reference": ReferenceTask,
     "analyse": AnalyseTask,
@@ -236,6 +276,10 @@ class Study(_Frozen):
         Values over which steps are repeated, e.g. seeds.
     steps : dict of str to dict
         Every step by its name; see :data:`KINDS` for what each holds.
+    constants : dict
+        Further values that texts of steps may hold as ``{name}``; they multiply nothing.
+    variants : dict of str to dict
+        Named sets of changes, each of dotted keys to values.
     name : str
         Of the file, without its ending.
     file : Path
@@ -245,6 +289,8 @@ class Study(_Frozen):
     question: str
     axes: dict[str, Annotated[tuple[Scalar, ...], Field(min_length=1)]] = {}
     steps: dict[str, dict[str, Any]] = Field(min_length=1)
+    constants: dict[str, Any] = {}
+    variants: dict[str, dict[str, Any]] = {}
     name: str = ""
     file: Path = Path()
 
@@ -276,7 +322,7 @@ def find_study(name: str) -> Path:
     return files_of("studies")[choose(name, study_names(), "study")]
 
 
-def load_study(path: str | Path, changes: Sequence[str] = ()) -> Study:
+def load_study(path: str | Path, changes: Sequence[str] = (), variant: str | None = None) -> Study:
     """Read a study.
 
     Parameters
@@ -284,6 +330,8 @@ def load_study(path: str | Path, changes: Sequence[str] = ()) -> Study:
     path : str or Path
     changes : sequence of str
         ``dotted.key=value``, e.g. ``axes.seed=[1, 2]``; the key must exist, or its parent.
+    variant : str, optional
+        One of the study's variants, whose changes come first.
 
     Raises
     ------
@@ -292,31 +340,38 @@ def load_study(path: str | Path, changes: Sequence[str] = ()) -> Study:
     """
     path = Path(path)
     data = read_yaml(path)
+    if variant is not None:
+        held = data.get("variants") or {}
+        for key, value in held[choose(variant, held, "variant", where=str(path))].items():
+            _set(data, key, value, f"variants.{variant}: {key} ({path})")
     for change in changes:
-        _set(data, change, str(path))
+        key, value = parse_assignment(change, where="--set")
+        _set(data, key, value, f"--set {key} ({path})")
     for reserved in ("name", "file"):
         if reserved in data:
-            raise ConfigError(f"unknown key '{reserved}'", where=str(path), valid="title, question, axes, steps")
+            known = "title, question, axes, constants, variants, steps"
+            raise ConfigError(f"unknown key '{reserved}'", where=str(path), valid=known)
     study = parse_model(Study, data | {"name": path.stem, "file": str(path.resolve())}, where=str(path))
-    for name in (*study.axes, *study.steps):
+    for name in (*study.axes, *study.constants, *study.steps):
         if not _NAME.fullmatch(name) or name in ("figures", "results"):
             raise ConfigError(
-                f"'{name}' cannot name an axis or a step",
+                f"'{name}' cannot name an axis, a constant or a step",
                 where=str(path),
                 valid="small letters, digits and _, a letter first; not figures or results, which are folders",
             )
+    if both := sorted(set(study.axes) & set(study.constants)):
+        raise ConfigError(f"'{both[0]}' names an axis and a constant", where=str(path), remedy="rename one of them")
     return study
 
 
-def _set(data: dict[str, Any], change: str, where: str) -> None:
-    key, value = parse_assignment(change, where="--set")
+def _set(data: dict[str, Any], key: str, value: Any, where: str) -> None:
     parts = key.split(".")
     branch: Any = data
     for index, part in enumerate(parts[:-1]):
         if not isinstance(branch.get(part), dict):
             raise ConfigError(
                 f"'{'.'.join(parts[: index + 1])}' is not in the study or holds no keys",
-                where=f"--set {key} ({where})",
+                where=where,
                 valid=[str(name) for name, held in branch.items() if isinstance(held, dict)],
             )
         branch = branch[part]
@@ -342,23 +397,9 @@ def parse_task(study: Study, name: str, values: Mapping[str, Scalar]) -> Task:
     where = f"{study.file.name}: steps.{name}"
     raw = study.steps[name]
     kind = choose(str(raw.get("kind")), KINDS, "kind of step", where=where)
-    return parse_model(KINDS[kind], _filled(raw, values, where), where=where)
-
-
-def _filled(value: Any, values: Mapping[str, Scalar], where: str) -> Any:
-    """Put the values of axes into the texts of a step; a text that is nothing else takes their type."""
-    if isinstance(value, dict):
-        return {key: _filled(item, values, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, list):
-        return [_filled(item, values, where) for item in value]
-    if not isinstance(value, str):
-        return value
-    for axis in _HOLE.findall(value):
-        if axis not in values:
-            raise ConfigError(
-                f"'{{{axis}}}' is not an axis that this step is taken over",
-                where=where,
-                valid=list(values) or "none: the step has no 'over'",
-            )
-    whole = _HOLE.fullmatch(value)
-    return values[whole[1]] if whole else _HOLE.sub(lambda hole: str(values[hole[1]]), value)
+    task = parse_model(KINDS[kind], filled(raw, {**study.constants, **values}, where), where=where)
+    if task.at and not _PLACE.fullmatch(task.at):
+        raise ConfigError(
+            f"{task.at!r} cannot name a place", where=f"{where}.at", valid="a relative path of plain names"
+        )
+    return task

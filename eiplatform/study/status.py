@@ -68,7 +68,7 @@ class Ledger:
             held = read_json(self._file(step))
         except StoreError:
             return {}
-        texts = ("step", "state", "inputs", "code")
+        texts = ("step", "state", "inputs", "code", "place")
         sound = all(isinstance(held.get(key, ""), str) for key in texts) and isinstance(
             held.get("seconds", 0), int | float
         )
@@ -187,9 +187,9 @@ def take_over(
     for name, state in status.items():
         facts = made.get((state.inputs, None if any_code else state.code))
         job = jobs[name]
-        if facts is None or job.task.kind not in ("train", "record", "simulate"):
+        if facts is None or job.task.kind not in ("train", "record", "lesion", "simulate"):
             continue
-        source = replace(job, out=inside(other, facts["step"], where=other / LEDGER, deep=True))
+        source = replace(job, out=inside(other, facts.get("place", facts["step"]), where=other / LEDGER, deep=True))
         if not complete(source):
             continue
         if job.out.exists():
@@ -198,7 +198,8 @@ def take_over(
         with private_directory(job.out.parent, f".{job.out.name}.") as folder:
             shutil.copytree(source.out, folder / job.out.name, copy_function=_link)
             (folder / job.out.name).rename(job.out)
-        ledger.write(name, **{**facts, "step": name, "code": state.code, "taken_from": str(other)})
+        place = job.out.relative_to(out).as_posix()
+        ledger.write(name, **{**facts, "step": name, "place": place, "code": state.code, "taken_from": str(other)})
         taken.append(name)
     return taken
 

@@ -138,7 +138,7 @@ class Page:
         return self._axes
 
     def legend(self, *args: Any, **options: Any) -> None:
-        """Put a legend beside the panels; of a single panel that was given, into it."""
+        """Put a legend next to the panels; of a single panel that was given, into it."""
         if self._figure is None:
             options = {name: value for name, value in options.items() if name != "loc"}
             self._axes[0].legend(*args, **options)

@@ -42,7 +42,7 @@ def test_order_of_neurons_and_samples_does_not_matter(seed):
         assert float(ei.per_neuron(shuffled, key)) == pytest.approx(value, rel=1e-8), key
 
 
-def kernels():
+def every_kernel():
     """Return every kernel as a function of (weights, spike counts (sample, time, neuron))."""
 
     def trains(x):
@@ -81,7 +81,7 @@ def counts(seed, n_samples=5):
 def test_a_weight_is_a_repetition(seed, rows):
     """What makes a draw of the bootstrap right: weights equal a recording in which samples are repeated."""
     data, weights = counts(seed), np.bincount(rows, minlength=5)[None].astype(float)
-    for name, kernel in kernels().items():
+    for name, kernel in every_kernel().items():
         one = np.ones((1, 5))
         np.testing.assert_allclose(kernel(weights, data), kernel(one, data[rows]), rtol=1e-7, atol=1e-9, err_msg=name)
 

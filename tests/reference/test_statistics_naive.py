@@ -13,7 +13,7 @@ from eiplatform.store.schema import population_dataset
 from tests.reference import naive_statistics as naive
 
 SAMPLES, KEYS = 31, list(ei.STATISTICS)
-FEW, MANY = 9, 100
+N_CURRENTS, N_SPIKING = 9, 100
 """Neurons of recordings of currents and of spikes (statistics of populations are given at 100)."""
 SILENT, STILL, NO_EXC, NO_INH, FULL, AT_TIMES_SILENT, AT_TIMES_FULL = range(7)
 """Neurons without spikes, with constant currents, without excitation, without inhibition, with a spike each step.
@@ -24,8 +24,8 @@ The last two are so in some samples only.
 
 def currents(rng: np.random.Generator, n_time: int) -> tuple[np.ndarray, np.ndarray]:
     """E and I that share a population's mode, a neuron's own mode 2 intervals apart, and a sample's brightness."""
-    shape = (SAMPLES, n_time, FEW)
-    bright = rng.gamma(4.0, 0.5, (SAMPLES, 1, 1)) * rng.gamma(8.0, 0.125, (SAMPLES, 1, FEW))
+    shape = (SAMPLES, n_time, N_CURRENTS)
+    bright = rng.gamma(4.0, 0.5, (SAMPLES, 1, 1)) * rng.gamma(8.0, 0.125, (SAMPLES, 1, N_CURRENTS))
     common, own = rng.gamma(2.0, size=(*shape[:2], 1)), rng.gamma(2.0, size=shape)
     exc = bright * (1 + common + own + 0.5 * rng.gamma(2.0, size=shape))
     inh = 0.8 * bright * (1 + common + np.roll(own, 2, axis=1)) + rng.gamma(2.0, size=shape)
@@ -38,8 +38,8 @@ def currents(rng: np.random.Generator, n_time: int) -> tuple[np.ndarray, np.ndar
 def rhythmic(rng: np.random.Generator, n_time: int, level: float) -> np.ndarray:
     """Spikes with a rhythm, a slow random rate, and neurons of unlike rate."""
     slow = np.repeat(rng.gamma(2.0, 0.5, (SAMPLES, n_time // 8 + 1, 1)), 8, axis=1)[:, :n_time]
-    p = level * (1 + 0.5 * np.sin(0.7 * np.arange(n_time)))[:, None] * rng.gamma(6.0, 1 / 6, MANY) * slow
-    found = rng.random((SAMPLES, n_time, MANY)) < p
+    p = level * (1 + 0.5 * np.sin(0.7 * np.arange(n_time)))[:, None] * rng.gamma(6.0, 1 / 6, N_SPIKING) * slow
+    found = rng.random((SAMPLES, n_time, N_SPIKING)) < p
     found[:, :, SILENT] = False
     found[:4, :, AT_TIMES_SILENT] = False
     return found
@@ -47,7 +47,7 @@ def rhythmic(rng: np.random.Generator, n_time: int, level: float) -> np.ndarray:
 
 def walks(rng: np.random.Generator, n_time: int) -> np.ndarray:
     """Potentials with a memory, partly shared."""
-    found = np.zeros((SAMPLES, n_time, MANY))
+    found = np.zeros((SAMPLES, n_time, N_SPIKING))
     noise = rng.normal(size=found.shape) + rng.normal(size=(*found.shape[:2], 1))
     for t in range(1, n_time):
         found[:, t] = 0.7 * found[:, t - 1] + noise[:, t]
@@ -109,7 +109,7 @@ def circuit() -> list[tuple[xr.Dataset, dict[str, Any]]]:
         attrs={"duration": float(n_time), "refractory": 2.0},
     )  # fmt: skip
     time = np.asarray(of_spikes["spike_time"], dtype=float)
-    trains = [[np.sort(time[(sample == s) & (neuron == i)]) for i in range(MANY)] for s in range(SAMPLES)]
+    trains = [[np.sort(time[(sample == s) & (neuron == i)]) for i in range(N_SPIKING)] for s in range(SAMPLES)]
     p = plain_of(
         of_spikes, trains=trains, duration=float(n_time), per_second=1000.0, highest_rate=500.0, refractoriness=5.0,
         window=50, synchrony_window=3, timescale_window=5, segment=512, max_lag=100,

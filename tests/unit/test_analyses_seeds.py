@@ -191,13 +191,15 @@ def test_tables_and_sentences_say_what_the_numbers_say(
 ) -> None:
     text, told = make(kinds[0])
     change = kinds[0]["change"].sel(circuit="ei", population="fc1/E", statistic="ei_ratio").item()
-    assert f"{change:.3f} [" in text and "trained beside untrained" in text
-    assert "E-I circuits (constant, 4 steps), by training (q < 0.05): residual: looser in fc1, fc2" in told
-    assert "neither (constant, 4 steps), by training (q < 0.05): residual: looser" not in told
+    assert f"{change:.3f} [" in text and "trained and untrained" in text
+    of_kinds = {sentence.split(" (")[0]: sentence for sentence in told.split("\n") if "change of balance" in sentence}
+    assert "residual: looser in fc" in of_kinds["E-I circuits"] and "residual: looser" not in of_kinds["neither"]
+    tests, clear = kinds[0].sel(of="change")["contrast_q"], kinds[0].sel(of="change")["contrast_q"] < 0.05
+    assert f"{int(clear.sum())} of {int(tests.notnull().sum())} tests" in told
     n = int(kinds[0]["tightness_n"].max())
     assert f"over {n} seeds, which takes their changes for normal; signs alone cannot give p below" in told
     assert kinds[0]["tightness_p_exact"].min() >= 2 / 2**n
-    assert "beside models of cortex" in make(long)[0]
+    assert "compared with models of cortex" in make(long)[0]
     text, told = make(emergence[0])
     assert "epoch 0.5" in text and "half of the final change of the E/I ratio is reached" in told
 

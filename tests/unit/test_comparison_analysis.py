@@ -35,7 +35,9 @@ FAST = {"n_bootstrap": 60, "seed": 0, "statistics": FEW}
 
 def _measured(values: np.ndarray, *seeds: np.ndarray, n_bootstrap: int = 200, stream: int = 0) -> Measured:
     """Neurons drawn at random, whose values no sample moves: a mean with its normal interval."""
-    units = [kernels.Unit(lambda w, v=v: np.broadcast_to(v, (len(w), v.size)), 50, v.size) for v in (values, *seeds)]
+    units = [
+        kernels.NeuronValues(lambda w, v=v: np.broadcast_to(v, (len(w), v.size)), 50, v.size) for v in (values, *seeds)
+    ]
     options: dict[str, Any] = {"alone": not seeds, "n_bootstrap": n_bootstrap}
     group = Group.of("network", [evidence([unit], [True], stream=stream, **options)[0] for unit in units])
     every = np.concatenate([values, *seeds])
@@ -213,7 +215,7 @@ def test_nothing_is_dropped_from_the_tables(network_recording: Write, circuit_re
         assert all(len(row) == len(table.columns) for row in table.rows)
     left = next(table for table in tables if table.title.startswith("Not"))
     assert all(row[1] for row in left.rows)  # each with a reason
-    assert any("Against circuit: E" in sentence for sentence in Result(result).findings())
+    assert any("Compared with circuit: E" in sentence for sentence in Result(result).findings())
 
 
 def test_mistakes_are_refused(network_recording: Write, circuit_recording: Write, tmp_path: Path) -> None:

@@ -202,10 +202,34 @@ def test_scorecard_states_the_numbers_of_the_results(results: dict[str, xr.Datas
 
 def test_findings_follow_the_numbers(results: dict[str, xr.Dataset]) -> None:
     told = " ".join(findings_of(_wrapped(results)))
-    assert "excitation exceeds inhibition in fc1/E, fc2/E, readout/E" in told
+    assert "excitation outweighs inhibition in" in told and "inhibition outweighs excitation" not in told
     assert "Removing 50 %" in told
     turned = results | {"lesions": results["lesions"].assign(accuracy_p_holm=results["lesions"]["accuracy"] * 0 + 0.06)}
     assert "No dose of the lesion" in " ".join(findings_of(_wrapped(turned)))
+
+
+def test_findings_name_the_larger_effect_first_and_count_the_tests(results: dict[str, xr.Dataset]) -> None:
+    balance = results["balance"]
+    ratio = balance["value"].sel(statistic="ei_ratio")
+    first = Result(balance).findings()[0]
+    order = [str(name).removesuffix("/E") for name in ratio["population"].values[np.argsort(-np.abs(np.log(ratio)))]]
+    assert f"in {', '.join(order[:-1])} and {order[-1]} (" in first and f"{len(order)} of {len(order)} layers" in first
+    null = next(text for text in Result(balance).findings() if "compared with" in text)
+    assert f"all {int(balance['q'].notnull().sum())} tests" in null
+
+
+def test_a_finding_does_not_speak_of_differences_where_none_is(results: dict[str, xr.Dataset]) -> None:
+    none = results["balance"].copy(deep=True)
+    none["q"] = none["q"] * 0 + 0.5
+    none["value"].loc[{"statistic": "ei_ratio"}], none["low"].loc[{"statistic": "ei_ratio"}] = 1.0, 0.9
+    none["high"].loc[{"statistic": "ei_ratio"}] = 1.1
+    leaning, null, *_ = Result(none).findings()
+    assert "no layer's E/I ratio was found to differ from 1" in leaning and "no layer was found to differ" in null
+    alike = results["comparison"].copy(deep=True)
+    alike["q"], alike["q_distance"] = alike["q"] * 0 + 0.5, alike["q_distance"] * 0 + 0.5
+    alike["verdict"] = alike["verdict"].where(alike["verdict"] != "different", "undecided")
+    (sentence,) = Result(alike).findings()
+    assert "different" not in sentence and "higher" not in sentence and "no difference found in" in sentence
 
 
 def test_a_comparison_of_nothing_is_no_figure(results: dict[str, xr.Dataset]) -> None:

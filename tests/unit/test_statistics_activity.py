@@ -82,7 +82,7 @@ def test_interval_of_the_rates_shape_covers_the_truth():
     hits = 0
     for seed in range(100):
         table = np.random.default_rng(seed).exponential(1.0, (1, 150)) + np.zeros((5, 1))
-        unit = kernels.Unit(lambda w, t=table: kernels.rate_shape(w, t, "gini"), 5, 150)
+        unit = kernels.NeuronValues(lambda w, t=table: kernels.rate_shape(w, t, "gini"), 5, 150)
         interval = kernels.hierarchical_bootstrap([unit], n_bootstrap=200)
         hits += interval.low <= 0.5 <= interval.high
     assert 0.90 <= hits / 100 <= 0.99

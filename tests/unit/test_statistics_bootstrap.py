@@ -10,7 +10,7 @@ from eiplatform.statistics.kernels import bootstrap
 
 
 def mean_unit(data, geometric=False):
-    return kernels.Unit(lambda w: w @ data / w.sum(axis=1, keepdims=True), *data.shape, geometric)
+    return kernels.NeuronValues(lambda w: w @ data / w.sum(axis=1, keepdims=True), *data.shape, geometric)
 
 
 def crossed(rng, n_samples, n_neurons, sd_sample=0.5, sd_neuron=0.5, sd_cell=1.0):
@@ -37,14 +37,14 @@ def correlated(rng):
     rho = 0.6 + rng.uniform(-0.2, 0.2, size=40)
     exc = rng.normal(size=(80, 40))
     pair = kernels.CurrentPair(exc, rho * exc + np.sqrt(1 - rho**2) * rng.normal(size=(80, 40)))
-    return kernels.Unit(lambda w: kernels.pair_correlation(w, pair, "own"), 80, 40)
+    return kernels.NeuronValues(lambda w: kernels.pair_correlation(w, pair, "own"), 80, 40)
 
 
 def log_ratio(rng):
     """Ratios of geometric mean 1, with brightness shared by all neurons of a sample."""
     bright, neuron = rng.gamma(4, 0.25, size=(60, 1)), np.exp(0.3 * rng.normal(size=50))
     pair = kernels.CurrentPair(bright * neuron * rng.gamma(2, size=(60, 50)), bright * rng.gamma(2, size=(60, 50)))
-    return kernels.Unit(lambda w: kernels.ei_ratio(*pair.means(w)), 60, 50, geometric=True)
+    return kernels.NeuronValues(lambda w: kernels.ei_ratio(*pair.means(w)), 60, 50, geometric=True)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_no_neuron_gives_no_number():
 
 def test_draws_that_are_undefined_give_no_interval_and_are_counted():
     # Defined only if sample 0 was drawn.
-    unit = kernels.Unit(lambda w: np.where(w[:, :1] > 0, np.ones((len(w), 4)), np.nan), 3, 4)
+    unit = kernels.NeuronValues(lambda w: np.where(w[:, :1] > 0, np.ones((len(w), 4)), np.nan), 3, 4)
     interval = kernels.hierarchical_bootstrap([unit], n_bootstrap=200)
     assert interval.estimate == 1.0 and np.isnan(interval.low)
     assert 0 < interval.failed < 200
@@ -152,20 +152,20 @@ def test_interval_of_a_biased_statistic_lies_about_the_value_less_its_bias():
         return w @ data**2 / 10 - mean**2
 
     plain, moved = (
-        kernels.hierarchical_bootstrap([kernels.Unit(variance, 10, 1, biased=biased)], n_bootstrap=20_000)
+        kernels.hierarchical_bootstrap([kernels.NeuronValues(variance, 10, 1, biased=biased)], n_bootstrap=20_000)
         for biased in (False, True)
     )
     assert moved.estimate == plain.estimate == pytest.approx(data.var())
     assert moved.draws.mean() == pytest.approx(1.1 * data.var(), rel=0.01)
     bias = moved.draws.mean() - plain.draws.mean()
     assert np.array([moved.low, moved.high]) - [plain.low, plain.high] == pytest.approx([bias, bias])
-    seeds = [kernels.Unit(variance, 10, 1, biased=True)] * 3
+    seeds = [kernels.NeuronValues(variance, 10, 1, biased=True)] * 3
     assert kernels.hierarchical_bootstrap(seeds, n_bootstrap=20_000).draws.mean() == pytest.approx(moved.draws.mean())
 
 
 def test_a_statistic_without_an_interval_has_none_over_seeds_either():
     data = np.random.default_rng(0).normal(size=(10, 4))
-    unit = kernels.Unit(lambda w: w @ data / 10, 10, 4, without="too few")
+    unit = kernels.NeuronValues(lambda w: w @ data / 10, 10, 4, without="too few")
     for units in ([unit], [unit, mean_unit(data)]):
         found = kernels.hierarchical_bootstrap(units, n_bootstrap=50)
         assert found.estimate == pytest.approx(data.mean())

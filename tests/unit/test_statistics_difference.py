@@ -16,22 +16,22 @@ from eiplatform.statistics.kernels.difference import distributions, means
 from eiplatform.statistics.kernels.distance import distance
 from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
 
-Make = Callable[[np.random.Generator, np.ndarray, float], kernels.Unit]
+Make = Callable[[np.random.Generator, np.ndarray, float], kernels.NeuronValues]
 S, N, DRAWS, B = 30, 25, 160, 99
 
 
-def correlation(rng: np.random.Generator, bright: np.ndarray, shift: float = 0.0) -> kernels.Unit:
+def correlation(rng: np.random.Generator, bright: np.ndarray, shift: float = 0.0) -> kernels.NeuronValues:
     """E and I that share the brightness of the images: the correlation of every neuron moves with the images drawn."""
     b = np.exp((0.3 + shift) * bright)[:, None]
     exc = b * (5 + 0.5 * rng.normal(size=(1, N))) + 0.6 * rng.normal(size=(len(bright), N))
     inh = b * (4 + 0.3 * rng.normal(size=(1, N))) + 0.6 * rng.normal(size=(len(bright), N))
     pair = kernels.CurrentPair(exc, inh)
-    return kernels.Unit(lambda w: kernels.pair_correlation(w, pair, "own"), len(bright), N)
+    return kernels.NeuronValues(lambda w: kernels.pair_correlation(w, pair, "own"), len(bright), N)
 
 
-def mean(rng: np.random.Generator, bright: np.ndarray, shift: float = 0.0) -> kernels.Unit:
+def mean(rng: np.random.Generator, bright: np.ndarray, shift: float = 0.0) -> kernels.NeuronValues:
     data = 1 + shift + bright[:, None] + 0.5 * rng.normal(size=(1, N)) + rng.normal(size=(len(bright), N))
-    return kernels.Unit(lambda w: w @ data / w.sum(axis=1, keepdims=True), *data.shape)
+    return kernels.NeuronValues(lambda w: w @ data / w.sum(axis=1, keepdims=True), *data.shape)
 
 
 def side(make: Make, rng: np.random.Generator, bright: np.ndarray, n: int = 1, stream: int = 0, spread: float = 0.05):

@@ -1,6 +1,5 @@
 """Labelled functions, accessor, registry: attributes, counts, errors, documentation."""
 
-import inspect
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import xarray as xr
 import eiplatform.statistics as ei
 from eiplatform.errors import StatisticError, TooShortError, UnknownNameError
 from eiplatform.statistics.population import Population
+from eiplatform.statistics.stubs import own
 from eiplatform.store.events import bare, tie
 from eiplatform.store.schema import SIGNALS, population_dataset
 
@@ -257,7 +257,7 @@ def test_registry_and_per_neuron_agree_with_the_functions():
 
 
 def accessor_methods():
-    return [name for name, _ in inspect.getmembers(ei.EIAccessor, inspect.isfunction) if not name.startswith("_")]
+    return [cls.name for cls in own()] + ["summary"]
 
 
 @pytest.mark.parametrize("name", accessor_methods())

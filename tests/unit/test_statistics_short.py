@@ -70,7 +70,7 @@ def test_interval_of_the_cv_covers_the_truth() -> None:
         folded = SpikeTrains.from_events(
             made.time, made.neuron % 20, made.neuron // 20, n_neurons=20, n_samples=4, duration=4000.0, units="ms"
         )
-        unit = kernels.Unit(lambda w, t=folded: kernels.cv_isi(t, w, corrected=True), 4, 20)
+        unit = kernels.NeuronValues(lambda w, t=folded: kernels.cv_isi(t, w, corrected=True), 4, 20)
         found = kernels.hierarchical_bootstrap([unit], n_bootstrap=200, seed=draw)
         inside += found.low <= 1 / np.sqrt(3) <= found.high
     assert stats.binomtest(inside, 150, 0.95).pvalue > 0.005

@@ -62,7 +62,7 @@ def test_weights_are_repetitions():
     for key in ("silent_share", "always_on_pairs", "always_on_spikes"):
         whole = ei.STATISTICS[key].estimate(Population(recording(spikes=spikes)))
         drawn = ei.STATISTICS[key].estimate(Population(recording(spikes=spikes[rows])))
-        np.testing.assert_allclose(whole.unit.values(weights)[0], drawn.unit.per_neuron(), rtol=1e-12)
+        np.testing.assert_allclose(whole.kernel.values(weights)[0], drawn.kernel.per_neuron(), rtol=1e-12)
 
 
 def test_circuits_have_no_steps():

@@ -14,11 +14,11 @@ from eiplatform.statistics import kernels
 from tests.unit.test_statistics_summary import recording
 
 REPEATS = 600  # standard error of a coverage of 95 %: 0.9 %
-Units = Sequence[kernels.Unit]
+Units = Sequence[kernels.NeuronValues]
 
 
-def unit(data: np.ndarray) -> kernels.Unit:
-    return kernels.Unit(lambda w: w @ data / w.sum(axis=1, keepdims=True), *data.shape)
+def unit(data: np.ndarray) -> kernels.NeuronValues:
+    return kernels.NeuronValues(lambda w: w @ data / w.sum(axis=1, keepdims=True), *data.shape)
 
 
 def means(rng: np.random.Generator, n_seeds: int, shared: float) -> Units:
@@ -38,7 +38,9 @@ def ratios(rng: np.random.Generator, n_seeds: int) -> Units:
         neuron = (1 + 0.1 * rng.normal()) * np.exp(0.3 * rng.normal(size=20))
         exc, inh = (bright * rng.gamma(3, size=(40, 20)) for _ in range(2))
         pair = kernels.CurrentPair(neuron * exc, inh)
-        units.append(kernels.Unit(lambda w, pair=pair: kernels.ei_ratio(*pair.means(w)), 40, 20, geometric=True))
+        units.append(
+            kernels.NeuronValues(lambda w, pair=pair: kernels.ei_ratio(*pair.means(w)), 40, 20, geometric=True)
+        )
     return units
 
 
@@ -48,7 +50,7 @@ def correlations(rng: np.random.Generator, n_seeds: int, rho: float = 0.5, sprea
         own = rho + spread * rng.normal() + rng.uniform(-0.1, 0.1, size=20) * (spread > 0)
         exc = rng.normal(size=(60, 20))
         pair = kernels.CurrentPair(exc, own * exc + np.sqrt(1 - own**2) * rng.normal(size=(60, 20)))
-        units.append(kernels.Unit(lambda w, pair=pair: kernels.pair_correlation(w, pair, "own"), 60, 20))
+        units.append(kernels.NeuronValues(lambda w, pair=pair: kernels.pair_correlation(w, pair, "own"), 60, 20))
     return units
 
 

@@ -174,7 +174,7 @@ def test_axes_multiply_steps_and_match_them(written: Callable[..., Graph]) -> No
     ("changes", "says"),
     [
         ({"steps__train__kind": "tran"}, "unknown kind of step 'tran' – did you mean 'train'"),
-        ({"steps__train__epochs": 3}, "unknown key 'epochs'.*valid: kind, over, where, config"),
+        ({"steps__train__epochs": 3}, "unknown key 'epochs'.*valid: kind, over, where, at, config"),
         ({"steps__trained__of": "trained"}, "the steps wait for each other: trained <- trained"),
         ({"steps__trained__of": "train1"}, "steps.trained.of: unknown step 'train1' – did you mean 'train'"),
         ({"steps__trained__of": "layers", "steps__layers__inputs": "trained"}, "wait for each other: .*layers"),
@@ -189,7 +189,7 @@ def test_axes_multiply_steps_and_match_them(written: Callable[..., Graph]) -> No
         ({"steps__trained__where": {"colour": ["red"]}}, "unknown axis of this step 'colour'"),
         ({"title": None}, "title: .*required"),
         ({"steps__layers__inputs": None}, "steps.layers: inputs"),
-        ({"steps__Train": {"kind": "reference", "name": "x"}}, "'Train' cannot name an axis or a step"),
+        ({"steps__Train": {"kind": "reference", "name": "x"}}, "'Train' cannot name an axis, a constant or a step"),
     ],
 )
 def test_mistakes_are_told_at_once(written: Callable[..., Graph], changes: dict[str, Any], says: str) -> None:
@@ -275,6 +275,79 @@ def test_a_changed_code_is_seen_and_can_be_put_up_with(
     assert all(state.up_to_date for state in status_of(graph, out, any_code=True).values())
 
 
+def test_headers_of_kernels_are_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from eiplatform.study import code
+
+    folder = tmp_path / "eiplatform" / "networks"
+    folder.mkdir(parents=True)
+    (folder / "one.py").write_text("x = 1\n")
+    monkeypatch.setattr(code, "_ROOT", tmp_path)
+    found = []
+    for text in ("int f();", "int g();"):
+        for ending in ("cpp", "hpp", "h"):
+            (folder / f"kernel.{ending}").write_text(text)
+            code._parsed.cache_clear()
+            found.append(code_version(["eiplatform.networks.one"]))
+    code._parsed.cache_clear()
+    assert len(set(found)) == 6
+
+
+def test_what_gathers_a_kind_reaches_all_files_of_it() -> None:
+    from eiplatform.study.code import reachable
+
+    assert {"eiplatform.networks.layers.ei", "eiplatform.networks.neurons.lif"} <= set(
+        reachable(["eiplatform.training.loop"])
+    )
+    assert not [name for name in reachable(["eiplatform.analyses.balance"]) if "figures" in name]
+
+
+def test_constants_and_sums_fill_texts(written: Callable[..., Graph]) -> None:
+    study = changed(
+        NETWORKS,
+        constants={"epochs": 2, "images": {"samples": 30, "populations": "*/E"}},
+        steps__trained__spec="{images}",
+        steps__trained__reinit="{1000 * (seed + 1) + epochs}",
+        steps__trained__network="untrained",
+        steps__trained__at="recordings/{circuit}-{seed}",
+        variants={"short": {"constants.epochs": 1, "axes.seed": [5]}},
+    )
+    task = written(study).steps["trained/ei-2"].task
+    assert task.reinit == 3002 and task.spec["samples"] == 30 and task.at == "recordings/ei-2"
+    path = written(study).study.file
+    short = expand(load_study(path, variant="short"))
+    assert short.steps["trained/ei-5"].task.reinit == 6001
+    assert expand(load_study(path, ["constants.epochs=7"], "short")).steps["trained/ei-5"].task.reinit == 6007
+    with pytest.raises(EIPlatformError, match="unknown variant 'shorter'"):
+        load_study(path, variant="shorter")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"constants": {"seed": 1}}, "'seed' names an axis and a constant"),
+        ({"steps__trained__reinit": "{seed / 2}"}, "reinit"),
+        ({"steps__trained__reinit": "{circuit + 1}"}, "cannot be computed"),
+        ({"steps__trained__at": "../elsewhere-{seed}"}, "cannot name a place"),
+        ({"steps__trained__at": "recordings/all"}, "two steps leave their output at 'recordings/all'"),
+        ({"steps__layers__inputs": "trained/ei-3"}, "unknown step 'trained/ei-3'.*valid: trained/ei-1, trained/ei-2"),
+        (
+            {"steps__hurt": {"kind": "lesion", "of": "layers", "doses": [0]}},
+            "'layers' is of kind analyse. valid: a step of kind train",
+        ),
+    ],
+)
+def test_mistakes_in_places_and_sums_are_told(
+    written: Callable[..., Graph], changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(EIPlatformError, match=says):
+        written(changed(NETWORKS, **changes))
+
+
+def test_one_instance_can_be_taken(written: Callable[..., Graph]) -> None:
+    graph = written(changed(NETWORKS, steps__layers__inputs="trained/ei-2"))
+    assert [source.step for source in graph.steps["layers"].sources["inputs"]] == ["trained/ei-2"]
+
+
 def test_code_is_what_computes_and_not_how_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from eiplatform.study import code
 
@@ -352,7 +425,7 @@ def test_studies_that_ship_can_be_taken() -> None:
     for name in study_names():
         graph = expand(load_study(find_study(name)))
         found = status_of(graph, Path("nowhere"))
-        assert len(graph.study.axes["seed"]) >= 3
+        assert name == "demo" or len(graph.study.axes["seed"]) >= 3
         assert not any(state.up_to_date for key, state in found.items() if graph.steps[key].task.kind != "reference")
     with pytest.raises(EIPlatformError, match="unknown study 'ei_versus_nb' – did you mean 'ei_versus_bn'"):
         find_study("ei_versus_nb")

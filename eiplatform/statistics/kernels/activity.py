@@ -16,7 +16,15 @@ import numpy.typing as npt
 from eiplatform.errors import choose
 from eiplatform.statistics.kernels.moments import FloatArray, weighted_mean, weighted_sums
 
-__all__ = ["RATE_MEASURES", "dead", "lifetime_sparseness", "population_sparseness", "rate_shape", "saturated"]
+__all__ = [
+    "RATE_MEASURES",
+    "always_on_spikes",
+    "dead",
+    "lifetime_sparseness",
+    "population_sparseness",
+    "rate_shape",
+    "saturated",
+]
 
 RATE_MEASURES = ("cv", "gini", "log_sd", "log_skewness")
 """Shape of the distribution of rates over neurons: coefficient of variation and Gini index of all
@@ -194,3 +202,34 @@ def saturated(weights: npt.NDArray[Any], table: FloatArray, limit: float) -> Flo
     """Whether a neuron's mean rate reaches `limit`, 0 or 1, shape (draw, neuron)."""
     # A sum of counts over a product of whole numbers may miss the limit by its rounding.
     return (weighted_mean(weights, table) >= limit * (1 - 1e-9)).astype(np.float64)
+
+
+def always_on_spikes(weights: npt.NDArray[Any], counts: FloatArray, always: FloatArray) -> FloatArray:
+    """Share of all spikes that come from a neuron in a sample in which it fires at every step.
+
+    Parameters
+    ----------
+    weights : array, shape (draw, sample)
+    counts : array, shape (sample, neuron)
+        Spikes.
+    always : array, shape (sample, neuron)
+        1 where a neuron fires at every step of a sample, else 0.
+
+    Returns
+    -------
+    array, shape (draw, neuron)
+        The share plus the influence of each neuron; NaN if nothing fires.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> counts, always = np.array([[4.0, 1.0, 3.0]]), np.array([[1.0, 0.0, 0.0]])
+    >>> float(always_on_spikes(np.ones((1, 1)), counts, always).mean())
+    0.5
+    """
+    part, whole = weighted_mean(weights, counts * always), weighted_mean(weights, counts)
+    mean = whole.mean(axis=1, keepdims=True)
+    share = np.divide(part.mean(axis=1, keepdims=True), mean, out=np.full_like(mean, np.nan), where=mean > 0)
+    influence = np.divide(part - share * whole, mean, out=np.full_like(whole, np.nan), where=mean > 0)
+    found: FloatArray = share + influence
+    return found

@@ -8,7 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, CurrentPair, FloatArray, Moments, weighted_sums
+from eiplatform.statistics.kernels.moments import (
+    RELATIVE_TOLERANCE,
+    CurrentMoments,
+    CurrentPair,
+    FloatArray,
+    weighted_sums,
+)
 from eiplatform.statistics.kernels.spill import row_blocks_of
 
 __all__ = [
@@ -19,7 +25,7 @@ __all__ = [
     "correlations_over_time",
     "cross_correlation",
     "ei_ratio",
-    "hardly_excited",
+    "lacks_excitation",
     "own_correlation",
     "pair_correlation",
     "partial_correlation",
@@ -45,7 +51,7 @@ def ei_ratio(mean_exc: FloatArray, mean_inh: FloatArray) -> FloatArray:
     return np.divide(mean_exc, mean_inh, out=np.full_like(mean_exc, np.nan), where=both)
 
 
-def hardly_excited(mean_exc: FloatArray, mean_inh: FloatArray) -> npt.NDArray[np.bool_]:
+def lacks_excitation(mean_exc: FloatArray, mean_inh: FloatArray) -> npt.NDArray[np.bool_]:
     """Whether mean excitation is less than a tenth of both currents' sum, or not positive.
 
     The balance index divides by it: below -8 it says how little excitation there is, not how balanced it is, and a
@@ -54,7 +60,7 @@ def hardly_excited(mean_exc: FloatArray, mean_inh: FloatArray) -> npt.NDArray[np
     Examples
     --------
     >>> import numpy as np
-    >>> hardly_excited(np.array([4.0, 1.0, 0.0]), np.array([3.0, 10.0, 0.0]))
+    >>> lacks_excitation(np.array([4.0, 1.0, 0.0]), np.array([3.0, 10.0, 0.0]))
     array([False,  True,  True])
     """
     hardly: npt.NDArray[np.bool_] = ~((mean_exc > 0) & (mean_exc >= LEAST_EXCITATION * (mean_exc + mean_inh)))
@@ -75,13 +81,13 @@ def balance_index(mean_exc: FloatArray, mean_inh: FloatArray) -> FloatArray:
     return np.divide(mean_exc - mean_inh, mean_exc, out=np.full_like(mean_exc, np.nan), where=mean_exc > 0)
 
 
-def own_correlation(moments: Moments) -> FloatArray:
+def own_correlation(moments: CurrentMoments) -> FloatArray:
     """Pearson correlation of a neuron's own E and I, shape (draw, neuron); NaN if one is constant."""
     r: FloatArray = moments.cov / np.sqrt(moments.var_exc * moments.var_inh)
     return r
 
 
-def cross_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: Moments) -> FloatArray:
+def cross_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: CurrentMoments) -> FloatArray:
     """Mean over other neurons j of corr(E_i, I_j), shape (draw, neuron).
 
     The sum over j of z-scored inhibition is one projection per draw, so no neuron-by-neuron
@@ -91,7 +97,7 @@ def cross_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: Mom
     ----------
     weights : array, shape (draw, sample)
     pair : CurrentPair
-    moments : Moments
+    moments : CurrentMoments
         ``pair.moments(weights)``.
     """
     w = weights / weights.sum(axis=1, keepdims=True)
@@ -111,7 +117,7 @@ def cross_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: Mom
     return np.where(defined & (others > 0), cross, np.nan)
 
 
-def partial_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: Moments) -> FloatArray:
+def partial_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: CurrentMoments) -> FloatArray:
     """Correlation of own E and I with the common mode regressed out, shape (draw, neuron).
 
     The common mode of neuron i is the mean excitation of all *other* neurons in the same sample
@@ -122,7 +128,7 @@ def partial_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: M
     ----------
     weights : array, shape (draw, sample)
     pair : CurrentPair
-    moments : Moments
+    moments : CurrentMoments
         ``pair.moments(weights)``.
     """
     w = weights / weights.sum(axis=1, keepdims=True)

@@ -29,7 +29,7 @@ from eiplatform.statistics.kernels.moments import FloatArray
 __all__ = [
     "CHUNK",
     "Interval",
-    "Unit",
+    "NeuronValues",
     "average",
     "bootstrap_statistics",
     "check_bootstrap",
@@ -44,7 +44,7 @@ CHUNK = 2**20  # elements of one (draw, neuron) or (draw, sample) block: 8 MiB
 
 
 @dataclass(frozen=True)
-class Unit:
+class NeuronValues:
     """One recording (seed) of one statistic.
 
     Attributes
@@ -119,7 +119,9 @@ class _Drawn:
         return self.estimate - self.bias
 
 
-def _evaluate(units: Sequence[Unit], rows: Sequence[FloatArray], n_bootstrap: int, seed: int) -> list[FloatArray]:
+def _evaluate(
+    units: Sequence[NeuronValues], rows: Sequence[FloatArray], n_bootstrap: int, seed: int
+) -> list[FloatArray]:
     """Return draws with samples, neurons, and both resampled, shape (3, draw), of every statistic.
 
     All statistics see the same array of weights, chunk by chunk, so that those of the same
@@ -148,7 +150,7 @@ def _evaluate(units: Sequence[Unit], rows: Sequence[FloatArray], n_bootstrap: in
     return found
 
 
-def _skewness(units: Sequence[Unit], rows: Sequence[FloatArray], estimates: Sequence[float]) -> list[float]:
+def _skewness(units: Sequence[NeuronValues], rows: Sequence[FloatArray], estimates: Sequence[float]) -> list[float]:
     """Return the skewness of every estimate from the jackknife over (groups of) samples and neurons.
 
     Deviations of independent samples add up, and so do their third cumulants: leaving out groups
@@ -178,7 +180,7 @@ def _skewness(units: Sequence[Unit], rows: Sequence[FloatArray], estimates: Sequ
     return [float(t / s**1.5) if s > 0 and np.isfinite(s) else 0.0 for t, s in zip(third, second, strict=True)]
 
 
-def _scaled(unit: Unit, row: FloatArray, estimate: float, blocks: FloatArray, skewness: float) -> _Drawn:
+def _scaled(unit: NeuronValues, row: FloatArray, estimate: float, blocks: FloatArray, skewness: float) -> _Drawn:
     """Give the draws of one recording the mean and the variance that they should have."""
     if unit.without or not np.isfinite(blocks).all():
         # NaN draws make no interval, also not of several seeds.
@@ -227,7 +229,7 @@ def crossed_variance(
     return wanted, float(wanted**2 / uncertainty) if uncertainty > 0 else np.inf
 
 
-def _draw(units: Sequence[Unit], n_bootstrap: int, seed: int, bca: bool) -> list[_Drawn]:
+def _draw(units: Sequence[NeuronValues], n_bootstrap: int, seed: int, bca: bool) -> list[_Drawn]:
     """Draw several statistics of the same samples."""
     rows = [unit.per_neuron() for unit in units]
     estimates = [
@@ -247,7 +249,7 @@ def _draw(units: Sequence[Unit], n_bootstrap: int, seed: int, bca: bool) -> list
 
 
 def bootstrap_statistics(
-    units: Sequence[Unit],
+    units: Sequence[NeuronValues],
     *,
     n_bootstrap: int = 1000,
     seed: int = 0,
@@ -258,7 +260,7 @@ def bootstrap_statistics(
 
     Parameters
     ----------
-    units : sequence of Unit
+    units : sequence of NeuronValues
         All of the same number of samples.
     n_bootstrap, seed, level, method
         As for :func:`hierarchical_bootstrap`.
@@ -286,7 +288,7 @@ def bootstrap_statistics(
 
 
 def hierarchical_bootstrap(
-    units: Sequence[Unit],
+    units: Sequence[NeuronValues],
     *,
     n_bootstrap: int = 1000,
     seed: int = 0,
@@ -303,7 +305,7 @@ def hierarchical_bootstrap(
 
     Parameters
     ----------
-    units : sequence of Unit
+    units : sequence of NeuronValues
         One per seed (network initialisation, circuit realisation).
     n_bootstrap : int
     seed : int
@@ -329,7 +331,7 @@ def hierarchical_bootstrap(
     --------
     >>> import numpy as np
     >>> data = np.random.default_rng(0).normal(2.0, 1.0, size=(40, 50))
-    >>> unit = Unit(lambda w: w @ data / 40, n_samples=40, n_neurons=50)
+    >>> unit = NeuronValues(lambda w: w @ data / 40, n_samples=40, n_neurons=50)
     >>> interval = hierarchical_bootstrap([unit])
     >>> interval.low < interval.estimate < interval.high
     True

@@ -11,7 +11,7 @@ from scipy import fft
 
 from eiplatform.errors import choose
 from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, FloatArray, weighted_nanmean
-from eiplatform.statistics.kernels.tracking import RESIDUAL_PAIRS, sample_blocks
+from eiplatform.statistics.kernels.tracking import RESIDUAL_PAIRS, blocks_of_samples
 
 __all__ = ["correlogram", "mean_correlogram", "peak", "pooled_peak"]
 
@@ -57,7 +57,7 @@ def correlogram(exc: npt.NDArray[Any], inh: npt.NDArray[Any], max_lag: int) -> F
     size = fft.next_fast_len(n_time + max_lag, real=True)
     count = (n_time - np.abs(np.arange(-max_lag, max_lag + 1)))[:, None]
     found = np.empty((2, 2 * max_lag + 1, n_samples, n_neurons))
-    for block in sample_blocks(exc.shape):
+    for block in blocks_of_samples(exc.shape):
         e, i = (_scored(part[block]) for part in (exc, inh))
         varies: npt.NDArray[np.bool_] = (np.any(e, axis=1) & np.any(i, axis=1))[:, None]
         i *= varies

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from eiplatform.statistics.kernels.bootstrap import CHUNK, Unit, average
+from eiplatform.statistics.kernels.bootstrap import CHUNK, NeuronValues, average
 from eiplatform.statistics.kernels.intervals import resample_counts
 from eiplatform.statistics.kernels.moments import FloatArray
 
@@ -131,7 +131,7 @@ class Group:
 
 
 def evidence(
-    units: Sequence[Unit],
+    units: Sequence[NeuronValues],
     distributed: Sequence[bool],
     *,
     alone: bool = True,
@@ -143,7 +143,7 @@ def evidence(
 
     Parameters
     ----------
-    units : sequence of Unit
+    units : sequence of NeuronValues
         All of the same samples.
     distributed : sequence of bool
         Whether each neuron has a value of its own, so that there is a distribution over neurons.

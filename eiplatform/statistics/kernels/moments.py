@@ -16,7 +16,7 @@ __all__ = [
     "RELATIVE_TOLERANCE",
     "CurrentPair",
     "FloatArray",
-    "Moments",
+    "CurrentMoments",
     "about",
     "weighted_mean",
     "weighted_nanmean",
@@ -142,7 +142,7 @@ def weighted_nanmean(weights: npt.NDArray[Any], data: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Moments:
+class CurrentMoments:
     """Means, population variances (ddof 0) and covariance, each of shape (draw, neuron).
 
     Variances of constant signals are set to NaN, so that whatever divides by them is NaN.
@@ -215,7 +215,7 @@ class CurrentPair:
         made: Made = self._shared[name]
         return made
 
-    def moments(self, weights: npt.NDArray[Any]) -> Moments:
+    def moments(self, weights: npt.NDArray[Any]) -> CurrentMoments:
         """Return all first and second moments under each weighting.
 
         Parameters
@@ -228,17 +228,17 @@ class CurrentPair:
         """Return the means of the centred excitation and inhibition, each of shape (draw, neuron)."""
         return self._moments(weights)[1]
 
-    def _moments(self, weights: npt.NDArray[Any]) -> tuple[Moments, tuple[FloatArray, FloatArray]]:
+    def _moments(self, weights: npt.NDArray[Any]) -> tuple[CurrentMoments, tuple[FloatArray, FloatArray]]:
         return self.shared(weights, "moments", lambda: self._make_moments(weights))
 
-    def _make_moments(self, weights: npt.NDArray[Any]) -> tuple[Moments, tuple[FloatArray, FloatArray]]:
+    def _make_moments(self, weights: npt.NDArray[Any]) -> tuple[CurrentMoments, tuple[FloatArray, FloatArray]]:
         w = _normalised(weights)
         mean_exc, mean_inh, exc_squared, inh_squared, product = weighted_sums(
             w, lambda exc, inh: (exc, inh, exc**2, inh**2, exc * inh), self.exc, self.inh
         )
         var_exc = exc_squared - mean_exc**2
         var_inh = inh_squared - mean_inh**2
-        moments = Moments(
+        moments = CurrentMoments(
             mean_exc=about(self._centre_exc, mean_exc),
             mean_inh=about(self._centre_inh, mean_inh),
             var_exc=np.where(var_exc > self.floor_exc, var_exc, np.nan),

@@ -96,10 +96,10 @@ def fit_naka_rushton(
     shape = _curve(logs, half, n)
     maximum, base, error = _linear(shape, y, w, baseline)
     variance = w @ (y - w @ y) ** 2
-    told = usable & (maximum > 0) & (variance > 0) & (n > _EXPONENTS[0]) & (n < _EXPONENTS[1])
-    told &= (half > lowest - np.log(10)) & (half < np.log(10))
+    determined = usable & (maximum > 0) & (variance > 0) & (n > _EXPONENTS[0]) & (n < _EXPONENTS[1])
+    determined &= (half > lowest - np.log(10)) & (half < np.log(10))
     parts = (maximum, np.exp(half) * scale, n, base, 1 - error / np.where(variance > 0, variance, 1.0))
-    return NakaRushton(*(np.where(told, part, np.nan) for part in parts))
+    return NakaRushton(*(np.where(determined, part, np.nan) for part in parts))
 
 
 def _start(

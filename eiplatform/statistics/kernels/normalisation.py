@@ -106,7 +106,7 @@ def fit_normalisation(
         maximum = (row @ (shape * gain)) / (row @ shape**2)
         error = row @ (gain - maximum * shape) ** 2
         variance = row @ gain**2 - (row @ gain) ** 2
-        told = (best > 0) & (best < _GRID - 1) & (variance > 1e-10 * (row @ gain**2))
-        for part, values in zip(found, (maximum, sigma, 1 - error / np.where(told, variance, 1.0)), strict=True):
-            part[draw] = np.where(told, values, np.nan)
+        determined = (best > 0) & (best < _GRID - 1) & (variance > 1e-10 * (row @ gain**2))
+        for part, values in zip(found, (maximum, sigma, 1 - error / np.where(determined, variance, 1.0)), strict=True):
+            part[draw] = np.where(determined, values, np.nan)
     return found[0], found[1], found[2]

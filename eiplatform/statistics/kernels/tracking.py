@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from eiplatform.errors import choose
-from eiplatform.statistics.kernels.moments import RELATIVE_TOLERANCE, CurrentPair, FloatArray, Moments
+from eiplatform.statistics.kernels.moments import (
+    RELATIVE_TOLERANCE,
+    CurrentMoments,
+    CurrentPair,
+    FloatArray,
+    weighted_mean,
+)
 from eiplatform.statistics.kernels.spill import row_blocks_of
 
 __all__ = [
@@ -22,8 +28,9 @@ __all__ = [
     "moments_over_samples",
     "moments_over_time",
     "paired_correlation",
+    "private_share",
     "residual_variance",
-    "sample_blocks",
+    "blocks_of_samples",
 ]
 
 RESIDUAL_PAIRS = ("own", "cross", "excess")
@@ -32,12 +39,12 @@ RESIDUAL_PAIRS = ("own", "cross", "excess")
 _BLOCK = 2**18  # elements of one signal in float64: 2 MiB
 
 
-def sample_blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+def blocks_of_samples(shape: tuple[int, ...]) -> Iterator[slice]:
     """Yield slices of the first axis that hold about a quarter of a million elements each.
 
     Examples
     --------
-    >>> [block.stop - block.start for block in sample_blocks((5, 256, 512))]
+    >>> [block.stop - block.start for block in blocks_of_samples((5, 256, 512))]
     [2, 2, 1]
     """
     size = max(1, _BLOCK // max(1, int(np.prod(shape[1:]))))
@@ -133,7 +140,7 @@ def moments_over_time(
     np.float64(0.25)
     """
     found: list[list[tuple[FloatArray, ...]]] = [[] for _ in windows]
-    for block in sample_blocks(exc.shape):
+    for block in blocks_of_samples(exc.shape):
         (all_exc, floor_exc), (all_inh, floor_inh) = _centred(exc[block]), _centred(inh[block])
         for index, window in enumerate(windows):
             e, i = _smoothed(all_exc, window), _smoothed(all_inh, window)
@@ -154,14 +161,14 @@ def moments_over_time(
     return [_pair_moments(*(np.concatenate(parts) for parts in zip(*rows, strict=True))) for rows in found]
 
 
-def moments_over_samples(weights: npt.NDArray[Any], pair: CurrentPair, moments: Moments) -> PairMoments:
+def moments_over_samples(weights: npt.NDArray[Any], pair: CurrentPair, moments: CurrentMoments) -> PairMoments:
     """Second moments of time-averaged currents over samples under each weighting; rows are draws.
 
     Parameters
     ----------
     weights : array, shape (draw, sample)
     pair : CurrentPair
-    moments : Moments
+    moments : CurrentMoments
         ``pair.moments(weights)``.
     """
     weights = np.asarray(weights, dtype=np.float64)
@@ -216,3 +223,26 @@ def paired_correlation(moments: PairMoments, pairs: str) -> FloatArray:
     if pairs == "own":
         return own
     return moments.cross if pairs == "cross" else own - moments.cross
+
+
+def private_share(weights: npt.NDArray[Any], sums: FloatArray) -> FloatArray:
+    """Share of the variance of a neuron's signal that the mean of the other neurons does not explain, 1 - r^2.
+
+    Parameters
+    ----------
+    weights : array, shape (draw, sample)
+    sums : array, shape (5, sample, neuron)
+        Means over time of x, x^2, m, m^2 and x m, where x is the signal of the neuron and m the mean of
+        the others, both about any fixed value.
+
+    Returns
+    -------
+    array, shape (draw, neuron)
+        NaN where the signal, or that of the others, is constant.
+    """
+    x, x_squared, m, m_squared, product = (weighted_mean(weights, table) for table in sums)
+    own, others = x_squared - x**2, m_squared - m**2
+    varies = (own > 1e-12 * x_squared) & (others > 1e-12 * m_squared)
+    bound = np.where(varies, own * others, 1.0)
+    share: FloatArray = np.where(varies, np.clip(1.0 - (product - x * m) ** 2 / bound, 0.0, 1.0), np.nan)
+    return share

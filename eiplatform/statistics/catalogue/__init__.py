@@ -1,1 +1,0 @@
-"""The public statistics by topic: what each needs, its axis, and what may be compared."""
