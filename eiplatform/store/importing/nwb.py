@@ -211,13 +211,12 @@ def _clamp(
     options: dict[str, Any],
 ) -> Recording:
     """Pair the sweeps of every electrode: the k-th at `exc_at` with the k-th at `inh_at`."""
-    held: dict[str, dict[str, list[h5py.Group]]] = {}
+    held: dict[int, dict[str, list[h5py.Group]]] = {}
     for series in _series(file, "acquisition", "VoltageClampSeries"):
         potential = _holding(file, series, path)
         kind = next((k for k, at in (("exc", exc_at), ("inh", inh_at)) if abs(potential - at) <= TOLERANCE_MV), None)
         if kind is not None:
-            electrode = series["electrode"].name if "electrode" in series else "electrode"
-            held.setdefault(electrode, {"exc": [], "inh": []})[kind].append(series)
+            held.setdefault(_electrode(series), {"exc": [], "inh": []})[kind].append(series)
     pairs = {name: list(zip(found["exc"], found["inh"], strict=False)) for name, found in held.items()}
     n_sweeps = {len(found) for found in pairs.values()}
     if not held or n_sweeps == {0}:
@@ -266,13 +265,16 @@ def _holding(file: h5py.File, series: h5py.Group, path: Path) -> float:
     number = series.attrs.get("sweep_number")
     for stimulus in _series(file, "stimulus/presentation", "VoltageClampStimulusSeries"):
         same = number is None or stimulus.attrs.get("sweep_number") == number
-        if same and (
-            "electrode" not in series or "electrode" not in stimulus or stimulus["electrode"] == series["electrode"]
-        ):
+        if same and _electrode(stimulus) in (0, _electrode(series)):
             data = stimulus["data"]
             factor, offset = float(data.attrs.get("conversion", 1.0)), float(data.attrs.get("offset", 0.0))
             return 1000.0 * (float(np.median(data[...])) * factor + offset)
     raise StoreError(f"the sweep '{series.name}' has no stimulus that says its holding potential", where=str(path))
+
+
+def _electrode(series: h5py.Group) -> int:
+    """Return what tells an electrode from others, whatever link leads to it; 0 if none is named."""
+    return int(h5py.h5o.get_info(series["electrode"].id).addr) if "electrode" in series else 0
 
 
 def _rate(series: h5py.Group) -> float:
