@@ -22,7 +22,6 @@ from eiplatform.analyses.parts.findings import flags, layers, span, strongest
 from eiplatform.analyses.parts.inputs import (
     Nulls,
     OneRecording,
-    describe_inputs,
     excitatory,
     label_of,
     open_kind,
@@ -157,11 +156,10 @@ class Balance(Analysis):
             result["null_note"] = compared["note"]
             result.attrs["null"] = kinds.pop()
         return self.result(
-            result.assign_attrs(
-                label=label_of(tree),
-                n_nulls=len(null_trees) if surrogate is None else surrogate[1],
-                **describe_inputs([tree, *null_trees]),
-            )
+            result,
+            [tree, *null_trees],
+            label=label_of(tree),
+            n_nulls=len(null_trees) if surrogate is None else surrogate[1],
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
-from eiplatform.analyses.parts.inputs import Nulls, Recordings, describe_inputs, excitatory, label_of, open_kind
+from eiplatform.analyses.parts.inputs import Nulls, Recordings, excitatory, label_of, open_kind
 from eiplatform.analyses.parts.tables import Table, interval_text, texts, value_text
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics import STATISTICS, summarise
@@ -116,14 +116,13 @@ class BalanceAcrossDepth(Analysis):
         if null_trees:
             result = result.merge(_null(null_trees, names[0], keys, seed))
         return self.result(
-            result.assign_attrs(
-                level=LEVEL,
-                n_bootstrap=n_bootstrap,
-                seed=seed,
-                n_nulls=len(null_trees),
-                n_samples=max(int(table["n_samples"].max()) for table in tables),
-                **describe_inputs([*trees, *null_trees]),
-            )
+            result,
+            [*trees, *null_trees],
+            level=LEVEL,
+            n_bootstrap=n_bootstrap,
+            seed=seed,
+            n_nulls=len(null_trees),
+            n_samples=max(int(table["n_samples"].max()) for table in tables),
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:

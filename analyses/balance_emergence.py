@@ -18,7 +18,6 @@ from eiplatform.analyses.parts.findings import layers
 from eiplatform.analyses.parts.inputs import (
     Series,
     Summaries,
-    describe_inputs,
     excitatory,
     require,
     samples_of,
@@ -178,12 +177,11 @@ class BalanceEmergence(Analysis):
         result = result.merge(reference_table(references or (), keys), compat="no_conflicts")
         result = result.merge(approach(values, null, result, _DIMS, level), compat="no_conflicts")
         return self.result(
-            result.assign_attrs(
-                level=level,
-                n_seeds=len(seeds),
-                n_samples=[len(samples_of(found[setting, circuits[0], seeds[0]][0.0])) for setting in settings],
-                **describe_inputs(trees),
-            )
+            result,
+            trees,
+            level=level,
+            n_seeds=len(seeds),
+            n_samples=[len(samples_of(found[setting, circuits[0], seeds[0]][0.0])) for setting in settings],
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:

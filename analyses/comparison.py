@@ -33,7 +33,6 @@ from eiplatform.analyses.parts.inputs import (
     References,
     Role,
     active,
-    describe_inputs,
     label_of,
     open_kind,
     opened,
@@ -153,13 +152,12 @@ class Comparison(Analysis):
         result = _assembled(own, others, keys, margin, n_bootstrap, seed)
         result["role"] = ("population", [str(layers[side.population].attrs["role"]) for side in own])
         return self.result(
-            result.set_coords("role").assign_attrs(
-                label=label_of(seeds[0]) if len(seeds) == 1 else f"{label_of(seeds[0])} and {len(seeds) - 1} more",
-                margin=margin,
-                fdr=FDR,
-                **options,
-                **describe_inputs(trees),
-            )
+            result.set_coords("role"),
+            trees,
+            label=label_of(seeds[0]) if len(seeds) == 1 else f"{label_of(seeds[0])} and {len(seeds) - 1} more",
+            margin=margin,
+            fdr=FDR,
+            **options,
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:

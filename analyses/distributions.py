@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
-from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, excitatory, label_of, open_kind
+from eiplatform.analyses.parts.inputs import Recordings, excitatory, label_of, open_kind
 from eiplatform.errors import StatisticError
 
 __all__ = ["QUANTITIES", "Distributions"]
@@ -75,22 +75,20 @@ class Distributions(Analysis):
                     finite = value[np.isfinite(value)]
                     mean[r, p, q], sd[r, p, q] = finite.mean(), finite.std()
         dims = ("recording", "population", "quantity")
-        return self.result(
-            xr.Dataset(
-                {
-                    "density": ((*dims, "bin"), density),
-                    "left": ((*dims[1:], "bin"), edges[..., :-1]),
-                    "right": ((*dims[1:], "bin"), edges[..., 1:]),
-                    "mean": (dims, mean),
-                    "sd": (dims, sd),
-                    "outside": (dims, outside),
-                    "n": (dims, n),
-                },
-                coords={
-                    "recording": [label_of(tree) for tree in trees],
-                    "population": names,
-                    "quantity": list(QUANTITIES),
-                },
-                attrs={**describe_inputs(trees)},
-            )
+        data = xr.Dataset(
+            {
+                "density": ((*dims, "bin"), density),
+                "left": ((*dims[1:], "bin"), edges[..., :-1]),
+                "right": ((*dims[1:], "bin"), edges[..., 1:]),
+                "mean": (dims, mean),
+                "sd": (dims, sd),
+                "outside": (dims, outside),
+                "n": (dims, n),
+            },
+            coords={
+                "recording": [label_of(tree) for tree in trees],
+                "population": names,
+                "quantity": list(QUANTITIES),
+            },
         )
+        return self.result(data, trees)

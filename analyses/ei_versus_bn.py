@@ -21,7 +21,6 @@ from eiplatform.analyses.parts.inputs import (
     Nulls,
     Recordings,
     Summaries,
-    describe_inputs,
     excitatory,
     open_kind,
     samples_of,
@@ -175,14 +174,11 @@ class EIVersusBN(Analysis):
         result = result.merge(reference_table(references or (), keys), compat="no_conflicts")
         result = result.merge(approach(values, null, result, _DIMS, level), compat="no_conflicts")
         return self.result(
-            result.assign_attrs(
-                level=level,
-                n_seeds=len(seeds),
-                n_samples=[
-                    len(samples_of(next(t for p, t in trained.items() if p[0] == setting))) for setting in settings
-                ],
-                **describe_inputs([*trees, *null_trees]),
-            )
+            result,
+            [*trees, *null_trees],
+            level=level,
+            n_seeds=len(seeds),
+            n_samples=[len(samples_of(next(t for p, t in trained.items() if p[0] == setting))) for setting in settings],
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
-from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, excitatory, label_of, opened
+from eiplatform.analyses.parts.inputs import Recordings, excitatory, label_of, opened
 from eiplatform.analyses.parts.tables import Table, number_text, texts, value_text
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import STATISTICS, summarise
@@ -87,13 +87,12 @@ class GainModulation(Analysis):
             result[name] = (("layer", "statistic"), np.array([row["table"][name].values for row in rows]))
         result["label"] = ("statistic", [STATISTICS[key].label for key in keys])
         return self.result(
-            result.set_coords("label").assign_attrs(
-                level=LEVEL,
-                n_bootstrap=n_bootstrap,
-                seed=seed,
-                without_gain=without,
-                **describe_inputs(trees),
-            )
+            result.set_coords("label"),
+            trees,
+            level=LEVEL,
+            n_bootstrap=n_bootstrap,
+            seed=seed,
+            without_gain=without,
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
-from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, label_of, open_kind, spiking
+from eiplatform.analyses.parts.inputs import Recordings, label_of, open_kind, spiking
 from eiplatform.analyses.parts.tables import Table, cell_text, number_text
 from eiplatform.errors import StatisticError
 from eiplatform.statistics.counts import rate_table
@@ -63,9 +63,8 @@ class ReferenceCheck(Analysis):
                         continue
                     found = student(_per_seed(data, quantity), level)
                     units = "Hz" if quantity == "rate" else data[quantity].attrs.get("units", "1")
-                    expected = theory.get(
-                        f"{name}/{quantity}", theory.get(quantity, np.nan)
-                    )  # per population, or of all
+                    # per population, or of all
+                    expected = theory.get(f"{name}/{quantity}", theory.get(quantity, np.nan))
                     entries = (found.mean, found.low, found.high, expected, units)
                     for key, entry in zip(row, entries, strict=True):
                         row[key].append(entry)
@@ -76,11 +75,10 @@ class ReferenceCheck(Analysis):
         result = xr.Dataset(
             {key: (dims, np.array([row[key] for row in rows])) for key in rows[0]},
             coords={"reference": names, "quantity": list(QUANTITIES)},
-            attrs={"level": level, **describe_inputs(trees)},
         )
         result["deviation"] = result["value"] / result["theory"] - 1
         result["n_seeds"] = ("reference", seeds)
-        return self.result(result)
+        return self.result(result, trees, level=level)
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:
         """Give the table."""

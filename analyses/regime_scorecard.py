@@ -19,7 +19,6 @@ from eiplatform.analyses.parts.inputs import (
     Perturbation,
     Recording,
     Role,
-    describe_inputs,
     label_of,
     nothing_fires,
     opened,
@@ -147,15 +146,14 @@ class RegimeScorecard(Analysis):
             stabilised([row["kind"] for row in rows], trees, perturbation, n_bootstrap, seed)
         )
         return self.result(
-            result.assign_attrs(
-                label=", ".join([*map(label_of, trees), *names]),
-                level=0.95,
-                **options,
-                **{f"cut_{name}": cut for name, cut in CUTS.items()},
-                excluded="; ".join(f"{key}: {why}" for key, why in EXCLUDED.items()),
-                absent=list(absent),
-                **describe_inputs(trees),
-            )
+            result,
+            trees,
+            label=", ".join([*map(label_of, trees), *names]),
+            level=0.95,
+            **options,
+            **{f"cut_{name}": cut for name, cut in CUTS.items()},
+            excluded="; ".join(f"{key}: {why}" for key, why in EXCLUDED.items()),
+            absent=list(absent),
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:

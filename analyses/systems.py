@@ -20,7 +20,6 @@ from eiplatform.analyses.parts.cautioned import cautioned, cautions_of, over_lay
 from eiplatform.analyses.parts.inputs import (
     Recordings,
     Summaries,
-    describe_inputs,
     excitatory,
     open_kind,
     samples_of,
@@ -178,17 +177,16 @@ class Systems(Analysis):
         result = result.merge(_references(files, keys), compat="no_conflicts")
         result = result.merge(_regimes(placed, layers, depths, n_bootstrap, seed))
         return self.result(
-            result.assign_attrs(
-                level=0.95,
-                n_seeds=len(seeds),
-                n_bootstrap=n_bootstrap,
-                dataset=_data_of(trees[0]),
-                n_samples=[
-                    max((len(samples_of(tree)) for place, tree in placed.items() if place[1] == setting), default=0)
-                    for setting in _SETTINGS
-                ],
-                **describe_inputs(trees),
-            )
+            result,
+            trees,
+            level=0.95,
+            n_seeds=len(seeds),
+            n_bootstrap=n_bootstrap,
+            dataset=_data_of(trees[0]),
+            n_samples=[
+                max((len(samples_of(tree)) for place, tree in placed.items() if place[1] == setting), default=0)
+                for setting in _SETTINGS
+            ],
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
-from eiplatform.analyses.parts.inputs import Recordings, describe_inputs, label_of, opened, spiking
+from eiplatform.analyses.parts.inputs import Recordings, label_of, opened, spiking
 from eiplatform.analyses.parts.regime_features import counts_in_windows
 from eiplatform.analyses.parts.tables import Table, number_text, texts, value_text
 from eiplatform.errors import StatisticError, TooShortError
@@ -103,12 +103,11 @@ class Timescales(Analysis):
         )
         result["timescale_membrane"] = result["timescale"] / result["tau_membrane"]
         return self.result(
-            result.assign_attrs(
-                level=LEVEL,
-                n_bootstrap=n_bootstrap,
-                seed=seed,
-                **describe_inputs(trees),
-            )
+            result,
+            trees,
+            level=LEVEL,
+            n_bootstrap=n_bootstrap,
+            seed=seed,
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:

@@ -10,7 +10,6 @@ import xarray as xr
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.inputs import (
     Recordings,
-    describe_inputs,
     label_of,
     nothing_fires,
     opened,
@@ -99,20 +98,18 @@ class Traces(Analysis):
             raise nothing_fires(trees, "traces")
         spikes = np.concatenate(rasters, axis=1)
         described = ("recording", "population", "neuron", "sample", "time_units", "units")
-        return self.result(
-            xr.Dataset(
-                {
-                    "current": (("panel", "signal", "point"), np.stack([panel["current"] for panel in panels])),
-                    "time": (("panel", "point"), np.stack([panel["time"] for panel in panels])),
-                    "spike_panel": ("spike", spikes[0].astype(np.int64)),
-                    "spike_time": ("spike", spikes[1]),
-                    "spike_neuron": ("spike", spikes[2].astype(np.int64)),
-                    **{key: ("panel", [panel[key] for panel in panels]) for key in described},
-                },
-                coords={"signal": list(SIGNALS)},
-                attrs={**describe_inputs(trees)},
-            )
+        data = xr.Dataset(
+            {
+                "current": (("panel", "signal", "point"), np.stack([panel["current"] for panel in panels])),
+                "time": (("panel", "point"), np.stack([panel["time"] for panel in panels])),
+                "spike_panel": ("spike", spikes[0].astype(np.int64)),
+                "spike_time": ("spike", spikes[1]),
+                "spike_neuron": ("spike", spikes[2].astype(np.int64)),
+                **{key: ("panel", [panel[key] for panel in panels]) for key in described},
+            },
+            coords={"signal": list(SIGNALS)},
         )
+        return self.result(data, trees)
 
 
 def _raster(data: xr.Dataset, panel: int, neurons: int) -> np.ndarray:

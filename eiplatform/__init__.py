@@ -55,7 +55,7 @@ def __getattr__(name: str) -> object:
     if home is None:
         raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")
     if name in _GIVE_RECORDINGS:
-        _import_module("eiplatform.statistics")  # registers the .ei accessor
+        _import_module("eiplatform.front.views")  # registers the .ei accessor, with figures
     module = _import_module(f"eiplatform.{home}")
     found = module if home == name else getattr(module, name)
     globals()[name] = found

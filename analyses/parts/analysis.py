@@ -14,7 +14,7 @@ from typing import Any, ClassVar, get_type_hints
 
 import xarray as xr
 
-from eiplatform.analyses.parts.inputs import Role
+from eiplatform.analyses.parts.inputs import Role, describe_inputs
 from eiplatform.analyses.parts.show import as_html, as_text
 from eiplatform.analyses.parts.tables import Table
 from eiplatform.discovery import discovered
@@ -62,9 +62,19 @@ class Analysis:
         """Say in sentences what a result shows; nothing unless the analysis has something to say."""
         return ()
 
-    def result(self, data: xr.Dataset) -> Result:
-        """Return a Dataset as the result of this analysis."""
-        return Result(data.assign_attrs({"analysis": self.name} | data.attrs))
+    def result(self, data: xr.Dataset, recordings: Iterable[xr.DataTree] | None = None, **attrs: Any) -> Result:
+        """Return a Dataset as the result of this analysis.
+
+        Parameters
+        ----------
+        data : xarray.Dataset
+        recordings : iterable of DataTree, optional
+            What it was made from, which the result names.
+        **attrs
+            What else it was made with.
+        """
+        made_from = {} if recordings is None else describe_inputs(recordings)
+        return Result(data.assign_attrs({"analysis": self.name} | data.attrs | attrs | made_from))
 
     @property
     def plots(self) -> list[str]:

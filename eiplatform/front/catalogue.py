@@ -179,17 +179,17 @@ def _page(path: Path) -> dict[str, str]:
 
 
 def _statistics() -> dict[str, Description]:
-    from eiplatform.statistics import STATISTICS, EIAccessor
+    from eiplatform import statistics
 
     found = {}
-    for key, entry in STATISTICS.items():
-        function = getattr(EIAccessor, entry.name, None)
-        _, sections = _split(function or entry)
+    for key, entry in statistics.STATISTICS.items():
+        _, sections = _split(getattr(statistics, entry.name))
         page = _page(
             Path(import_module("eiplatform").__file__ or "").parents[1] / "docs" / "statistics" / f"{entry.name}.md"
         )
         facts = {
-            "how": f"data.ei.{entry.name}(...)",
+            "question": entry.question,
+            "how": entry.call,
             **page,
             **sections,
             "needs": ", ".join(entry.needs) or "nothing",

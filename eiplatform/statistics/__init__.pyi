@@ -1,7 +1,7 @@
 """Balance statistics; written by ``python -m eiplatform.statistics.generate``, not by hand."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, overload
+from typing import Any, ClassVar, Literal, overload
 
 import xarray as xr
 
@@ -675,10 +675,16 @@ def timescale(
 class EIAccessor:
     """Statistics of a population, or of every population of a recording, as methods."""
 
+    views: ClassVar[dict[str, str]]
+
     def __init__(
         self,
         data: xr.Dataset | xr.DataTree,
     ) -> None: ...
+    @property
+    def plot(self) -> Any:
+        """Figures of this recording; of recordings that came through ``eiplatform``."""
+
     def summary(
         self,
         statistics: str | Iterable[str] | None = None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Any
+from importlib import import_module
+from typing import Any, ClassVar
 
 import xarray as xr
 
@@ -43,6 +44,9 @@ class EIAccessor:
     array([1.8, 1.8, 1.8])
     """
 
+    views: ClassVar[dict[str, str]] = {}
+    """What packages above this one add, e.g. ``plot``: ``"module:class"``, called with the data when it is used."""
+
     def __init__(self, data: xr.Dataset | xr.DataTree) -> None:
         self._data = data
 
@@ -51,15 +55,18 @@ class EIAccessor:
             return method_of(DECLARED[name], self._data)
         if name.startswith("_"):
             raise AttributeError(name)
+        if name in self.views:
+            module, _, view = self.views[name].partition(":")
+            return getattr(import_module(module), view)(self._data)
         if name in STATISTICS:
             chosen = STATISTICS[name]
             hint = f"'{name}' is a row of {chosen.name}: per_neuron(data, '{name}') gives it"
             raise _NoSuchStatistic(hint, where=".ei")
-        known = [*DECLARED, "summary", "plot"]
+        known = [*DECLARED, "summary", *self.views]
         raise _NoSuchStatistic(f"unknown statistic '{name}'{suggest(name, known)}", where=".ei", valid=known)
 
     def __dir__(self) -> Iterable[str]:
-        return [*super().__dir__(), *DECLARED]
+        return [*super().__dir__(), *DECLARED, *self.views]
 
     def summary(
         self,

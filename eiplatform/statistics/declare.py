@@ -219,6 +219,15 @@ class Statistic(Declared):
         """Documentation page, relative to the repository."""
         return f"docs/statistics/{self.name}.md"
 
+    @property
+    def call(self) -> str:
+        """How to ask for it, e.g. ``data.ei.ei_correlation(over='time')``."""
+        if not self.public:
+            return f"eiplatform.statistics.per_neuron(data, '{self.key}')"
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}  # type: ignore[arg-type]
+        given = ", ".join(f"{name}={value!r}" for name, (value, default) in values.items() if value != default)
+        return f"data.ei.{self.name}({given})"
+
     def units(self, time_units: str) -> str:
         """Return the unit of the value in a recording whose time is in `time_units` (``"step"`` or ``"ms"``)."""
         return self.by_time[time_units] if self.by_time else "1"

@@ -16,7 +16,7 @@ __all__ = ["own", "stub"]
 _HEAD = '''"""Balance statistics; written by ``python -m eiplatform.statistics.generate``, not by hand."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, overload
+from typing import Any, ClassVar, Literal, overload
 
 import xarray as xr
 
@@ -25,10 +25,16 @@ _BASE = """
 class EIAccessor:
     \"\"\"Statistics of a population, or of every population of a recording, as methods.\"\"\"
 
+    views: ClassVar[dict[str, str]]
+
     def __init__(
         self,
         data: xr.Dataset | xr.DataTree,
     ) -> None: ...
+    @property
+    def plot(self) -> Any:
+        \"\"\"Figures of this recording; of recordings that came through ``eiplatform``.\"\"\"
+
     def summary(
         self,
         statistics: str | Iterable[str] | None = None,

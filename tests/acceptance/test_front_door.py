@@ -1,7 +1,8 @@
-"""The whole road in a notebook: one import, twenty lines; the same script is README's example."""
+"""The whole road in a notebook, as the README gives it: one import, at most 25 lines."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,30 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = """
-import eiplatform as ei
-
-run = ei.train("digits-mlp", seed=2, training={"epochs": 3, "warmup_epochs": 1}, network={"hidden": [16, 12]})
-print(run, run.history[["epoch", "validation_accuracy"]], sep="\\n")
-
-noisy = {"steps": 140, "warmup": 40, "input": "bernoulli", "samples": 8}
-rec = ei.record(run.network, "test", label="trained", spec=noisy)
-untrained = ei.record(run.untrained, "test", label="untrained", spec=noisy)
-cortex = ei.simulate("brunel-2000", state="C", scale=0.02, seeds=2, duration_ms=150, device="numpy")
-print(rec["fc1/E"].ds.ei.ei_ratio(), ei.describe("ei_ratio"), sep="\\n")
-
-with run.network.intervene(ei.Scale("I->E subtractive", 0.8, layers="fc*"), ei.Silence("fc1/I", [3])):
-    hurt = ei.record(run.network, "test", label="less inhibition", spec=noisy)
-
-keys = ["ei_ratio", "ei_correlation_time", "rate"]
-result = ei.compare(rec, [cortex, hurt], null=untrained, statistics=keys, n_bootstrap=50)
-print(result.findings())
-figure = result.plot()
-rec.save("trained")
-result.save("comparison.nc")
-ei.report(result, "report.html")
-"""
-"""At most 25 lines, no deep import."""
+README = ROOT / "README.md"
+(SCRIPT,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
 
 
 def test_the_script_is_short_and_shallow() -> None:

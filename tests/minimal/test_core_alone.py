@@ -49,9 +49,9 @@ def test_the_wheel_brings_one_package() -> None:
 def test_analysing_loads_neither_torch_nor_brian2(tmp_path: Path) -> None:
     path = write_network(tmp_path / "trained")
     program = (
-        "import sys; from pathlib import Path; from eiplatform.analyses import balance;"
+        "import sys; from pathlib import Path; from eiplatform.analyses.balance import Balance;"
         "from eiplatform.figures import save;"
-        "path = Path(sys.argv[1]); result = Balance().run(path, n_bootstrap=5).data;"
+        "path = Path(sys.argv[1]); result = Balance().run(path, n_bootstrap=5);"
         "save('balance_across_layers', result, path.parent / 'f');"
         "assert not {'torch', 'brian2', 'sklearn'} & set(sys.modules), 'heavy'"
     )

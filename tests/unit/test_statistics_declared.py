@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import eiplatform
 import eiplatform.statistics as ei
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, UnknownNameError
 from eiplatform.statistics import registry as declare
@@ -61,6 +62,13 @@ def test_functions_and_methods_are_documented_and_have_a_signature(cls):
 def test_options_have_their_real_types():
     pairs = inspect.signature(ei.ei_correlation).parameters["pairs"]
     assert pairs.annotation == Literal["own", "cross", "excess", "partial"] and pairs.default == "own"
+
+
+def test_a_statistic_says_how_to_ask_for_it():
+    data = ei.example_population(neurons=101)
+    for key, chosen in ei.STATISTICS.items():
+        result = eval(chosen.call, {"data": data, "eiplatform": eiplatform})
+        assert (result.name, result.attrs["long_name"]) == (key, chosen.label), chosen.call
 
 
 def test_wrong_names_are_answered_with_the_right_one():
@@ -188,3 +196,15 @@ def test_the_template_works_in_an_empty_project(tmp_path, network_recording):
     subprocess.run(command, cwd=tmp_path, check=True, env=environment)
     with xr.open_dataset(tmp_path / "balance.nc", engine="h5netcdf") as result:
         assert (result["value"].sel(statistic="peak_excitation_max") > 1).all()
+
+
+def test_figures_are_drawn_from_a_recording_or_a_node(network_recording):
+    tree = eiplatform.open(network_recording(steps=60, samples=6))
+    assert "plot" in dir(tree.ei) and {"current_traces", "balance_across_layers"} <= set(dir(tree.ei.plot))
+    assert "learning_curve" not in dir(tree.ei.plot) and "current_traces: How" in repr(tree.ei.plot)
+    whole, alone = tree.ei.plot.current_traces(points=20), tree["fc2/E"].ei.plot.current_traces(points=20)
+    assert len(whole.axes) > len(alone.axes) > 0
+    with pytest.raises(AttributeError, match="did you mean 'current_traces'"):
+        tree.ei.plot.current_trace  # noqa: B018
+    with pytest.raises(NotApplicableError, match="which recording"):
+        tree["fc2/E"].to_dataset().ei.plot.current_traces()
