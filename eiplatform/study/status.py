@@ -223,7 +223,12 @@ def claim_study(out: Path, name: str) -> Iterator[None]:
     mark = out / "study.json"
     if not mark.is_file():
         check_directory(out, overwrite=False)
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputExistsError(
+                f"cannot create the output directory ({error.strerror})", where=str(out), remedy="choose another --out"
+            ) from None
         (out / OWNED).write_text("made by eiplatform; a study\n")
         write_bytes(mark, (json.dumps({"study": name}) + "\n").encode())
     held = read_json(mark).get("study")
