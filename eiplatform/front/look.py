@@ -20,9 +20,6 @@ from eiplatform.store.tree import Recording
 
 __all__ = ["Facts", "Seen", "info", "open"]
 
-LEDGER = ".steps"
-"""What a study leaves in its directory: which steps it took (:mod:`eiplatform.study.status`)."""
-
 
 class Seen(Protocol):
     """What :func:`info` returns: it prints as text, and shows as a table in a notebook."""
@@ -179,8 +176,8 @@ def info(what: str | Path | xr.DataTree, *, partial: bool = False) -> Seen:
         return _training(path)
     if path.suffix == ".nc" and path.is_file():
         return _result(path)
-    if (path / LEDGER).exists():
-        return _folder("study", path)
+    if (path / "study.json").is_file():
+        return _folder("study", path, read_json(path / "study.json").get("study"))
     if (path / "design.json").is_file():
         return _folder("lesions", path, read_json(path / "design.json").get("pathway"))
     if (path / "scorecard.json").is_file():

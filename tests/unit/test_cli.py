@@ -86,7 +86,7 @@ def test_wrong_arguments_name_the_page_that_helps(capsys: Capture, tmp_path: Pat
         (["train", "--resume", "--overwrite"], "to resume and to overwrite exclude each other"),
         (["analyse", "balance", "REC", "--out", "x.csv"], "x.csv: .*valid: a name that ends in .nc"),
         (["analyse", "balance_across_depth", "REC", "REC", "--out", "OUT.nc"], "or is given twice"),
-        (["compare", "REC", "REC", "--to", "brunel-2000-C", "--out", "OUT.nc"], "not said what these are: .*network"),
+        (["compare", "REC", "REC", "--to", "brunel-2000-C", "--out", "OUT.nc"], "no option before them: .*network"),
         (["compare", "REC", "--to", "brunel-2000-C", "--seeds", "--out", "OUT.nc"], "only networks are given as seeds"),
         (["export", "deepeisnn", "REC"], "is a directory, a file is needed.*valid: a .*safetensors file"),
         (["import", "deepeisnn", "nowhere"], "nowhere: there is no such file or directory"),
@@ -210,7 +210,7 @@ def test_damaged_recordings_are_named(capsys: Capture, network_recording: Write,
     assert status == 2 and "truncated" in out
     shard.unlink()
     refused(capsys, "info", path, says="00002.h5 is missing")
-    refused(capsys, "info", tmp_path / "nowhere", says="no such recording")
+    refused(capsys, "info", tmp_path / "nowhere", says="there is no such file")
     assert not (tmp_path / "b.nc").exists()
 
 
