@@ -179,3 +179,15 @@ def test_variance_of_a_crossed_mean_is_that_of_the_components(sample: float, neu
         assert freedom == pytest.approx((s - 1) * (n - 1))  # cells are many
     if not neuron and not cell:
         assert freedom == pytest.approx(s - 1)
+
+
+def test_distributions_are_not_tested_where_values_differ_in_their_noise() -> None:
+    """A neuron's value from one trial is noisier than one from many images: equal neurons would spread differently."""
+    rng = np.random.default_rng(6)
+    curves = [np.sort(rng.normal(size=50)) for _ in range(6)]
+    network = Group.of("network", [Seed(0.0, 30, 20, np.zeros(9), quantiles=curves[0])])
+    circuit = Group.of("circuit", [Seed(0.0, 1, 20, np.zeros(9), quantiles=curve) for curve in curves[1:]])
+    found = distributions(network, circuit, 0.5, same_samples=False)
+    assert np.isnan([found.p, found.low, found.high]).all() and "30" in found.reason and "1" in found.reason
+    alike = Group.of("circuit", [Seed(0.0, 1, 20, np.zeros(9), quantiles=curve) for curve in curves[:3]])
+    assert 0 < distributions(alike, circuit, 0.5, same_samples=False).p <= 1

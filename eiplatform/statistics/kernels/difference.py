@@ -26,6 +26,9 @@ _MOST = 20_000
 """Rearrangements of seeds that are still enumerated."""
 _DRAWS = 1000
 
+_ALIKE = 1.25
+"""Ratio of the numbers of samples up to which the noise of neurons' values is taken as alike."""
+
 SEEDS = "seeds"
 ONE_MORE = "seeds; the single network is taken as one more seed"
 THESE = "samples and neurons: about these two networks, not about other seeds"
@@ -34,6 +37,10 @@ THIS = "samples and neurons of this network, and seeds of the other side: not ab
 _ONE_REALISATION = (
     "no test: one realisation of a circuit, whose neurons share its fluctuations; "
     "simulate 2 seeds or more (5 for a useful test)"
+)
+_PRECISION = (
+    "no test of distributions: a neuron's value rests on {} samples here and on {} there, so that noise alone "
+    "spreads neurons differently"
 )
 _ONE_SAMPLE = "no test: one sample, which all neurons share; record 2 samples or more"
 
@@ -207,11 +214,18 @@ def distributions(
         Networks of several seeds that saw the same samples: permutation of the seeds, all if there are
         at most 20 000 (Fisher 1935; Phipson & Smyth 2010).  Otherwise the centred bootstrap of the
         two quantile functions (van der Vaart & Wellner 1996, section 3.7): the null is the distance of
-        their deviations when seeds, samples and neurons are resampled.
+        their deviations when seeds, samples and neurons are resampled.  No test where neurons' values
+        rest on different numbers of samples (a network's images, one trial of each realisation of a circuit):
+        the noise of a value is part of its distribution over neurons.
     """
     groups = (mine, other)
     if any(not group.seeds or not group.seeds[0].quantiles.size for group in groups):
         return Distributions(reason="no test of distributions: a side keeps none over the neurons of its seeds")
+    precision = [seed.n_samples for group in groups for seed in group.seeds]
+    if max(precision) > _ALIKE * min(precision):
+        return Distributions(
+            reason=_PRECISION.format(*(max(seed.n_samples for seed in group.seeds) for group in groups))
+        )
     networks = mine.kind == other.kind == "network"
     one = sorted(group.n for group in groups)[0] == 1 < max(group.n for group in groups)
     moved = _moved(groups, seed, same_samples)
