@@ -29,7 +29,7 @@ from eiplatform.analyses.parts.inputs import (
 )
 from eiplatform.analyses.parts.tables import NULLS, Table, cell_text, number_text
 from eiplatform.errors import StatisticError
-from eiplatform.statistics import against_null, null_from, summarise, summarise_seeds
+from eiplatform.statistics import STATISTICS, against_null, null_from, summarise, summarise_seeds
 from eiplatform.statistics.kernels.multiple import holm
 from eiplatform.statistics.nulls import parse_surrogate
 from eiplatform.statistics.seeds import ENOUGH
@@ -165,7 +165,12 @@ class Balance(Analysis):
     def tables(self, result: xr.Dataset) -> Iterable[Table]:
         """Give the table."""
         populations = [str(name) for name in result["population"].values]
-        shown = defined(result, TRAINED_STATISTICS)
+        keys = [str(key) for key in result["statistic"].values]
+        own = [key for key in keys if key in STATISTICS and not STATISTICS[key].shipped]
+        # The usual ones and the user's own; whatever was asked for if that is none of these.
+        shown = defined(result, [*TRAINED_STATISTICS, *own]) or defined(result, keys)
+        if not shown:
+            return
         marks, caution = cautioned(cautions_of(result, shown))
         rows = []
         for statistic in shown:

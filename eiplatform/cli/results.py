@@ -57,20 +57,19 @@ def demo(
     json : bool
         Print the scorecard as JSON.
     """
-    import shutil
-
     from eiplatform.cli.output import print_json, print_table, say
     from eiplatform.errors import choose
-    from eiplatform.files import check_directory, write_json
+    from eiplatform.files import write_json
     from eiplatform.study import expand, find_study, load_study, run_study
     from eiplatform.study.closing import write_closing
+    from eiplatform.study.status import clear_study
 
     file = find_study("demo")
     variant = choose(size, ["full", *load_study(file).variants], "demo size")
     changes = [f"constants.seed={seed}", f"constants.device={device}", f"constants.jobs={jobs}"]
     graph = expand(load_study(file, changes, None if variant == "full" else variant))
-    if overwrite and check_directory(out, overwrite=True):
-        shutil.rmtree(out)
+    if overwrite:
+        clear_study(out)
     outcome = run_study(graph, out, quiet=json)
     made = write_closing(graph, out)
     tables = [asdict(table) for table in made.tables]

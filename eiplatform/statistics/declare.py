@@ -215,6 +215,11 @@ class Statistic(Declared):
         return not self.by_time
 
     @property
+    def shipped(self) -> bool:
+        """Whether the package itself declares it, not a project or another package."""
+        return type(self).__module__.startswith("eiplatform.statistics.")
+
+    @property
     def page(self) -> str:
         """Documentation page, relative to the repository."""
         return f"docs/statistics/{self.name}.md"

@@ -20,7 +20,7 @@ from eiplatform.study.code import code_version
 from eiplatform.study.graph import Graph, Step
 from eiplatform.untrusted import inside
 
-__all__ = ["LEDGER", "Ledger", "Status", "claim_study", "jobs_of", "status_of", "take_over"]
+__all__ = ["LEDGER", "Ledger", "Status", "claim_study", "clear_study", "jobs_of", "status_of", "take_over"]
 
 LEDGER = ".steps"
 
@@ -225,11 +225,11 @@ def claim_study(out: Path, name: str) -> Iterator[None]:
         check_directory(out, overwrite=False)
         try:
             out.mkdir(parents=True, exist_ok=True)
+            (out / OWNED).write_text("made by eiplatform; a study\n")
         except OSError as error:
             raise OutputExistsError(
                 f"cannot create the output directory ({error.strerror})", where=str(out), remedy="choose another --out"
             ) from None
-        (out / OWNED).write_text("made by eiplatform; a study\n")
         write_bytes(mark, (json.dumps({"study": name}) + "\n").encode())
     held = read_json(mark).get("study")
     if held != name:
@@ -242,3 +242,22 @@ def claim_study(out: Path, name: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def clear_study(out: Path) -> None:
+    """Delete an earlier result of eiplatform, so that a study can begin anew there.
+
+    Raises
+    ------
+    OutputExistsError
+        If eiplatform did not make the directory, or another process runs a study there.
+    """
+    if not check_directory(out, overwrite=True):
+        return
+    lock = out / LEDGER / "lock"
+    handle = hold(lock, "another process runs this study there") if lock.is_file() else None
+    try:
+        shutil.rmtree(out)
+    finally:
+        if handle is not None:
+            os.close(handle)

@@ -191,7 +191,7 @@ def test_the_template_works_in_an_empty_project(tmp_path, network_recording):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", use + checks], cwd=tmp_path, check=True, env=environment)
     network_recording("rec", steps=60, samples=6)
-    words = "analyse balance rec --out balance.nc --statistics ei_ratio peak_excitation_max --bootstrap 20"
+    words = "analyse balance rec --out balance.nc --statistics peak_excitation_max --bootstrap 20"
     command = [sys.executable, "-m", "eiplatform", *words.split()]
     subprocess.run(command, cwd=tmp_path, check=True, env=environment)
     with xr.open_dataset(tmp_path / "balance.nc", engine="h5netcdf") as result:

@@ -15,7 +15,7 @@ from eiplatform.errors import EIPlatformError, OutputExistsError
 from eiplatform.study import Graph, Outcome, expand, find_study, load_study, run_study, status, status_of, study_names
 from eiplatform.study.actions import Job
 from eiplatform.study.code import code_version
-from eiplatform.study.status import claim_study
+from eiplatform.study.status import claim_study, clear_study
 
 DIGITS = str(Path(__file__).resolve().parents[2] / "analyses" / "configs" / "digits-mlp.yml")
 
@@ -341,6 +341,22 @@ def test_mistakes_in_places_and_sums_are_told(
 ) -> None:
     with pytest.raises(EIPlatformError, match=says):
         written(changed(NETWORKS, **changes))
+
+
+def test_a_study_is_cleared_only_where_nobody_runs_it(written: Callable[..., Graph], tmp_path: Path) -> None:
+    out, graph = tmp_path / "out", written(CHAIN)
+    clear_study(out)
+    run(graph, out)
+    with claim_study(out, graph.study.name), pytest.raises(OutputExistsError):
+        clear_study(out)
+    assert (out / "study.json").is_file()
+    clear_study(out)
+    assert not out.exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "data").touch()
+    with pytest.raises(OutputExistsError):
+        clear_study(tmp_path / "mine")
+    assert (tmp_path / "mine" / "data").exists()
 
 
 def test_one_instance_can_be_taken(written: Callable[..., Graph]) -> None:
