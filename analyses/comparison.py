@@ -134,7 +134,7 @@ class Comparison(Analysis):
         own = sides_of(seeds, keys, None, **options)
         layers = active(seeds[0])
         layer = layers[own[0].population]
-        timed = any(isinstance(group, str) or group[0].attrs["source"]["kind"] == "circuit" for group in groups)
+        timed = any(isinstance(group, str) or group[0].attrs["source"]["kind"] != "network" for group in groups)
         if timed and not spiking(seeds[0]):
             raise StatisticError(
                 "rates have no membrane, so that no time of a circuit can be matched to their steps",

@@ -206,7 +206,7 @@ def sides_of(trees: Sequence[xr.DataTree], keys: Sequence[str], layer: xr.Datase
                 where=tree.attrs["path"],
                 valid=populations[0],
             )
-    kind = str(first.attrs["source"]["kind"])
+    kind = "network" if first.attrs["source"]["kind"] == "network" else "circuit"  # own measurements count as one
     label = label_of(first) if len(trees) == 1 else f"{label_of(first)} and {len(trees) - 1} more"
     sides = []
     for name, data in populations[0].items():

@@ -53,7 +53,8 @@ def analyse(analysis: str, *recordings: Any, **options: Any) -> Result:
     --------
     >>> import eiplatform as ei, numpy as np
     >>> rng = np.random.default_rng(0)
-    >>> own = ei.from_arrays(1 + rng.random((30, 20, 5)), rng.random((30, 20, 5)), dt=1, time_units="step")
+    >>> exc, inh, fired = 1 + rng.random((30, 20, 5)), rng.random((30, 20, 5)), rng.random((30, 20, 5)) < 0.2
+    >>> own = ei.from_arrays(exc, inh, fired, dt=1, time_units="step")
     >>> ei.analyse("traces", [own]).data.attrs["analysis"]
     'traces'
     """

@@ -160,3 +160,13 @@ def test_what_an_export_wrote_is_read_back(tmp_path: Path) -> None:
     assert main(["export", "csv", str(tmp_path / "own"), "--out", str(tmp_path / "own.csv")]) == 0
     again = ei.read_csv(tmp_path / "own.csv", units="pA")
     np.testing.assert_allclose(again["E"].ds["current_inh"], tree["E"].ds["current_inh"], rtol=1e-6)
+
+
+def test_a_network_is_compared_with_own_measurements(network_recording: Any) -> None:
+    exc, inh = RNG.random((2, 4, 600, 10)) + 0.5
+    trains = [[np.sort(RNG.random(60)) * 599 for _ in range(10)] for _ in range(4)]
+    own = ei.from_arrays(exc, inh, trains, dt=1.0, units="pA", tau_membrane=15.0, label="cells", duration=600)
+    network = ei.open(network_recording(steps=200))
+    result = ei.compare(network, own, statistics=["rate"], n_bootstrap=20)
+    assert result.data["reference_value"].item() == pytest.approx(100.0)  # Hz
+    assert np.isfinite(result.data["interval_ms"]).all()
