@@ -4,29 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from eiplatform.errors import ConfigError
+from eiplatform.networks.layer import Layer
 from eiplatform.networks.pathways import Factor, PathwayScale
 
-if TYPE_CHECKING:
-    from eiplatform.networks.network import Network
-
 __all__ = ["Intervention", "combined", "intervened"]
+
+
+class Changeable(Protocol):
+    """A network whose layers can be changed for a while."""
+
+    interventions: tuple[Mapping[str, Any], ...]
+
+    def named_layers(self) -> Mapping[str, Layer]:
+        """Return the layers by name."""
+
+
+_Network = TypeVar("_Network", bound=Changeable)
 
 
 class Intervention(Protocol):
     """A change of a network, as data; :mod:`eiplatform.interventions` has them."""
 
-    def factors(self, network: Network) -> Mapping[str, PathwayScale]:
+    def factors(self, network: Any) -> Mapping[str, PathwayScale]:
         """Return the factors on the pathways of every layer that changes, checked against this network."""
 
-    def about(self, network: Network) -> Mapping[str, Any]:
+    def about(self, network: Any) -> Mapping[str, Any]:
         """Return what the manifest of a recording says."""
 
 
 @contextmanager
-def intervened(network: Network, interventions: Sequence[Intervention]) -> Iterator[Network]:
+def intervened(network: _Network, interventions: Sequence[Intervention]) -> Iterator[_Network]:
     """Run a network under interventions; those on the same pathway multiply.
 
     Parameters
@@ -52,15 +62,15 @@ def intervened(network: Network, interventions: Sequence[Intervention]) -> Itera
     asked = [one.factors(network) for one in interventions]  # all are checked before anything changes
     about = tuple(dict(one.about(network)) for one in interventions)
     before = {name: layers[name].lesion for factors in asked for name in factors}
-    told = network.interventions
+    outer = network.interventions
     try:
         for factors in asked:
             for name, scale in factors.items():
                 layers[name].lesion = combined(layers[name].lesion, scale)
-        network.interventions = (*told, *about)
+        network.interventions = (*outer, *about)
         yield network
     finally:
-        network.interventions = told
+        network.interventions = outer
         for name, scale_before in before.items():
             layers[name].lesion = scale_before
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,29 @@ def test_every_module_is_an_analysis_or_a_figure() -> None:
         assert type(analysis).__name__.lower() == name.replace("_", "")
     assert {find_figure(name).ANALYSIS for name in figure_names()} <= set(analyses)
     assert len({analysis.place for analysis in analyses.values()}) == len(analyses)
+
+
+def test_no_module_imports_itself_on_a_way_around() -> None:
+    """Imports inside functions and for type checkers count."""
+    names = {}
+    for folder in ("eiplatform", "analyses", "figures"):
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            parts = parts if folder == "eiplatform" else ("eiplatform", *parts)
+            names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    waiting = {name: _needed(path, names) - {name} for name, path in names.items()}
+    while free := {name for name, needed in waiting.items() if not needed & waiting.keys()}:
+        waiting = {name: needed for name, needed in waiting.items() if name not in free}
+    assert waiting == {}
+
+
+def _needed(path: Path, names: Mapping[str, Path]) -> set[str]:
+    """Return the modules of ours that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inside & names.keys() or {node.module}
+    return found & names.keys()
