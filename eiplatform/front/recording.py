@@ -134,6 +134,12 @@ def record(
         raise ConfigError("overwrite, resume and store are for recordings on disk", where="record", remedy="path=...")
     if isinstance(network, Run):
         network = network.network
+    if not isinstance(network, nn.Module):
+        raise ConfigError(
+            f"a {type(network).__name__} cannot be recorded",
+            where="record",
+            valid="a Run (ei.train, ei.load), its network, or a torch module",
+        )
     split_name, shown = _shown(network, data)
     model = network if isinstance(network, Network | ForeignNetwork) else _adapted(network, shown)
     wanted = _spec(split_name, spec, fields)

@@ -16,6 +16,7 @@ from eiplatform.statistics.labelled import apply
 
 __all__ = ["documentation", "function_of", "method_of", "needed", "signature_of"]
 
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _SECTION = re.compile(r"^(Parameters|Returns|Raises|Notes|References|Examples)\n-+\n", re.MULTILINE)
 
 
@@ -121,8 +122,10 @@ def _derived(cls: type[Declared]) -> dict[str, str]:
             f"xarray.DataArray, dims {dims}\n    With its description as attributes.  Of a recording with several "
             "populations: a DataTree."
         )
-        papers = "; ".join(entry.reference for entry in entries).split("; ")
-        found["References"] = ";\n".join(dict.fromkeys(papers)) + "."
+        sources = "; ".join(entry.reference for entry in entries).split("; ")
+        papers = [source for source in sources if _YEAR.search(source)]  # the others say what a variant is
+        if papers:
+            found["References"] = ";\n".join(dict.fromkeys(papers)) + "."
     return found
 
 

@@ -218,3 +218,10 @@ def test_an_intervention_that_changes_nothing_is_an_error(run: ei.Run) -> None:
     with pytest.raises(ConfigError) as error:
         attempt(ei.Silence("fc1/I", [99]))
     assert error.value.valid == "0 to 2"
+
+
+@pytest.mark.parametrize("thing", [3, "runs/a", None])
+def test_what_is_no_network_is_refused(thing: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ei.record(thing, "test")  # type: ignore[call-overload]
+    assert type(thing).__name__ in str(caught.value) and caught.value.valid
