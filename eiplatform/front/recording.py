@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -223,8 +224,12 @@ def simulate(
     >>> dict(tree["E"].sizes)["time"], list(tree)
     (20, ['E', 'I'])
     """
+    from eiplatform.microcircuits.registry import parameters_of
     from eiplatform.recording.circuit import circuit_in_memory, record_circuit
 
+    arguments = [name for name in inspect.signature(simulate).parameters if name not in ("circuit", "parameters")]
+    for name in parameters:
+        choose(name, [*arguments, *parameters_of(circuit)], "argument", where=f"simulate, {circuit}")
     options: dict[str, Any] = {
         "parameters": parameters,
         "seeds": list(range(1, seeds + 1)) if isinstance(seeds, int) else list(seeds),

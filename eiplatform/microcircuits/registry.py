@@ -10,7 +10,7 @@ from eiplatform.discovery import gather
 from eiplatform.errors import choose
 from eiplatform.microcircuits.circuit import Circuit
 
-__all__ = ["load", "names"]
+__all__ = ["load", "names", "parameters_of"]
 
 
 def _circuits() -> dict[str, type[Circuit]]:
@@ -52,3 +52,15 @@ def load(name: str, parameters: Mapping[str, Any] | None = None) -> Circuit:
     """
     known = _circuits()
     return known[choose(name, known, "circuit")].from_parameters(parameters or {})
+
+
+def parameters_of(name: str) -> tuple[str, ...]:
+    """Return the names of a circuit's parameters, shortcuts first.
+
+    Examples
+    --------
+    >>> parameters_of("brunel-2000")[:2]
+    ('state', 'scale')
+    """
+    circuit = load(name)
+    return (*circuit.shortcuts, *circuit.to_mapping())

@@ -196,7 +196,7 @@ def _check_times(dt_ms: float, duration_ms: float, warmup_ms: float, record_dt_m
             raise ConfigError(
                 f"{value} ms is not possible",
                 where=name,
-                valid=f"a whole multiple of {what}, which is {unit:g} ms" + (", not 0" if least else ", or 0"),
+                valid=f"a whole multiple of {what}, which is {unit:g} ms" + (", above 0" if least else ", or 0"),
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
 from eiplatform.errors import ConfigError
@@ -22,6 +22,7 @@ class Changeable(Protocol):
         """Return the layers by name."""
 
 
+_KNOWN = ("Scale(...)", "Silence(...)")
 _Network = TypeVar("_Network", bound=Changeable)
 
 
@@ -35,8 +36,7 @@ class Intervention(Protocol):
         """Return what the manifest of a recording says."""
 
 
-@contextmanager
-def intervened(network: _Network, interventions: Sequence[Intervention]) -> Iterator[_Network]:
+def intervened(network: _Network, interventions: Sequence[Intervention]) -> AbstractContextManager[_Network]:
     """Run a network under interventions; those on the same pathway multiply.
 
     Parameters
@@ -44,10 +44,10 @@ def intervened(network: _Network, interventions: Sequence[Intervention]) -> Iter
     network : Network
     interventions : sequence of Intervention
 
-    Yields
-    ------
-    Network
-        The same object, with what is done to it in ``network.interventions``; on exit it is as it was.
+    Returns
+    -------
+    context manager
+        Gives the same object, with what is done to it in ``network.interventions``; on exit it is as it was.
 
     Raises
     ------
@@ -56,8 +56,22 @@ def intervened(network: _Network, interventions: Sequence[Intervention]) -> Iter
     UnknownNameError
         If one names what this network does not have.
     """
+    if not callable(getattr(network, "named_layers", None)):
+        raise ConfigError(
+            f"a {type(network).__name__} has no pathways to change",
+            where="intervene",
+            valid="a network of ei.train or ei.load",
+        )
     if not interventions:
-        raise ConfigError("no intervention is given", where="intervene", valid="Scale(...), Silence(...), ...")
+        raise ConfigError("no intervention is given", where="intervene", valid=_KNOWN)
+    for one in interventions:
+        if not callable(getattr(one, "factors", None)):
+            raise ConfigError(f"{one!r} is no intervention", where="intervene", valid=_KNOWN)
+    return _while_changed(network, interventions)
+
+
+@contextmanager
+def _while_changed(network: _Network, interventions: Sequence[Intervention]) -> Iterator[_Network]:
     layers = network.named_layers()
     asked = [one.factors(network) for one in interventions]  # all are checked before anything changes
     about = tuple(dict(one.about(network)) for one in interventions)

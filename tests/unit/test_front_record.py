@@ -225,3 +225,21 @@ def test_what_is_no_network_is_refused(thing: object) -> None:
     with pytest.raises(ConfigError) as caught:
         ei.record(thing, "test")  # type: ignore[call-overload]
     assert type(thing).__name__ in str(caught.value) and caught.value.valid
+
+
+@pytest.mark.parametrize("given", [("Scale",), (3,), ()])
+def test_what_is_no_intervention_is_refused_before_anything_runs(given: tuple[Any, ...]) -> None:
+    network = ei.train("digits-mlp", training={"epochs": 1, "warmup_epochs": 0}, network={"hidden": [4]}).network
+    with pytest.raises(ConfigError) as caught:
+        network.intervene(*given)
+    assert caught.value.where == "intervene" and caught.value.valid
+    with pytest.raises(ConfigError) as caught:
+        ei.intervene(torch.nn.Linear(3, 4), ei.Scale("input->E", 0.5))
+    assert "Linear" in str(caught.value)
+
+
+def test_a_misspelt_argument_of_simulate_is_suggested() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        ei.simulate("brunel-2000", durationms=50)
+    assert "did you mean 'duration_ms'" in str(caught.value)
+    assert all(name in str(caught.value.valid) for name in ("duration_ms", "seeds", "scale"))
