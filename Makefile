@@ -39,10 +39,12 @@ $(VENV)-minimal/installed: pyproject.toml constraints.txt
 	$(VENV)-minimal/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt . pytest
 	@touch $@
 
-test-minimal: $(VENV)-minimal/installed
+test-minimal: $(VENV)-minimal/installed $(VENV)/installed
 	$(VENV)-minimal/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	rm -rf build/alone && mkdir -p build/alone && cp -r tests build/alone/
 	cd build/alone && $(abspath $(VENV)-minimal)/bin/python -m pytest -q -c ../../pyproject.toml --rootdir . tests/minimal
+	$(BIN)/python tests/minimal/notebook.py README.md build/alone/notebook.py
+	cd build/alone && $(abspath $(BIN))/mypy --strict --no-incremental --python-executable $(abspath $(VENV)-minimal)/bin/python notebook.py
 
 # An hour on one core; one case alone: make reference CASES=potjans-diesmann-2014-10
 reference: $(VENV)/installed  ## Simulate the reference circuits and write data/reference again
