@@ -58,8 +58,8 @@ def make_seeds(root: Path) -> None:
         (root / kind).mkdir()
     _run("pack", root / "recording/in", "--out", root / "packed/in.h5")
     _run("export", "zarr", root / "recording/in", "--out", root / "zarr/in")
-    for name, source in {"balance": "recording", "traces": "recording", "distributions": "recording"}.items():
-        _run("analyse", name, root / source / "in", "--out", root / f"results/{name}.nc", "--bootstrap", 10)
+    for name, options in {"balance": ("--bootstrap", 10), "traces": (), "distributions": ()}.items():
+        _run("analyse", name, root / "recording/in", "--out", root / f"results/{name}.nc", *options)
     reference = Path(__file__).parents[2] / "data" / "reference" / "brunel-2000-C.nc"
     (root / "reference").mkdir()
     shutil.copy(reference, root / "reference" / "in.nc")

@@ -212,7 +212,7 @@ def test_independent_pairs_have_binomial_degrees():
 
 
 def test_the_template_of_the_guide_is_a_circuit(tmp_path, monkeypatch):
-    page = (Path(__file__).parents[2] / "docs" / "circuits" / "adding.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "extending" / "circuit.md").read_text()
     template = page.split("```python\n")[1].split("```")[0]
     (tmp_path / "circuit_of_the_guide.py").write_text(template)
     monkeypatch.syspath_prepend(tmp_path)
