@@ -76,7 +76,7 @@ class Balance(Analysis):
         nulls: Nulls = (),
         *,
         surrogates: str | None = None,
-        statistics: Sequence[str] | None = None,
+        statistics: str | Sequence[str] | None = None,
         n_bootstrap: int = 1000,
         seed: int = 0,
         method: str = "percentile",
@@ -95,7 +95,7 @@ class Balance(Analysis):
         surrogates : str, optional
             Surrogates of the recording as the null, e.g. ``"shift-time:20"``; see
             :func:`eiplatform.statistics.surrogate`.
-        statistics : sequence of str, optional
+        statistics : str or sequence of str, optional
             Keys of :data:`eiplatform.statistics.STATISTICS`; default: all that were recorded.
         n_bootstrap, seed : int
             Of the bootstrap over samples and neurons (and of the surrogates).

@@ -12,9 +12,10 @@ from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.inputs import Nulls, Recordings, excitatory, label_of, open_kind
 from eiplatform.analyses.parts.tables import Table, interval_text, texts, value_text
-from eiplatform.errors import StatisticError, choose
+from eiplatform.errors import StatisticError
 from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.kernels.intervals import interval_of
+from eiplatform.statistics.summary import keys_of
 
 __all__ = ["default_statistics", "BalanceAcrossDepth"]
 
@@ -39,7 +40,7 @@ class BalanceAcrossDepth(Analysis):
         recordings: Recordings,
         nulls: Nulls = (),
         *,
-        statistics: Sequence[str] | None = None,
+        statistics: str | Sequence[str] | None = None,
         n_bootstrap: int = 1000,
         seed: int = 0,
     ) -> Result:
@@ -51,7 +52,7 @@ class BalanceAcrossDepth(Analysis):
             Of networks, e.g. several seeds, or trained with and without batch normalisation.
         nulls : sequence of str, Path or DataTree
             Of untrained networks; their range over seeds is the null of every layer.
-        statistics : sequence of str, optional
+        statistics : str or sequence of str, optional
             Keys; default: all that need excitation and inhibition only.
         n_bootstrap, seed : int
             Of the bootstrap over samples and neurons.
@@ -70,9 +71,7 @@ class BalanceAcrossDepth(Analysis):
         StatisticError
             If no statistic can be computed for any layer, or a recording is given twice.
         """
-        keys = (
-            default_statistics() if statistics is None else [choose(key, STATISTICS, "statistic") for key in statistics]
-        )
+        keys = default_statistics() if statistics is None else keys_of(statistics)
         trees = open_kind(recordings, "network", purpose="a recording")
         null_trees = open_kind(nulls, "network", purpose="a null")
         given = [tree.attrs["id"] for tree in (*trees, *null_trees)]

@@ -37,7 +37,6 @@ from eiplatform.analyses.parts.seeds import (
     approach,
     axes_of,
     changes,
-    keys_of,
     seed_values,
     stacked,
     tightness,
@@ -47,6 +46,7 @@ from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.contrasts import paired
 from eiplatform.statistics.references import reference_table
+from eiplatform.statistics.summary import keys_of
 from eiplatform.store.reader import open_recording
 from eiplatform.store.series import is_series, iterations_per_epoch, steps_of
 
@@ -66,7 +66,7 @@ class BalanceEmergence(Analysis):
         series: Series,
         references: Summaries = (),
         *,
-        statistics: Sequence[str] | None = None,
+        statistics: str | Sequence[str] | None = None,
         level: float = 0.95,
     ) -> Result:
         """Follow the statistics of every layer over training.
@@ -78,7 +78,7 @@ class BalanceEmergence(Analysis):
             steps), of one or more circuits, all at the same moments, the untrained network among them.
         references : sequence of path
             Summaries of circuits.
-        statistics : sequence of str, optional
+        statistics : str or sequence of str, optional
             Keys of :data:`eiplatform.statistics.STATISTICS`; default: all that were recorded.
         level : float
             Nominal coverage of all intervals.

@@ -42,10 +42,11 @@ from eiplatform.analyses.parts.matching import BY_SIZE, comparability
 from eiplatform.analyses.parts.measured import Side
 from eiplatform.analyses.parts.sides import sides_of, sides_of_summary
 from eiplatform.analyses.parts.tables import Table
-from eiplatform.errors import StatisticError, choose
+from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.reference import CASES
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.multiple import benjamini_hochberg
+from eiplatform.statistics.summary import keys_of
 
 __all__ = ["Comparison"]
 
@@ -69,7 +70,7 @@ class Comparison(Analysis):
         recording: Annotated[Reference, Role("recordings", "a network, or a directory of its seeds")],
         references: References,
         *,
-        statistics: Iterable[str] | None = None,
+        statistics: str | Iterable[str] | None = None,
         margin: float = 0.5,
         n_bootstrap: int = 1000,
         seed: int = 0,
@@ -85,7 +86,7 @@ class Comparison(Analysis):
             Each a recording (str, Path, DataTree) of a circuit, whose samples are its seeds, or of
             another network; a list of recordings, the seeds of one network; or the name of a shipped
             summary (:data:`eiplatform.reference.CASES`).
-        statistics : iterable of str, optional
+        statistics : str or iterable of str, optional
             Keys of :data:`~eiplatform.statistics.STATISTICS`; default: all.
         margin : float
             Largest difference that counts as none, in units of the reference's spread over neurons.
@@ -123,9 +124,11 @@ class Comparison(Analysis):
         """
         if not margin > 0:
             raise StatisticError(f"the margin is {margin}", valid="a positive number of the reference's spreads")
-        keys = [choose(key, STATISTICS, "statistic") for key in (STATISTICS if statistics is None else statistics)]
+        keys = keys_of(statistics)
         seeds = open_kind(_several(recording), "network", purpose="the recording")
         groups = [_opened(reference) for reference in references]
+        if not groups:
+            raise ConfigError("there is nothing to compare with", valid="recordings, or names of shipped summaries")
         trees = [*seeds, *(found for group in groups if not isinstance(group, str) for found in group)]
         where = seeds[0].attrs["path"]
         if len({found.attrs["id"] for found in trees}) < len(trees):

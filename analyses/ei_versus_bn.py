@@ -43,7 +43,6 @@ from eiplatform.analyses.parts.seeds import (
     approach,
     axes_of,
     changes,
-    keys_of,
     seed_values,
     stacked,
     tightness,
@@ -53,6 +52,7 @@ from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.contrasts import Contrast, paired, unpaired
 from eiplatform.statistics.references import reference_table
+from eiplatform.statistics.summary import keys_of
 
 __all__ = ["EIVersusBN"]
 
@@ -72,7 +72,7 @@ class EIVersusBN(Analysis):
         nulls: Nulls = (),
         references: Summaries = (),
         *,
-        statistics: Sequence[str] | None = None,
+        statistics: str | Sequence[str] | None = None,
         level: float = 0.95,
     ) -> Result:
         """Compare trained networks of several kinds with themselves untrained, each other and cortex.
@@ -85,7 +85,7 @@ class EIVersusBN(Analysis):
             Of the same networks untrained: same circuit, seed, setting and samples.
         references : sequence of str or Path
             Summaries of circuits (:func:`eiplatform.store.references.reference_file`).
-        statistics : sequence of str, optional
+        statistics : str or sequence of str, optional
             Keys of :data:`eiplatform.statistics.STATISTICS`; default: all that were recorded.
         level : float
             Nominal coverage of all intervals.

@@ -25,7 +25,7 @@ from eiplatform.analyses.parts.inputs import (
     samples_of,
     spiking,
 )
-from eiplatform.analyses.parts.seeds import keys_of, seed_values
+from eiplatform.analyses.parts.seeds import seed_values
 from eiplatform.analyses.parts.system_names import rank_of, system_of
 from eiplatform.analyses.parts.tables import Table, interval_text, largest, number_text
 from eiplatform.analyses.regime_scorecard import RegimeScorecard
@@ -33,6 +33,7 @@ from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.statistics import STATISTICS, summarise_seeds
 from eiplatform.statistics.population import MIN_INTERVALS
 from eiplatform.statistics.references import reference_table
+from eiplatform.statistics.summary import keys_of
 from eiplatform.store.references import reference_file
 
 __all__ = ["HIDDEN", "SCORED", "SHIPPED", "Systems", "system_of"]
@@ -73,7 +74,7 @@ class Systems(Analysis):
         recordings: Recordings,
         references: Summaries = None,
         *,
-        statistics: Sequence[str] | None = None,
+        statistics: str | Sequence[str] | None = None,
         n_bootstrap: int = 1000,
         seed: int = 0,
     ) -> Result:
@@ -86,7 +87,7 @@ class Systems(Analysis):
             time, for at least 50 steps.
         references : sequence of str or Path, optional
             Summaries of circuits; default: :data:`SHIPPED`.
-        statistics : sequence of str, optional
+        statistics : str or sequence of str, optional
             Keys of :data:`eiplatform.statistics.STATISTICS`; default: :data:`SCORED`.
         n_bootstrap, seed : int
             Of the regimes' draws.
@@ -117,7 +118,7 @@ class Systems(Analysis):
         if not trees:
             raise StatisticError("no recording was given", valid="recordings of trained networks")
         placed = _arranged(trees)
-        keys = keys_of(statistics or SCORED)
+        keys = keys_of(SCORED if statistics is None else statistics)
         systems = sorted({place[0] for place in placed}, key=lambda name: (rank_of(name), name))
         layers = {name: _layers([tree for place, tree in placed.items() if place[0] == name]) for name in systems}
         deepest = max(len(found) - (_READOUT in found) for found in layers.values())

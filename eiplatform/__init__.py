@@ -53,7 +53,11 @@ __all__ = ["__version__", *_HOMES]  # noqa: PLE0604
 def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")
+        if name.startswith("_"):
+            raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")
+        from eiplatform.errors import UnknownAttributeError, suggest
+
+        raise UnknownAttributeError(f"there is no '{name}'{suggest(name, _HOMES)}", where="eiplatform", valid=_HOMES)
     if name in _GIVE_RECORDINGS:
         _import_module("eiplatform.front.views")  # registers the .ei accessor, with figures
     module = _import_module(f"eiplatform.{home}")

@@ -25,6 +25,7 @@ __all__ = [
     "SumRuleError",
     "TooShortError",
     "TrainingError",
+    "UnknownAttributeError",
     "UnknownNameError",
     "choose",
     "match_names",
@@ -110,7 +111,7 @@ class EIPlatformError(ValueError):
             parts.append(f"valid: {self.valid}")
         if self.remedy:
             parts.append(self.remedy)
-        return " ".join(part if part.endswith("?") else part.rstrip(".") + "." for part in parts)
+        return " ".join(part if part.endswith(("?", "...")) else part.rstrip(".") + "." for part in parts)
 
 
 class ConfigError(EIPlatformError):
@@ -119,6 +120,10 @@ class ConfigError(EIPlatformError):
 
 class UnknownNameError(EIPlatformError):
     """A circuit, data set, population, signal, statistic or figure of that name does not exist."""
+
+
+class UnknownAttributeError(UnknownNameError, AttributeError):
+    """No name after a dot is called that; an AttributeError too, as Python expects."""
 
 
 class StoreError(EIPlatformError):

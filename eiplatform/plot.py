@@ -12,9 +12,10 @@ _CACHE: dict[str, Callable[..., Any]] = {}
 
 def __getattr__(name: str) -> Callable[..., Any]:
     if name.startswith("_") or name not in __dir__():
-        from eiplatform.errors import suggest
+        from eiplatform.errors import UnknownAttributeError, suggest
 
-        raise AttributeError(f"there is no figure '{name}'{suggest(name, __dir__())}")
+        what = f"there is no figure '{name}'{suggest(name, __dir__())}"
+        raise UnknownAttributeError(what, where="plot", valid=__dir__())
     if name not in _CACHE:
         from eiplatform.figures import find_figure
 

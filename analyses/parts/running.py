@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from inspect import Parameter
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,20 @@ import xarray as xr
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from eiplatform.analyses.parts.analysis import Analysis, Result, analysis_names, find_analysis
-from eiplatform.analyses.parts.inputs import Recording
+from eiplatform.analyses.parts.inputs import Recording, Role
 from eiplatform.analyses.parts.sides import open_references
 from eiplatform.errors import ConfigError, choose
-from eiplatform.statistics import STATISTICS
+from eiplatform.statistics.summary import keys_of
 from eiplatform.store.reader import open_recording, read_manifest, recordings_below
 from eiplatform.store.references import is_reference
 
-__all__ = ["analyse", "checked_options"]
+__all__ = ["analyse", "checked_options", "run"]
 
 _NAMED = {"nulls": "--null", "method": "--interval", "n_bootstrap": "--bootstrap"}
 """What an option is called on the command line where that is another word."""
 _OPENED = ("recording", "recordings", "references")
+_THINGS = (str, Path, xr.DataTree, xr.Dataset)
+"""What can be one input."""
 
 
 def analyse(
@@ -79,6 +81,62 @@ def analyse(
     return chosen.run(**{roles[role]: value for role, value in arguments.items()}, **asked)
 
 
+def run(analysis: Analysis, *inputs: Any, **options: Any) -> Result:
+    """Run an analysis with what a user gives in Python: one thing counts as a list of one where it takes several.
+
+    Parameters
+    ----------
+    analysis : Analysis
+    *inputs
+        In the order of its arguments.
+    **options
+        Of the analysis; inputs may be given by their names too.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such option.
+    ConfigError
+        If an input is missing, empty, given twice, of another kind, or more are given than it takes.
+    """
+    roles = analysis.inputs
+    for option in options:
+        choose(option, [*analysis.options, *roles], f"option of '{analysis.name}'", where="analyse")
+    takes = [f"{name} ({role.text})" for name, role in roles.items()]
+    if len(inputs) > len(roles):
+        what = f"'{analysis.name}' takes {len(roles)} inputs, {len(inputs)} were given"
+        raise ConfigError(what, where="analyse", valid=takes, remedy="put several recordings into a list")
+    given = dict(zip(roles, inputs, strict=False))
+    if twice := [name for name in given if name in options]:
+        raise ConfigError(f"'{twice[0]}' is given twice", where="analyse", valid=takes)
+    given |= {name: options.pop(name) for name in roles if name in options}
+    declared = signature(type(analysis).run).parameters
+    for name, role in roles.items():
+        needed = declared[name].default is Parameter.empty
+        if needed and name not in given:
+            raise ConfigError(f"'{analysis.name}' needs {name}", where="analyse", valid=role.text)
+        if name in given and not (given[name] is None and not needed):
+            given[name] = _input(given[name], role, name)
+            if needed and not role.single and not given[name]:
+                raise ConfigError(f"{name} is empty", where="analyse", valid=role.text)
+    return analysis.run(**given, **options)
+
+
+def _input(value: Any, role: Role, name: str) -> Any:
+    """Return an input; where an analysis takes several, as a list."""
+    one = isinstance(value, _THINGS)
+    if one or role.single or not isinstance(value, Iterable):
+        if not one:
+            raise ConfigError(f"{value!r} is of the type {type(value).__name__}", where=name, valid=role.text)
+        return value if role.single else [value]
+    several = list(value)
+    for each in several:
+        for part in each if isinstance(each, list | tuple) else [each]:
+            if not isinstance(part, _THINGS):
+                raise ConfigError(f"{part!r} is of the type {type(part).__name__}", where=name, valid=role.text)
+    return several
+
+
 def checked_options(analysis: Analysis, options: Mapping[str, Any], where: str | None = None) -> dict[str, Any]:
     """Return the options of an analysis with the types that it declares.
 
@@ -99,8 +157,9 @@ def checked_options(analysis: Analysis, options: Mapping[str, Any], where: str |
         if name not in known and where is None:
             raise _not_taken(analysis, name)
         choose(name, known, "option", where=where)
-    for key in options.get("statistics") or ():
-        choose(key, STATISTICS, "statistic", where=None if where is None else f"{where}.statistics")
+    if options.get("statistics") is not None:
+        keys = keys_of(options["statistics"], where=None if where is None else f"{where}.statistics")
+        options = {**options, "statistics": keys}
     return {name: _checked(name, value, known[name], where) for name, value in options.items()}
 
 

@@ -9,12 +9,11 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.inputs import excitatory
-from eiplatform.errors import choose
-from eiplatform.statistics import STATISTICS, summarise
+from eiplatform.statistics import summarise
 from eiplatform.statistics.kernels.contrasts import Contrast, paired
 from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 
-__all__ = ["NAMED", "SENSES", "approach", "axes_of", "changes", "keys_of", "seed_values", "stacked", "tightness"]
+__all__ = ["NAMED", "SENSES", "approach", "axes_of", "changes", "seed_values", "stacked", "tightness"]
 
 SENSES = {
     "residual": "|balance index| falls",
@@ -33,11 +32,6 @@ def axes_of(places: Iterable[tuple[str, str, int]]) -> tuple[list[str], list[str
     order = {name: index for index, name in enumerate(("ei", "bn", "none"))}
     by_kind = sorted(map(str, circuits), key=lambda name: (order.get(name, len(order)), name))
     return sorted(map(str, settings)), by_kind, sorted(map(int, seeds))
-
-
-def keys_of(statistics: Sequence[str] | None) -> list[str]:
-    """Return checked keys, by default all."""
-    return [choose(key, STATISTICS, "statistic") for key in dict.fromkeys(statistics or STATISTICS)]
 
 
 def stacked(trees: Any, populations: Sequence[str], keys: Sequence[str]) -> np.ndarray:

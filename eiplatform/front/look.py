@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import xarray as xr
 
-from eiplatform.errors import StoreError
+from eiplatform.errors import ConfigError, StoreError
 from eiplatform.files import read_json
 from eiplatform.store.info import info as recording_info
 from eiplatform.store.info import tree_info
@@ -102,14 +102,16 @@ class Facts:
 
 def open(  # noqa: A001
     path: str | Path, *, partial: bool = False, chunks: Mapping[str, Any] | str | None = None
-) -> Recording:
-    """Open a recording as a lazy tree of populations; nothing but coordinates is read until it is used.
+) -> Recording | Any:
+    """Open a recording, or a saved result of an analysis.
+
+    A recording is a lazy tree of populations: nothing but coordinates is read until it is used.
 
     Parameters
     ----------
     path : str or Path
         Recording directory, a packed recording, a Zarr store, or recordings made while training, whose populations
-        have a leading dimension ``step``.
+        have a leading dimension ``step``; or the file of a saved result (``.nc``).
     partial : bool
         Open what is complete of an interrupted or damaged recording; ``tree.attrs["problems"]`` says what is missing.
     chunks : mapping or "auto", optional
@@ -117,14 +119,17 @@ def open(  # noqa: A001
 
     Returns
     -------
-    Recording
-        An :class:`xarray.DataTree`: one leaf per population, e.g. ``tree["fc1/E"].ds`` with dimensions
-        (sample, time, neuron) and statistics in ``.ei``.
+    Recording or Result
+        Of a recording an :class:`xarray.DataTree`: one leaf per population, e.g. ``tree["fc1/E"].ds`` with dimensions
+        (sample, time, neuron) and statistics in ``.ei``.  Of a saved result the
+        :class:`~eiplatform.analyses.Result`.
 
     Raises
     ------
     StoreError
-        If this is not a recording, or it is incomplete and `partial` is false.
+        If this is neither, or a recording is incomplete and `partial` is false.
+    ConfigError
+        If `partial` or `chunks` is given for a result.
     MissingDependencyError
         If `chunks` is given and dask is not installed.
 
@@ -136,7 +141,15 @@ def open(  # noqa: A001
     >>> float(ei.open(folder)["E"].ds["current_exc"].mean())
     1.5
     """
-    return open_recording(path, partial=partial, chunks=chunks)
+    _check_place(path)
+    if not _is_result(Path(path)):
+        return open_recording(path, partial=partial, chunks=chunks)
+    for name, given in (("partial", partial), ("chunks", chunks is not None)):
+        if given:
+            raise ConfigError("this is a result, which is always read as a whole", where=name, remedy="leave it out")
+    from eiplatform.analyses import load_result
+
+    return load_result(path)
 
 
 def info(what: str | Path | xr.DataTree, *, partial: bool = False) -> Seen:
@@ -167,6 +180,7 @@ def info(what: str | Path | xr.DataTree, *, partial: bool = False) -> Seen:
     """
     if isinstance(what, xr.DataTree):
         return tree_info(what)
+    _check_place(what)
     path = Path(what)
     if is_recording(path):
         return recording_info(path, partial=partial)
@@ -174,7 +188,7 @@ def info(what: str | Path | xr.DataTree, *, partial: bool = False) -> Seen:
         return _series(path)
     if path.suffix == ".safetensors" or (path / "config.yml").is_file():
         return _training(path)
-    if path.suffix == ".nc" and path.is_file():
+    if _is_result(path):
         return _result(path)
     if (path / "study.json").is_file():
         return _folder("study", path, read_json(path / "study.json").get("study"))
@@ -189,6 +203,15 @@ def info(what: str | Path | xr.DataTree, *, partial: bool = False) -> Seen:
         where=str(path),
         valid="a recording, a training, a checkpoint, a result (.nc), a study, lesions, or the demo's directory",
     )
+
+
+def _check_place(path: Any) -> None:
+    if not isinstance(path, str | Path):
+        raise ConfigError(f"an object of the type {type(path).__name__} is not a place", where="path", valid="a path")
+
+
+def _is_result(path: Path) -> bool:
+    return path.suffix == ".nc" and path.is_file() and not is_recording(path)
 
 
 def _series(path: Path) -> Facts:
@@ -214,13 +237,12 @@ def _training(path: Path) -> Facts:
 def _result(path: Path) -> Facts:
     from eiplatform.analyses import load_result
 
-    result: Any = load_result(path)
-    data: xr.Dataset = getattr(result, "data", result)
+    result = load_result(path)
+    data = result.data
     analysis = str(data.attrs["analysis"])
     sizes = ", ".join(f"{name} {size}" for name, size in data.sizes.items())
     lines = [f"{path}: result of the analysis '{analysis}' ({sizes})"]
-    if hasattr(result, "findings"):
-        lines += [f"- {finding}" for finding in result.findings()]
+    lines += [f"- {finding}" for finding in result.findings()]
     rows = tuple((str(name), ", ".join(map(str, value.dims))) for name, value in data.data_vars.items())
     return Facts("result", str(path), lines, ("variable", "dimensions"), rows, more={"analysis": analysis})
 

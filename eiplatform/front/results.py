@@ -11,16 +11,19 @@ import xarray as xr
 from eiplatform import plot
 from eiplatform.analyses import Result, find_analysis, load_result
 from eiplatform.analyses.comparison import Comparison
+from eiplatform.analyses.parts.running import run
 from eiplatform.analyses.parts.sides import open_references
 from eiplatform.errors import ConfigError, choose
 from eiplatform.figures import SavedFigure, figure_names, save
 from eiplatform.files import claim_file
 from eiplatform.report import draw_all, write_study_report
+from eiplatform.store.references import shipped_references
 from eiplatform.study import Outcome, expand, find_study, load_study, run_study
 
 __all__ = ["Result", "analyse", "compare", "figures", "plot", "report", "study"]
 
 Recordings = str | Path | xr.DataTree
+_RESULTS = "results of ei.analyse and ei.compare, or files of saved ones (.nc)"
 Results = Result | str | Path | Mapping[str, Result] | Sequence[Result | str | Path]
 
 
@@ -32,7 +35,8 @@ def analyse(analysis: str, *recordings: Any, **options: Any) -> Result:
     analysis : str
         Name (``ei.list("analyses")``), or the path of a Python file that holds one.
     *recordings : Recording, path, or a sequence of them
-        What the analysis is made from, in the order of its arguments; see ``ei.describe(analysis)``.
+        What the analysis is made from, in the order of its arguments; see ``ei.describe(analysis)``.  One recording
+        counts as a list of one where the analysis takes several.
     **options
         Of the analysis, e.g. ``nulls=``, ``statistics=``, ``n_bootstrap=``, ``seed=``.
 
@@ -47,7 +51,7 @@ def analyse(analysis: str, *recordings: Any, **options: Any) -> Result:
     UnknownNameError
         If there is no such analysis or option.
     StatisticError, ConfigError
-        If the recordings do not fit.
+        If the recordings do not fit, or there are none.
 
     Examples
     --------
@@ -58,10 +62,7 @@ def analyse(analysis: str, *recordings: Any, **options: Any) -> Result:
     >>> ei.analyse("traces", [own]).data.attrs["analysis"]
     'traces'
     """
-    found = find_analysis(analysis)
-    for option in options:
-        choose(option, [*found.options, *found.inputs], f"option of '{found.name}'", where="analyse")
-    return found.run(*recordings, **options)
+    return run(find_analysis(analysis), *recordings, **options)
 
 
 def compare(
@@ -69,7 +70,7 @@ def compare(
     to: Any,
     *,
     null: Any = None,
-    statistics: Sequence[str] | None = None,
+    statistics: str | Sequence[str] | None = None,
     margin: float = 0.5,
     n_bootstrap: int = 1000,
     seed: int = 0,
@@ -84,7 +85,7 @@ def compare(
         Recordings of circuits, measurements or networks, or names of shipped summaries (``"brunel-2000-C"``).
     null : Recording or sequence, optional
         Recordings of untrained networks, compared in the same table: what training changes is the difference.
-    statistics : sequence of str, optional
+    statistics : str or sequence of str, optional
         Keys (``ei.list("statistics")``); default: all.
     margin : float
         Largest difference that counts as none, in units of the reference's spread over neurons.
@@ -98,18 +99,22 @@ def compare(
     Raises
     ------
     ConfigError
-        If `recording` is not of a network.
+        If `recording` is not of a network, or there is nothing to compare with.
     StatisticError
         If the two have nothing that can be compared.
     """
     references: list[Any] = []
-    for one in _each(to):
+    others = _each(to)
+    if not others:
+        known = ", ".join(shipped_references())
+        raise ConfigError("there is nothing to compare with", where="to", valid=f"recordings, or a summary of {known}")
+    for one in others:
         references += open_references([one], partial=False) if isinstance(one, str | Path) else [one]
     if null is not None:
         nulls = _each(null)
         references.append(nulls[0] if len(nulls) == 1 else nulls)
-    return Comparison().run(
-        recording, references, statistics=statistics, margin=margin, n_bootstrap=n_bootstrap, seed=seed
+    return run(
+        Comparison(), recording, references, statistics=statistics, margin=margin, n_bootstrap=n_bootstrap, seed=seed
     )
 
 
@@ -173,8 +178,8 @@ def report(
     -------
     Path
     """
-    place = claim_file(Path(path), overwrite=overwrite)
     found = _results(results)
+    place = claim_file(Path(path), overwrite=overwrite)
     place.parent.mkdir(parents=True, exist_ok=True)
     drawn = draw_all(found, place.parent / "figures")
     question = " ".join(dict.fromkeys(result.analysis.question for result in found.values()))
@@ -228,13 +233,21 @@ def _each(given: Any) -> list[Any]:
 
 def _results(results: Results) -> dict[str, Result]:
     """Return results by name; paths are read."""
-    if isinstance(results, Mapping):
-        return dict(results)
-    found: dict[str, Result] = {}
-    for one in _each(results):
-        loaded = load_result(one) if isinstance(one, str | Path) else one
+    found: dict[str, Result] = dict(results) if isinstance(results, Mapping) else {}
+    for one in () if isinstance(results, Mapping) else _each(results):
+        loaded = _result(one)
         name = Path(one).stem if isinstance(one, str | Path) else loaded.analysis.name
         if name in found:
             raise ConfigError(f"two results are called '{name}'", remedy="name them: {'first': ..., 'second': ...}")
         found[name] = loaded
-    return found
+    if not found:
+        raise ConfigError("there is no result", where="results", valid=_RESULTS)
+    return {name: _result(one) for name, one in found.items()}
+
+
+def _result(one: Any) -> Result:
+    if isinstance(one, str | Path):
+        return load_result(one)
+    if not isinstance(one, Result):
+        raise ConfigError(f"{one!r} is of the type {type(one).__name__}", where="results", valid=_RESULTS)
+    return one

@@ -40,6 +40,7 @@ __all__ = [
 FORMAT_VERSION = 1
 # A single metadata key: several would be written in an order that changes from run to run.
 _KEY = "eiplatform"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -187,6 +188,10 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         raise CheckpointError("is a directory, a file is needed", where=str(path), valid=files)
     if not path.is_file():
         raise CheckpointError("there is no such checkpoint", where=str(path))
+    with path.open("rb") as file:
+        if file.read(len(_HDF5)) == _HDF5:
+            what, remedy = "is a saved result or a recording, not a checkpoint", "open it with eiplatform.open"
+            raise CheckpointError(what, where=str(path), valid="a training, or a .safetensors file", remedy=remedy)
     with reading(path, what="the file is damaged or no checkpoint", error=CheckpointError):
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import xarray as xr
 
-from eiplatform.errors import StatisticError, UnknownNameError, suggest
+from eiplatform.errors import StatisticError, UnknownAttributeError, suggest
 from eiplatform.statistics.checks import populations_of
 from eiplatform.statistics.functions import method_of
 from eiplatform.statistics.population import Population
@@ -17,10 +17,6 @@ from eiplatform.statistics.registry import DECLARED, STATISTICS
 from eiplatform.statistics.summary import summarise
 
 __all__ = ["EIAccessor"]
-
-
-class _NoSuchStatistic(UnknownNameError, AttributeError):
-    """No statistic has that name; an AttributeError too, as Python expects of attributes."""
 
 
 @xr.register_dataset_accessor("ei")  # type: ignore[no-untyped-call]
@@ -61,9 +57,9 @@ class EIAccessor:
         if name in STATISTICS:
             chosen = STATISTICS[name]
             hint = f"'{name}' is a row of {chosen.name}: per_neuron(data, '{name}') gives it"
-            raise _NoSuchStatistic(hint, where=".ei")
+            raise UnknownAttributeError(hint, where=".ei")
         known = [*DECLARED, "summary", *self.views]
-        raise _NoSuchStatistic(f"unknown statistic '{name}'{suggest(name, known)}", where=".ei", valid=known)
+        raise UnknownAttributeError(f"unknown statistic '{name}'{suggest(name, known)}", where=".ei", valid=known)
 
     def __dir__(self) -> Iterable[str]:
         return [*super().__dir__(), *DECLARED, *self.views]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, choose
+from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, UnknownNameError, choose
 from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.checks import populations_of
 from eiplatform.statistics.declare import Statistic
@@ -20,7 +20,7 @@ from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import STATISTICS
 from eiplatform.statistics.spread import WORKERS, spread
 
-__all__ = ["SUMMARY_SCHEMA", "as_list", "summarise"]
+__all__ = ["SUMMARY_SCHEMA", "as_list", "keys_of", "summarise"]
 
 SUMMARY_SCHEMA = "eiplatform-summary 1.0"
 
@@ -46,6 +46,27 @@ _TEXTS = {
 def as_list(names: str | Iterable[str]) -> list[str]:
     """Return names as a list, each once; one name may stand alone."""
     return [names] if isinstance(names, str) else list(dict.fromkeys(names))
+
+
+def keys_of(statistics: str | Iterable[str] | None, *, where: str | None = "statistics") -> list[str]:
+    """Return checked keys of statistics, each once; None stands for all, one key may stand alone.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such statistic, or none is named.
+
+    Examples
+    --------
+    >>> keys_of("ei_ratio"), keys_of(["rate", "rate"])
+    (['ei_ratio'], ['rate'])
+    """
+    if statistics is None:
+        return list(STATISTICS)
+    keys = [choose(key, STATISTICS, "statistic", where=where) for key in as_list(statistics)]
+    if not keys:
+        raise UnknownNameError("no statistic is named", where=where, valid=STATISTICS, remedy="leave it out for all")
+    return keys
 
 
 def summarise(
@@ -127,7 +148,7 @@ def summarise(
     found = populations_of(recording)
     if populations is not None:
         found = {name: found[choose(name, found, "population")] for name in as_list(populations)}
-    keys = [choose(key, STATISTICS, "statistic") for key in as_list(STATISTICS if statistics is None else statistics)]
+    keys = keys_of(statistics)
     supported = {
         key for name, data in found.items() for key in keys if not Population(data, name).missing(STATISTICS[key].needs)
     }

@@ -93,6 +93,10 @@ class Page:
     def __init__(self, ax: Axes | None, figure: AnyFigure | None) -> None:
         if ax is not None and figure is not None:
             raise ConfigError("both axes and a figure were given", where="ax, figure", valid="one of them, or neither")
+        for name, given, kind in (("ax", ax, Axes), ("figure", figure, Figure | SubFigure)):
+            if given is not None and not isinstance(given, kind):
+                what = f"an object of the type {type(given).__name__} cannot be drawn on"
+                raise ConfigError(what, where=name, valid=f"a matplotlib {name}, or none for a new one")
         self._ax, self._figure, self._axes = ax, figure, list[Axes]()
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from eiplatform.errors import UnknownNameError, match_names
+from eiplatform.errors import ConfigError, UnknownNameError, match_names
 from eiplatform.store.chosen import plain
 from eiplatform.store.reader import open_recording
 from eiplatform.store.schema import EVENTS, SIGNALS
@@ -18,7 +18,12 @@ __all__ = ["opened", "select"]
 
 def opened(source: str | Path | xr.DataTree, *, partial: bool = False) -> xr.DataTree:
     """Return an open recording, opening it if it is a path."""
-    return source if isinstance(source, xr.DataTree) else open_recording(source, partial=partial)
+    if isinstance(source, str | Path):
+        return open_recording(source, partial=partial)
+    if not isinstance(source, xr.DataTree):
+        what = f"an object of the type {type(source).__name__} is not a recording"
+        raise ConfigError(what, where="source", valid="an open recording, or where one is")
+    return source
 
 
 def select(
