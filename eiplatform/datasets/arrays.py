@@ -58,6 +58,15 @@ def bundle_of(data: Any, name: str = OWN_DATA) -> DataBundle:
     n_classes = int(labels[-1]) + 1
     if labels[0] < 0 or n_classes < 2:
         raise ConfigError(f"the labels are {labels[:5].tolist()}", where="data", valid="0, 1, ..., classes - 1")
+    if len(labels) < n_classes:
+        absent = np.setdiff1d(np.arange(min(n_classes, len(labels) + 5)), labels)[:5].tolist()
+        raise ConfigError(
+            f"the labels reach from {labels[0]} to {labels[-1]}, and no image has the label "
+            f"{', '.join(map(str, absent))}{', ...' if n_classes - len(labels) > len(absent) else ''}",
+            where="data",
+            valid="0, 1, ..., classes - 1, each with images: every label has a readout neuron",
+            remedy="number the classes anew: np.unique(labels, return_inverse=True)[1]",
+        )
     if set(labels) != set(np.unique(train.labels)):
         missing = sorted(set(labels.tolist()) - set(train.labels.tolist()))
         raise ConfigError(f"no training image has the label {missing[:5]} of the test images", where="data")
@@ -112,7 +121,16 @@ def split_of_arrays(
     else:
         stored = stored.astype(np.float32, copy=False)
         low, high = float(stored.min()), float(stored.max())
-        if not np.isfinite([low, high]).all() or (not any_values and not 0 <= low <= high <= 1):
+        if not np.isfinite([low, high]).all():
+            broken = np.argwhere(~np.isfinite(stored))
+            raise ConfigError(
+                f"{len(np.unique(broken[:, 0]))} of {len(stored)} images are not finite (NaN or infinite); the first "
+                f"such value is at {broken[0].tolist()}",
+                where="data",
+                valid="finite values",
+                remedy="leave out these images, or replace what is missing: np.nan_to_num(images)",
+            )
+        if not any_values and not 0 <= low <= high <= 1:
             raise ConfigError(
                 f"the images reach from {low:.3g} to {high:.3g}",
                 where="data",
@@ -166,7 +184,10 @@ def _of_file(path: Path) -> list[tuple[Any, ...]]:
 def _array(values: Any) -> np.ndarray:
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ConfigError("the rows have several lengths", where="data", valid="an array of numbers") from None
 
 
 def _labels(labels: Any, n: int) -> np.ndarray:

@@ -144,7 +144,8 @@ def train(
     Parameters
     ----------
     config : str, Path or Config, optional
-        Name of a configuration (``ei.list("configs")``), a YAML file, or a configuration; default: the defaults.
+        Name of a configuration (``ei.list("configs")``), a YAML file, or a configuration.  May be left out with
+        `data`, or with ``dataset={"name": ...}``: the other settings are then the defaults.
     data : tuple, torch Dataset, path, optional
         Own data in place of the configured ones: ``(images, labels)``, ``(train, test)``, a torch ``Dataset`` or an
         ``.npz`` file.  Images: floats in [0, 1] or uint8, shape (n, channels, rows, columns), (n, rows, columns)
@@ -170,7 +171,7 @@ def train(
     UnknownNameError
         If no configuration or data set has that name.
     ConfigError
-        For an unknown setting, an impossible value, or data that do not fit.
+        If nothing says what to train on; for an unknown setting, an impossible value, or data that do not fit.
     TrainingError
         If the training becomes meaningless.
 
@@ -181,6 +182,13 @@ def train(
     >>> run.config.network.hidden, list(run.history["epoch"])
     ((16,), [0, 1])
     """
+    if config is None and data is None and _named(settings) is None:
+        raise ConfigError(
+            "nothing says what to train",
+            where="train",
+            valid=f"a configuration: {', '.join(files_of('configs'))}; or data=(images, labels)",
+            remedy='give a name, e.g. ei.train("digits-mlp"), or own data',
+        )
     chosen = config_of(config, settings)
     bundle = None if data is None else bundle_of(data, _name_of(settings))
     if path is None:
@@ -275,8 +283,13 @@ def _change(fields: dict[str, Any], keys: list[str], value: Any, where: str) -> 
 
 def _name_of(settings: Mapping[str, Any]) -> str:
     """Return how own data are called: as the settings say, never as a data set that they are not."""
+    return _named(settings) or OWN_DATA
+
+
+def _named(settings: Mapping[str, Any]) -> str | None:
+    """Return the data set that the settings name, if any."""
     named = settings.get("dataset.name") or (settings.get("dataset") or {}).get("name")
-    return str(named) if named else OWN_DATA
+    return str(named) if named else None
 
 
 def data_of(network: torch.nn.Module) -> DataBundle | None:

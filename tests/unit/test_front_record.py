@@ -138,12 +138,47 @@ def test_own_arrays_are_trained_on_and_recorded(tmp_path: Path) -> None:
         (np.zeros(4), np.arange(4), "(4,)"),
         (np.zeros((4, 3, 3), np.int64), np.arange(4) % 2, "int64"),
         (np.zeros((4, 3, 3)), np.full(4, 0.5), "float64"),
+        (np.zeros((4, 3, 3)), np.array([5, 6, 5, 6]), "label 0, 1, 2, 3, 4"),
+        (np.zeros((4, 3, 3)), np.array([0, 2, 0, 2]), "label 1"),
+        (np.zeros((4, 3, 3)), np.array([0, 10**12, 0, 10**12]), "label 1, 2, 3, 4, 5, ..."),
+        (np.zeros((4, 3, 3), complex), np.arange(4) % 2, "complex128"),
+        (np.full((4, 3, 3), None), np.arange(4) % 2, "object"),
+        (np.full((4, 3, 3), "a"), np.arange(4) % 2, "<U1"),
+        (np.full((4, 3, 3), np.nan), np.arange(4) % 2, "4 of 4 images are not finite"),
     ],
 )
 def test_own_data_that_do_not_fit_are_refused(images: np.ndarray, labels: np.ndarray, what: str) -> None:
     with pytest.raises(ConfigError) as error:
         ei.train(data=(images, labels), **SMALL)
     assert error.value.where == "data" and what in error.value.what
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_images_that_are_not_finite_are_refused_by_their_place(run: ei.Run, foreign: bool) -> None:
+    images = np.zeros((5, 1, 8, 8), np.float32)
+    images[3, 0, 2, 1] = np.nan
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3)) if foreign else run
+    with pytest.raises(ConfigError) as error:
+        ei.record(network, images, quiet=True)
+    assert error.value.where == "data" and "[3, 0, 2, 1]" in error.value.what and error.value.valid == "finite values"
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+@pytest.mark.parametrize("kind", [complex, object, str])
+def test_images_that_are_not_real_numbers_are_refused(run: ei.Run, foreign: bool, kind: type) -> None:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3)) if foreign else run
+    with pytest.raises(ConfigError) as error:
+        ei.record(network, np.zeros((5, 1, 8, 8)).astype(kind), quiet=True)
+    assert error.value.where == "data" and error.value.valid
+
+
+def test_a_training_needs_a_name_or_data() -> None:
+    for settings in ({}, {"seed": 3}, {"training": {"epochs": 1}}):
+        with pytest.raises(ConfigError) as error:
+            ei.train(**settings)  # type: ignore[arg-type]
+        assert error.value.where == "train" and all(name in str(error.value.valid) for name in ei.list("configs"))
+    run = ei.train(dataset={"name": "digits"}, **SMALL)
+    assert (run.config.dataset.name, run.network.n_classes) == ("digits", 10)
 
 
 def test_settings_come_nested_or_dotted() -> None:

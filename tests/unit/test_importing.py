@@ -65,12 +65,89 @@ def test_counts_and_steps() -> None:
         ({"exc": [1.0], "signals": {"current": [1.0]}}, UnknownNameError, "population 'E'"),
         ({"exc": [1.0], "dt": 0}, ConfigError, "dt"),
         ({"exc": [1.0], "labels": [1, 2]}, StoreError, "labels"),
+        ({"exc": [1.0], "labels": [[1], [2, 3]]}, StoreError, "labels"),
+        ({"spikes": [3.0, 4.0], "duration": 10}, StoreError, "spikes of the population 'E'"),
+        ({"spikes": [0.0, 1.0], "duration": 2}, StoreError, "spikes of the population 'E'"),
+        ({"spikes": np.eye(4, 3), "duration": 4}, StoreError, "spikes of the population 'E'"),
+        ({"spikes": [3.5, 4.0]}, StoreError, "spikes"),
+        ({"spikes": [3.0, [4.0]]}, StoreError, "spikes"),
+        ({"spikes": [[[0, 1], [1, 0]]], "exc": np.ones((2, 2))}, StoreError, "spikes of the population 'E'"),
+        ({"spikes": [[0, 1], [1, 0]], "exc": np.ones((2, 2))}, StoreError, "spikes of the population 'E'"),
+        ({"spikes": [["a"]], "duration": 10}, StoreError, "spikes"),
+        ({"spikes": [np.array([1j])], "duration": 10}, StoreError, "spikes"),
+        ({"spikes": [[np.ones((2, 2))]], "duration": 10}, StoreError, "spikes"),
+        ({"spikes": [np.array([1.0])], "duration": 10.4}, ConfigError, "duration"),
+        ({"spikes": [np.array([1.0])], "duration": -10}, ConfigError, "duration"),
+        ({"spikes": [np.array([1.0])], "duration": np.nan}, ConfigError, "duration"),
+        ({"spikes": [np.array([1.0])], "duration": "10"}, ConfigError, "duration"),
+        ({"exc": [1.0, 2.0], "duration": 3}, ConfigError, "duration of the population 'E'"),
+        (
+            {"exc": [1.0, 2.0], "spikes": [np.array([1.0])], "duration": 3},
+            ConfigError,
+            "duration of the population 'E'",
+        ),
+        ({"exc": np.array([["a"]])}, StoreError, "current_exc"),
+        ({"exc": np.array([1.0 + 2j])}, StoreError, "current_exc"),
+        ({"inh": np.array([1.0, None])}, StoreError, "current_inh"),
+        ({"inh": np.ma.masked_invalid([1.0, np.nan])}, StoreError, "current_inh"),
+        ({"exc": [[1.0], [1.0, 2.0]]}, StoreError, "current_exc"),
+        ({"signals": {"voltage": np.array([1j])}}, StoreError, "voltage"),
+        ({"exc": [1.0], "population": ""}, StoreError, "population"),
+        ({"exc": [1.0], "population": " E"}, StoreError, "population"),
+        ({"exc": [1.0], "population": "../E"}, StoreError, "population"),
+        ({"exc": [1.0], "population": "fc1//E"}, StoreError, "population"),
+        ({"exc": [1.0], "population": 3}, StoreError, "population"),
+        ({"populations": {}}, StoreError, "populations"),
+        ({"populations": {"L5": {"exc": [1.0]}, "L5/E": {"exc": [1.0]}}}, StoreError, "populations"),
     ],
 )
 def test_what_does_not_fit_is_refused(given: dict[str, Any], error: type[EIPlatformError], where: str) -> None:
     with pytest.raises(error) as caught:
         ei.from_arrays(**{"dt": 1.0, **given})
     assert caught.value.where == where and (caught.value.valid or caught.value.remedy)
+
+
+def test_the_rate_of_one_neuron_is_that_of_its_times() -> None:
+    tree = ei.from_arrays(spikes=[np.array([3.0, 4.0])], dt=1.0, duration=10)
+    np.testing.assert_allclose(tree["E"].ds.ei.rate(), [200.0])  # Hz
+    exact = ei.from_arrays(spikes=[[0.1]], dt=0.1, duration=0.3)  # 3 intervals, but for rounding
+    assert (exact["E"].sizes["time"], exact["E"].ds.attrs["duration"]) == (3, pytest.approx(0.3))
+
+
+def test_names_with_folders_are_kept(tmp_path: Path) -> None:
+    tree = ei.from_arrays(exc=[1.0, 2.0], dt=1.0, population="fc1/E")
+    assert [node.path for node in ei.open(tree.save(tmp_path / "x")).leaves] == ["/fc1/E"]
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("time,neuron,exc\n0,0,1+2j\n1,0,2\n", "current_exc"),
+        ("time,neuron,exc\n0,0,a\n1,0,b\n", "current_exc"),
+        ("time,neuron,exc\nx,0,1\ny,0,2\n", "{file}: column 'time'"),
+        ("time,neuron,exc,population\n0,0,1,E\n1,0,2,E\n0,0,1,\n1,0,2,\n", "{file}"),
+        ("neuron,spike_time\n0,soon\n", "{file}: column 'spike_time'"),
+        ("neuron,spike_time\n0,1\n0.5,2\n", "{file}: column 'neuron'"),
+        ("neuron,spike_time\n0,1\n-1,2\n", "{file}: column 'neuron'"),
+        ("neuron,spike_time\n0,1\n,2\n", "{file}"),
+    ],
+)
+def test_nothing_of_a_table_is_dropped_or_converted(tmp_path: Path, text: str, where: str) -> None:
+    file = tmp_path / "own.csv"
+    file.write_text(text)
+    options: dict[str, Any] = {"duration": 10} if "spike_time" in text else {}
+    with pytest.raises(StoreError) as caught:
+        ei.read_csv(file, dt=1.0, **options)
+    assert caught.value.where == where.format(file=file) and (caught.value.valid or caught.value.remedy)
+
+
+def test_a_table_of_counts_has_its_duration(tmp_path: Path) -> None:
+    file = tmp_path / "own.csv"
+    file.write_text("time,neuron,spikes\n0,0,1\n1,0,0\n")
+    np.testing.assert_allclose(ei.read_csv(file)["E"].ds.ei.rate(), [500.0])
+    with pytest.raises(StoreError) as caught:
+        ei.read_csv(file, duration=10)
+    assert caught.value.where == "spikes of the population 'E'"
 
 
 def test_a_table_is_read(tmp_path: Path) -> None:
@@ -119,6 +196,15 @@ def test_sorted_units_are_read(tmp_path: Path) -> None:
     assert "RS" in str(nobody.value.valid)
     with pytest.raises(UnknownNameError):
         ei.read_nwb(tmp_path / "s.nwb", labels="celltype")
+
+
+@pytest.mark.parametrize("train", [np.array([1j, 2.0]), np.array([b"1.0", b"2.0"])])
+def test_units_with_times_that_are_not_real_are_refused(tmp_path: Path, train: np.ndarray) -> None:
+    with h5py.File(tmp_path / "s.nwb", "w") as file:
+        nwb_units(file, [train], ["RS"])
+    with pytest.raises(StoreError) as caught:
+        ei.read_nwb(tmp_path / "s.nwb", windows=[(0, 8)])
+    assert caught.value.where == f"{tmp_path / 's.nwb'}: units/spike_times"
 
 
 def test_voltage_clamp_is_read(tmp_path: Path) -> None:

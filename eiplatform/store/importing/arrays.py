@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +10,11 @@ import xarray as xr
 
 from eiplatform.errors import ConfigError, StoreError, choose
 from eiplatform.store.attributes import ATTRIBUTES
+from eiplatform.store.importing.values import counts, dense, magnitude, numbers
 from eiplatform.store.memory_writer import MemoryWriter
 from eiplatform.store.schema import SIGNALS, population_dataset
 from eiplatform.store.tree import Recording
+from eiplatform.untrusted import is_plain
 
 __all__ = ["from_arrays", "measured"]
 
@@ -49,8 +50,9 @@ def from_arrays(
         Excitatory and inhibitory current of each neuron.  Inhibition may be given by its size (positive) or with
         its sign (negative throughout); excitation likewise, as an inward current (negative throughout).
     spikes : array-like or sequence, optional
-        Spikes per interval (0 and 1, or counts), shaped like `exc`; or a list of one array of spike times per
-        neuron, in `time_units` from the start, with `duration`; or a list of such lists, one per sample.
+        Spikes per interval (0 and 1, or counts), shaped like `exc`, without `duration`; or a list of one array of
+        spike times per neuron, in `time_units` from the start, with `duration`; or a list of such lists, one per
+        sample.
     dt : float
         Length of an interval, in `time_units`.
     time_units : {"ms", "s", "us", "step"}
@@ -70,7 +72,8 @@ def from_arrays(
     label : str
         Name in tables and figures.
     duration : float, optional
-        Length of a sample, in `time_units`; needed with spike times alone.
+        Length of a sample, in `time_units`, a whole number of intervals `dt`; needed with spike times alone, and
+        refused with spikes per interval, which have their length.
     n_neurons : int, optional
         Neurons in the population, if more than were recorded.
     populations : mapping of str to mapping, optional
@@ -88,7 +91,9 @@ def from_arrays(
     Raises
     ------
     StoreError
-        If shapes do not fit, values are not finite, or a current has both signs.
+        If shapes do not fit, values are no finite real numbers, or a current has both signs.
+    ConfigError
+        If `dt` or `duration` is not possible, or contradicts the arrays.
     UnknownNameError
         For a signal or attribute that does not exist.
 
@@ -112,6 +117,7 @@ def from_arrays(
                 "populations says what each of them holds", where="from_arrays", remedy="leave out exc, ..."
             )
         parts = {name: {**own, **attributes, **part} for name, part in populations.items()}
+    _check_names(parts)
     scale = 1.0 if time_units == "step" else _MS[time_units]
     grid = _Grid(float(dt) * scale, "step" if time_units == "step" else "ms", scale, duration)
     made = {
@@ -134,7 +140,51 @@ class _Grid:
 
     def __init__(self, dt: float, units: str, scale: float, duration: float | None) -> None:
         self.dt, self.units, self.scale = dt, units, scale
-        self.duration = None if duration is None else duration * scale
+        self.duration: float | None = None
+        if duration is None:
+            return
+        if not (isinstance(duration, int | float | np.number) and np.isfinite(duration) and duration > 0):
+            raise ConfigError(f"{duration!r} is not possible", where="duration", valid="a number above 0")
+        self.duration = float(duration) * scale
+        intervals = round(self.duration / dt)
+        if not intervals or not np.isclose(self.duration, intervals * dt, rtol=1e-6):
+            raise ConfigError(
+                f"{duration:g} is no whole number of intervals of {dt / scale:g}",
+                where="duration",
+                valid="a multiple of dt",
+                remedy="choose a smaller dt, or cut the spikes to whole intervals",
+            )
+
+    def check(self, n_time: int, name: str) -> None:
+        """Raise if the signals of a population do not last as long as the user says."""
+        if self.duration is not None and not np.isclose(self.duration, n_time * self.dt, rtol=1e-6):
+            raise ConfigError(
+                f"{self.duration / self.scale:g} was given, and the signals have {n_time} intervals of "
+                f"{self.dt / self.scale:g}, which is {n_time * self.dt / self.scale:g}",
+                where=f"duration of the population '{name}'",
+                remedy="correct dt= or duration=, or leave out duration=",
+            )
+
+
+def _check_names(names: Iterable[Any]) -> None:
+    """Raise if a population has a name that a recording cannot hold."""
+    known = list(names)
+    if not known:
+        raise StoreError("no population is given", where="populations", valid="{'E': {'exc': ..., 'inh': ...}}")
+    for name in known:
+        if not (isinstance(name, str) and name == name.strip() and all(map(is_plain, name.split("/")))):
+            raise StoreError(
+                f"{name!r} is not possible as the name of a population",
+                where="population",
+                valid="a name such as 'E', 'L5E' or 'fc1/E'",
+            )
+        for other in known:
+            if str(other).startswith(f"{name}/"):
+                raise StoreError(
+                    f"'{name}' cannot be a population and hold the population '{other}'",
+                    where="populations",
+                    remedy=f"rename one of them, e.g. '{name}/all'",
+                )
 
 
 def _population(
@@ -157,11 +207,11 @@ def _population(
     arrays: dict[str, np.ndarray] = {}
     for key, values in (("current_exc", exc), ("current_inh", inh)):
         if values is not None:
-            arrays[key] = _magnitude(_dense(values, key), key)
+            arrays[key] = magnitude(dense(values, key), key)
     for key, values in (signals or {}).items():
         if choose(key, SIGNALS, "signal", where=f"population '{name}'") in arrays:
             raise StoreError(f"'{key}' is given twice", where=f"population '{name}'")
-        arrays[key] = _dense(values, key)
+        arrays[key] = dense(values, key)
     if {"current_exc", "current_inh"} <= arrays.keys() and "current_net" not in arrays:
         _same_shape(arrays, name)
         arrays["current_net"] = arrays["current_exc"] - arrays["current_inh"]
@@ -169,7 +219,16 @@ def _population(
     if spikes is not None:
         trains = _trains(spikes)
         if trains is None:
-            arrays["spikes"] = _counts(_dense(spikes, "spikes", np.float64))
+            arrays["spikes"] = counts(dense(spikes, "spikes", np.float64))
+            if grid.duration is not None:
+                shape = arrays["spikes"].shape
+                raise StoreError(
+                    f"these are read as spikes per interval (sample, time, neuron) {shape}, and duration= is for "
+                    "spike times",
+                    where=f"spikes of the population '{name}'",
+                    valid="spike times with duration=: a list of one array per neuron; or spikes per interval without",
+                    remedy=("spike times of one neuron: spikes=[times]", "spikes per interval: leave out duration="),
+                )
     if not arrays and trains is None:
         raise StoreError("nothing is given", where=f"population '{name}'", valid="exc=, inh=, spikes= or signals=")
     _same_shape(arrays, name)
@@ -178,13 +237,21 @@ def _population(
     if trains is not None:
         if grid.units == "step":
             raise StoreError("spike times need a unit of time", where=f"population '{name}'", valid="time_units='ms'")
+        if grid.duration is None and shape is not None and _looksdense(spikes, shape):
+            raise StoreError(
+                "these could be spike times or spikes per interval",
+                where=f"spikes of the population '{name}'",
+                valid="spike times with duration=, or spikes per interval as one array",
+                remedy=("spike times: duration=...", "spikes per interval: spikes=np.array(...)"),
+            )
         shape = shape or _shape_of(trains, grid, name)
         attrs["duration"] = shape[1] * grid.dt
         events = _events(trains, shape, grid, name)
     assert shape is not None
     n_samples, n_time, recorded = shape
+    grid.check(n_time, name)
     time = np.arange(n_time) if grid.units == "step" else np.arange(n_time) * grid.dt
-    stimulus = None if labels is None else np.asarray(labels)
+    stimulus = None if labels is None else numbers(labels, "labels")
     if stimulus is not None and (stimulus.shape != (n_samples,) or stimulus.dtype.kind not in "iu"):
         raise StoreError(
             f"the labels have the shape {stimulus.shape}",
@@ -212,53 +279,6 @@ def _role(name: str) -> str:
     return name[-1:] if name[-1:] in ("E", "I") else "mixed"
 
 
-def _dense(values: Any, name: str, kind: type = np.float32) -> np.ndarray:
-    """Return values with the dimensions (sample, time, neuron)."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    if isinstance(values, str | Path):
-        raise StoreError("a file is given in place of numbers", where=name, remedy="ei.read_csv, ei.read_nwb")
-    found: np.ndarray = np.asarray(values, kind)
-    if found.ndim not in (1, 2, 3) or not found.size:
-        raise StoreError(
-            f"has the shape {found.shape}", where=name, valid="(sample, time, neuron), (time, neuron) or (time,)"
-        )
-    found = found[:, None] if found.ndim == 1 else found
-    found = found[None] if found.ndim == 2 else found
-    if not np.isfinite(found).all():
-        where = np.argwhere(~np.isfinite(found))[0].tolist()
-        raise StoreError(
-            f"is not finite at (sample, time, neuron) {where}",
-            where=name,
-            remedy="leave out what was not measured: whole samples, times or neurons",
-        )
-    return found
-
-
-def _magnitude(values: np.ndarray, name: str) -> np.ndarray:
-    """Return a current by its size; one that has both signs is not a current of one kind."""
-    if values.max() <= 0:
-        return -values
-    if values.min() < 0:
-        raise StoreError(
-            f"has both signs, from {values.min():.3g} to {values.max():.3g}",
-            where=name,
-            valid="one sign throughout: the size of the current, or its negative",
-            remedy="subtract the holding current (baseline) first, or clip small noise around 0: np.maximum(x, 0)",
-        )
-    return values
-
-
-def _counts(values: np.ndarray) -> np.ndarray:
-    if values.min() < 0 or not np.array_equal(values, np.round(values)) or values.max() > 127:
-        raise StoreError(
-            f"has values from {values.min():.3g} to {values.max():.3g}",
-            where="spikes",
-            valid="0, 1, ..., 127 per interval",
-        )
-    return values.astype(bool if values.max() <= 1 else np.int8)
-
-
 def _same_shape(arrays: Mapping[str, np.ndarray], name: str) -> None:
     shapes = {key: values.shape for key, values in arrays.items()}
     if len(set(shapes.values())) > 1:
@@ -273,11 +293,28 @@ def _trains(spikes: Any) -> Trains | None:
     """Return spike times by sample and neuron; None if these are spikes per interval."""
     if not isinstance(spikes, Sequence) or isinstance(spikes, str | bytes) or not len(spikes):
         return None
-    nested = isinstance(spikes[0], list | tuple) and len(spikes[0]) > 0 and np.ndim(spikes[0][0]) > 0
+    nested = isinstance(spikes[0], list | tuple) and len(spikes[0]) > 0 and numbers(spikes[0][0], "spikes").ndim > 0
     samples = spikes if nested else [spikes]
-    if not nested and np.ndim(spikes[0]) != 1:
+    if not nested and numbers(spikes[0], "spikes").ndim != 1:
         return None
-    return [[np.asarray(train, np.float64).ravel() for train in sample] for sample in samples]
+    trains = [[numbers(train, "spikes").astype(np.float64) for train in sample] for sample in samples]
+    for train in (train for sample in trains for train in sample):
+        if train.ndim != 1:
+            raise StoreError(
+                f"the spike times of a neuron have the shape {train.shape}",
+                where="spikes",
+                valid="a list of one row of times per neuron, or one such list per sample",
+            )
+    return trains
+
+
+def _looksdense(spikes: Any, shape: tuple[int, ...]) -> bool:
+    """Whether spike times would also fit as spikes per interval of that shape."""
+    try:
+        found = np.asarray(spikes)
+    except ValueError:
+        return False
+    return found.shape in (shape, shape[1:]) and not (found % 1).any()
 
 
 def _shape_of(trains: Trains, grid: _Grid, name: str) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from eiplatform.errors import ConfigError, StoreError, choose
 from eiplatform.store.importing.arrays import from_arrays
+from eiplatform.store.importing.values import numbers
 from eiplatform.store.memory_writer import check_room
 from eiplatform.store.tree import Recording
 from eiplatform.untrusted import reading
@@ -131,7 +132,8 @@ def _units(
     if len(ends) != len(told) or (np.diff(ends) < 0).any() or (len(ends) and ends[-1] != len(spikes)):
         raise StoreError("spike_times_index does not fit the units", where=str(path))
     check_room(3 * spikes.size * 8)
-    times, starts = spikes[...].astype(np.float64), np.r_[0, ends[:-1]]
+    times = numbers(spikes[...], f"{path}: units/spike_times").astype(np.float64)
+    starts = np.r_[0, ends[:-1]]
     chosen = {}
     for role, names in kinds.items():
         wanted = {name.lower() for name in ([names] if isinstance(names, str) else names)}
@@ -251,7 +253,7 @@ def _clamp(
 def _pico(series: h5py.Group, rate: float, baseline: tuple[float, float] | None, path: Path) -> np.ndarray:
     data = series["data"]
     factor, offset = float(data.attrs.get("conversion", 1.0)), float(data.attrs.get("offset", 0.0))
-    values: np.ndarray = (data[...].astype(np.float64) * factor + offset) * 1e12
+    values: np.ndarray = (numbers(data[...], f"{path}: {data.name}").astype(np.float64) * factor + offset) * 1e12
     if baseline is not None:
         first, last = (round(edge * rate) for edge in baseline)
         if not 0 <= first < last <= len(values):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from eiplatform.errors import StoreError, choose
 from eiplatform.store.importing.arrays import from_arrays
+from eiplatform.store.importing.values import numbers
 from eiplatform.store.schema import SIGNALS
 from eiplatform.store.tree import Recording
 from eiplatform.untrusted import reading
@@ -76,6 +77,17 @@ def read_csv(path: str | Path, *, dt: float | None = None, **options: Any) -> Re
     known = {*_AXES, *SIGNALS, SPIKE_TIME, "label", "role", "channel", "row", "col"}
     for name in table.columns:
         choose(str(name), known, "column", where=str(path))
+    for name in {*_AXES, SPIKE_TIME, "label"} & set(table.columns):
+        if table[name].isna().any():
+            raise StoreError(
+                f"the column '{name}' is empty in row {int(table[name].isna().argmax()) + 1}",
+                where=str(path),
+                remedy="fill the cell, or delete the row",
+            )
+    for name in {"time", SPIKE_TIME, *(["neuron"] if spiking else [])} & set(table.columns):
+        numbers(table[name].to_numpy(), f"{path}: column '{name}'")
+    if spiking and ((table["neuron"] < 0) | (table["neuron"] % 1 != 0)).any():
+        raise StoreError("a neuron has no whole number", where=f"{path}: column 'neuron'", valid="0, 1, 2, ...")
     for axis, value in (("population", options.get("population", "E")), ("sample", 0)):
         if axis not in table.columns:
             table[axis] = value
@@ -129,7 +141,7 @@ def _trains(part: pd.DataFrame, samples: list[Any]) -> list[list[np.ndarray]]:
     n_neurons = int(part["neuron"].max()) + 1
     return [
         [
-            part.loc[(part["sample"] == sample) & (part["neuron"] == neuron), SPIKE_TIME].to_numpy(float)
+            part.loc[(part["sample"] == sample) & (part["neuron"] == neuron), SPIKE_TIME].to_numpy()
             for neuron in range(n_neurons)
         ]
         for sample in samples
