@@ -221,9 +221,9 @@ def _population(
         if trains is None:
             arrays["spikes"] = counts(dense(spikes, "spikes", np.float64))
             if grid.duration is not None:
-                shape = arrays["spikes"].shape
+                form = arrays["spikes"].shape
                 raise StoreError(
-                    f"these are read as spikes per interval (sample, time, neuron) {shape}, and duration= is for "
+                    f"these are read as spikes per interval (sample, time, neuron) {form}, and duration= is for "
                     "spike times",
                     where=f"spikes of the population '{name}'",
                     valid="spike times with duration=: a list of one array per neuron; or spikes per interval without",
