@@ -123,9 +123,9 @@ def _derived(cls: type[Declared]) -> dict[str, str]:
             "populations: a DataTree."
         )
         sources = "; ".join(entry.reference for entry in entries).split("; ")
-        papers = [source for source in sources if _YEAR.search(source)]  # the others say what a variant is
-        if papers:
-            found["References"] = ";\n".join(dict.fromkeys(papers)) + "."
+        # Where there are papers, the other sources say what a variant is.
+        papers = [source for source in sources if _YEAR.search(source)] or sources
+        found["References"] = ";\n".join(dict.fromkeys(papers)) + "."
     return found
 
 

@@ -90,7 +90,10 @@ def test_wrong_arguments_name_the_page_that_helps(capsys: Capture, tmp_path: Pat
         (["compare", "REC", "--to", "brunel-2000-C", "--seeds", "--out", "OUT.nc"], "only networks are given as seeds"),
         (["export", "deepeisnn", "REC"], "is a directory, a file is needed.*valid: a .*safetensors file"),
         (["import", "deepeisnn", "nowhere"], "nowhere: there is no such file or directory"),
-        (["simulate", "isn", "--record-dt-ms", "0.33"], "0.33 ms is not possible.*whole multiple of .* 0.1 ms, not 0"),
+        (
+            ["simulate", "isn", "--record-dt-ms", "0.33"],
+            "0.33 ms is not possible.*whole multiple of .* 0.1 ms, above 0",
+        ),
     ],
 )
 def test_what_would_be_misread_is_refused(
