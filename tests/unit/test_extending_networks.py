@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -15,27 +14,11 @@ from eiplatform.config import load_config
 from eiplatform.errors import ConfigError
 from eiplatform.networks import build_network
 from eiplatform.networks.neuron import neuron_models
+from tests.unit.extending import project, template
 
-DOCS = Path(__file__).parents[2] / "docs" / "extending"
+__all__ = ["project"]
+
 SMALL = ("network.hidden=[20, 12]", "training.epochs=2", "training.warmup_epochs=0", "training.threads=1")
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project folder, with the working directory in it."""
-    (tmp_path / "eiplatform.toml").touch()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def template(page: str, project: Path) -> str:
-    """Copy the template of a page into the project; return its name."""
-    (text,) = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.S)
-    place = re.match(r"# (\w+)/(\w+)\.py\n", text)
-    assert place is not None
-    (project / place[1]).mkdir()
-    (project / place[1] / f"{place[2]}.py").write_text(text)
-    return place[2]
 
 
 def train_and_record(*settings: str) -> None:
