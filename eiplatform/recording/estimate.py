@@ -18,7 +18,8 @@ from eiplatform.datasets import Split
 from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.memory import free_disk, in_units
 from eiplatform.recording.footprint import peak_bytes
-from eiplatform.recording.network import CHECKED, histogram_edges, record_shard
+from eiplatform.recording.keeper import CHECKED
+from eiplatform.recording.network import histogram_edges, record_shard
 from eiplatform.recording.plan import Plan, Recordable, check_memory, evaluation, make_plan
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store.shards import pack_spikes, write_shard
