@@ -15,11 +15,20 @@ from importlib import import_module as _import_module
 from eiplatform.version import __version__
 
 _HOMES = {
+    "Add": "interventions",
+    "Clamp": "interventions",
+    "Delay": "interventions",
     "EIPlatformError": "errors",
+    "Freeze": "interventions",
+    "Mean": "interventions",
+    "Noise": "interventions",
+    "RandomSynapseLoss": "interventions",
     "Recording": "store.tree",
+    "Resample": "interventions",
     "Result": "front.results",
     "Run": "front.training",
     "Scale": "interventions",
+    "ShuffleNeurons": "interventions",
     "Silence": "interventions",
     "adapt": "foreign",
     "analyse": "front.results",

@@ -17,7 +17,16 @@ from eiplatform.front.results import study as study
 from eiplatform.front.training import Run as Run
 from eiplatform.front.training import load as load
 from eiplatform.front.training import train as train
+from eiplatform.interventions import Add as Add
+from eiplatform.interventions import Clamp as Clamp
+from eiplatform.interventions import Delay as Delay
+from eiplatform.interventions import Freeze as Freeze
+from eiplatform.interventions import Mean as Mean
+from eiplatform.interventions import Noise as Noise
+from eiplatform.interventions import RandomSynapseLoss as RandomSynapseLoss
+from eiplatform.interventions import Resample as Resample
 from eiplatform.interventions import Scale as Scale
+from eiplatform.interventions import ShuffleNeurons as ShuffleNeurons
 from eiplatform.interventions import Silence as Silence
 from eiplatform.interventions import intervene as intervene
 from eiplatform.store.export.frames import to_frame as to_frame

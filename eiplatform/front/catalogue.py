@@ -318,15 +318,9 @@ def _parts(kind: str, attribute: str) -> dict[str, Description]:
 
 
 def _interventions() -> dict[str, Description]:
-    found = {}
-    for each in discovered("interventions"):
-        module = each.load()
-        for name in getattr(module, "__all__", ()):
-            thing = getattr(module, name)
-            if hasattr(thing, "factors"):
-                title, sections = _split(thing)
-                found[name] = Description("interventions", name, title, sections)
-    return found
+    from eiplatform.interventions.intervention import kinds
+
+    return {name: Description("interventions", name, *_split(kind)) for name, kind in kinds().items()}
 
 
 _KINDS: dict[str, _Kind] = {

@@ -5,12 +5,35 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 
+from eiplatform.interventions.add import Add
+from eiplatform.interventions.clamp import Clamp
+from eiplatform.interventions.delay import Delay
+from eiplatform.interventions.freeze import Freeze
+from eiplatform.interventions.mean import Mean
+from eiplatform.interventions.noise import Noise
+from eiplatform.interventions.random_synapse_loss import RandomSynapseLoss
+from eiplatform.interventions.resample import Resample
 from eiplatform.interventions.scale import Scale
+from eiplatform.interventions.shuffle_neurons import ShuffleNeurons
 from eiplatform.interventions.silence import Silence
 from eiplatform.networks.intervening import Intervention, intervened
 from eiplatform.networks.network import Network
 
-__all__ = ["Intervention", "Scale", "Silence", "intervene"]
+__all__ = [
+    "Add",
+    "Clamp",
+    "Delay",
+    "Freeze",
+    "Intervention",
+    "Mean",
+    "Noise",
+    "RandomSynapseLoss",
+    "Resample",
+    "Scale",
+    "ShuffleNeurons",
+    "Silence",
+    "intervene",
+]
 
 
 def intervene(network: Any, *interventions: Intervention) -> AbstractContextManager[Network]:

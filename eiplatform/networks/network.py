@@ -104,10 +104,14 @@ class Network(nn.Module):
         What it was built from; None of a network that was put together by hand.
     interventions : tuple of dict
         What is being done to it, see :meth:`intervene`.
+    prepare : callable or None
+        Called with the network, the input and `steps` before every run under interventions that refer to the intact
+        network.
     """
 
     config: Config | None = None
     interventions: tuple[Mapping[str, Any], ...] = ()
+    prepare: Callable[[Network, Tensor, int | None], None] | None = None
 
     def __init__(self, input_shape: tuple[int, ...], **options: Unpack[Options]) -> None:
         super().__init__()
@@ -249,6 +253,8 @@ class Network(nn.Module):
         wanted = self._check_record(record or {})
         for population in select or {}:
             choose(population, self.populations(), "population", where="select")
+        if self.prepare is not None:
+            self.prepare(self, x, steps)
         carried = dict(state or {})
         for name in carried:
             choose(name, self._inputs, "layer", where="state")
@@ -316,7 +322,7 @@ class Network(nn.Module):
             for route in layer.routes:
                 source = self._inputs[name] if route.source == "input" else f"{name}/{route.source}"
                 target = f"{name}/{route.target}"
-                found.append(Pathway(name, route.name, source, target, route.sign, route.mode, route.factor))
+                found.append(Pathway(name, route.name, source, target, *route[3:]))
         return tuple(found)
 
     def _check_moments(self, moments: Mapping[str, Moments] | None) -> dict[str, Moments]:
