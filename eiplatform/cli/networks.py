@@ -307,13 +307,13 @@ def lesion(
     layers : str
         Layer name or wildcard, e.g. fc2 or 'fc*'.
     doses : list[float]
-        Fractions removed, 0 (intact) among them (default: 0 0.25 0.5 0.75 1).
+        Fractions removed, 0 (intact) among them; below 0 the pathway is strengthened (default: 0 0.25 0.5 0.75 1).
     neurons : int
         Neurons recorded per population, at least those of the readout (default: 64, or as many as these).
     samples : int
         Test samples, at random (default: all).
     controls : int
-        Random losses of synapses recorded beside each dose, which take as much current; of E-I circuits.
+        Random losses of synapses per dose above 0, which take as much current.
     dataset : str
         Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
     data_root : Path
@@ -331,9 +331,7 @@ def lesion(
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError
-    from eiplatform.lesions.apply import layers_with
-    from eiplatform.lesions.design import dose_response
-    from eiplatform.lesions.spec import make_lesions
+    from eiplatform.lesions.design import dose_response, doses_of
     from eiplatform.progress import stage
     from eiplatform.recording.checkpoint import open_checkpoint
     from eiplatform.recording.spec import load_spec
@@ -341,8 +339,9 @@ def lesion(
     network, config, data = open_checkpoint(
         checkpoint, "test", unfinished=unfinished, dataset=dataset, root=data_root, download=download
     )
-    layers_with(network, pathway)  # names only pathways that this network has
-    lesions = make_lesions(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
+    lesions = doses_of(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
+    for one in lesions:
+        one.places(network)  # or which pathways this network has
     answers = network.named_layers()["readout"].n_exc
     if neurons is not None and neurons < answers:
         raise ConfigError(

@@ -17,11 +17,14 @@ from eiplatform.errors import ConfigError, EIPlatformError, choose
 from eiplatform.foreign import adapt
 from eiplatform.foreign.network import ForeignNetwork
 from eiplatform.front.training import Run, data_of
+from eiplatform.interventions.checking import checked
 from eiplatform.networks import Network
 from eiplatform.networks.kernels.backend import use_backend
 from eiplatform.progress import stage
 from eiplatform.recording.network import record_in_memory, record_network
 from eiplatform.recording.nulls import null_runs, parse_null, record_nulls
+from eiplatform.recording.plan import evaluation, make_plan
+from eiplatform.recording.plan import shown as shown_to
 from eiplatform.recording.spec import RecordingSpec, load_spec
 from eiplatform.store.reader import open_recording
 from eiplatform.store.tree import Recording
@@ -29,6 +32,8 @@ from eiplatform.store.tree import Recording
 __all__ = ["record", "simulate"]
 
 SPLITS = ("train", "validation", "test")
+_CHECKED = 32
+"""Samples on which interventions are checked."""
 
 
 @overload
@@ -145,7 +150,7 @@ def record(
     model = network if isinstance(network, Network | ForeignNetwork) else _adapted(network, shown)
     wanted = _spec(split_name, spec, fields)
     named = label or (Path(path).resolve().name if path is not None else _name(network))
-    about: dict[str, Any] = {"label": named, "lesions": getattr(model, "interventions", ())}
+    about: dict[str, Any] = {"label": named, "lesions": _interventions(model, shown, wanted)}
     with use_backend(backend), stage(f"recording {named}", quiet=quiet) as update:
         if null is not None:
             return _nulls(model, shown, null, wanted, named, path, overwrite, update)
@@ -248,6 +253,22 @@ def simulate(
         if path is None:
             return circuit_in_memory(circuit, **options)
         return open_recording(record_circuit(circuit, path, store=store, overwrite=overwrite, **options))
+
+
+def _interventions(model: Any, shown: Split, spec: RecordingSpec) -> list[dict[str, Any]]:
+    """Return what is being done to a network, and what that did on the first samples, for the manifest."""
+    told = [dict(one) for one in getattr(model, "interventions", ())]
+    if told:
+        plan = make_plan(model, shown, spec)
+        with evaluation(model) as parameter:
+            acting = model.prepare.interventions
+            chosen = np.isin(shown.ids[plan.positions], [i for one in acting for i in one.samples or ()])
+            first = np.union1d(np.arange(len(chosen))[:_CHECKED], np.flatnonzero(chosen)[:_CHECKED])
+            batch = shown.take(plan.positions[first])
+            found = checked(model, acting, shown_to(plan, batch, parameter), plan.steps, batch.ids)
+        for one, result in zip(told, found, strict=True):
+            one["check"] = result.as_dict()
+    return told
 
 
 def _shown(network: nn.Module, data: Any) -> tuple[str, Split]:

@@ -87,7 +87,7 @@ class Add(Kind):
         return (values + amount).clamp(min=0)
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
-        """The mean moves, the variance stays."""
+        """Move the mean, keep the variance."""
         amount = abs(self.amount) * (float(seen.mean.mean()) if self.unit == "mean" else 1.0)
         net = seen.other - seen.values
         return net.mean((0, 1)) - amount, net.var((0, 1))

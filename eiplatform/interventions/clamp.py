@@ -57,5 +57,5 @@ class Clamp(Kind):
         return torch.full_like(values, self.value)
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
-        """``<A> - value`` and ``V_A``."""
+        """Predict ``<A> - value`` and ``V_A``."""
         return seen.other.mean((0, 1)) - self.value, seen.other.var((0, 1))

@@ -62,8 +62,10 @@ class Delay(Kind):
         nothing = [torch.zeros_like(values[0])] * (len(values) - len(late))
         return torch.stack([*nothing, *late])
 
-    def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
-        """``V_A + V_X - 2 C(k)``, with the first steps empty."""
+    def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray] | None:
+        """Predict ``V_A + V_X - 2 C(k)``, with the first steps empty."""
+        if self.steps is not None:
+            return None
         late = np.zeros_like(seen.values)
         late[self.by :] = seen.values[: -self.by]
         net = seen.other - late

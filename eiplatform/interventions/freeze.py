@@ -36,6 +36,7 @@ class Freeze(Kind):
     """
 
     target: str
+    alone: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset({"own"})
 
     def places(self, network: Network) -> tuple[Place, ...]:
@@ -48,6 +49,6 @@ class Freeze(Kind):
         return own[at.first : at.first + len(values)] if len(values) < len(own) else own
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
-        """As in the intact network."""
+        """Predict what the intact network has."""
         net = seen.other - seen.values
         return net.mean((0, 1)), net.var((0, 1))

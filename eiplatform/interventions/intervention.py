@@ -54,14 +54,16 @@ class Seen(NamedTuple):
 
     Attributes
     ----------
+    place : Place
     values, other : array, shape (T, B, neurons)
         The contribution that is changed, and the other one to the same neurons' net current; float64.
     partner : array, shape (T, B, neurons)
         The first of other samples.
     sd, mean : array, shape (neurons,) and (T, neurons)
-        Of the first over all samples.
+        Of the first over all samples, and steps.
     """
 
+    place: Place
     values: np.ndarray
     other: np.ndarray
     partner: np.ndarray
@@ -100,6 +102,10 @@ class Kind:
     needs: ClassVar[frozenset[str]] = frozenset()
     timed: ClassVar[bool] = False
     """Whether it always needs every step of a static input."""
+    exact: ClassVar[bool] = True
+    """Whether its prediction holds to rounding, not on average."""
+    alone: ClassVar[bool] = True
+    """Whether it changes something without other interventions."""
 
     def __post_init__(self) -> None:
         where = type(self).__name__
@@ -130,9 +136,9 @@ class Kind:
         return None
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return mean and variance (neurons,) of ``other - values`` under the intervention, from the intact network.
+        """Return mean and variance (neurons,) of ``other - values`` under the intervention; None: not known.
 
-        Over all steps and samples; the values of `seen` are those in which it acts.  None: not known in closed form.
+        Over the steps and samples of `seen`, where it acts, from the intact network alone.
         """
         del seen
         return None
@@ -297,7 +303,7 @@ def _target_role(routes: Iterable[Any], name: str) -> str:
 @cache
 def _gathered(project: Path | None) -> dict[str, type[Kind]]:
     def declared(module: ModuleType) -> list[tuple[str, type[Kind]]]:
-        own = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__]
+        own = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
         return [(kind.__name__, kind) for kind in own if issubclass(kind, Kind) and kind is not Kind]
 
     return gather("interventions", declared)

@@ -60,7 +60,7 @@ class Mean(Kind):
         return mean.to(values.dtype).expand_as(values)
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
-        """``<A> - <X>`` and ``V_A``; with the time course ``V_A + V_X - 2 C`` of the means over samples."""
+        """Predict ``<A> - <X>`` and ``V_A``; with the time course, V and C of the means over samples too."""
         mean = seen.mean if self.per_step else np.broadcast_to(seen.mean.mean(0), seen.mean.shape)
         net = seen.other - mean[:, None]
         return net.mean((0, 1)), net.var((0, 1))

@@ -46,6 +46,7 @@ class Noise(Kind):
     sd: float
     needs: ClassVar[frozenset[str]] = frozenset({"moments"})
     timed: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +70,7 @@ class Noise(Kind):
                 factor[step, index] = np.where(variance > 0, random.standard_gamma(shape) / shape, 1.0)
         return values * torch.from_numpy(factor).to(values.device, values.dtype)
 
-    def predict(self, seen: Seen) -> None:
-        """On average ``V_A + V_X - 2 C + (sd s)^2``; one draw differs from it."""
-        del seen
+    def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        """Predict ``V_A + V_X - 2 C + (sd s)^2``, which holds on average over draws."""
+        net = seen.other - seen.values
+        return net.mean((0, 1)), net.var((0, 1)) + (self.sd * seen.sd) ** 2

@@ -59,9 +59,8 @@ class RandomSynapseLoss(Kind):
         layers, infos = network.named_layers(), network.populations()
         found = []
         for name in match_names([self.layers], layers, "layer"):
-            for route in layers[name].routes:
-                if route.factor in _LOST and route.target == "E":
-                    found.append(Place(name, route.factor, "E", route.signal, infos[f"{name}/E"].shape))
+            routes = [route for route in layers[name].routes if route.factor in _LOST and route.target == "E"]
+            found += [Place(name, route.factor, "E", route.signal, infos[f"{name}/E"].shape) for route in routes]
         return tuple(found)
 
     def factors(self, network: Network) -> Mapping[str, PathwayScale] | None:

@@ -52,6 +52,6 @@ class Resample(Kind):
         return partner[at.first : at.first + len(values)] if len(values) < len(partner) else partner
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
-        """``<A> - <X>`` and ``V_A + V_X - 2 C`` with X of the partner: on average over partners C is 0."""
+        """Predict ``<A> - <X>`` and ``V_A + V_X - 2 C`` with X of the partner: on average over partners C is 0."""
         net = seen.other - seen.partner
         return net.mean((0, 1)), net.var((0, 1))

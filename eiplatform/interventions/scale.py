@@ -18,6 +18,7 @@ from eiplatform.networks.pathways import PathwayScale
 
 __all__ = ["Scale"]
 
+
 @dataclass(frozen=True, repr=False)
 class Scale(Kind):
     """Multiply the contribution of a pathway, wherever it arrives; all that follows obeys the network's dynamics.
@@ -59,6 +60,11 @@ class Scale(Kind):
                 valid="a factor above 0 for 'I->E divisive', a dose below 1",
             )
 
+    @property
+    def dose(self) -> float:
+        """Fraction that is removed; below 0 where the pathway is strengthened."""
+        return round(1.0 - self.factor, 12)  # 0.1, not 1 - 0.9
+
     def places(self, network: Network) -> tuple[Place, ...]:
         """Return the pathway in every layer that matches."""
         return on_pathway(self, self.target, network)
@@ -84,10 +90,10 @@ class Scale(Kind):
 
     def about(self, network: Network) -> Mapping[str, Any]:
         """Return what the manifest of a recording says: the fraction that is removed, below 0 where it is added."""
-        return {**super().about(network), "dose": 1.0 - self.factor, "factor": self.factor}
+        return {**super().about(network), "dose": self.dose, "factor": self.factor}
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
-        """``<A> - f <X>`` and ``V_A + f^2 V_X - 2 f C``."""
+        """Predict ``<A> - f <X>`` and ``V_A + f^2 V_X - 2 f C``."""
         return changed(seen, self.factor * seen.values.mean((0, 1)), self.factor**2, self.factor)
 
 

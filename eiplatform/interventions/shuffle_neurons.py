@@ -64,7 +64,7 @@ class ShuffleNeurons(Kind):
         random = np.random.default_rng([self.seed, *place.layer.encode()])
         if self.within == "place":
             places = n // place.shape[0]
-            return (_cycle(place.shape[0], place, random)[:, None] * places + np.arange(places)).ravel()
+            return np.ravel(_cycle(place.shape[0], place, random)[:, None] * places + np.arange(places))
         order, chosen = np.arange(n), self.chosen(place)
         chosen = order if chosen is None else chosen
         order[chosen] = chosen[_cycle(len(chosen), place, random)]
@@ -75,9 +75,10 @@ class ShuffleNeurons(Kind):
         order = torch.from_numpy(self.order(at.place)).to(values.device)
         return values.flatten(2).index_select(2, order).view_as(values)
 
-    def predict(self, seen: Seen) -> None:
-        """Needs the order of the neurons, which :mod:`eiplatform.interventions.checking` brings."""
-        del seen
+    def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        """Predict ``<A> - <X>`` and ``V_A + V_X - 2 C`` with X of the other neuron."""
+        net = seen.other - seen.values[..., self.order(seen.place)]
+        return net.mean((0, 1)), net.var((0, 1))
 
 
 def _cycle(n: int, place: Place, random: np.random.Generator) -> np.ndarray:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,8 +73,13 @@ class Reference:
 class Intervention(Protocol):
     """A change of a network, as data; :mod:`eiplatform.interventions` has them."""
 
-    needs: frozenset[str]
-    """What it refers to: ``own``, ``partner`` or ``moments`` of the intact network."""
+    @property
+    def seed(self) -> int:
+        """What its draws start from."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it refers to: ``own``, ``partner`` or ``moments`` of the intact network."""
 
     def places(self, network: Any) -> tuple[Place, ...]:
         """Return where it acts, checked against this network."""
@@ -128,9 +134,7 @@ def intervened(network: _Network, interventions: Sequence[Intervention]) -> Abst
             valid="a network of ei.train or ei.load",
         )
     if not interventions:
-        raise ConfigError(
-            "no intervention is given", where="intervene", valid="e.g. ei.Scale('I->E subtractive', 0.5)"
-        )
+        raise ConfigError("no intervention is given", where="intervene", valid="e.g. ei.Scale('I->E subtractive', 0.5)")
     for one in interventions:
         if not (callable(getattr(one, "edit", None)) and not isinstance(one, type)):
             raise ConfigError(
@@ -145,10 +149,10 @@ def _while_changed(network: _Network, interventions: Sequence[Intervention]) -> 
     applied = Applied(network, interventions, outer)  # all is checked before anything changes
     layers = network.named_layers()
     before = {name: (layer.lesion, layer.edits) for name, layer in layers.items()}
-    about = network.interventions
+    about, more = network.interventions, [dict(one.about(network)) for one in interventions]
     try:
         applied.apply(before)
-        network.interventions = (*about, *(dict(one.about(network)) for one in interventions))
+        network.interventions = (*about, *more)
         network.prepare = applied
         yield network
     finally:
@@ -171,6 +175,8 @@ class Applied:
     def __init__(
         self, network: Changeable, interventions: Sequence[Intervention], outer: Applied | None = None
     ) -> None:
+        earlier: Sequence[Intervention] = () if outer is None else outer.interventions
+        self.interventions: tuple[Intervention, ...] = (*earlier, *interventions)
         self.in_edits: list[Intervention] = [] if outer is None else list(outer.in_edits)
         self.reference = Reference()
         self._network = network
@@ -179,6 +185,7 @@ class Applied:
         self._needs: dict[str, set[Place]] = {"own": set(), "partner": set(), "moments": set()}
         self._learnt = False
         self._partner: Tensor | None = None
+        self._shown_to_partner: Callable[[Tensor], Tensor] | None = None
         # What acts on weights acts before any edit: after one, it has to be an edit itself.
         for one in interventions:
             factors, places = one.factors(network), one.places(network)
@@ -195,16 +202,6 @@ class Applied:
                 for need in one.needs:
                     self._needs[need].add(place)
 
-    @property
-    def refers(self) -> bool:
-        """Whether an intervention refers to the intact network."""
-        return any(self._needs.values())
-
-    @property
-    def partners(self) -> bool:
-        """Whether an intervention refers to other samples."""
-        return bool(self._needs["partner"])
-
     def apply(self, before: Mapping[str, tuple[PathwayScale | None, Edits | None]]) -> None:
         """Change the layers, which have `before` of interventions outside these."""
         layers = self._network.named_layers()
@@ -213,33 +210,45 @@ class Applied:
         for name, sites in self._edits.items():
             layers[name].edits = Edits((sites,))
 
-    def learn(self, batches: Iterable[tuple[Tensor, int | None]]) -> None:
-        """Form the moments of the intact network over all samples that will be shown.
+    def learn(self, ids: np.ndarray, batches: int, shown: Callable[[np.ndarray], Tensor], steps: int | None) -> None:
+        """Refer to all samples that will be shown, not to those of a batch alone.
 
         Parameters
         ----------
-        batches : iterable of (Tensor, int or None)
-            What is shown, and the steps of a static input.
+        ids : array of int, shape (sample,)
+        batches : int
+            Samples that are run at once.
+        shown : callable
+            Returns what some samples, by their place in `ids`, are shown.
+        steps : int or None
+            Of a static input.
         """
+        ids = np.asarray(ids)
+        if self._needs["partner"]:
+            seed = next(one.seed for one in self.in_edits if "partner" in one.needs)
+            drawn, partner = np.random.default_rng(seed).permutation(len(ids)), np.empty(len(ids), dtype=int)
+            partner[drawn] = np.roll(drawn, -1)
+            where = {int(sample): int(other) for sample, other in zip(ids, partner, strict=True)}
+            self._shown_to_partner = lambda samples: shown(np.array([where[sample] for sample in samples.tolist()]))
         places = self._needs["moments"]
         if not places:
             return
-        n = 0
         sums: dict[Place, Tensor] = {}
         squares: dict[Place, Tensor] = {}
-        for x, steps in batches:
-            n += x.shape[0 if steps is not None or x.ndim == len(self._input_shape) + 1 else 1]
+        for start in range(0, len(ids), batches):
+            x = shown(np.arange(start, min(start + batches, len(ids))))
             for place, values in self._intact(x, steps, places).items():
                 real = values.double()
                 sums[place] = real.sum(1) + sums.get(place, 0)
                 squares[place] = (real**2).sum(1) + squares.get(place, 0)
         for place in places:
-            self._moments(place, sums[place] / n, squares[place] / n)
+            self._moments(place, sums[place] / len(ids), squares[place] / len(ids))
         self._learnt = True
 
-    def show(self, samples: Tensor, partner: Tensor | None = None) -> None:
-        """Say which samples the next run shows, and what their partners are shown."""
-        self.reference.samples, self._partner = samples, partner
+    def show(self, ids: Tensor) -> None:
+        """Say which samples the next run shows."""
+        self.reference.samples = ids
+        self._partner = None if self._shown_to_partner is None else self._shown_to_partner(ids)
 
     def __call__(self, network: Any, x: Tensor, steps: int | None) -> None:
         """Run the intact network on what interventions refer to, before a run under them."""
@@ -247,7 +256,7 @@ class Applied:
         reference.memory.clear()
         n = x.shape[0 if x.ndim == len(self._input_shape) + 1 else 1]
         if len(reference.samples) != n:
-            self.show(torch.arange(n))
+            reference.samples, self._partner = torch.arange(n), None
         own = self._needs["own"] | (set() if self._learnt else self._needs["moments"])
         own |= self._needs["partner"] if self._partner is None else set()
         values = self._intact(x, steps, own) if own else {}

@@ -223,9 +223,9 @@ class _SignedWeights(Layer):
             return lambda mask, rows: self.transform.apply(weight * mask(weight), x[:, rows])
 
         exc, inh = edits("input_exc", exc, again(0)), edits("subtractive", inh, again(1))
-        exc, inh, *before = (edits.spread(values) for values in (exc, inh, *before))
+        exc, inh, exc_before, inh_before = (edits.spread(values) for values in (exc, inh, *before))
         # The changes are added, so that what no edit changes stays as it is, to the last bit.
-        change, sign = (exc - before[0]) - (inh - before[1]), self._sign()
+        change, sign = (exc - exc_before) - (inh - inh_before), self._sign()
         scale = 1.0 if sign is None else self.transform.per_channel(sign.flatten())
         raw = edits.spread(raw) + change * scale
         return raw, {"E/current_exc": exc, "E/current_inh": inh, "E/current_net": raw * scale}, steps

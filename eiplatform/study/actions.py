@@ -167,7 +167,7 @@ def modules(task: Task) -> tuple[str, ...]:
         initial = () if task.reinit is None else ("eiplatform.training",)
         return ("eiplatform.recording.network", "eiplatform.recording.checkpoint", *initial)
     if isinstance(task, LesionTask):
-        return ("eiplatform.lesions.design", "eiplatform.lesions.spec", "eiplatform.recording.checkpoint")
+        return ("eiplatform.lesions.design", "eiplatform.recording.checkpoint")
     if isinstance(task, AnalyseTask):
         return (_module("analyses", task.analysis),)
     if isinstance(task, FigureTask):
@@ -329,8 +329,7 @@ def _record(job: Job, task: RecordTask, progress: Progress) -> None:
 
 
 def _lesion(job: Job, task: LesionTask, resume: bool, progress: Progress) -> None:
-    from eiplatform.lesions.design import DESIGN, dose_response
-    from eiplatform.lesions.spec import make_lesions
+    from eiplatform.lesions.design import DESIGN, dose_response, doses_of
     from eiplatform.recording.checkpoint import open_checkpoint
 
     spec = recording_spec(task.spec, f"{job.id}: spec")
@@ -341,7 +340,7 @@ def _lesion(job: Job, task: LesionTask, resume: bool, progress: Progress) -> Non
         network,
         data,
         job.out,
-        make_lesions(task.pathway, task.doses, task.layers),
+        doses_of(task.pathway, task.doses, task.layers),
         spec,
         config=config.model_dump(mode="json"),
         n_controls=task.controls,

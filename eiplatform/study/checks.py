@@ -38,9 +38,9 @@ def check_steps(steps: Sequence[Step], graph: Graph, data_root: str | None = Non
             _check_networks(step, task, specs, graph, data_root, seen)
         elif isinstance(task, RecordTask | LesionTask):
             if isinstance(task, LesionTask):
-                from eiplatform.lesions.spec import make_lesions
+                from eiplatform.lesions.design import doses_of
 
-                make_lesions(task.pathway, task.doses, task.layers)
+                doses_of(task.pathway, task.doses, task.layers)
             (source,) = step.sources["of"]
             training = graph.steps[source.step].task
             assert isinstance(training, TrainTask)

@@ -38,7 +38,6 @@ _OWN = ("current_exc", "current_inh", "current_net", "drive", "voltage", "spikes
 _PARTS = ("current_exc_external", "current_inh_external", "current_exc_recurrent", "current_inh_recurrent")
 
 
-
 def _forward(part: str = "") -> tuple[Route, Route]:
     return (
         Route("input->E", "input", "E", "+", "additive", "input_exc", f"current_exc{part}"),
@@ -274,7 +273,11 @@ class LoopLayer(Layer):
         if len(self.parts) == 1:
             return self.edits(site, values[None], first=step)[0]
         own = self.parts[role]
-        pieces = [values[..., : own.start], self.edits(site, values[None, ..., own], first=step)[0], values[..., own.stop :]]
+        pieces = [
+            values[..., : own.start],
+            self.edits(site, values[None, ..., own], first=step)[0],
+            values[..., own.stop :],
+        ]
         return torch.cat(pieces, -1)
 
     @property

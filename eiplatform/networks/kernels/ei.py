@@ -177,10 +177,13 @@ def ei_layer(
     cut = without_feedback(lesion)
     if edits is not None:
         synapses, gain, bias = _synapses(parameters, parameters.gain_inh, prop, transform, cut), *parameters[4:]
-        with_edits = {"transform": transform, "kernel": kernel, "steps": steps, "prop": prop, "edits": edits}
-        state, sent, signals, steps = edited_layer(synapses, gain, bias, state, x, **with_edits)
+        state, sent, signals, steps = edited_layer(
+            synapses, gain, bias, state, x, transform=transform, kernel=kernel, steps=steps, prop=prop, edits=edits
+        )
         for role, neurons in (select or {}).items():
-            signals |= {k: take(v, neurons) for k, v in signals.items() if v is not None and k in record and k[0] == role}
+            signals |= {
+                k: take(v, neurons) for k, v in signals.items() if v is not None and k in record and k[0] == role
+            }
         return state, sent, recorded(record, signals, steps)
     currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
     assert currents.weight_div is not None

@@ -152,7 +152,10 @@ class StepwiseKernel(NamedTuple):
         self, drive: Tensor, state: Membrane | None, steps: int | None, *, keep_voltage: bool
     ) -> tuple[Membrane, Tensor, Tensor | None]:
         """Run the neurons on a drive; see :class:`Kernel`."""
-        return self.neuron(drive, state, steps=steps, keep_voltage=keep_voltage)
+        found: tuple[Membrane, Tensor, Tensor | None] = self.neuron(
+            drive, state, steps=steps, keep_voltage=keep_voltage
+        )
+        return found
 
     def __call__(
         self, drive: Drive, state: Membrane | None, axis: int, prop: EIProp, keep: frozenset[str], select: Tensor | None
