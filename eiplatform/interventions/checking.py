@@ -95,19 +95,8 @@ def check(
     EIPlatformError
         If the outcome is not what was predicted: a fault of eiplatform.
     """
-    order = list(network.named_layers())
-    place = min(intervention.places(network), key=lambda place: (order.index(place.layer), place.site))
-    record = {place.population: frozenset({place.signal})}
-    predicts = place.site in _NET and not isinstance(network, FeedbackNetwork)
-    if predicts:
-        record[place.population] |= {"current_exc", "current_inh", "current_net"}
-    if place.site.startswith("output/"):  # what is sent is not what is recorded: look one layer further
-        record = {
-            name: frozenset({"current_exc"})
-            for name, info in network.populations().items()
-            if "current_exc" in info.signals
-        }
     with intact(network), torch.no_grad():
+        place, predicts, record = _looked_at(network, intervention)
         before = network.run(x, steps, record).signals
         with network.intervene(intervention):
             applied = network.prepare
@@ -121,6 +110,19 @@ def check(
     if not (changed and predicts):
         return Check(repr(intervention), signal, changed)
     return _compared(intervention, place, before[place.population], after[place.population], applied, signal)
+
+
+def _looked_at(network: Network, intervention: Kind) -> tuple[Place, bool, dict[str, frozenset[str]]]:
+    """Return the first place where it acts, whether its effect can be predicted, and what to record."""
+    order = list(network.named_layers())
+    place = min(intervention.places(network), key=lambda place: (order.index(place.layer), place.site))
+    predicts = place.site in _NET and not isinstance(network, FeedbackNetwork)
+    signals = {place.signal} | ({"current_exc", "current_inh", "current_net"} if predicts else set())
+    record = {place.population: frozenset(signals)}
+    if place.site.startswith("output/"):  # what is sent is not what is recorded: look at who receives it
+        infos = network.populations()
+        record = {name: frozenset({"current_exc", "current_inh"} & set(info.signals)) for name, info in infos.items()}
+    return place, predicts, record
 
 
 def _compared(
