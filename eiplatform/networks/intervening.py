@@ -170,10 +170,17 @@ class Applied:
     interventions : sequence of Intervention
     outer : Applied, optional
         Those in force already, which act before these.
+    edits_only : bool
+        Whether none acts on weights.
     """
 
     def __init__(
-        self, network: Changeable, interventions: Sequence[Intervention], outer: Applied | None = None
+        self,
+        network: Changeable,
+        interventions: Sequence[Intervention],
+        outer: Applied | None = None,
+        *,
+        edits_only: bool = False,
     ) -> None:
         earlier: Sequence[Intervention] = () if outer is None else outer.interventions
         self.interventions: tuple[Intervention, ...] = (*earlier, *interventions)
@@ -188,7 +195,7 @@ class Applied:
         self._shown_to_partner: Callable[[Tensor], Tensor] | None = None
         # What acts on weights acts before any edit: after one, it has to be an edit itself.
         for one in interventions:
-            factors, places = one.factors(network), one.places(network)
+            factors, places = None if edits_only else one.factors(network), one.places(network)
             edited = {place.layer for other in self.in_edits for place in other.places(network)}
             if factors is None or edited & {place.layer for place in places}:
                 self.in_edits.append(one)
@@ -201,6 +208,11 @@ class Applied:
                 sites[place.site] = (*sites.get(place.site, ()), one.edit(place, self.reference))
                 for need in one.needs:
                     self._needs[need].add(place)
+
+    @property
+    def refers(self) -> bool:
+        """Whether an intervention refers to the intact network."""
+        return any(self._needs.values())
 
     def apply(self, before: Mapping[str, tuple[PathwayScale | None, Edits | None]]) -> None:
         """Change the layers, which have `before` of interventions outside these."""
