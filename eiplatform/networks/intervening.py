@@ -84,6 +84,9 @@ class Intervention(Protocol):
     def places(self, network: Any) -> tuple[Place, ...]:
         """Return where it acts, checked against this network."""
 
+    def referred(self, network: Any) -> tuple[Place, ...]:
+        """Return the places of the intact network that it refers to."""
+
     def factors(self, network: Any) -> Mapping[str, PathwayScale] | None:
         """Return the factors on weights that do the same, by layer; None if there are none."""
 
@@ -206,8 +209,8 @@ class Applied:
             for place in one.places(network):
                 sites = self._edits.setdefault(place.layer, {})
                 sites[place.site] = (*sites.get(place.site, ()), one.edit(place, self.reference))
-                for need in one.needs:
-                    self._needs[need].add(place)
+            for need in one.needs:
+                self._needs[need].update(one.referred(network))
 
     @property
     def refers(self) -> bool:
@@ -256,6 +259,12 @@ class Applied:
         for place in places:
             self._moments(place, sums[place] / len(ids), squares[place] / len(ids))
         self._learnt = True
+
+    def take_over(self, other: Applied) -> None:
+        """Refer to what another one, of the same interventions, has learnt."""
+        self.reference.mean.update(other.reference.mean)
+        self.reference.sd.update(other.reference.sd)
+        self._learnt, self._shown_to_partner = other._learnt, other._shown_to_partner
 
     def show(self, ids: Tensor) -> None:
         """Say which samples the next run shows."""

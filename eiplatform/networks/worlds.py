@@ -168,7 +168,7 @@ class Worlds:
                         layers[name].edits = None
 
                 found = self._logits(network._flow(x, repeats, call))
-                by_world |= dict(zip(members, found.split(n), strict=True))
+                by_world |= dict(zip(members, torch.split(found, n), strict=True))
         return logits, by_world
 
     def _logits(self, output: Tensor) -> Tensor:
