@@ -166,8 +166,8 @@ class LesionStudy(Analysis):
         elif lesions.sizes["cell"] and lesions["p_holm"].isnull().all():
             worst = lesions.isel(cell=int(np.argmin(lesions["change"].values)))
             yield (
-                f"The largest loss of the intact accuracy of {intact:.1f} %, {-100 * float(worst['change']):.1f} points, "
-                f"follows {_named(worst)} ({how})."
+                f"The largest loss of the intact accuracy of {intact:.1f} %, "
+                f"{-100 * float(worst['change']):.1f} points, follows {_named(worst)} ({how})."
             )
         elif not lower.sizes["cell"]:
             yield f"No lesion was found to lower the intact accuracy of {intact:.1f} % ({how})."

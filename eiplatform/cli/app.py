@@ -43,7 +43,10 @@ COMMANDS: dict[str, tuple[tuple[Callable[..., int], str], ...]] = {
         (networks.train, "train digits-mlp --out runs/a/training --set seed=2"),
         (networks.record, "record runs/a/training --out runs/a/noisy --steps 240 --warmup 40 --input bernoulli"),
         (networks.lesion, "lesion runs/a/training --pathway 'I->E subtractive' --doses 0 0.1 0.2 --out runs/a/lesions"),
-        (lesioning.lesion_study, "lesion-study runs/a/training --design dose-response --out runs/a/study --samples 500"),
+        (
+            lesioning.lesion_study,
+            "lesion-study runs/a/training --design dose-response --out runs/a/study --samples 500",
+        ),
         (exchange.import_, "import deepeisnn checkpoint/ --out network.safetensors"),
     ),
     "Cortex": ((circuits.simulate, "simulate brunel-2000 --out runs/a/brunel --set state=C --seeds 1 2 3"),),

@@ -66,7 +66,7 @@ def lesion_study(
         print_json({"out": str(out), "result": str(out / "result.nc"), "findings": result.findings()})
         return 0
     for table in result.tables():
-        print_table(table)
+        print_table(table.title, table.columns, table.rows)
     for finding in result.findings():
         say(f"- {finding}")
     say(f"next: eiplatform figures {out / 'result.nc'} --out figures")

@@ -78,7 +78,7 @@ def list(kind: str | None = None) -> Listing:  # noqa: A001
     ----------
     kind : str, optional
         ``"circuits"``, ``"statistics"``, ``"signals"``, ``"analyses"``, ``"figures"``, ``"studies"``, ``"configs"``,
-        ``"datasets"``, ``"layers"``, ``"neurons"``, ``"interventions"`` or ``"designs"``; default: the kinds themselves.
+        ``"datasets"``, ``"layers"``, ``"neurons"``, ``"interventions"`` or ``"designs"``; default: the kinds.
 
     Returns
     -------

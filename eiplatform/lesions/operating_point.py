@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -70,16 +70,20 @@ def _rate(spikes: Tensor) -> Tensor:
     return spikes.double().mean((0, 1, *range(3, spikes.ndim)))
 
 
-def _shift(fire: object, drive: Tensor, wanted: Tensor) -> np.ndarray:
-    """Return the shift per neuron (channel) by bisection: rates rise with the bias."""
-    axes = (0, 1, *range(3, drive.ndim))
-    spread = drive.abs().amax(axes).double() + 2.0
-    low, high = -spread, spread.clone()
-    for _ in range(_ROUNDS):
-        middle = (low + high) / 2
-        shaped = middle.to(drive.dtype).reshape(-1, *(1,) * (drive.ndim - 3))
-        rate = _rate(fire(drive + shaped))  # type: ignore[operator]
-        below = rate < wanted
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    shift: np.ndarray = high.cpu().numpy()
+def _shift(fire: Callable[[Tensor], Tensor], drive: Tensor, wanted: Tensor) -> np.ndarray:
+    """Return the shift per neuron (channel) by bisection: rates rise with the bias.
+
+    The middle of the shifts that give the rate: at either end a voltage lies at the threshold.
+    """
+    spread = drive.abs().amax((0, 1, *range(3, drive.ndim))).double() + 2.0
+    ends = []
+    for reached in (torch.ge, torch.gt):
+        low, high = -spread, spread.clone()
+        for _ in range(_ROUNDS):
+            middle = (low + high) / 2
+            shaped = middle.to(drive.dtype).reshape(-1, *(1,) * (drive.ndim - 3))
+            there = reached(_rate(fire(drive + shaped)), wanted)
+            low, high = torch.where(there, low, middle), torch.where(there, middle, high)
+        ends.append(high)
+    shift: np.ndarray = ((ends[0] + ends[1]) / 2).cpu().numpy()
     return shift
