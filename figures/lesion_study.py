@@ -106,6 +106,8 @@ def _curves(ax: Axes, numbers: pd.DataFrame, intact: float) -> None:
     for role, (label, colour, marker, line) in _ROLES.items():
         own = numbers[numbers["role"] == role].sort_values("dose")
         if len(own):
+            whole = {"dose": 0.0, "value": intact, "low": np.nan, "high": np.nan}
+            own = pd.concat([own, pd.DataFrame([whole])]).sort_values("dose")  # no dose is the intact network
             style: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line, "label": label}
             points_with_intervals(ax, own["dose"], own, joined=True, zorder=3 if role == "lesion" else 2, **style)
     ax.set_ylim(0, 1.02)
