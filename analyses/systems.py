@@ -1,6 +1,6 @@
 """How balanced are trained systems of every kind, on the same data, and how far is each from cortex?
 
-A system is a kind of trained network: E-I circuits, batch normalisation, neither, learnt thresholds (STL),
+A system is a kind of trained network: E-I layers, batch normalisation, neither, learnt thresholds (STL),
 circulate-firing, a feedback loop at its equilibrium, BackEISNN, DANN.  Their layers differ in number and in
 what they record, so that a layer is named by its depth; what a system does not have is NaN and says why.
 """

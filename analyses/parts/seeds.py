@@ -27,10 +27,10 @@ NAMED = ("low", "high", "p", "p_exact", "n")
 
 
 def axes_of(places: Iterable[tuple[str, str, int]]) -> tuple[list[str], list[str], list[int]]:
-    """Return settings, circuits (E-I circuits first) and seeds of (setting, circuit, seed)."""
-    settings, circuits, seeds = (set(values) for values in zip(*places, strict=True))
+    """Return settings, types of layers (E-I layers first) and seeds of (setting, layer_type, seed)."""
+    settings, layer_types, seeds = (set(values) for values in zip(*places, strict=True))
     order = {name: index for index, name in enumerate(("ei", "bn", "none"))}
-    by_kind = sorted(map(str, circuits), key=lambda name: (order.get(name, len(order)), name))
+    by_kind = sorted(map(str, layer_types), key=lambda name: (order.get(name, len(order)), name))
     return sorted(map(str, settings)), by_kind, sorted(map(int, seeds))
 
 

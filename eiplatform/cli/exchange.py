@@ -46,13 +46,11 @@ def import_(
     part = config.network
     n_parameters = sum(parameter.numel() for parameter in network.parameters())
     if json:
-        told = {"out": str(out), "architecture": part.architecture, "circuit": part.circuit, "parameters": n_parameters}
+        told = {"out": str(out), "architecture": part.architecture, "layer": part.layer, "parameters": n_parameters}
         print_json({**told, "dataset": config.dataset.name, "input_shape": network.input_shape})
     else:
         shape = "x".join(map(str, network.input_shape))
-        say(
-            f"{part.architecture}, circuit {part.circuit}, {config.dataset.name} ({shape}), {n_parameters:,} parameters"
-        )
+        say(f"{part.architecture}, layers {part.layer}, {config.dataset.name} ({shape}), {n_parameters:,} parameters")
         say(f"checkpoint: {out}")
     return 0
 

@@ -313,7 +313,7 @@ def lesion(
     samples : int
         Test samples, at random (default: all).
     controls : int
-        Random losses of synapses recorded beside each dose, which take as much current; of E-I circuits.
+        Random losses of synapses recorded beside each dose, which take as much current; of E-I layers.
     dataset : str
         Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
     data_root : Path

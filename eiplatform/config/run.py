@@ -14,6 +14,7 @@ from eiplatform.config.base import Frozen
 from eiplatform.config.network import NetworkConfig
 from eiplatform.config.reading import parse_assignment, parse_model, read_yaml
 from eiplatform.config.training import DatasetConfig, TrainingConfig
+from eiplatform.earlier import as_hashed
 from eiplatform.errors import ConfigError
 
 __all__ = ["Config", "config_hash", "load_config", "parse_config"]
@@ -120,7 +121,7 @@ def config_hash(config: Config | Mapping[str, Any]) -> str:
     >>> config_hash(Config()) == config_hash(Config(dataset=DatasetConfig(root="/elsewhere")))
     True
     """
-    data = dict(config) if isinstance(config, Mapping) else config.model_dump(mode="json")
+    data = as_hashed(config if isinstance(config, Mapping) else config.model_dump(mode="json"))
     for part, left_out in (("dataset", ("root", "download")), ("training", ("tensorboard",))):
         data[part] = {key: value for key, value in data[part].items() if key not in left_out}
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -104,7 +104,7 @@ class Run:
 
     def __repr__(self) -> str:
         part = self.config
-        head = f"Run: {part.network.architecture}, {part.network.circuit} layers, trained on {part.dataset.name}"
+        head = f"Run: {part.network.architecture}, {part.network.layer} layers, trained on {part.dataset.name}"
         lines = [f"{head}, seed {part.seed}"]
         if (self.path / RESULT).is_file():
             epochs = self._result["epochs"]

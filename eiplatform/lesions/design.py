@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from eiplatform.config import parse_model
 from eiplatform.datasets import Split
+from eiplatform.earlier import as_hashed
 from eiplatform.errors import ConfigError, OutputExistsError, StoreError, choose
 from eiplatform.files import claimed, content_hash, read_json, write_json
 from eiplatform.lesions.apply import lesioned
@@ -115,7 +116,7 @@ def dose_response(
         "spec": spec.model_dump(mode="json"),
         "weights": weights_hash(network),
         "data": data.describe(),
-        "config_hash": content_hash(config),
+        "config_hash": content_hash(as_hashed(config)),
     }
     plan["id"] = content_hash(plan)
     directory = Path(path)

@@ -18,6 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from eiplatform.config import Config, config_hash, parse_config
+from eiplatform.earlier import current
 from eiplatform.errors import EIPlatformError
 from eiplatform.files import write_bytes
 from eiplatform.networks import dale
@@ -109,7 +110,7 @@ def load(path: Path | str) -> tuple[Network, Config]:
     path = Path(path)
     tensors, meta = read_tensors(path, "network")
     with reading(path, what="the description inside is garbled", error=CheckpointError):
-        config = parse_config(meta["config"], where=str(path))
+        config = parse_config(current(meta["config"]), where=str(path))
         input_shape, n_classes = tuple(int(size) for size in meta["input_shape"]), int(meta["n_classes"])
         with torch.device("meta"):  # names and shapes without memory, which a garbled size could exhaust
             expected = build_network(config, input_shape, n_classes).state_dict()

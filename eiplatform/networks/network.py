@@ -51,18 +51,18 @@ class Options(TypedDict, total=False):
 
     Attributes
     ----------
-    circuit : str
+    layer : str
         Type of the layers, a file in ``layers/``: "ei"; "bn" and "none", signed weights with batch normalisation
         or with a bias; "dann".
     ei_ratio : float
-        E neurons (channels) per I neuron, > 0; of E-I circuits and DANN.
+        E neurons (channels) per I neuron, > 0; of E-I layers and DANN.
     readout_bias : bool
         Whether a readout of signed weights adds a bias to the logits.
     steps : int
         Time steps of a static input when none are asked for.
     neuron : LIF
     prop : EIProp
-        Of E-I circuits.
+        Of E-I layers.
     model : str
         A file in ``neurons/``: "lif", "stl", "backei" or "relu".
     firing : Firing or None
@@ -75,7 +75,7 @@ class Options(TypedDict, total=False):
         Spiking neurons per class whose mean rate is the logit; 0: a readout of currents.
     """
 
-    circuit: str
+    layer: str
     ei_ratio: float
     readout_bias: bool
     steps: int
@@ -112,7 +112,7 @@ class Network(nn.Module):
     def __init__(self, input_shape: tuple[int, ...], **options: Unpack[Options]) -> None:
         super().__init__()
         self.input_shape = tuple(input_shape)
-        self.circuit = options.get("circuit", "ei")
+        self.layer = options.get("layer", "ei")
         self.steps = options.get("steps", 4)
         self.ei_ratio = options.get("ei_ratio", 4)
         self.readout_bias = options.get("readout_bias", False)
@@ -123,16 +123,16 @@ class Network(nn.Module):
         self.feedback_kernel = options.get("feedback_kernel", 3)
         self.encoding = options.get("encoding", "constant")
         self.votes = options.get("votes", 0)
-        kind = layer_type(self.circuit)
+        kind = layer_type(self.layer)
         if kind.models and self.model not in kind.models:
             raise ConfigError(
-                f"neurons of model {self.model} in layers {self.circuit}", where="network", valid=kind.models
+                f"neurons of model {self.model} in layers {self.layer}", where="network", valid=kind.models
             )
         neuron_model(self.model)
         if kind.dale and self.signed_spikes:
             valid = [name for name, other in layer_types().items() if not other.dale]
             raise ConfigError(
-                "neurons whose spikes have signs break Dale's law", where=f"layers {self.circuit}", valid=valid
+                "neurons whose spikes have signs break Dale's law", where=f"layers {self.layer}", valid=valid
             )
         self.noise = 0  # seed of dropout; the training loop sets another one for every batch
         self.layers = nn.ModuleDict()
@@ -143,9 +143,9 @@ class Network(nn.Module):
     ) -> tuple[int, ...]:
         """Add a hidden layer that sees the populations `source`; return the shape of its spikes.
 
-        Without `normalise`, a layer of circuit ``bn`` has a bias instead.
+        Without `normalise`, a layer of type ``bn`` has a bias instead.
         """
-        self.layers[name] = layer_type(self.circuit).hidden(self, transform, n_exc, source, normalise)
+        self.layers[name] = layer_type(self.layer).hidden(self, transform, n_exc, source, normalise)
         self._inputs[name] = source
         return transform.output_shape(n_exc)
 
@@ -171,7 +171,7 @@ class Network(nn.Module):
             self._add("readout", transform, n_classes * self.votes, source, normalise=False)
             self.named_layers()["readout"].votes = self.votes
         else:
-            self.layers["readout"] = layer_type(self.circuit).readout(self, transform, n_classes, source)
+            self.layers["readout"] = layer_type(self.layer).readout(self, transform, n_classes, source)
         self._inputs["readout"] = source
 
     def intervene(self, *interventions: Intervention) -> AbstractContextManager[Network]:

@@ -133,7 +133,7 @@ def shuffled_weights(network: Network, seed: int) -> Iterator[Network]:
     --------
     >>> from eiplatform.config import load_config
     >>> from eiplatform.networks import build_network
-    >>> network = build_network(load_config(None, ["network.hidden=[8]", "network.circuit=none"]), (4,), 2)
+    >>> network = build_network(load_config(None, ["network.hidden=[8]", "network.layer=none"]), (4,), 2)
     >>> weight = network.named_layers()["fc1"].weight
     >>> _ = weight.data.normal_()
     >>> before = weight.detach().clone()

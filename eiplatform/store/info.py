@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 
+from eiplatform.earlier import as_hashed
 from eiplatform.errors import StoreError
 from eiplatform.files import content_hash
 from eiplatform.store.blocks import row_blocks
@@ -238,7 +239,7 @@ def tree_info(tree: xr.DataTree) -> RecordingInfo:
         created="now",
         command="",
         source=dict(source),
-        config_hash=content_hash(attrs["config"]),
+        config_hash=content_hash(as_hashed(attrs["config"])),
         populations={name: _population(data, data.nbytes) for name, data in leaves.items()},
     )
 

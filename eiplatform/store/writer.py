@@ -25,6 +25,7 @@ from typing import Any, Self
 
 import xarray as xr
 
+from eiplatform.earlier import as_hashed
 from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, claim, content_hash, read_json, write_json
 from eiplatform.locks import hold, remove_leftovers
@@ -51,7 +52,7 @@ def first_manifest(source: Mapping[str, Any], config: Mapping[str, Any], about: 
         "status": "recording",
         "source": dict(source),
         "config": dict(config),
-        "config_hash": content_hash(config),
+        "config_hash": content_hash(as_hashed(config)),
         "provenance": dict(about),
     }
 
@@ -142,7 +143,7 @@ class RecordingWriter:
             self._manifest = read_json(self.path / "manifest.json")
             self.present = frozenset(shard_records(self.path, self._manifest["id"]))
             return
-        identity = content_hash({"source": source, "config": config})
+        identity = content_hash({"source": source, "config": as_hashed(config)})
         if resume:
             if not (self.path / "manifest.json").is_file():
                 raise StoreError("no recording to resume", where=str(self.path), remedy="start it without --resume")

@@ -111,6 +111,6 @@ def read_weights(config: Config, data: DataBundle) -> dict[str, Tensor] | None:
             raise ConfigError(
                 f"'{name}' has shape {there} in the checkpoint and {here} in this network",
                 where="training.start",
-                remedy="choose the architecture, circuit and layers of the checkpoint",
+                remedy="choose the architecture and layers of the checkpoint",
             )
     return weights

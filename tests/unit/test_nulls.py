@@ -205,9 +205,9 @@ def images(n: int = 60, *, seed: int = 0, brightness: bool = True) -> Split:
     return Split((bright * rng.random((n, 1, 8, 8))).astype(np.float32), rng.integers(10, size=n), np.arange(n))
 
 
-@pytest.mark.parametrize("circuit", ["ei", "bn", "none"])
-def test_shuffled_weights_keep_signs_and_values_and_come_back(circuit: str) -> None:
-    net, _ = network(1, f"network.circuit={circuit}")
+@pytest.mark.parametrize("layer_type", ["ei", "bn", "none"])
+def test_shuffled_weights_keep_signs_and_values_and_come_back(layer_type: str) -> None:
+    net, _ = network(1, f"network.layer={layer_type}")
     before = {name: values.clone() for name, values in net.state_dict().items()}
     with shuffled_weights(net, 7):
         for name, values in net.state_dict().items():

@@ -85,7 +85,7 @@ def test_packed_file_opens_with_plain_h5py_and_xarray(network_recording: Write, 
         manifest = json.loads(file["manifest"][()])
     assert manifest["id"] == read_manifest(path)["id"] and manifest["config"] == {
         "seed": 0,
-        "network": {"circuit": "ei"},
+        "network": {"layer": "ei"},
     }
     with xr.open_dataset(packed, group="fc1/E", engine="h5netcdf") as data:
         assert data["label"].values.tolist() == (np.arange(40) % 3).tolist()

@@ -103,7 +103,7 @@ def test_another_file_of_that_name_is_not_gone_on_with(first: TrainResult, tmp_p
     [
         (["network.hidden=[24, 15]"], "'layers.fc2.weight_exc' has shape"),
         (["network.hidden=[24]"], "shape"),
-        (["network.circuit=none"], "choose the architecture, circuit and layers of the checkpoint"),
+        (["network.layer=none"], "choose the architecture and layers of the checkpoint"),
         (["dataset.validation=0.2"], "dataset.validation 0.1, now 0.2"),
         (["seed=2"], "seed 1, now 2"),
         (["training.start=nowhere.safetensors"], "there is no checkpoint nowhere.safetensors"),

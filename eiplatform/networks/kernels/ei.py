@@ -1,4 +1,4 @@
-"""The E-I circuit as pure functions with declared recording (DeepEISNN, arXiv 2509.23253).
+"""The E-I layer as pure functions with declared recording (DeepEISNN, arXiv 2509.23253).
 
 For presynaptic spikes ``s``, with all weights and gains >= 0 and only the bias free:
 
