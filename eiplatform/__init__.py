@@ -38,8 +38,8 @@ _HOMES = {
     "read_nwb": "store.importing",
     "record": "front.recording",
     "report": "front.results",
-    "simulate": "front.recording",
-    "study": "front.results",
+    "simulate": "front.simulating",
+    "study": "front.studies",
     "to_frame": "store.export.frames",
     "train": "front.training",
 }

@@ -41,7 +41,7 @@ def import_(
     from eiplatform.networks.deepeisnn import import_checkpoint
 
     if out.is_dir() or (out.exists() and not overwrite):
-        raise OutputExistsError("already exists", where=str(out), remedy=("choose another --out", "pass --overwrite"))
+        raise OutputExistsError("already exists", where=str(out), remedy=("choose another path", "pass overwrite=True"))
     network, config = import_checkpoint(path, out, dataset=dataset)
     part = config.network
     n_parameters = sum(parameter.numel() for parameter in network.parameters())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cyclopts import Parameter
 
-__all__ = ["Flag", "Many", "Set"]
+__all__ = ["Flag", "Many", "Set", "assignments"]
 
 
 def _some(_: Any, values: Any) -> None:
@@ -21,3 +22,16 @@ Flag = Parameter(negative=(), show_default=False)
 """Is there or not."""
 Set = Parameter(name="--set", consume_multiple=True, negative=(), validator=_some)
 """Changes of a configuration, name=value."""
+
+
+def assignments(changes: Sequence[str] | None) -> dict[str, Any]:
+    """Return the values of ``--set`` by key; they are read as YAML.
+
+    Examples
+    --------
+    >>> assignments(["state=C", "scale=0.1"])
+    {'state': 'C', 'scale': 0.1}
+    """
+    from eiplatform.config.reading import parse_assignment
+
+    return dict(parse_assignment(change, where="--set") for change in changes or ())

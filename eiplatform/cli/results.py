@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from eiplatform.cli.options import Flag, Many, Set
+from eiplatform.cli.options import Flag, Many, Set, assignments
 
 if TYPE_CHECKING:
     from eiplatform.analyses import Result, Table
@@ -58,20 +58,12 @@ def demo(
         Print the scorecard as JSON.
     """
     from eiplatform.cli.output import print_json, print_table, say
-    from eiplatform.errors import choose
     from eiplatform.files import write_json
-    from eiplatform.study import expand, find_study, load_study, run_study
-    from eiplatform.study.closing import write_closing
-    from eiplatform.study.status import clear_study
+    from eiplatform.front.studies import study
 
-    file = find_study("demo")
-    variant = choose(size, ["full", *load_study(file).variants], "demo size")
-    changes = [f"constants.seed={seed}", f"constants.device={device}", f"constants.jobs={jobs}"]
-    graph = expand(load_study(file, changes, None if variant == "full" else variant))
-    if overwrite:
-        clear_study(out)
-    outcome = run_study(graph, out, quiet=json)
-    made = write_closing(graph, out)
+    changes = {"constants.seed": seed, "constants.device": device, "constants.jobs": jobs}
+    variant = None if size == "full" else size
+    made = study("demo", out, variant=variant, changes=changes, overwrite=overwrite, quiet=json)
     tables = [asdict(table) for table in made.tables]
     write_json(out / "scorecard.json", {"seed": seed, "size": size, "findings": made.findings, "tables": tables})
     places = {name: str(out / part) for name, part in _DEMO_PLACES.items()}
@@ -85,9 +77,9 @@ def demo(
         say("")
         print_table("Where everything lies", ["what", "path"], [[name, path] for name, path in places.items()])
         say(f"\nOpen {places['report']} in a browser.")
-    for name, error in outcome.failed.items():
+    for name, error in made.failed.items():
         print(f"eiplatform: FAILED {name}: {error}", file=sys.stderr)  # noqa: T201
-    return 3 if outcome.failed else 0
+    return 3 if made.failed else 0
 
 
 def analyse(
@@ -142,17 +134,19 @@ def analyse(
     json : bool
         Print the result's tables as JSON.
     """
-    from eiplatform.analyses.parts.running import analyse
-    from eiplatform.config import parse_assignment
+    from eiplatform.analyses import find_analysis
+    from eiplatform.analyses.parts.running import arranged
     from eiplatform.files import claim_file
+    from eiplatform.front.results import analyse
 
     claim_file(out, overwrite=overwrite, suffix=".nc")
     options = {
         **{"surrogates": surrogates, "method": interval, "scheduler": scheduler},
         **{"statistics": statistics, "n_bootstrap": bootstrap, "seed": seed},
-        **dict(parse_assignment(change, where="--set") for change in set_ or ()),
+        **assignments(set_),
     }
-    return _finish(analyse(name, inputs, null or (), partial=partial, **options), out, json)
+    chosen = find_analysis(name)
+    return _finish(analyse(chosen, **arranged(chosen, inputs, null or (), partial=partial, **options)), out, json)
 
 
 def compare(
@@ -198,17 +192,12 @@ def compare(
     json : bool
         Print the result's tables as JSON.
     """
-    from eiplatform.analyses.comparison import Comparison
-    from eiplatform.analyses.parts.sides import as_seeds, open_references
     from eiplatform.files import claim_file
-    from eiplatform.store.reader import open_recording, recordings_below
+    from eiplatform.front.results import compare
 
     claim_file(out, overwrite=overwrite, suffix=".nc")
-    own = [open_recording(found, partial=partial) for found in recordings_below(recording)]
-    found = open_references(to, partial=partial)
-    references = as_seeds(found) if seeds else found
-    result = Comparison().run(own, references, statistics=only, margin=margin, n_bootstrap=bootstrap, seed=seed)
-    return _finish(result, out, json)
+    options: dict[str, Any] = {"statistics": only, "margin": margin, "seeds": seeds, "partial": partial}
+    return _finish(compare(recording, to, **options, n_bootstrap=bootstrap, seed=seed), out, json)
 
 
 def figures(
@@ -237,24 +226,10 @@ def figures(
     json : bool
         Print JSON.
     """
-    from eiplatform.analyses import load_result
     from eiplatform.cli.output import print_json, say
-    from eiplatform.errors import ConfigError, choose
-    from eiplatform.figures import figure_names, find_figure, save
-    from eiplatform.files import claim_file
+    from eiplatform.front.results import figures
 
-    loaded = [load_result(path) for path in results]
-    possible = {name: result for result in loaded for name in result.plots}
-    wanted = [choose(name, figure_names(), "figure") for name in only] if only else list(possible)
-    for name in wanted:
-        if name not in possible:
-            raise ConfigError(
-                f"figure '{name}' draws the analysis '{find_figure(name).ANALYSIS}', which is not among these results",
-                valid=possible,
-            )
-    for name in wanted:
-        claim_file(out / f"{name}.png", overwrite=overwrite)
-    saved = [save(name, possible[name], out, svg=svg) for name in wanted]
+    saved = figures(results, out, only=only, svg=svg, overwrite=overwrite)
     if json:
         print_json({figure.name: {"png": str(figure.png), "caption": figure.caption} for figure in saved})
     else:
@@ -286,22 +261,10 @@ def report(
     json : bool
         Print JSON.
     """
-    from eiplatform.analyses import load_result
     from eiplatform.cli.output import print_json, say
-    from eiplatform.errors import ConfigError
-    from eiplatform.files import claim_file
-    from eiplatform.report import draw_all, write_study_report
+    from eiplatform.front.results import write_all
 
-    claim_file(out, overwrite=overwrite)
-    loaded: dict[str, Result] = {}
-    for path in results:
-        if path.stem in loaded:
-            raise ConfigError(f"two results are called '{path.stem}'", where=str(path), remedy="rename one")
-        loaded[path.stem] = load_result(path)
-    question = " ".join(dict.fromkeys(result.analysis.question for result in loaded.values()))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    drawn = draw_all(loaded, out.parent / "figures")
-    write_study_report(out, title=title, question=question, results=loaded, figures=drawn, facts={})
+    _, drawn = write_all(results, out, title=title, overwrite=overwrite)
     if json:
         print_json({"report": str(out), "figures": [figure.name for figure in drawn]})
     else:

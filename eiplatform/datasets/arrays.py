@@ -65,7 +65,7 @@ def bundle_of(data: Any, name: str = OWN_DATA) -> DataBundle:
             f"{', '.join(map(str, absent))}{', ...' if n_classes - len(labels) > len(absent) else ''}",
             where="data",
             valid="0, 1, ..., classes - 1, each with images: every label has a readout neuron",
-            remedy="number the classes anew: np.unique(labels, return_inverse=True)[1]",
+            remedy="number the classes anew, from 0 (numpy.unique)",
         )
     if set(labels) != set(np.unique(train.labels)):
         missing = sorted(set(labels.tolist()) - set(train.labels.tolist()))

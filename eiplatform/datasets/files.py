@@ -94,8 +94,8 @@ class Files:
             remedy=[
                 *hint,
                 f"get them from {self.info.source} and name their folder in {DATA_VARIABLE}",
-                "name their folder with --data-root",
-                "pass --download",
+                "name their folder: data_root=...",
+                "pass download=True",
             ],
         )
 
@@ -235,7 +235,7 @@ def download_root(name: str, root: Path | None) -> Path:
         raise EIPlatformError(
             "there is no folder to download to",
             where=name,
-            remedy=(f"name one in {DATA_VARIABLE}", "name one with --data-root"),
+            remedy=(f"name one in {DATA_VARIABLE}", "name one: data_root=..."),
         )
     return root or Path(str(named))
 

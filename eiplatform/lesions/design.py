@@ -223,14 +223,14 @@ def _check_place(directory: Path, plan: Mapping[str, Any], *, resume: bool, over
     there = (directory / DESIGN).is_file()
     if resume:
         if not there:
-            raise StoreError("no lesion design to resume", where=str(directory), remedy="start it without --resume")
+            raise StoreError("no lesion design to resume", where=str(directory), remedy="start it anew")
         before = read_design(directory)
         if before.get("id") != plan["id"]:
             changed = [key for key in plan if key != "id" and before.get(key) != plan[key]]
             raise StoreError(
                 f"the design there was begun with another {', '.join(changed)}",
                 where=str(directory),
-                remedy=("resume it with the command it was begun with", "choose another --out"),
+                remedy=("resume it with the command it was begun with", "choose another path"),
             )
         if all(is_whole(directory / condition["name"]) for condition in before["conditions"]):
             raise StoreError("is complete; there is nothing to resume", where=str(directory))
@@ -240,5 +240,9 @@ def _check_place(directory: Path, plan: Mapping[str, Any], *, resume: bool, over
             raise OutputExistsError(
                 f"holds an interrupted lesion design, which lacks {', '.join(left)}",
                 where=str(directory),
-                remedy=("pass --resume to go on with it", "pass --overwrite to begin anew", "choose another --out"),
+                remedy=(
+                    "pass resume=True to go on with it",
+                    "pass overwrite=True to begin anew",
+                    "choose another path",
+                ),
             )

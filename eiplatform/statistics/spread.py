@@ -55,7 +55,7 @@ def spread(
     if workers < 1:
         raise StatisticError(f"{workers} workers", valid="at least 1")
     if scheduler is not None:
-        distributed = need("distributed", "--scheduler")
+        distributed = need("distributed", "scheduler=...")
         try:
             client = distributed.Client(scheduler, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:

@@ -194,7 +194,7 @@ def _remedies(path: Path, source: Mapping[str, Any], *, readable: bool) -> list[
     else:
         remedies = ["go on with it with 'eiplatform record --resume'"]
     if readable:
-        remedies += ["pass --partial to read what is complete", "in Python eiplatform.open(path, partial=True)"]
+        remedies += ["pass partial=True to read what is complete"]
     return remedies
 
 

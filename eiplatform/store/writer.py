@@ -146,7 +146,7 @@ class RecordingWriter:
         identity = content_hash({"source": source, "config": as_hashed(config)})
         if resume:
             if not (self.path / "manifest.json").is_file():
-                raise StoreError("no recording to resume", where=str(self.path), remedy="start it without --resume")
+                raise StoreError("no recording to resume", where=str(self.path), remedy="start it anew")
             self._lock = hold(self.path / OWNED)
             try:
                 self._resume(identity)
@@ -161,9 +161,9 @@ class RecordingWriter:
                 "holds an interrupted recording",
                 where=str(self.path),
                 remedy=(
-                    "pass --resume to go on with it",
-                    "pass --overwrite to begin anew",
-                    "choose another --out",
+                    "pass resume=True to go on with it",
+                    "pass overwrite=True to begin anew",
+                    "choose another path",
                 ),
             )
         self._lock = claim(self.path, overwrite=overwrite)
@@ -177,7 +177,7 @@ class RecordingWriter:
             raise StoreError(
                 "was begun with another network, data set, configuration or spec",
                 where=str(self.path),
-                remedy=("resume it with the command it was begun with", "choose another --out"),
+                remedy=("resume it with the command it was begun with", "choose another path"),
             )
         self._manifest = checked_manifest(self._manifest, self.path)
         records = shard_records(self.path, self._manifest["id"])

@@ -35,7 +35,7 @@ def check_format(name: str, *, resume: bool = False, n_ranks: int = 1) -> None:
     if name == "zarr" and (resume or n_ranks > 1):
         raise ConfigError(
             "a Zarr store cannot be resumed" if resume else "a Zarr store is written by one process",
-            where="--store zarr",
+            where='store="zarr"',
             remedy="record it as hdf5 and export it: 'eiplatform export zarr REC --out REC.zarr'",
         )
 

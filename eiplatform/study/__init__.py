@@ -25,4 +25,4 @@ __all__ = [
     "study_names",
 ]
 
-make_callable(__name__, "eiplatform.front.results")
+make_callable(__name__, "eiplatform.front.studies")

@@ -345,8 +345,8 @@ def load_study(path: str | Path, changes: Sequence[str] = (), variant: str | Non
         for key, value in held[choose(variant, held, "variant", where=str(path))].items():
             _set(data, key, value, f"variants.{variant}: {key} ({path})")
     for change in changes:
-        key, value = parse_assignment(change, where="--set")
-        _set(data, key, value, f"--set {key} ({path})")
+        key, value = parse_assignment(change, where=f"changes to {path}")
+        _set(data, key, value, f"{key}, changed in {path}")
     for reserved in ("name", "file"):
         if reserved in data:
             known = "title, question, axes, constants, variants, steps"

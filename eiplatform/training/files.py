@@ -63,11 +63,16 @@ class TrainResult:
     seconds: float
 
 
+def stored_config(out: Path) -> Config:
+    """Return the configuration of a run, as it was stored, of earlier versions too."""
+    return parse_config(current(read_yaml(out / CONFIG)), where=str(out / CONFIG))
+
+
 def check_resumable(config: Config, out: Path) -> TrainResult | None:
     """Return the result of a finished run, None for one that can go on, or raise."""
     if not (out / STATE).is_file() or not (out / CONFIG).is_file():
         raise TrainingError("there is no run to resume", where=str(out), remedy="start it without resume")
-    before = parse_config(current(read_yaml(out / CONFIG)), where=str(out / CONFIG))
+    before = stored_config(out)
     if config_hash(before) != config_hash(config):
         old, new = _flat(before.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
         changed = [f"{key} was {old[key]}, is {new[key]}" for key in old if old[key] != new[key]]

@@ -81,5 +81,5 @@ def check_finished(path: Path) -> None:
         raise TrainingError(
             f"this training did not come to its end, it stopped {why}",
             where=str(path),
-            remedy=("finish it with 'eiplatform train --resume'", "pass --unfinished to take it as it is"),
+            remedy=("finish it with 'eiplatform train --resume'", "pass unfinished=True to take it as it is"),
         )

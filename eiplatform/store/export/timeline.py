@@ -63,7 +63,7 @@ class Timeline:
         if not self.gapless:
             raise StoreError(
                 f"{what}: {self.n_time} intervals of {self.dt:g} ms do not fill a sample of {self.length:g} ms",
-                remedy="export only spikes: --signals spikes",
+                remedy='export only spikes: signals="spikes"',
             )
 
 
@@ -89,7 +89,7 @@ def common_timeline(populations: Mapping[str, xr.Dataset], ms_per_step: float | 
         if timeline != whole:
             raise StoreError(
                 f"'{name}' and '{first}' have different times or samples",
-                remedy="export them one by one: --populations",
+                remedy="export them one by one: populations=...",
             )
     return whole
 
@@ -102,8 +102,7 @@ def _timeline(name: str, data: xr.Dataset, ms_per_step: float | None) -> Timelin
         raise ConfigError(
             "this recording is in steps, which have no duration of their own, and the format is in seconds",
             where=f"population '{name}'",
-            remedy="say what a step is taken to last: --ms-per-step (ms_per_step=), "
-            f"e.g. dt = -tau_membrane ln(1 - 1/tau){hint}",
+            remedy=f"say what a step is taken to last: ms_per_step=..., e.g. dt = -tau_membrane ln(1 - 1/tau){hint}",
         )
     if not in_steps and ms_per_step is not None:
         raise ConfigError("this recording is in ms already", where="ms_per_step", remedy="leave it out")
@@ -147,7 +146,7 @@ def spikes_by_sample(name: str, data: xr.Dataset, timeline: Timeline) -> Iterato
         raise StoreError(
             f"spikes were recorded every {data.attrs['dt']:g} steps, those between are unknown",
             where=f"population '{name}'",
-            remedy=("record every step", "export other signals: --signals 'current_*'"),
+            remedy=("record every step", 'export other signals: signals="current_*"'),
         )
     neurons = data["neuron"].values
     dense = data[["spikes"]]
