@@ -198,7 +198,7 @@ class Balance(Analysis):
                 f"{n_nulls} nulls give no p below {min(1.0, 2 / (n_nulls + 1)):.2g}. "
             )
         note += (
-            "A high correlation is no evidence of balance by itself: images share their brightness, and all neurons of "
+            "A high correlation alone is not evidence of balance: images share their brightness, and all neurons of "
             "a layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode removed' "
             "separate that."
         )

@@ -97,7 +97,7 @@ class BalanceEmergence(Analysis):
         Raises
         ------
         ConfigError
-            If something is no series, or one is given twice.
+            If something is not a series, or a series is given twice.
         StatisticError
             If the moments or seeds differ, epoch 0 is missing, or there is a single seed.
         """

@@ -253,7 +253,7 @@ def match_names(patterns: Iterable[str], names: Iterable[str], kind: str) -> lis
             try:
                 expression = re.compile(pattern[3:])
             except re.error as error:
-                raise UnknownNameError(f"'{pattern}' is no regular expression ({error})", where=kind) from None
+                raise UnknownNameError(f"'{pattern}' is not a regular expression ({error})", where=kind) from None
             matched = {name for name in names if expression.fullmatch(name)}
         else:
             matched = {name for name in names if fnmatchcase(name, pattern)}

@@ -121,7 +121,7 @@ def read_json(path: Path) -> dict[str, Any]:
         If the file is missing or no JSON object.
     """
     if path.exists() and not path.is_file():
-        raise StoreError("is no plain file", where=str(path))
+        raise StoreError("is not a plain file", where=str(path))
     value = parse_json(read_text(path, StoreError), where=path)
     if not isinstance(value, dict):
         raise StoreError("not a JSON object", where=str(path))

@@ -202,7 +202,7 @@ def find_analysis(name: str) -> Analysis:
     Raises
     ------
     UnknownNameError
-        If there is no such analysis.
+        If no analysis has that name.
     ConfigError
         If the file does not exist, declares no analysis, or has the name of another one.
 
@@ -251,7 +251,7 @@ def _declared(module: ModuleType, path: Path, name: str) -> Analysis:
 
 def _in_file(path: Path) -> Analysis:
     if not path.is_file():
-        raise ConfigError("there is no such file", where=str(path), valid="the name of an analysis, or a Python file")
+        raise ConfigError("this file does not exist", where=str(path), valid="the name of an analysis, or a Python file")
     module_name = f"eiplatform_given_{path.stem}"
     spec = spec_from_file_location(module_name, path)
     assert spec is not None and spec.loader is not None

@@ -58,7 +58,7 @@ def analyse(
     Raises
     ------
     UnknownNameError
-        If there is no such analysis.
+        If no analysis has that name.
     ConfigError
         If the inputs do not fit it, or it does not take an option.
     """
@@ -111,7 +111,7 @@ def run(analysis: Analysis, *inputs: Any, **options: Any) -> Result:
     Raises
     ------
     UnknownNameError
-        If there is no such option.
+        If the analysis has no such option.
     ConfigError
         If an input is missing, empty, given twice, of another kind, or more are given than it takes.
     """

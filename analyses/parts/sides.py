@@ -321,7 +321,7 @@ def open_references(to: Sequence[str | Path], *, partial: bool = False) -> list[
     Raises
     ------
     StoreError, UnknownNameError
-        If there is no such recording or summary.
+        If no recording or summary has that name.
     """
     found: list[Recording] = []
     for place in to:

@@ -103,7 +103,7 @@ def unpack(
 
 
 def _converted(convert: Callable[..., Path], title: str, source: Path, out: Path, overwrite: bool, json: bool) -> int:
-    """Run a conversion under a progress bar and say where the result lies."""
+    """Run a conversion under a progress bar and say where the result is."""
     from eiplatform.cli.output import print_json, say
     from eiplatform.progress import stage
 

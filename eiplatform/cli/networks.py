@@ -35,7 +35,7 @@ def train(
     set_ : list[str]
         Changes to the configuration, e.g. --set training.epochs=5 network.hidden=[128,128].
     record : Path
-        YAML file with what to record while training, into OUT/recording (split: validation unless it says train).
+        YAML file with what to record while training, into OUT/recording (split: validation unless the file says train).
     record_epochs : list[float]
         After how many epochs (default: 0 and every epoch); 0.5 is the middle of the first.
     resume : bool
@@ -152,7 +152,7 @@ def record(
     label : str
         Name of the recording in tables and figures (default: that of OUT; of nulls: network).
     null : str
-        Record so many nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
+        Record nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
         (within sign) or shuffle-inputs:5 (pixels); without a number 39, with which a rank can reach p = 0.05.
     store : str
         hdf5 (default): shards, which survive a crash and can be resumed; zarr: one Zarr v3 store.

@@ -75,7 +75,7 @@ def demo(
         for finding in made.findings:
             say(f"- {finding}")
         say("")
-        print_table("Where everything lies", ["what", "path"], [[name, path] for name, path in places.items()])
+        print_table("Where everything is", ["what", "path"], [[name, path] for name, path in places.items()])
         say(f"\nOpen {places['report']} in a browser.")
     for name, error in made.failed.items():
         print(f"eiplatform: FAILED {name}: {error}", file=sys.stderr)  # noqa: T201

@@ -42,7 +42,7 @@ class Config(Frozen):
         if training.trained != "all" and neuron.model != "stl":
             raise ValueError(f"training.trained {training.trained} is for network.neuron.model stl")
         if training.balance and neuron.model == "relu":
-            raise ValueError("training.balance acts on membrane potentials, which model relu has not")
+            raise ValueError("training.balance acts on membrane potentials, which model relu does not have")
         implicit = self.network.architecture == "feedback" and self.network.feedback.gradient != "bptt"
         if training.balance and implicit:
             raise ValueError("training.balance acts through time; of feedback networks it needs feedback.gradient bptt")

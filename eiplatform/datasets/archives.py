@@ -58,7 +58,7 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def read_tar(path: Path, names: Sequence[str], limit: int) -> dict[str, bytes]:
-    """Return files of a gzipped tar archive by their names without folders; links and devices are no files.
+    """Return files of a gzipped tar archive by their names without folders; links and devices are left out.
 
     Raises
     ------

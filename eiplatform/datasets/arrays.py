@@ -170,7 +170,7 @@ def _is_part(part: Any) -> bool:
 def _of_file(path: Path) -> list[tuple[Any, ...]]:
     if path.suffix != ".npz" or not path.is_file():
         raise ConfigError(
-            "there is no such .npz file", where=str(path), valid="the name of a data set, or an .npz file"
+            "this .npz file does not exist", where=str(path), valid="the name of a data set, or an .npz file"
         )
     with np.load(path, allow_pickle=False) as file:
         names = next((names for names in _FILE_NAMES if set(names[:2]) <= set(file.files)), None)

@@ -62,7 +62,7 @@ def bin_events(
     Raises
     ------
     EIPlatformError
-        If there are no events, or some lie outside of the sensor.
+        If the file has no events, or events outside the sensor.
 
     Examples
     --------

@@ -150,7 +150,7 @@ class Files:
     def _plain(self, name: str) -> bytes:
         path = _file(self.folder, name)
         if path is None:
-            raise EIPlatformError("there is no such file", where=str(self.folder / name))
+            raise EIPlatformError("this file does not exist", where=str(self.folder / name))
         packed = path.suffix == ".gz" and not name.endswith(".gz")
         published = self.entry.get("archives", {}).get(path.name)
         if packed and published and self.entry["files"].get(name) is None:
@@ -233,7 +233,7 @@ def download_root(name: str, root: Path | None) -> Path:
     named = os.environ.get(DATA_VARIABLE)
     if root is None and not named:
         raise EIPlatformError(
-            "there is no folder to download to",
+            "no folder is named for the download",
             where=name,
             remedy=(f"name one in {DATA_VARIABLE}", "name one: data_root=..."),
         )

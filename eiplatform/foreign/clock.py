@@ -105,7 +105,7 @@ def infer_time(
     Raises
     ------
     EIPlatformError
-        If the time cannot be told.
+        If the time axis cannot be found.
     """
     first = look(example)
     assert first is not None
@@ -138,7 +138,7 @@ def infer_time(
             return Time("inside", 0, length)
         loops = set(repeated.values())
     raise EIPlatformError(
-        f"how time enters cannot be told from an example of shape {tuple(example.shape)} "
+        f"how time enters the module cannot be found from an example of shape {tuple(example.shape)} "
         f"(modules of neurons and weights ran {', '.join(map(str, sorted(loops)))} times)",
         where=named,
         valid=TIMES,

@@ -309,7 +309,7 @@ class ForeignNetwork(nn.Module):
         found = next(tensors_in(output), None) if self._pick is None else self._pick(output)
         if not isinstance(found, Tensor):
             raise EIPlatformError(
-                f"the module returned {type(output).__name__}, in which there is no tensor",
+                f"the module returned {type(output).__name__}, which contains no tensor",
                 where=type(self.module).__name__,
                 remedy="output=... says which tensor of it to take",
             )

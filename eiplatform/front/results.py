@@ -48,7 +48,7 @@ def analyse(analysis: str | Analysis, *recordings: Any, **options: Any) -> Resul
     Raises
     ------
     UnknownNameError
-        If there is no such analysis or option.
+        If no analysis or option has that name.
     StatisticError, ConfigError
         If the recordings do not fit, or there are none.
 
@@ -105,14 +105,14 @@ def compare(
     Raises
     ------
     ConfigError
-        If `recording` is not of a network, or there is nothing to compare with.
+        If `recording` is not of a network, or nothing was given to compare with.
     StatisticError
         If the two have nothing that can be compared.
     """
     others = _each(to)
     if not others:
         known = ", ".join(shipped_references())
-        raise ConfigError("there is nothing to compare with", where="to", valid=f"recordings, or a summary of {known}")
+        raise ConfigError("nothing was given to compare with", where="to", valid=f"recordings, or a summary of {known}")
     references: list[Any] = []
     for one in others:
         references += open_references([one], partial=partial) if isinstance(one, str | Path) else [one]
@@ -213,7 +213,7 @@ def _results(results: Results) -> dict[str, Result]:
             raise ConfigError(f"two results are called '{name}'", remedy="name them: {'first': ..., 'second': ...}")
         found[name] = loaded
     if not found:
-        raise ConfigError("there is no result", where="results", valid=_RESULTS)
+        raise ConfigError("no result was given", where="results", valid=_RESULTS)
     return {name: _result(one) for name, one in found.items()}
 
 

@@ -188,7 +188,7 @@ def train(
     UnknownNameError
         If no configuration or data set has that name.
     ConfigError
-        If nothing says what to train on; for an unknown setting, an impossible value, or data that do not fit.
+        If neither a configuration nor data are given; for an unknown setting, an impossible value, or data that do not fit.
     TrainingError
         If the training becomes meaningless.
 
@@ -201,7 +201,7 @@ def train(
     """
     if config is None and data is None and _named(settings) is None:
         raise ConfigError(
-            "nothing says what to train",
+            "no configuration and no data were given",
             where="train",
             valid=f"a configuration: {', '.join(files_of('configs'))}; or data=(images, labels)",
             remedy='give a name, e.g. ei.train("digits-mlp"), or own data',

@@ -1,7 +1,7 @@
 """Lesion designs: which lesions are made, and recording the network under each.
 
 A design is a directory with ``design.json``, the plan, written before the first dose, and one recording per
-condition.  Every recording carries what was planned, so that an incomplete design is known wherever it lies.
+condition.  Every recording carries what was planned, so that an incomplete design is recognised wherever it is.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def dose_response(
     if n_controls < 0:
         raise ConfigError(f"{n_controls} controls", where="lesions", valid="0 or more")
     if resume and overwrite:
-        raise ConfigError("to resume and to overwrite exclude each other", where=str(path), remedy="choose one")
+        raise ConfigError("resume and overwrite exclude each other", where=str(path), remedy="choose one")
     plan = {
         "format": FORMAT,
         "pathway": ordered[0].pathway,

@@ -173,7 +173,7 @@ class Drive:
     parameter : str
         Field of the circuit's parameters.
     step : float
-        Small change that a perturbation makes unless told otherwise.
+        Small change that a perturbation makes by default.
     relative : bool
         Whether changes are fractions of the parameter's value (``value * (1 + change)``) or are
         added to it (``value + change``, in the parameter's unit: a drive that is zero by default).

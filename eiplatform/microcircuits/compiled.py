@@ -54,7 +54,7 @@ def find_tools(device: str) -> dict[str, str]:
     Raises
     ------
     DeviceError
-        If one is missing; there is no silent change to another device.
+        If one is missing; the device is never changed silently.
     """
     named = os.environ.get("CXX")
     wanted: dict[str, tuple[str, ...]] = {"compiler": (named,) if named else ("g++", "c++", "clang++")}

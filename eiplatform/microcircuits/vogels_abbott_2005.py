@@ -163,7 +163,7 @@ class Coba(ConductanceCircuit):
         return connect(self.parameters, seed)
 
     def theory(self) -> dict[str, float]:
-        """Return nothing: there is no closed form for this network."""
+        """Return nothing: this network has no closed form."""
         return {}
 
 

@@ -251,5 +251,5 @@ class Cuba(Circuit):
         return connect(self.parameters, seed)
 
     def theory(self) -> dict[str, float]:
-        """Return nothing: there is no closed form for this network."""
+        """Return nothing: this network has no closed form."""
         return {}

@@ -188,7 +188,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         files = ", ".join(sorted(map(str, path.glob("*.safetensors")))) or "a *.safetensors file"
         raise CheckpointError("is a directory, a file is needed", where=str(path), valid=files)
     if not path.is_file():
-        raise CheckpointError("there is no such checkpoint", where=str(path))
+        raise CheckpointError("this checkpoint does not exist", where=str(path))
     with path.open("rb") as file:
         if file.read(len(_HDF5)) == _HDF5:
             what, remedy = "is a saved result or a recording, not a checkpoint", "open it with eiplatform.open"

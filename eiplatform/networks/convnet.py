@@ -119,7 +119,7 @@ class ConvNet(Network):
                 self._plan.append(name)
             else:
                 if entry != POOL:
-                    raise ConfigError(f"'{entry}' is no layer", valid=f"a number of channels, or {POOL} for pooling")
+                    raise ConfigError(f"'{entry}' is not a layer", valid=f"a number of channels, or {POOL} for pooling")
                 if min(shape[1:]) < 2:
                     raise ConfigError(
                         f"maps of {shape[1]}x{shape[2]} cannot be pooled any more",

@@ -91,7 +91,7 @@ def from_config(public: Mapping[str, Any], names: Collection[str], where: str) -
     data = known[choose(str(given["dataset"]), known, "dataset", where=where)]
     depth = given["num_layers"]
     if depth not in _DEPTHS[arch]:
-        raise ConfigError(f"there is no {arch} of {depth} layers", where=where, valid=map(str, _DEPTHS[arch]))
+        raise ConfigError(f"{arch} with {depth} layers does not exist", where=where, valid=map(str, _DEPTHS[arch]))
     network: dict[str, Any] = {"layer": layer, "steps": given["T"], "neuron": _neuron(given["neuron"], where)}
     if layer == "ei":
         network["ei_ratio"] = given["ei_ratio"]

@@ -44,7 +44,7 @@ NULLS = {
 
 @dataclass(frozen=True)
 class Null:
-    """So many nulls of one kind.
+    """A number of nulls of one kind.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def parse_null(text: str) -> Null:
     UnknownNameError
         For another kind.
     ConfigError
-        If the count is no positive whole number.
+        If the count is not a positive whole number.
 
     Examples
     --------

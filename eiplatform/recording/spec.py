@@ -201,7 +201,7 @@ class RecordingSpec(BaseModel):
         Raises
         ------
         ConfigError
-            If there are not so many samples, or an id does not exist or is named twice.
+            If the split has fewer samples, or an id does not exist or is named twice.
         """
         where, n_samples = f"samples of the {self.split} split", len(ids)
         rng = np.random.default_rng(self.seed)

@@ -162,7 +162,7 @@ def parse_surrogate(text: str) -> tuple[str, int]:
     UnknownNameError
         For another kind.
     StatisticError
-        If the count is no positive whole number.
+        If the count is not a positive whole number.
 
     Examples
     --------

@@ -65,7 +65,7 @@ class Population:
     Raises
     ------
     StatisticError
-        If this is no population, or one without samples or neurons.
+        If this is not a population, or has no samples or neurons.
 
     Examples
     --------

@@ -12,7 +12,7 @@ from eiplatform.store.optional import need
 __all__ = ["WORKERS", "spread"]
 
 WORKERS = 2
-"""Populations that are computed at the same time unless told otherwise."""
+"""Populations that are computed at the same time by default."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,7 +41,7 @@ def spread(
     Raises
     ------
     StatisticError
-        If there is no worker.
+        If fewer than one worker is asked for.
     MissingDependencyError
         If `scheduler` is given and ``distributed`` is not installed.
     StoreError

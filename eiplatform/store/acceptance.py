@@ -45,7 +45,7 @@ class Acceptance:
     path : Path
         The recording, for messages.
     checked_samples : int, optional
-        Check the sum rules on so many samples of every piece, spread evenly; default: on all.
+        Check the sum rules on this many samples of every piece, spread evenly; default: on all.
         0: of what was checked when it was recorded.
     """
 

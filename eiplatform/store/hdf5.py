@@ -46,7 +46,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     Raises
     ------
     StoreError
-        If it is no HDF5 file, or holds what can read other files, run code, or crash the library.
+        If it is not an HDF5 file, or holds what can read other files, run code, or crash the library.
     """
     with _opened(path) as file:
         _check_once(file, path)

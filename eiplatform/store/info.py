@@ -184,7 +184,7 @@ def info(path: str | Path, *, partial: bool = False) -> RecordingInfo:
     Raises
     ------
     StoreError
-        If this is no recording, or it is incomplete and `partial` is false.
+        If this is not a recording, or it is incomplete and `partial` is false.
     """
     path = Path(path)
     manifest = read_manifest(path)

@@ -174,7 +174,7 @@ def checked_manifest(manifest: dict[str, Any], where: str | Path) -> dict[str, A
         checked(_Shards, manifest, where, what=_DAMAGED, remedy=REMEDY)
         names = [shard["file"] for shard in manifest["shards"]]
         if len(set(names)) < len(names) or not all(name.endswith(".h5") for name in names):
-            raise StoreError("the manifest is damaged: its shards are no different .h5 files", where=str(where))
+            raise StoreError("the manifest is damaged: its shards are not different .h5 files", where=str(where))
     packed, zarr = manifest.get("packed"), manifest.get("zarr")
     if packed is not None and len(packed["shards"]) != len(manifest["shards"]):
         raise StoreError("the manifest is damaged: it lists other shards than it packs", where=str(where))

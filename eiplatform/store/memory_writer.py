@@ -56,7 +56,7 @@ class MemoryWriter:
     source, config : mapping
         As of :class:`eiplatform.store.RecordingWriter`.
     checked_samples : int, optional
-        Check the sum rules on so many samples of every piece, spread evenly; default: on all.
+        Check the sum rules on this many samples of every piece, spread evenly; default: on all.
 
     Attributes
     ----------

@@ -71,7 +71,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If this is no recording, or of another schema version.
+        If this is not a recording, or of another schema version.
     """
     path = Path(path)
     if not is_recording(path):
@@ -137,7 +137,7 @@ def open_recording(
     Raises
     ------
     StoreError
-        If this is no recording, or it is incomplete and `partial` is false.
+        If this is not a recording, or it is incomplete and `partial` is false.
     MissingDependencyError
         If `chunks` is given and dask is not installed, or zarr where it is needed.
     """
@@ -199,7 +199,7 @@ def _remedies(path: Path, source: Mapping[str, Any], *, readable: bool) -> list[
 
 
 def _chunked(data: xr.Dataset, lengths: dict[str, tuple[int, ...]], chunks: Mapping[str, Any] | str) -> xr.Dataset:
-    """Turn the variables (not the coordinates) into dask arrays, cut where shards end unless told otherwise."""
+    """Turn the variables (not the coordinates) into dask arrays, cut where shards end by default."""
     unknown = set() if isinstance(chunks, str) else set(chunks) - set(data.dims)
     if unknown or (isinstance(chunks, str) and chunks != "auto"):
         raise UnknownNameError(

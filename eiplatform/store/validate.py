@@ -78,7 +78,7 @@ def validate(path: str | Path) -> Validation:
     Raises
     ------
     StoreError
-        If this is no recording at all.
+        If this is not a recording.
     """
     path = Path(path)
     manifest = read_manifest(path)

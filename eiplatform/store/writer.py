@@ -131,7 +131,7 @@ class RecordingWriter:
         self.path = Path(path)
         check_source(source, str(path))
         if resume and overwrite:
-            raise StoreError("to resume and to overwrite exclude each other", where=str(self.path), remedy="choose one")
+            raise StoreError("resume and overwrite exclude each other", where=str(self.path), remedy="choose one")
         about = provenance()  # takes a moment: before the directory exists
         self.present: frozenset[int] = frozenset()
         self._rank = rank

@@ -67,7 +67,7 @@ def zarr_manifest(path: Path, form: str) -> dict[str, Any] | None:
     file = path / ROOT
     attrs = read_json(file).get("attributes", {}) if file.is_file() else {}
     if not isinstance(attrs, dict):
-        raise StoreError("damaged: its attributes are no keys", where=str(file), remedy=REMEDY)
+        raise StoreError("damaged: its attributes are not keys", where=str(file), remedy=REMEDY)
     if attrs.get("format") != form:
         return None
     if "zarr" not in attrs:

@@ -50,7 +50,7 @@ class ZarrWriter:
     overwrite : bool
         Whether an earlier Zarr store of eiplatform there may be deleted.
     checked_samples : int, optional
-        Check the sum rules on so many samples of every piece, spread evenly; default: on all.
+        Check the sum rules on this many samples of every piece, spread evenly; default: on all.
 
     Raises
     ------

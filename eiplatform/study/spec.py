@@ -317,7 +317,7 @@ def find_study(name: str) -> Path:
     path = Path(name)
     if path.suffix in (".yml", ".yaml") or path.parent != Path():
         if not path.is_file():
-            raise ConfigError("there is no such file", where=name, valid=[*study_names(), "the path of a YAML file"])
+            raise ConfigError("this file does not exist", where=name, valid=[*study_names(), "the path of a YAML file"])
         return path
     return files_of("studies")[choose(name, study_names(), "study")]
 

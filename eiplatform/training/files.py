@@ -71,7 +71,7 @@ def stored_config(out: Path) -> Config:
 def check_resumable(config: Config, out: Path) -> TrainResult | None:
     """Return the result of a finished run, None for one that can go on, or raise."""
     if not (out / STATE).is_file() or not (out / CONFIG).is_file():
-        raise TrainingError("there is no run to resume", where=str(out), remedy="start it without resume")
+        raise TrainingError("no training was begun here", where=str(out), remedy="start it without resume")
     before = stored_config(out)
     if config_hash(before) != config_hash(config):
         old, new = _flat(before.model_dump(mode="json")), _flat(config.model_dump(mode="json"))

@@ -70,7 +70,7 @@ def check_finished(path: Path) -> None:
     TrainingError
         Saying why the training ended.
     CheckpointError
-        If there is no checkpoint, or it is damaged.
+        If the checkpoint is missing or damaged.
     """
     if not path.is_file() and (path.parent / ABORTED).is_file():
         raise CheckpointError(

@@ -47,7 +47,7 @@ def fit(
     Under ``torchrun`` the processes share every batch, and the first one alone writes.
     A process of its own trains faster on a CPU if it keeps freed memory (:func:`eiplatform.memory.keep_memory`).
     Precision and backend that are ``auto`` are chosen by the machine and written into ``config.yml`` and
-    the checkpoints; a resumed run keeps them, or is refused where the machine has them not.
+    the checkpoints; a resumed run keeps them, or is refused where the machine lacks them.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def fit(
     """
     out = Path(out)
     if resume and overwrite:
-        raise ConfigError("to resume and to overwrite exclude each other", where=str(out), remedy="choose one")
+        raise ConfigError("resume and overwrite exclude each other", where=str(out), remedy="choose one")
     if data is not None:
         named = config.dataset.model_copy(update={"name": data.info.name})
         config = config.model_copy(update={"dataset": named})

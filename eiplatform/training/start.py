@@ -32,7 +32,7 @@ def pin(config: Config) -> Config:
     Raises
     ------
     ConfigError
-        If there is no such file, or `training.start_sha256` is that of another.
+        If the file does not exist, or `training.start_sha256` is that of another.
     TrainingError
         If the checkpoint is of a training that did not come to its end, and its SHA-256 was not named.
 
@@ -47,7 +47,7 @@ def pin(config: Config) -> Config:
     path = Path(part.start)
     if not path.is_file():
         raise ConfigError(
-            f"there is no checkpoint {path}",
+            f"the checkpoint {path} does not exist",
             where="training.start",
             valid="a file such as RUN/best.safetensors, from where the command is given",
         )

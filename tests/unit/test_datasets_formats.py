@@ -109,7 +109,7 @@ def test_damaged_or_incomplete_cifar(registered: Registered, tmp_path: Path) -> 
     with pytest.raises(EIPlatformError, match=r"valid: .*train.bin.* or cifar-100-binary.tar.gz.*--download"):
         load("cifar100", tmp_path)
     (tmp_path / "test.bin").write_bytes(content)
-    with pytest.raises(EIPlatformError, match="train.bin: .* no whole number of records of 3074 bytes"):
+    with pytest.raises(EIPlatformError, match="train.bin: .* not a whole number of records of 3074 bytes"):
         load("cifar100", tmp_path)
     (tmp_path / "train.bin").write_bytes(content[: 5 * 3074])
     with pytest.raises(EIPlatformError, match="cifar100: the split has 5 samples. valid: 6"):
@@ -183,7 +183,7 @@ def test_what_is_no_jpeg_is_named(registered: Registered, tmp_path: Path) -> Non
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    with pytest.raises(EIPlatformError, match=r"n01_1.JPEG: this is no JPEG"):
+    with pytest.raises(EIPlatformError, match=r"n01_1.JPEG: this is not a JPEG"):
         load("tiny-imagenet", tmp_path)
 
 
@@ -250,7 +250,7 @@ def test_downloads_only_when_asked_and_checked(
     with pytest.raises(EIPlatformError, match="--download"):
         load("mnist", root)
     assert not root.exists()
-    with pytest.raises(EIPlatformError, match="no folder to download to"):
+    with pytest.raises(EIPlatformError, match="no folder is named"):
         load("mnist", download=True)
     monkeypatch.setenv(files.DATA_VARIABLE, str(root))
     assert len(load("mnist", download=True).train) == 5

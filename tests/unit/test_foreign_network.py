@@ -328,8 +328,8 @@ def test_a_wrong_current_is_refused() -> None:
 @pytest.mark.parametrize(
     ("module", "example", "options", "message"),
     [
-        (lambda x: x, torch.rand(2, 3), {}, "function is no torch module"),
-        (nn.Linear(3, 2), np.zeros((2, 3)), {}, "ndarray is no tensor"),
+        (lambda x: x, torch.rand(2, 3), {}, "function is not a torch module"),
+        (nn.Linear(3, 2), np.zeros((2, 3)), {}, "ndarray is not a tensor"),
         (nn.Linear(3, 2), torch.rand(3), {}, r"an example of shape \(3,\)"),
         (nn.Linear(3, 2), torch.rand(2, 4), {}, "does not run on the example"),
         (nn.Linear(3, 2).half(), torch.rand(2, 3), {}, r"weight: its numbers are float16.*module\.float\(\)"),

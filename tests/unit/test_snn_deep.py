@@ -281,7 +281,7 @@ def test_deep_multilayer_perceptrons(depth: int, layer_type: str) -> None:
         (lambda: ConvNet((3, 28, 28), 10, VGG["vgg8"]), "after conv5.*28x28: maps of 1x1.*at most 4 poolings.*cnn"),
         (lambda: ConvNet((3, 28), 10, VGG["vgg8"]), r"images of shape \(3, 28\)"),
         (lambda: ConvNet((3, 28, 28), 10, ("P",)), "without a convolution"),
-        (lambda: ConvNet((3, 28, 28), 10, (4, "M")), "'M' is no layer"),
+        (lambda: ConvNet((3, 28, 28), 10, (4, "M")), "'M' is not a layer"),
         (lambda: ConvNet((3, 28, 28), 10, (4,), width=0), "0 times as wide"),
         (lambda: ConvNet((3, 28, 28), 0, (4,)), "0 classes"),
         (lambda: ResNet((28, 28), 10, RESNET["resnet18"]), "images of shape"),

@@ -205,7 +205,7 @@ def test_mistakes_are_told_at_once(written: Callable[..., Graph], changes: dict[
         ({"steps__layers__options": {"bins": 3}}, "unknown option 'bins'. valid: statistics"),
         ({"steps__figure__figure": "learning"}, "unknown figure 'learning'"),
         ({"steps__train__set": ["seed={seed}", "trainin.epochs=2"]}, "unknown key 'trainin' – did you mean 'training'"),
-        ({"steps__train__config": "nowhere.yml"}, "nowhere.yml: there is no such file"),
+        ({"steps__train__config": "nowhere.yml"}, "nowhere.yml: this file does not exist"),
         (
             {"steps__trained__spec": {"sample": 3}},
             "trained/ei-1: spec: sample: unknown key 'sample' – did you mean 'samples'",
@@ -445,5 +445,5 @@ def test_studies_that_ship_can_be_taken() -> None:
         assert not any(state.up_to_date for key, state in found.items() if graph.steps[key].task.kind != "reference")
     with pytest.raises(EIPlatformError, match="unknown study 'ei_versus_nb' – did you mean 'ei_versus_bn'"):
         find_study("ei_versus_nb")
-    with pytest.raises(EIPlatformError, match="no such file"):
+    with pytest.raises(EIPlatformError, match="does not exist"):
         find_study("my/own.yml")

@@ -338,7 +338,7 @@ def test_places_are_protected(tmp_path: Path, finished: training.TrainResult) ->
     with pytest.raises(ConfigError, match="network.steps was 3, is 5"):
         fit(small("network.steps=5"), finished.out, resume=True)
     assert finished.checkpoint.read_bytes() == before
-    with pytest.raises(TrainingError, match="no run to resume"):
+    with pytest.raises(TrainingError, match="no training was begun"):
         fit(small(), tmp_path / "nothing", resume=True)
     assert not (tmp_path / "nothing").exists()
     with pytest.raises(UnknownNameError, match="did you mean 'digits'"):

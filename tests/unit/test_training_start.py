@@ -106,7 +106,7 @@ def test_another_file_of_that_name_is_not_gone_on_with(first: TrainResult, tmp_p
         (["network.layer=none"], "choose the architecture and layers of the checkpoint"),
         (["dataset.validation=0.2"], "dataset.validation 0.1, now 0.2"),
         (["seed=2"], "seed 1, now 2"),
-        (["training.start=nowhere.safetensors"], "there is no checkpoint nowhere.safetensors"),
+        (["training.start=nowhere.safetensors"], "the checkpoint nowhere.safetensors does not exist"),
         ([f"training.start_sha256={'a' * 64}"], "is not the file that was meant"),
         (["training.start=null", f"training.start_sha256={'a' * 64}"], "there is none"),
         (["training.start_sha256=12"], "start_sha256"),

@@ -37,7 +37,7 @@ def export_recording(target: str, path: str | Path, out: str | Path, **options: 
     Raises
     ------
     UnknownNameError
-        If there is no such format.
+        If no format has that name.
     ConfigError
         If the format has no such option.
     """

@@ -107,7 +107,7 @@ def _timeline(name: str, data: xr.Dataset, ms_per_step: float | None) -> Timelin
     if not in_steps and ms_per_step is not None:
         raise ConfigError("this recording is in ms already", where="ms_per_step", remedy="leave it out")
     if ms_per_step is not None and not (np.isfinite(ms_per_step) and ms_per_step > 0):
-        raise ConfigError(f"{ms_per_step} is no duration", where="ms_per_step", valid="a number above 0")
+        raise ConfigError(f"{ms_per_step} is not a duration", where="ms_per_step", valid="a number above 0")
     scale = 1.0 if ms_per_step is None else float(ms_per_step)
     time, dt = data["time"].values.astype(float), float(data.attrs["dt"])
     if len(time) > 1 and not np.allclose(np.diff(time), dt, rtol=1e-3):
