@@ -26,6 +26,7 @@ from eiplatform.analyses.parts.inputs import (
     spiking,
 )
 from eiplatform.analyses.parts.seeds import seed_values
+from eiplatform.analyses.parts.system_findings import against_first, leaning, near_cortex, unanswered
 from eiplatform.analyses.parts.system_names import rank_of, system_of
 from eiplatform.analyses.parts.tables import Table, interval_text, largest, number_text
 from eiplatform.analyses.regime_scorecard import RegimeScorecard
@@ -247,6 +248,12 @@ class Systems(Analysis):
             yield Table(
                 "What other systems have, and why one has not (first layer)", ("system", "statistics", "reason"), lost
             )
+
+    def findings(self, result: xr.Dataset) -> Iterable[str]:
+        """Say which way systems lean, how they differ, how near they come to cortex, and what limits that."""
+        for setting in map(str, result["setting"].values):
+            for say in (leaning, against_first, near_cortex, unanswered):
+                yield from say(result, setting)
 
 
 def _held(result: xr.Dataset, setting: str) -> list[str]:

@@ -57,7 +57,9 @@ def __getattr__(name: str) -> object:
             raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")
         from eiplatform.errors import UnknownAttributeError, suggest
 
-        raise UnknownAttributeError(f"eiplatform has nothing called '{name}'{suggest(name, _HOMES)}", where="eiplatform", valid=_HOMES)
+        raise UnknownAttributeError(
+            f"eiplatform has nothing called '{name}'{suggest(name, _HOMES)}", where="eiplatform", valid=_HOMES
+        )
     if name in _GIVE_RECORDINGS:
         _import_module("eiplatform.front.views")  # registers the .ei accessor, with figures
     module = _import_module(f"eiplatform.{home}")

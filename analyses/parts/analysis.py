@@ -251,7 +251,9 @@ def _declared(module: ModuleType, path: Path, name: str) -> Analysis:
 
 def _in_file(path: Path) -> Analysis:
     if not path.is_file():
-        raise ConfigError("this file does not exist", where=str(path), valid="the name of an analysis, or a Python file")
+        raise ConfigError(
+            "this file does not exist", where=str(path), valid="the name of an analysis, or a Python file"
+        )
     module_name = f"eiplatform_given_{path.stem}"
     spec = spec_from_file_location(module_name, path)
     assert spec is not None and spec.loader is not None

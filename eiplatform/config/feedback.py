@@ -95,7 +95,9 @@ def parse_layers(text: str) -> Loop:
 def _stage(word: str, text: str) -> Stage:
     match = _LAYER.fullmatch(word)
     if match is None:
-        raise ValueError(f"'{word}' in '{text}' is not a layer; valid: e.g. 400, 64C5, 64C5s (stride 2), F96C3u (doubled)")
+        raise ValueError(
+            f"'{word}' in '{text}' is not a layer; valid: e.g. 400, 64C5, 64C5s (stride 2), F96C3u (doubled)"
+        )
     kernel = None if match["kernel"] is None else int(match["kernel"])
     if kernel is not None and kernel % 2 == 0:
         raise ValueError(f"'{word}' in '{text}' has a kernel of even side; valid: an odd one, which keeps the map")

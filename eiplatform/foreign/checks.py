@@ -45,7 +45,9 @@ def unwrapped(module: nn.Module) -> nn.Module:
 def check_module(module: nn.Module, example: Tensor) -> None:
     """Raise unless a module and its example can be followed."""
     if not isinstance(module, nn.Module):
-        raise EIPlatformError(f"{type(module).__name__} is not a torch module", where="module", valid="a torch.nn.Module")
+        raise EIPlatformError(
+            f"{type(module).__name__} is not a torch module", where="module", valid="a torch.nn.Module"
+        )
     if isinstance(module, torch.jit.ScriptModule):
         raise EIPlatformError(
             "it is a scripted module as a whole, whose parts have no names",
@@ -53,7 +55,9 @@ def check_module(module: nn.Module, example: Tensor) -> None:
             remedy="give the module it was made of",
         )
     if not isinstance(example, Tensor):
-        raise EIPlatformError(f"{type(example).__name__} is not a tensor", where="example_input", valid="a torch.Tensor")
+        raise EIPlatformError(
+            f"{type(example).__name__} is not a tensor", where="example_input", valid="a torch.Tensor"
+        )
     if example.ndim < 2 or 0 in example.shape:
         raise EIPlatformError(
             f"an example of shape {tuple(example.shape)}",

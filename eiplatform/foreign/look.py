@@ -282,7 +282,7 @@ def _moved(
     batch = x.shape[axis]
     order = torch.roll(torch.arange(batch, device=x.device), 1)
     kept, lost = {}, []
-    turned = _drives(network, found, x.index_select(axis, order), axis, options)
+    reordered = _drives(network, found, x.index_select(axis, order), axis, options)
     before = _drives(network, found, x, axis, options, whole)
     late: dict[str, Tensor | None] = {}
     both_ways = any(isinstance(part, nn.RNNBase) and part.bidirectional for part in network.module.modules())
@@ -291,7 +291,7 @@ def _moved(
         other[-1] = x[0] if torch.equal(x[-1].roll(1, 0), x[-1]) else x[-1].roll(1, 0)
         late = _drives(network, found, other, axis, options)
     for name, population in found.items():
-        first, second, third = before[name], turned[name], late.get(name)
+        first, second, third = before[name], reordered[name], late.get(name)
         why = ""
         if first is not None and (second is None or not _alike(first.index_select(1, order.to(first.device)), second)):
             why = "its samples do not change places when those of the input do: which axis holds them is unknown"

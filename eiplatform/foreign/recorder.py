@@ -118,9 +118,7 @@ def examine(
             continue
         wanted = steps if layout.kind == "call" else 1
         if len(one.events) != wanted:
-            why = (
-                f"it ran {len(one.events)} times in {steps} steps, and which of them belong to one step is unclear"
-            )
+            why = f"it ran {len(one.events)} times in {steps} steps, and which of them belong to one step is unclear"
             missing.append(Missing(name, "all signals", why))
             continue
         found, lacks = _population(name, one, layout, steps, batch, set() if name in mixed else recurrent, attrs)

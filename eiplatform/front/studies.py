@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,7 +122,6 @@ def _declared(
     only: Sequence[str] | None,
 ) -> tuple[Graph, Graph, Path]:
     """Return the tasks of a study, those that were chosen, and its directory."""
-    overrides = [f"{key}={json.dumps(value)}" for key, value in (changes or {}).items()]
-    graph = expand(load_study(find_study(str(name)), overrides, variant))
+    graph = expand(load_study(find_study(str(name)), changes, variant))
     place = Path("runs/studies") / graph.study.name if path is None else Path(path)
     return graph, graph if only is None else graph.only(only), place

@@ -30,7 +30,7 @@ from eiplatform.training import fit
 from eiplatform.training.files import BEST, LAST, METRICS, RESULT, UNTRAINED
 from eiplatform.training.finished import check_finished
 from eiplatform.training.machine import settle
-from eiplatform.training.start import pin
+from eiplatform.training.start import with_start_hash
 
 __all__ = ["Run", "config_of", "data_of", "load", "settings_of", "train"]
 
@@ -188,7 +188,8 @@ def train(
     UnknownNameError
         If no configuration or data set has that name.
     ConfigError
-        If neither a configuration nor data are given; for an unknown setting, an impossible value, or data that do not fit.
+        If neither a configuration nor data are given; for an unknown setting, an
+        impossible value, or data that do not fit.
     TrainingError
         If the training becomes meaningless.
 
@@ -270,7 +271,7 @@ def settings_of(
     changes = dict(settings)
     changes |= {} if data_root is None else {"dataset.root": str(data_root)}
     changes |= {"dataset.download": True} if download else {}
-    return settle(pin(config_of(config, changes)), Path(path) if path is not None and resume else None)
+    return settle(with_start_hash(config_of(config, changes)), Path(path) if path is not None and resume else None)
 
 
 def _recorder(

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from eiplatform.errors import ConfigError
-from eiplatform.microcircuits.balance import balanced_rates, binary_activity, lif_rates
+from eiplatform.microcircuits.balanced_network import balanced_rates, binary_activity, lif_rates
 from eiplatform.microcircuits.circuit import Drive, Edges, generator
 from eiplatform.microcircuits.connectivity import independent
 from eiplatform.microcircuits.delta_lif import DeltaCircuit, DeltaParameters, Inputs

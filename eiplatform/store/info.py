@@ -19,13 +19,13 @@ from eiplatform.store.events import bare
 from eiplatform.store.forms import form_of
 from eiplatform.store.reader import open_recording, read_manifest
 
-__all__ = ["PopulationInfo", "RecordingInfo", "info", "tree_info"]
+__all__ = ["PopulationFacts", "RecordingInfo", "info", "tree_info"]
 
 _COLUMNS = ("population", "role", "neurons", "time", "mean rate", "MB", "signals")
 
 
 @dataclass(frozen=True)
-class PopulationInfo:
+class PopulationFacts:
     """One population of a recording.
 
     Attributes
@@ -71,7 +71,7 @@ class RecordingInfo:
     n_samples, n_shards, bytes : int
     source : dict
         What was recorded, from the manifest.
-    populations : dict of str to PopulationInfo
+    populations : dict of str to PopulationFacts
     """
 
     path: str
@@ -88,7 +88,7 @@ class RecordingInfo:
     command: str
     source: dict[str, Any]
     config_hash: str
-    populations: dict[str, PopulationInfo]
+    populations: dict[str, PopulationFacts]
     table_title: ClassVar[str] = "Populations"
 
     def as_dict(self) -> dict[str, Any]:
@@ -145,7 +145,7 @@ class RecordingInfo:
         )
 
 
-def _with_units(part: PopulationInfo) -> list[str]:
+def _with_units(part: PopulationFacts) -> list[str]:
     return [f"{name} ({part.units[name]})" if part.units[name] != "1" else name for name in part.signals]
 
 
@@ -244,8 +244,8 @@ def tree_info(tree: xr.DataTree) -> RecordingInfo:
     )
 
 
-def _population(data: xr.Dataset, size: int) -> PopulationInfo:
-    return PopulationInfo(
+def _population(data: xr.Dataset, size: int) -> PopulationFacts:
+    return PopulationFacts(
         role=data.attrs["role"],
         n_neurons=int(data.attrs["n_neurons"]),
         n_recorded=data.sizes["neuron"],

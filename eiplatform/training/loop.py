@@ -24,7 +24,7 @@ from eiplatform.training.footprint import check_footprint
 from eiplatform.training.machine import SlowPrecisionWarning, backend_of, settle, slow_precision
 from eiplatform.training.parallel import World, join
 from eiplatform.training.run import Observer, Progress, TrainingRun
-from eiplatform.training.start import pin, read_weights
+from eiplatform.training.start import read_weights, with_start_hash
 
 __all__ = ["fit"]
 
@@ -94,7 +94,7 @@ def fit(
     if data is not None:
         named = config.dataset.model_copy(update={"name": data.info.name})
         config = config.model_copy(update={"dataset": named})
-    config = settle(pin(config), out if resume else None)
+    config = settle(with_start_hash(config), out if resume else None)
     slow = slow_precision(config)
     if slow is not None:
         warnings.warn(slow, SlowPrecisionWarning, stacklevel=2)

@@ -14,10 +14,10 @@ from eiplatform.errors import ConfigError, TrainingError
 from eiplatform.networks import build_network, load
 from eiplatform.training.finished import why_unfinished
 
-__all__ = ["pin", "read_weights"]
+__all__ = ["with_start_hash", "read_weights"]
 
 
-def pin(config: Config) -> Config:
+def with_start_hash(config: Config) -> Config:
     """Write down what `training.start` holds, so that a run says what it began with.
 
     Parameters
@@ -38,7 +38,7 @@ def pin(config: Config) -> Config:
 
     Examples
     --------
-    >>> pin(Config()) == Config()
+    >>> with_start_hash(Config()) == Config()
     True
     """
     part = config.training

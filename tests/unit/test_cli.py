@@ -173,7 +173,9 @@ def test_train_refuses_bad_configurations(capsys: Capture, tmp_path: Path) -> No
 
 
 def test_record_refuses_what_is_not_there(capsys: Capture, tmp_path: Path) -> None:
-    refused(capsys, "record", tmp_path / "absent.safetensors", "--out", tmp_path / "r", says="checkpoint does not exist")
+    refused(
+        capsys, "record", tmp_path / "absent.safetensors", "--out", tmp_path / "r", says="checkpoint does not exist"
+    )
     (tmp_path / "junk.safetensors").write_bytes(b"not a checkpoint")
     refused(capsys, "record", tmp_path / "junk.safetensors", "--out", tmp_path / "r", says="damaged or no checkpoint")
     refused(capsys, "record", tmp_path / "absent", "--out", tmp_path / "r", "--neurons", "0", says="neurons")

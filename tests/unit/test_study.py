@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from eiplatform.cli.options import assignments
 from eiplatform.errors import EIPlatformError, OutputExistsError
 from eiplatform.study import Graph, Outcome, expand, find_study, load_study, run_study, status, status_of, study_names
 from eiplatform.study.actions import Job
@@ -108,7 +109,7 @@ def written(tmp_path: Path) -> Callable[..., Graph]:
     def write(study: dict[str, Any], *changes: str) -> Graph:
         path = tmp_path / "chain.yml"
         path.write_text(yaml.safe_dump(study))
-        return expand(load_study(path, changes))
+        return expand(load_study(path, assignments(changes)))
 
     return write
 
@@ -316,7 +317,7 @@ def test_constants_and_sums_fill_texts(written: Callable[..., Graph]) -> None:
     path = written(study).study.file
     short = expand(load_study(path, variant="short"))
     assert short.steps["trained/ei-5"].task.reinit == 6001
-    assert expand(load_study(path, ["constants.epochs=7"], "short")).steps["trained/ei-5"].task.reinit == 6007
+    assert expand(load_study(path, {"constants.epochs": 7}, "short")).steps["trained/ei-5"].task.reinit == 6007
     with pytest.raises(EIPlatformError, match="unknown variant 'shorter'"):
         load_study(path, variant="shorter")
 

@@ -14,6 +14,7 @@ import yaml
 import eiplatform
 from eiplatform.analyses import load_result
 from eiplatform.cli import main
+from eiplatform.cli.options import assignments
 from eiplatform.study import Graph, expand, load_study, run_study, status_of
 from eiplatform.study.actions import Job, perform
 from tests.unit.test_study import NETWORKS, changed
@@ -144,6 +145,6 @@ def written(tmp_path: Path) -> Callable[..., Graph]:
     def write(study: dict[str, Any], *changes: str) -> Graph:
         path = tmp_path / "networks.yml"
         path.write_text(yaml.safe_dump(study))
-        return expand(load_study(path, changes))
+        return expand(load_study(path, assignments(changes)))
 
     return write

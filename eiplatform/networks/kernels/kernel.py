@@ -18,7 +18,7 @@ from eiplatform.networks.kernels.lif import LIF, Membrane
 from eiplatform.networks.kernels.moments import Moments
 from eiplatform.networks.kernels.prop import EIProp, stabilise
 from eiplatform.networks.neuron import StepwiseNeuron
-from eiplatform.networks.transform import turned
+from eiplatform.networks.transform import with_axis_moved
 
 __all__ = ["Drive", "FusedKernel", "Kernel", "StepwiseKernel"]
 
@@ -99,7 +99,7 @@ class FusedKernel(NamedTuple):
         """Run the neurons; see :class:`Kernel`."""
         return ei_spikes(
             *drive[:5],
-            None if state is None else turned(state.membrane, axis, -1),
+            None if state is None else with_axis_moved(state.membrane, axis, -1),
             neuron=self.neuron,
             steps=drive.steps,
             stabilised=prop.stabilise,

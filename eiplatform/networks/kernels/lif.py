@@ -148,7 +148,7 @@ BLOCK = 65536
 """Neurons per thread that are advanced together: a few buffers of them fit into the cache of a core."""
 
 
-def sample_blocks(x: Tensor) -> list[slice]:
+def batch_blocks(x: Tensor) -> list[slice]:
     """Cut the samples of `x` (T, B, ...) into blocks to be worked on one after the other; one on a GPU."""
     n_samples = x.shape[1]
     if x.device.type != "cpu":
@@ -242,7 +242,7 @@ class _Sequence(torch.autograd.Function):
         last = torch.empty_like(drive[0], dtype=real)
         spikes = _steps_like(drive, steps, drive.dtype)
         kept = _steps_like(drive, steps, real) if keep_voltage else None
-        for block in sample_blocks(drive):
+        for block in batch_blocks(drive):
             after = last[block]
             drives = _drives(drive, block, steps, real)
             voltages = [torch.empty_like(after)] * steps if kept is None else [v[block] for v in kept]
@@ -257,7 +257,7 @@ class _Sequence(torch.autograd.Function):
         grad_spikes, grad_last, grad_voltages = grads
         grad_drive = torch.empty_like(drive)
         grad_membrane = None if membrane is None else torch.empty_like(membrane)
-        for block in sample_blocks(drive):
+        for block in batch_blocks(drive):
             drives = _drives(drive, block, steps, real)
             in_place = len(drive) == steps and drive.dtype == real
             if in_place:
