@@ -80,7 +80,7 @@ def stabilised(
 def _protocol(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise ConfigError(
-            "no such file", where=str(path), remedy="give the protocol.nc that 'eiplatform simulate' wrote"
+            "this file does not exist", where=str(path), remedy="give the protocol.nc that 'eiplatform simulate' wrote"
         )
     return load_netcdf(path)
 

@@ -74,7 +74,7 @@ def load_netcdf(path: str | Path, *, error: type[EIPlatformError] = StoreError, 
     """
     path = Path(path)
     if not path.is_file():
-        raise error("no such file", where=str(path), remedy=remedy)
+        raise error("this file does not exist", where=str(path), remedy=remedy)
     with reading(path, what="not readable as netCDF", remedy=remedy, error=error):
         with _opened(path) as file:
             held = _check_once(file, path)

@@ -47,7 +47,7 @@ def recordings_below(path: str | Path) -> list[Path]:
     found = sorted(entry for entry in path.iterdir() if entry.is_dir() and is_recording(entry)) if path.is_dir() else []
     if not found:
         raise StoreError(
-            "no recording here" if path.exists() else "no such directory",
+            "no recording here" if path.exists() else "this directory does not exist",
             where=str(path),
             remedy="give the directory made by 'eiplatform record' or 'eiplatform simulate'",
         )
@@ -89,7 +89,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
                 remedy=f"open it with xarray.open_datatree({str(path)!r}, engine='zarr')",
             )
         raise StoreError(
-            "not a recording" if path.exists() else "no such recording",
+            "not a recording" if path.exists() else "this recording does not exist",
             where=str(path),
             remedy="give the directory made by 'eiplatform record' or 'eiplatform simulate'",
         )

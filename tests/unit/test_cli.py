@@ -12,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-import eiplatform
+import eiplatform as ei
 from eiplatform.cli import main
+from eiplatform.errors import ConfigError
 from eiplatform.store import RecordingWriter, validate
 from tests.conftest import layer, write_network
 
@@ -119,7 +121,7 @@ def test_memory_that_runs_out_is_one_line_and_other_errors_are_not_hidden(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(message)
 
-    monkeypatch.setattr("eiplatform.training.fit", fail)
+    monkeypatch.setattr("eiplatform.front.training.fit", fail)
     refused(capsys, "train", "--out", tmp_path / "a", says="not enough memory")
     message = "something else"
     with pytest.raises(RuntimeError, match="something else"):
@@ -178,7 +180,8 @@ def test_record_refuses_what_is_not_there(capsys: Capture, tmp_path: Path) -> No
     )
     (tmp_path / "junk.safetensors").write_bytes(b"not a checkpoint")
     refused(capsys, "record", tmp_path / "junk.safetensors", "--out", tmp_path / "r", says="damaged or no checkpoint")
-    refused(capsys, "record", tmp_path / "absent", "--out", tmp_path / "r", "--neurons", "0", says="neurons")
+    with pytest.raises(ConfigError, match="neurons"):
+        ei.record(torch.nn.Linear(2, 2), torch.rand(3, 2), neurons=0)
     assert not (tmp_path / "r").exists()
 
 

@@ -239,10 +239,10 @@ def test_command_line_profiles(
     assert main(["analyse", name, str(long), *out]) == 0
     assert "fc1/E" in capsys.readouterr().out
     assert main(["analyse", name, str(tmp_path / "nowhere"), *out, "--overwrite"]) == 2
-    assert "no such directory" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
     result = analyse(name, [long], n_bootstrap=20).data
     for table in Result(result).tables():
         assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
     if name != "balance_across_depth":
-        with pytest.raises(ConfigError, match="takes no --null"):
+        with pytest.raises(ConfigError, match="takes no nulls="):
             analyse(name, [long], [long], n_bootstrap=20)

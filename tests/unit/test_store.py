@@ -247,7 +247,7 @@ def test_no_recording(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match="recording"):
         eiplatform.open(tmp_path / name)
-    with pytest.raises(StoreError, match="no recording here|no such directory"):
+    with pytest.raises(StoreError, match="no recording here|does not exist"):
         recordings_below(tmp_path / name)
 
 
