@@ -54,7 +54,8 @@ def _as_option(found: re.Match[str], options: Mapping[str, str]) -> str:
     name, value = found.groups()
     if name not in options:
         return found[0]
-    return options[name] if value in ("True", "...") else f"{options[name]} {value.strip('()"').replace(',', '')}"
+    shown = value.strip('()"').replace(",", "")
+    return options[name] if shown in ("True", "...") else f"{options[name]} {shown}"
 
 
 class EIPlatformError(ValueError):

@@ -277,5 +277,5 @@ def test_every_analysis_has_a_name_for_the_command_line(name: str, tmp_path: Pat
 def test_unknown_analysis_and_misplaced_null(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'balance'"):
         analyse("balence", [tmp_path])
-    with pytest.raises(ConfigError, match="takes no --null"):
+    with pytest.raises(ConfigError, match="takes no nulls="):
         analyse("traces", [tmp_path], [tmp_path])

@@ -158,7 +158,7 @@ def test_a_series_must_be_one_and_have_a_beginning(emergence: tuple[xr.Dataset, 
     other = write_series(tmp_path / "other", number=4, ratios={0: 1.0, 8: 1.2})
     with pytest.raises(StatisticError, match=r"untrained network \(epoch 0\) was not recorded"):
         BalanceEmergence().run([*paths, late])
-    with pytest.raises(StatisticError, match="seed 4 of ei was recorded at other moments"):
+    with pytest.raises(StatisticError, match="seed 4 with layers of type ei was recorded at other moments"):
         BalanceEmergence().run([*paths, other])
     with pytest.raises(ConfigError, match="is given twice"):
         BalanceEmergence().run([*paths, paths[0]])
@@ -177,9 +177,9 @@ def test_by_name_references_stand_among_the_inputs(kinds: Results, emergence: tu
     xr.testing.assert_identical(
         analyse("balance_emergence", [*emergence[1], *CORTEX], statistics=KEYS).data, emergence[0]
     )
-    with pytest.raises(ConfigError, match="takes no --null"):
+    with pytest.raises(ConfigError, match="takes no nulls="):
         analyse("balance_emergence", emergence[1], paths["untrained"])
-    with pytest.raises(ConfigError, match="takes no --statistics"):
+    with pytest.raises(ConfigError, match="takes no statistics="):
         analyse("traces", paths["trained"], statistics=KEYS)
 
 

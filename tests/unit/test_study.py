@@ -221,7 +221,7 @@ def test_mistakes_are_told_at_once(written: Callable[..., Graph], changes: dict[
         ({"steps__train__record__way__spec": {"split": "test"}}, "test images are kept for the end of training"),
         ({"steps__train__set": ["seed={seed}", "network.layer={layer}", "dataset.name=svhn"]}, "unknown data set"),
         ({"steps__extra": {"kind": "simulate", "circuit": "brunel-200"}}, "unknown circuit 'brunel-200'"),
-        ({"steps__extra": {"kind": "reference", "name": "brunel"}}, "no brunel.nc"),
+        ({"steps__extra": {"kind": "reference", "name": "brunel"}}, "brunel.nc does not exist"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_runs(
