@@ -194,7 +194,7 @@ def record(
     given |= {"steps": steps, "input": input, "warmup": warmup, "every": every, "keep": keep, "dtype": dtype}
     wanted = {name: value for name, value in given.items() if value is not None}
     wanted |= {"spec": spec, "path": out, "null": null, "store": store, "backend": backend, "device": device}
-    wanted |= {"dataset": dataset, "data_root": data_root, "download": download}
+    wanted |= {"resume": resume, "dataset": dataset, "data_root": data_root, "download": download}
     run = load(checkpoint, unfinished=unfinished)
     with join(device) as world:
         quiet = json or not world.first
@@ -204,7 +204,7 @@ def record(
         made = []
         if not dry_run:
             named = label or ("network" if null else None)
-            made = record(run, **wanted, label=named, overwrite=overwrite, resume=resume, quiet=quiet)
+            made = record(run, **wanted, label=named, overwrite=overwrite, quiet=quiet)
     if not world.first:
         return 0
     if json and null:

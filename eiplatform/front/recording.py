@@ -165,12 +165,7 @@ def record(
     """
     if path is None and (overwrite or resume or budget is not None or store != "hdf5"):
         raise ConfigError("overwrite, resume, budget and store are for recordings on disk", remedy="path=...")
-    if null is not None and (resume or store != "hdf5"):
-        raise ConfigError(
-            "nulls are neither resumed nor written as Zarr",
-            where="null",
-            remedy="record them anew as hdf5 and export each: 'eiplatform export zarr REC --out REC.zarr'",
-        )
+    _check_null(null, resume, store)
     wanted = _wanted(network, data, spec, fields, dataset, data_root, download)
     named = label or (Path(path).resolve().name if path is not None else _name(wanted.network))
     with _running(wanted, backend, device) as world, stage(f"recording {named}", quiet=quiet or not world.first) as on:
@@ -199,6 +194,7 @@ def expected(
     backend: Literal["eager", "compiled"] = "eager",
     device: str | None = None,
     store: Literal["hdf5", "zarr"] = "hdf5",
+    resume: bool = False,
     budget: int | str | None = None,
     dataset: str | None = None,
     data_root: str | Path | None = None,
@@ -210,7 +206,7 @@ def expected(
 
     Parameters
     ----------
-    network, data, path, null, backend, device, store, budget, dataset, data_root, download, spec, **fields
+    network, data, path, null, backend, device, store, resume, budget, dataset, data_root, download, spec, **fields
         As of :func:`record`.
 
     Raises
@@ -218,11 +214,26 @@ def expected(
     ConfigError
         If it does not fit into memory, the budget, or what is free at `path`.
     """
+    _check_null(null, resume, store)
     wanted = _wanted(network, data, spec, fields, dataset, data_root, download)
     with _running(wanted, backend, device):
         found = _expected(wanted, null, store)
         _check(wanted, found, path, budget)
     return found
+
+
+def _check_null(null: str | None, resume: bool, store: str) -> None:
+    if null is None:
+        return
+    parse_null(null)
+    if resume:
+        raise ConfigError("resume=True goes with one recording", where="null", remedy="record the nulls again")
+    if store != "hdf5":
+        raise ConfigError(
+            f"nulls are not written as {store}",
+            where="null",
+            remedy="record them as hdf5 and export each: 'eiplatform export zarr REC --out REC.zarr'",
+        )
 
 
 @dataclass(frozen=True)

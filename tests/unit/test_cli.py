@@ -236,7 +236,7 @@ def test_what_is_complete_can_be_analysed(capsys: Capture, network_recording: Wr
     full, rest = load_result(tmp_path / "d.nc").data, load_result(tmp_path / "e.nc").data
     assert int(full["n"].max()) == 40 * 4 * 6 and int(rest["n"].max()) == 27 * 4 * 6
     assert "missing" in str(rest.attrs["partial"]) and "partial" not in full.attrs
-    refused(capsys, "analyse", "learning", path, "--partial", *few, says="takes no partial=")
+    refused(capsys, "analyse", "learning", path, "--partial", *few, says="takes no --partial")
 
 
 def test_interrupted_recording_can_be_looked_at(capsys: Capture, tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_results_and_figures_refuse_what_does_not_fit(
 ) -> None:
     network, circuit, out = network_recording(), circuit_recording(), ("--out", tmp_path / "x.nc")
     refused(capsys, "analyse", "balanse", network, *out, says="did you mean 'balance'")
-    refused(capsys, "analyse", "traces", network, "--null", network, *out, says="takes no nulls=")
+    refused(capsys, "analyse", "traces", network, "--null", network, *out, says="takes no --null")
     refused(capsys, "analyse", "balance", circuit, *out, says="must be of a network")
     refused(capsys, "compare", circuit, "--to", circuit, *out, says="must be of a network")
     refused(capsys, "compare", network, "--to", network, *out, says="stands for its own reference")

@@ -120,7 +120,7 @@ def test_seconds_are_not_invented(
         ([network, "--ms-per-step", "1", "--populations", "fc9/E"], "did you mean 'fc2/E'"),
         ([network, "--ms-per-step", "1", "--signals", "volts"], "no signal matches 'volts'"),
         ([network, "--ms-per-step", "1", "--samples", "99"], "no sample 99"),
-        ([network, "--ms-per-step", "1", "--neurons", "1"], "takes no neurons="),
+        ([network, "--ms-per-step", "1", "--neurons", "1"], "takes no --neurons"),
     ):
         assert main(["export", target, *arguments, "--out", out]) == 2
         with pytest.raises(StoreError, match=says):

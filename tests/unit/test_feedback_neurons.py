@@ -72,7 +72,7 @@ def test_pieces_that_do_nothing_change_nothing_bit_for_bit(gradient: str, layer_
     found = []
     widths = Firing(thresholds=True, widths=20) if gradient == "bptt" else IDLE
     for firing in (None, widths):
-        network, x = build(firing, "9-8(F7-F9)", gradient=gradient, layer=layer_type)
+        network, x = build(firing, "9-8(F7-F9)", gradient=gradient, layer_type=layer_type)
         network.float().train()
         output = network.run(x.float(), record={"fc1/E": frozenset(network.populations()["fc1/E"].signals)})
         output.logits.square().sum().backward()
@@ -197,7 +197,7 @@ def test_negative_spikes_go_by_what_a_synapse_does_and_lesions_with_them(layers:
 
 
 def test_a_lesion_in_training_follows_the_sign_after_normalisation() -> None:
-    network, x = build(PIECES["all"], layer="bn")
+    network, x = build(PIECES["all"], layer_type="bn")
     record = {"fc2/E": frozenset({"drive"})}
     with torch.no_grad():
         network.layers["fc2"].norm.weight[::2] *= -1

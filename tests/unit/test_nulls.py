@@ -315,7 +315,7 @@ def test_the_command_records_nulls_and_analyses_against_them(
         (["record", checkpoint, "--out", nulls, "--null", "reinit:"], "does not say how many"),
         (["record", checkpoint, "--out", nulls, "--null", "reinit:3", "--resume"], "--resume goes with one recording"),
         (["record", checkpoint, "--out", nulls, "--null", "rinit:3"], "did you mean 'reinit'"),
-        (["analyse", "traces", str(tmp_path / "rec"), *more[:-2]], "takes no surrogates="),
+        (["analyse", "traces", str(tmp_path / "rec"), *more[:-2]], "takes no --surrogates"),
     ):
         assert main(arguments) == 2
         assert says in capsys.readouterr().err.replace("\n", " ")

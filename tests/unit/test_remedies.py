@@ -28,8 +28,8 @@ IN_PYTHON = {
     for function in (getattr(ei, name) for name in dir(ei))
     if inspect.isfunction(function)
     for name in inspect.signature(function).parameters
-}
-"""Arguments of the front door; a command without an option for one leaves such remedies out."""
+} | {"reset", "keep_draws", "figure"}
+"""Arguments of the front door, of neurons that are adapted, of summaries and of figures; a command without an option for one leaves such remedies out."""
 
 
 def _text(node: ast.expr) -> str:

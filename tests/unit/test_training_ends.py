@@ -153,7 +153,7 @@ def test_a_second_training_in_one_directory_is_refused(tmp_path: Path) -> None:
         for option in options:
             with pytest.raises(OutputExistsError) as caught:
                 fit(CONFIG, out, **option)
-            assert caught.value.alternatives == ("wait until it ends", "choose another --out")
+            assert caught.value.alternatives == ("wait until it ends", "choose another path")
         assert {path.name: path.read_bytes() for path in out.iterdir()} == held
     finally:
         first.send_signal(signal.SIGKILL)
