@@ -153,7 +153,7 @@ def test_partial_recordings_only_when_asked(
 ) -> None:
     path = network_recording(shards=4)
     (path / "shards" / "00001.h5").unlink()
-    with pytest.raises(StoreError, match="--partial"):
+    with pytest.raises(StoreError, match="partial=True"):
         export_sonata(path, tmp_path / "s", ms_per_step=MS)
     export_sonata(path, tmp_path / "s", ms_per_step=MS, partial=True)
     assert main(["export", "csv", str(path), "--out", str(tmp_path / "p.csv"), "--partial"]) == 3

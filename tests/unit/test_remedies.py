@@ -28,8 +28,8 @@ IN_PYTHON = {
     for function in (getattr(ei, name) for name in dir(ei))
     if inspect.isfunction(function)
     for name in inspect.signature(function).parameters
-} | {"reset", "keep_draws", "figure"}
-"""Arguments of the front door, of neurons that are adapted, of summaries and of figures; a command without an option for one leaves such remedies out."""
+} | {"figure", "keep_draws", "output", "reset", "time"}
+"""Arguments of the front door, of adapters, summaries and figures; a command leaves out those that it lacks."""
 
 
 def _text(node: ast.expr) -> str:

@@ -232,10 +232,10 @@ def test_nothing_is_overwritten_or_left_half(
 ) -> None:
     path = network_recording()
     packed = pack(path, tmp_path / "p.h5")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
         pack(path, packed)
     unpacked = unpack(packed, tmp_path / "u")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
         unpack(packed, unpacked)
     before, names = packed.read_bytes(), sorted(entry.name for entry in tmp_path.iterdir())
 

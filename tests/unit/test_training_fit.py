@@ -333,7 +333,7 @@ def test_evaluation_counts_rightly(finished: training.TrainResult) -> None:
 
 def test_places_are_protected(tmp_path: Path, finished: training.TrainResult) -> None:
     before = finished.checkpoint.read_bytes()
-    with pytest.raises(OutputExistsError, match="not empty.*--overwrite"):
+    with pytest.raises(OutputExistsError, match="not empty.*overwrite=True"):
         fit(small(), finished.out)
     with pytest.raises(ConfigError, match="network.steps was 3, is 5"):
         fit(small("network.steps=5"), finished.out, resume=True)
