@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypedDict, Unpack
 
@@ -247,11 +247,7 @@ class Network(nn.Module):
         """
         repeats = self._check_input(x, steps)
         wanted = self._check_record(record or {})
-        for population in select or {}:
-            choose(population, self.populations(), "population", where="select")
-        carried = dict(state or {})
-        for name in carried:
-            choose(name, self._inputs, "layer", where="state")
+        carried = self._check_names(select, state, self._inputs)
         summed = self._check_moments(moments)
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
         final: dict[str, Membrane] = {}
@@ -318,6 +314,16 @@ class Network(nn.Module):
                 target = f"{name}/{route.target}"
                 found.append(Pathway(name, route.name, source, target, route.sign, route.mode, route.factor))
         return tuple(found)
+
+    def _check_names(
+        self, select: Mapping[str, Any] | None, state: Mapping[str, Membrane] | None, layers: Iterable[str]
+    ) -> dict[str, Membrane]:
+        """Return the state to begin with; names of populations and of layers with a state must exist."""
+        for population in select or {}:
+            choose(population, self.populations(), "population", where="select")
+        for name in state or {}:
+            choose(name, layers, "layer", where="state")
+        return dict(state or {})
 
     def _check_moments(self, moments: Mapping[str, Moments] | None) -> dict[str, Moments]:
         """Return the moments to form by layer; only fused layers form them."""

@@ -182,11 +182,7 @@ class FeedbackNetwork(Network):
         repeats = self._check_input(x, steps)
         wanted = self._check_record(record or {})
         self._check_moments(moments)
-        for population in select or {}:
-            choose(population, self.populations(), "population", where="select")
-        carried = dict(state or {})
-        for name in carried:
-            choose(name, (*self._loop, BACK), "layer", where="state")
+        carried = self._check_names(select, state, (*self._loop, BACK))
         static, n_steps = repeats is not None, len(x) if repeats is None else repeats
         x = x.flatten(-len(self.input_shape)) if self._flat else x
         weights = rate_weights(n_steps, self.neuron.decay)
