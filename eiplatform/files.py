@@ -208,10 +208,6 @@ def claimed(path: Path, *, overwrite: bool, resume: bool = False) -> Iterator[Pa
     resume : bool
         Leave what is there.
 
-    Yields
-    ------
-    Path
-
     Raises
     ------
     OutputExistsError

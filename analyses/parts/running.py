@@ -51,10 +51,6 @@ def analyse(
     **options
         Of the analysis; None is as if it were not given.
 
-    Returns
-    -------
-    Result
-
     Raises
     ------
     UnknownNameError

@@ -59,10 +59,6 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
     overrides : sequence of str
         ``dotted.key=value``, the value in YAML; the last one wins.
 
-    Returns
-    -------
-    Config
-
     Raises
     ------
     ConfigError
@@ -96,10 +92,6 @@ def parse_config(data: Any, *, where: str = "configuration") -> Config:
     data : dict
     where : str
         Named in errors.
-
-    Returns
-    -------
-    Config
 
     Raises
     ------

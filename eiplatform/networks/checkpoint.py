@@ -62,10 +62,6 @@ def save(path: Path | str, network: Network, config: Config, **info: Any) -> Pat
     **info
         Further facts, kept as JSON (e.g. ``epoch``).
 
-    Returns
-    -------
-    Path
-
     Raises
     ------
     CheckpointError
@@ -88,10 +84,6 @@ def save(path: Path | str, network: Network, config: Config, **info: Any) -> Pat
 
 def load(path: Path | str) -> tuple[Network, Config]:
     """Read a checkpoint and check everything in it.
-
-    Parameters
-    ----------
-    path : path
 
     Returns
     -------

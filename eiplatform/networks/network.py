@@ -234,10 +234,6 @@ class Network(nn.Module):
             By hidden E-I layer: what the signals of all its neurons are added to, formed while
             they are in the cache; without gradients only.
 
-        Returns
-        -------
-        Output
-
         Raises
         ------
         EIPlatformError

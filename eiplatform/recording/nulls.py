@@ -92,11 +92,6 @@ def within_sign(values: Tensor, rng: np.random.Generator) -> Tensor:
     Signs keep their places, so Dale's law survives, and so do the number and the distribution of
     weights of either sign; which input has which weight does not.
 
-    Parameters
-    ----------
-    values : Tensor
-    rng : numpy.random.Generator
-
     Examples
     --------
     >>> within_sign(torch.tensor([[-1.0, 2.0], [3.0, -4.0]]), np.random.default_rng(0)).sign().tolist()
@@ -272,10 +267,6 @@ def record_nulls(
         Whether an earlier result at `path` may be deleted.
     progress : callable, optional
         Called with (nulls done, nulls in all, message).
-
-    Returns
-    -------
-    list of Path
     """
     made: list[Path] = []
     settings = config.model_dump(mode="json")

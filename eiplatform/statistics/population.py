@@ -166,10 +166,6 @@ class Population:
     def blocks(self, *names: str) -> Iterator[tuple[npt.NDArray[Any], ...]]:
         """Yield the same samples of some signals, block by block, in the order of the samples.
 
-        Parameters
-        ----------
-        *names : str
-
         Yields
         ------
         tuple of array, shape (samples of the block, time, neuron)

@@ -34,10 +34,6 @@ def spread(
     scheduler : str, optional
         Address of a ``dask.distributed`` scheduler, e.g. ``"tcp://10.0.0.1:8786"``.
 
-    Returns
-    -------
-    list
-
     Raises
     ------
     StatisticError

@@ -177,10 +177,6 @@ def info(path: str | Path, *, partial: bool = False) -> RecordingInfo:
     partial : bool
         Tell what is complete of an interrupted or damaged recording.
 
-    Returns
-    -------
-    RecordingInfo
-
     Raises
     ------
     StoreError

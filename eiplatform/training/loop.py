@@ -66,10 +66,6 @@ def fit(
     overwrite : bool
         Replace the run in `out`.
 
-    Returns
-    -------
-    TrainResult
-
     Raises
     ------
     OutputExistsError

@@ -98,12 +98,7 @@ def settle(config: Config, resumed: Path | None = None) -> Config:
 
 
 def slow_precision(config: Config) -> str | None:
-    """Say what is slow about the precision on this machine, None if nothing is.
-
-    Parameters
-    ----------
-    config : Config
-    """
+    """Say what is slow about the precision on this machine, None if nothing is."""
     part = config.training
     if part.precision != "bf16" or has_bf16(part.device):
         return None

@@ -154,10 +154,6 @@ def join(device: str) -> Iterator[World]:
     device : {"cpu", "cuda"}
         CPU processes talk through gloo, GPU processes through NCCL.
 
-    Yields
-    ------
-    World
-
     Raises
     ------
     DeviceError

@@ -20,10 +20,6 @@ __all__ = ["with_start_hash", "read_weights"]
 def with_start_hash(config: Config) -> Config:
     """Write down what `training.start` holds, so that a run says what it began with.
 
-    Parameters
-    ----------
-    config : Config
-
     Returns
     -------
     Config
@@ -78,10 +74,6 @@ def read_weights(config: Config, data: DataBundle) -> dict[str, Tensor] | None:
     config : Config
     data : DataBundle
         Gives the shape of the input and the classes.
-
-    Returns
-    -------
-    dict of str to Tensor, or None
 
     Raises
     ------

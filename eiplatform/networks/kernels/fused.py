@@ -70,10 +70,6 @@ def ei_spikes(
     moments : Moments, optional
         Only where no gradients are asked for: the signals are added to it, whatever is returned.
 
-    Returns
-    -------
-    Fused
-
     Examples
     --------
     >>> import torch

@@ -68,10 +68,6 @@ class Kernel(Protocol):
             Further fields of :class:`~eiplatform.networks.kernels.fused_parts.Fused` to return.
         select : Tensor of int, shape (k,), or None
             Neurons of which those fields are returned; counts places, then channels.
-
-        Returns
-        -------
-        Fused
         """
 
 

@@ -152,10 +152,6 @@ def evidence(
     n_bootstrap, seed : int
     stream : int
         Neurons of different sides are drawn from different streams, samples from one.
-
-    Returns
-    -------
-    list of Seed
     """
     rows = [unit.per_neuron() for unit in units]
     kept = [np.flatnonzero(np.isfinite(row)) for row in rows]
