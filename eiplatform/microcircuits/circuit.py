@@ -13,7 +13,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -317,9 +317,10 @@ class Circuit(ABC):
         self.parameters = parameters
 
     @classmethod
-    @abstractmethod
     def from_parameters(cls, values: Mapping[str, Any]) -> Circuit:
-        """Return the circuit with the published parameters, overridden by `values`."""
+        """Return the circuit with the published parameters, overridden by `values` (fields of its parameters)."""
+        kind = get_type_hints(cls)["parameters"]
+        return cls(kind(**cls.checked_names(values, kind)))
 
     @property
     def dt_ms(self) -> float:
@@ -362,12 +363,13 @@ class Circuit(ABC):
     def connectivity(self, seed: int) -> Iterator[tuple[str, Edges]]:
         """Yield the synapses one object at a time, so that only one needs to be in memory."""
 
-    @abstractmethod
     def theory(self) -> dict[str, float]:
         """Return closed-form values for these parameters: ``rate`` in Hz, mean currents, and what else is known.
 
         Values of one population are named ``"population/quantity"``, those of all of them ``"quantity"``.
+        Default: none.
         """
+        return {}
 
     @property
     def n_neurons(self) -> int:

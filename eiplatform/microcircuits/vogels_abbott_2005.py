@@ -162,9 +162,5 @@ class Coba(ConductanceCircuit):
         """Yield excitatory, then inhibitory synapses."""
         return connect(self.parameters, seed)
 
-    def theory(self) -> dict[str, float]:
-        """Return nothing: this network has no closed form."""
-        return {}
-
 
 CIRCUIT = Coba

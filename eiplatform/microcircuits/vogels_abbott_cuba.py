@@ -249,7 +249,3 @@ class Cuba(Circuit):
     def connectivity(self, seed: int) -> Iterator[tuple[str, Edges]]:
         """Yield excitatory, then inhibitory synapses."""
         return connect(self.parameters, seed)
-
-    def theory(self) -> dict[str, float]:
-        """Return nothing: this network has no closed form."""
-        return {}
