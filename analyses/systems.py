@@ -245,9 +245,7 @@ class Systems(Analysis):
                         missing.setdefault((f"{name}, {setting}", reason), []).append(str(cell["label"].item()))
         lost = tuple((who, ", ".join(labels), reason) for (who, reason), labels in missing.items())
         if lost:
-            yield Table(
-                "What other systems have, and why one has not (first layer)", ("system", "statistics", "reason"), lost
-            )
+            yield Table("What some systems lack, and why (first layer)", ("system", "statistics", "reason"), lost)
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
         """Say which way systems lean, how they differ, how near they come to cortex, and what limits that."""

@@ -15,7 +15,7 @@ from eiplatform.errors import EIPlatformError
 __all__ = ["read_file", "read_member", "read_tar"]
 
 OTHERS = 8
-"""An archive may hold so many times the limit of a file beside what is wanted."""
+"""An archive may hold this many times the limit of a file besides what is wanted."""
 
 
 def read_file(path: Path, limit: int, *, packed: bool) -> bytes:

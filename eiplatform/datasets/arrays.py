@@ -26,7 +26,7 @@ def bundle_of(data: Any, name: str = OWN_DATA) -> DataBundle:
     Parameters
     ----------
     data : tuple, torch Dataset, path or DataBundle
-        ``(images, labels)``, of which a fifth of every class is kept for the test; ``(train, test)``, each of
+        ``(images, labels)``, where a fifth of every class is kept for the test; ``(train, test)``, each of
         them ``(images, labels)`` or a torch ``Dataset``; a torch ``Dataset`` of pairs; an ``.npz`` file with
         ``images``, ``labels`` and perhaps ``test_images``, ``test_labels``.  Images have shape (n, channels,
         rows, columns), (n, rows, columns) or (n, features), sequences (n, time, channels, rows, columns); values are

@@ -132,7 +132,7 @@ class Files:
 
     @staticmethod
     def note(info: DataInfo, entry: Mapping[str, Any], name: str, content: bytes, where: str) -> None:
-        """Record the hash of a content, and check it if the registry knows it."""
+        """Record the hash of a content, and check it if the registry has one."""
         found, expected = hashlib.sha256(content).hexdigest(), entry.get("files", {}).get(name)
         if expected is not None:
             check_hash(found, expected, where)

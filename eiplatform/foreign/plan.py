@@ -191,7 +191,7 @@ def classes_of(structure: Structure, steps: int, looped: bool) -> tuple[dict[str
             else:
                 unclear[name] = (
                     f"its weights are used {count} times in {steps} steps, and which of them belong to one step "
-                    "cannot be told"
+                    "is unknown"
                 )
         elif steps == 1:
             found[name] = Classes(count)

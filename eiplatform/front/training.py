@@ -35,7 +35,7 @@ from eiplatform.training.start import with_start_hash
 __all__ = ["Run", "config_of", "data_of", "load", "settings_of", "train"]
 
 _DATA: weakref.WeakKeyDictionary[torch.nn.Module, DataBundle] = weakref.WeakKeyDictionary()
-"""Data that networks of this process were trained on, which no registry knows."""
+"""Data that networks of this process were trained on, which are in no registry."""
 
 
 class Run:

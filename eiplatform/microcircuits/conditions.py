@@ -155,7 +155,7 @@ def _conditions(circuit: Circuit, parameter: str, values: Mapping[float, float])
             remedy="choose levels further apart, or another target",
         )
     for condition in found:
-        circuit.changed(condition.changes)  # refuses what is impossible before anything runs
+        circuit.changed(condition.changes)  # raises for the impossible before anything runs
     return found
 
 

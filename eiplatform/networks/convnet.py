@@ -30,7 +30,7 @@ VGG: dict[str, Plan] = {
 
 
 def scaled(n_channels: int, width: float) -> int:
-    """Return so many channels times `width`, rounded, at least 1.
+    """Return a number of channels times `width`, rounded, at least 1.
 
     Examples
     --------

@@ -53,7 +53,7 @@ def n_inhibitory(n_exc: int, ei_ratio: float) -> int:
 
 
 class Layer(Initialised):
-    """What a network knows about any of its layers.
+    """What a network needs of any of its layers.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ __all__ = ["Call", "Network", "Options", "Output", "Pathway", "PopulationInfo"]
 
 Record = Mapping[str, frozenset[str]]
 Call = Callable[[str, Tensor, int | None], Tensor]
-"""Runs a layer by name on a pattern, shown for so many steps (None: a sequence)."""
+"""Runs a layer by name on a pattern, shown for this many steps (None: a sequence)."""
 
 
 class Output(NamedTuple):

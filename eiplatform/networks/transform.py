@@ -36,11 +36,11 @@ class Transform(Protocol):
         ...
 
     def weight_shape(self, n_channels: int) -> tuple[int, ...]:
-        """Shape of the input weights of so many channels; the first axis counts channels."""
+        """Shape of the input weights of this many channels; the first axis counts channels."""
         ...
 
     def output_shape(self, n_channels: int) -> tuple[int, ...]:
-        """Shape of a population of so many channels at one step: (channels, ...)."""
+        """Shape of a population of this many channels at one step: (channels, ...)."""
         ...
 
     def apply(self, weight: Tensor, x: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class Conv2d:
     kernel, stride, padding : int or pair of int
         Zeros are padded.
     groups : int
-        The channels are divided into so many groups that do not see each other; it divides
+        The channels are divided into this many groups that do not see each other; it divides
         the channels of the input and of every population.
 
     Raises

@@ -109,7 +109,7 @@ class Population:
         if missing:
             graded = "spikes" in missing and "activity" in self.signals
             raise StatisticError(
-                f"{statistic} needs {', '.join(missing)}, which this population has not"
+                f"{statistic} needs {', '.join(missing)}, which this population lacks"
                 + (" (it is graded: it does not spike)" if graded else ""),
                 where=self.name or None,
                 valid=f"signals here: {', '.join(self.signals) or 'none'}",

@@ -31,7 +31,7 @@ DEEPEST, MOST_OBJECTS, LARGEST_CHUNK = 16, 2**20, 2**28
 _PLAIN = {h5t.INTEGER, h5t.FLOAT, h5t.STRING, h5t.ENUM}
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF}
 _FREE, _RATIO = 2**26, 100
-"""A file that is read as a whole holds no more than so many bytes, or so many times its own size."""
+"""A file that is read as a whole holds at most this many bytes, or this many times its own size."""
 
 _REFERENCES = h5py.vlen_dtype(h5py.ref_dtype)
 

@@ -37,7 +37,7 @@ class Validation:
     ----------
     path : str
     checks : dict of str to str
-        Each check and what it says (``"ok ..."`` or the problem).
+        Each check and its outcome (``"ok ..."`` or the problem).
     problems : list of str
         Empty if the recording is sound.
     remedies : list of str

@@ -88,7 +88,7 @@ class RecordingWriter:
         Processes other than 0 add shards to the recording that process 0 has begun and will
         complete.
     checked_samples : int, optional
-        Check the sum rules on so many samples of every shard, spread evenly; default: on all.
+        Check the sum rules on this many samples of every shard, spread evenly; default: on all.
 
     Attributes
     ----------

@@ -186,7 +186,7 @@ def _lazy(place: Path, variable: xr.Variable) -> xr.Variable:
 
 
 class _Read(BackendArray):
-    """A variable whose damaged chunks are told as such when they are read; float16 becomes float32."""
+    """A variable whose damaged chunks raise when they are read; float16 becomes float32."""
 
     def __init__(self, place: Path, variable: xr.Variable) -> None:
         self._place, self._variable = place, variable

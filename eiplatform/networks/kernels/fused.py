@@ -59,7 +59,7 @@ def ei_spikes(
         None: at rest.
     neuron : LIF
     steps : int, optional
-        The one pattern is held for so many steps.
+        The one pattern is held for this many steps.
     stabilised, straight_through : bool
         As in :class:`~eiplatform.networks.kernels.ei.EIProp`.
     keep : frozenset of str

@@ -34,7 +34,7 @@ class Drive(NamedTuple):
     weight_div : Tensor, shape (n_E, n_I)
     gain_exc, bias : Tensor, shape (n_E,)
     steps : int or None
-        The one pattern is held for so many steps.
+        The one pattern is held for this many steps.
     """
 
     currents: Tensor

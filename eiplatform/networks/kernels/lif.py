@@ -122,7 +122,7 @@ def lif_sequence(
         None: at rest.
     neuron : LIF
     steps : int, optional
-        The one drive is held for so many steps.
+        The one drive is held for this many steps.
     keep_voltage : bool
         Whether the voltage is wanted; otherwise it is not stored at all.
 
@@ -290,6 +290,6 @@ def _drives(drive: Tensor, block: slice, steps: int, dtype: torch.dtype) -> list
 
 
 def _steps_like(x: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
-    """Return an empty tensor for so many steps, each ordered in memory as those of `x`."""
+    """Return an empty tensor for this many steps, each ordered in memory as those of `x`."""
     order = torch.empty_like(x[0], device="meta").stride()
     return torch.empty_strided((steps, *x.shape[1:]), (x[0].numel(), *order), dtype=dtype, device=x.device)
