@@ -21,7 +21,6 @@ from eiplatform.analyses.parts.inputs import (
     excitatory,
     require,
     samples_of,
-    setting_of,
 )
 from eiplatform.analyses.parts.seed_tables import (
     about,
@@ -33,17 +32,17 @@ from eiplatform.analyses.parts.seed_tables import (
     type_name,
 )
 from eiplatform.analyses.parts.seeds import (
-    SENSES,
     approach,
     axes_of,
     changes,
+    coordinates,
+    place_of,
     seed_values,
     stacked,
     tightness,
 )
 from eiplatform.analyses.parts.tables import Table, value_text
 from eiplatform.errors import ConfigError, StatisticError
-from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.contrasts import paired
 from eiplatform.statistics.references import reference_table
 from eiplatform.statistics.summary import keys_of
@@ -112,13 +111,7 @@ class BalanceEmergence(Analysis):
             first = next(iter(moments.values()), None)
             if first is None or 0.0 not in moments:
                 raise StatisticError("the untrained network (epoch 0) was not recorded", where=str(path))
-            config = first.attrs["config"]
-            place = (setting_of(first), str(config["network"]["layer"]), int(config["seed"]))
-            if place in found:
-                raise ConfigError(
-                    f"layers of type {place[1]}, seed {place[2]}, {place[0]} is given twice", where=str(path)
-                )
-            found[place] = moments
+            found[place_of(first, found, "a series", str(path))] = moments
         if not found:
             raise ConfigError("no series was given", where="inputs")
         settings, layer_types, seeds = axes_of(found)
@@ -143,17 +136,7 @@ class BalanceEmergence(Analysis):
         null = np.broadcast_to(values[:, :, :, :1], values.shape)
         change = changes("change", paired(values[:, :, :, 1:], null[:, :, :, 1:], level=level), _DIMS)
         tighter = tightness(values[:, :, :, 1:], null[:, :, :, 1:], keys, _DIMS, level)
-        coords = {
-            "setting": settings,
-            "layer_type": layer_types,
-            "epoch": epochs,
-            "population": populations,
-            "statistic": keys,
-            "seed": seeds,
-            "label": ("statistic", [STATISTICS[key].label for key in keys]),
-            "sense": list(SENSES),
-            "meaning": ("sense", list(SENSES.values())),
-        }
+        coords = coordinates(populations, keys, setting=settings, layer_type=layer_types, epoch=epochs, seed=seeds)
         result = xr.Dataset(
             {
                 "seed_value": (("seed", *_DIMS), values),
@@ -246,8 +229,6 @@ def _check(
     seeds: list[int],
     epochs: list[float],
 ) -> None:
-    if len(seeds) < 2:
-        raise StatisticError(f"one seed gives no interval: {seeds}", valid="two seeds or more")
     for setting in settings:
         for layer_type in layer_types:
             for seed in seeds:

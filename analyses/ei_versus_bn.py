@@ -24,7 +24,6 @@ from eiplatform.analyses.parts.inputs import (
     excitatory,
     open_kind,
     samples_of,
-    setting_of,
 )
 from eiplatform.analyses.parts.seed_tables import (
     CLEAR,
@@ -39,17 +38,17 @@ from eiplatform.analyses.parts.seed_tables import (
 )
 from eiplatform.analyses.parts.seeds import (
     NAMED,
-    SENSES,
     approach,
     axes_of,
     changes,
+    coordinates,
+    place_of,
     seed_values,
     stacked,
     tightness,
 )
 from eiplatform.analyses.parts.tables import Table, value_text
 from eiplatform.errors import ConfigError, StatisticError
-from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.contrasts import Contrast, paired, unpaired
 from eiplatform.statistics.references import reference_table
 from eiplatform.statistics.summary import keys_of
@@ -128,8 +127,6 @@ class EIVersusBN(Analysis):
             if not np.array_equal(samples_of(untrained[place]), samples_of(tree)):
                 raise StatisticError("the null saw other samples", where=untrained[place].attrs["path"])
         settings, layer_types, seeds = axes_of(trained)
-        if len(seeds) < 2:
-            raise StatisticError(f"one seed gives no interval: {seeds}", valid="two seeds or more")
         keys = keys_of(statistics)
         populations = list(dict.fromkeys(name for tree in trees for name in excitatory(tree)))
 
@@ -146,16 +143,7 @@ class EIVersusBN(Analysis):
         values, null = held(trained), held({place: untrained[place] for place in trained})
         kept = [index for index, _ in enumerate(keys) if np.isfinite(values[..., index]).any()]
         keys, values, null = [keys[index] for index in kept], values[..., kept], null[..., kept]
-        coords = {
-            "setting": settings,
-            "layer_type": layer_types,
-            "population": populations,
-            "statistic": keys,
-            "seed": seeds,
-            "label": ("statistic", [STATISTICS[key].label for key in keys]),
-            "sense": list(SENSES),
-            "meaning": ("sense", list(SENSES.values())),
-        }
+        coords = coordinates(populations, keys, setting=settings, layer_type=layer_types, seed=seeds)
         variables: dict[str, Any] = {
             "seed_value": (("seed", *_DIMS), values),
             "seed_null": (("seed", *_DIMS), null),
@@ -265,14 +253,7 @@ def _arranged(trees: Sequence[xr.DataTree], what: str) -> dict[tuple[str, str, i
     """Return recordings by setting, type of layer and seed."""
     found: dict[tuple[str, str, int], xr.DataTree] = {}
     for tree in trees:
-        config = tree.attrs["config"]
-        place = (setting_of(tree), str(config["network"]["layer"]), int(config["seed"]))
-        if place in found:
-            raise ConfigError(
-                f"{what} with layers of type {place[1]}, seed {place[2]}, {place[0]} is given twice",
-                where=tree.attrs["path"],
-            )
-        found[place] = tree
+        found[place_of(tree, found, what, tree.attrs["path"])] = tree
     return found
 
 

@@ -86,7 +86,8 @@ def compare(
     to : Recording, path, name, or a sequence of them
         Recordings of circuits, measurements or networks, or names of shipped summaries (``"brunel-2000-C"``).
     null : Recording or sequence, optional
-        Recordings of untrained networks, compared in the same table: what training changes is the difference.
+        Recordings of untrained networks: one more reference in the same table, with the same scores and tests.  No
+        p-value is taken from them as a null distribution; for that see ``ei.analyse("balance", rec, nulls=...)``.
     statistics : str or sequence of str, optional
         Keys (``ei.list("statistics")``); default: all.
     margin : float
