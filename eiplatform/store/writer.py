@@ -20,8 +20,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import xarray as xr
 
@@ -29,7 +28,7 @@ from eiplatform.earlier import as_hashed
 from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, claim, content_hash, read_json, write_json
 from eiplatform.locks import hold, remove_leftovers
-from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.acceptance import Acceptance, Writer
 from eiplatform.store.attributes import check_source
 from eiplatform.store.chosen import plain
 from eiplatform.store.manifest import checked_manifest, checked_record
@@ -67,7 +66,7 @@ def shard_records(path: Path, recording_id: str) -> dict[int, dict[str, Any]]:
     return records
 
 
-class RecordingWriter:
+class RecordingWriter(Writer):
     """Write one recording, shard by shard.
 
     Parameters
@@ -195,22 +194,7 @@ class RecordingWriter:
         self.present = frozenset(sound)
 
     def append(self, populations: Mapping[str, xr.Dataset], index: int | None = None) -> None:
-        """Check and store one shard: some samples of every population.
-
-        Parameters
-        ----------
-        populations : mapping of str to xarray.Dataset
-            The same populations and signals in every call.
-        index : int, optional
-            Place of the shard in the recording; default: after the last one.
-
-        Raises
-        ------
-        SumRuleError
-            If recorded parts do not rebuild the whole; nothing is written.
-        StoreError
-            If samples repeat, differ between populations, or populations, times or neurons changed.
-        """
+        """Check and store one shard; see :meth:`Writer.append`."""
         index = self._next if index is None else index
         populations = {name: plain(data) for name, data in populations.items()}
         accepted = self._acceptance.check(populations)
@@ -268,15 +252,12 @@ class RecordingWriter:
             os.close(self._lock)
             self._lock = None
 
-    def __enter__(self) -> Self:
-        return self
+    def abandon(self, error: BaseException) -> None:
+        """Leave the recording as it is, to be resumed."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            if error is None:
-                self.complete()
+            super().__exit__(kind, error, trace)
         finally:
             self.close()
 
