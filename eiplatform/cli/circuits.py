@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from eiplatform.cli.options import Flag, Many, Set, assignments
+from eiplatform.cli.options import Json, Many, Overwrite, Set, assignments
 
 __all__ = ["simulate"]
 
@@ -27,8 +27,8 @@ def simulate(
     device: str = "cpp_standalone",
     jobs: int = 1,
     store: Literal["hdf5", "zarr"] = "hdf5",
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Simulate a published cortical circuit in Brian2 into the same kind of recording.
 
@@ -66,10 +66,6 @@ def simulate(
         Realisations simulated at the same time.
     store : str
         hdf5 (default): shards, which survive a crash; zarr: one Zarr v3 store; not with --protocol.
-    overwrite : bool
-        Delete an earlier recording there.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError, choose

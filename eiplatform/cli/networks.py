@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from eiplatform.cli.options import Flag, Many, Set, assignments
+from eiplatform.cli.options import DataRoot, Download, Flag, Json, Many, Overwrite, Set, assignments
 
 __all__ = ["lesion", "record", "train"]
 
@@ -19,10 +19,10 @@ def train(
     record: Path | None = None,
     record_epochs: Annotated[list[float] | None, Many] = None,
     resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
-    data_root: Path | None = None,
-    download: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    data_root: DataRoot = None,
+    download: Download = False,
+    json: Json = False,
 ) -> int:
     """Train a network from a configuration; the test images are read once, at the end.
 
@@ -40,14 +40,6 @@ def train(
         After how many epochs (default: 0 and every epoch); 0.5 is the middle of the first.
     resume : bool
         Continue an interrupted run in that directory, to the same final weights.
-    overwrite : bool
-        Delete an earlier result of eiplatform in that directory.
-    data_root : Path
-        Folder with the data sets' files.
-    download : bool
-        Get files that are missing there from their source.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError
@@ -107,13 +99,13 @@ def record(
     device: Literal["cpu", "cuda"] = "cpu",
     backend: Literal["eager", "compiled"] = "eager",
     dataset: str | None = None,
-    data_root: Path | None = None,
-    download: Annotated[bool, Flag] = False,
+    data_root: DataRoot = None,
+    download: Download = False,
     unfinished: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
     resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Record the currents, gain and spikes of a trained network.
 
@@ -164,20 +156,12 @@ def record(
         eager (default), or compiled (on a CPU, with a C++ compiler): faster, most of all with --keep moments.
     dataset : str
         Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
-    data_root : Path
-        Folder with the data sets' files.
-    download : bool
-        Get files that are missing there from their source.
     unfinished : bool
         Take the checkpoint of a training that was interrupted or aborted.
     dry_run : bool
         Print what the recording would take, and stop.
     resume : bool
         Go on with an interrupted recording in that directory.
-    overwrite : bool
-        Delete an earlier recording there.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.front.recording import expected, record

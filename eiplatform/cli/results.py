@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from eiplatform.cli.options import Flag, Many, Set, assignments
+from eiplatform.cli.options import Flag, Json, Many, Overwrite, Partial, Set, assignments
 
 if TYPE_CHECKING:
     from eiplatform.analyses import Result, Table
@@ -33,8 +33,8 @@ def demo(
     size: str = "full",
     device: str = "cpp_standalone",
     jobs: int = 2,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Go the whole road once: train, record, simulate, lesion, analyse, compare, draw, report.
 
@@ -52,10 +52,6 @@ def demo(
         Of the Brian2 simulation: cpp_standalone, cython (both need a C++ compiler) or numpy.
     jobs : int
         Realisations of the circuit that are simulated at the same time.
-    overwrite : bool
-        Delete an earlier result of eiplatform there.
-    json : bool
-        Print the scorecard as JSON.
     """
     from eiplatform.cli.output import print_json, print_table, say
     from eiplatform.files import write_json
@@ -92,12 +88,12 @@ def analyse(
     interval: Literal["percentile", "bca"] | None = None,
     scheduler: str | None = None,
     statistics: Annotated[list[str] | None, Many] = None,
-    partial: Annotated[bool, Flag] = False,
+    partial: Partial = False,
     bootstrap: int | None = None,
     seed: int | None = None,
     set_: Annotated[list[str] | None, Set] = None,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Answer one question from recordings, and store the answer as netCDF.
 
@@ -121,18 +117,12 @@ def analyse(
         For balance: address of a dask.distributed scheduler, e.g. tcp://10.0.0.1:8786.
     statistics : list[str]
         Keys, where the analysis takes them (default: all that were recorded; systems: those of its scorecard).
-    partial : bool
-        Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
         Bootstrap draws (default: 1000).
     seed : int
         Of the bootstrap (default: 0).
     set_ : list[str]
         Further options of the analysis, e.g. --set bins=40.
-    overwrite : bool
-        Replace an earlier result of that name.
-    json : bool
-        Print the result's tables as JSON.
     """
     from eiplatform.analyses import find_analysis
     from eiplatform.analyses.parts.running import arranged
@@ -157,11 +147,11 @@ def compare(
     seeds: Annotated[bool, Flag] = False,
     margin: float = 0.5,
     only: Annotated[list[str] | None, Many] = None,
-    partial: Annotated[bool, Flag] = False,
+    partial: Partial = False,
     bootstrap: int = 1000,
     seed: int = 0,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Compare every layer of a network with cortical circuits, or with other networks.
 
@@ -181,16 +171,10 @@ def compare(
         Largest difference that counts as none, in units of the reference's spread over neurons.
     only : list[str]
         Keys of statistics (default: all).
-    partial : bool
-        Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
         Bootstrap draws.
     seed : int
         Of the bootstrap.
-    overwrite : bool
-        Replace an earlier result of that name.
-    json : bool
-        Print the result's tables as JSON.
     """
     from eiplatform.files import claim_file
     from eiplatform.front.results import compare
@@ -206,8 +190,8 @@ def figures(
     out: Path,
     only: Annotated[list[str] | None, Many] = None,
     svg: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Draw figures from results: PNG, PDF, and the numbers drawn as CSV; each names its result and recordings.
 
@@ -221,10 +205,6 @@ def figures(
         Names of figures (default: all that these results allow).
     svg : bool
         Write SVG too.
-    overwrite : bool
-        Replace earlier figures of these names.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.front.results import figures
@@ -243,8 +223,8 @@ def report(
     *,
     out: Path,
     title: str = "Excitation and inhibition",
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Write results, figures and provenance into one self-contained HTML file.
 
@@ -256,10 +236,6 @@ def report(
         HTML file; figures are drawn into the directory figures next to it.
     title : str
         Heading.
-    overwrite : bool
-        Replace an earlier report there, and its figures.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.front.results import write_all

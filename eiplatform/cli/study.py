@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from eiplatform.cli.options import Flag, Many, Set, assignments
+from eiplatform.cli.options import DataRoot, Flag, Json, Many, Set, assignments
 
 if TYPE_CHECKING:
     from eiplatform.study import Graph, Outcome, Status
@@ -26,8 +26,8 @@ def study(
     dry_run: Annotated[bool, Flag] = False,
     any_code: Annotated[bool, Flag] = False,
     reuse: Annotated[list[Path] | None, Many] = None,
-    data_root: Path | None = None,
-    json: Annotated[bool, Flag] = False,
+    data_root: DataRoot = None,
+    json: Json = False,
 ) -> int:
     """Answer a whole question: trainings, recordings, simulations, analyses, figures, tables.
 
@@ -54,10 +54,6 @@ def study(
         Keep what an earlier version of the code made.
     reuse : list[Path]
         Directories of other studies: what is the very same there is taken over.
-    data_root : Path
-        Folder with the data sets' files.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.front.studies import plan, study

@@ -49,7 +49,7 @@ def export_recording(target: str, path: str | Path, out: str | Path, **options: 
         given.pop("progress", None)
     for key in given:
         if key not in known:
-            valid = [f"--{option.replace('_', '-')}" for option in known if option not in _NOT_OPTIONS]
-            raise ConfigError(f"export to {target} takes no --{key.replace('_', '-')}", valid=valid)
+            valid = [f"{option}=..." for option in known if option not in _NOT_OPTIONS]
+            raise ConfigError(f"export to {target} takes no {key}=...", valid=valid)
     made: Path = write(path, out, **given)
     return made
