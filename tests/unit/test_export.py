@@ -116,7 +116,7 @@ def test_seconds_are_not_invented(
     for arguments, says in (
         ([network], "in steps, which have no duration.*--ms-per-step.*here dt = 0.693 x tau_membrane"),
         ([circuit, "--ms-per-step", "1"], "in ms already"),
-        ([network, "--ms-per-step", "0"], "no duration. valid: a number above 0"),
+        ([network, "--ms-per-step", "0"], "not a duration. valid: a number above 0"),
         ([network, "--ms-per-step", "1", "--populations", "fc9/E"], "did you mean 'fc2/E'"),
         ([network, "--ms-per-step", "1", "--signals", "volts"], "no signal matches 'volts'"),
         ([network, "--ms-per-step", "1", "--samples", "99"], "no sample 99"),
