@@ -342,9 +342,9 @@ class Circuit(ABC):
     def n_synapses(self) -> int:
         """Number of synapses, for the estimate of memory."""
 
-    @abstractmethod
     def structure(self) -> Structure:
-        """Return everything that is compiled in: sizes and the time step."""
+        """Return everything that is compiled in; default: the numbers of E and I neurons, and the time step."""
+        return {name: vars(self.parameters)[name] for name in ("n_exc", "n_inh", "dt_ms")}
 
     @staticmethod
     @abstractmethod
