@@ -70,7 +70,7 @@ def check_module(module: nn.Module, example: Tensor) -> None:
             continue
         if parameter.dtype not in (torch.float32, torch.float64):
             raise EIPlatformError(
-                f"its numbers are {str(parameter.dtype).removeprefix('torch.')}, too rough for a sum of many terms",
+                f"its numbers are {str(parameter.dtype).removeprefix('torch.')}, too imprecise for a sum of many terms",
                 where=name,
                 valid="float32, float64",
                 remedy="give module.float()",
@@ -131,7 +131,7 @@ def check_same(plain: list[Any], followed: list[Any]) -> None:
     )
     if not equal:
         raise EIPlatformError(
-            "the module gives other numbers while it is followed",
+            "the module's output changes while its currents are traced",
             where="probe",
             remedy="it keeps a state that no adapter can read (reset=...), or takes a fused path in evaluation "
             "(torch.backends.mha.set_fastpath_enabled(False))",

@@ -221,7 +221,7 @@ class ForeignNetwork(nn.Module):
             raise EIPlatformError("the module is in training mode", where="recording", remedy="call .eval() first")
         if is_lazy(self.module):
             raise EIPlatformError(
-                "it has parameters whose shape its first input decides",
+                "the shape of some parameters is set by the first input",
                 where=type(self.module).__name__,
                 remedy="show it an input first: module(x)",
             )

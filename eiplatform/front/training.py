@@ -114,7 +114,7 @@ class Run:
             epochs = self._result["epochs"]
             lines.append(f"test accuracy {100 * self.test_accuracy:.2f} % (best of {epochs} epochs: {self.best_epoch})")
         elif self.path.is_dir():
-            lines.append("UNFINISHED: this training did not come to its end")
+            lines.append("UNFINISHED: this training did not finish")
         sizes = {name: layer.n_neurons for name, layer in self.network.populations().items()}
         lines.append("neurons: " + ", ".join(f"{name} {n}" for name, n in sizes.items()))
         return "\n  ".join([*lines, f"files: {self.path}"])

@@ -335,7 +335,7 @@ class Network(nn.Module):
     def _check_input(self, x: Tensor, steps: int | None) -> int | None:
         """Return the number of steps of a static input, None for a sequence."""
         if steps is not None and steps < 1:
-            raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
+            raise EIPlatformError(f"a run of {steps} steps was requested", where="steps", valid="at least 1")
         n_dims = len(self.input_shape)
         if tuple(x.shape[-n_dims:]) != self.input_shape or x.ndim not in (n_dims + 1, n_dims + 2):
             shape = ", ".join(map(str, self.input_shape))
@@ -347,7 +347,7 @@ class Network(nn.Module):
         if x.ndim == n_dims + 1:
             return self.steps if steps is None else steps
         if steps not in (None, x.shape[0]):
-            raise EIPlatformError(f"{steps} steps were asked for of a sequence of {x.shape[0]}", where="steps")
+            raise EIPlatformError(f"{steps} steps were requested of a sequence of {x.shape[0]}", where="steps")
         return None
 
     def _check_record(self, record: Record) -> dict[str, frozenset[str]]:

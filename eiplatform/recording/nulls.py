@@ -80,7 +80,7 @@ def parse_null(text: str) -> Null:
         return Null(kind, ENOUGH)
     if not (count.isascii() and count.isdigit() and int(count) > 0):
         raise ConfigError(
-            f"the null '{text}' does not say how many, 1 or more",
+            f"the null '{text}' lacks a count of 1 or more",
             valid=f"{kind}:COUNT, e.g. {kind}:5 (3 are the least for a z), or {kind} for {ENOUGH}",
         )
     return Null(kind, int(count))

@@ -63,7 +63,7 @@ def _told(mark: Path) -> str:
 
 
 def check_finished(path: Path) -> None:
-    """Raise if a checkpoint is of a training that did not come to its end.
+    """Raise if a checkpoint is of a training that did not finish.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def check_finished(path: Path) -> None:
         )
     if why := why_unfinished(path):
         raise TrainingError(
-            f"this training did not come to its end, it stopped {why}",
+            f"this training did not finish; it stopped {why}",
             where=str(path),
             remedy=("finish it with 'eiplatform train --resume'", "pass unfinished=True to take it as it is"),
         )

@@ -136,7 +136,7 @@ class World:
         if failure is not None:
             raise failure
         if failed.item():
-            raise TrainingError("the first process failed; it says why", where=f"process {self.rank}")
+            raise TrainingError("the first process failed; its message says why", where=f"process {self.rank}")
         return result
 
 

@@ -30,7 +30,7 @@ def with_start_hash(config: Config) -> Config:
     ConfigError
         If the file does not exist, or `training.start_sha256` is that of another.
     TrainingError
-        If the checkpoint is of a training that did not come to its end, and its SHA-256 was not named.
+        If the checkpoint is of a training that did not finish, and its SHA-256 was not named.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def with_start_hash(config: Config) -> Config:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if part.start_sha256 is None and (why := why_unfinished(path)):
         raise TrainingError(
-            f"this training did not come to its end, it stopped {why}",
+            f"this training did not finish; it stopped {why}",
             where=f"training.start: {path}",
             remedy=(
                 "finish it with 'eiplatform train --resume'",
@@ -59,7 +59,7 @@ def with_start_hash(config: Config) -> Config:
         )
     if part.start_sha256 not in (None, found):
         raise ConfigError(
-            f"{path} is not the file that was meant: its SHA-256 is {found}",
+            f"{path} is not the expected file: its SHA-256 is {found}",
             where="training.start_sha256",
             valid=part.start_sha256,
         )
@@ -90,7 +90,7 @@ def read_weights(config: Config, data: DataBundle) -> dict[str, Tensor] | None:
     changed = [f"{name} {a}, now {b}" for name, (a, b) in split.items() if a != b]
     if old.name == new.name and changed:
         raise ConfigError(
-            f"this checkpoint learnt on images that would validate now: it had {', '.join(changed)}",
+            f"this checkpoint was trained on images that would now validate: it had {', '.join(changed)}",
             where="training.start",
             remedy="train with the same values, which decide what validates",
         )

@@ -141,7 +141,7 @@ def test_loop_inside_and_what_is_computed_once() -> None:
     assert torch.equal(signals["once"]["drive"][0], signals["once"]["drive"][4])
     assert network.run(x).logits.shape == (3, 6)
     with pytest.raises(
-        EIPlatformError, match=r"7 steps were asked for of a module, but it loops over its own steps.*valid: 5"
+        EIPlatformError, match=r"7 steps were requested of a module, but it loops over its own steps.*valid: 5"
     ):
         network.run(x, 7)
     with pytest.raises(EIPlatformError, match="takes no sequence"):

@@ -312,7 +312,7 @@ def test_the_command_records_nulls_and_analyses_against_them(
     assert main(["analyse", "balance", str(tmp_path / "rec"), *more]) == 0
     assert "surrogates with inhibition of another neuron" in capsys.readouterr().out
     for arguments, says in (
-        (["record", checkpoint, "--out", nulls, "--null", "reinit:"], "does not say how many"),
+        (["record", checkpoint, "--out", nulls, "--null", "reinit:"], "lacks a count"),
         (["record", checkpoint, "--out", nulls, "--null", "reinit:3", "--resume"], "--resume goes with one recording"),
         (["record", checkpoint, "--out", nulls, "--null", "rinit:3"], "did you mean 'reinit'"),
         (["analyse", "traces", str(tmp_path / "rec"), *more[:-2]], "takes no --surrogates"),

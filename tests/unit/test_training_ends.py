@@ -1,4 +1,4 @@
-"""A training that did not come to its end says so, wherever its checkpoint goes; two never share a directory."""
+"""A training that did not finish says so, wherever its checkpoint goes; two never share a directory."""
 
 from __future__ import annotations
 
