@@ -126,13 +126,17 @@ class Network(nn.Module):
         kind = layer_type(self.layer)
         if kind.models and self.model not in kind.models:
             raise ConfigError(
-                f"neurons of model {self.model} in layers {self.layer}", where="network", valid=kind.models
+                f"layers of type {self.layer} are not built with neurons of model {self.model}",
+                where="network",
+                valid=kind.models,
             )
         neuron_model(self.model)
         if kind.dale and self.signed_spikes:
             valid = [name for name, other in layer_types().items() if not other.dale]
             raise ConfigError(
-                "neurons whose spikes have signs break Dale's law", where=f"layers {self.layer}", valid=valid
+                f"negative spikes of E neurons would break Dale's law, which layers of type {self.layer} keep",
+                where="network.layer",
+                valid=valid,
             )
         self.noise = 0  # seed of dropout; the training loop sets another one for every batch
         self.layers = nn.ModuleDict()

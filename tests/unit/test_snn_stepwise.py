@@ -317,7 +317,7 @@ def test_neurons_that_cannot_be_are_refused() -> None:
     for options in ({"model": "backei"}, {"firing": Firing(negative=True)}):
         with pytest.raises(ConfigError, match="break Dale's law"):
             MLP((4,), 2, (3,), layer="ei", **options)  # type: ignore[typeddict-item]
-    with pytest.raises(ConfigError, match="model lif in layers dann"):
+    with pytest.raises(ConfigError, match="type dann are not built with neurons of model lif"):
         MLP((4,), 2, (3,), layer="dann")
     with pytest.raises(ConfigError, match="at least 1"):
         StepwiseNeuron(LIF(), (2,), Firing(max_spikes=0))
