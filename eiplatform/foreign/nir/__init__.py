@@ -1,4 +1,4 @@
-"""The Neuromorphic Intermediate Representation: networks of other frameworks read, ours written (Pedersen et al. 2024)."""
+"""The Neuromorphic Intermediate Representation (Pedersen et al. 2024): networks of other frameworks, and ours."""
 
 from eiplatform.foreign.nir.network import NIRNetwork, read_nir
 from eiplatform.foreign.nir.writing import to_nir

@@ -118,7 +118,9 @@ class NIRNeurons(Held):
                 constants["v_reset"] = reset_to
                 if kind == "IF":
                     constants["rest"] = reset_to
-        self.shape = max((np.shape(one) for one in constants.values()), key=lambda shape: (math.prod(shape), len(shape)))
+        self.shape = max(
+            (np.shape(one) for one in constants.values()), key=lambda shape: (math.prod(shape), len(shape))
+        )
         for key, one in constants.items():
             fits = one.size == 1 or one.shape == self.shape
             if not fits:

@@ -32,8 +32,7 @@ def build(name: str, node: Node, stepping: Stepping) -> nn.Module:
     return KINDS[choose(node.kind, KINDS, "kind of NIR node", where=f"node '{name}'")](node.values, stepping, name)
 
 
-def _set(parameter: nn.Parameter | None, values: np.ndarray) -> None:
-    assert parameter is not None
+def _set(parameter: Tensor, values: np.ndarray) -> None:
     parameter.data = torch.tensor(values, dtype=torch.get_default_dtype())
 
 
@@ -96,7 +95,7 @@ class _SumPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sums of maps (B, channels, rows, columns)."""
-        return functional.avg_pool2d(x, self.kernel, self.stride, self.padding, divisor_override=1)  # type: ignore[arg-type]
+        return functional.avg_pool2d(x, self.kernel, self.stride, self.padding, divisor_override=1)
 
 
 def _pool(values: Values, stepping: Stepping, name: str, *, made: Callable[..., nn.Module]) -> nn.Module:
@@ -133,7 +132,9 @@ def _scale(values: Values, stepping: Stepping, name: str) -> nn.Module:
 def _delay(values: Values, stepping: Stepping, name: str) -> nn.Module:
     steps = field(values, "delay", name) / stepping.dt
     if (steps < 0).any() or (np.abs(steps - np.round(steps)) > 1e-6 * np.maximum(steps, 1)).any():
-        worst = float(steps[np.abs(steps - np.round(steps)) > 1e-6].flat[0]) if (steps >= 0).all() else float(steps.min())
+        worst = (
+            float(steps[np.abs(steps - np.round(steps)) > 1e-6].flat[0]) if (steps >= 0).all() else float(steps.min())
+        )
         raise StoreError(
             f"a delay of {worst:g} steps of {stepping.dt:g}", where=f"node '{name}'", valid="a whole number of steps"
         )

@@ -10,7 +10,9 @@ from eiplatform.foreign.nir.graph import Edge
 __all__ = ["delayed_edges", "ordered"]
 
 
-def delayed_edges(names: Sequence[str], edges: Sequence[Edge], start: str, neurons: Collection[str]) -> tuple[Edge, ...]:
+def delayed_edges(
+    names: Sequence[str], edges: Sequence[Edge], start: str, neurons: Collection[str]
+) -> tuple[Edge, ...]:
     """Return the edges out of neurons that lead back, through which spikes need one step.
 
     An edge u -> v leads back if every way from the input to u passes v.  The spikes that it brings are those of the

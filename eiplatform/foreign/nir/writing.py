@@ -154,7 +154,7 @@ class _Writer:
         threshold = np.full(shape, lif.threshold)
         if layer.stepwise is not None and layer.stepwise.threshold is not None:
             threshold = layer.stepwise.threshold.detach().double().cpu().numpy()
-        ours = {"eiplatform_fires_at_threshold": 1}
+        ours: dict[str, Any] = {"eiplatform_fires_at_threshold": 1}
         ours |= {"eiplatform_reset": "subtract"} if lif.reset == "soft" else {}
         more = {"v_threshold": threshold, "v_reset": np.zeros(shape), "metadata": ours}
         if math.isinf(lif.tau):

@@ -164,6 +164,6 @@ class _Held:
             sampling_period=self.timeline.dt * self.units.ms,
             name=f"{self.name} {key}",
             array_annotations={"neuron": signal["neuron"].values},
-            signal=key,
+            kind=key,
             **self.about,
         )

@@ -29,20 +29,9 @@ from eiplatform.store.guarded import guarded
 from eiplatform.store.optional import need
 from eiplatform.store.reader import read_manifest
 from eiplatform.store.schema import PARAMETERS, SCHEMA_VERSION, SIGNALS
+from eiplatform.store.units import SI_UNITS
 
-__all__ = ["POPULATIONS", "SI_UNITS", "to_nwb"]
-
-SI_UNITS = {
-    "V": ("volts", 1.0),
-    "mV": ("volts", 1e-3),
-    "A": ("amperes", 1.0),
-    "nA": ("amperes", 1e-9),
-    "pA": ("amperes", 1e-12),
-    "S": ("siemens", 1.0),
-    "nS": ("siemens", 1e-9),
-    "1": ("1", 1.0),
-}
-"""The SI unit of a recording's unit, and the factor that takes the stored numbers to it."""
+__all__ = ["POPULATIONS", "to_nwb"]
 
 POPULATIONS = "populations"
 """Key of the notes under which reading back finds what NWB has no place for."""
@@ -250,7 +239,10 @@ def _add_units(file: Any, parts: Mapping[str, xr.Dataset], timeline: Timeline) -
         VectorData(name="neuron", description="index within the population", data=np.concatenate(neurons)),
     ]
     file.units = Units(
-        name="units", description="neurons whose spikes were recorded", columns=columns, resolution=_resolution(spiking, timeline)
+        name="units",
+        description="neurons whose spikes were recorded",
+        columns=columns,
+        resolution=_resolution(spiking, timeline),
     )
 
 

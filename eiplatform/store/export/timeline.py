@@ -19,7 +19,16 @@ from eiplatform.memory import available_memory
 from eiplatform.store.blocks import row_blocks, sample_blocks
 from eiplatform.store.schema import EVENTS
 
-__all__ = ["Timeline", "Trains", "check_signal_memory", "check_spike_memory", "common_timeline", "has_spikes", "spikes_by_sample", "trains_of"]
+__all__ = [
+    "Timeline",
+    "Trains",
+    "check_signal_memory",
+    "check_spike_memory",
+    "common_timeline",
+    "has_spikes",
+    "spikes_by_sample",
+    "trains_of",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -98,7 +98,7 @@ def read_nwb(
             "units": "units" in file,
             "clamp": bool(_series(file, "acquisition", "VoltageClampSeries")),
         }
-        kind = what or next((name for name, there in held.items() if there), "clamp")
+        kind: str = what or next((name for name, there in held.items() if there), "clamp")
         if not held[choose(kind, held, "kind of data", where="what")]:
             found = [name for name, there in held.items() if there]
             raise StoreError(f"the file holds no {kind}", where=str(path), valid=found or "a file with units or sweeps")

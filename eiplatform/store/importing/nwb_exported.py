@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -123,7 +122,7 @@ class _Population:
 
     def _intervals(self) -> int:
         length = (self.trials["stop_time"][0] - self.trials["start_time"][0]) * 1000.0 / self.scale
-        return max(1, round(length / self.dt))
+        return max(1, round(float(length) / self.dt))
 
     def _spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return time in the sample, index of the sample, and neuron of every spike, sample by sample."""
@@ -150,9 +149,11 @@ class _Population:
     def _dense(self, neuron: np.ndarray, n_time: int, kind: np.dtype[Any]) -> np.ndarray:
         time, sample, of = self._spikes()
         found = np.zeros((len(self.starts), n_time, len(neuron)), np.int64)
-        place = {int(one): index for index, one in enumerate(neuron)}
-        step = np.rint(time / self.dt).astype(int)
-        np.add.at(found, (sample, step, [place[int(one)] for one in of]), 1)
+        order = np.argsort(neuron)
+        place = order[np.searchsorted(neuron, of, sorter=order)]
+        step = np.rint(time / self.dt).astype(np.int64)
+        flat = np.ravel_multi_index((sample, step, place), found.shape)
+        found += np.bincount(flat, minlength=found.size).reshape(found.shape)
         return found.astype(kind)
 
 
