@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from eiplatform.foreign.nir.order import delayed_edges
 from eiplatform.networks import Network, build_network, initialise_network
 from tests.unit.test_foreign_frameworks import package
 
-nir = pytest.importorskip("nir")
+nir = pytest.importorskip("nir", minversion="1.0.6")
 T, B = 40, 4
 DT = 1e-3
 RNG = np.random.default_rng(3)
@@ -403,6 +404,15 @@ def test_a_lesioned_network_and_a_missing_package_are_refused(monkeypatch: pytes
     with pytest.raises(MissingDependencyError) as missing:
         ei.to_nir(network)
     assert "eiplatform[nir]" in str(missing.value.remedy)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_examples_of_the_page_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("neo" if number == 1 else "pynwb")
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).resolve().parents[2] / "docs" / "exchange.md").read_text()
+    example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[number]
+    exec(compile(example, f"docs/exchange.md example {number}", "exec"), {"__name__": "example"})
 
 
 # What does not fit

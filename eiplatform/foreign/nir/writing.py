@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from eiplatform.errors import ConfigError, choose
+from eiplatform.errors import ConfigError, MissingDependencyError, choose
 from eiplatform.files import atomic_write, claim_file
 from eiplatform.networks.convnet import POOL, ConvNet
 from eiplatform.networks.layer import Layer
@@ -62,7 +63,7 @@ def to_nir(
     Raises
     ------
     MissingDependencyError
-        If the package nir is not installed.
+        If the package nir is not installed, or too old to know a reset potential.
     ConfigError
         If NIR has no such layers or neurons: divisive inhibition, rates, several spikes per step, max pooling.
 
@@ -88,7 +89,13 @@ def to_nir(
     if flow is None:
         valid = [kind.__name__ for kind in _FLOWS]
         raise ConfigError(f"NIR cannot express a network of type {type(network).__name__}", where="to_nir", valid=valid)
-    writer = _Writer(need("nir", "writing NIR"), network, dt, reset)
+    package = need("nir", "writing NIR")
+    if "v_reset" not in inspect.signature(package.LIF).parameters:
+        raise MissingDependencyError(
+            f"writing NIR needs nir 1.0.6 or newer, and {package.version} is installed",
+            remedy="pip install 'nir>=1.0.6'",
+        )
+    writer = _Writer(package, network, dt, reset)
     flow(network, writer)
     graph = writer.graph()
     if path is not None:
