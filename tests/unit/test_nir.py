@@ -133,7 +133,7 @@ def test_a_loop_brings_the_spikes_of_the_step_before() -> None:
     values = {name: fields(n, "LIF") for name, n in sizes.items()}
     shapes = {"in": (7, 6), "aa": (7, 7), "ab": (5, 7), "ba": (7, 5)}
     w = {name: RNG.normal(size=shape) * 0.5 for name, shape in shapes.items()}
-    w["ab"] = np.abs(w["ab"])
+    w["ab"] = 2 * np.abs(w["ab"])
     bias = RNG.normal(size=7) * 0.1
     weights = {name: nir.Linear(w[name]) for name in ("in", "ab", "ba")} | {"aa": nir.Affine(w["aa"], bias)}
     nodes = ends(6, 5, **weights, **{name: nir.LIF(**one) for name, one in values.items()})
@@ -460,6 +460,13 @@ def straight(*names: str) -> list[tuple[str, str]]:
             StoreError,
             "nodes x",
         ),
+        (
+            {"x": nir.Linear(np.ones((3, 3)))},
+            straight("input", "x", "output"),
+            {"input_shape": (1, 3)},
+            StoreError,
+            "node 'x'",
+        ),
         ({"x": nir.Delay(np.full(3, 0.0015))}, straight("input", "x", "output"), {}, StoreError, "node 'x'"),
         ({"x": nir.Linear(np.full((3, 3), np.nan))}, straight("input", "x", "output"), {}, StoreError, "node 'x'"),
         ({"x": lif(3)}, straight("input", "z", "output"), {}, UnknownNameError, "Drawn: an edge"),
@@ -467,7 +474,7 @@ def straight(*names: str) -> list[tuple[str, str]]:
         ({"x": lif(3)}, straight("input", "x", "output"), {"dt": 0}, ConfigError, "dt"),
         ({"x": lif(3)}, straight("input", "x", "output"), {"delayed": [("input", "x")]}, ConfigError, "delayed"),
     ],
-    ids="kind field size step unreached loop delay nan edge method dt delayed".split(),
+    ids="kind field size step unreached loop batch delay nan edge method dt delayed".split(),
 )
 def test_a_graph_that_does_not_fit_is_refused(
     nodes: dict[str, Any],

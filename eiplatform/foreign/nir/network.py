@@ -246,6 +246,13 @@ class NIRNetwork(nn.Module):
             return shape
         if part is None:
             return shape
+        if isinstance(part, nn.Linear) and len(shape) != 1:
+            raise StoreError(
+                f"its input has the shape {shape}",
+                where=f"node '{name}'",
+                valid=f"({part.in_features},)",
+                remedy="if the graph counts batch or time as axes of its input: input_shape=(...) without them",
+            )
         try:
             with torch.no_grad():
                 return tuple(part(torch.zeros(1, *shape)).shape[1:])

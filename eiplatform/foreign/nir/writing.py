@@ -81,6 +81,8 @@ def to_nir(
         raise ConfigError(
             f"a {type(network).__name__} cannot be written", where="to_nir", valid="a network of ei.train or ei.load"
         )
+    if network.interventions:
+        raise ConfigError("is under interventions at the moment", where="network", valid="an intact network")
     if not (math.isfinite(dt) and dt > 0):
         raise ConfigError(f"{dt!r} is not possible", where="dt", valid="a number above 0, in s")
     if reset is not None:
@@ -184,8 +186,6 @@ def _check(layer: Layer, name: str, reset: str | None) -> None:
             where=f"layer '{name}'",
             valid="layers of signed weights: network.circuit bn or none",
         )
-    if layer.lesion is not None:
-        raise ConfigError("its pathways are changed at the moment", where=f"layer '{name}'", valid="an intact network")
     if not layer.spiking:
         return
     assert isinstance(layer, SignedLayer)
