@@ -16,6 +16,8 @@ from eiplatform.untrusted import reading
 __all__ = ["Edge", "Graph", "Node", "load_graph"]
 
 Edge = tuple[str, str]
+_FREE, _RATIO = 2**26, 1000
+"""A file declares no more bytes than this, or than compression by so much explains: uniform fields compress well."""
 
 
 class Node(NamedTuple):
@@ -62,6 +64,7 @@ def load_graph(source: Any) -> Graph:
             if "node" not in file:
                 raise StoreError("not a NIR file: it has no group 'node'", where=str(path), valid="a file of nir.write")
             with reading(path, what="not a NIR file that can be read"):
+                _check_size(file, path)
                 data = _held(file["node"])
         return _graph(data, str(path))
     if not callable(getattr(source, "to_dict", None)):
@@ -69,6 +72,15 @@ def load_graph(source: Any) -> Graph:
             f"a {type(source).__name__} is no NIR graph", where="read_nir", valid="a file, or a nir.NIRGraph"
         )
     return _graph(source.to_dict(), type(source).__name__)
+
+
+def _check_size(file: h5py.File, path: Path) -> None:
+    """Raise if a file declares more data than compression explains: it would fill the memory."""
+    declared: list[int] = []
+    file.visititems(lambda _, item: declared.append(item.nbytes) if isinstance(item, h5py.Dataset) else None)
+    size = path.stat().st_size
+    if sum(declared) > max(_FREE, _RATIO * size):
+        raise StoreError(f"declares {sum(declared)} bytes of data in a file of {size}", where=str(path))
 
 
 def _held(group: h5py.Group) -> dict[str, Any]:
@@ -91,9 +103,10 @@ def _plain(value: Any) -> Any:
 
 
 def _graph(data: Mapping[str, Any], where: str) -> Graph:
-    flat = _Flat(where)
-    flat.add(data, "")
-    return flat.graph()
+    with reading(where, what="not a NIR graph that can be read"):
+        flat = _Flat(where)
+        flat.add(data, "")
+        return flat.graph()
 
 
 class _Flat:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NIRNetwork", "read_nir"]
 
+_LARGEST = 2**28
+"""Values in an input."""
+
 
 def read_nir(
     source: str | Path | nir.NIRGraph,
@@ -171,6 +174,8 @@ class NIRNetwork(nn.Module):
                     raise ConfigError(f"{edge} is no edge out of neurons", where="delayed", valid=map(str, known))
         self._order = ordered(names, [edge for edge in edges if edge not in self.delayed])
         self.input_shape = input_shape or _shape(graph.nodes[self._start].values)
+        if math.prod(self.input_shape) > _LARGEST:
+            raise StoreError(f"its input has the shape {self.input_shape}", where=f"node '{self._start}'")
         self._shapes = self._find_shapes()
         self._sent: dict[str, Tensor] = {}
 

@@ -13,6 +13,7 @@ from torch.nn import functional
 from eiplatform.errors import StoreError, choose
 from eiplatform.foreign.nir.graph import Node
 from eiplatform.foreign.nir.neurons import NIRDelay, NIRNeurons, Stepping, field
+from eiplatform.untrusted import reading
 
 __all__ = ["KINDS", "build"]
 
@@ -29,7 +30,13 @@ def build(name: str, node: Node, stepping: Stepping) -> nn.Module:
     StoreError
         If a field is missing, or its values are not possible.
     """
-    return KINDS[choose(node.kind, KINDS, "kind of NIR node", where=f"node '{name}'")](node.values, stepping, name)
+    where = f"node '{name}'"
+    make = KINDS[choose(node.kind, KINDS, "kind of NIR node", where=where)]
+    try:
+        with reading(where, what="its fields do not fit together"):
+            return make(node.values, stepping, name)
+    except MemoryError:
+        raise StoreError("its fields do not fit into memory", where=where) from None
 
 
 def _set(parameter: Tensor, values: np.ndarray) -> None:
@@ -50,11 +57,11 @@ def _linear(values: Values, stepping: Stepping, name: str, *, affine: bool) -> n
 
 def _numbers(values: Values, key: str, name: str, axes: int) -> tuple[int, ...]:
     """Return one whole number per axis of a map."""
+    size = np.size(values.get(key, 0))
+    if size not in (1, axes):
+        raise StoreError(f"its '{key}' has {size} numbers", where=f"node '{name}'", valid=f"1 or {axes}")
     found = field(values, key, name).reshape(-1).astype(int).tolist()
-    found = found * axes if len(found) == 1 else found
-    if len(found) != axes:
-        raise StoreError(f"its '{key}' has {len(found)} numbers", where=f"node '{name}'", valid=f"1 or {axes}")
-    return tuple(found)
+    return tuple(found * axes if size == 1 else found)
 
 
 def _convolution(values: Values, stepping: Stepping, name: str, *, axes: int) -> nn.Module:
