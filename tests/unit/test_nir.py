@@ -387,6 +387,22 @@ def test_a_round_trip_gives_the_same_spikes(shape: tuple[int, ...], settings: tu
 
 
 @pytest.mark.parametrize(
+    "settings", [("circuit=bn", "neuron.reset=hard", "neuron.model=stl"), ("circuit=none", "votes=4")]
+)
+def test_own_thresholds_and_votes(settings: tuple[str, ...]) -> None:
+    network = ours((6,), "hidden=[12]", *settings)
+    with torch.no_grad():
+        for name, values in network.named_parameters():
+            if name.endswith("threshold"):
+                values.uniform_(0.3, 1.2, generator=torch.Generator().manual_seed(2))
+        read = ei.read_nir(ei.to_nir(network, reset="subtract"), dt=1e-3)
+        x = torch.rand(5, 6)
+        first, second = network.run(x, steps=10).logits, read.run(x, steps=10).logits
+    torch.testing.assert_close(first, second)
+    assert float(first.abs().max()) > 0.1
+
+
+@pytest.mark.parametrize(
     ("shape", "settings", "reset", "where"),
     [
         ((6,), ("circuit=ei", "hidden=[8]"), "subtract", "layer 'fc1'"),
