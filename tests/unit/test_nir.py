@@ -386,9 +386,7 @@ def test_a_round_trip_gives_the_same_spikes(shape: tuple[int, ...], settings: tu
             np.testing.assert_array_equal(first["spikes"].values, second["spikes"].values)
 
 
-@pytest.mark.parametrize(
-    "settings", [("layer=bn", "neuron.reset=hard", "neuron.model=stl"), ("layer=none", "votes=4")]
-)
+@pytest.mark.parametrize("settings", [("layer=bn", "neuron.reset=hard", "neuron.model=stl"), ("layer=none", "votes=4")])
 def test_own_thresholds_and_votes(settings: tuple[str, ...]) -> None:
     network = ours((6,), "hidden=[12]", *settings)
     with torch.no_grad():
