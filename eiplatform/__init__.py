@@ -47,12 +47,17 @@ _HOMES = {
     "plot": "plot",
     "probe": "foreign",
     "read_csv": "store.importing",
+    "read_nir": "foreign.nir",
     "read_nwb": "store.importing",
     "record": "front.recording",
     "report": "front.results",
-    "simulate": "front.recording",
-    "study": "front.results",
+    "simulate": "front.simulating",
+    "study": "front.studies",
     "to_frame": "store.export.frames",
+    "to_neo": "store.export.neo",
+    "to_nir": "foreign.nir",
+    "to_nwb": "store.export.nwb",
+    "to_pynapple": "store.export.pynapple",
     "train": "front.training",
 }
 """Where each name of the front door is defined; ``__init__.pyi`` says the same to type checkers."""
@@ -69,7 +74,9 @@ def __getattr__(name: str) -> object:
             raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")
         from eiplatform.errors import UnknownAttributeError, suggest
 
-        raise UnknownAttributeError(f"there is no '{name}'{suggest(name, _HOMES)}", where="eiplatform", valid=_HOMES)
+        raise UnknownAttributeError(
+            f"eiplatform has nothing called '{name}'{suggest(name, _HOMES)}", where="eiplatform", valid=_HOMES
+        )
     if name in _GIVE_RECORDINGS:
         _import_module("eiplatform.front.views")  # registers the .ei accessor, with figures
     module = _import_module(f"eiplatform.{home}")

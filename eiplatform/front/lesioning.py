@@ -12,13 +12,12 @@ from eiplatform.analyses.lesion_study import LesionStudy
 from eiplatform.analyses.parts.analysis import Result
 from eiplatform.config import read_yaml
 from eiplatform.errors import ConfigError
-from eiplatform.front.recording import shown_data
+from eiplatform.front.recording import wanted_of
 from eiplatform.front.training import Run, load
 from eiplatform.lesions.design_kinds import design_from
 from eiplatform.lesions.engine import Engine
 from eiplatform.networks import Network
 from eiplatform.progress import stage
-from eiplatform.recording.spec import load_spec
 from eiplatform.recording.wiring import inhibitory_weight_cv
 
 __all__ = ["lesion_study"]
@@ -95,10 +94,10 @@ def lesion_study(
     folder = None if path is None else Path(path) / "cells"
     found, checks, alike = [], [], []
     for index, one in enumerate(networks):
-        split, shown = shown_data(one, data)
         fields = {"samples": samples, "steps": steps, "input": input}
-        spec = load_spec(None, split=split, **{key: value for key, value in fields.items() if value is not None})
-        engine = Engine(one, shown, spec, folder, stacked=stacked)
+        given = {key: value for key, value in fields.items() if value is not None}
+        wanted = wanted_of(one, data, None, given, None, None, False)
+        engine = Engine(one, wanted.data, wanted.spec, folder, stacked=stacked)
         label = f"lesioning network {index + 1} of {len(networks)}"
         with stage(label, quiet=quiet) as update:
             cells = chosen.cells(engine)

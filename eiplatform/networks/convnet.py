@@ -30,7 +30,7 @@ VGG: dict[str, Plan] = {
 
 
 def scaled(n_channels: int, width: float) -> int:
-    """Return so many channels times `width`, rounded, at least 1.
+    """Return a number of channels times `width`, rounded, at least 1.
 
     Examples
     --------
@@ -110,16 +110,16 @@ class ConvNet(Network):
             raise ConfigError("a convolutional network without a convolution", valid="e.g. [64, P, 128, P]")
         shape: tuple[int, ...] = self.input_shape
         source = "input"
-        self._plan: list[str] = []
+        self.plan: list[str] = []
         for entry in plan:
             if isinstance(entry, int):
                 name = f"conv{len(self.layers) + 1}"
                 shape = self._add(name, Conv2d(shape, form.kernel, 1, form.kernel // 2), scaled(entry, width), source)
                 source = f"{name}/E"
-                self._plan.append(name)
+                self.plan.append(name)
             else:
                 if entry != POOL:
-                    raise ConfigError(f"'{entry}' is no layer", valid=f"a number of channels, or {POOL} for pooling")
+                    raise ConfigError(f"'{entry}' is not a layer", valid=f"a number of channels, or {POOL} for pooling")
                 if min(shape[1:]) < 2:
                     raise ConfigError(
                         f"maps of {shape[1]}x{shape[2]} cannot be pooled any more",
@@ -129,7 +129,7 @@ class ConvNet(Network):
                         remedy="choose architecture cnn and shorter network.channels, or larger images",
                     )
                 shape = (shape[0], shape[1] // 2, shape[2] // 2)
-                self._plan.append(POOL)
+                self.plan.append(POOL)
         n_inputs = math.prod(shape)
         for number, n_exc in enumerate(form.dense, 1):
             (n_inputs,) = self._add(f"fc{number}", Linear(n_inputs), n_exc, source, normalise=False)
@@ -137,7 +137,7 @@ class ConvNet(Network):
         self._add_readout(n_inputs, n_classes, source)
 
     def _flow(self, x: Tensor, steps: int | None, call: Call) -> Tensor:
-        for name in self._plan:
+        for name in self.plan:
             if name == POOL:
                 x = average_pool(x) if self.form.pooling == "average" else max_pool(x)
             else:

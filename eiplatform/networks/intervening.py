@@ -129,7 +129,7 @@ def intervened(network: _Network, interventions: Sequence[Intervention]) -> Abst
     Raises
     ------
     ConfigError
-        If there are no interventions, or one changes nothing.
+        If no intervention is given, or one changes nothing.
     UnknownNameError
         If one names what this network does not have.
     """

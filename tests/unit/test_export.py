@@ -18,7 +18,7 @@ from eiplatform.cli import main
 from eiplatform.errors import ConfigError, MissingDependencyError, OutputExistsError, StoreError, UnknownNameError
 from eiplatform.store import RecordingWriter
 from eiplatform.store.export.frames import COLUMNS, export_csv
-from eiplatform.store.export.nwb import export_nwb
+from eiplatform.store.export.nwb import to_nwb
 from eiplatform.store.export.sonata import export_sonata
 from eiplatform.store.export.zarr import export_zarr
 from tests.conftest import layer
@@ -116,7 +116,7 @@ def test_seconds_are_not_invented(
     for arguments, says in (
         ([network], "in steps, which have no duration.*--ms-per-step.*here dt = 0.693 x tau_membrane"),
         ([circuit, "--ms-per-step", "1"], "in ms already"),
-        ([network, "--ms-per-step", "0"], "no duration. valid: a number above 0"),
+        ([network, "--ms-per-step", "0"], "not a duration. valid: a number above 0"),
         ([network, "--ms-per-step", "1", "--populations", "fc9/E"], "did you mean 'fc2/E'"),
         ([network, "--ms-per-step", "1", "--signals", "volts"], "no signal matches 'volts'"),
         ([network, "--ms-per-step", "1", "--samples", "99"], "no sample 99"),
@@ -138,7 +138,7 @@ def test_steps_left_out_are_no_silence(tmp_path: Path) -> None:
     assert export_sonata(tmp_path / "r", tmp_path / "s", ms_per_step=1.0, signals=["current_*"]).is_dir()
 
 
-@pytest.mark.parametrize(("package", "export"), [("pynwb", export_nwb), ("zarr", export_zarr)])
+@pytest.mark.parametrize(("package", "export"), [("pynwb", to_nwb), ("zarr", export_zarr)])
 def test_missing_packages_are_named_with_their_extra(
     circuit_recording: Write, tmp_path: Path, package: str, export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +153,7 @@ def test_partial_recordings_only_when_asked(
 ) -> None:
     path = network_recording(shards=4)
     (path / "shards" / "00001.h5").unlink()
-    with pytest.raises(StoreError, match="--partial"):
+    with pytest.raises(StoreError, match="partial=True"):
         export_sonata(path, tmp_path / "s", ms_per_step=MS)
     export_sonata(path, tmp_path / "s", ms_per_step=MS, partial=True)
     assert main(["export", "csv", str(path), "--out", str(tmp_path / "p.csv"), "--partial"]) == 3
@@ -223,7 +223,7 @@ def test_sonata_as_libsonata_reads_it(circuit_recording: Write, tmp_path: Path) 
 def test_nwb_of_a_circuit(circuit_recording: Write, tmp_path: Path) -> None:
     pynwb = pytest.importorskip("pynwb")
     path = circuit_recording()
-    out = export_nwb(path, tmp_path / "c.nwb")
+    out = to_nwb(path, tmp_path / "c.nwb")
     assert pynwb.validate(path=str(out)) == []
     data = eiplatform.open(path)["E"].to_dataset().load()
     with pynwb.NWBHDF5IO(out, "r") as io:
@@ -245,7 +245,7 @@ def test_nwb_of_a_network(network_recording: Write, tmp_path: Path, monkeypatch:
     pynwb = pytest.importorskip("pynwb")
     monkeypatch.setattr("eiplatform.store.export.nwb.BLOCK_BYTES", 600)  # pieces that end within a sample
     path = network_recording(shards=3)
-    out = export_nwb(path, tmp_path / "n.nwb", ms_per_step=MS)
+    out = to_nwb(path, tmp_path / "n.nwb", ms_per_step=MS)
     assert pynwb.validate(path=str(out)) == []
     tree = eiplatform.open(path)
     with pynwb.NWBHDF5IO(out, "r") as io:

@@ -27,11 +27,11 @@ LOOP = ["network.architecture=feedback", "network.feedback.layers=12(F12)"]
 MAKERS: dict[str, tuple[list[str], tuple[int, ...], str]] = {
     "ei": (["network.hidden=[12,8]"], (20,), SUB),
     "ei-cnn": (MAPS, (1, 8, 8), SUB),
-    "bn": (["network.circuit=bn", "network.hidden=[12,8]"], (20,), SIGNED),
-    "none-cnn": ([*MAPS, "network.circuit=none"], (1, 8, 8), SIGNED),
-    "dann": (["network.circuit=dann", "network.neuron.model=relu", "network.hidden=[12,8]"], (20,), SUB),
-    "feedback": ([*LOOP, "network.circuit=none"], (20,), SIGNED),
-    "feedback-ei": ([*LOOP, "network.circuit=ei"], (20,), SUB),
+    "bn": (["network.layer=bn", "network.hidden=[12,8]"], (20,), SIGNED),
+    "none-cnn": ([*MAPS, "network.layer=none"], (1, 8, 8), SIGNED),
+    "dann": (["network.layer=dann", "network.neuron.model=relu", "network.hidden=[12,8]"], (20,), SUB),
+    "feedback": ([*LOOP, "network.layer=none"], (20,), SIGNED),
+    "feedback-ei": ([*LOOP, "network.layer=ei"], (20,), SUB),
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from eiplatform.networks.kernels.fused_parts import weights_of
 from eiplatform.networks.kernels.kernel import Kernel, driven, mixed
 from eiplatform.networks.kernels.lif import Membrane, real_type
 from eiplatform.networks.kernels.prop import EIProp
-from eiplatform.networks.transform import Transform, turned
+from eiplatform.networks.transform import Transform, with_axis_moved
 
 __all__ = ["Synapses", "edited_currents", "edited_layer"]
 
@@ -75,7 +75,7 @@ def edited_currents(
             return lambda mask, rows: transform.apply(weight * mask(weight), x[:, rows])
 
         def mix(values: Tensor, weight: Tensor) -> Tensor:
-            return turned(mixed(turned(values, axis, -1), weight), -1, axis)
+            return with_axis_moved(mixed(with_axis_moved(values, axis, -1), weight), -1, axis)
 
         exc = edits("input_exc", exc, from_input(synapses.exc))
         inh_exc = edits("input_inh", inh_exc, from_input(synapses.inh_in))
@@ -112,8 +112,8 @@ def edited_layer(
         exc, inh, div = (signals[f"E/{name}"] for name in ("current_exc", "current_inh", "inhibition_div"))
         w = weights_of(exc, None, synapses.div, gain_exc, bias)
         net = exc - inh
-        parts = driven(turned(net, axis, -1), turned(div, axis, -1), w, prop, kernel.floor)
-        div, gain, drive = (turned(values, -1, axis) for values in parts)
+        parts = driven(with_axis_moved(net, axis, -1), with_axis_moved(div, axis, -1), w, prop, kernel.floor)
+        div, gain, drive = (with_axis_moved(values, -1, axis) for values in parts)
         drive = edits("drive", drive)
         state, sent, voltage = kernel.fire(drive, state, steps, keep_voltage=True)
         known: dict[str, Tensor | None] = {**signals, "E/current_net": net, "E/inhibition_div": div, "E/gain": gain}

@@ -57,7 +57,7 @@ class NeuronValues:
     biased : bool
         Few samples bias the value, and resampling them shifts it by about as much.
     without : str
-        Why there is no interval, although there is a value; empty where there is one.
+        Why a value has no interval; empty where it has one.
     """
 
     values: Callable[[FloatArray], FloatArray]

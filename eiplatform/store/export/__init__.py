@@ -13,13 +13,13 @@ __all__ = ["TARGETS", "export_recording"]
 
 TARGETS = {
     "csv": ("eiplatform.store.export.frames", "export_csv"),
-    "nwb": ("eiplatform.store.export.nwb", "export_nwb"),
+    "nwb": ("eiplatform.store.export.nwb", "to_nwb"),
     "sonata": ("eiplatform.store.export.sonata", "export_sonata"),
     "zarr": ("eiplatform.store.export.zarr", "export_zarr"),
 }
 """Where the writer of each format is; imported when it is used."""
 
-_NOT_OPTIONS = ("path", "source", "out", "progress")
+_NOT_OPTIONS = ("path", "source", "out", "progress", "about")
 
 
 def export_recording(target: str, path: str | Path, out: str | Path, **options: Any) -> Path:
@@ -37,7 +37,7 @@ def export_recording(target: str, path: str | Path, out: str | Path, **options: 
     Raises
     ------
     UnknownNameError
-        If there is no such format.
+        If no format has that name.
     ConfigError
         If the format has no such option.
     """
@@ -49,7 +49,7 @@ def export_recording(target: str, path: str | Path, out: str | Path, **options: 
         given.pop("progress", None)
     for key in given:
         if key not in known:
-            valid = [f"--{option.replace('_', '-')}" for option in known if option not in _NOT_OPTIONS]
-            raise ConfigError(f"export to {target} takes no --{key.replace('_', '-')}", valid=valid)
+            valid = [f"{option}=..." for option in known if option not in _NOT_OPTIONS]
+            raise ConfigError(f"export to {target} takes no {key}=...", valid=valid)
     made: Path = write(path, out, **given)
     return made

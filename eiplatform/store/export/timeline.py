@@ -6,21 +6,33 @@ the other, each as long as it was recorded; where each starts and ends is stored
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from eiplatform.errors import ConfigError, StoreError
+from eiplatform.memory import available_memory
 from eiplatform.store.blocks import row_blocks, sample_blocks
 from eiplatform.store.schema import EVENTS
 
-__all__ = ["Timeline", "common_timeline", "has_spikes", "spike_count", "spikes_by_sample"]
+__all__ = [
+    "Timeline",
+    "Trains",
+    "check_signal_memory",
+    "check_spike_memory",
+    "common_timeline",
+    "has_spikes",
+    "spikes_by_sample",
+    "trains_of",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+_SPIKE_BYTES = 40  # a time and a neuron, their order, and the sorted copy
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ class Timeline:
         if not self.gapless:
             raise StoreError(
                 f"{what}: {self.n_time} intervals of {self.dt:g} ms do not fill a sample of {self.length:g} ms",
-                remedy="export only spikes: --signals spikes",
+                remedy='export only spikes: signals="spikes"',
             )
 
 
@@ -89,7 +101,7 @@ def common_timeline(populations: Mapping[str, xr.Dataset], ms_per_step: float | 
         if timeline != whole:
             raise StoreError(
                 f"'{name}' and '{first}' have different times or samples",
-                remedy="export them one by one: --populations",
+                remedy="export them one by one: populations=...",
             )
     return whole
 
@@ -102,13 +114,12 @@ def _timeline(name: str, data: xr.Dataset, ms_per_step: float | None) -> Timelin
         raise ConfigError(
             "this recording is in steps, which have no duration of their own, and the format is in seconds",
             where=f"population '{name}'",
-            remedy="say what a step is taken to last: --ms-per-step (ms_per_step=), "
-            f"e.g. dt = -tau_membrane ln(1 - 1/tau){hint}",
+            remedy=f"say what a step is taken to last: ms_per_step=..., e.g. dt = -tau_membrane ln(1 - 1/tau){hint}",
         )
     if not in_steps and ms_per_step is not None:
         raise ConfigError("this recording is in ms already", where="ms_per_step", remedy="leave it out")
     if ms_per_step is not None and not (np.isfinite(ms_per_step) and ms_per_step > 0):
-        raise ConfigError(f"{ms_per_step} is no duration", where="ms_per_step", valid="a number above 0")
+        raise ConfigError(f"{ms_per_step} is not a duration", where="ms_per_step", valid="a number above 0")
     scale = 1.0 if ms_per_step is None else float(ms_per_step)
     time, dt = data["time"].values.astype(float), float(data.attrs["dt"])
     if len(time) > 1 and not np.allclose(np.diff(time), dt, rtol=1e-3):
@@ -127,9 +138,54 @@ def has_spikes(data: xr.Dataset) -> bool:
     return "spikes" in data or set(EVENTS) <= set(data.data_vars)
 
 
-def spike_count(data: xr.Dataset) -> int:
-    """Return the number of spikes of a population, or of places for one if they are dense."""
-    return int(data["spikes"].size if "spikes" in data else data.sizes["spike"])
+def check_spike_memory(populations: Mapping[str, xr.Dataset]) -> None:
+    """Raise StoreError if the spikes of some populations cannot be sorted by neuron in memory."""
+    sizes = (data["spikes"].size if "spikes" in data else data.sizes["spike"] for data in populations.values())
+    needed, available = _SPIKE_BYTES * sum(sizes), available_memory()
+    if needed > available:
+        raise StoreError(
+            f"sorting the spikes by neuron takes up to {needed / 2**30:.1f} GiB, {available / 2**30:.1f} are free",
+            remedy="export fewer populations or samples, or SONATA, which keeps spikes in the order of time",
+        )
+
+
+def check_signal_memory(data: xr.Dataset, signals: Iterable[str]) -> None:
+    """Raise StoreError if some signals of a population do not fit into half of the free memory."""
+    needed, allowed = sum(data[key].nbytes for key in signals), available_memory() // 2
+    if needed > allowed:
+        raise StoreError(
+            f"these signals take {needed / 2**30:.1f} GiB, {allowed / 2**30:.1f} are allowed",
+            remedy="choose fewer populations, signals or samples",
+        )
+
+
+class Trains(NamedTuple):
+    """The spikes of a population by neuron.
+
+    Attributes
+    ----------
+    neurons : array of int, shape (neuron,)
+        All neurons whose spikes are known, silent ones too.
+    times : array, shape (spike,)
+        In ms on the timeline, neuron after neuron.
+    ends : array of int, shape (neuron,)
+        Where the spikes of each neuron end in `times`.
+    """
+
+    neurons: IntArray
+    times: FloatArray
+    ends: IntArray
+
+
+def trains_of(name: str, data: xr.Dataset, timeline: Timeline) -> Trains:
+    """Return the spikes of a population by neuron."""
+    found = list(spikes_by_sample(name, data, timeline))
+    time, neuron = (np.concatenate([pair[axis] for pair in found]) for axis in (0, 1))
+    order = np.argsort(neuron, kind="stable")  # times ascend already
+    ids = np.asarray(data["neuron"].values if "spikes" in data else np.arange(data.attrs["n_neurons"]), np.int64)
+    first, last = (np.searchsorted(neuron[order], ids, side=side) for side in ("left", "right"))
+    pieces = [time[order][start:stop] for start, stop in zip(first, last, strict=True)]
+    return Trains(ids, np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces]))
 
 
 def spikes_by_sample(name: str, data: xr.Dataset, timeline: Timeline) -> Iterator[tuple[FloatArray, IntArray]]:
@@ -147,7 +203,7 @@ def spikes_by_sample(name: str, data: xr.Dataset, timeline: Timeline) -> Iterato
         raise StoreError(
             f"spikes were recorded every {data.attrs['dt']:g} steps, those between are unknown",
             where=f"population '{name}'",
-            remedy=("record every step", "export other signals: --signals 'current_*'"),
+            remedy=("record every step", 'export other signals: signals="current_*"'),
         )
     neurons = data["neuron"].values
     dense = data[["spikes"]]
