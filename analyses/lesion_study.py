@@ -30,8 +30,9 @@ _CONTROLS = {
     "mean": "inhibition whose level stays",
     "shift": "an equal shift of the mean",
     "restored": "rates restored by biases",
+    "tuned": "the intact network fine-tuned as long",
 }
-_KEYS = ("pathway", "layers", "dose", "kind", "neuron", "first", "last", "fraction", "coalition", "images")
+_KEYS = ("pathway", "layers", "dose", "kind", "neuron", "first", "last", "fraction", "iteration", "coalition", "images")
 
 
 class LesionStudy(Analysis):

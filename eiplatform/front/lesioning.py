@@ -100,10 +100,10 @@ def lesion_study(
         engine = Engine(one, wanted.data, wanted.spec, folder, stacked=stacked)
         label = f"lesioning network {index + 1} of {len(networks)}"
         with stage(label, quiet=quiet) as update:
-            cells = chosen.cells(engine)
             if not quiet:
+                cells = chosen.cells(engine)
                 update(0, len(cells), f"{len(cells)} cells, about {engine.estimate(cells):.0f} s")
-            found.append(engine.run(cells, update))
+            found.append(chosen.run(engine, update))
         alike.append({name: float(value) for name, value in inhibitory_weight_cv(one).items()})
         checks.append({repr(key): check.as_dict() for key, check in engine.checks.items()})
     about = {"design": name, "question": chosen.question, "parameters": chosen.model_dump(mode="json")}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, ClassVar
 
+import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
 from eiplatform.config import parse_model
@@ -33,6 +34,10 @@ class Design(BaseModel):
         engine : Engine
         """
         raise NotImplementedError
+
+    def run(self, engine: Engine, progress: Callable[[int, int, str], None] | None = None) -> xr.Dataset:
+        """Run the cells; as of :meth:`eiplatform.lesions.engine.Engine.run`."""
+        return engine.run(self.cells(engine), progress)
 
 
 @cache

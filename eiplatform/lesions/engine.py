@@ -87,7 +87,7 @@ class Engine:
             coordinates of the cells.
         """
         for one in dict.fromkeys(one for cell in cells for one in cell.interventions):
-            self._check(one)
+            self.verify(one)
         found: dict[str, xr.Dataset] = {}
         missing: dict[str, Cell] = {}
         for cell in cells:
@@ -125,7 +125,7 @@ class Engine:
         self._currents |= mean_currents(self.network, self.data, self.plan.spec, missing)
         return {name: self._currents[name] for name in layers}
 
-    def _check(self, one: Kind) -> None:
+    def verify(self, one: Kind) -> None:
         """Verify an intervention on the first samples."""
         if one in self.checks:
             return

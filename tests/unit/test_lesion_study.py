@@ -250,6 +250,7 @@ def test_a_study_over_seeds_tests_over_networks(runs: list[ei.Run]) -> None:
         {"design": "neuron-ranking", "neurons": 3},
         {"design": "time-limited", "width": 2},
         {"design": "what-matters", "layers": ["fc1"]},
+        {"design": "recovery", "iterations": [0, 3], "doses": [0.9]},
         {"design": "perturbation", "populations": ["fc1/I"], "fractions": [0.5, 1.0]},
         {"design": "dose-response", "match": "current", "doses": [0.05], "controls": ["random"], "draws": 1},
         {"design": "dose-response", "doses": [0.5], "controls": [], "images": [{"kind": "noise", "level": 0.3}]},
@@ -272,10 +273,29 @@ def test_every_design_runs_and_says_something(network: Network, images: Split, d
         assert total - left == pytest.approx(0.05 * total, rel=1e-4)
 
 
+def test_recovery_learns_under_the_lesion_and_leaves_the_network_alone(network: Network, images: Split) -> None:
+    weights = {key: value.clone() for key, value in network.state_dict().items()}
+    result = ei.lesion_study(
+        network, "recovery", "test", doses=[0.9], iterations=[0, 40], learning_rate=1.0, samples=100, quiet=True
+    )
+    data = result.data.isel(network=0)
+    assert data["role"].values.tolist() == ["intact", "lesion", "lesion", "tuned", "tuned"]
+    accuracy = dict(
+        zip(zip(data["role"].values, data["iteration"].values, strict=True), data["accuracy"].values, strict=True)
+    )
+    assert accuracy["lesion", 0] < accuracy["lesion", 40]
+    assert accuracy["tuned", 0] == accuracy["intact", 0]
+    left = data["current_inh"].sel(layer_read="fc1").values  # the lesion is in force while it learns
+    assert left[1] == pytest.approx(0.1 * left[0], rel=1e-4) and left[2] < 0.5 * left[0]
+    assert all(torch.equal(value, weights[key]) for key, value in network.state_dict().items())
+    with pytest.raises(ConfigError):
+        ei.lesion_study(network, "recovery", "test", iterations=[5], quiet=True)
+
+
 def test_all_designs_are_listed_and_tested() -> None:
     assert set(design_types()) == set(ei.list("designs"))
     assert set(design_types()) == {
-        "dose-response", "shapley", "neuron-ranking", "time-limited", "what-matters", "perturbation",
+        "dose-response", "shapley", "neuron-ranking", "time-limited", "what-matters", "perturbation", "recovery",
     }  # fmt: skip
 
 
