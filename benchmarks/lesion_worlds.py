@@ -3,7 +3,8 @@
 Both run the same cells of the same network on the same images; processor time and wall time of the runs, without
 the construction of the cells and their verification, which are told apart.
 
-Usage: python benchmarks/lesion_worlds.py TRAINING [--samples 2000] [--doses 6] [--draws 5] [--threads 1] [--stacked-only]
+Usage: python benchmarks/lesion_worlds.py TRAINING [--samples 2000] [--doses 6] [--draws 5] [--threads 1]
+       [--stacked-only]
 """
 
 from __future__ import annotations

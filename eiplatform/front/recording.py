@@ -19,8 +19,10 @@ from eiplatform.foreign import adapt
 from eiplatform.foreign.network import ForeignNetwork
 from eiplatform.front.training import Run, data_of
 from eiplatform.interventions.checking import checked
+from eiplatform.interventions.intervention import Kind
 from eiplatform.memory import parse_size
 from eiplatform.networks import Network
+from eiplatform.networks.intervening import Applied
 from eiplatform.networks.kernels.backend import use_backend
 from eiplatform.progress import stage
 from eiplatform.recording.checkpoint import shown_to, split_of
@@ -292,10 +294,11 @@ def _running(wanted: _Wanted, backend: str, device: str | None) -> Iterator[Worl
 def _interventions(model: Any, shown: Split, spec: RecordingSpec) -> list[dict[str, Any]]:
     """Return what is being done to a network, and what that did on the first samples, for the manifest."""
     told = [dict(one) for one in getattr(model, "interventions", ())]
-    if told:
+    applied = getattr(model, "prepare", None)
+    if isinstance(applied, Applied):
         plan = make_plan(model, shown, spec)
         with evaluation(model) as parameter:
-            acting = model.prepare.interventions
+            acting = [one for one in applied.interventions if isinstance(one, Kind)]
             chosen = np.isin(shown.ids[plan.positions], [i for one in acting for i in one.samples or ()])
             first = np.union1d(np.arange(len(chosen))[:_CHECKED], np.flatnonzero(chosen)[:_CHECKED])
             batch = shown.take(plan.positions[first])
