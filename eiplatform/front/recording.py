@@ -163,6 +163,7 @@ def record(
 def simulate(
     circuit: str,
     *,
+    interventions: Sequence[Intervention] = (),
     seeds: int | Sequence[int] = 1,
     path: str | Path | None = None,
     label: str | None = None,
@@ -183,6 +184,8 @@ def simulate(
     ----------
     circuit : str
         Name (``ei.list("circuits")``), e.g. ``"brunel-2000"``.
+    interventions : sequence of Intervention
+        What is done to it, e.g. ``[ei.Scale("I->E", 0.8), ei.Add("I", 0.01, unit="mean")]``; the recording says so.
     seeds : int or sequence of int
         Number of realisations (seeds 1, 2, ...), or their seeds; each is one sample.
     path : str or Path, optional
@@ -237,6 +240,7 @@ def simulate(
         choose(name, [*arguments, *parameters_of(circuit)], "argument", where=f"simulate, {circuit}")
     options: dict[str, Any] = {
         "parameters": parameters,
+        "interventions": interventions,
         "seeds": list(range(1, seeds + 1)) if isinstance(seeds, int) else list(seeds),
         "label": label,
         "duration_ms": duration_ms,

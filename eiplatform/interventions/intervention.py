@@ -20,6 +20,8 @@ from torch import Tensor
 
 from eiplatform.discovery import gather
 from eiplatform.errors import ConfigError, UnknownNameError, choose, match_names, suggest
+from eiplatform.microcircuits.changes import Rates
+from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.networks.edits import Again, output_site
 from eiplatform.networks.intervening import Place, Reference
 from eiplatform.networks.network import Network
@@ -142,6 +144,12 @@ class Kind:
         """
         del seen
         return None
+
+    def on_circuit(self, circuit: Circuit, rates: Rates) -> Mapping[str, float]:
+        """Return the parameters of a published circuit that it changes, with their new values."""
+        del rates
+        able = [name for name, kind in kinds().items() if kind.on_circuit is not Kind.on_circuit]
+        raise ConfigError(f"a circuit has no {type(self).__name__}", where=circuit.name, valid=able)
 
     # What they share.
 
