@@ -16,11 +16,13 @@ from eiplatform.version import __version__
 
 _HOMES = {
     "Add": "interventions",
+    "Bias": "interventions",
     "Clamp": "interventions",
     "Delay": "interventions",
     "EIPlatformError": "errors",
     "Freeze": "interventions",
     "Mean": "interventions",
+    "MeanShift": "interventions",
     "Noise": "interventions",
     "RandomSynapseLoss": "interventions",
     "Recording": "store.tree",

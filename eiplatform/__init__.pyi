@@ -18,10 +18,12 @@ from eiplatform.front.training import Run as Run
 from eiplatform.front.training import load as load
 from eiplatform.front.training import train as train
 from eiplatform.interventions import Add as Add
+from eiplatform.interventions import Bias as Bias
 from eiplatform.interventions import Clamp as Clamp
 from eiplatform.interventions import Delay as Delay
 from eiplatform.interventions import Freeze as Freeze
 from eiplatform.interventions import Mean as Mean
+from eiplatform.interventions import MeanShift as MeanShift
 from eiplatform.interventions import Noise as Noise
 from eiplatform.interventions import RandomSynapseLoss as RandomSynapseLoss
 from eiplatform.interventions import Resample as Resample

@@ -6,10 +6,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from eiplatform.interventions.add import Add
+from eiplatform.interventions.bias import Bias
 from eiplatform.interventions.clamp import Clamp
 from eiplatform.interventions.delay import Delay
 from eiplatform.interventions.freeze import Freeze
 from eiplatform.interventions.mean import Mean
+from eiplatform.interventions.mean_shift import MeanShift
 from eiplatform.interventions.noise import Noise
 from eiplatform.interventions.random_synapse_loss import RandomSynapseLoss
 from eiplatform.interventions.resample import Resample
@@ -21,11 +23,13 @@ from eiplatform.networks.network import Network
 
 __all__ = [
     "Add",
+    "Bias",
     "Clamp",
     "Delay",
     "Freeze",
     "Intervention",
     "Mean",
+    "MeanShift",
     "Noise",
     "RandomSynapseLoss",
     "Resample",

@@ -132,6 +132,10 @@ class Kind:
         """Return where it acts, checked against this network."""
         raise NotImplementedError
 
+    def referred(self, network: Network) -> tuple[Place, ...]:
+        """Return the places of the intact network that it refers to."""
+        return self.places(network)
+
     def factors(self, network: Network) -> Mapping[str, PathwayScale] | None:
         """Return the factors on weights that do the same, by layer; None if there are none."""
         del network

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
+from eiplatform.errors import ConfigError
 from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway
 from eiplatform.networks.intervening import Place
 from eiplatform.networks.network import Network
@@ -25,6 +26,9 @@ class Mean(Kind):
     ----------
     target : str
         Pathway, e.g. ``"I->E subtractive"``, or populations, e.g. ``"fc1/I"``, whose output is replaced.
+    part : float
+        0 to 1: how much of what differs from the mean is taken.  A lesion of dose d without its effect on the level
+        has ``part=d``.
     per_step : bool
         Keep the mean of every step (the time course); otherwise the mean over samples and steps.
     layers, neurons, fraction, steps, samples, seed
@@ -38,8 +42,14 @@ class Mean(Kind):
     """
 
     target: str
+    part: float = 1.0
     per_step: bool = False
     needs: ClassVar[frozenset[str]] = frozenset({"moments"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.part <= 1:
+            raise ConfigError(f"a part of {self.part}", where="Mean", valid="above 0, at most 1")
 
     @property
     def timed(self) -> bool:  # type: ignore[override]  # of the time course alone
@@ -57,10 +67,11 @@ class Mean(Kind):
             mean = mean[at.first : at.first + len(values)][:, None]
         else:
             mean = mean.mean(0)[None, None]
-        return mean.to(values.dtype).expand_as(values)
+        mean = mean.to(values.dtype).expand_as(values)
+        return mean if self.part == 1 else self.part * mean + (1 - self.part) * values
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
         """Predict ``<A> - <X>`` and ``V_A``; with the time course, V and C of the means over samples too."""
         mean = seen.mean if self.per_step else np.broadcast_to(seen.mean.mean(0), seen.mean.shape)
-        net = seen.other - mean[:, None]
+        net = seen.other - self.part * mean[:, None] - (1 - self.part) * seen.values
         return net.mean((0, 1)), net.var((0, 1))

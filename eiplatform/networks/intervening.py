@@ -84,6 +84,9 @@ class Intervention(Protocol):
     def places(self, network: Any) -> tuple[Place, ...]:
         """Return where it acts, checked against this network."""
 
+    def referred(self, network: Any) -> tuple[Place, ...]:
+        """Return the places of the intact network that it refers to."""
+
     def factors(self, network: Any) -> Mapping[str, PathwayScale] | None:
         """Return the factors on weights that do the same, by layer; None if there are none."""
 
@@ -170,10 +173,17 @@ class Applied:
     interventions : sequence of Intervention
     outer : Applied, optional
         Those in force already, which act before these.
+    edits_only : bool
+        Whether none acts on weights.
     """
 
     def __init__(
-        self, network: Changeable, interventions: Sequence[Intervention], outer: Applied | None = None
+        self,
+        network: Changeable,
+        interventions: Sequence[Intervention],
+        outer: Applied | None = None,
+        *,
+        edits_only: bool = False,
     ) -> None:
         earlier: Sequence[Intervention] = () if outer is None else outer.interventions
         self.interventions: tuple[Intervention, ...] = (*earlier, *interventions)
@@ -188,7 +198,7 @@ class Applied:
         self._shown_to_partner: Callable[[Tensor], Tensor] | None = None
         # What acts on weights acts before any edit: after one, it has to be an edit itself.
         for one in interventions:
-            factors, places = one.factors(network), one.places(network)
+            factors, places = None if edits_only else one.factors(network), one.places(network)
             edited = {place.layer for other in self.in_edits for place in other.places(network)}
             if factors is None or edited & {place.layer for place in places}:
                 self.in_edits.append(one)
@@ -199,8 +209,13 @@ class Applied:
             for place in one.places(network):
                 sites = self._edits.setdefault(place.layer, {})
                 sites[place.site] = (*sites.get(place.site, ()), one.edit(place, self.reference))
-                for need in one.needs:
-                    self._needs[need].add(place)
+            for need in one.needs:
+                self._needs[need].update(one.referred(network))
+
+    @property
+    def refers(self) -> bool:
+        """Whether an intervention refers to the intact network."""
+        return any(self._needs.values())
 
     def apply(self, before: Mapping[str, tuple[PathwayScale | None, Edits | None]]) -> None:
         """Change the layers, which have `before` of interventions outside these."""
@@ -244,6 +259,12 @@ class Applied:
         for place in places:
             self._moments(place, sums[place] / len(ids), squares[place] / len(ids))
         self._learnt = True
+
+    def take_over(self, other: Applied) -> None:
+        """Refer to what another one, of the same interventions, has learnt."""
+        self.reference.mean.update(other.reference.mean)
+        self.reference.sd.update(other.reference.sd)
+        self._learnt, self._shown_to_partner = other._learnt, other._shown_to_partner
 
     def show(self, ids: Tensor) -> None:
         """Say which samples the next run shows."""

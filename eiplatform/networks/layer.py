@@ -137,6 +137,10 @@ class Layer(Initialised):
         """Return the weights of a pathway, by its factor, as they are before lesions."""
         raise ConfigError("the weights of this pathway are not separate", where=site, valid="pathways of E-I layers")
 
+    def fire(self, drive: Tensor) -> Tensor:
+        """Return what the neurons send on (T, B, ...) for a drive, from rest."""
+        raise ConfigError("these neurons cannot be run by themselves", where=type(self).__name__)
+
     def reaches(self, site: str) -> bool:
         """Whether anything can come through a pathway, as far as its weights say."""
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, ClassVar, NamedTuple, TypedDict, Unpack
 
 from torch import Tensor, nn
 
@@ -110,6 +110,8 @@ class Network(nn.Module):
     """
 
     config: Config | None = None
+    joins: ClassVar[bool] = False
+    """Whether outputs of several layers are added on the way."""
     interventions: tuple[Mapping[str, Any], ...] = ()
     prepare: Callable[[Network, Tensor, int | None], None] | None = None
 

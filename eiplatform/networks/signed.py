@@ -330,6 +330,8 @@ class SignedLayer(_SignedWeights):
             drive = raw + self.transform.per_channel(self.bias)
         else:
             drive, scale = self.norm(raw, steps or 1)
+        if self.edits is not None:
+            drive = self.edits("drive", drive)
         if "E/gain" in record:
             gain = torch.ones_like(raw[:1, :1]) if scale is None else self.transform.per_channel(scale.abs())
             known["E/gain"] = gain.expand_as(raw)
@@ -337,6 +339,10 @@ class SignedLayer(_SignedWeights):
         known |= {"E/drive": drive, "E/spikes": spikes, **more}
         sent = spikes if self.edits is None else self.edits(output_site("E"), spikes)
         return state, sent, recorded(record, known, steps)
+
+    def fire(self, drive: Tensor) -> Tensor:
+        """Return what the neurons send on (T, B, ...) for a drive, from rest."""
+        return self._fire(drive, None, None, NOTHING)[1]
 
     def _fire(
         self, drive: Tensor, state: Membrane | None, steps: int | None, record: frozenset[str]

@@ -11,7 +11,7 @@ import eiplatform as ei
 
 ROOT = Path(ei.__file__).parent
 
-NAMES = """Add Clamp Delay EIPlatformError Freeze Mean Noise RandomSynapseLoss Resample
+NAMES = """Add Bias Clamp Delay EIPlatformError Freeze Mean MeanShift Noise RandomSynapseLoss Resample
 ShuffleNeurons Recording Result Run Scale Silence __version__ adapt analyse compare describe figures
 from_arrays info intervene list load open plot probe read_csv read_nwb record report simulate study to_frame
 train""".split()

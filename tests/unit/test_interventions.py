@@ -84,6 +84,10 @@ ALL: list[Callable[[str, str], Any]] = [
     lambda p, _: ei.Scale(p, 0.0, neurons=[0, 2], samples=[1, 4]),
     lambda p, _: ei.Mean(p),
     lambda p, _: ei.Mean(p, per_step=True, fraction=0.5),
+    lambda p, _: ei.Mean(p, 0.25),
+    lambda p, _: ei.MeanShift(p, 0.5),
+    lambda p, _: ei.MeanShift(p, -0.5),
+    lambda _, layer: ei.Bias(0.5, layers=layer),
     lambda p, _: ei.Resample(p),
     lambda p, _: ei.ShuffleNeurons(p),
     lambda p, _: ei.Noise(p, 0.5),
@@ -174,6 +178,13 @@ def test_means_and_variances_follow_from_the_intact_network(name: str) -> None:
         return values.mean((0, 1)), values.var((0, 1))
 
     close = {"rtol": 1e-6, "atol": 1e-9}
+    for dose in (0.4, -0.4):  # the mean moves as under the lesion, the variance stays
+        mean, variance = net(ei.MeanShift(pathway, dose, layers=layer))
+        np.testing.assert_allclose(mean, m_e - (1 - dose) * m_i, **close)
+        np.testing.assert_allclose(variance, v_e + v_i - 2 * cov, **close)
+    mean, variance = net(ei.Mean(pathway, 0.3, layers=layer))  # the mean stays, the variance is that of the lesion
+    np.testing.assert_allclose(mean, m_e - m_i, **close)
+    np.testing.assert_allclose(variance, v_e + 0.49 * v_i - 1.4 * cov, **close)
     for factor in (0.0, 0.4, 1.7):
         mean, variance = net(ei.Scale(pathway, factor, layers=layer))
         np.testing.assert_allclose(mean, m_e - factor * m_i, **close)
@@ -335,7 +346,9 @@ def test_order_nesting_and_composition() -> None:
 EXAMPLES: Mapping[str, Any] = {
     "Scale": ei.Scale(SUB, 0.5, layers="fc1", steps=slice(1, None)),
     "Silence": ei.Silence("fc1/I", [0, 2], cuts="both"),
-    "Mean": ei.Mean(SUB, per_step=True),
+    "Mean": ei.Mean(SUB, 0.5, per_step=True),
+    "MeanShift": ei.MeanShift(SUB, 0.2),
+    "Bias": ei.Bias([0.1, 0.2], layers="fc1"),
     "Resample": ei.Resample(SUB, seed=4),
     "ShuffleNeurons": ei.ShuffleNeurons(SUB, within="place"),
     "Noise": ei.Noise(SUB, 0.5, samples=[3, 1]),

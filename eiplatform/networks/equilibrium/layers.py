@@ -253,7 +253,7 @@ class LoopLayer(Layer):
         drive = drive + ((new_below[0] - below[0]) - (new_below[1] - below[1]))
         if back is not None and new_back is not None:
             drive = drive + ((new_back[0] - back[0]) - (new_back[1] - back[1]))
-        return drive, new_below, new_back
+        return self._edited("drive", drive, "E", step), new_below, new_back
 
     def _edited_parts(self, parts: tuple[Tensor, Tensor], routes: Sequence[Route], step: int) -> tuple[Tensor, Tensor]:
         found = list(parts)

@@ -114,6 +114,7 @@ def edited_layer(
         net = exc - inh
         parts = driven(turned(net, axis, -1), turned(div, axis, -1), w, prop, kernel.floor)
         div, gain, drive = (turned(values, -1, axis) for values in parts)
+        drive = edits("drive", drive)
         state, sent, voltage = kernel.fire(drive, state, steps, keep_voltage=True)
         known: dict[str, Tensor | None] = {**signals, "E/current_net": net, "E/inhibition_div": div, "E/gain": gain}
         known |= {"E/drive": drive, "E/voltage": voltage, "E/spikes" if kernel.fires else "E/activity": sent}

@@ -165,6 +165,10 @@ class EILayer(EIBase):
             select=select,
         )
 
+    def fire(self, drive: Tensor) -> Tensor:
+        """Return what the neurons send on (T, B, ...) for a drive, from rest."""
+        return self._kernel(None).fire(drive, None, None, keep_voltage=False)[1]
+
     def _kernel(self, moments: Moments | None) -> Kernel:
         """Return what its E neurons are run by."""
         if self.stepwise is None:
