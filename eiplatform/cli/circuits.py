@@ -15,6 +15,7 @@ def simulate(
     *,
     out: Path,
     set_: Annotated[list[str] | None, Set] = None,
+    intervene: Path | None = None,
     protocol: str | None = None,
     target: str | None = None,
     levels: Annotated[list[float] | None, Many] = None,
@@ -40,6 +41,8 @@ def simulate(
         Recording directory.
     set_ : list[str]
         Parameters, e.g. --set state=C j_mv=0.1.
+    intervene : Path
+        YAML file with a list of interventions, e.g. [{kind: Scale, target: 'I->E', factor: 0.8}]; not with --protocol.
     protocol : str
         spontaneous, step-input, perturb-E, perturb-I, lesion or pulse: one recording per condition, and the
         rates of all in protocol.nc.
@@ -84,6 +87,11 @@ def simulate(
         raise ConfigError(
             f"protocols are not stored as {store}", where="simulate --protocol", remedy="leave out --store"
         )
+    if protocol is not None and intervene is not None:
+        raise ConfigError(
+            "a protocol makes its own interventions", where="simulate --intervene", remedy="leave out --protocol"
+        )
+    interventions = [] if intervene is None else _interventions(intervene)
     with stage(f"simulating {circuit}", quiet=json) as update:
         options: dict[str, Any] = {
             "parameters": _assignments(set_ or []),
@@ -98,7 +106,7 @@ def simulate(
             "jobs": jobs,
         }
         if protocol is None:
-            record_circuit(circuit, out, store=store, **options)
+            record_circuit(circuit, out, store=store, interventions=interventions, **options)
         else:
             result = record_protocol(circuit, out, protocol, **experiment, **options)
     if json:
@@ -126,6 +134,14 @@ def _print_responses(result: Any) -> None:
     n_seeds = result.sizes["seed"]
     title = f"{result.attrs['circuit']}, {result.attrs['protocol']}, {n_seeds} seed{'s' if n_seeds != 1 else ''}"
     print_table(title, ["condition", "rate (Hz)", "change (Hz)", f"{result.attrs['confidence']:.0%} interval"], rows)
+
+
+def _interventions(file: Path) -> list[Any]:
+    """Read a YAML list of interventions."""
+    from eiplatform.config.reading import read_yaml_list
+    from eiplatform.interventions.intervention import intervention_from
+
+    return [intervention_from(one, where=str(file)) for one in read_yaml_list(file)]
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from eiplatform.foreign import adapt
 from eiplatform.foreign.network import ForeignNetwork
 from eiplatform.front.training import Run, data_of
 from eiplatform.interventions.checking import checked
+from eiplatform.interventions.intervention import Kind
 from eiplatform.networks import Network
 from eiplatform.networks.kernels.backend import use_backend
 from eiplatform.progress import stage
@@ -163,7 +164,7 @@ def record(
 def simulate(
     circuit: str,
     *,
-    interventions: Sequence[Intervention] = (),
+    interventions: Sequence[Kind] = (),
     seeds: int | Sequence[int] = 1,
     path: str | Path | None = None,
     label: str | None = None,
@@ -184,7 +185,7 @@ def simulate(
     ----------
     circuit : str
         Name (``ei.list("circuits")``), e.g. ``"brunel-2000"``.
-    interventions : sequence of Intervention
+    interventions : sequence of Kind
         What is done to it, e.g. ``[ei.Scale("I->E", 0.8), ei.Add("I", 0.01, unit="mean")]``; the recording says so.
     seeds : int or sequence of int
         Number of realisations (seeds 1, 2, ...), or their seeds; each is one sample.

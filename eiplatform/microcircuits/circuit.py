@@ -180,15 +180,14 @@ class Drive:
     relative : bool
         Whether changes are fractions of the parameter's value (``value * (1 + change)``) or are
         added to it (``value + change``, in the parameter's unit: a drive that is zero by default).
-    part : str, optional
-        Field of the circuit's parameters: the fraction of the population that the drive reaches; the others
-        keep the published one.
+    partial : tuple of str, optional
+        Fields of the circuit's parameters: what a part of the population gets besides, and the fraction that it is.
     """
 
     parameter: str
     step: float
     relative: bool = True
-    part: str | None = None
+    partial: tuple[str, str] | None = None
 
     def changed(self, value: float, change: float) -> float:
         """Return the parameter's value after a change."""

@@ -53,8 +53,8 @@ class IsnParameters(DeltaParameters):
         Rate of all external spikes of a neuron together, and their amplitude.
     drive_exc, drive_inh : float
         External rate of a population over `ext_rate_hz`, 1.
-    drive_exc_part, drive_inh_part : float
-        Fraction of the population that this drive reaches (ours, for interventions), 1; the others have 1.
+    extra_exc, extra_inh, extra_exc_part, extra_inh_part : float
+        What a part of the population gets besides its drive, and the fraction that it is (ours, for interventions).
     silent_exc, silent_inh : float
         Fraction of the population without outgoing synapses (ours, for interventions), 0.
     frozen_exc_rate_hz : float
@@ -88,8 +88,10 @@ class IsnParameters(DeltaParameters):
     drive_exc: float = 1.0
     drive_inh: float = 1.0
     frozen_exc_rate_hz: float = 0.0
-    drive_exc_part: float = field(default=1.0, metadata=RARE)
-    drive_inh_part: float = field(default=1.0, metadata=RARE)
+    extra_exc: float = field(default=0.0, metadata=RARE)
+    extra_inh: float = field(default=0.0, metadata=RARE)
+    extra_exc_part: float = field(default=0.0, metadata=RARE)
+    extra_inh_part: float = field(default=0.0, metadata=RARE)
     silent_exc: float = field(default=0.0, metadata=RARE)
     silent_inh: float = field(default=0.0, metadata=RARE)
 
@@ -101,8 +103,11 @@ class IsnParameters(DeltaParameters):
         factors = ("exc_to_exc", "exc_to_inh", "inh_to_exc", "inh_to_inh", "drive_exc", "drive_inh")
         for name in ("g", *factors, "frozen_exc_rate_hz"):
             self.require(getattr(self, name) >= 0, name, "a number of at least 0")
-        for name in ("drive_exc_part", "drive_inh_part", "silent_exc", "silent_inh"):
+        for name in ("extra_exc_part", "extra_inh_part", "silent_exc", "silent_inh"):
             self.require(0 <= getattr(self, name) <= 1, name, "from 0 (none) to 1 (all of the population)")
+        for name in ("exc", "inh"):
+            least = -getattr(self, f"drive_{name}")
+            self.require(getattr(self, f"extra_{name}") >= least, f"extra_{name}", f"a number of at least {least:g}")
         self.require(self.c_exc < self.n_exc, "c_exc", f"fewer than n_exc = {self.n_exc}")
         self.require(self.c_inh < self.n_inh, "c_inh", f"fewer than n_inh = {self.n_inh}")
 
@@ -123,8 +128,8 @@ class Isn(DeltaCircuit):
     reference = "Tsodyks et al. 1997, J Neurosci 17:4382-4388; Brunel 2000, doi:10.1023/A:1008925309027"
     parameters: IsnParameters
     drives = {
-        "E": Drive("drive_exc", 0.01, part="drive_exc_part"),
-        "I": Drive("drive_inh", 0.01, part="drive_inh_part"),
+        "E": Drive("drive_exc", 0.01, partial=("extra_exc", "extra_exc_part")),
+        "I": Drive("drive_inh", 0.01, partial=("extra_inh", "extra_inh_part")),
         "E+I": Drive("ext_rate_hz", 0.01),
     }
     pathways = {"E->E": "exc_to_exc", "E->I": "exc_to_inh", "I->E": "inh_to_exc", "I->I": "inh_to_inh"}
@@ -161,11 +166,11 @@ class Isn(DeltaCircuit):
         }
 
     def initial(self, seed: int) -> dict[str, NDArray[np.float64]]:
-        """Return inputs and potentials; beyond the part of a population that a drive reaches the published drive."""
+        """Return inputs and potentials; a part of a population may get more drive."""
         p, found = self.parameters, super().initial(seed)
-        mean = found["neurons.mean_ext"]
-        for start, size, part in ((0, p.n_exc, p.drive_exc_part), (p.n_exc, p.n_inh, p.drive_inh_part)):
-            mean[start + round(part * size) : start + size] = p.ext_rate_hz * p.dt_ms * 1e-3
+        mean, unit = found["neurons.mean_ext"], p.ext_rate_hz * p.dt_ms * 1e-3
+        mean[: round(p.extra_exc_part * p.n_exc)] += p.extra_exc * unit
+        mean[p.n_exc : p.n_exc + round(p.extra_inh_part * p.n_inh)] += p.extra_inh * unit
         found["neurons.zero_ext"] = np.exp(-mean)
         return found
 
@@ -199,7 +204,7 @@ class Isn(DeltaCircuit):
             left out where no self-consistent ones were found.  Empty where the neurons of a population differ.
         """
         p = self.parameters
-        if (p.drive_exc_part, p.drive_inh_part, p.silent_exc, p.silent_inh) != (1, 1, 0, 0):
+        if p.extra_exc or p.extra_inh or p.silent_exc or p.silent_inh:
             return {}
         rates, currents = self._solve()
         values = {f"{name}/{key}": value for name, row in currents.items() for key, value in row.items()}

@@ -41,7 +41,17 @@ from eiplatform.microcircuits.runner import simulate
 from eiplatform.statistics.kernels import student
 from eiplatform.store.blocks import slabs
 
-__all__ = ["PROTOCOLS", "Condition", "Protocol", "Sink", "mean_rate", "plan", "pulse_onset", "run_protocol", "threshold_linear"]
+__all__ = [
+    "PROTOCOLS",
+    "Condition",
+    "Protocol",
+    "Sink",
+    "mean_rate",
+    "plan",
+    "pulse_onset",
+    "run_protocol",
+    "threshold_linear",
+]
 
 MEANS = ("current_exc", "current_inh", "current_net", "conductance_exc", "conductance_inh", "gain", "voltage")
 """Signals whose means are kept, where a circuit has them."""
@@ -192,7 +202,7 @@ def _summary(runs: Iterator[tuple[int, dict[str, xr.Dataset]]], store: Sink, ons
 
 
 def mean_rate(data: xr.Dataset) -> float:
-    """Return the rate (Hz) over all neurons of a population: of their spikes, or of a rate circuit the recorded rate."""
+    """Return the rate (Hz) over all neurons of a population, of a circuit of rates the recorded one."""
     if "activity" in data:
         return float(data["activity"].mean())
     return float(data.sizes["spike"] / (data.attrs["n_neurons"] * data.attrs["duration"] * 1e-3))
