@@ -118,7 +118,7 @@ def run_protocol(
             if np.isnan(frozen_rate):
                 position = list(rows[0].population.values).index(protocol.freeze)
                 frozen_rate = float(rows[0]["rate"].isel(population=position).mean())
-            changes |= frozen(circuit, protocol.freeze, lambda _, rate=frozen_rate: rate)
+            changes |= frozen(circuit, protocol.freeze, {protocol.freeze: frozen_rate}.__getitem__)
         changed = circuit.changed(changes)
 
         def report(fraction: float, message: str, index: int = index, name: str = condition.name) -> None:

@@ -154,7 +154,7 @@ class RateCircuit(Circuit):
             As of :func:`~eiplatform.microcircuits.simulate`.
         """
         time = np.arange(round(duration_ms / record_dt_ms)) * record_dt_ms
-        rates = self._integrated(warmup_ms + time)
+        rates = self._integrated(np.asarray(warmup_ms + time, np.float64))
         exc, inh = self._inputs(rates)
         external = np.broadcast_to(self._external, rates.shape)
         common = {
@@ -225,11 +225,12 @@ class RateCircuit(Circuit):
 
         def change(_: float, rates: NDArray[np.float64]) -> NDArray[np.float64]:
             exc, inh = self._inputs(rates)
-            return (np.minimum(self.transfer(exc - inh + external), p.ceiling_hz) - rates) / tau
+            aim = np.minimum(self.transfer(exc - inh + external), p.ceiling_hz)
+            return np.asarray((aim - rates) / tau, np.float64)
 
         end = max(float(times[-1]), p.dt_ms)
         found = solve_ivp(change, (0, end), np.zeros(len(tau)), "LSODA", t_eval=times, rtol=1e-8, atol=1e-9)
-        return np.maximum(found.y.T, 0)  # a rate that is 0 is 0 within the tolerance alone
+        return np.asarray(np.maximum(found.y.T, 0), np.float64)  # 0 is 0 within the tolerance alone
 
     # What the runner of spiking circuits would ask for.
 

@@ -161,7 +161,9 @@ def _recordings(
         yield seed, {name: data.load() if in_memory else data for name, data in found.items()}
 
 
-def _integrated(circuit: RateCircuit, seeds: Sequence[int], duration: float, warmup: float, dt: float, n: int) -> Any:
+def _integrated(
+    circuit: RateCircuit, seeds: Sequence[int], duration: float, warmup: float, dt: float, n: int
+) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
     if len(seeds) > 1:
         raise ConfigError(
             f"nothing in this circuit is random: {len(seeds)} seeds would give one and the same recording",

@@ -81,8 +81,7 @@ def responses(weights: ArrayLike) -> NDArray[np.float64]:
     >>> responses(TSODYKS).round(3).tolist()
     [[1.417, -2.083], [1.25, -1.25]]
     """
-    found: NDArray[np.float64] = np.linalg.inv(np.eye(2) - _checked(weights))
-    return found
+    return np.asarray(np.linalg.inv(np.eye(2) - _checked(weights)), np.float64)
 
 
 def is_stable(weights: ArrayLike, tau_exc: float, tau_inh: float) -> bool:

@@ -56,7 +56,7 @@ def steady_rates(
     w, h, tau = np.asarray(weights, float), np.asarray(drive, float), np.asarray(tau_ms, float)
 
     def change(_: float, r: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (power_law(w @ r + h, k, n) - r) / tau
+        return np.asarray((power_law(w @ r + h, k, n) - r) / tau, np.float64)
 
     def too_high(_: float, r: NDArray[np.float64]) -> float:
         return float(CEILING_HZ - r.max())
@@ -78,7 +78,7 @@ def effective_weights(weights: ArrayLike, rates: ArrayLike, *, k: float = 0.3, n
     >>> float(effective_weights(HENNEQUIN, [3.261, 4.276])[0, 0].round(2))
     2.47
     """
-    return _gains(rates, k, n)[:, None] * np.asarray(weights, float)
+    return np.asarray(_gains(rates, k, n)[:, None] * np.asarray(weights, float), np.float64)
 
 
 def responses(weights: ArrayLike, rates: ArrayLike, *, k: float = 0.3, n: float = 2.0) -> NDArray[np.float64]:
@@ -89,10 +89,8 @@ def responses(weights: ArrayLike, rates: ArrayLike, *, k: float = 0.3, n: float 
     >>> float(responses(HENNEQUIN, steady_rates(HENNEQUIN, [2, 2]))[1, 1].round(2))
     -9.41
     """
-    found: NDArray[np.float64] = np.linalg.solve(
-        np.eye(2) - effective_weights(weights, rates, k=k, n=n), np.diag(_gains(rates, k, n))
-    )
-    return found
+    effective = effective_weights(weights, rates, k=k, n=n)
+    return np.asarray(np.linalg.solve(np.eye(2) - effective, np.diag(_gains(rates, k, n))), np.float64)
 
 
 def critical_lesion(weights: ArrayLike, also_inh: bool = False) -> float:
