@@ -219,7 +219,7 @@ class _System:
                 if dose in self.rates.setdefault(seed, {}):
                     raise StatisticError(f"two recordings are of dose {dose:g}, seed {seed}", where=name)
                 self.rates[seed][dose] = rate
-            if self.network and "readout/E" in tree:
+            if self.network and "readout/E" in excitatory(tree):
                 seed = int(tree.attrs["config"]["seed"])
                 self.accuracies.setdefault(seed, {})[dose] = accuracy(tree["readout/E"].to_dataset())[0]
             self._read_theory(tree, lesion, dose)
