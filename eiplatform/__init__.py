@@ -40,6 +40,7 @@ _HOMES = {
     "from_arrays": "store.importing",
     "info": "front.look",
     "intervene": "interventions",
+    "lesion_study": "front.lesioning",
     "list": "front.catalogue",
     "load": "front.training",
     "open": "front.look",

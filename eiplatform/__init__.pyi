@@ -3,6 +3,7 @@ from eiplatform.foreign import adapt as adapt
 from eiplatform.foreign import probe as probe
 from eiplatform.front.catalogue import describe as describe
 from eiplatform.front.catalogue import list as list
+from eiplatform.front.lesioning import lesion_study as lesion_study
 from eiplatform.front.look import info as info
 from eiplatform.front.look import open as open
 from eiplatform.front.recording import record as record

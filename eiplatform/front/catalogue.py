@@ -78,7 +78,7 @@ def list(kind: str | None = None) -> Listing:  # noqa: A001
     ----------
     kind : str, optional
         ``"circuits"``, ``"statistics"``, ``"signals"``, ``"analyses"``, ``"figures"``, ``"studies"``, ``"configs"``,
-        ``"datasets"``, ``"layers"``, ``"neurons"`` or ``"interventions"``; default: the kinds themselves.
+        ``"datasets"``, ``"layers"``, ``"neurons"``, ``"interventions"`` or ``"designs"``; default: the kinds.
 
     Returns
     -------
@@ -323,6 +323,12 @@ def _interventions() -> dict[str, Description]:
     return {name: Description("interventions", name, *_split(kind)) for name, kind in kinds().items()}
 
 
+def _designs() -> dict[str, Description]:
+    from eiplatform.lesions.design_kinds import design_types
+
+    return {name: Description("designs", name, *_split(kind)) for name, kind in design_types().items()}
+
+
 _KINDS: dict[str, _Kind] = {
     "circuits": _Kind("published cortical circuits, for ei.simulate", _circuits),
     "statistics": _Kind("what is measured of a recording, in data.ei", _statistics),
@@ -335,4 +341,5 @@ _KINDS: dict[str, _Kind] = {
     "layers": _Kind("kinds of layers of networks", lambda: _parts("layers", "TYPE")),
     "neurons": _Kind("neuron models of networks", lambda: _parts("neurons", "MODEL")),
     "interventions": _Kind("what can be changed in a network while it is recorded", _interventions),
+    "designs": _Kind("designs of lesion studies, for ei.lesion_study", _designs),
 }

@@ -30,7 +30,7 @@ from eiplatform.recording.spec import RecordingSpec, load_spec
 from eiplatform.store.reader import open_recording
 from eiplatform.store.tree import Recording
 
-__all__ = ["record", "simulate"]
+__all__ = ["record", "shown_data", "simulate"]
 
 SPLITS = ("train", "validation", "test")
 _CHECKED = 32
@@ -147,7 +147,7 @@ def record(
             where="record",
             valid="a Run (ei.train, ei.load), its network, or a torch module",
         )
-    split_name, shown = _shown(network, data)
+    split_name, shown = shown_data(network, data)
     model = network if isinstance(network, Network | ForeignNetwork) else _adapted(network, shown)
     wanted = _spec(split_name, spec, fields)
     named = label or (Path(path).resolve().name if path is not None else _name(network))
@@ -276,7 +276,7 @@ def _interventions(model: Any, shown: Split, spec: RecordingSpec) -> list[dict[s
     return told
 
 
-def _shown(network: nn.Module, data: Any) -> tuple[str, Split]:
+def shown_data(network: nn.Module, data: Any) -> tuple[str, Split]:
     """Return the name of the split in the manifest, and the samples."""
     if not isinstance(data, str) or data.endswith(".npz"):
         if isinstance(network, Network):

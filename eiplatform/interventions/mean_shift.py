@@ -69,17 +69,15 @@ class MeanShift(Kind):
                     valid=[route.name for route in routes.values() if route.mode != "divisive"],
                 )
             grows = other if self.dose > 0 else own
-            found.append(Place(place.layer, grows.factor, place.role, grows.signal, place.shape))
+            found.append(Place(place.layer, grows.factor, place.role, grows.signal, place.shape, place.site))
         return tuple(found)
 
     def change(self, values: Tensor, at: At) -> Tensor:
         """Add the mean that the lesion takes."""
-        source = next(p for p in at.reference.mean if p.layer == at.place.layer and self._is_target(p, at.place))
-        mean = at.reference.mean[source].mean(0).to(values.device, values.dtype)
-        return values + abs(self.dose) * mean
-
-    def _is_target(self, source: Place, grows: Place) -> bool:
-        return source.role == grows.role and (source.site == grows.site) == (self.dose < 0)
+        grows = at.place
+        where = (grows.layer, grows.source, grows.role)
+        source = next(place for place in at.reference.mean if (place.layer, place.site, place.role) == where)
+        return values + abs(self.dose) * at.reference.mean[source].mean(0).to(values.device, values.dtype)
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
         """Move the mean as the lesion does, keep the variance."""

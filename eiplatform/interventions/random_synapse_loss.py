@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -86,5 +87,10 @@ class RandomSynapseLoss(Kind):
 
     def _kept(self, place: Place, weight: Tensor) -> Tensor:
         """Return which synapses are left."""
-        random = np.random.default_rng([self.seed, *f"{place.layer}/{place.site}".encode()])
-        return torch.from_numpy(random.random(tuple(weight.shape)) >= self.part)
+        return _mask(self.part, self.seed, f"{place.layer}/{place.site}", tuple(weight.shape))
+
+
+@lru_cache(maxsize=64)
+def _mask(part: float, seed: int, where: str, shape: tuple[int, ...]) -> Tensor:
+    random = np.random.default_rng([seed, *where.encode()])
+    return torch.from_numpy(random.random(shape) >= part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from eiplatform.files import content_hash, write_bytes
 from eiplatform.interventions.checking import Check, check
 from eiplatform.interventions.intervention import Kind
 from eiplatform.lesions.cells import Cell, Images
+from eiplatform.lesions.controls import mean_currents
 from eiplatform.networks.equilibrium.network import FeedbackNetwork
 from eiplatform.networks.intervening import Applied
 from eiplatform.networks.network import Network
@@ -61,6 +63,7 @@ class Engine:
         self.plan = make_plan(network, data, spec)
         self.stacked = stacked and not isinstance(network, FeedbackNetwork)
         self.checks: dict[Kind, Check] = {}
+        self._currents: dict[str, dict[str, float]] = {}
         self.hidden = [name for name, layer in network.named_layers().items() if layer.spiking and name != "readout"]
         self._base = {
             "weights": weights_hash(network),
@@ -116,6 +119,12 @@ class Engine:
             self.network.run(shown(self.plan, batch, parameter), self.plan.steps)
         return (time.perf_counter() - begun) * len(self.plan.positions) / len(batch) * len(missing)
 
+    def currents(self, layers: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return the mean excitatory and subtractive inhibitory current of layers of the intact network."""
+        missing = [name for name in layers if name not in self._currents]
+        self._currents |= mean_currents(self.network, self.data, self.plan.spec, missing)
+        return {name: self._currents[name] for name in layers}
+
     def _check(self, one: Kind) -> None:
         """Verify an intervention on the first samples."""
         if one in self.checks:
@@ -143,7 +152,7 @@ class Engine:
         for start in range(0, len(self.plan.positions), size):
             rows = slice(start, min(start + size, len(self.plan.positions)))
             batch = self.data.take(self.plan.positions[rows])
-            yield rows, batch, lambda like, batch=batch: self._shown(batch, images, like)
+            yield rows, batch, partial(self._shown, batch, images)
 
     def _shown(self, batch: Split, images: Images, like: Tensor) -> Tensor:
         if images.kind == "plain":
@@ -161,7 +170,7 @@ class Engine:
         if not intact_only and self.stacked:
             worlds = Worlds(self.network, [cell.interventions for cell in cells])
             self._refer(worlds.applied, images, parameter)
-        size = max(1, min(self.plan.spec.batch, 1024 // len(cells))) if self.stacked else self.plan.spec.batch
+        size = max(1, min(256, 2048 // len(cells))) if self.stacked else self.plan.spec.batch
         for rows, batch, show in self._batches(images, size):
             x, labels = show(parameter), torch.from_numpy(batch.labels).to(parameter.device)
             steps = None if batch.sequence else self.plan.steps
@@ -215,7 +224,7 @@ class Engine:
                 tallies[world].seen.add((seen.layer, rows.start))
 
         record = {name: _SIGNALS & self._known(name) for name in self.hidden}
-        _, logits = worlds.run(x, steps, len(tallies), record, see)
+        logits = worlds.run(x, steps, len(tallies), record, see)
         for world, tally in enumerate(tallies):
             for layer, values in shared.items():  # layers before the first that differs
                 if (layer, rows.start) not in tally.seen:
@@ -290,7 +299,7 @@ class _Tally:
         own = self.sums.setdefault(layer, {})
         for name, signal in values.items():
             if name != "sent":
-                own[name] = signal.double().mean() * signal.shape[1] + own.get(name, 0)
+                own[name] = signal.sum(dtype=torch.float64) * (signal.shape[1] / signal.numel()) + own.get(name, 0)
 
     def answer(self, logits: Tensor, rows: slice, labels: Tensor) -> None:
         """Take the answers on one batch."""
@@ -319,7 +328,7 @@ class _Tally:
                 told[name.removeprefix("E/")] = np.nan if total is None else float(total) / n
             for name, value in told.items():
                 rows.setdefault(name, []).append(value)
-        data = xr.Dataset(
+        return xr.Dataset(
             {
                 "correct": ("sample", self.correct.astype(np.int8)),
                 "loss": ("sample", self.loss),
@@ -328,4 +337,3 @@ class _Tally:
             },
             {"layer_read": layers},
         )
-        return data

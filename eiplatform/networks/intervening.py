@@ -32,6 +32,8 @@ class Place(NamedTuple):
         What a recording calls these values.
     shape : tuple of int
         (neurons,), or (channels, rows, columns).
+    source : str
+        Another site of the same neurons that the intervention refers to, if it does not act there itself.
     """
 
     layer: str
@@ -39,6 +41,7 @@ class Place(NamedTuple):
     role: str
     signal: str
     shape: tuple[int, ...]
+    source: str = ""
 
     @property
     def population(self) -> str:

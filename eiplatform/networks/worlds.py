@@ -7,6 +7,7 @@ network, and so are the products of that layer's input with its weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import torch
@@ -42,6 +43,10 @@ class Seen(NamedTuple):
     layer: str
     output: Tensor
     signals: dict[str, Tensor]
+
+
+class _ReachedError(Exception):
+    """The intact network has run as far as it is shared."""
 
 
 class Worlds:
@@ -96,7 +101,7 @@ class Worlds:
         size: int,
         record: Mapping[str, frozenset[str]],
         see: Callable[[Seen], None],
-    ) -> tuple[Tensor, dict[int, Tensor]]:
+    ) -> dict[int, Tensor]:
         """Run all worlds on a batch.
 
         Parameters
@@ -114,9 +119,8 @@ class Worlds:
 
         Returns
         -------
-        logits : Tensor, shape (B, classes)
-            Of the intact network.
-        by_world : dict of int to Tensor
+        dict of int to Tensor, shape (B, classes)
+            Logits by world.
         """
         network, layers = self.network, self.network.named_layers()
         repeats = network._check_input(x, steps)
@@ -134,8 +138,13 @@ class Worlds:
             assert isinstance(output, Tensor)
             return output
 
+        groups = self.groups(size)
+        last = groups[-1][0]
+
         def first_call(name: str, values: Tensor, held: int | None) -> Tensor:
             inputs[name] = values, held
+            if name == last:
+                raise _ReachedError  # what follows differs in every world
             outputs[name] = layer_of(name, values, held, (self.INTACT,))
             return outputs[name]
 
@@ -143,8 +152,9 @@ class Worlds:
         with intact(network), torch.no_grad():
             if self.applied.refers:
                 self.applied(network, x, steps)
-            logits = self._logits(network._flow(x, repeats, first_call))
-            for first, members in self.groups(size):
+            with suppress(_ReachedError):
+                network._flow(x, repeats, first_call)
+            for first, members in groups:
                 begins = self.order.index(first)
 
                 def call(
@@ -169,7 +179,7 @@ class Worlds:
 
                 found = self._logits(network._flow(x, repeats, call))
                 by_world |= dict(zip(members, torch.split(found, n), strict=True))
-        return logits, by_world
+        return by_world
 
     def _logits(self, output: Tensor) -> Tensor:
         mean = output.mean(0)

@@ -13,8 +13,8 @@ ROOT = Path(ei.__file__).parent
 
 NAMES = """Add Bias Clamp Delay EIPlatformError Freeze Mean MeanShift Noise RandomSynapseLoss Resample
 ShuffleNeurons Recording Result Run Scale Silence __version__ adapt analyse compare describe figures
-from_arrays info intervene list load open plot probe read_csv read_nwb record report simulate study to_frame
-train""".split()
+from_arrays info intervene lesion_study list load open plot probe read_csv read_nwb record report simulate study
+to_frame train""".split()
 
 
 def test_exactly_these_names_are_public() -> None:
