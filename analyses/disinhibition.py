@@ -107,18 +107,18 @@ class Disinhibition(Analysis):
         yield Table("Loss of inhibition that multiplies the rate", columns, tuple(rows), note)
         if result.sizes["system"] > 1:
             names = [str(name) for name in result["system"].values]
-            cells = [
-                (name, *(interval_text(*(float(result[part].sel(system=name, other=other))
-                                         for part in ("distance", "distance_low", "distance_high")))
-                         if other != name else "" for other in names))
-                for name in names
-            ]  # fmt: skip
+            parts = ("distance", "distance_low", "distance_high")
+            distances = []
+            for name in names:
+                ends = [[float(result[part].sel(system=name, other=other)) for part in parts] for other in names]
+                cells = ["" if other == name else interval_text(*each) for other, each in zip(names, ends, strict=True)]
+                distances.append((name, *cells))
             note = (
                 "Mean absolute difference of log2(rate / intact rate) over the doses that both have, in doublings "
                 f"[range over pairs of seeds]; rates beyond {2 ** result.attrs['octaves']:g} times the intact one "
                 "count as that."
             )
-            yield Table("Distance between dose-response curves", ("system", *names), tuple(cells), note)
+            yield Table("Distance between dose-response curves", ("system", *names), tuple(distances), note)
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
         """Say where each system runs away, which lie in the band of slices, and what the answer depends on."""

@@ -69,9 +69,21 @@ def test_the_supralinear_network_runs_away_at_its_critical_lesion():
 
 
 def test_blocking_inhibition_of_both_targets_is_another_lesion():
+    """The fixed point stays and loses its stability: steady, then oscillating, then running away."""
     assert supralinear.critical_lesion(HENNEQUIN, also_inh=True) == 1
     assert np.isfinite(steady_rates(lesioned(0.56, also_inh=True), [20.0, 20.0])).all()
-    assert np.isnan(steady_rates(lesioned(0.58, also_inh=True), [20.0, 20.0])).all()
+    ends = {}
+    for dose in (0.60, 0.62):
+        w = lesioned(dose, also_inh=True)
+        assert np.isnan(steady_rates(w, [20.0, 20.0])).all()
+        rates = np.zeros(2)
+        for _ in range(40_000):  # steps of 0.05 ms
+            rates = rates + 0.05 * (supralinear.power_law(w @ rates + 20) - rates) / np.array([20.0, 10.0])
+            if rates.max() > 1e5:
+                break
+        ends[dose] = rates.max()
+    assert ends[0.60] < 1e4
+    assert ends[0.62] > 1e5
 
 
 def test_linear_responses_against_the_solved_equations():

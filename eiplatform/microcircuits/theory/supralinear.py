@@ -44,7 +44,7 @@ def steady_rates(
     tau_ms: ArrayLike = (20.0, 10.0),
     duration_ms: float = 5000.0,
 ) -> NDArray[np.float64]:
-    """Return the rates that the network reaches from silence, shape (2,); NaN if it runs away or never settles.
+    """Return the rates that the network reaches from silence, shape (2,); NaN if it runs away or oscillates.
 
     Examples
     --------
@@ -97,7 +97,8 @@ def critical_lesion(weights: ArrayLike, also_inh: bool = False) -> float:
     """Return the fraction of I->E whose loss makes det W zero: ``1 - W_EE W_II/(W_EI W_IE)``.
 
     From there on no fixed point exists at strong drive.  With `also_inh` the same fraction of I->I is lost too, as
-    blockers of GABA-A do: both products lose the same factor, and det W keeps its sign (the result is 1).
+    blockers of GABA-A do: both products lose the same factor, and det W keeps its sign (the result is 1).  The fixed
+    point then loses its stability first, and the network oscillates before it runs away.
 
     Examples
     --------
