@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
 from eiplatform.figures.parts.style import COLOURS, letters, points_with_intervals
@@ -24,12 +25,14 @@ def caption(result: xr.Dataset) -> str:
     )
     low, high = np.ravel(result.attrs["band"])
     times, level = float(result.attrs["times"]), 100 * float(result.attrs["level"])
+    most = 2 ** float(result.attrs["octaves"])
     networks = result["accuracy"].notnull().any("dose")
     accuracy = "c, test accuracy of the trained networks. " if bool(networks.any()) else ""
     return (
         "Dose: the fraction of the pathway's intact strength that is removed. a, rate of all E neurons over the intact "
-        f"one (geometric mean over seeds; bars: {level:.0f} % intervals, Student t). Solid: synapses from I to E; "
-        f"dashed: also those from I to I. b, the dose at which the rate exceeds {times:g} times the intact one, "
+        f"one (geometric mean over seeds; bars: {level:.0f} % intervals, Student t; at most {most:g} times). "
+        "Solid: synapses from I to E; dashed: also those from I to I. "
+        f"b, the dose at which the rate exceeds {times:g} times the intact one, "
         f"interpolated between the doses tried (thick: {level:.0f} % interval over seeds; thin: the doses on both "
         f"sides; cross: where a closed form loses its stable state). {accuracy}"
         f"Band: {100 * low:g} to {100 * high:g} % loss of GABA-A function, at which activity in slices of rat cortex "
@@ -96,6 +99,7 @@ def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None =
                     points_with_intervals(panel, rows["dose"], rows, joined=True, markersize=2.5, linewidth=0.8, **look)
         axes[0].axhline(times, color=COLOURS["net"], linewidth=0.5, linestyle=":")
         axes[0].set_yscale("log", base=2)
+        axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes[0].set_ylabel("rate / intact rate")
         axes[0].set_ylim(2**-2, 2**6.5)
         _critical(axes[1], numbers, looks)

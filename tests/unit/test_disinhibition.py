@@ -7,15 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import yaml
 from matplotlib.colors import to_hex
 
 import eiplatform as ei
+from eiplatform.analyses import load_result
 from eiplatform.analyses.disinhibition import Disinhibition
 from eiplatform.analyses.parts.crossing import apart, crossing
-from eiplatform.errors import StatisticError
+from eiplatform.errors import StatisticError, UnknownNameError
 from eiplatform.figures import find_figure
 from eiplatform.recording.circuit import circuit_in_memory, record_protocol
 from eiplatform.store.memory_writer import MemoryWriter
+from eiplatform.study import expand, load_study, run_study
+from eiplatform.study.actions import identity
 from tests.conftest import circuit_population, layer, readout
 
 DOSES = (0.0, 0.1, 0.2, 0.4)
@@ -224,3 +228,51 @@ def test_the_figure_tells_pathways_and_networks_apart(tmp_path: Path):
     assert len(alone.axes) == 2
     caption = find_figure("disinhibition").caption(result.data)
     assert "n = seeds: toy, I->E: 2" in caption and "10 to 20 %" in caption
+
+
+STUDY = {
+    "title": "Disinhibition, small",
+    "question": "Does the study hold?",
+    "axes": {"factor": [1.0, 0.8]},
+    "steps": {
+        "linear": {
+            "kind": "simulate", "over": ["factor"], "circuit": "linear-isn", "label": "linear",
+            "interventions": [{"kind": "Scale", "target": "I->E", "factor": "{factor}"}],
+            "duration_ms": 10.0, "warmup_ms": 3000.0,
+        },
+        "curves": {"kind": "analyse", "analysis": "disinhibition", "inputs": ["linear"]},
+        "figure": {"kind": "figure", "figure": "disinhibition", "of": "curves"},
+    },
+}  # fmt: skip
+
+
+def test_a_study_of_a_lesioned_circuit(tmp_path: Path):
+    place = tmp_path / "study.yml"
+    place.write_text(yaml.safe_dump(STUDY))
+    run_study(expand(load_study(place)), tmp_path / "out", quiet=True)
+    result = load_result(tmp_path / "out" / "results" / "curves.nc")
+    assert float(result.data["relative"].sel(system="linear, I->E", dose=0.2)) == pytest.approx(1.215 / 0.45, rel=1e-3)
+    assert list((tmp_path / "out" / "figures").glob("*.png"))
+
+
+def test_what_was_simulated_before_there_were_interventions_stays_valid_and_others_are_told_apart(tmp_path: Path):
+    step = {"kind": "simulate", "circuit": "linear-isn"}
+    ids = []
+    for more in ({}, {"interventions": []}, {"interventions": [{"kind": "Scale", "target": "I->E", "factor": 0.5}]}):
+        place = tmp_path / "one.yml"
+        place.write_text(yaml.safe_dump(STUDY | {"axes": {}, "steps": {"one": step | more}}))
+        (one,) = expand(load_study(place)).steps.values()
+        ids.append(identity(one, tmp_path))
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_study_says_which_intervention_is_impossible(tmp_path: Path):
+    place = tmp_path / "one.yml"
+    wrong = {
+        "kind": "simulate",
+        "circuit": "isn",
+        "interventions": [{"kind": "Scale", "target": "I->X", "factor": 0.5}],
+    }
+    place.write_text(yaml.safe_dump(STUDY | {"axes": {}, "steps": {"one": wrong}}))
+    with pytest.raises(UnknownNameError, match=r"I->X"):
+        run_study(expand(load_study(place)), tmp_path / "out", quiet=True)
