@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 import eiplatform as ei
 from eiplatform.errors import ConfigError
@@ -76,14 +77,18 @@ def test_blocking_inhibition_of_both_targets_is_another_lesion():
     for dose in (0.60, 0.62):
         w = lesioned(dose, also_inh=True)
         assert np.isnan(steady_rates(w, [20.0, 20.0])).all()
-        rates = np.zeros(2)
-        for _ in range(40_000):  # steps of 0.05 ms
-            rates = rates + 0.05 * (supralinear.power_law(w @ rates + 20) - rates) / np.array([20.0, 10.0])
-            if rates.max() > 1e5:
-                break
-        ends[dose] = rates.max()
-    assert ends[0.60] < 1e4
-    assert ends[0.62] > 1e5
+
+        def change(_, rates, w=w):
+            return (supralinear.power_law(w @ rates + 20) - rates) / np.array([20.0, 10.0])
+
+        def far(_, rates):
+            return 1e8 - rates.max()
+
+        far.terminal = True
+        ends[dose] = solve_ivp(change, (0, 1000), np.zeros(2), "LSODA", events=far, rtol=1e-8, atol=1e-8)
+    assert ends[0.60].status == 0
+    assert ends[0.60].y[0].mean() < 1e5
+    assert ends[0.62].status == 1
 
 
 def test_linear_responses_against_the_solved_equations():
