@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from eiplatform.errors import ConfigError
 from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway, populations_of
+from eiplatform.microcircuits.changes import Rates, driven
+from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.networks.intervening import Place
 from eiplatform.networks.network import Network
 
@@ -85,6 +88,11 @@ class Add(Kind):
         if amount < 0 and at.place.signal != "activity":
             amount = -amount  # more inhibition
         return (values + amount).clamp(min=0)
+
+    def on_circuit(self, circuit: Circuit, rates: Rates) -> Mapping[str, float]:
+        """Add to the external drive; in ``"mean"`` of it where the circuit's drive is a multiple of one."""
+        del rates
+        return driven(circuit, self.target, self.amount, self.unit, self.fraction)
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
         """Move the mean, keep the variance."""

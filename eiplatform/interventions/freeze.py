@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway
+from eiplatform.microcircuits.changes import Rates, frozen
+from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.networks.intervening import Place
 from eiplatform.networks.network import Network
 
@@ -47,6 +50,10 @@ class Freeze(Kind):
         """Replace."""
         own = at.reference.own[at.place].to(values.device, values.dtype)
         return own[at.first : at.first + len(values)] if len(values) < len(own) else own
+
+    def on_circuit(self, circuit: Circuit, rates: Rates) -> Mapping[str, float]:
+        """Replace a population's spikes by Poisson spikes of its mean rate in the intact circuit."""
+        return frozen(circuit, self.target, rates, self.fraction)
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
         """Predict what the intact network has."""

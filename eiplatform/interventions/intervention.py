@@ -18,15 +18,18 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from eiplatform.config.reading import read_yaml_list
 from eiplatform.discovery import gather
 from eiplatform.errors import ConfigError, UnknownNameError, choose, match_names, suggest
+from eiplatform.microcircuits.changes import Rates
+from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.networks.edits import Again, output_site
 from eiplatform.networks.intervening import Place, Reference
 from eiplatform.networks.network import Network
 from eiplatform.networks.pathways import PathwayScale
 from eiplatform.project import project_folder
 
-__all__ = ["At", "Kind", "Seen", "intervention_from", "kinds", "on_pathway"]
+__all__ = ["At", "Kind", "Seen", "intervention_from", "interventions_in", "kinds", "on_pathway"]
 
 
 class At(NamedTuple):
@@ -146,6 +149,12 @@ class Kind:
         """
         del seen
         return None
+
+    def on_circuit(self, circuit: Circuit, rates: Rates) -> Mapping[str, float]:
+        """Return the parameters of a published circuit that it changes, with their new values."""
+        del rates
+        able = [name for name, kind in kinds().items() if kind.on_circuit is not Kind.on_circuit]
+        raise ConfigError(f"a circuit has no {type(self).__name__}", where=circuit.name, valid=able)
 
     # What they share.
 
@@ -353,6 +362,17 @@ def intervention_from(data: Mapping[str, Any], where: str = "intervention") -> K
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or kind.__name__
         raise ConfigError(f"{key}: {first['msg']}", where=f"{where}: {kind.__name__}") from None
+
+
+def interventions_in(file: Path) -> list[Kind]:
+    """Read a YAML list of interventions.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or holds something else.
+    """
+    return [intervention_from(one, where=str(file)) for one in read_yaml_list(file)]
 
 
 def _indices(values: Sequence[int] | np.ndarray, where: str, name: str) -> tuple[int, ...]:

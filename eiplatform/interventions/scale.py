@@ -12,6 +12,8 @@ from torch import Tensor
 
 from eiplatform.errors import ConfigError
 from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway
+from eiplatform.microcircuits.changes import Rates, scaled
+from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.networks.intervening import Place
 from eiplatform.networks.network import Network
 from eiplatform.networks.pathways import PathwayScale
@@ -91,6 +93,11 @@ class Scale(Kind):
     def about(self, network: Network) -> Mapping[str, Any]:
         """Return what the manifest of a recording says: the fraction that is removed, below 0 where it is added."""
         return {**super().about(network), "dose": self.dose, "factor": self.factor}
+
+    def on_circuit(self, circuit: Circuit, rates: Rates) -> Mapping[str, float]:
+        """Multiply the strength of the synapses, e.g. of ``"I->E"``, ``"I->E+I"``, ``"L4I->*"``."""
+        del rates
+        return scaled(circuit, self.target, self.factor, self.fraction)
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
         """Predict ``<A> - f <X>`` and ``V_A + f^2 V_X - 2 f C``."""

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from eiplatform.errors import ConfigError, choose
 from eiplatform.interventions.intervention import At, Kind, output_place, populations_of
+from eiplatform.microcircuits.changes import Rates, silenced
+from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.networks.intervening import Place
 from eiplatform.networks.layers.ei import EIBase
 from eiplatform.networks.network import Network
@@ -146,6 +148,11 @@ class Silence(Kind):
         """Send, or receive, nothing."""
         del at
         return torch.zeros_like(values)
+
+    def on_circuit(self, circuit: Circuit, rates: Rates) -> Mapping[str, float]:
+        """Cut the outgoing synapses."""
+        del rates
+        return silenced(circuit, self.population, self.cuts, self.fraction)
 
     def about(self, network: Network) -> Mapping[str, Any]:
         """Return what the manifest of a recording says; the dose is the fraction of neurons."""

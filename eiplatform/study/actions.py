@@ -25,7 +25,17 @@ from eiplatform.study.spec import (
     TrainTask,
 )
 
-__all__ = ["Job", "complete", "configuration", "identity", "modules", "output", "perform", "watched"]
+__all__ = [
+    "Job",
+    "circuit_interventions",
+    "complete",
+    "configuration",
+    "identity",
+    "modules",
+    "output",
+    "perform",
+    "watched",
+]
 
 Progress = Callable[[int, int, str], None]
 
@@ -140,6 +150,8 @@ def identity(step: Step, folder: Path) -> str:
     else:
         # The device changes the time a simulation takes, not its spikes.
         held["task"] = task.model_dump(mode="json", exclude={"over", "where", "at", "device", "jobs"})
+        if not held["task"]["interventions"]:  # what was simulated before there were any stays valid
+            del held["task"]["interventions"]
     return content_hash(held)
 
 
@@ -243,10 +255,11 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
     elif isinstance(task, SimulateTask):
         from eiplatform.recording.circuit import record_circuit
 
-        options = task.model_dump(exclude={"kind", "over", "where", "at", "circuit"})
+        options = task.model_dump(exclude={"kind", "over", "where", "at", "circuit", "interventions"})
         record_circuit(
             task.circuit,
             job.out,
+            interventions=circuit_interventions(task.interventions, job.id),
             overwrite=True,
             progress=lambda fraction, message: progress(round(1000 * fraction), 1000, message),
             **options,
@@ -260,6 +273,15 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
         from eiplatform.figures import save
 
         save(task.figure, load_result(job.inputs["of"][0]), job.out.parent, stem=job.out.stem)
+
+
+def circuit_interventions(specs: Sequence[Mapping[str, Any]], step: str) -> list[Any]:
+    """Return the interventions of a simulation, checked; those of Brian2 alone need no torch."""
+    if not specs:
+        return []
+    from eiplatform.interventions.intervention import intervention_from
+
+    return [intervention_from(spec, where=f"{step}: interventions") for spec in specs]
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from eiplatform.files import content_hash
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.study.actions import configuration, recording_spec, watched
+from eiplatform.study.actions import circuit_interventions, configuration, recording_spec, watched
 from eiplatform.study.graph import Graph, Step
 from eiplatform.study.spec import LesionTask, RecordTask, SimulateTask, TrainTask
 
@@ -49,7 +49,9 @@ def check_steps(steps: Sequence[Step], graph: Graph, data_root: str | None = Non
             from eiplatform.recording.circuit import check_simulation
 
             check_simulation(
-                task.circuit, **task.model_dump(exclude={"kind", "over", "where", "at", "circuit", "label"})
+                task.circuit,
+                interventions=circuit_interventions(task.interventions, step.id),
+                **task.model_dump(exclude={"kind", "over", "where", "at", "circuit", "label", "interventions"}),
             )
 
 
