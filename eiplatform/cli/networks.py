@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -93,6 +94,7 @@ def record(
     keep: Annotated[list[str] | None, Many] = None,
     dtype: Literal["float32", "float16"] | None = None,
     label: str | None = None,
+    intervene: Path | None = None,
     null: str | None = None,
     store: Literal["hdf5", "zarr"] = "hdf5",
     budget: str | None = None,
@@ -143,6 +145,9 @@ def record(
         float32 (default) or float16.
     label : str
         Name of the recording in tables and figures (default: that of OUT; of nulls: network).
+    intervene : Path
+        YAML list of interventions under which the network runs, e.g. - {kind: Scale, target: I->E subtractive,
+        factor: 0.8, layers: fc*} ('eiplatform list interventions').
     null : str
         Record nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
         (within sign) or shuffle-inputs:5 (pixels); without a number 39, with which a rank can reach p = 0.05.
@@ -164,8 +169,10 @@ def record(
         Go on with an interrupted recording in that directory.
     """
     from eiplatform.cli.output import print_json, say
+    from eiplatform.errors import ConfigError
     from eiplatform.front.recording import expected, record
     from eiplatform.front.training import load
+    from eiplatform.interventions.intervention import interventions_in
     from eiplatform.training.parallel import join
 
     given: dict[str, Any] = {
@@ -180,7 +187,11 @@ def record(
     wanted |= {"spec": spec, "path": out, "null": null, "store": store, "backend": backend, "device": device}
     wanted |= {"resume": resume, "dataset": dataset, "data_root": data_root, "download": download}
     run = load(checkpoint, unfinished=unfinished)
-    with join(device) as world:
+    if intervene is not None and null is not None:
+        raise ConfigError("nulls are recorded intact", where="record --intervene", remedy="leave out --null")
+    with join(device) as world, ExitStack() as stack:
+        if intervene is not None:
+            stack.enter_context(run.network.intervene(*interventions_in(intervene)))
         quiet = json or not world.first
         size = expected(run, **wanted, budget=budget)
         if not quiet:

@@ -353,4 +353,14 @@ def test_the_command_does_the_same(runs: list[ei.Run], tmp_path: Path, capsys: p
     assert "Lesions: dose-response" in capsys.readouterr().out
     assert main(["lesion-study", str(place), "--out", str(out), "--set", "doses=[7]"]) == 2
     assert main(["lesion-study", str(tmp_path / "none"), "--out", str(out)]) == 2
+    spec = tmp_path / "spec.yml"
+    spec.write_text("- {kind: Scale, target: I->E subtractive, factor: 0.5, layers: fc1, steps: [1, 3]}\n")
+    assert (
+        main(["record", str(place), "--out", str(tmp_path / "rec"), "--samples", "20", "--intervene", str(spec)]) == 0
+    )
+    (lesion,) = ei.open(tmp_path / "rec").attrs["source"]["lesions"]
+    assert lesion["spec"]["steps"] == [1, 3] and lesion["check"]["changed"]
+    spec.write_text("- {kind: Scale, target: I->E subtractiv, factor: 0.5}\n")
+    assert main(["record", str(place), "--out", str(tmp_path / "no"), "--intervene", str(spec)]) == 2
+    assert not (tmp_path / "no").exists()
     capsys.readouterr()
