@@ -1,9 +1,9 @@
-"""A lesion study stacked and one by one: layers x pathways x doses, with five random losses of each.
+"""A lesion study stacked and one by one: layers x pathways x doses, with five controls of each.
 
 Both run the same cells of the same network on the same images; processor time and wall time of the runs, without
 the construction of the cells and their verification, which are told apart.
 
-Usage: python benchmarks/lesion_worlds.py TRAINING [--samples 2000] [--doses 6] [--draws 5] [--threads 1]
+Usage: python benchmarks/lesion_worlds.py TRAINING [--samples 2000] [--doses 6] [--draws 2] [--threads 1]
        [--stacked-only]
 """
 
@@ -20,6 +20,7 @@ from eiplatform.lesions.designs.dose_response import DoseResponse
 from eiplatform.lesions.engine import Engine
 
 PATHWAYS = ("I->E subtractive", "input->E", "input->I")
+CONTROLS = ("random", "mean", "shift", "restored")
 DOSES = (0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("training")
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--doses", type=int, default=6)
-    parser.add_argument("--draws", type=int, default=5)
+    parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--stacked-only", action="store_true")
     given = parser.parse_args()
@@ -38,7 +39,7 @@ def main() -> None:
     wanted = wanted_of(network, "test", None, {"samples": given.samples}, None, None, False)
     layers = tuple(network.named_layers())
     design = DoseResponse(
-        pathways=PATHWAYS, layers=layers, doses=DOSES[: given.doses], controls=("random",), draws=given.draws
+        pathways=PATHWAYS, layers=layers, doses=DOSES[: given.doses], controls=CONTROLS, draws=given.draws
     )
     times = {}
     for stacked in (True,) if given.stacked_only else (True, False):
