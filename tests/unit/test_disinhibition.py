@@ -61,7 +61,7 @@ def network(dose: float, seed: int, right: float, *, control: bool = False) -> x
     lesion = {"pathway": "I->E subtractive", "layers": "fc*", "dose": dose}
     lesion |= {"control": {"seed": 1}} if control else {}
     source = {"kind": "network", "label": f"dose {dose:g}", "name": "toy", "lesions": [lesion]}
-    config = {"seed": seed, "network": {"circuit": "ei"}, "dataset": {"name": "digits"}}
+    config = {"seed": seed, "network": {"layer": "ei"}, "dataset": {"name": "digits"}}
     ids = np.arange(30)
     with MemoryWriter(source=source | {"steps": 4}, config=config) as writer:
         exc = layer(ids, seed=seed, ratio=1.6 + 2 * dose)
