@@ -15,7 +15,7 @@ from math import comb, sqrt
 import numpy as np
 from scipy import stats
 
-from eiplatform.statistics.kernels.bootstrap import crossed_variance
+from eiplatform.statistics.kernels.crossed import crossed_variance
 from eiplatform.statistics.kernels.evidence import Group, Seed, heavy
 from eiplatform.statistics.kernels.intervals import resample_counts
 from eiplatform.statistics.kernels.moments import FloatArray
@@ -147,16 +147,9 @@ def _pair(value: float, mine: Seed, other: Seed, same_samples: bool) -> Differen
         return _joined(value, [_alone(mine), _alone(other)], THESE)
     # Samples count by what they do to the difference; neurons and cells are those of both sides.
     apart = float((mine.sample_draws - other.sample_draws).var())
-    neurons, cells = (
-        sum(part)
-        for part in zip(
-            *((seed.variances[1], seed.variances[2] - seed.variances[0] - seed.variances[1]) for seed in (mine, other)),
-            strict=True,
-        )
-    )
+    neurons, cells = (mine.variances[level] + other.variances[level] for level in (1, 2))
     free = (mine.n_samples - 1.0, min(mine.n_neurons, other.n_neurons) - 1.0)
-    n_draws = mine.sample_draws.size
-    return _joined(value, [crossed_variance([apart, neurons, apart + neurons + cells], free, n_draws=n_draws)], THESE)
+    return _joined(value, [crossed_variance([apart, neurons, cells], free, n_draws=mine.sample_draws.size)], THESE)
 
 
 def _one_more(value: float, mine: Group, other: Group, same_samples: bool) -> Difference:
