@@ -305,8 +305,9 @@ class Statistic(Declared):
         """
         neurons = population.neuron if neuron is None else neuron
         geometric = self.average == "geometric mean"
-        options = {"biased": biased, "without": without, "influence": influence, "moments": moments}
-        kernel = NeuronValues(values, population.n_samples, len(neurons), geometric, **options)
+        kernel = NeuronValues(
+            values, population.n_samples, len(neurons), geometric, biased, without, influence, moments
+        )
         return Estimate(kernel, neurons, rule, self.units(population.units), attrs or {}, self.level, n_pooled)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eiplatform.statistics import STATISTICS, kernels
-from eiplatform.statistics.kernels.crossed import crossed_variance, jackknife_variances
+from eiplatform.statistics.kernels.crossed import crossed_variance, influences
 from eiplatform.statistics.kernels.evidence import evidence
 from eiplatform.statistics.population import Population
 from eiplatform.store.schema import population_dataset
@@ -113,12 +113,22 @@ def test_the_jackknife_sees_what_resampling_few_skewed_samples_does_not() -> Non
     units = [unit(np.exp(0.8 * np.random.default_rng(k).normal(size=(30, 1)))) for k in range(1500)]
     rows = [one.per_neuron() for one in units]
     true = np.var(rows)
-    found = np.mean(jackknife_variances(units, rows)) * 30 / 29
+    found = np.mean([(one.samples**2).sum() for one in influences(units[:600], rows[:600])]) * 30 / 29
     weights = kernels.resample_counts(np.random.default_rng(0), 200, 30)
     drawn = np.mean([one.values(weights).var() for one in units]) * 30 / 29
     assert drawn < 0.85 * true and drawn < found
     assert found == pytest.approx(true, rel=0.15)
-    assert np.isnan(jackknife_variances([kernels.NeuronValues(units[0].values, 30, 1)], rows[:1])).all()
+    (plain,) = influences([kernels.NeuronValues(units[0].values, 30, 1)], rows[:1])
+    assert plain.samples.size == 0
+
+
+def test_values_far_out_are_known_with_fewer_degrees_of_freedom() -> None:
+    """The variance of n values varies by 2/f of its square: f is n - 1 for normal values, fewer for log-normal ones."""
+    rng = np.random.default_rng(2)
+    for values, expected in ((rng.normal(size=(400, 60)), 59), (np.exp(0.5 * rng.normal(size=(400, 60))), 30)):
+        units = [kernels.NeuronValues(lambda w, v=v: np.repeat(v[None], len(w), axis=0), 3, 60) for v in values]
+        found = [one.known([2.0, 59.0])[1] for one in influences(units, list(values))]
+        assert max(found) <= 59 and np.mean(found) == pytest.approx(expected, rel=0.15)
 
 
 def test_noise_that_resampling_multiplies_counts_as_often_as_neurons_show() -> None:

@@ -167,7 +167,7 @@ def test_bootstrap_over_seeds_sees_the_spread_of_seeds():
     trees = [recording(seed, scale=0.2 + 0.05 * seed) for seed in range(12)]
     cell = ei.summarise_seeds(trees, ["balance_index"], interval="bootstrap", n_bootstrap=400).sel(population="fc1/E")
     width = (cell["high"] - cell["low"]).item()
-    assert width == pytest.approx(2 * 1.96 * cell["seed_value"].std("seed").item() / np.sqrt(12), rel=0.2)
+    assert width == pytest.approx(2 * 1.96 * cell["seed_value"].std("seed").item() / np.sqrt(12), rel=0.25)
 
 
 def test_one_seed_has_no_interval_over_seeds():

@@ -86,6 +86,7 @@ class RateShape(Statistic):
                 "undefined where fewer than 3 fire, or all equally",
             }[self.measure],
             attrs={"measure": self.measure},
+            moments=True,
         )
 
 

@@ -267,4 +267,5 @@ class EICorrelation(Statistic):
             values,
             rule="none; samples in which excitation or inhibition is the same for all neurons are left out",
             attrs={"pairs": self.pairs, "samples_left_out": int((~patterns.defined).sum())},
+            moments=True,
         )

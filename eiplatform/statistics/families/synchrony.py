@@ -240,7 +240,8 @@ class Chi(Statistic):
         def values(weights: FloatArray) -> FloatArray:
             return kernels.chi(weights, sums, self.n_neurons)
 
-        return self.result(population, values, neuron=neuron, rule="nothing varies over time", attrs=attrs)
+        rule = "nothing varies over time"
+        return self.result(population, values, neuron=neuron, rule=rule, attrs=attrs, moments=True)
 
 
 def _shared_sums(values: npt.NDArray[Any]) -> FloatArray:
@@ -301,4 +302,5 @@ class Synchrony(Statistic):
             neuron=population.spiking_neuron,
             rule="no neuron fires",
             attrs={"n_neurons": self.n_neurons, "window": f"{width:g} {population.units}"},
+            moments=True,
         )

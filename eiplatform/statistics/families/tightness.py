@@ -183,6 +183,7 @@ class ResidualVariance(Statistic):
                 rule=f"{_CONSTANT} over samples",
                 attrs=attrs,
                 influence=None if self.pairs == "own" else influence,
+                biased=True,
                 moments=True,
             )
         population.require_time(self.phrase, population.n_intervals)

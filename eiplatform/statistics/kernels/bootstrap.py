@@ -19,11 +19,11 @@ import numpy as np
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics.kernels.crossed import (
     CHUNK,
+    Influences,
     NeuronValues,
     average,
     crossed_variance,
-    jackknife_skewness,
-    jackknife_variances,
+    influences,
 )
 from eiplatform.statistics.kernels.intervals import METHODS, combine_seeds, interval_of, resample_counts
 from eiplatform.statistics.kernels.moments import FloatArray
@@ -50,13 +50,13 @@ class _Drawn:
     """What the draws of one recording say of one statistic.
 
     ``draws`` lie about the estimate less `bias` and have the right variance; ``freedom`` are its
-    degrees of freedom; ``skewness`` is that of the estimate (from the jackknife), 0 unless it was asked for.
+    degrees of freedom; ``skewness`` is that of the estimate (from the jackknife), None for percentiles.
     """
 
     estimate: float
     draws: FloatArray
     freedom: float
-    skewness: float = 0.0
+    skewness: float | None = None
     bias: float = 0.0
 
     @property
@@ -81,13 +81,13 @@ def _evaluate(
     neurons_rng = {size: np.random.default_rng(np.random.SeedSequence([seed, 1])) for size in sizes}
     found = [np.empty((4, n_bootstrap)) for _ in units]
     ones = np.ones((1, n_samples))
-    influences = [unit.moved(ones, row[None])[0] for unit, row in zip(units, rows, strict=True)]
+    whole = [unit.moved(ones, row[None])[0] for unit, row in zip(units, rows, strict=True)]
     chunk = max(1, CHUNK // max(n_samples, *sizes))
     for start in range(0, n_bootstrap, chunk):
         size = min(chunk, n_bootstrap - start)
         samples = resample_counts(samples_rng, size, n_samples)
         neurons = {n: resample_counts(rng, size, n) for n, rng in neurons_rng.items()}
-        for unit, row, influence, draws in zip(units, rows, influences, found, strict=True):
+        for unit, row, influence, draws in zip(units, rows, whole, found, strict=True):
             values = np.where(np.isfinite(row), unit.values(samples), np.nan)
             drawn, equal = neurons[unit.n_neurons], np.ones((1, unit.n_neurons))
             parts = (
@@ -100,24 +100,25 @@ def _evaluate(
     return found
 
 
-def _scaled(
-    unit: NeuronValues, row: FloatArray, estimate: float, blocks: FloatArray, over_samples: float, skewness: float
-) -> _Drawn:
+def _scaled(unit: NeuronValues, estimate: float, blocks: FloatArray, of_each: Influences, bca: bool) -> _Drawn:
     """Give the draws of one recording the mean and the variance that they should have."""
     if unit.without or not np.isfinite(blocks).all():
         # NaN draws make no interval, also not of several seeds.
         return _Drawn(estimate, np.full_like(blocks[2], np.nan) if unit.without else blocks[2], np.inf)
     samples, neurons, both, cells = blocks.var(axis=1)
-    free = [unit.n_samples - 1.0, float(np.count_nonzero(np.isfinite(row))) - 1.0]
-    samples = over_samples if np.isfinite(over_samples) else samples
-    wanted, freedom = crossed_variance([samples, neurons, cells], free, n_draws=blocks.shape[1])
+    free = unit.n_samples - 1.0, of_each.neurons.size - 1.0
+    known = free
+    if unit.moments:
+        samples = float((of_each.samples**2).sum()) if of_each.samples.size == unit.n_samples else samples
+        known = of_each.known(free)
+    wanted, freedom = crossed_variance([samples, neurons, cells], free, known=known, n_draws=blocks.shape[1])
     scale = np.sqrt(wanted / both) if both > 0 else 1.0
     # Resampled data have fewer distinct samples, which lowers variances, CVs and Fano factors;
     # that shift is no uncertainty of the estimate, so the draws are recentred on it.
     # That of a statistic which few samples bias is one.
     bias = float(blocks[0].mean()) - estimate if unit.biased else 0.0
     draws: FloatArray = estimate - bias + scale * (blocks[2] - blocks[2].mean())
-    return _Drawn(estimate, draws, freedom, skewness, bias)
+    return _Drawn(estimate, draws, freedom, of_each.skewness(samples) if bca or unit.moments else None, bias)
 
 
 def _draw(units: Sequence[NeuronValues], n_bootstrap: int, seed: int, bca: bool) -> list[_Drawn]:
@@ -133,10 +134,9 @@ def _draw(units: Sequence[NeuronValues], n_bootstrap: int, seed: int, bca: bool)
         units, rows = [units[index] for index in here], [rows[index] for index in here]
         known = [estimates[index] for index in here]
         blocks = _evaluate(units, rows, n_bootstrap, seed)
-        over_samples = jackknife_variances(units, rows)
-        skewness = jackknife_skewness(units, rows, known) if bca else [0.0] * len(here)
-        for index, *cell in zip(here, units, rows, known, blocks, over_samples, skewness, strict=True):
-            found[index] = _scaled(*cell)
+        every = influences(units, rows, always=bca)
+        for index, unit, estimate, drawn, of_each in zip(here, units, known, blocks, every, strict=True):
+            found[index] = _scaled(unit, estimate, drawn, of_each, bca)
     return found
 
 
@@ -172,8 +172,8 @@ def bootstrap_statistics(
         raise StatisticError("statistics of different samples cannot share their draws")
     found = []
     for drawn in _draw(units, n_bootstrap, seed, method == "bca") if units else []:
-        skewness = drawn.skewness if method == "bca" else None
-        low, high = interval_of(drawn.draws, drawn.centre, level, parts=((1.0, drawn.freedom),), skewness=skewness)
+        parts = ((1.0, drawn.freedom),)
+        low, high = interval_of(drawn.draws, drawn.centre, level, parts=parts, skewness=drawn.skewness)
         failed = int(np.count_nonzero(~np.isfinite(drawn.draws)))
         found.append(Interval(drawn.estimate, low, high, drawn.draws, failed))
     return found
@@ -206,7 +206,7 @@ def hierarchical_bootstrap(
         Nominal coverage.
     method : {"percentile", "bca"}
         Percentiles of the draws, or bias-corrected and accelerated ones (Efron 1987) for
-        skewed estimates; see :func:`interval_of`.
+        skewed estimates; see :func:`interval_of`.  One recording's functions of second moments always have the latter.
 
     Returns
     -------

@@ -11,7 +11,8 @@ Two things make these variances too small.  A neuron may enter the values of oth
 inhibition is one of the others' in a correlation with other neurons): then its whole influence is
 resampled, not its value.  And with few samples of skewed currents a second moment varies more than
 resampling shows: there V_s is the jackknife's, which is not too small (Efron & Stein 1981, Ann
-Stat 9:586).
+Stat 9:586), and a variance that rests on some values far out has fewer degrees of freedom, by their
+kurtosis (O'Neill 2014, Am Stat 68:282).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 
 from eiplatform.statistics.kernels.moments import FloatArray
 
-__all__ = ["CHUNK", "NeuronValues", "average", "crossed_variance", "jackknife_skewness", "jackknife_variances"]
+__all__ = ["CHUNK", "Influences", "NeuronValues", "average", "crossed_variance", "influences"]
 
 JACKKNIFE_GROUPS = 200
 """Groups of samples that the jackknife leaves out, at most; with more samples variances need none."""
@@ -50,7 +51,8 @@ class NeuronValues:
         Where a neuron enters the values of other neurons too: sample weights and the values to each neuron's whole
         influence on their mean over neurons, about that mean, shape (draw, neuron).
     moments : bool
-        A smooth function of second moments over samples, whose variance the jackknife gives.
+        A smooth function of second moments over samples or neurons.  Of few skewed samples the jackknife gives
+        its variance, kurtosis the degrees of freedom, and the interval is BCa's.
     """
 
     values: Callable[[FloatArray], FloatArray]
@@ -85,7 +87,11 @@ def average(values: FloatArray, weights: FloatArray, geometric: bool) -> FloatAr
 
 
 def crossed_variance(
-    variances: Sequence[float] | FloatArray, free: Sequence[float], *, n_draws: int | None = None
+    variances: Sequence[float] | FloatArray,
+    free: Sequence[float],
+    *,
+    known: Sequence[float] | None = None,
+    n_draws: int | None = None,
 ) -> tuple[float, float]:
     """Return the variance of a mean over crossed samples and neurons, and its degrees of freedom.
 
@@ -95,6 +101,8 @@ def crossed_variance(
         Of bootstrap draws with samples and with neurons resampled, and of what resampling both adds to these.
     free : sequence of float
         Samples less one, neurons less one; a level with 0 is not resampled.
+    known : sequence of float, optional
+        Degrees of freedom with which the two variances are known; default: `free`.
     n_draws : int, optional
         Draws behind the variances: few of them know a variance no better than as many values do.
 
@@ -104,6 +112,7 @@ def crossed_variance(
     4.0
     """
     held = np.maximum(np.asarray(free, dtype=np.float64), 1.0)
+    sure = np.maximum(np.asarray(free if known is None else known, dtype=np.float64), 1.0)
     levels = np.asarray(variances[:2]) * (1 + 1 / held) * (np.asarray(free) > 0)
     found = float(variances[2]) if (np.asarray(free) > 0).all() else 0.0
     # Each level contains the cells.  Resampling samples shows more of them where it adds noise to noise (the lag of a
@@ -111,70 +120,88 @@ def crossed_variance(
     cells = min(found, *levels.tolist())
     wanted = float(max(levels.sum() - found, cells))
     # What the cells add to a level is known from all of them.
-    uncertainty = (np.maximum(levels**2 - cells**2, 0.0) / held).sum() + cells**2 / held.prod()
+    uncertainty = (np.maximum(levels**2 - cells**2, 0.0) / sure).sum() + cells**2 / held.prod()
     if n_draws is not None:
         uncertainty += wanted**2 / max(n_draws - 1, 1)
     return wanted, float(wanted**2 / uncertainty) if uncertainty > 0 else np.inf
 
 
-def _influences(units: Sequence[NeuronValues], rows: Sequence[FloatArray]) -> list[FloatArray]:
-    """Return what leaving out (groups of) samples takes from every statistic, by the jackknife; empty for one sample.
+@dataclass(frozen=True)
+class Influences:
+    """What single (groups of) samples, and single neurons, do to the mean over neurons of one statistic.
 
-    Deviations of independent samples add up, and so do their cumulants: leaving out groups
-    of samples serves as well as leaving out single ones.
-    """
-    n_samples = units[0].n_samples if units else 0
-    n_groups = min(n_samples, JACKKNIFE_GROUPS) if n_samples > 1 else 0
-    group = np.arange(n_samples) % max(n_groups, 1)
-    lacking = [np.empty(n_groups) for _ in units]
-    chunk = max(1, CHUNK // max(n_samples, 1))
-    for start in range(0, n_groups, chunk):
-        left_out = np.arange(start, min(start + chunk, n_groups))
-        weights = (group != left_out[:, None]).astype(np.float64)
-        for unit, row, found in zip(units, rows, lacking, strict=True):
-            values = np.where(np.isfinite(row), unit.values(weights), np.nan)
-            found[left_out] = average(values, np.ones((1, unit.n_neurons)), unit.geometric)
-    return [(n_groups - 1) / n_groups * (found.mean() - found) if n_groups else found for found in lacking]
-
-
-def jackknife_variances(units: Sequence[NeuronValues], rows: Sequence[FloatArray]) -> list[float]:
-    """Return the jackknife's variance over samples of every statistic that takes it; NaN for the others.
-
-    It is divided by what resampling n samples lacks, n/(n - 1), so that it takes the place of the draws' variance.
-
-    Parameters
+    Attributes
     ----------
-    units : sequence of NeuronValues
-        All of the same samples.
-    rows : sequence of array, shape (neuron,)
-        Their values.
+    samples : array, shape (group,)
+        By the jackknife, with the sum 0; empty where it was not taken.  The sum of squares is the variance over
+        samples less what resampling n of them lacks, (n - 1)/n, so that it takes the place of the draws' variance.
+    neurons : array, shape (neuron,)
+        Likewise, of the neurons with a value.
 
     Examples
     --------
     >>> data = np.random.default_rng(0).normal(size=(20, 1))
     >>> unit = NeuronValues(lambda w: w @ data / w.sum(axis=1, keepdims=True), 20, 1, moments=True)
-    >>> bool(np.isclose(jackknife_variances([unit], [unit.per_neuron()])[0], data.var() / 20))  # of a mean
+    >>> (found,) = influences([unit], [unit.per_neuron()])
+    >>> bool(np.isclose((found.samples**2).sum(), data.var() / 20))  # the variance of a mean
     True
     """
-    taken = [index for index, unit in enumerate(units) if unit.moments and 2 < unit.n_samples <= JACKKNIFE_GROUPS]
-    found = [float("nan")] * len(units)
-    influences = _influences([units[index] for index in taken], [rows[index] for index in taken])
-    for index, influence in zip(taken, influences, strict=True):
-        found[index] = float((influence**2).sum())
-    return found
+
+    samples: FloatArray
+    neurons: FloatArray
+
+    def known(self, free: Sequence[float]) -> tuple[float, float]:
+        """Return the degrees of freedom with which both variances are known, by the kurtosis (O'Neill 2014)."""
+        return _freedom(self.samples, free[0]), _freedom(self.neurons, free[1])
+
+    def skewness(self, over_samples: float) -> float:
+        """Return the skewness of the estimate, whose variance `over_samples` counts where samples were not taken."""
+        second = float((self.samples**2).sum() if self.samples.size else over_samples) + float((self.neurons**2).sum())
+        third = float((self.samples**3).sum() + (self.neurons**3).sum())
+        return third / second**1.5 if second > 0 and np.isfinite([second, third]).all() else 0.0
 
 
-def jackknife_skewness(
-    units: Sequence[NeuronValues], rows: Sequence[FloatArray], estimates: Sequence[float]
-) -> list[float]:
-    """Return the skewness of every estimate from the jackknife over (groups of) samples and neurons."""
-    ones = np.ones((1, units[0].n_samples))
-    found = []
-    for unit, row, estimate, influence in zip(units, rows, estimates, _influences(units, rows), strict=True):
-        used = unit.moved(ones, row[None])[0][np.isfinite(row)]
+def _freedom(values: FloatArray, free: float) -> float:
+    """Return 2n/(kurtosis - (n - 3)/(n - 1)): n - 1 where values are normal, fewer where some are far out."""
+    n, square = values.size, float((values**2).mean()) if values.size else 0.0
+    if n < 4 or not (np.isfinite(square) and square > 0):
+        return free
+    return min(2 * n / max(float((values**4).mean()) / square**2 - (n - 3) / (n - 1), 1e-9), free)
+
+
+def influences(units: Sequence[NeuronValues], rows: Sequence[FloatArray], *, always: bool = False) -> list[Influences]:
+    """Return the influences of samples and of neurons on several statistics of the same samples.
+
+    Deviations of independent samples add up, and so do their cumulants: leaving out groups
+    of samples serves as well as leaving out single ones.
+
+    Parameters
+    ----------
+    units : sequence of NeuronValues
+    rows : sequence of array, shape (neuron,)
+        Their values.
+    always : bool
+        Of samples for every statistic; else only of few samples where second moments are taken over them.
+    """
+    n_samples = units[0].n_samples if units else 0
+    n_groups = min(n_samples, JACKKNIFE_GROUPS) if n_samples > 2 else 0
+    taken = [n_groups if always or (unit.moments and n_samples <= JACKKNIFE_GROUPS) else 0 for unit in units]
+    group = np.arange(n_samples) % max(n_groups, 1)
+    lacking = [np.empty(size) for size in taken]
+    chunk = max(1, CHUNK // max(n_samples, 1))
+    for start in range(0, max(taken, default=0), chunk):
+        left_out = np.arange(start, min(start + chunk, n_groups))
+        weights = (group != left_out[:, None]).astype(np.float64)
+        for unit, row, found in zip(units, rows, lacking, strict=True):
+            if found.size:
+                values = np.where(np.isfinite(row), unit.values(weights), np.nan)
+                found[left_out] = average(values, np.ones((1, unit.n_neurons)), unit.geometric)
+    made = []
+    for unit, row, found in zip(units, rows, lacking, strict=True):
+        samples = (n_groups - 1) / n_groups * (found.mean() - found) if found.size else found
+        used = unit.moved(np.ones((1, n_samples)), row[None])[0][np.isfinite(row)]
         used = np.log(used) if unit.geometric else used
-        about = (used - used.mean()) / max(used.size, 1) if used.size else used
-        about *= abs(estimate) if unit.geometric else 1.0
-        second, third = ((influence**power).sum() + (about**power).sum() for power in (2, 3))
-        found.append(float(third / second**1.5) if second > 0 and np.isfinite(second) else 0.0)
-    return found
+        about = (used - used.mean()) / used.size if used.size else used
+        about *= np.exp(used.mean()) if unit.geometric and used.size else 1.0
+        made.append(Influences(samples if np.isfinite(samples).all() else np.zeros(0), about))
+    return made

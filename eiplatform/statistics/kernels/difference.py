@@ -137,7 +137,7 @@ def _alone(seed: Seed) -> tuple[float, float]:
     """Return the variance of one network's value over samples and neurons, and its freedom."""
     if seed.n_samples < 2:
         return float("nan"), float("nan")
-    return crossed_variance(seed.variances, seed.free, n_draws=seed.sample_draws.size)
+    return crossed_variance(seed.variances, seed.free, known=seed.known or None, n_draws=seed.sample_draws.size)
 
 
 def _pair(value: float, mine: Seed, other: Seed, same_samples: bool) -> Difference:
@@ -149,7 +149,9 @@ def _pair(value: float, mine: Seed, other: Seed, same_samples: bool) -> Differen
     apart = float((mine.sample_draws - other.sample_draws).var())
     neurons, cells = (mine.variances[level] + other.variances[level] for level in (1, 2))
     free = (mine.n_samples - 1.0, min(mine.n_neurons, other.n_neurons) - 1.0)
-    return _joined(value, [crossed_variance([apart, neurons, cells], free, n_draws=mine.sample_draws.size)], THESE)
+    known = np.minimum(mine.known or free, other.known or free)
+    part = crossed_variance([apart, neurons, cells], free, known=known.tolist(), n_draws=mine.sample_draws.size)
+    return _joined(value, [part], THESE)
 
 
 def _one_more(value: float, mine: Group, other: Group, same_samples: bool) -> Difference:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from eiplatform.statistics.kernels.crossed import CHUNK, NeuronValues, average, jackknife_variances
+from eiplatform.statistics.kernels.crossed import CHUNK, Influences, NeuronValues, average, influences
 from eiplatform.statistics.kernels.intervals import resample_counts
 from eiplatform.statistics.kernels.moments import FloatArray
 
@@ -41,6 +41,8 @@ class Seed:
     variances : tuple of float
         Of the value when samples and when neurons are resampled, and of what both together add; empty unless the
         seed is alone.
+    known : tuple of float
+        Degrees of freedom with which the first two are known; empty: samples and neurons less one.
     quantiles : array, shape (point,)
         Of the values over neurons; empty for a value of the whole population.
     sample_quantiles, quantile_draws : array, shape (draw, point)
@@ -53,6 +55,7 @@ class Seed:
     n_neurons: int
     sample_draws: FloatArray
     variances: tuple[float, ...] = ()
+    known: tuple[float, ...] = ()
     quantiles: FloatArray = field(default_factory=lambda: np.zeros(0))
     sample_quantiles: np.ndarray = field(default_factory=lambda: _NONE)
     quantile_draws: np.ndarray = field(default_factory=lambda: _NONE)
@@ -178,7 +181,7 @@ def evidence(
         for size in sorted({kept[index].size for index in here})
     }
     ones = np.ones((1, n_samples))
-    influences = {index: units[index].moved(ones, rows[index][None])[0, kept[index]] for index in here if alone}
+    whole = {index: units[index].moved(ones, rows[index][None])[0, kept[index]] for index in here if alone}
     chunk = max(1, CHUNK // max([n_samples, *(unit.n_neurons for unit in units)], default=1))
     for start in range(0, n_bootstrap if here else 0, chunk):
         size = min(chunk, n_bootstrap - start)
@@ -192,7 +195,7 @@ def evidence(
             shown, equal = [values], np.ones((1, places.size))
             draws[index][0, part] = average(values, equal, unit.geometric)
             if alone:
-                chosen, influence = drawn[places.size], influences[index]
+                chosen, influence = drawn[places.size], whole[index]
                 again = np.take_along_axis(unit.moved(weights, every)[:, places], chosen, axis=1)
                 moved = [average(table, equal, unit.geometric) for table in (influence[chosen], again)]
                 draws[index][1:, part] = *moved, moved[1] - moved[0] - draws[index][0, part]
@@ -205,7 +208,7 @@ def evidence(
             if index in curves:
                 for level, table in enumerate(shown):
                     curves[index][level, part] = _quantiles(table)
-    over_samples = jackknife_variances(units, rows) if n_bootstrap else []
+    of_each = influences(units, rows) if n_bootstrap else []
     found = []
     for index, (unit, row, places) in enumerate(zip(units, rows, kept, strict=True)):
         row = row[places]
@@ -213,16 +216,18 @@ def evidence(
         quantiles = _quantiles(row[None])[0] if distributed[index] and row.size > 1 else np.zeros(0)
         made = Seed(value, n_samples, row.size, np.zeros(0), quantiles=quantiles)
         if index in draws and n_bootstrap:
-            made = _resampled(made, draws[index], over_samples[index], curves.get(index))
+            made = _resampled(made, draws[index], of_each[index] if unit.moments else None, curves.get(index))
         found.append(made)
     return found
 
 
-def _resampled(made: Seed, draws: FloatArray, over_samples: float, curves: np.ndarray | None) -> Seed:
+def _resampled(made: Seed, draws: FloatArray, of_each: Influences | None, curves: np.ndarray | None) -> Seed:
     """Add what resampling says; the levels are samples, neurons, both, and what both together add."""
     deviation = draws[0] - draws[0].mean()
-    if np.isfinite(over_samples) and deviation.var() > 0:
-        deviation *= np.sqrt(over_samples / deviation.var())
+    if of_each is not None:
+        if of_each.samples.size and deviation.var() > 0:
+            deviation *= np.sqrt((of_each.samples**2).sum() / deviation.var())
+        made = replace(made, known=of_each.known(made.free))
     made = replace(made, sample_draws=deviation)
     alone = len(draws) > 1
     if alone:
