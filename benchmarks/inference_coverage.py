@@ -26,7 +26,7 @@ LEVEL = 0.95
 _LONGER = 8
 _SMALL = 0.05
 """Error of a truth, in standard deviations of the estimates: more of it would count as misses."""
-_MOST = 400
+_MOST = 200
 LASTING = ("currents", "voltage", "spikes")
 """Models whose number of steps can be chosen; spike trains in ms have a length of their own."""
 
