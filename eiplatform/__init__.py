@@ -35,12 +35,17 @@ _HOMES = {
     "plot": "plot",
     "probe": "foreign",
     "read_csv": "store.importing",
+    "read_nir": "foreign.nir",
     "read_nwb": "store.importing",
     "record": "front.recording",
     "report": "front.results",
     "simulate": "front.recording",
     "study": "front.results",
     "to_frame": "store.export.frames",
+    "to_neo": "store.export.neo",
+    "to_nir": "foreign.nir",
+    "to_nwb": "store.export.nwb",
+    "to_pynapple": "store.export.pynapple",
     "train": "front.training",
 }
 """Where each name of the front door is defined; ``__init__.pyi`` says the same to type checkers."""

@@ -1,6 +1,8 @@
 from eiplatform.errors import EIPlatformError as EIPlatformError
 from eiplatform.foreign import adapt as adapt
 from eiplatform.foreign import probe as probe
+from eiplatform.foreign.nir import read_nir as read_nir
+from eiplatform.foreign.nir import to_nir as to_nir
 from eiplatform.front.catalogue import describe as describe
 from eiplatform.front.catalogue import list as list
 from eiplatform.front.look import info as info
@@ -21,6 +23,9 @@ from eiplatform.interventions import Scale as Scale
 from eiplatform.interventions import Silence as Silence
 from eiplatform.interventions import intervene as intervene
 from eiplatform.store.export.frames import to_frame as to_frame
+from eiplatform.store.export.neo import to_neo as to_neo
+from eiplatform.store.export.nwb import to_nwb as to_nwb
+from eiplatform.store.export.pynapple import to_pynapple as to_pynapple
 from eiplatform.store.importing import from_arrays as from_arrays
 from eiplatform.store.importing import read_csv as read_csv
 from eiplatform.store.importing import read_nwb as read_nwb

@@ -57,6 +57,9 @@ def examine() -> list[Finding]:
         _package("dask", "dask", "dask"),
         _package("zarr", "zarr", "zarr"),
         _package("pynwb", "pynwb", "nwb"),
+        _package("pynapple", "pynapple", "pynapple"),
+        _package("neo", "neo", "neo"),
+        _package("nir", "nir", "nir"),
         Finding(
             "C++ compiler",
             compiler is not None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 __all__ = ["NULLS", "Table", "cell_text", "interval_text", "largest", "number_text", "texts", "value_text"]
@@ -38,6 +39,18 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the cells as a table of pandas, with the title and the note among its ``attrs``.
+
+        Examples
+        --------
+        >>> Table("rates", ("population", "rate"), (("fc1/E", "0.25"),)).to_pandas()["rate"].tolist()
+        ['0.25']
+        """
+        table = pd.DataFrame(list(self.rows), columns=list(self.columns))
+        table.attrs = {"title": self.title, "note": self.note}
+        return table
 
 
 def number_text(value: float) -> str:

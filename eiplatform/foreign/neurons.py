@@ -224,6 +224,13 @@ def _torch_cell(module: nn.Module) -> Neuron:
     return Neuron(activity="output", framework="torch")
 
 
+def _nir(module: nn.Module) -> Neuron:
+    if not _get(module, "fires"):
+        return Neuron(voltage="output", framework="NIR")
+    voltage = "voltage" if _get(module, "remembers") else None
+    return Neuron(voltage=voltage, spikes="output", after_reset=False, framework="NIR")
+
+
 _READERS: dict[str, Callable[[nn.Module], Neuron]] = {
     "torch:RNNBase": _torch_sequence,
     "torch:RNNCellBase": _torch_cell,
@@ -239,9 +246,15 @@ _READERS: dict[str, Callable[[nn.Module], Neuron]] = {
     "norse:SNN": _norse_sequence,
     "norse:SNNRecurrent": _norse_sequence,
     "sinabs:StatefulLayer": _sinabs,
+    "eiplatform:NIRNeurons": _nir,
 }
 
-_RESETS = {"snntorch:SpikingNeuron": "reset_mem", "spikingjelly:MemoryModule": "reset", "sinabs:StatefulLayer": None}
+_RESETS = {
+    "snntorch:SpikingNeuron": "reset_mem",
+    "spikingjelly:MemoryModule": "reset",
+    "sinabs:StatefulLayer": None,
+    "eiplatform:NIRNetwork": "reset",
+}
 
 
 def keeps_state(module: nn.Module) -> bool:

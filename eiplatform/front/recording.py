@@ -346,5 +346,5 @@ def _nulls(
 def _name(network: Any) -> str:
     config = getattr(network, "config", None)
     if config is None:
-        return type(network).__name__
+        return type(getattr(network, "module", network)).__name__
     return f"{config.dataset.name} {config.network.architecture}, seed {config.seed}"

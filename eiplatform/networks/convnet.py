@@ -110,13 +110,13 @@ class ConvNet(Network):
             raise ConfigError("a convolutional network without a convolution", valid="e.g. [64, P, 128, P]")
         shape: tuple[int, ...] = self.input_shape
         source = "input"
-        self._plan: list[str] = []
+        self.plan: list[str] = []
         for entry in plan:
             if isinstance(entry, int):
                 name = f"conv{len(self.layers) + 1}"
                 shape = self._add(name, Conv2d(shape, form.kernel, 1, form.kernel // 2), scaled(entry, width), source)
                 source = f"{name}/E"
-                self._plan.append(name)
+                self.plan.append(name)
             else:
                 if entry != POOL:
                     raise ConfigError(f"'{entry}' is no layer", valid=f"a number of channels, or {POOL} for pooling")
@@ -129,7 +129,7 @@ class ConvNet(Network):
                         remedy="choose architecture cnn and shorter network.channels, or larger images",
                     )
                 shape = (shape[0], shape[1] // 2, shape[2] // 2)
-                self._plan.append(POOL)
+                self.plan.append(POOL)
         n_inputs = math.prod(shape)
         for number, n_exc in enumerate(form.dense, 1):
             (n_inputs,) = self._add(f"fc{number}", Linear(n_inputs), n_exc, source, normalise=False)
@@ -137,7 +137,7 @@ class ConvNet(Network):
         self._add_readout(n_inputs, n_classes, source)
 
     def _flow(self, x: Tensor, steps: int | None, call: Call) -> Tensor:
-        for name in self._plan:
+        for name in self.plan:
             if name == POOL:
                 x = average_pool(x) if self.form.pooling == "average" else max_pool(x)
             else:

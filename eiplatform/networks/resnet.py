@@ -85,7 +85,7 @@ class ResNet(Network):
             raise ConfigError(f"images of shape {self.input_shape}", valid="(channels, rows, columns)")
         shape = self._add("stem", Conv2d(self.input_shape), scaled(64, width), "input")
         sources: Sequence[str] = ("stem/E",)
-        self._blocks: list[_Block] = []
+        self.blocks: list[_Block] = []
         for stage, n_blocks in enumerate(plan.blocks, 1):
             for number in range(1, n_blocks + 1):
                 stride = 2 if stage > 1 and number == 1 else 1
@@ -115,12 +115,12 @@ class ResNet(Network):
             shortcut = f"{name}_shortcut"
             self._add(shortcut, Conv2d(shape, 1, stride, 0), inner[0], seen)
             sources = (f"{shortcut}/E",)
-        self._blocks.append(_Block(tuple(names), shortcut))
+        self.blocks.append(_Block(tuple(names), shortcut))
         return inner, (*sources, source)
 
     def _flow(self, x: Tensor, steps: int | None, call: Call) -> Tensor:
         x = call("stem", x, steps)
-        for block in self._blocks:
+        for block in self.blocks:
             inner = x
             for name in block.convolutions:
                 inner = call(name, inner, None)

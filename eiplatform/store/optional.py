@@ -15,7 +15,8 @@ def need(package: str, purpose: str) -> ModuleType:
 
     Parameters
     ----------
-    package : {"dask", "distributed", "zarr", "pynwb"}
+    package : str
+        E.g. ``"dask"``, ``"zarr"``, ``"pynwb"``, ``"pynapple"``, ``"neo"``, ``"nir"``.
     purpose : str
         What it is needed for, in the message.
 

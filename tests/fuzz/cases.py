@@ -91,6 +91,7 @@ KINDS: dict[str, tuple[int, tuple[str, ...]]] = {
     "idx": (2, ("DATA fuzz-idx",)),
     "cifar": (2, ("DATA fuzz-cifar",)),
     "tiny": (2, ("DATA fuzz-tiny",)),
+    "nir": (3, ("NIR {0}.h5",)),
     "words": (3, ("WORDS",)),
 }
 """By kind: how often, and the commands."""
@@ -223,6 +224,8 @@ def _call(words: list[str], rng: random.Random) -> int:
         return _resume(Path(words[1]))
     if words[0] == "SUMMARY":
         return _summary(Path(words[1]))
+    if words[0] == "NIR":
+        return _nir(Path(words[1]))
     if words[0] == "CONFIG":
         return _config(Path(words[1]))
     if words[0] == "DATA":
@@ -249,6 +252,13 @@ def _summary(path: Path) -> int:
 
     read_reference(path)
     open_references([path], partial=False)
+    return 0
+
+
+def _nir(path: Path) -> int:
+    from eiplatform.foreign.nir import read_nir
+
+    read_nir(path, dt=1e-3)
     return 0
 
 

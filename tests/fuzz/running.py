@@ -19,6 +19,7 @@ _WARM = (
     "eiplatform.recording.network",
     "eiplatform.recording.checkpoint",
     "eiplatform.lesions.design",
+    "eiplatform.foreign.nir",
     "eiplatform.networks.deepeisnn",
     "eiplatform.store.pack",
     "eiplatform.store.export.frames",

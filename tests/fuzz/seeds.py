@@ -54,6 +54,7 @@ def make_seeds(root: Path) -> None:
     _recording(root / "recording" / "in", complete=True)
     _recording(root / "interrupted" / "in", complete=False)
     _circuit(root / "circuit" / "in")
+    _graph(root / "nir")
     for kind in ("packed", "zarr", "results", "checkpoint", "configs", "deepeisnn", "idx", "cifar", "tiny"):
         (root / kind).mkdir()
     _run("pack", root / "recording/in", "--out", root / "packed/in.h5")
@@ -131,6 +132,34 @@ def _circuit(path: Path) -> None:
                 attrs={"duration": 50.0, "tau_membrane": 20.0, "threshold": 20.0},
             )
         writer.append(populations)
+
+
+def _graph(folder: Path) -> None:
+    """Write a network as NIR, with a loop and a convolution, as the package nir lays it out."""
+    import h5py
+
+    random, six = np.random.default_rng(3), np.ones(6)
+    lif = {"type": "LIF", "tau": 0.02 * six, "r": 9 * six, "v_leak": 0 * six, "v_threshold": six, "v_reset": 0 * six}
+    conv = {"stride": [1, 1], "padding": [0, 0], "dilation": [1, 1], "groups": 1, "input_shape": [4, 4]}
+    conv |= {"type": "Conv2d", "weight": random.normal(size=(2, 1, 3, 3)), "bias": np.zeros(2)}
+    nodes = {
+        "input": {"type": "Input", "shape": [1, 4, 4]},
+        "conv": conv,
+        "flat": {"type": "Flatten", "start_dim": 0, "end_dim": -1, "input_type": [2, 2, 2]},
+        "fc": {"type": "Affine", "weight": random.normal(size=(6, 8)), "bias": np.zeros(6)},
+        "lif": lif,
+        "loop": {"type": "Linear", "weight": random.normal(size=(6, 6))},
+        "output": {"type": "Output", "shape": [6]},
+    }
+    edges = "input conv,conv flat,flat fc,fc lif,lif loop,loop lif,lif output".split(",")
+    folder.mkdir()
+    with h5py.File(folder / "in.h5", "w") as file:
+        file["version"] = "1.0.8"
+        file["node/type"] = "NIRGraph"
+        file["node/edges"] = np.array([edge.split() for edge in edges], dtype=h5py.string_dtype())
+        for name, fields in nodes.items():
+            for key, value in fields.items():
+                file[f"node/nodes/{name}/{key}"] = value
 
 
 def _network(root: Path) -> None:

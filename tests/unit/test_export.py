@@ -18,7 +18,7 @@ from eiplatform.cli import main
 from eiplatform.errors import ConfigError, MissingDependencyError, OutputExistsError, StoreError, UnknownNameError
 from eiplatform.store import RecordingWriter
 from eiplatform.store.export.frames import COLUMNS, export_csv
-from eiplatform.store.export.nwb import export_nwb
+from eiplatform.store.export.nwb import to_nwb
 from eiplatform.store.export.sonata import export_sonata
 from eiplatform.store.export.zarr import export_zarr
 from tests.conftest import layer
@@ -138,7 +138,7 @@ def test_steps_left_out_are_no_silence(tmp_path: Path) -> None:
     assert export_sonata(tmp_path / "r", tmp_path / "s", ms_per_step=1.0, signals=["current_*"]).is_dir()
 
 
-@pytest.mark.parametrize(("package", "export"), [("pynwb", export_nwb), ("zarr", export_zarr)])
+@pytest.mark.parametrize(("package", "export"), [("pynwb", to_nwb), ("zarr", export_zarr)])
 def test_missing_packages_are_named_with_their_extra(
     circuit_recording: Write, tmp_path: Path, package: str, export: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,7 +223,7 @@ def test_sonata_as_libsonata_reads_it(circuit_recording: Write, tmp_path: Path) 
 def test_nwb_of_a_circuit(circuit_recording: Write, tmp_path: Path) -> None:
     pynwb = pytest.importorskip("pynwb")
     path = circuit_recording()
-    out = export_nwb(path, tmp_path / "c.nwb")
+    out = to_nwb(path, tmp_path / "c.nwb")
     assert pynwb.validate(path=str(out)) == []
     data = eiplatform.open(path)["E"].to_dataset().load()
     with pynwb.NWBHDF5IO(out, "r") as io:
@@ -245,7 +245,7 @@ def test_nwb_of_a_network(network_recording: Write, tmp_path: Path, monkeypatch:
     pynwb = pytest.importorskip("pynwb")
     monkeypatch.setattr("eiplatform.store.export.nwb.BLOCK_BYTES", 600)  # pieces that end within a sample
     path = network_recording(shards=3)
-    out = export_nwb(path, tmp_path / "n.nwb", ms_per_step=MS)
+    out = to_nwb(path, tmp_path / "n.nwb", ms_per_step=MS)
     assert pynwb.validate(path=str(out)) == []
     tree = eiplatform.open(path)
     with pynwb.NWBHDF5IO(out, "r") as io:

@@ -19,6 +19,7 @@ CONDA_NAMES = {
     "pytorch-cpu": "torch",
     "matplotlib-base": "matplotlib",
     "python-xxhash": "xxhash",
+    "python-neo": "neo",
     "dask-core": "dask",
 }
 CONDA_ONLY = {"python", "pip", "cxx-compiler", "make"}

@@ -13,13 +13,13 @@ __all__ = ["TARGETS", "export_recording"]
 
 TARGETS = {
     "csv": ("eiplatform.store.export.frames", "export_csv"),
-    "nwb": ("eiplatform.store.export.nwb", "export_nwb"),
+    "nwb": ("eiplatform.store.export.nwb", "to_nwb"),
     "sonata": ("eiplatform.store.export.sonata", "export_sonata"),
     "zarr": ("eiplatform.store.export.zarr", "export_zarr"),
 }
 """Where the writer of each format is; imported when it is used."""
 
-_NOT_OPTIONS = ("path", "source", "out", "progress")
+_NOT_OPTIONS = ("path", "source", "out", "progress", "about")
 
 
 def export_recording(target: str, path: str | Path, out: str | Path, **options: Any) -> Path:

@@ -5,60 +5,63 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import h5py
 import numpy as np
 import xarray as xr
 
-from eiplatform.errors import StoreError
+from eiplatform.errors import ConfigError, choose
 from eiplatform.files import atomic_write, claim_file
-from eiplatform.memory import available_memory
 from eiplatform.store.blocks import BLOCK_BYTES, require_space
-from eiplatform.store.export.selection import select
+from eiplatform.store.export.selection import opened, select
 from eiplatform.store.export.timeline import (
     Timeline,
+    check_spike_memory,
     common_timeline,
     has_spikes,
-    spike_count,
-    spikes_by_sample,
+    trains_of,
 )
 from eiplatform.store.guarded import guarded
 from eiplatform.store.optional import need
-from eiplatform.store.reader import open_recording, read_manifest
-from eiplatform.store.schema import PARAMETERS, SIGNALS
+from eiplatform.store.reader import read_manifest
+from eiplatform.store.schema import PARAMETERS, SCHEMA_VERSION, SIGNALS
+from eiplatform.store.units import SI_UNITS
 
-__all__ = ["SI_UNITS", "export_nwb"]
+__all__ = ["POPULATIONS", "to_nwb"]
 
-SI_UNITS = {
-    "V": ("volts", 1.0),
-    "mV": ("volts", 1e-3),
-    "A": ("amperes", 1.0),
-    "nA": ("amperes", 1e-9),
-    "pA": ("amperes", 1e-12),
-    "S": ("siemens", 1.0),
-    "nS": ("siemens", 1e-9),
-    "1": ("1", 1.0),
+POPULATIONS = "populations"
+"""Key of the notes under which reading back finds what NWB has no place for."""
+_SUBJECT = {
+    "subject_id": "none (simulation)",
+    "description": "No animal: a simulated network. Age and sex are formal entries that archives ask for.",
+    "age": "P0D",
+    "sex": "U",
 }
-"""The SI unit of a recording's unit, and the factor that takes the stored numbers to it."""
+"""What is said of the subject of a simulation."""
+_ABOUT = (
+    "experimenter institution lab experiment_description session_id keywords related_publications protocol "
+    "pharmacology surgery subject".split()
+)
+"""Fields of an NWB file that a user may fill in."""
 
-_SPIKE_BYTES = 40  # a time and a neuron, their order, and the sorted copy
 
-
-def export_nwb(
-    path: str | Path,
+def to_nwb(
+    source: str | Path | xr.DataTree,
     out: str | Path,
     *,
     ms_per_step: float | None = None,
     populations: Iterable[str] | None = None,
     signals: Iterable[str] | None = None,
     samples: Iterable[int] | None = None,
+    about: Mapping[str, Any] | None = None,
     partial: bool = False,
     overwrite: bool = False,
 ) -> Path:
-    """Write a recording as an NWB file.
+    """Write a recording as an NWB file; :func:`eiplatform.read_nwb` reads it back.
 
     Samples follow one another on NWB's one time axis; the table ``trials`` says where each begins.
     A row of ``units`` is a neuron whose spikes were recorded; the module ``signals`` holds a
@@ -67,14 +70,18 @@ def export_nwb(
 
     Parameters
     ----------
-    path : str or Path
-        A recording.
+    source : str, Path or xarray.DataTree
+        A recording, or a population of it.
     out : str or Path
         File, ``*.nwb``.
     ms_per_step : float, optional
         For recordings in steps: what a step is taken to last.  Nothing is assumed.
     populations, signals, samples
         Which part, as in :func:`eiplatform.to_frame`.
+    about : mapping, optional
+        What NWB files say besides: ``experimenter``, ``institution``, ``lab``, ``session_id``, ...; ``subject`` is a
+        mapping of ``subject_id``, ``species``, ``age``, ``sex``, ...  Without one, simulations say that there was no
+        animal, and measurements say nothing, which archives such as DANDI do not accept.
     partial : bool
         Passed to :func:`eiplatform.open`.
     overwrite : bool
@@ -90,29 +97,28 @@ def export_nwb(
         If pynwb is not installed.
     ConfigError
         If a recording in steps comes without `ms_per_step`.
+    UnknownNameError
+        If `about` has a field that NWB does not know.
     StoreError
         If spikes of some steps are unknown, or do not fit into memory.
+
+    Examples
+    --------
+    >>> import eiplatform as ei, numpy as np, pathlib, tempfile
+    >>> rec = ei.from_arrays(np.ones((2, 30, 4)), np.ones((2, 30, 4)), dt=0.5, units="pA")
+    >>> mouse = {"subject_id": "m1", "species": "Mus musculus", "age": "P60D", "sex": "F"}
+    >>> file = ei.to_nwb(rec, pathlib.Path(tempfile.mkdtemp()) / "clamp.nwb", about={"subject": mouse})
+    >>> ei.read_nwb(file)["E"].ds["current_inh"].dims
+    ('sample', 'time', 'neuron')
     """
     pynwb = need("pynwb", "NWB export")
     out = claim_file(Path(out), overwrite=overwrite)
-    manifest = read_manifest(path)
-    tree = open_recording(path, partial=partial)
+    tree = opened(source, partial=partial)
+    fields = _fields(pynwb, about or {}, tree.root.attrs.get("source", {}))
     parts = select(tree, populations=populations, signals=signals, samples=samples)
     timeline = common_timeline(parts, ms_per_step)
     require_space(out.parent, sum(data.nbytes for data in parts.values()))
-
-    about = {key: manifest[key] for key in ("id", "schema_version", "source", "config")}
-    assumed = "" if ms_per_step is None else f" One step is taken to last {ms_per_step:g} ms, as the user said."
-    source = manifest["source"]
-    file = pynwb.NWBFile(
-        session_description=f"{source['kind']} '{source.get('label', source.get('name', ''))}', recorded by "
-        f"eiplatform.{assumed} Samples follow one another without pause; see trials.",
-        identifier=manifest["id"],
-        session_start_time=datetime.fromisoformat(manifest["provenance"]["created"]),
-        notes=json.dumps(about | {"complete": tree.attrs["complete"], "ms_per_step": ms_per_step}),
-        data_collection=manifest["provenance"]["command"],
-        keywords=["simulation", "excitation-inhibition balance"],
-    )
+    file = pynwb.NWBFile(**_session(source, tree.root, parts, ms_per_step), **fields)
     _add_trials(file, timeline, next(iter(parts.values())))
     _add_units(file, parts, timeline)
     module = file.create_processing_module("signals", "currents, gain and voltage of the recorded neurons")
@@ -128,6 +134,61 @@ def export_nwb(
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(out, write)
     return out
+
+
+def _fields(pynwb: Any, about: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that the user fills in, and what is said of a simulation's subject."""
+    given = {choose(key, _ABOUT, "field of an NWB file", where="about"): value for key, value in about.items()}
+    subject = given.pop("subject", None if source.get("kind") == "measured" else _SUBJECT)
+    if subject is not None:
+        if not isinstance(subject, Mapping):
+            raise ConfigError("is not a mapping", where="about: subject", valid="{'subject_id': ..., 'species': ...}")
+        known = [argument["name"] for argument in pynwb.file.Subject.__init__.__docval__["args"]]
+        checked = {choose(key, known, "field of a subject", where="about: subject"): subject[key] for key in subject}
+        given["subject"] = pynwb.file.Subject(**checked)
+    given.setdefault("keywords", ["simulation", "excitation-inhibition balance"][source.get("kind") == "measured" :])
+    given.setdefault(
+        "experiment_description", f"excitation and inhibition of a {source.get('kind', 'recording')}; see notes"
+    )
+    return given
+
+
+def _session(
+    given: str | Path | xr.DataTree, tree: xr.DataTree, parts: Mapping[str, xr.Dataset], ms_per_step: float | None
+) -> dict[str, Any]:
+    """Return what the file says of where it comes from; ``notes`` hold all that reading it back needs."""
+    held = read_manifest(given) if isinstance(given, str | Path) else {}
+    made = held.get("provenance", {"created": datetime.now(UTC).isoformat(), "command": "Python"})
+    source = dict(tree.attrs.get("source", {"kind": "measured", "name": "recording"}))
+    assumed = "" if ms_per_step is None else f" One step is taken to last {ms_per_step:g} ms, as the user said."
+    notes = {
+        "id": tree.attrs.get("id", ""),
+        "schema_version": tree.attrs.get("schema_version", SCHEMA_VERSION),
+        "source": source,
+        "config": dict(tree.attrs.get("config", {})),
+        "complete": tree.attrs.get("complete", True),
+        "ms_per_step": ms_per_step,
+        POPULATIONS: {name: _described(data) for name, data in parts.items()},
+    }
+    return {
+        "session_description": f"{source['kind']} '{source.get('label', source.get('name', ''))}', recorded by "
+        f"eiplatform.{assumed} Samples follow one another without pause; see trials.",
+        "identifier": tree.attrs.get("id") or uuid4().hex,
+        "session_start_time": datetime.fromisoformat(made["created"]),
+        "notes": json.dumps(notes),
+        "data_collection": made["command"],
+    }
+
+
+def _described(data: xr.Dataset) -> dict[str, Any]:
+    """Return what NWB has no place for: attributes, the first instant, how spikes were kept, units."""
+    dense = "spikes" in data
+    return {
+        "attrs": {key: np.asarray(value).item() for key, value in data.attrs.items() if np.ndim(value) == 0},
+        "origin": data["time"].values[0].item() if data.sizes["time"] else 0,
+        "spikes": str(data["spikes"].dtype) if dense else "events" if has_spikes(data) else "",
+        "units": {str(key): str(one.attrs["units"]) for key, one in data.data_vars.items() if "units" in one.attrs},
+    }
 
 
 def _plain(name: str) -> str:
@@ -153,12 +214,7 @@ def _add_units(file: Any, parts: Mapping[str, xr.Dataset], timeline: Timeline) -
     spiking = {name: data for name, data in parts.items() if has_spikes(data)}
     if not spiking:
         return
-    needed, available = _SPIKE_BYTES * sum(map(spike_count, spiking.values())), available_memory()
-    if needed > available:
-        raise StoreError(
-            f"sorting the spikes by neuron takes up to {needed / 2**30:.1f} GiB, {available / 2**30:.1f} are free",
-            remedy="export fewer populations or samples, or SONATA, which keeps spikes in the order of time",
-        )
+    check_spike_memory(spiking)
     from hdmf.common import VectorData, VectorIndex
     from pynwb.misc import Units
 
@@ -168,15 +224,12 @@ def _add_units(file: Any, parts: Mapping[str, xr.Dataset], timeline: Timeline) -
     names: list[str] = []
     roles: list[str] = []
     for name, data in spiking.items():
-        found = list(spikes_by_sample(name, data, timeline))
-        time, neuron = (np.concatenate([pair[axis] for pair in found]) for axis in (0, 1))
-        order = np.argsort(neuron, kind="stable")  # times ascend already
-        times.append(time[order] / 1000.0)
-        ids = data["neuron"].values if "spikes" in data else np.arange(data.attrs["n_neurons"])
-        ends.append(sum(map(len, times[:-1])) + np.searchsorted(neuron[order], ids, side="right"))
-        neurons.append(ids)
-        names += [name] * len(ids)
-        roles += [data.attrs["role"]] * len(ids)
+        found = trains_of(name, data, timeline)
+        ends.append(sum(map(len, times)) + found.ends)
+        times.append(found.times / 1000.0)
+        neurons.append(found.neurons)
+        names += [name] * len(found.neurons)
+        roles += [data.attrs["role"]] * len(found.neurons)
     spike_times = VectorData(name="spike_times", description="spike times in seconds", data=np.concatenate(times))
     columns = [
         spike_times,
@@ -185,7 +238,19 @@ def _add_units(file: Any, parts: Mapping[str, xr.Dataset], timeline: Timeline) -
         VectorData(name="role", description="E or I", data=roles),
         VectorData(name="neuron", description="index within the population", data=np.concatenate(neurons)),
     ]
-    file.units = Units(name="units", description="neurons whose spikes were recorded", columns=columns)
+    file.units = Units(
+        name="units",
+        description="neurons whose spikes were recorded",
+        columns=columns,
+        resolution=_resolution(spiking, timeline),
+    )
+
+
+def _resolution(spiking: Mapping[str, xr.Dataset], timeline: Timeline) -> float:
+    """Return the least time between two spikes in s: that of the simulation, else that of the recorded intervals."""
+    simulated = (json.loads(data.attrs.get("parameters", "{}")).get("dt_ms") for data in spiking.values())
+    finest = [float(dt) for dt in simulated if dt] or [timeline.dt]
+    return min(finest) / 1000.0
 
 
 def _add_neurons(module: Any, name: str, data: xr.Dataset) -> None:

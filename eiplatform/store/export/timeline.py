@@ -6,21 +6,33 @@ the other, each as long as it was recorded; where each starts and ends is stored
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from eiplatform.errors import ConfigError, StoreError
+from eiplatform.memory import available_memory
 from eiplatform.store.blocks import row_blocks, sample_blocks
 from eiplatform.store.schema import EVENTS
 
-__all__ = ["Timeline", "common_timeline", "has_spikes", "spike_count", "spikes_by_sample"]
+__all__ = [
+    "Timeline",
+    "Trains",
+    "check_signal_memory",
+    "check_spike_memory",
+    "common_timeline",
+    "has_spikes",
+    "spikes_by_sample",
+    "trains_of",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+_SPIKE_BYTES = 40  # a time and a neuron, their order, and the sorted copy
 
 
 @dataclass(frozen=True)
@@ -127,9 +139,54 @@ def has_spikes(data: xr.Dataset) -> bool:
     return "spikes" in data or set(EVENTS) <= set(data.data_vars)
 
 
-def spike_count(data: xr.Dataset) -> int:
-    """Return the number of spikes of a population, or of places for one if they are dense."""
-    return int(data["spikes"].size if "spikes" in data else data.sizes["spike"])
+def check_spike_memory(populations: Mapping[str, xr.Dataset]) -> None:
+    """Raise StoreError if the spikes of some populations cannot be sorted by neuron in memory."""
+    sizes = (data["spikes"].size if "spikes" in data else data.sizes["spike"] for data in populations.values())
+    needed, available = _SPIKE_BYTES * sum(sizes), available_memory()
+    if needed > available:
+        raise StoreError(
+            f"sorting the spikes by neuron takes up to {needed / 2**30:.1f} GiB, {available / 2**30:.1f} are free",
+            remedy="export fewer populations or samples, or SONATA, which keeps spikes in the order of time",
+        )
+
+
+def check_signal_memory(data: xr.Dataset, signals: Iterable[str]) -> None:
+    """Raise StoreError if some signals of a population do not fit into half of the free memory."""
+    needed, allowed = sum(data[key].nbytes for key in signals), available_memory() // 2
+    if needed > allowed:
+        raise StoreError(
+            f"these signals take {needed / 2**30:.1f} GiB, {allowed / 2**30:.1f} are allowed",
+            remedy="choose fewer populations, signals or samples",
+        )
+
+
+class Trains(NamedTuple):
+    """The spikes of a population by neuron.
+
+    Attributes
+    ----------
+    neurons : array of int, shape (neuron,)
+        All neurons whose spikes are known, silent ones too.
+    times : array, shape (spike,)
+        In ms on the timeline, neuron after neuron.
+    ends : array of int, shape (neuron,)
+        Where the spikes of each neuron end in `times`.
+    """
+
+    neurons: IntArray
+    times: FloatArray
+    ends: IntArray
+
+
+def trains_of(name: str, data: xr.Dataset, timeline: Timeline) -> Trains:
+    """Return the spikes of a population by neuron."""
+    found = list(spikes_by_sample(name, data, timeline))
+    time, neuron = (np.concatenate([pair[axis] for pair in found]) for axis in (0, 1))
+    order = np.argsort(neuron, kind="stable")  # times ascend already
+    ids = np.asarray(data["neuron"].values if "spikes" in data else np.arange(data.attrs["n_neurons"]), np.int64)
+    first, last = (np.searchsorted(neuron[order], ids, side=side) for side in ("left", "right"))
+    pieces = [time[order][start:stop] for start, stop in zip(first, last, strict=True)]
+    return Trains(ids, np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces]))
 
 
 def spikes_by_sample(name: str, data: xr.Dataset, timeline: Timeline) -> Iterator[tuple[FloatArray, IntArray]]:

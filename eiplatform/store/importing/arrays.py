@@ -14,6 +14,7 @@ from eiplatform.store.importing.values import counts, dense, magnitude, numbers
 from eiplatform.store.memory_writer import MemoryWriter
 from eiplatform.store.schema import SIGNALS, population_dataset
 from eiplatform.store.tree import Recording
+from eiplatform.store.units import POTENTIAL_UNITS, SI_UNITS, known_unit
 from eiplatform.untrusted import is_plain
 
 __all__ = ["from_arrays", "measured"]
@@ -58,7 +59,8 @@ def from_arrays(
     time_units : {"ms", "s", "us", "step"}
         Of `dt` and spike times; stored as ms.  ``"step"``: time steps of a network, without a length.
     units : str
-        Of the currents: ``"pA"``, ``"nA"``, ``"mV"``, ``"1"``, ...
+        Of the currents: ``"pA"``, ``"nA"``, ``"A"``, ``"mV"``, ``"nS"``, ``"pA/pF"``, ``"Hz"``, ..., or ``"1"``
+        (``"a.u."``): arbitrary.
     population : str
         Name of the population, e.g. ``"E"`` or ``"L5E"``.
     role : {"E", "I", "mixed"}, optional
@@ -66,7 +68,7 @@ def from_arrays(
     signals : mapping of str to array-like, optional
         Further signals by name: ``voltage``, ``conductance_exc``, ``gain``, ... (``ei.list("signals")``).
     potential_units : str, optional
-        Of ``voltage``; default: `units`.
+        Of ``voltage``: ``"mV"``, ``"V"``, ``"uV"`` or ``"1"``; default: `units`.
     labels : array-like of int, shape (sample,), optional
         Class of every sample (stimulus).
     label : str
@@ -95,7 +97,7 @@ def from_arrays(
     ConfigError
         If `dt` or `duration` is not possible, or contradicts the arrays.
     UnknownNameError
-        For a signal or attribute that does not exist.
+        For a signal, attribute or unit that does not exist.
 
     Examples
     --------
@@ -106,6 +108,10 @@ def from_arrays(
     (('sample', 'time', 'neuron'), True)
     """
     choose(time_units, (*_MS, "step"), "unit of time", where="time_units")
+    units = known_unit(units, SI_UNITS, "units")
+    potential_units = (
+        None if potential_units is None else known_unit(potential_units, POTENTIAL_UNITS, "potential_units")
+    )
     if not (isinstance(dt, int | float) and np.isfinite(dt) and dt > 0):
         raise ConfigError(f"{dt!r} is not possible", where="dt", valid="a number above 0")
     own = {"exc": exc, "inh": inh, "spikes": spikes, "signals": signals, "role": role, "n_neurons": n_neurons}
@@ -229,6 +235,15 @@ def _population(
                     valid="spike times with duration=: a list of one array per neuron; or spikes per interval without",
                     remedy=("spike times of one neuron: spikes=[times]", "spikes per interval: leave out duration="),
                 )
+    if potential_units is None and units not in POTENTIAL_UNITS:
+        potentials = [key for key in arrays if SIGNALS[key].dimension == "potential"]
+        if potentials:
+            raise ConfigError(
+                f"'{potentials[0]}' has no unit: '{units}' is one of currents",
+                where=f"population '{name}'",
+                valid=POTENTIAL_UNITS,
+                remedy="potential_units='mV'",
+            )
     if not arrays and trains is None:
         raise StoreError("nothing is given", where=f"population '{name}'", valid="exc=, inh=, spikes= or signals=")
     _same_shape(arrays, name)

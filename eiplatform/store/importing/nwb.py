@@ -11,6 +11,7 @@ import numpy as np
 
 from eiplatform.errors import ConfigError, StoreError, choose
 from eiplatform.store.importing.arrays import from_arrays
+from eiplatform.store.importing.nwb_exported import exported_notes, read_exported
 from eiplatform.store.importing.values import numbers
 from eiplatform.store.memory_writer import check_room
 from eiplatform.store.tree import Recording
@@ -28,7 +29,7 @@ Windows = Sequence[tuple[float, float]]
 
 def read_nwb(
     path: str | Path,
-    what: Literal["units", "clamp"] | None = None,
+    what: Literal["units", "clamp", "recording"] | None = None,
     *,
     labels: str = "cell_type",
     exc: Iterable[str] = EXCITATORY,
@@ -41,14 +42,14 @@ def read_nwb(
     clip: bool = False,
     **options: Any,
 ) -> Recording:
-    """Read spikes of sorted units, or voltage-clamp sweeps, from an NWB 2 file.
+    """Read spikes of sorted units, voltage-clamp sweeps, or what :func:`eiplatform.to_nwb` wrote, from an NWB 2 file.
 
     Parameters
     ----------
     path : str or Path
         File on disk.  Of a remote file only ``units`` is needed: download that, or stream it to a local copy.
-    what : {"units", "clamp"}, optional
-        Default: units if the file has them, else clamp.
+    what : {"units", "clamp", "recording"}, optional
+        Default: the recording if eiplatform wrote the file, else units if the file has them, else clamp.
     labels : str
         Column of the table ``units`` that says which unit is excitatory or inhibitory.
     exc, inh : iterable of str
@@ -73,7 +74,8 @@ def read_nwb(
     -------
     Recording
         Units: populations ``E`` and ``I`` with spike events.  Clamp: population ``E`` with ``current_exc`` and
-        ``current_inh`` in pA; a pair of sweeps of an electrode is a sample, an electrode a neuron.
+        ``current_inh`` in pA; a pair of sweeps of an electrode is a sample, an electrode a neuron.  Recording: what
+        was exported, in its own units of time, without the options.
 
     Raises
     ------
@@ -87,16 +89,28 @@ def read_nwb(
     >>> cortex["E"].ds.ei.rate()  # doctest: +SKIP
     """
     path = Path(path)
-    options = {"label": path.stem, **options}
     with reading(path, what="not an NWB file that can be read"), h5py.File(path, "r") as file:
-        for name in ("units", "intervals", "acquisition", "stimulus"):
+        for name in ("units", "intervals", "acquisition", "stimulus", "processing"):
             _require_inside(file, name, path)
-        has_clamp = bool(_series(file, "acquisition", "VoltageClampSeries"))
-        kind = what or ("units" if "units" in file else "clamp")
-        choose(kind, ("units", "clamp"), "kind of data", where="what")
-        if kind == "units" and "units" not in file or kind == "clamp" and not has_clamp:
-            found = [name for name, there in (("units", "units" in file), ("clamp", has_clamp)) if there]
+        notes = exported_notes(file, path)
+        held = {
+            "recording": notes is not None,
+            "units": "units" in file,
+            "clamp": bool(_series(file, "acquisition", "VoltageClampSeries")),
+        }
+        kind: str = what or next((name for name, there in held.items() if there), "clamp")
+        if not held[choose(kind, held, "kind of data", where="what")]:
+            found = [name for name, there in held.items() if there]
             raise StoreError(f"the file holds no {kind}", where=str(path), valid=found or "a file with units or sweeps")
+        if kind == "recording" and notes is not None:
+            if options or windows is not None:
+                raise ConfigError(
+                    f"a recording of eiplatform is read as it was, without {', '.join([*options] or ['windows'])}",
+                    where=str(path),
+                    remedy="what='units' reads its units as those of any other file",
+                )
+            return read_exported(file, notes, path)
+        options = {"label": path.stem, **options}
         if kind == "clamp":
             return _clamp(file, path, exc_at, inh_at, baseline, clip, options)
         return _units(file, path, labels, {"E": exc, "I": inh}, windows, dt, options)
