@@ -223,19 +223,20 @@ def evidence(
 
 def _resampled(made: Seed, draws: FloatArray, of_each: Influences | None, curves: np.ndarray | None) -> Seed:
     """Add what resampling says; the levels are samples, neurons, both, and what both together add."""
-    deviation = draws[0] - draws[0].mean()
+    deviation, wider, known = draws[0] - draws[0].mean(), 1.0, made.free
     if of_each is not None:
         if of_each.samples.size and deviation.var() > 0:
-            deviation *= np.sqrt((of_each.samples**2).sum() / deviation.var())
-        made = replace(made, known=of_each.known(made.free))
-    made = replace(made, sample_draws=deviation)
+            wider = float(np.sqrt((of_each.samples**2).sum() / deviation.var()))
+        known = of_each.known(made.free)
+    deviation *= wider
+    made = replace(made, sample_draws=deviation, known=known)
     alone = len(draws) > 1
     if alone:
         made = replace(made, variances=(float(deviation.var()), float(draws[1].var()), float(draws[3].var())))
     if curves is None or not made.quantiles.size:
         return made
     deviation = curves - curves.mean(axis=1, keepdims=True)
-    made = replace(made, sample_quantiles=deviation[0])
+    made = replace(made, sample_quantiles=np.asarray(wider * deviation[0], dtype=np.float32))
     if not alone:
         return made
     # The values of neurons hold the noise of their own, which resampling neurons shows; from the samples
@@ -244,7 +245,7 @@ def _resampled(made: Seed, draws: FloatArray, of_each: Influences | None, curves
     share = min(max(together / whole, 0.0), 1.0) if whole > 0 else 0.0
     n_draws, (samples, neurons) = deviation.shape[1], made.free
     parts = (
-        (deviation[0], np.sqrt(share * (1 + 1 / samples)), samples),
+        (deviation[0], wider * np.sqrt(share * (1 + 1 / samples)), known[0]),
         (deviation[1], np.sqrt(1 + 1 / neurons), neurons),
     )
     drawn = sum(part * (scale * heavy(n_draws, free)[:, None]) for part, scale, free in parts)
