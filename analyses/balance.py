@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
-from eiplatform.analyses.parts.findings import flags, layers, span, strongest
+from eiplatform.analyses.parts.findings import clear_of_zero, flags, layers, span, strongest
 from eiplatform.analyses.parts.inputs import (
     Nulls,
     OneRecording,
@@ -30,7 +29,6 @@ from eiplatform.analyses.parts.inputs import (
 from eiplatform.analyses.parts.tables import NULLS, Table, cell_text, number_text
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import STATISTICS, against_null, null_from, summarise, summarise_seeds
-from eiplatform.statistics.kernels.multiple import holm
 from eiplatform.statistics.nulls import parse_surrogate
 from eiplatform.statistics.seeds import ENOUGH
 from eiplatform.statistics.spread import WORKERS
@@ -198,7 +196,7 @@ class Balance(Analysis):
                 f"{n_nulls} nulls give no p below {min(1.0, 2 / (n_nulls + 1)):.2g}. "
             )
         note += (
-            "A high correlation is no evidence of balance by itself: images share their brightness, and all neurons of "
+            "A high correlation alone is not evidence of balance: images share their brightness, and all neurons of "
             "a layer share their I neurons. The rows 'other neurons', 'own minus other' and 'common mode removed' "
             "separate that."
         )
@@ -231,11 +229,7 @@ def _leaning(who: str, ratio: xr.Dataset) -> str:
     held = ratio["value"].values
     # The interval of a ratio is about symmetric in logarithms.
     value, low, high = (np.log(ratio[name].values) for name in ("value", "low", "high"))
-    error = (high - low) / (2 * stats.norm.ppf(0.975))
-    p = 2 * stats.norm.sf(np.abs(value) / np.where(error > 0, error, np.nan))
-    clear = holm(p) <= LEVEL
-    n = int(np.isfinite(p).sum())
-    how = f"95 % interval, corrected for {n} layer{'s' if n != 1 else ''} (Holm)"
+    clear, how = clear_of_zero(value, low, high)
     parts = []
     for sign, words in ((1, "excitation outweighs inhibition"), (-1, "inhibition outweighs excitation")):
         if chosen := strongest(value, clear, sign):
@@ -244,7 +238,9 @@ def _leaning(who: str, ratio: xr.Dataset) -> str:
     if not parts:
         return f"{who}: no layer's E/I ratio was found to differ from 1 ({span(held)}; {how})."
     parts.sort(reverse=True)
-    return f"{who}: {' and '.join(text for _, text in parts)}; clear in {int(clear.sum())} of {n} layers ({how})."
+    return (
+        f"{who}: {' and '.join(text for _, text in parts)}; clear in {int(clear.sum())} of {len(names)} layers ({how})."
+    )
 
 
 def _against_null(who: str, result: xr.Dataset, keys: Sequence[str]) -> Iterable[str]:

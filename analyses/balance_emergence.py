@@ -21,29 +21,28 @@ from eiplatform.analyses.parts.inputs import (
     excitatory,
     require,
     samples_of,
-    setting_of,
 )
 from eiplatform.analyses.parts.seed_tables import (
     about,
     approach_findings,
     changed,
-    circuit_name,
     reference_tables,
     tightness_findings,
     tightness_table,
+    type_name,
 )
 from eiplatform.analyses.parts.seeds import (
-    SENSES,
     approach,
     axes_of,
     changes,
+    coordinates,
+    place_of,
     seed_values,
     stacked,
     tightness,
 )
 from eiplatform.analyses.parts.tables import Table, value_text
 from eiplatform.errors import ConfigError, StatisticError
-from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.contrasts import paired
 from eiplatform.statistics.references import reference_table
 from eiplatform.statistics.summary import keys_of
@@ -52,7 +51,7 @@ from eiplatform.store.series import is_series, iterations_per_epoch, steps_of
 
 __all__ = ["half_way", "BalanceEmergence"]
 
-_DIMS = ("setting", "circuit", "epoch", "population", "statistic")
+_DIMS = ("setting", "layer_type", "epoch", "population", "statistic")
 
 
 class BalanceEmergence(Analysis):
@@ -75,7 +74,7 @@ class BalanceEmergence(Analysis):
         ----------
         series : sequence of path
             Recordings made while training (:mod:`eiplatform.store.series`), one per seed and setting (input and
-            steps), of one or more circuits, all at the same moments, the untrained network among them.
+            steps), with one or more types of layers, all at the same moments, the untrained network among them.
         references : sequence of path
             Summaries of circuits.
         statistics : str or sequence of str, optional
@@ -85,19 +84,19 @@ class BalanceEmergence(Analysis):
 
         Returns
         -------
-        xarray.Dataset, dims (setting, circuit, epoch, population, statistic)
+        xarray.Dataset, dims (setting, layer_type, epoch, population, statistic)
             ``seed_value`` (with seed); ``value``, the mean over seeds with Student's interval (``_low``,
             ``_high``); ``change`` from epoch 0, paired by seed, with ``_low``, ``_high``, ``_p``, ``_p_exact``,
             ``_n`` and ``_q`` (false discovery rate over all cells); ``tightness`` likewise per ``sense``;
             ``half`` (without epoch): after how many epochs half of the final change was reached for the first
             time, mean over seeds with interval, where the final change differs from zero (q < 0.05);
-            ``accuracy`` (setting, circuit, epoch) of the recorded samples, where the readout was recorded whole;
+            ``accuracy`` (setting, layer_type, epoch) of the recorded samples, where the readout was recorded whole;
             references, ``distance`` and ``approach`` as in :class:`~eiplatform.analyses.ei_versus_bn.EIVersusBN`.
 
         Raises
         ------
         ConfigError
-            If something is no series, or one is given twice.
+            If something is not a series, or a series is given twice.
         StatisticError
             If the moments or seeds differ, epoch 0 is missing, or there is a single seed.
         """
@@ -112,22 +111,21 @@ class BalanceEmergence(Analysis):
             first = next(iter(moments.values()), None)
             if first is None or 0.0 not in moments:
                 raise StatisticError("the untrained network (epoch 0) was not recorded", where=str(path))
-            config = first.attrs["config"]
-            place = (setting_of(first), str(config["network"]["circuit"]), int(config["seed"]))
-            if place in found:
-                raise ConfigError(f"circuit {place[1]}, seed {place[2]}, {place[0]} is given twice", where=str(path))
-            found[place] = moments
+            found[place_of(first, found, "a series", str(path))] = moments
         if not found:
             raise ConfigError("no series was given", where="inputs")
-        settings, circuits, seeds = axes_of(found)
+        settings, layer_types, seeds = axes_of(found)
         epochs = list(next(iter(found.values())))
-        _check(found, settings, circuits, seeds, epochs)
+        _check(found, settings, layer_types, seeds, epochs)
         keys = keys_of(statistics)
         trees = [tree for moments in found.values() for tree in moments.values()]
         populations = list(dict.fromkeys(name for tree in trees for name in excitatory(tree)))
         values = stacked(
             [
-                [[[found[setting, circuit, seed][e] for e in epochs] for circuit in circuits] for setting in settings]
+                [
+                    [[found[setting, layer_type, seed][e] for e in epochs] for layer_type in layer_types]
+                    for setting in settings
+                ]
                 for seed in seeds
             ],
             populations,
@@ -138,27 +136,20 @@ class BalanceEmergence(Analysis):
         null = np.broadcast_to(values[:, :, :, :1], values.shape)
         change = changes("change", paired(values[:, :, :, 1:], null[:, :, :, 1:], level=level), _DIMS)
         tighter = tightness(values[:, :, :, 1:], null[:, :, :, 1:], keys, _DIMS, level)
-        coords = {
-            "setting": settings,
-            "circuit": circuits,
-            "epoch": epochs,
-            "population": populations,
-            "statistic": keys,
-            "seed": seeds,
-            "label": ("statistic", [STATISTICS[key].label for key in keys]),
-            "sense": list(SENSES),
-            "meaning": ("sense", list(SENSES.values())),
-        }
+        coords = coordinates(populations, keys, setting=settings, layer_type=layer_types, epoch=epochs, seed=seeds)
         result = xr.Dataset(
             {
                 "seed_value": (("seed", *_DIMS), values),
                 **seed_values("value", values, _DIMS, level),
                 "accuracy": (
-                    ("setting", "circuit", "epoch"),
+                    ("setting", "layer_type", "epoch"),
                     [
                         [
-                            [np.mean([_accuracy(found[setting, circuit, seed][e]) for seed in seeds]) for e in epochs]
-                            for circuit in circuits
+                            [
+                                np.mean([_accuracy(found[setting, layer_type, seed][e]) for seed in seeds])
+                                for e in epochs
+                            ]
+                            for layer_type in layer_types
                         ]
                         for setting in settings
                     ],
@@ -181,7 +172,7 @@ class BalanceEmergence(Analysis):
             trees,
             level=level,
             n_seeds=len(seeds),
-            n_samples=[len(samples_of(found[setting, circuits[0], seeds[0]][0.0])) for setting in settings],
+            n_samples=[len(samples_of(found[setting, layer_types[0], seeds[0]][0.0])) for setting in settings],
         )
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:
@@ -189,8 +180,8 @@ class BalanceEmergence(Analysis):
         layers = [str(name) for name in result["population"].values]
         epochs = [f"{epoch:.3g}" for epoch in result["epoch"].values]
         for setting in result["setting"].values:
-            for circuit in result["circuit"].values:
-                one = result.sel(setting=setting, circuit=circuit)
+            for layer_type in result["layer_type"].values:
+                one = result.sel(setting=setting, layer_type=layer_type)
                 rows = []
                 for key in defined(one, one["statistic"].values.tolist()):
                     for layer in layers:
@@ -205,7 +196,7 @@ class BalanceEmergence(Analysis):
                     accuracy = [f"{100 * float(value):.1f} %" for value in one["accuracy"].values]
                     rows.append(("accuracy on the recorded samples, mean of seeds", *accuracy, "", ""))
                 yield Table(
-                    f"{circuit_name(circuit)} over training ({setting})",
+                    f"{type_name(layer_type)} over training ({setting})",
                     ("statistic, layer", *(f"epoch {epoch}" for epoch in epochs), "change", "half after (epochs)"),
                     tuple(rows),
                     "half after: epochs until half of the final change was reached for the first time, where q < 0.05. "
@@ -218,14 +209,14 @@ class BalanceEmergence(Analysis):
         """Say what training changes, how soon, and how it moves networks to cortex."""
         last = result.isel(epoch=-1)
         yield from tightness_findings(last)
-        for setting, circuit in product(result["setting"].values, result["circuit"].values):
-            one = result.sel(setting=setting, circuit=circuit)
+        for setting, layer_type in product(result["setting"].values, result["layer_type"].values):
+            one = result.sel(setting=setting, layer_type=layer_type)
             for key in defined(one, ["ei_ratio", "ei_correlation_time", "ei_correlation_samples"], "half"):
                 half = one.sel(statistic=key)
                 names = half["population"].values[np.isfinite(half["half"].values)]
                 times = [f"{layers([name])} {value_text(half.sel(population=name), 'half')}" for name in names]
                 yield (
-                    f"{circuit_name(circuit)} ({setting}): half of the final change of the {half['label'].item()} is "
+                    f"{type_name(layer_type)} ({setting}): half of the final change of the {half['label'].item()} is "
                     f"reached after this number of epochs: {', '.join(times)}."
                 )
         yield from approach_findings(last)
@@ -234,21 +225,22 @@ class BalanceEmergence(Analysis):
 def _check(
     found: dict[tuple[str, str, int], dict[float, xr.DataTree]],
     settings: list[str],
-    circuits: list[str],
+    layer_types: list[str],
     seeds: list[int],
     epochs: list[float],
 ) -> None:
-    if len(seeds) < 2:
-        raise StatisticError(f"one seed gives no interval: {seeds}", valid="two seeds or more")
     for setting in settings:
-        for circuit in circuits:
+        for layer_type in layer_types:
             for seed in seeds:
-                if (setting, circuit, seed) not in found:
-                    raise StatisticError(f"no series of circuit {circuit}, seed {seed}, {setting}", where="inputs")
-                moments = list(found[setting, circuit, seed])
+                if (setting, layer_type, seed) not in found:
+                    raise StatisticError(
+                        f"no series with layers of type {layer_type}, seed {seed}, {setting}", where="inputs"
+                    )
+                moments = list(found[setting, layer_type, seed])
                 if moments != epochs:
                     raise StatisticError(
-                        f"seed {seed} of {circuit} was recorded at other moments: {moments}", valid=map(str, epochs)
+                        f"seed {seed} with layers of type {layer_type} was recorded at other moments: {moments}",
+                        valid=map(str, epochs),
                     )
 
 
@@ -269,11 +261,11 @@ def half_way(epochs: np.ndarray, values: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     epochs : array, shape (epoch,)
-    values : array, shape (seed, setting, circuit, epoch, ...)
+    values : array, shape (seed, setting, layer_type, epoch, ...)
 
     Returns
     -------
-    array, shape (seed, setting, circuit, ...)
+    array, shape (seed, setting, layer_type, ...)
         NaN where a value is missing.
 
     Examples

@@ -128,7 +128,7 @@ class Comparison(Analysis):
         seeds = open_kind(_several(recording), "network", purpose="the recording")
         groups = [_opened(reference) for reference in references]
         if not groups:
-            raise ConfigError("there is nothing to compare with", valid="recordings, or names of shipped summaries")
+            raise ConfigError("nothing was given to compare with", valid="recordings, or names of shipped summaries")
         trees = [*seeds, *(found for group in groups if not isinstance(group, str) for found in group)]
         where = seeds[0].attrs["path"]
         if len({found.attrs["id"] for found in trees}) < len(trees):

@@ -1,4 +1,4 @@
-"""What does training do to the balance of every layer, with E-I circuits, with batch normalisation, with neither?
+"""What does training do to the balance of every layer, with E-I layers, with batch normalisation, with neither?
 
 Every trained network is compared with itself before training (the null, seed by seed), with networks of the other
 kinds (the contrast), and with summaries of cortical circuits.  "Tight" has two senses, which are kept apart:
@@ -24,7 +24,6 @@ from eiplatform.analyses.parts.inputs import (
     excitatory,
     open_kind,
     samples_of,
-    setting_of,
 )
 from eiplatform.analyses.parts.seed_tables import (
     CLEAR,
@@ -32,24 +31,24 @@ from eiplatform.analyses.parts.seed_tables import (
     about,
     approach_findings,
     changed,
-    circuit_name,
     reference_tables,
     tightness_findings,
     tightness_table,
+    type_name,
 )
 from eiplatform.analyses.parts.seeds import (
     NAMED,
-    SENSES,
     approach,
     axes_of,
     changes,
+    coordinates,
+    place_of,
     seed_values,
     stacked,
     tightness,
 )
 from eiplatform.analyses.parts.tables import Table, value_text
 from eiplatform.errors import ConfigError, StatisticError
-from eiplatform.statistics import STATISTICS
 from eiplatform.statistics.kernels.contrasts import Contrast, paired, unpaired
 from eiplatform.statistics.references import reference_table
 from eiplatform.statistics.summary import keys_of
@@ -57,13 +56,13 @@ from eiplatform.statistics.summary import keys_of
 __all__ = ["EIVersusBN"]
 
 
-_DIMS = ("setting", "circuit", "population", "statistic")
+_DIMS = ("setting", "layer_type", "population", "statistic")
 
 
 class EIVersusBN(Analysis):
     """Trained networks of several kinds against themselves untrained, each other and cortex."""
 
-    question = "What does training do to balance, with E-I circuits, with batch normalisation, with neither?"
+    question = "What does training do to balance, with E-I layers, with batch normalisation, with neither?"
     place = 20
 
     def run(
@@ -80,9 +79,9 @@ class EIVersusBN(Analysis):
         Parameters
         ----------
         recordings : sequence of str, Path or DataTree
-            Of trained networks: several seeds of each circuit, in one or more settings (input and steps).
+            Of trained networks: several seeds of each type of layer, in one or more settings (input and steps).
         nulls : sequence of str, Path or DataTree
-            Of the same networks untrained: same circuit, seed, setting and samples.
+            Of the same networks untrained: same type of layer, seed, setting and samples.
         references : sequence of str or Path
             Summaries of circuits (:func:`eiplatform.store.references.reference_file`).
         statistics : str or sequence of str, optional
@@ -92,13 +91,13 @@ class EIVersusBN(Analysis):
 
         Returns
         -------
-        xarray.Dataset, dims (setting, circuit, population, statistic)
+        xarray.Dataset, dims (setting, layer_type, population, statistic)
             ``seed_value`` and ``seed_null`` (with seed); ``value`` and ``null``, means over seeds with Student's
             interval (``_low``, ``_high``); ``change`` = value - null, paired by seed, with ``_low``, ``_high``,
             ``_p``, ``_p_exact``, ``_n`` and ``_q`` (false discovery rate over all cells), and ``z``, the change in
             units of the spread of the untrained networks.
             ``tightness`` likewise, with the dimension ``sense`` (:data:`SENSES`) in place of statistic.
-            ``contrast`` likewise (of, setting, pair, population, statistic): between circuits, of the trained
+            ``contrast`` likewise (of, setting, pair, population, statistic): between types of layers, of the trained
             values or of the changes, unpaired (Welch).
             ``reference_value``, ``_low``, ``_high`` (reference, statistic); ``distance`` from each with its
             interval, and ``approach``: by how much training brought the network nearer (negative: away).
@@ -121,22 +120,20 @@ class EIVersusBN(Analysis):
         for place, tree in trained.items():
             if place not in untrained:
                 raise ConfigError(
-                    f"no null for circuit {place[1]}, seed {place[2]}, {place[0]}",
+                    f"no null for layers of type {place[1]}, seed {place[2]}, {place[0]}",
                     where=tree.attrs["path"],
                     remedy="record the same network untrained with the same spec",
                 )
             if not np.array_equal(samples_of(untrained[place]), samples_of(tree)):
                 raise StatisticError("the null saw other samples", where=untrained[place].attrs["path"])
-        settings, circuits, seeds = axes_of(trained)
-        if len(seeds) < 2:
-            raise StatisticError(f"one seed gives no interval: {seeds}", valid="two seeds or more")
+        settings, layer_types, seeds = axes_of(trained)
         keys = keys_of(statistics)
         populations = list(dict.fromkeys(name for tree in trees for name in excitatory(tree)))
 
         def held(of: Mapping[Any, xr.DataTree]) -> np.ndarray:
             return stacked(
                 [
-                    [[of.get((setting, circuit, seed)) for circuit in circuits] for setting in settings]
+                    [[of.get((setting, layer_type, seed)) for layer_type in layer_types] for setting in settings]
                     for seed in seeds
                 ],
                 populations,
@@ -146,16 +143,7 @@ class EIVersusBN(Analysis):
         values, null = held(trained), held({place: untrained[place] for place in trained})
         kept = [index for index, _ in enumerate(keys) if np.isfinite(values[..., index]).any()]
         keys, values, null = [keys[index] for index in kept], values[..., kept], null[..., kept]
-        coords = {
-            "setting": settings,
-            "circuit": circuits,
-            "population": populations,
-            "statistic": keys,
-            "seed": seeds,
-            "label": ("statistic", [STATISTICS[key].label for key in keys]),
-            "sense": list(SENSES),
-            "meaning": ("sense", list(SENSES.values())),
-        }
+        coords = coordinates(populations, keys, setting=settings, layer_type=layer_types, seed=seeds)
         variables: dict[str, Any] = {
             "seed_value": (("seed", *_DIMS), values),
             "seed_null": (("seed", *_DIMS), null),
@@ -168,8 +156,8 @@ class EIVersusBN(Analysis):
         with np.errstate(invalid="ignore", divide="ignore"):
             varies = spread > 1e-6 * np.fmax(np.abs(values), np.abs(null)).max(axis=0)
             variables["z"] = (_DIMS, np.where(varies, (values - null).mean(axis=0) / spread, np.nan))
-        variables |= _contrasts(values, null, circuits, level)
-        coords |= {"of": ["trained", "change"], "pair": [f"{a} - {b}" for a, b in combinations(circuits, 2)]}
+        variables |= _contrasts(values, null, layer_types, level)
+        coords |= {"of": ["trained", "change"], "pair": [f"{a} - {b}" for a, b in combinations(layer_types, 2)]}
         result = xr.Dataset(variables, coords=coords)
         result = result.merge(reference_table(references or (), keys), compat="no_conflicts")
         result = result.merge(approach(values, null, result, _DIMS, level), compat="no_conflicts")
@@ -185,8 +173,8 @@ class EIVersusBN(Analysis):
         """Yield the tables of ``ei_versus_bn``: values and nulls, tightness, contrasts, distances from cortex."""
         layers = [str(name) for name in result["population"].values]
         for setting in result["setting"].values:
-            for circuit in result["circuit"].values:
-                one = result.sel(setting=setting, circuit=circuit)
+            for layer_type in result["layer_type"].values:
+                one = result.sel(setting=setting, layer_type=layer_type)
                 rows = []
                 for key in defined(one, one["statistic"].values.tolist()):
                     row = [str(one["label"].sel(statistic=key).item())]
@@ -196,7 +184,7 @@ class EIVersusBN(Analysis):
                         row.append("\n".join(filter(None, [value_text(cell), null, changed(cell, "change")])))
                     rows.append(tuple(row))
                 yield Table(
-                    f"{circuit_name(circuit)}, trained and untrained ({setting})",
+                    f"{type_name(layer_type)}, trained and untrained ({setting})",
                     ("statistic", *layers),
                     tuple(rows),
                     f"null: the same networks before training; {DELTA}: change by training, paired by seed. "
@@ -231,8 +219,8 @@ def _contrast_findings(change: xr.Dataset) -> Iterable[str]:
             ]
             if ways:
                 text = (
-                    f"{cells['label'].item()} ({setting}): its change by training is, with {circuit_name(first)} "
-                    f"compared with {circuit_name(second)}, {' and '.join(way for way, _ in ways)} (q < {CLEAR:g})."
+                    f"{cells['label'].item()} ({setting}): its change by training is, with {type_name(first)} "
+                    f"compared with {type_name(second)}, {' and '.join(way for way, _ in ways)} (q < {CLEAR:g})."
                 )
                 found.append((min(float(q.min()) for _, q in ways), text))
     yield from (text for _, text in sorted(found))
@@ -258,27 +246,21 @@ def _contrast_tables(result: xr.Dataset, layers: list[str]) -> Iterable[Table]:
                     texts.append("\n".join(filter(None, (changed(cell, "contrast") for cell in kinds))) or "–")
                 rows.append((f"{cells['label'].item()} ({setting})", *texts))
         note = "First the trained values, then what training changed; unpaired over seeds (Welch). " + about(result)
-        yield Table(f"{circuit_name(first)} minus {circuit_name(second)}", ("statistic", *layers), tuple(rows), note)
+        yield Table(f"{type_name(first)} minus {type_name(second)}", ("statistic", *layers), tuple(rows), note)
 
 
 def _arranged(trees: Sequence[xr.DataTree], what: str) -> dict[tuple[str, str, int], xr.DataTree]:
-    """Return recordings by setting, circuit and seed."""
+    """Return recordings by setting, type of layer and seed."""
     found: dict[tuple[str, str, int], xr.DataTree] = {}
     for tree in trees:
-        config = tree.attrs["config"]
-        place = (setting_of(tree), str(config["network"]["circuit"]), int(config["seed"]))
-        if place in found:
-            raise ConfigError(
-                f"{what} of circuit {place[1]}, seed {place[2]}, {place[0]} is given twice", where=tree.attrs["path"]
-            )
-        found[place] = tree
+        found[place_of(tree, found, what, tree.attrs["path"])] = tree
     return found
 
 
-def _contrasts(values: np.ndarray, null: np.ndarray, circuits: Sequence[str], level: float) -> dict[str, Any]:
-    """Return the differences between circuits, of trained values and of changes."""
+def _contrasts(values: np.ndarray, null: np.ndarray, layer_types: Sequence[str], level: float) -> dict[str, Any]:
+    """Return the differences between types of layers, of trained values and of changes."""
     found = [
-        [unpaired(array[:, :, a], array[:, :, b], level=level) for a, b in combinations(range(len(circuits)), 2)]
+        [unpaired(array[:, :, a], array[:, :, b], level=level) for a, b in combinations(range(len(layer_types)), 2)]
         for array in (values, values - null)
     ]
     if not found[0]:

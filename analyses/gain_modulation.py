@@ -10,6 +10,7 @@ import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
+from eiplatform.analyses.parts.findings import clear_of_zero, flags, layers, span, strongest
 from eiplatform.analyses.parts.inputs import Recordings, excitatory, label_of, opened
 from eiplatform.analyses.parts.tables import Table, number_text, texts, value_text
 from eiplatform.errors import StatisticError
@@ -23,6 +24,7 @@ __all__ = ["PARTS", "normalisation", "GainModulation", "variance_shares"]
 LEVEL = 0.95
 PARTS = ("neurons", "samples", "time", "rest")
 """Main effects of the logarithm of the gain, and what none of them explains."""
+_WORDS = ("between neurons", "between inputs", "over time", "explained by none of these alone")
 POINTS = 10
 """Groups of samples, by activity, in the curve of gain against activity."""
 
@@ -113,6 +115,55 @@ class GainModulation(Analysis):
         )
         said = cautions_of(result, texts(result["statistic"]), "layer")
         yield Table("What the gain varies with", columns, tuple(rows), note + cautioned(said)[1])
+
+    def findings(self, result: xr.Dataset) -> Iterable[str]:
+        """Say what the gain varies with most, whether it falls with activity, and what limits that."""
+        names = result["layer"].values.astype(str)
+        shares = result["share"].sel(part=list(PARTS)).transpose("layer", "part").values
+        known = np.isfinite(shares).all(axis=1)
+        first = np.where(known, shares.max(axis=1), np.nan)
+        parts = []
+        for index, words in enumerate(_WORDS):
+            if chosen := strongest(first, known & (shares.argmax(axis=1) == index), 1):
+                held = span(100 * first[chosen])
+                parts.append((float(first[chosen].max()), f"{words} in {layers(names[chosen])} ({held} %)"))
+        if parts:
+            listed = "; ".join(text for _, text in sorted(parts, reverse=True))
+            yield f"The largest part of the variance of the gain's logarithm is {listed}."
+        yield from _with_activity(names, result)
+        missing: dict[str, list[str]] = {}
+        for name, note in zip(names, texts(result["note"]), strict=True):
+            if note:
+                missing.setdefault(note, []).append(name)
+        yield from (f"In {layers(without)}: {note}." for note, without in missing.items())
+        if no_gain := np.atleast_1d(result.attrs.get("without_gain", [])).astype(str).tolist():
+            yield f"No gain was recorded in {layers(no_gain)}."
+        yield from flags("In these layers", result, texts(result["statistic"]), "layer", what="statistics of the gain")
+
+
+def _with_activity(names: np.ndarray, result: xr.Dataset) -> Iterable[str]:
+    """Say in which layers the gain changes with the excitation of the population, the steepest first."""
+    index = result["normalisation"].values
+    if not np.isfinite(index).any():
+        return
+    clear, how = clear_of_zero(index, result["normalisation_low"].values, result["normalisation_high"].values)
+    ways = [(word, strongest(index, clear, sign)) for word, sign in (("falls", 1), ("rises", -1))]
+    ways = sorted((way for way in ways if way[1]), key=lambda way: -abs(index[way[1][0]]))
+    if not ways:
+        yield f"No layer's gain was found to change with its population's excitation (index {span(index)}; {how})."
+        return
+    parts = [f"{word} in {layers(names[way])} (index {span(index[way])})" for word, way in ways]
+    n = int(np.isfinite(index).sum())
+    yield (
+        f"When the population's excitation rises, the gain {' and '.join(parts)}; 1 is a fall in proportion; clear in "
+        f"{int(clear.sum())} of {n} layers ({how}, over samples)."
+    )
+    fit = result["r_squared"].values
+    if (weak := clear & (fit < 0.5)).any():
+        yield (
+            f"Divisive normalisation fits the gain poorly in {layers(names[weak])} (R squared {span(fit[weak])}): read "
+            "the index there as a trend."
+        )
 
 
 def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap: int, seed: int) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Learning(Analysis):
         Raises
         ------
         StoreError
-            If there is no finished training run.
+            If the training has not finished.
         """
         training = Path(training)
         result = read_json(training / "result.json")

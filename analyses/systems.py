@@ -1,6 +1,6 @@
 """How balanced are trained systems of every kind, on the same data, and how far is each from cortex?
 
-A system is a kind of trained network: E-I circuits, batch normalisation, neither, learnt thresholds (STL),
+A system is a kind of trained network: E-I layers, batch normalisation, neither, learnt thresholds (STL),
 circulate-firing, a feedback loop at its equilibrium, BackEISNN, DANN.  Their layers differ in number and in
 what they record, so that a layer is named by its depth; what a system does not have is NaN and says why.
 """
@@ -26,6 +26,7 @@ from eiplatform.analyses.parts.inputs import (
     spiking,
 )
 from eiplatform.analyses.parts.seeds import seed_values
+from eiplatform.analyses.parts.system_findings import against_first, leaning, near_cortex, unanswered
 from eiplatform.analyses.parts.system_names import rank_of, system_of
 from eiplatform.analyses.parts.tables import Table, interval_text, largest, number_text
 from eiplatform.analyses.regime_scorecard import RegimeScorecard
@@ -244,9 +245,13 @@ class Systems(Analysis):
                         missing.setdefault((f"{name}, {setting}", reason), []).append(str(cell["label"].item()))
         lost = tuple((who, ", ".join(labels), reason) for (who, reason), labels in missing.items())
         if lost:
-            yield Table(
-                "What other systems have, and why one has not (first layer)", ("system", "statistics", "reason"), lost
-            )
+            yield Table("What some systems lack, and why (first layer)", ("system", "statistics", "reason"), lost)
+
+    def findings(self, result: xr.Dataset) -> Iterable[str]:
+        """Say which way systems lean, how they differ, how near they come to cortex, and what limits that."""
+        for setting in map(str, result["setting"].values):
+            for say in (leaning, against_first, near_cortex, unanswered):
+                yield from say(result, setting)
 
 
 def _held(result: xr.Dataset, setting: str) -> list[str]:

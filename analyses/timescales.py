@@ -10,6 +10,7 @@ import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
+from eiplatform.analyses.parts.findings import clear_of_zero, flags, layers, span, strongest
 from eiplatform.analyses.parts.inputs import Recordings, label_of, opened, spiking
 from eiplatform.analyses.parts.regime_features import counts_in_windows
 from eiplatform.analyses.parts.tables import Table, number_text, texts, value_text
@@ -27,6 +28,7 @@ SIGNALS = ("current_exc", "current_inh", "current_net", "spikes")
 MOST_LAGS = 100
 SPIKING_NEURONS = 200
 """Neurons of a circuit whose spikes are counted per interval."""
+_CALLED = ("excitation", "inhibition", "the net current", "spiking")
 _WORDS = ("autocorrelation", "timescale", "lag", "frequency")
 
 
@@ -133,6 +135,62 @@ class Timescales(Analysis):
         marks, caution = cautioned(said)
         named = [signal + marks.get(signal, "") for signal in signals]
         yield Table("Time scales", ("layer", *named, "lag of inhibition"), tuple(rows), note + caution)
+
+    def findings(self, result: xr.Dataset) -> Iterable[str]:
+        """Say how long signals stay alike, the longest first, whether inhibition lags, and what limits that."""
+        names = result["layer"].values.astype(str)
+        found, missing = [], []
+        for signal, words in zip(SIGNALS, _CALLED, strict=True):
+            one = result.sel(signal=signal)
+            for units in dict.fromkeys(texts(result["time_units"])):
+                here = ((one["time_units"] == units) & one["timescale"].notnull()).values
+                if here.any():
+                    order = strongest(np.where(here, one["timescale"], 0.0), here, 1)
+                    values = one["timescale"].values[order]
+                    longest = f", longest in {layers(names[order[:1]])}" if len(order) > 1 else ""
+                    found.append((float(values.max()), f"{words} for {span(values)} {_unit(units)}{longest}"))
+            notes: dict[str, list[str]] = {}
+            for name, note in zip(names, texts(one["note"]), strict=True):
+                if note and not note.startswith("not recorded"):
+                    notes.setdefault(note, []).append(name)
+            missing += [f"{words} in {layers(without)} ({note})" for note, without in notes.items()]
+            short = (one["timescale"] <= 0.55 * one["dt"]).values
+            if short.any():
+                missing.append(f"{words} in {layers(names[short])} (not above half the recorded interval)")
+        found.sort(reverse=True)
+        n = f"mean over neurons, {100 * result.attrs['level']:.0f} % intervals in the table"
+        yield f"Activity stays alike: {'; '.join(text for _, text in found)} ({n})."
+        yield from _lags(names, result)
+        if missing:
+            yield f"These time scales are not resolved: {'; '.join(missing)}."
+        spikes = {"variable": "signal_caution", "over": "signal"}
+        yield from flags("In these layers", result, ["spikes"], "layer", **spikes)
+
+
+def _lags(names: np.ndarray, result: xr.Dataset) -> Iterable[str]:
+    """Say in which layers inhibition follows excitation or precedes it, the longest lag first."""
+    if "ei_lag" not in result["statistic"].values:
+        return
+    one = result.sel(statistic="ei_lag")
+    lag = one["value"].values
+    if not np.isfinite(lag).any():
+        return
+    clear, how = clear_of_zero(lag, one["low"].values, one["high"].values)
+    ways = [(word, strongest(lag, clear, sign)) for word, sign in (("follows", 1), ("precedes", -1))]
+    parts = []
+    for word, chosen in ways:
+        for units in dict.fromkeys(one["time_units"].values[chosen].astype(str).tolist()):
+            held = [index for index in chosen if str(one["time_units"].values[index]) == units]
+            parts.append(f"{word} excitation in {layers(names[held])} (by {span(np.abs(lag[held]))} {_unit(units)})")
+    if parts:
+        n = f"{int(clear.sum())} of {len(names)} layers"
+        yield f"Inhibition {' and '.join(parts)}: mean over neurons; clear in {n} ({how})."
+    else:
+        yield f"Inhibition was not found to lag excitation in any layer (lag {span(lag)}; {how})."
+
+
+def _unit(units: str) -> str:
+    return "steps" if units == "step" else units
 
 
 def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap: int, seed: int) -> dict[str, Any]:

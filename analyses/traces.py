@@ -67,7 +67,7 @@ class Traces(Analysis):
             for name, data in spiking(tree).items():
                 if sample >= data.sizes["sample"]:
                     raise StatisticError(
-                        f"there is no sample {sample}",
+                        f"sample {sample} is not in the recording",
                         where=tree.attrs["path"],
                         valid=f"0 to {data.sizes['sample'] - 1}",
                     )

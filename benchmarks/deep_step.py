@@ -63,7 +63,7 @@ def batch_of(name: str, size: int) -> tuple[Tensor, Tensor]:
 def ours(name: str, circuit: str, x: Tensor) -> nn.Module:
     """Build and initialise a network of ours."""
     architecture = {"vgg8": "vgg8", "mlp4": "mlp"}[name]
-    config = load_config(None, [f"network.architecture={architecture}", f"network.circuit={circuit}"])
+    config = load_config(None, [f"network.architecture={architecture}", f"network.layer={circuit}"])
     network = build_network(config, NETWORKS[name][0], CLASSES)
     initialise_network(network, x, torch.Generator().manual_seed(1))
     return network

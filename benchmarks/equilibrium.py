@@ -26,7 +26,7 @@ VARIANTS = {
     "spide, T_B = 100": ["feedback.gradient=spide", "feedback.back_steps=100"],
     "bptt": ["feedback.gradient=bptt"],
 }
-NETWORK = ["architecture=feedback", "circuit=bn", "readout_bias=true", "neuron.threshold=2.0", "feedback.decay=0.95"]
+NETWORK = ["architecture=feedback", "layer=bn", "readout_bias=true", "neuron.threshold=2.0", "feedback.decay=0.95"]
 
 
 def step_of(variant: str, steps: int, batch: int) -> Callable[[], None]:

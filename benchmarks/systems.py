@@ -26,20 +26,20 @@ from eiplatform.networks import build_network, dale, initialise_network
 from eiplatform.training.losses import balance_loss, task_loss
 
 MLP = ["network.hidden=[500, 500, 300]", "network.steps=4"]
-SIGNED = [*MLP, "network.circuit=none"]
+SIGNED = [*MLP, "network.layer=none"]
 CONV = ["network.architecture=cnn", "network.channels=[15, P, 40, P]", "network.kernel=5", "network.dense=[300]"]
-CONV = [*CONV, "network.steps=4", "network.circuit=none"]
+CONV = [*CONV, "network.steps=4", "network.layer=none"]
 BACKEI = ["network.neuron.model=backei", "network.neuron.reset=hard", "network.neuron.tau=1.25"]
 BACKEI = [*BACKEI, "network.neuron.threshold=0.5", "network.neuron.surrogate=rectangle", "training.loss=mse"]
 STL = ["network.neuron.model=stl", "network.neuron.surrogate=atan"]
 BOTH_SIGNS = ["network.neuron.max_spikes=3", "network.neuron.negative_spikes=true"]
-LOOP = ["network.architecture=feedback", "network.circuit=bn", "network.readout_bias=true", "network.steps=5"]
+LOOP = ["network.architecture=feedback", "network.layer=bn", "network.readout_bias=true", "network.steps=5"]
 LOOP = [*LOOP, "network.neuron.threshold=2.0", "network.feedback.decay=0.95"]
 
 VARIANTS = {
     "E-I": MLP,
     "E-I, compiled": [*MLP, "training.backend=compiled"],
-    "batch norm": [*MLP, "network.circuit=bn"],
+    "batch norm": [*MLP, "network.layer=bn"],
     "plain (signed weights)": SIGNED,
     "STL": [*SIGNED, *STL],
     "STL, vote of 10, hard reset, mse": [*SIGNED, *STL, "network.votes=10", "training.loss=mse"]
@@ -50,7 +50,7 @@ VARIANTS = {
     "learnable surrogate": [*SIGNED, "network.neuron.learn_surrogate=true"],
     "balanced loss": [*SIGNED, "training.balance=0.1"],
     "all three": [*SIGNED, *BOTH_SIGNS, "network.neuron.learn_surrogate=true", "training.balance=0.1"],
-    "DANN, T = 1": [*MLP, "network.circuit=dann", "network.neuron.model=relu", "network.steps=1"],
+    "DANN, T = 1": [*MLP, "network.layer=dann", "network.neuron.model=relu", "network.steps=1"],
     "E-I rates, T = 1": [*MLP, "network.neuron.model=relu", "network.steps=1"],
     "convolutional, plain": [*CONV, "training.loss=mse"],
     "BackEISNN": [*CONV, *BACKEI],
@@ -58,7 +58,7 @@ VARIANTS = {
     "400(F400), IDE, STL": [*LOOP, "network.neuron.model=stl"],
     "400(F400), SPIDE": [*LOOP, "network.feedback.gradient=spide", "network.feedback.back_steps=100"],
     "400(F400), through time": [*LOOP, "network.feedback.gradient=bptt"],
-    "400(F400), E and I, IDE": [*(s for s in LOOP if "circuit" not in s and "bias" not in s), "network.circuit=ei"],
+    "400(F400), E and I, IDE": [*(s for s in LOOP if "circuit" not in s and "bias" not in s), "network.layer=ei"],
 }
 
 

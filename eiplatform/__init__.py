@@ -39,8 +39,8 @@ _HOMES = {
     "read_nwb": "store.importing",
     "record": "front.recording",
     "report": "front.results",
-    "simulate": "front.recording",
-    "study": "front.results",
+    "simulate": "front.simulating",
+    "study": "front.studies",
     "to_frame": "store.export.frames",
     "to_neo": "store.export.neo",
     "to_nir": "foreign.nir",
@@ -62,7 +62,9 @@ def __getattr__(name: str) -> object:
             raise AttributeError(f"module 'eiplatform' has no attribute '{name}'")
         from eiplatform.errors import UnknownAttributeError, suggest
 
-        raise UnknownAttributeError(f"there is no '{name}'{suggest(name, _HOMES)}", where="eiplatform", valid=_HOMES)
+        raise UnknownAttributeError(
+            f"eiplatform has nothing called '{name}'{suggest(name, _HOMES)}", where="eiplatform", valid=_HOMES
+        )
     if name in _GIVE_RECORDINGS:
         _import_module("eiplatform.front.views")  # registers the .ei accessor, with figures
     module = _import_module(f"eiplatform.{home}")

@@ -8,14 +8,14 @@ from eiplatform.front.catalogue import list as list
 from eiplatform.front.look import info as info
 from eiplatform.front.look import open as open
 from eiplatform.front.recording import record as record
-from eiplatform.front.recording import simulate as simulate
 from eiplatform.front.results import Result as Result
 from eiplatform.front.results import analyse as analyse
 from eiplatform.front.results import compare as compare
 from eiplatform.front.results import figures as figures
 from eiplatform.front.results import plot as plot
 from eiplatform.front.results import report as report
-from eiplatform.front.results import study as study
+from eiplatform.front.simulating import simulate as simulate
+from eiplatform.front.studies import study as study
 from eiplatform.front.training import Run as Run
 from eiplatform.front.training import load as load
 from eiplatform.front.training import train as train

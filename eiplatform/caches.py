@@ -45,7 +45,7 @@ def _usual_or_temporary(base: str | None) -> Path:
         usual = (Path(base) if base else Path.home() / ".cache") / "eiplatform"
         why = _unwritable(usual)
     except RuntimeError:  # a user without a home
-        usual, why = Path("~/.cache/eiplatform"), "there is no home directory"
+        usual, why = Path("~/.cache/eiplatform"), "this user has no home directory"
     if why is None:
         return usual
     made = _private()

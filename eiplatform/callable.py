@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from inspect import getdoc, signature
 from types import ModuleType
 from typing import Any
 
@@ -20,12 +21,17 @@ def make_callable(package: str, home: str) -> None:
     home : str
         Module, imported at the first call.
     """
-    name = package.rpartition(".")[2]
+    name, own = package.rpartition(".")[2], sys.modules[package].__doc__
 
     class Callable(ModuleType):
         @property
         def __wrapped__(self) -> Any:  # what help() and signatures show
             return getattr(import_module(home), name)
+
+        @property
+        def __doc__(self) -> str:  # type: ignore[override]  # what help() shows of a module
+            function = self.__wrapped__
+            return f"{name}{signature(function)}\n\n{getdoc(function)}\n\nAs a package: {own}"
 
         def __call__(self, *args: Any, **options: Any) -> Any:
             return self.__wrapped__(*args, **options)

@@ -7,7 +7,7 @@ it as one line and exits with its ``exit_code`` (2: the user can mend it), never
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -27,26 +27,35 @@ __all__ = [
     "TrainingError",
     "UnknownAttributeError",
     "UnknownNameError",
+    "arguments_in",
     "choose",
     "match_names",
-    "options_in",
     "suggest",
 ]
 
 
 _QUOTED = re.compile(r"'[^']*'")
-_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
+_ARGUMENT = re.compile(r'\b([a-z_]+)=(True\b|\.\.\.|"[^"]*"|\([^()]*\))')
 
 
-def options_in(text: str) -> list[str]:
-    """Return the options that a text names for the command that is running: those that stand in no quotes.
+def arguments_in(text: str) -> list[str]:
+    """Return the arguments that a text asks for, e.g. ``resume=True``; what is in single quotes is another command's.
 
     Examples
     --------
-    >>> options_in("pass --resume, or see 'eiplatform validate --json'")
-    ['--resume']
+    >>> arguments_in("pass resume=True, or see 'eiplatform validate --json'")
+    ['resume']
     """
-    return _OPTION.findall(_QUOTED.sub("", text))
+    return [name for name, _ in _ARGUMENT.findall(_QUOTED.sub("", text))]
+
+
+def _as_option(found: re.Match[str], options: Mapping[str, str]) -> str:
+    """Return an argument as the option of a command, if it has that option."""
+    name, value = found.groups()
+    if name not in options:
+        return found[0]
+    shown = value.strip('()"').replace(",", "")
+    return options[name] if shown in ("True", "...") else f"{options[name]} {shown}"
 
 
 class EIPlatformError(ValueError):
@@ -86,23 +95,32 @@ class EIPlatformError(ValueError):
         self.remedy = ", or ".join(self.alternatives) or None
         super().__init__(str(self))
 
-    def fitted(self, options: Container[str]) -> Self:
-        """Return this error without the remedies that name an option which a command does not have.
+    def fitted(self, options: Mapping[str, str]) -> Self:
+        """Return this error in the words of a command: its options in place of arguments.
+
+        Remedies that need an argument for which the command has no option are left out.
 
         Parameters
         ----------
-        options : container of str
-            Those of the command, e.g. ``"--overwrite"``.  What is quoted is another command's.
+        options : mapping of str to str
+            The command's options by the argument that they stand for.
 
         Examples
         --------
-        >>> error = EIPlatformError("exists", remedy=["choose another --out", "pass --overwrite"])
-        >>> error.fitted({"--out"}).remedy
-        'choose another --out'
+        >>> error = EIPlatformError("exists", remedy=["pass overwrite=True", 'pass device="numpy"'])
+        >>> error.fitted({"overwrite": "--overwrite"}).remedy
+        'pass --overwrite'
         """
-        fitting = [text for text in self.alternatives if all(name in options for name in options_in(text))]
+
+        def spoken(text: str) -> str:
+            return _ARGUMENT.sub(lambda found: _as_option(found, options), text)
+
+        fitting = [text for text in self.alternatives if all(name in options for name in arguments_in(text))]
         made = copy(self)
-        made.alternatives, made.remedy = tuple(fitting), ", or ".join(fitting) or None
+        made.what = spoken(self.what)
+        made.where, made.valid = self.where and spoken(self.where), self.valid and spoken(self.valid)
+        made.alternatives = tuple(map(spoken, fitting))
+        made.remedy = ", or ".join(made.alternatives) or None
         return made
 
     def __str__(self) -> str:
@@ -236,7 +254,7 @@ def match_names(patterns: Iterable[str], names: Iterable[str], kind: str) -> lis
             try:
                 expression = re.compile(pattern[3:])
             except re.error as error:
-                raise UnknownNameError(f"'{pattern}' is no regular expression ({error})", where=kind) from None
+                raise UnknownNameError(f"'{pattern}' is not a regular expression ({error})", where=kind) from None
             matched = {name for name in names if expression.fullmatch(name)}
         else:
             matched = {name for name in names if fnmatchcase(name, pattern)}

@@ -121,7 +121,7 @@ def read_json(path: Path) -> dict[str, Any]:
         If the file is missing or no JSON object.
     """
     if path.exists() and not path.is_file():
-        raise StoreError("is no plain file", where=str(path))
+        raise StoreError("is not a plain file", where=str(path))
     value = parse_json(read_text(path, StoreError), where=path)
     if not isinstance(value, dict):
         raise StoreError("not a JSON object", where=str(path))
@@ -151,11 +151,13 @@ def claim_file(path: Path, *, overwrite: bool, suffix: str | None = None) -> Pat
         If it is a directory, or exists and `overwrite` is false.
     """
     if path.is_dir():
-        raise OutputExistsError("is a directory, a file is needed", where=str(path), remedy="choose another --out")
+        raise OutputExistsError("is a directory, a file is needed", where=str(path), remedy="choose another path")
     if suffix is not None and path.suffix != suffix:
         raise ConfigError("names a file of another kind", where=str(path), valid=f"a name that ends in {suffix}")
     if path.exists() and not overwrite:
-        raise OutputExistsError("exists already", where=str(path), remedy=("choose another --out", "pass --overwrite"))
+        raise OutputExistsError(
+            "exists already", where=str(path), remedy=("choose another path", "pass overwrite=True")
+        )
     return path
 
 
@@ -176,17 +178,17 @@ def check_directory(path: Path, *, overwrite: bool, owned: Callable[[Path], bool
         If the place is taken.
     """
     if path.is_file():
-        raise OutputExistsError("is a file, a directory is needed", where=str(path), remedy="choose another --out")
+        raise OutputExistsError("is a file, a directory is needed", where=str(path), remedy="choose another path")
     if path.is_dir() and any(entry.name != OWNED for entry in path.iterdir()):
         if not overwrite:
             raise OutputExistsError(
-                "output directory is not empty", where=str(path), remedy=("choose another --out", "pass --overwrite")
+                "output directory is not empty", where=str(path), remedy=("choose another path", "pass overwrite=True")
             )
         if not (owned(path) if owned else (path / OWNED).is_file()):
             raise OutputExistsError(
                 "will not overwrite a directory that eiplatform did not make",
                 where=str(path),
-                remedy=("choose another --out", "delete it yourself"),
+                remedy=("choose another path", "delete it yourself"),
             )
         return True
     return False
@@ -205,10 +207,6 @@ def claimed(path: Path, *, overwrite: bool, resume: bool = False) -> Iterator[Pa
         eiplatform did not make is never deleted.
     resume : bool
         Leave what is there.
-
-    Yields
-    ------
-    Path
 
     Raises
     ------
@@ -235,7 +233,7 @@ def claim(path: Path, *, overwrite: bool, resume: bool = False) -> int:
         raise
     except OSError as error:
         raise OutputExistsError(
-            f"cannot create the output directory ({error.strerror})", where=str(path), remedy="choose another --out"
+            f"cannot create the output directory ({error.strerror})", where=str(path), remedy="choose another path"
         ) from None
     try:
         if not resume:

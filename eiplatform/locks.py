@@ -38,7 +38,7 @@ def hold(file: Path, what: str = "another process is writing here") -> int:
         except BlockingIOError:
             os.close(handle)
             raise OutputExistsError(
-                what, where=str(file.parent), remedy=("wait until it ends", "choose another --out")
+                what, where=str(file.parent), remedy=("wait until it ends", "choose another path")
             ) from None
         except OSError:
             os.close(handle)

@@ -81,5 +81,5 @@ def parse_size(text: str) -> int:
     """
     found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([A-Za-z]+)\s*", text)
     if not found or found[2].upper() not in _UNITS:
-        raise ConfigError(f"'{text}' is no size", valid="a number and a unit, e.g. 500MB, 20GB or 2GiB")
+        raise ConfigError(f"'{text}' is not a size", valid="a number and a unit, e.g. 500MB, 20GB or 2GiB")
     return int(float(found[1]) * _UNITS[found[2].upper()])

@@ -14,7 +14,7 @@ def __getattr__(name: str) -> Callable[..., Any]:
     if name.startswith("_") or name not in __dir__():
         from eiplatform.errors import UnknownAttributeError, suggest
 
-        what = f"there is no figure '{name}'{suggest(name, __dir__())}"
+        what = f"no figure is called '{name}'{suggest(name, __dir__())}"
         raise UnknownAttributeError(what, where="plot", valid=__dir__())
     if name not in _CACHE:
         from eiplatform.figures import find_figure

@@ -274,10 +274,6 @@ def write(name: str, case: Case, folder: Path, *, jobs: int = 1, keep: Path | No
         Folder for the statistics of each seed as soon as it is done; seeds that are there already are
         not simulated again, so that a long case can be stopped at any time.
 
-    Returns
-    -------
-    Path
-
     Raises
     ------
     StoreError

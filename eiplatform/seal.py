@@ -31,7 +31,7 @@ def sealed(content: bytes) -> bytes:
 def is_sealed(content: bytes) -> bool | None:
     """Whether a file is as it was sealed; None if it never was.
 
-    The mark that HDF5 leaves in a file whose writer was killed is no change of it.
+    The mark that HDF5 leaves in a file whose writer was killed does not count as a change.
     """
     found = _SEAL.findall(content)
     if not found:

@@ -162,11 +162,11 @@ def read_text(path: Path, error: type[EIPlatformError], most: int = MOST_TEXT) -
             raise error(f"longer than {most} bytes", where=str(path), remedy="give another file")
         return content.decode("utf-8")
     except FileNotFoundError:
-        raise error("there is no such file", where=str(path)) from None
+        raise error("this file does not exist", where=str(path)) from None
     except OSError as found:
         raise error(f"the file cannot be read ({found.strerror or found})", where=str(path)) from None
     except UnicodeDecodeError as found:
-        raise error(f"the file is no text in UTF-8 ({found})", where=str(path)) from None
+        raise error(f"the file is not UTF-8 text ({found})", where=str(path)) from None
 
 
 def parse_json(text: str, *, where: str | Path, nan: bool = False) -> Any:
@@ -239,5 +239,5 @@ def _whole(text: str) -> int:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:20]} is no finite number")
+        raise ValueError(f"{text[:20]} is not a finite number")
     return value

@@ -62,7 +62,7 @@ def find_figure(name: str) -> Any:
     Raises
     ------
     UnknownNameError
-        If there is no such figure.
+        If no figure has that name.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def save(
     Raises
     ------
     UnknownNameError
-        If there is no such figure.
+        If no figure has that name.
     ConfigError
         If the result is of another analysis.
     NotApplicableError

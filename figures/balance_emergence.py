@@ -43,64 +43,69 @@ def caption(result: xr.Dataset) -> str:
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return one row per circuit, statistic, layer and moment, and one per reference; fewer statistics of several."""
+    """Return one row per type of layer, statistic, layer and moment, and one per reference."""
     parts = []
-    for key in defined(result, PANELS if result.sizes["circuit"] == 1 else _OF_SEVERAL):
+    for key in defined(result, PANELS if result.sizes["layer_type"] == 1 else _OF_SEVERAL):
         setting = setting_shown(result, key)
         one = result.sel(statistic=key, setting=setting)
         about = {"statistic": key, "label": str(one["label"].item()), "setting": setting}
-        for circuit in one["circuit"].values:
+        for layer_type in one["layer_type"].values:
             for layer in one["population"].values:
-                cell = one.sel(circuit=circuit, population=layer)
+                cell = one.sel(layer_type=layer_type, population=layer)
                 numbers = {
                     "value": cell["value"].values,
                     "low": cell["value_low"].values,
                     "high": cell["value_high"].values,
                 }
-                where = {"circuit": str(circuit), "layer": str(layer), "epoch": cell["epoch"].values}
+                where = {"layer_type": str(layer_type), "layer": str(layer), "epoch": cell["epoch"].values}
                 parts.append(pd.DataFrame({**about, **where, **numbers}))
         if bool(one["comparable"]):
             numbers = {end: one[f"reference_{end}"].values for end in ("value", "low", "high")}
             names = one["reference"].values.astype(str)
             parts.append(
-                pd.DataFrame({**about, "circuit": "reference", "layer": names, **numbers}).assign(epoch=np.nan)
+                pd.DataFrame({**about, "layer_type": "reference", "layer": names, **numbers}).assign(epoch=np.nan)
             )
-    for circuit in result["circuit"].values:
+    for layer_type in result["layer_type"].values:
         for setting in result["setting"].values:
-            accuracy = result["accuracy"].sel(circuit=circuit, setting=setting)
-            about = {"statistic": "accuracy", "label": "accuracy", "setting": str(setting), "circuit": str(circuit)}
+            accuracy = result["accuracy"].sel(layer_type=layer_type, setting=setting)
+            about = {
+                "statistic": "accuracy",
+                "label": "accuracy",
+                "setting": str(setting),
+                "layer_type": str(layer_type),
+            }
             where = {"layer": "all", "epoch": result["epoch"].values}
             parts.append(pd.DataFrame({**about, **where, "value": accuracy.values, "low": np.nan, "high": np.nan}))
     return pd.concat(parts, ignore_index=True).dropna(subset="value").reset_index(drop=True)
 
 
 def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw the panels of one circuit in rows of three; of several circuits a row each."""
+    """Draw the panels of one type of layer in rows of three, of several types in a row each."""
     numbers = numbers_of(result, ANALYSIS, table)
     with page(ax, figure) as sheet:
         statistics = list(dict.fromkeys(numbers["statistic"]))
-        circuits = [name for name in dict.fromkeys(numbers["circuit"]) if name != "reference"]
-        shown = numbers[(numbers["circuit"] != "reference") & (numbers["layer"] != "all")]
+        layer_types = [name for name in dict.fromkeys(numbers["layer_type"]) if name != "reference"]
+        shown = numbers[(numbers["layer_type"] != "reference") & (numbers["layer"] != "all")]
         layers = list(dict.fromkeys(shown["layer"]))
-        columns = 3 if len(circuits) == 1 else len(statistics)
+        columns = 3 if len(layer_types) == 1 else len(statistics)
         rows_each = -(-len(statistics) // columns)
-        axes = sheet.panels(rows_each * len(circuits), columns, height_mm=18 + 38 * rows_each * len(circuits))
+        axes = sheet.panels(rows_each * len(layer_types), columns, height_mm=18 + 38 * rows_each * len(layer_types))
         used = []
         first = float(numbers.loc[numbers["epoch"] > 0, "epoch"].min())
-        for row, circuit in enumerate(circuits):
+        for row, layer_type in enumerate(layer_types):
             for index, statistic in enumerate(statistics):
                 ax = axes[row * rows_each * columns + index]
                 used.append(ax)
                 rows = numbers[numbers["statistic"] == statistic]
-                for value in rows.loc[rows["circuit"] == "reference", "value"]:
+                for value in rows.loc[rows["layer_type"] == "reference", "value"]:
                     ax.axhline(value, color=COLOURS["null"], linewidth=0.6, linestyle=":", zorder=1)
-                _lines(ax, rows[rows["circuit"] == circuit], layers)
+                _lines(ax, rows[rows["layer_type"] == layer_type], layers)
                 ax.set_xscale("symlog", linthresh=first, linscale=0.4)
                 ends = sorted({0.0, first, 1.0, float(numbers["epoch"].max())})
                 ax.set_xticks(ends, [f"{end:.2g}" for end in ends])
                 ax.minorticks_off()
                 ax.set_xlim(left=0.0)
-                name = f"{circuit}: {rows['label'].iloc[0]} ({rows['setting'].iloc[0]})"
+                name = f"{layer_type}: {rows['label'].iloc[0]} ({rows['setting'].iloc[0]})"
                 ax.set_title(fill(name, 36 if columns == 3 else 24), fontsize=6 if columns == 3 else 5)
                 if index + columns >= len(statistics):
                     ax.set_xlabel("epoch")
@@ -110,7 +115,7 @@ def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None =
             Line2D([], [], color=_COLOURS[index % 6], marker=_MARKERS[index % 6], label=layer_name(layer))
             for index, layer in enumerate(layers)
         ]
-        if (numbers["circuit"] == "reference").any():
+        if (numbers["layer_type"] == "reference").any():
             marks.append(Line2D([], [], color=COLOURS["null"], linestyle=":", label="models of cortex"))
         sheet.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
         letters(used)

@@ -1,4 +1,4 @@
-"""Balance of every layer with E-I circuits, batch normalisation and neither, trained and untrained."""
+"""Balance of every layer with E-I layers, batch normalisation and neither, trained and untrained."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from eiplatform.analyses import defined
+from eiplatform.analyses.parts.seed_tables import type_name
 from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
 from eiplatform.figures.parts.style import (
     COLOURS,
@@ -34,7 +35,6 @@ PANELS = (
     "gain",
     "cv_isi",
 )
-NAMES = {"ei": "E-I circuits", "bn": "batch normalisation", "none": "neither"}
 _COLOURS = {"ei": COLOURS["exc"], "bn": COLOURS["inh"], "none": COLOURS["gain"]}
 _MARKERS = {"ei": "o", "bn": "D", "none": "^"}
 
@@ -50,27 +50,27 @@ def caption(result: xr.Dataset) -> str:
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return one row per statistic, circuit, layer and state, and one per reference."""
+    """Return one row per statistic, type of layer, layer and state, and one per reference."""
     parts = []
     for key in defined(result, PANELS):
         setting = setting_shown(result, key)
         one = result.sel(statistic=key, setting=setting)
         about = {"statistic": key, "label": str(one["label"].item()), "setting": setting}
-        for circuit in one["circuit"].values:
+        for layer_type in one["layer_type"].values:
             for layer in one["population"].values:
-                cell = one.sel(circuit=circuit, population=layer)
+                cell = one.sel(layer_type=layer_type, population=layer)
                 for state, name in (("trained", "value"), ("untrained", "null")):
                     ends = {
                         "value": float(cell[name]),
                         "low": float(cell[f"{name}_low"]),
                         "high": float(cell[f"{name}_high"]),
                     }
-                    parts.append({**about, "circuit": str(circuit), "layer": str(layer), "state": state, **ends})
+                    parts.append({**about, "layer_type": str(layer_type), "layer": str(layer), "state": state, **ends})
         if bool(one["comparable"]):
             for reference in one["reference"].values:
                 cell = one.sel(reference=reference)
                 ends = {end: float(cell[f"reference_{end}"]) for end in ("value", "low", "high")}
-                parts.append({**about, "circuit": "", "layer": str(reference), "state": "reference", **ends})
+                parts.append({**about, "layer_type": "", "layer": str(reference), "state": "reference", **ends})
     return pd.DataFrame(parts).dropna(subset="value").reset_index(drop=True)
 
 
@@ -82,19 +82,23 @@ def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None =
         columns = min(3, len(statistics))
         rows_of_panels = -(-len(statistics) // columns)
         axes = sheet.panels(rows_of_panels, columns, height_mm=18 + 42 * rows_of_panels)
-        circuits = [name for name in dict.fromkeys(numbers["circuit"]) if name]
+        layer_types = [name for name in dict.fromkeys(numbers["layer_type"]) if name]
         for ax, statistic in zip(axes, statistics, strict=False):
             rows = numbers[numbers["statistic"] == statistic]
             layers = list(dict.fromkeys(rows.loc[rows["state"] != "reference", "layer"]))
             for value in rows.loc[rows["state"] == "reference", "value"]:
                 ax.axhline(value, color=COLOURS["null"], linewidth=0.6, linestyle=":", zorder=1)
-            for index, circuit in enumerate(circuits):
-                shift = 0.24 * (index - (len(circuits) - 1) / 2)
+            for index, layer_type in enumerate(layer_types):
+                shift = 0.24 * (index - (len(layer_types) - 1) / 2)
                 for state in ("untrained", "trained"):
-                    one = rows[(rows["circuit"] == circuit) & (rows["state"] == state)]
+                    one = rows[(rows["layer_type"] == layer_type) & (rows["state"] == state)]
                     place = np.array([layers.index(layer) for layer in one["layer"]]) + shift
-                    colour = _COLOURS.get(circuit, COLOURS["net"])
-                    style: dict[str, Any] = {"marker": _MARKERS.get(circuit, "s"), "color": colour, "markersize": 3.5}
+                    colour = _COLOURS.get(layer_type, COLOURS["net"])
+                    style: dict[str, Any] = {
+                        "marker": _MARKERS.get(layer_type, "s"),
+                        "color": colour,
+                        "markersize": 3.5,
+                    }
                     if state == "untrained":
                         style |= {"markerfacecolor": "white", "alpha": 0.65}
                     points_with_intervals(ax, place - 0.05 + 0.1 * (state == "trained"), one, **style)
@@ -115,9 +119,9 @@ def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None =
                 color=_COLOURS.get(name, COLOURS["net"]),
                 marker=_MARKERS.get(name, "s"),
                 linestyle="",
-                label=NAMES.get(name, name),
+                label=type_name(name),
             )
-            for name in circuits
+            for name in layer_types
         ]
         grey: dict[str, Any] = {"color": COLOURS["net"], "marker": "o", "linestyle": ""}
         marks += [

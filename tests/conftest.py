@@ -190,7 +190,7 @@ def write_network(
     lesions: list[dict[str, object]] | None = None,
     design: dict[str, object] | None = None,
     shards: int = 2,
-    circuit: str = "ei",
+    layer_type: str = "ei",
     number: int | None = None,
 ) -> Path:
     """Write a network's recording of two layers and, at T = 4, a readout.
@@ -200,7 +200,7 @@ def write_network(
     source = {"kind": "network", "label": path.name, "name": "toy", "lesions": lesions or []}
     source |= {} if design is None else {"design": design}
     source |= {"steps": steps, "spec": {"input": "constant", "warmup": 0}}
-    config = {"seed": seed if number is None else number, "network": {"circuit": circuit}}
+    config = {"seed": seed if number is None else number, "network": {"layer": layer_type}}
     with RecordingWriter(path, source=source, config=config) as writer:
         for part in np.array_split(np.arange(samples), shards):
             populations = {
@@ -213,12 +213,12 @@ def write_network(
     return path
 
 
-def write_series(path: Path, *, number: int, ratios: dict[int, float], circuit: str = "ei") -> Path:
+def write_series(path: Path, *, number: int, ratios: dict[int, float], layer_type: str = "ei") -> Path:
     """Write recordings made while training: the E/I ratio at every iteration named, four iterations an epoch."""
     path.mkdir(parents=True)
     (path / "series.json").write_text('{"format": "eiplatform-series", "iterations_per_epoch": 4}')
     for step, ratio in ratios.items():
-        write_network(path / f"step-{step:08d}", seed=number, number=number, ratio=ratio, circuit=circuit)
+        write_network(path / f"step-{step:08d}", seed=number, number=number, ratio=ratio, layer_type=layer_type)
     return path
 
 

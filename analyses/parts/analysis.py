@@ -202,7 +202,7 @@ def find_analysis(name: str) -> Analysis:
     Raises
     ------
     UnknownNameError
-        If there is no such analysis.
+        If no analysis has that name.
     ConfigError
         If the file does not exist, declares no analysis, or has the name of another one.
 
@@ -251,7 +251,9 @@ def _declared(module: ModuleType, path: Path, name: str) -> Analysis:
 
 def _in_file(path: Path) -> Analysis:
     if not path.is_file():
-        raise ConfigError("there is no such file", where=str(path), valid="the name of an analysis, or a Python file")
+        raise ConfigError(
+            "this file does not exist", where=str(path), valid="the name of an analysis, or a Python file"
+        )
     module_name = f"eiplatform_given_{path.stem}"
     spec = spec_from_file_location(module_name, path)
     assert spec is not None and spec.loader is not None
@@ -338,6 +340,8 @@ def load_result(path: str | Path) -> Result:
     if intact is False:
         raise StoreError("the result has changed since it was written (checksum)", where=str(path), remedy=remedy)
     data.attrs.pop(_SEAL, None)
+    if data.attrs.get("analysis") in ("balance_emergence", "ei_versus_bn") and "circuit" in data.dims:
+        data = data.rename(circuit="layer_type")  # as earlier versions called it
     if intact is None:
         data.encoding[_UNSEALED] = str(path)
     known = [*analysis_names(), *_GIVEN]

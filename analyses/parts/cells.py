@@ -63,12 +63,7 @@ OF_REFERENCE = ("spread", "ceiling", "ceiling_effect", "ceiling_distance", "ceil
 
 
 def same_samples(own: Side, other: Side) -> bool:
-    """Say whether two networks saw the same samples of the same data in the same order, with the same noise.
-
-    Parameters
-    ----------
-    own, other : Side
-    """
+    """Say whether two networks saw the same samples of the same data in the same order, with the same noise."""
     if not own.kind == other.kind == "network":
         return False
     return all(own.facts[name] == other.facts[name] for name in ("sample", "shown", "input"))

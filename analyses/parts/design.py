@@ -67,8 +67,8 @@ def whole_design(trees: Sequence[xr.DataTree], *, partial: bool) -> tuple[list[x
             what,
             where=str(trees[0].attrs["path"]),
             remedy=(
-                f"{'finish' if plans[0] else 'record'} it with 'eiplatform lesion{' --resume' if plans[0] else ''}'",
-                "pass --partial (in Python partial=True) to analyse what is there",
+                "finish it with 'eiplatform lesion --resume'" if plans[0] else "record it with 'eiplatform lesion'",
+                "pass partial=True to analyse what is there",
             ),
         )
     return list(complete.values()), lacking

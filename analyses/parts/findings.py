@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from eiplatform.analyses.parts.cautioned import cautions_of
 from eiplatform.analyses.parts.tables import number_text
 from eiplatform.statistics.cautions import kinds_of, ranged
+from eiplatform.statistics.kernels.multiple import holm
 
-__all__ = ["flags", "layers", "span", "strongest"]
+__all__ = ["clear_of_zero", "flags", "layers", "span", "strongest"]
 
 
 def layers(names: Iterable[object]) -> str:
@@ -59,26 +61,59 @@ def strongest(effects: ArrayLike, clear: ArrayLike, sign: int) -> list[int]:
     return [int(index) for index in order if np.asarray(clear)[index] and effects[index] * sign > 0]
 
 
-def flags(who: str, result: xr.Dataset, statistics: Sequence[str] = ("rate",), dim: str = "population") -> list[str]:
-    """Say of which layers the spikes mean less, because neurons are silent or fire at every step.
+def clear_of_zero(value: ArrayLike, low: ArrayLike, high: ArrayLike, level: float = 0.05) -> tuple[np.ndarray, str]:
+    """Return which of several layers' values differ from 0, and how that was decided.
+
+    Parameters
+    ----------
+    value, low, high : array, shape (layer,)
+        With 95 % intervals, which are taken for normal.
+    level : float
+        Chance of any false difference among all layers (Holm).
+
+    Examples
+    --------
+    >>> clear_of_zero([2.0, 0.1], [1.0, -0.9], [3.0, 1.1])
+    (array([ True, False]), '95 % interval, corrected for 2 layers (Holm)')
+    """
+    value, low, high = (np.asarray(part, dtype=float) for part in (value, low, high))
+    error = (high - low) / (2 * stats.norm.ppf(0.975))
+    p = 2 * stats.norm.sf(np.abs(value) / np.where(error > 0, error, np.nan))
+    n = int(np.isfinite(p).sum())
+    return holm(p) <= level, f"95 % interval, corrected for {n} layer{'s' if n != 1 else ''} (Holm)"
+
+
+def flags(
+    who: str,
+    result: xr.Dataset,
+    statistics: Sequence[str] = ("rate",),
+    dim: str = "population",
+    *,
+    variable: str = "caution",
+    over: str = "statistic",
+    what: str = "statistics of spikes",
+) -> list[str]:
+    """Say in which layers some statistics mean less, e.g. because neurons are silent or fire at every step.
 
     Parameters
     ----------
     who : str
         What the sentence is about.
     result : xarray.Dataset
-        With ``caution``; one of an earlier version says nothing.
+        With cautions; one of an earlier version has none.
     statistics : sequence of str
-        Statistics of spikes; the first that the result holds is asked.
-    dim : str
-        Coordinate with the names of the layers.
+        The cautions of the first that the result holds are given.
+    dim, variable, over : str
+        As of :func:`~eiplatform.analyses.parts.cautioned.cautions_of`.
+    what : str
+        What the cautions limit.
     """
-    held = [key for key in statistics if "statistic" in result.coords and key in result["statistic"].values]
+    held = [key for key in statistics if over in result.coords and key in result[over].values]
     found: dict[str, dict[str, str]] = {}
-    for name, text in cautions_of(result, held[:1], dim).get(held[0], {}).items() if held else ():
+    for name, text in cautions_of(result, held[:1], dim, variable, over).get(held[0], {}).items() if held else ():
         for kind, part in kinds_of(text).items():
             found.setdefault(kind, {})[name] = part
     if not found:
         return []
     parts = [f"in {layers(said)} {ranged(said.values())}" for said in found.values()]
-    return [f"{who}, statistics of spikes need care: {'; '.join(parts)}."]
+    return [f"{who}, {what} need care: {'; '.join(parts)}."]

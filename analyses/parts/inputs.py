@@ -117,9 +117,7 @@ def require(data: xr.Dataset, names: Iterable[str], where: str) -> xr.Dataset:
         If one was not recorded.
     """
     if absent := [name for name in names if name not in data.variables]:
-        raise StatisticError(
-            f"{', '.join(absent)} was not recorded", where=where, remedy="record it too, with --signals"
-        )
+        raise StatisticError(f"{', '.join(absent)} was not recorded", where=where, remedy="record it too")
     return data
 
 

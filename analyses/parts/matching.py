@@ -57,11 +57,6 @@ def match_time(circuit: xr.Dataset, interval_ms: float) -> xr.Dataset:
 
     The length is the nearest whole number of recorded intervals; a remainder at the end is
     left out, and the attribute ``dt`` tells the length used.  Spikes stay as they are.
-
-    Parameters
-    ----------
-    circuit : xarray.Dataset
-    interval_ms : float
     """
     factor = max(1, round(interval_ms / float(circuit.attrs["dt"])))
     listed = plain(circuit)

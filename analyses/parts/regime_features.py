@@ -40,7 +40,7 @@ FEATURES: dict[str, tuple[str, float]] = {
 """Features, what they are, and the tolerance within which two populations count as alike."""
 
 FAMILIES = ("brunel-2000", "potjans-diesmann-2014")
-"""Circuits whose states or populations are regimes; the other summaries are no networks in a steady state."""
+"""Circuits whose states or populations are regimes; the other summaries are not of networks in a steady state."""
 
 MAX_NEURONS = 1000
 """Neurons from which synchrony is taken; its measure does not depend on their number."""

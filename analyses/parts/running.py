@@ -18,10 +18,8 @@ from eiplatform.statistics.summary import keys_of
 from eiplatform.store.reader import open_recording, read_manifest, recordings_below
 from eiplatform.store.references import is_reference
 
-__all__ = ["analyse", "checked_options", "run"]
+__all__ = ["analyse", "arranged", "checked_options", "opened_all", "run"]
 
-_NAMED = {"nulls": "--null", "method": "--interval", "n_bootstrap": "--bootstrap"}
-"""What an option is called on the command line where that is another word."""
 _OPENED = ("recording", "recordings", "references")
 _THINGS = (str, Path, xr.DataTree, xr.Dataset)
 """What can be one input."""
@@ -53,32 +51,46 @@ def analyse(
     **options
         Of the analysis; None is as if it were not given.
 
-    Returns
-    -------
-    Result
-
     Raises
     ------
     UnknownNameError
-        If there is no such analysis.
+        If no analysis has that name.
     ConfigError
         If the inputs do not fit it, or it does not take an option.
     """
     chosen = find_analysis(analysis) if isinstance(analysis, str) else analysis
+    return chosen.run(**arranged(chosen, inputs, nulls, partial=partial, **options))
+
+
+def arranged(
+    analysis: Analysis,
+    inputs: Recording | Sequence[Recording],
+    nulls: Recording | Sequence[Recording] = (),
+    *,
+    partial: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
+    """Return the arguments of an analysis: inputs sorted by what they are, and options of the declared types.
+
+    Parameters
+    ----------
+    analysis, inputs, nulls, partial, **options
+        As of :func:`analyse`.
+    """
     given, null = _listed(inputs), _listed(nulls)
     asked = {name: value for name, value in options.items() if value is not None}
-    roles = {role.name: name for name, role in chosen.inputs.items()}
+    roles = {role.name: name for name, role in analysis.inputs.items()}
     if null and "nulls" not in roles:
-        raise _not_taken(chosen, "nulls")
+        raise _not_taken(analysis, "nulls")
     if partial and not set(_OPENED) & set(roles):
-        raise _not_taken(chosen, "partial")
-    asked = checked_options(chosen, asked)
-    if partial and "partial" in chosen.options:
+        raise _not_taken(analysis, "partial")
+    asked = checked_options(analysis, asked)
+    if partial and "partial" in analysis.options:
         asked["partial"] = True
-    arguments = _arguments(chosen, roles, given, partial)
+    arguments = _arguments(analysis, roles, given, partial)
     if null:
-        arguments["nulls"] = _opened(null, partial)
-    return chosen.run(**{roles[role]: value for role, value in arguments.items()}, **asked)
+        arguments["nulls"] = opened_all(null, partial)
+    return {roles[role]: value for role, value in arguments.items()} | asked
 
 
 def run(analysis: Analysis, *inputs: Any, **options: Any) -> Result:
@@ -95,7 +107,7 @@ def run(analysis: Analysis, *inputs: Any, **options: Any) -> Result:
     Raises
     ------
     UnknownNameError
-        If there is no such option.
+        If the analysis has no such option.
     ConfigError
         If an input is missing, empty, given twice, of another kind, or more are given than it takes.
     """
@@ -182,11 +194,10 @@ def _not_taken(analysis: Analysis, option: str) -> ConfigError:
         fitting = [one.name for one in others if {role.name for role in one.inputs.values()} & set(wanted)]
     else:
         fitting = [one.name for one in others if option in one.options]
-    named = _NAMED.get(option, f"--{option}")
-    known = ", ".join(_NAMED.get(name, f"--{name}") for name in analysis.options) or "none"
+    known = ", ".join(f"{name}=..." for name in analysis.options) or "none"
     return ConfigError(
-        f"the analysis '{analysis.name}' takes no {named}",
-        valid=f"{named} goes with {', '.join(fitting)}" if fitting else f"its options are {known}",
+        f"the analysis '{analysis.name}' takes no {option}=...",
+        valid=f"{option}=... goes with {', '.join(fitting)}" if fitting else f"its options are {known}",
     )
 
 
@@ -210,11 +221,11 @@ def _arguments(analysis: Analysis, roles: Mapping[str, str], given: list[Recordi
     if {"recordings", "references"} <= set(roles):
         if len(given) < 2:
             raise ConfigError(f"the analysis '{analysis.name}' takes a network and at least one reference")
-        return found | {"recordings": _opened(given[:1], partial), "references": _references(given[1:], partial)}
+        return found | {"recordings": opened_all(given[:1], partial), "references": _references(given[1:], partial)}
     if "references" in roles:
         return found | {"references": _references(given, partial)}
     if "recordings" in roles:
-        return found | {"recordings": _opened(given, partial, begun="partial" in analysis.options)}
+        return found | {"recordings": opened_all(given, partial, begun="partial" in analysis.options)}
     for role in ("recording", "training"):
         if role in roles:
             if len(given) != 1:
@@ -231,7 +242,7 @@ def _open(one: Recording, partial: bool) -> xr.DataTree:
     return one if isinstance(one, xr.DataTree) else open_recording(one, partial=partial)
 
 
-def _opened(given: Sequence[Recording], partial: bool, *, begun: bool = False) -> list[xr.DataTree]:
+def opened_all(given: Sequence[Recording], partial: bool, *, begun: bool = False) -> list[xr.DataTree]:
     """Open recordings, and those in directories; with `begun`, of partial ones those that hold something."""
     found: list[xr.DataTree] = []
     for one in given:

@@ -12,8 +12,8 @@ from eiplatform.analyses.parts.findings import layers
 from eiplatform.analyses.parts.seeds import SENSES
 from eiplatform.analyses.parts.tables import Table, cell_text, number_text, value_text
 
-CIRCUITS = {"ei": "E-I circuits", "bn": "batch normalisation", "none": "neither"}
-"""How circuits are called in tables; others by their own name."""
+TYPES = {"ei": "E-I layers", "bn": "batch normalisation", "none": "neither"}
+"""How types of layers are called in tables; others by their own name."""
 
 
 CLEAR = 0.05
@@ -27,9 +27,9 @@ SMALL = 0.01
 DELTA = "\N{GREEK CAPITAL LETTER DELTA}"
 
 
-def circuit_name(name: object) -> str:
+def type_name(name: object) -> str:
     """Return what networks of a kind are called in tables."""
-    return CIRCUITS.get(str(name), str(name))
+    return TYPES.get(str(name), str(name))
 
 
 def changed(cell: xr.Dataset, name: str) -> str:
@@ -56,19 +56,19 @@ def tightness_table(result: xr.Dataset, title: str) -> Table:
     layers = [str(name) for name in result["population"].values]
     rows = []
     for setting in result["setting"].values:
-        for circuit in result["circuit"].values:
+        for layer_type in result["layer_type"].values:
             for sense in result["sense"].values:
-                cells = result.sel(setting=setting, circuit=circuit, sense=sense)
+                cells = result.sel(setting=setting, layer_type=layer_type, sense=sense)
                 texts = []
                 for layer in layers:
                     cell = cells.sel(population=layer)
                     texts.append("\n".join(filter(None, [verdict(cell), changed(cell, "tightness")])) or "–")
-                rows.append((f"{circuit_name(circuit)} ({setting}): {sense}", *texts))
+                rows.append((f"{type_name(layer_type)} ({setting}): {sense}", *texts))
     note = (
         f"Positive is tighter. {meanings(result)} (over time where the recording is long, else over samples). "
         f"tighter, looser: q < {CLEAR:g}; unchanged: the whole interval lies within {SMALL:g} of zero. " + about(result)
     )
-    return Table(title, ("circuit and sense", *layers), tuple(rows), note)
+    return Table(title, ("type of layer, sense", *layers), tuple(rows), note)
 
 
 def verdict(cell: xr.Dataset) -> str:
@@ -92,9 +92,9 @@ def reference_tables(result: xr.Dataset) -> Iterable[Table]:
             if not bool(one["distance"].notnull().any()):
                 continue
             rows = [("its own value", *(cell_text(one.sel(reference=name), "reference_") for name in references))]
-            for circuit in one["circuit"].values:
+            for layer_type in one["layer_type"].values:
                 for layer in one["population"].values:
-                    cells = one.sel(circuit=circuit, population=layer)
+                    cells = one.sel(layer_type=layer_type, population=layer)
                     if not np.isfinite(cells["value"]):
                         continue
                     texts = []
@@ -104,7 +104,7 @@ def reference_tables(result: xr.Dataset) -> Iterable[Table]:
                         gone = "" if not q < CLEAR else "\nnearer by" if float(cell["approach"]) > 0 else "\nfarther by"
                         moved = f"{gone} {number_text(abs(float(cell['approach'])))}" if gone else ""
                         texts.append(f"{DELTA} {value_text(cell, 'distance')}{moved}")
-                    rows.append((f"{circuit_name(circuit)}: {layer}, {value_text(cells)}", *texts))
+                    rows.append((f"{type_name(layer_type)}: {layer}, {value_text(cells)}", *texts))
             note = (
                 f"{DELTA}: network minus circuit. nearer, farther: by how much training moved the network "
                 f"(q < {CLEAR:g}, paired by seed, given the circuit's mean). Caution: {one['caution'].item()}. "
@@ -117,10 +117,10 @@ def reference_tables(result: xr.Dataset) -> Iterable[Table]:
 def tightness_findings(result: xr.Dataset) -> list[str]:
     """Say where training made balance tighter or looser, in which sense, the larger change first."""
     sentences = []
-    for setting, circuit in product(result["setting"].values, result["circuit"].values):
+    for setting, layer_type in product(result["setting"].values, result["layer_type"].values):
         parts = []
         for sense in result["sense"].values:
-            cells = result.sel(setting=setting, circuit=circuit, sense=sense)
+            cells = result.sel(setting=setting, layer_type=layer_type, sense=sense)
             if not bool(cells["tightness"].notnull().any()):
                 continue
             order = np.argsort(-np.abs(np.nan_to_num(cells["tightness"].values)), kind="stable")
@@ -134,7 +134,7 @@ def tightness_findings(result: xr.Dataset) -> list[str]:
             parts.append(f"{sense}: {', '.join(texts) or 'no clear change'}")
         if parts:
             sentences.append(
-                f"{circuit_name(circuit)} ({setting}), change of balance by training (q < {CLEAR:g}): "
+                f"{type_name(layer_type)} ({setting}), change of balance by training (q < {CLEAR:g}): "
                 f"{'; '.join(parts)}."
             )
     if not sentences:
@@ -158,9 +158,9 @@ def approach_findings(result: xr.Dataset) -> list[str]:
     sentences, n = [], 0
     comparable = [str(key) for key in result["statistic"].values[result["comparable"].values]]
     for setting in result["setting"].values:
-        for circuit in result["circuit"].values:
+        for layer_type in result["layer_type"].values:
             for key in comparable:
-                cells = result.sel(setting=setting, circuit=circuit, statistic=key)
+                cells = result.sel(setting=setting, layer_type=layer_type, statistic=key)
                 if not bool(cells["approach"].notnull().any()):
                     continue
                 n += 1
@@ -174,7 +174,7 @@ def approach_findings(result: xr.Dataset) -> list[str]:
                 ]
                 if moves:
                     sentences.append(
-                        f"{circuit_name(circuit)} ({setting}), {cells['label'].item()}: training moves "
+                        f"{type_name(layer_type)} ({setting}), {cells['label'].item()}: training moves "
                         f"{' and '.join(moves)} of the populations of the models of cortex (q < {CLEAR:g})."
                     )
     if n:

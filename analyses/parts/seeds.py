@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from eiplatform.analyses.parts.inputs import excitatory
-from eiplatform.statistics import summarise
+from eiplatform.analyses.parts.inputs import excitatory, setting_of
+from eiplatform.errors import ConfigError, StatisticError
+from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.kernels.contrasts import Contrast, paired
 from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 
-__all__ = ["NAMED", "SENSES", "approach", "axes_of", "changes", "seed_values", "stacked", "tightness"]
+__all__ = [
+    "NAMED",
+    "SENSES",
+    "approach",
+    "axes_of",
+    "changes",
+    "coordinates",
+    "place_of",
+    "seed_values",
+    "stacked",
+    "tightness",
+]
 
 SENSES = {
     "residual": "|balance index| falls",
@@ -26,11 +38,47 @@ SENSES = {
 NAMED = ("low", "high", "p", "p_exact", "n")
 
 
+def place_of(tree: xr.DataTree, taken: Container[tuple[str, str, int]], what: str, where: str) -> tuple[str, str, int]:
+    """Return setting, type of layer and seed of a network's recording.
+
+    Raises
+    ------
+    ConfigError
+        If they are among those `taken`.
+    """
+    config = tree.attrs["config"]
+    place = (setting_of(tree), str(config["network"]["layer"]), int(config["seed"]))
+    if place in taken:
+        kind = f"with layers of type {place[1]}, seed {place[2]}, {place[0]}"
+        raise ConfigError(f"{what} {kind} is given twice", where=where)
+    return place
+
+
+def coordinates(populations: Sequence[str], keys: Sequence[str], **axes: Any) -> dict[str, Any]:
+    """Return the coordinates of a result over seeds, with the labels of statistics and the meanings of senses."""
+    return {
+        **axes,
+        "population": populations,
+        "statistic": keys,
+        "label": ("statistic", [STATISTICS[key].label for key in keys]),
+        "sense": list(SENSES),
+        "meaning": ("sense", list(SENSES.values())),
+    }
+
+
 def axes_of(places: Iterable[tuple[str, str, int]]) -> tuple[list[str], list[str], list[int]]:
-    """Return settings, circuits (E-I circuits first) and seeds of (setting, circuit, seed)."""
-    settings, circuits, seeds = (set(values) for values in zip(*places, strict=True))
+    """Return settings, types of layers (E-I layers first) and seeds of (setting, layer_type, seed).
+
+    Raises
+    ------
+    StatisticError
+        If there are fewer than two seeds.
+    """
+    settings, layer_types, seeds = (set(values) for values in zip(*places, strict=True))
+    if len(seeds) < 2:
+        raise StatisticError(f"one seed gives no interval: {sorted(seeds)}", valid="two seeds or more")
     order = {name: index for index, name in enumerate(("ei", "bn", "none"))}
-    by_kind = sorted(map(str, circuits), key=lambda name: (order.get(name, len(order)), name))
+    by_kind = sorted(map(str, layer_types), key=lambda name: (order.get(name, len(order)), name))
     return sorted(map(str, settings)), by_kind, sorted(map(int, seeds))
 
 

@@ -135,10 +135,6 @@ def measure(
         Of the draws of neurons; another one on the other side.
     n_bootstrap, seed, level
         Of the intervals.
-
-    Returns
-    -------
-    dict of str to Measured
     """
     options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "level": level}
     pieces = [_one_sample(parts[0], k) for k in range(parts[0].sizes["sample"])] if per_sample else list(parts)
@@ -321,7 +317,7 @@ def open_references(to: Sequence[str | Path], *, partial: bool = False) -> list[
     Raises
     ------
     StoreError, UnknownNameError
-        If there is no such recording or summary.
+        If no recording or summary has that name.
     """
     found: list[Recording] = []
     for place in to:

@@ -80,7 +80,7 @@ def stabilised(
 def _protocol(path: Path) -> xr.Dataset:
     if not path.is_file():
         raise ConfigError(
-            "no such file", where=str(path), remedy="give the protocol.nc that 'eiplatform simulate' wrote"
+            "this file does not exist", where=str(path), remedy="give the protocol.nc that 'eiplatform simulate' wrote"
         )
     return load_netcdf(path)
 
@@ -114,7 +114,7 @@ def responses(data: xr.Dataset, n_bootstrap: int, seed: int) -> tuple[FloatArray
         values = data["response"].sel(population=data.attrs["target"]).values[chosen][0]
         n = len(values)
         if n < 2:
-            raise ConfigError("one seed says nothing of chance", where="perturbation", valid="two seeds or more")
+            raise ConfigError("one seed gives no interval", where="perturbation", valid="two seeds or more")
         scale = values.std(ddof=1) / np.sqrt(n)
         found.append(values.mean() + scale * stats.t.rvs(n - 1, size=n_bootstrap, random_state=rng))
         means.append(f"{'E frozen' if frozen else 'free'}: {values.mean():+.2f} Hz")

@@ -20,24 +20,22 @@ def system_of(config: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> system_of({"network": {"circuit": "bn"}}), system_of({"network": {"circuit": "ei", "neuron": {"model": "stl"}}})
+    >>> system_of({"network": {"layer": "bn"}}), system_of({"network": {"layer": "ei", "neuron": {"model": "stl"}}})
     ('BN', 'STL, E-I')
     """
     network = config["network"]
     neuron = network.get("neuron", {})
-    circuit: str = {"ei": "E-I", "bn": "BN", "none": "plain", "dann": "DANN"}.get(
-        network["circuit"], network["circuit"]
-    )
+    layer: str = {"ei": "E-I", "bn": "BN", "none": "plain", "dann": "DANN"}.get(network["layer"], network["layer"])
     model = {"stl": "STL", "backei": "BackEISNN", "relu": "rates"}.get(neuron.get("model", "lif"), "")
     if network.get("architecture") == "feedback":
         ways = {"ide": "IDE", "spide": "SPIDE", "bptt": "feedback through time"}
         model = ways[network["feedback"]["gradient"]]
     elif neuron.get("max_spikes", 1) > 1 or neuron.get("negative_spikes") or neuron.get("learn_surrogate"):
         model = ", ".join(filter(None, [model, "circulate-firing"]))
-    if not model or circuit == "DANN":
-        return circuit
-    # Those that are published without a circuit are called by their own name alone.
-    return model if circuit == ("BN" if model in ("IDE", "SPIDE") else "plain") else f"{model}, {circuit}"
+    if not model or layer == "DANN":
+        return layer
+    # Those that are published with one type of layer are called by their own name alone.
+    return model if layer == ("BN" if model in ("IDE", "SPIDE") else "plain") else f"{model}, {layer}"
 
 
 def rank_of(name: str) -> int:

@@ -30,6 +30,9 @@ OPTIONAL = {"torch": "train", "safetensors": "train", "sklearn": "train", "brian
 _NO_MEMORY = ("can't allocate memory", "out of memory")
 """What PyTorch says on the CPU and on a GPU."""
 
+RENAMED = {"path": "--out", "nulls": "--null", "method": "--interval", "n_bootstrap": "--bootstrap"}
+"""Options that stand for an argument of another name."""
+
 app = App(
     name="eiplatform",
     help="Measure excitation-inhibition balance in trained spiking networks, and compare them with cortex.",
@@ -105,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("eiplatform: these arguments cannot be understood. See 'eiplatform --help'.", file=sys.stderr)  # noqa: T201
         return 2
     except EIPlatformError as error:
-        print(f"eiplatform: {error.fitted(options_of(arguments))}", file=sys.stderr)  # noqa: T201
+        print(f"eiplatform: {error.fitted(arguments_of(arguments))}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except ModuleNotFoundError as error:
         extra = OPTIONAL.get((error.name or "").partition(".")[0])
@@ -151,6 +154,19 @@ def one_line_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
+
+
+def arguments_of(arguments: Sequence[str] | None = None) -> dict[str, str]:
+    """Return the options of the command that is called by `arguments`, by the argument in Python that each stands for.
+
+    Examples
+    --------
+    >>> arguments_of(["simulate"])["overwrite"], arguments_of(["simulate"])["path"]
+    ('--overwrite', '--out')
+    """
+    options = options_of(arguments)
+    named = {option.lstrip("-").replace("-", "_"): option for option in options}
+    return named | {argument: option for argument, option in RENAMED.items() if option in options}
 
 
 def options_of(arguments: Sequence[str] | None = None) -> frozenset[str]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from eiplatform.cli.options import Flag
+from eiplatform.cli.options import Json
 
 __all__ = ["describe", "list_"]
 
 
-def list_(kind: str | None = None, *, json: Annotated[bool, Flag] = False) -> int:
+def list_(kind: str | None = None, *, json: Json = False) -> int:
     """List what there is, by kind: what ships, and what your project and installed packages add.
 
     Parameters
@@ -17,8 +15,6 @@ def list_(kind: str | None = None, *, json: Annotated[bool, Flag] = False) -> in
     kind : str
         circuits, statistics, signals, analyses, figures, studies, configs, datasets, layers, neurons or interventions
         (default: the kinds).
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.front.catalogue import list as listed
@@ -31,7 +27,7 @@ def list_(kind: str | None = None, *, json: Annotated[bool, Flag] = False) -> in
     return 0
 
 
-def describe(name: str, *, kind: str | None = None, json: Annotated[bool, Flag] = False) -> int:
+def describe(name: str, *, kind: str | None = None, json: Json = False) -> int:
     """Say what something is: question or formula, parameters with units and defaults, an example, the paper.
 
     Parameters
@@ -41,8 +37,6 @@ def describe(name: str, *, kind: str | None = None, json: Annotated[bool, Flag] 
         intervention.
     kind : str
         Which of them, where two have the name.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.front.catalogue import describe as described

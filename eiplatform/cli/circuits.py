@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from eiplatform.cli.options import Flag, Many, Set
+from eiplatform.cli.options import Json, Many, Overwrite, Set, assignments
 
 __all__ = ["simulate"]
 
@@ -27,8 +27,8 @@ def simulate(
     device: str = "cpp_standalone",
     jobs: int = 1,
     store: Literal["hdf5", "zarr"] = "hdf5",
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Simulate a published cortical circuit in Brian2 into the same kind of recording.
 
@@ -66,15 +66,11 @@ def simulate(
         Realisations simulated at the same time.
     store : str
         hdf5 (default): shards, which survive a crash; zarr: one Zarr v3 store; not with --protocol.
-    overwrite : bool
-        Delete an earlier recording there.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
-    from eiplatform.errors import ConfigError
-    from eiplatform.progress import stage
-    from eiplatform.recording.circuit import record_circuit, record_protocol
+    from eiplatform.errors import ConfigError, choose
+    from eiplatform.front.simulating import run_protocol, simulate
+    from eiplatform.microcircuits.registry import parameters_of
 
     experiment: dict[str, Any] = {"target": target, "levels": levels, "freeze": freeze}
     if protocol is None and any(value is not None for value in experiment.values()):
@@ -84,23 +80,24 @@ def simulate(
         raise ConfigError(
             f"protocols are not stored as {store}", where="simulate --protocol", remedy="leave out --store"
         )
-    with stage(f"simulating {circuit}", quiet=json) as update:
-        options: dict[str, Any] = {
-            "parameters": _assignments(set_ or []),
-            "seeds": seeds or [1],
-            "overwrite": overwrite,
-            "progress": lambda fraction, message: update(round(1000 * fraction), 1000, message),
-            "duration_ms": duration_ms,
-            "warmup_ms": warmup_ms,
-            "record_dt_ms": record_dt_ms,
-            "n_recorded": neurons,
-            "device": device,
-            "jobs": jobs,
-        }
-        if protocol is None:
-            record_circuit(circuit, out, store=store, **options)
-        else:
-            result = record_protocol(circuit, out, protocol, **experiment, **options)
+    parameters = assignments(set_)
+    for name in parameters:
+        choose(name, parameters_of(circuit), "parameter", where=f"--set, {circuit}")
+    options: dict[str, Any] = {
+        "seeds": seeds or 1,
+        "overwrite": overwrite,
+        "duration_ms": duration_ms,
+        "warmup_ms": warmup_ms,
+        "record_dt_ms": record_dt_ms,
+        "neurons": neurons,
+        "device": device,
+        "jobs": jobs,
+        "quiet": json,
+    }
+    if protocol is None:
+        simulate(circuit, path=out, store=store, **options, **parameters)
+    else:
+        result = run_protocol(circuit, protocol, out, parameters=parameters, **experiment, **options)
     if json:
         made = {} if protocol is None else {"protocol": protocol, "conditions": result.condition.values.tolist()}
         print_json({"out": str(out), "seeds": seeds or [1], **made})
@@ -126,10 +123,3 @@ def _print_responses(result: Any) -> None:
     n_seeds = result.sizes["seed"]
     title = f"{result.attrs['circuit']}, {result.attrs['protocol']}, {n_seeds} seed{'s' if n_seeds != 1 else ''}"
     print_table(title, ["condition", "rate (Hz)", "change (Hz)", f"{result.attrs['confidence']:.0%} interval"], rows)
-
-
-def _assignments(texts: list[str]) -> dict[str, Any]:
-    """Read ``name=value`` pairs; values are YAML scalars."""
-    from eiplatform.config import parse_assignment
-
-    return dict(parse_assignment(text, where="--set") for text in texts)

@@ -41,18 +41,16 @@ def import_(
     from eiplatform.networks.deepeisnn import import_checkpoint
 
     if out.is_dir() or (out.exists() and not overwrite):
-        raise OutputExistsError("already exists", where=str(out), remedy=("choose another --out", "pass --overwrite"))
+        raise OutputExistsError("already exists", where=str(out), remedy=("choose another path", "pass overwrite=True"))
     network, config = import_checkpoint(path, out, dataset=dataset)
     part = config.network
     n_parameters = sum(parameter.numel() for parameter in network.parameters())
     if json:
-        told = {"out": str(out), "architecture": part.architecture, "circuit": part.circuit, "parameters": n_parameters}
+        told = {"out": str(out), "architecture": part.architecture, "layer": part.layer, "parameters": n_parameters}
         print_json({**told, "dataset": config.dataset.name, "input_shape": network.input_shape})
     else:
         shape = "x".join(map(str, network.input_shape))
-        say(
-            f"{part.architecture}, circuit {part.circuit}, {config.dataset.name} ({shape}), {n_parameters:,} parameters"
-        )
+        say(f"{part.architecture}, layers {part.layer}, {config.dataset.name} ({shape}), {n_parameters:,} parameters")
         say(f"checkpoint: {out}")
     return 0
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
-from eiplatform.cli.options import Flag
+from eiplatform.cli.options import Json, Overwrite, Partial
 
 __all__ = ["doctor", "info", "pack", "unpack", "validate"]
 
 
-def info(place: Path, *, partial: Annotated[bool, Flag] = False, json: Annotated[bool, Flag] = False) -> int:
+def info(place: Path, *, partial: Partial = False, json: Json = False) -> int:
     """Show what a recording, training, checkpoint, result, study, lesion design or demo holds.
 
     Parameters
@@ -19,10 +18,6 @@ def info(place: Path, *, partial: Annotated[bool, Flag] = False, json: Annotated
     place : Path
         A recording (directory, packed file or Zarr store), a .safetensors file, a result (.nc), or a directory made
         by train, study, lesion or demo.
-    partial : bool
-        Open what is complete of an interrupted or damaged recording (exit status 3).
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, print_table, say
     from eiplatform.front.look import info as look
@@ -38,15 +33,13 @@ def info(place: Path, *, partial: Annotated[bool, Flag] = False, json: Annotated
     return 0 if found.complete else 3
 
 
-def validate(recording: Path, *, json: Annotated[bool, Flag] = False) -> int:
+def validate(recording: Path, *, json: Json = False) -> int:
     """Check a recording from its checksums to its sum rules.
 
     Parameters
     ----------
     recording : Path
         Recording directory, or a packed recording.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.store.validate import validate as check
@@ -60,9 +53,7 @@ def validate(recording: Path, *, json: Annotated[bool, Flag] = False) -> int:
     return 2 if result.problems else 0
 
 
-def pack(
-    recording: Path, *, out: Path, overwrite: Annotated[bool, Flag] = False, json: Annotated[bool, Flag] = False
-) -> int:
+def pack(recording: Path, *, out: Path, overwrite: Overwrite = False, json: Json = False) -> int:
     """Write a recording as one HDF5 file that every HDF5 reader opens.
 
     Parameters
@@ -71,19 +62,13 @@ def pack(
         Recording directory; complete and undamaged.
     out : Path
         File, e.g. recording.h5.
-    overwrite : bool
-        Replace an earlier file.
-    json : bool
-        Print JSON.
     """
     from eiplatform.store.pack import pack as join
 
     return _converted(join, "packing", recording, out, overwrite, json)
 
 
-def unpack(
-    recording: Path, *, out: Path, overwrite: Annotated[bool, Flag] = False, json: Annotated[bool, Flag] = False
-) -> int:
+def unpack(recording: Path, *, out: Path, overwrite: Overwrite = False, json: Json = False) -> int:
     """Write a packed recording as the directory that it was made from.
 
     Parameters
@@ -92,10 +77,6 @@ def unpack(
         File made by pack.
     out : Path
         Recording directory.
-    overwrite : bool
-        Delete an earlier result of eiplatform in that directory.
-    json : bool
-        Print JSON.
     """
     from eiplatform.store.pack import unpack as split
 
@@ -103,7 +84,7 @@ def unpack(
 
 
 def _converted(convert: Callable[..., Path], title: str, source: Path, out: Path, overwrite: bool, json: bool) -> int:
-    """Run a conversion under a progress bar and say where the result lies."""
+    """Run a conversion under a progress bar and say where the result is."""
     from eiplatform.cli.output import print_json, say
     from eiplatform.progress import stage
 
@@ -116,14 +97,8 @@ def _converted(convert: Callable[..., Path], title: str, source: Path, out: Path
     return 0
 
 
-def doctor(*, json: Annotated[bool, Flag] = False) -> int:
-    """Say what works on this machine: packages, compiler, GPU, caches, data sets, your project.
-
-    Parameters
-    ----------
-    json : bool
-        Print JSON.
-    """
+def doctor(*, json: Json = False) -> int:
+    """Say what works on this machine: packages, compiler, GPU, caches, data sets, your project."""
     from eiplatform.cli.output import print_json, print_table
     from eiplatform.doctor import examine
 

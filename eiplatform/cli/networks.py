@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from eiplatform.cli.options import Flag, Many, Set
-
-if TYPE_CHECKING:
-    from eiplatform.config import Config
-    from eiplatform.recording.series import TrainingRecorder
+from eiplatform.cli.options import DataRoot, Download, Flag, Json, Many, Overwrite, Set, assignments
 
 __all__ = ["lesion", "record", "train"]
 
@@ -23,10 +19,10 @@ def train(
     record: Path | None = None,
     record_epochs: Annotated[list[float] | None, Many] = None,
     resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
-    data_root: Path | None = None,
-    download: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    data_root: DataRoot = None,
+    download: Download = False,
+    json: Json = False,
 ) -> int:
     """Train a network from a configuration; the test images are read once, at the end.
 
@@ -39,72 +35,45 @@ def train(
     set_ : list[str]
         Changes to the configuration, e.g. --set training.epochs=5 network.hidden=[128,128].
     record : Path
-        YAML file with what to record while training, into OUT/recording (split: validation unless it says train).
+        YAML file with what to record while training, into OUT/recording (split: validation unless the file says train).
     record_epochs : list[float]
         After how many epochs (default: 0 and every epoch); 0.5 is the middle of the first.
     resume : bool
         Continue an interrupted run in that directory, to the same final weights.
-    overwrite : bool
-        Delete an earlier result of eiplatform in that directory.
-    data_root : Path
-        Folder with the data sets' files.
-    download : bool
-        Get files that are missing there from their source.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
-    from eiplatform.config import parse_assignment
     from eiplatform.errors import ConfigError
-    from eiplatform.front.training import config_of
+    from eiplatform.front.training import settings_of, train
     from eiplatform.memory import keep_memory
-    from eiplatform.progress import stage
-    from eiplatform.training import describe, fit
-    from eiplatform.training.machine import SlowPrecisionWarning, settle, slow_precision
+    from eiplatform.training import describe
+    from eiplatform.training.machine import SlowPrecisionWarning, slow_precision
     from eiplatform.training.parallel import is_first
-    from eiplatform.training.start import pin
 
-    changes = dict(parse_assignment(change, where="--set") for change in set_ or ())
-    changes |= {} if data_root is None else {"dataset.root": str(data_root)}
-    changes |= {"dataset.download": True} if download else {}
-    settings = settle(pin(config_of(config, changes)), out if resume else None)
     if record_epochs is not None and record is None:
         raise ConfigError("--record-epochs without --record", where="train", remedy="add --record SPEC.yml")
-    if is_first() and not json:
+    where: dict[str, Any] = {"path": out, "resume": resume, "data_root": data_root, "download": download}
+    settings = settings_of(config, assignments(set_), **where)
+    quiet = json or not is_first()
+    if not quiet:
         say(f"computing on {describe(settings)}")
         slow = slow_precision(settings)
         if slow is not None:
             say(f"slow: {slow}")
-    observe = None if record is None else _recorder(settings, out, record, record_epochs)
     if settings.training.device == "cpu":
         keep_memory()  # the process is ours
-    with stage("training", quiet=json or not is_first()) as update, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", SlowPrecisionWarning)  # it was said above
-        result = fit(settings, out, resume=resume, overwrite=overwrite, progress=update, observe=observe)
+        run = train(
+            settings, **where, overwrite=overwrite, record=record, record_epochs=record_epochs or None, quiet=quiet
+        )
     if not is_first():
         return 0
     if json:
-        print_json({"out": str(out), "test_accuracy": result.test_accuracy, "best_epoch": result.best_epoch})
+        print_json({"out": str(out), "test_accuracy": run.test_accuracy, "best_epoch": run.best_epoch})
     else:
-        say(f"test accuracy {100 * result.test_accuracy:.2f} % (epoch {result.best_epoch} was best on validation)")
+        say(f"test accuracy {100 * run.test_accuracy:.2f} % (epoch {run.best_epoch} was best on validation)")
         say(f"checkpoints and metrics: {out}")
     return 0
-
-
-def _recorder(config: Config, out: Path, spec: Path, epochs: list[float] | None) -> TrainingRecorder:
-    from eiplatform.config import read_yaml
-    from eiplatform.recording.checkpoint import split_of
-    from eiplatform.recording.series import TrainingRecorder
-    from eiplatform.recording.spec import load_spec
-
-    chosen = load_spec(spec, split=None if "split" in read_yaml(spec) else "validation")
-    return TrainingRecorder(
-        out / "recording",
-        split_of(config, chosen.split),
-        chosen,
-        epochs=epochs or range(config.training.epochs + 1),
-        config=config.model_dump(mode="json"),
-    )
 
 
 def record(
@@ -130,13 +99,13 @@ def record(
     device: Literal["cpu", "cuda"] = "cpu",
     backend: Literal["eager", "compiled"] = "eager",
     dataset: str | None = None,
-    data_root: Path | None = None,
-    download: Annotated[bool, Flag] = False,
+    data_root: DataRoot = None,
+    download: Download = False,
     unfinished: Annotated[bool, Flag] = False,
     dry_run: Annotated[bool, Flag] = False,
     resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Record the currents, gain and spikes of a trained network.
 
@@ -175,7 +144,7 @@ def record(
     label : str
         Name of the recording in tables and figures (default: that of OUT; of nulls: network).
     null : str
-        Record so many nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
+        Record nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
         (within sign) or shuffle-inputs:5 (pixels); without a number 39, with which a rank can reach p = 0.05.
     store : str
         hdf5 (default): shards, which survive a crash and can be resumed; zarr: one Zarr v3 store.
@@ -187,91 +156,50 @@ def record(
         eager (default), or compiled (on a CPU, with a C++ compiler): faster, most of all with --keep moments.
     dataset : str
         Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
-    data_root : Path
-        Folder with the data sets' files.
-    download : bool
-        Get files that are missing there from their source.
     unfinished : bool
         Take the checkpoint of a training that was interrupted or aborted.
     dry_run : bool
         Print what the recording would take, and stop.
     resume : bool
         Go on with an interrupted recording in that directory.
-    overwrite : bool
-        Delete an earlier recording there.
-    json : bool
-        Print JSON.
     """
-    from eiplatform.cli.nulls import nulls_of, record_all
     from eiplatform.cli.output import print_json, say
-    from eiplatform.memory import parse_size
-    from eiplatform.networks.kernels.backend import use_backend
-    from eiplatform.progress import stage
-    from eiplatform.recording.checkpoint import open_checkpoint
-    from eiplatform.recording.estimate import check_budget, estimate
-    from eiplatform.recording.network import record_network
-    from eiplatform.recording.spec import load_spec
+    from eiplatform.front.recording import expected, record
+    from eiplatform.front.training import load
     from eiplatform.training.parallel import join
 
-    chosen = load_spec(
-        spec,
-        populations=populations,
-        signals=signals,
-        neurons=neurons,
-        samples=samples,
-        split=split,
-        steps=steps,
-        input=input,
-        warmup=warmup,
-        every=every,
-        keep=keep,
-        dtype=dtype,
-    )
-    limit = None if budget is None else parse_size(budget)
-    wanted = nulls_of(null, resume=resume, store=store)
-    network, config, data = open_checkpoint(
-        checkpoint, chosen.split, unfinished=unfinished, dataset=dataset, root=data_root, download=download
-    )
-    with join(device) as world, use_backend(backend):
-        network.to(world.device)
+    given: dict[str, Any] = {
+        "populations": populations,
+        "signals": signals,
+        "neurons": neurons,
+        "samples": samples,
+        "split": split,
+    }
+    given |= {"steps": steps, "input": input, "warmup": warmup, "every": every, "keep": keep, "dtype": dtype}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted |= {"spec": spec, "path": out, "null": null, "store": store, "backend": backend, "device": device}
+    wanted |= {"resume": resume, "dataset": dataset, "data_root": data_root, "download": download}
+    run = load(checkpoint, unfinished=unfinished)
+    with join(device) as world:
         quiet = json or not world.first
-        expected = estimate(network, data, chosen, store)
-        if wanted is not None:
-            name = label or "network"
-            return record_all(
-                network, data, out, wanted, chosen, expected, config, name, limit, world.size, dry_run, overwrite, json
-            )
-        check_budget(expected, network, data, chosen, out, limit)
+        size = expected(run, **wanted, budget=budget)
         if not quiet:
-            say(f"recording {expected}, {backend} backend")
+            say(f"recording {null or 'the network'}: {size}, {backend} backend")
+        made = []
         if not dry_run:
-            with stage("recording", quiet=quiet) as update:
-                record_network(
-                    network,
-                    data,
-                    out,
-                    chosen,
-                    config=config.model_dump(mode="json"),
-                    label=label or out.resolve().name,
-                    store=store,
-                    overwrite=overwrite,
-                    resume=resume,
-                    rank=world.rank,
-                    n_ranks=world.size,
-                    barrier=world.wait,
-                    progress=update,
-                )
-        if world.first and json:
-            print_json(
-                {
-                    "out": None if dry_run else str(out),
-                    "samples": expected.samples,
-                    "bytes": expected.bytes,
-                    "memory": expected.memory,
-                }
-            )
-        elif world.first and not dry_run:
-            say(f"recording: {out}")
+            named = label or ("network" if null else None)
+            made = record(run, **wanted, label=named, overwrite=overwrite, quiet=quiet)
+    if not world.first:
+        return 0
+    if json and null:
+        print_json({"out": str(out), "null": null.partition(":")[0], "recordings": [one.attrs["path"] for one in made]})
+    elif json:
+        about = {"samples": size.samples, "bytes": size.bytes, "memory": size.memory}
+        print_json({"out": None if dry_run else str(out), **about})
+    elif not dry_run:
+        say(f"{len(made)} recordings: {out}" if null else f"recording: {out}")
+        if null:
+            say(f"next: eiplatform analyse balance RECORDING --null {out} --out balance.nc")
     return 0
 
 
@@ -313,7 +241,7 @@ def lesion(
     samples : int
         Test samples, at random (default: all).
     controls : int
-        Random losses of synapses recorded beside each dose, which take as much current; of E-I circuits.
+        Random losses of synapses recorded beside each dose, which take as much current; of E-I layers.
     dataset : str
         Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
     data_root : Path

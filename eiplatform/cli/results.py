@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from eiplatform.cli.options import Flag, Many, Set
+from eiplatform.cli.options import Flag, Json, Many, Overwrite, Partial, Set, assignments
 
 if TYPE_CHECKING:
     from eiplatform.analyses import Result, Table
@@ -33,8 +33,8 @@ def demo(
     size: str = "full",
     device: str = "cpp_standalone",
     jobs: int = 2,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Go the whole road once: train, record, simulate, lesion, analyse, compare, draw, report.
 
@@ -52,26 +52,14 @@ def demo(
         Of the Brian2 simulation: cpp_standalone, cython (both need a C++ compiler) or numpy.
     jobs : int
         Realisations of the circuit that are simulated at the same time.
-    overwrite : bool
-        Delete an earlier result of eiplatform there.
-    json : bool
-        Print the scorecard as JSON.
     """
     from eiplatform.cli.output import print_json, print_table, say
-    from eiplatform.errors import choose
     from eiplatform.files import write_json
-    from eiplatform.study import expand, find_study, load_study, run_study
-    from eiplatform.study.closing import write_closing
-    from eiplatform.study.status import clear_study
+    from eiplatform.front.studies import study
 
-    file = find_study("demo")
-    variant = choose(size, ["full", *load_study(file).variants], "demo size")
-    changes = [f"constants.seed={seed}", f"constants.device={device}", f"constants.jobs={jobs}"]
-    graph = expand(load_study(file, changes, None if variant == "full" else variant))
-    if overwrite:
-        clear_study(out)
-    outcome = run_study(graph, out, quiet=json)
-    made = write_closing(graph, out)
+    changes = {"constants.seed": seed, "constants.device": device, "constants.jobs": jobs}
+    variant = None if size == "full" else size
+    made = study("demo", out, variant=variant, changes=changes, overwrite=overwrite, quiet=json)
     tables = [asdict(table) for table in made.tables]
     write_json(out / "scorecard.json", {"seed": seed, "size": size, "findings": made.findings, "tables": tables})
     places = {name: str(out / part) for name, part in _DEMO_PLACES.items()}
@@ -83,11 +71,11 @@ def demo(
         for finding in made.findings:
             say(f"- {finding}")
         say("")
-        print_table("Where everything lies", ["what", "path"], [[name, path] for name, path in places.items()])
+        print_table("Where everything is", ["what", "path"], [[name, path] for name, path in places.items()])
         say(f"\nOpen {places['report']} in a browser.")
-    for name, error in outcome.failed.items():
+    for name, error in made.failed.items():
         print(f"eiplatform: FAILED {name}: {error}", file=sys.stderr)  # noqa: T201
-    return 3 if outcome.failed else 0
+    return 3 if made.failed else 0
 
 
 def analyse(
@@ -100,12 +88,12 @@ def analyse(
     interval: Literal["percentile", "bca"] | None = None,
     scheduler: str | None = None,
     statistics: Annotated[list[str] | None, Many] = None,
-    partial: Annotated[bool, Flag] = False,
+    partial: Partial = False,
     bootstrap: int | None = None,
     seed: int | None = None,
     set_: Annotated[list[str] | None, Set] = None,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Answer one question from recordings, and store the answer as netCDF.
 
@@ -129,30 +117,26 @@ def analyse(
         For balance: address of a dask.distributed scheduler, e.g. tcp://10.0.0.1:8786.
     statistics : list[str]
         Keys, where the analysis takes them (default: all that were recorded; systems: those of its scorecard).
-    partial : bool
-        Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
         Bootstrap draws (default: 1000).
     seed : int
         Of the bootstrap (default: 0).
     set_ : list[str]
         Further options of the analysis, e.g. --set bins=40.
-    overwrite : bool
-        Replace an earlier result of that name.
-    json : bool
-        Print the result's tables as JSON.
     """
-    from eiplatform.analyses.parts.running import analyse
-    from eiplatform.config import parse_assignment
+    from eiplatform.analyses import find_analysis
+    from eiplatform.analyses.parts.running import arranged
     from eiplatform.files import claim_file
+    from eiplatform.front.results import analyse
 
     claim_file(out, overwrite=overwrite, suffix=".nc")
     options = {
         **{"surrogates": surrogates, "method": interval, "scheduler": scheduler},
         **{"statistics": statistics, "n_bootstrap": bootstrap, "seed": seed},
-        **dict(parse_assignment(change, where="--set") for change in set_ or ()),
+        **assignments(set_),
     }
-    return _finish(analyse(name, inputs, null or (), partial=partial, **options), out, json)
+    chosen = find_analysis(name)
+    return _finish(analyse(chosen, **arranged(chosen, inputs, null or (), partial=partial, **options)), out, json)
 
 
 def compare(
@@ -163,11 +147,11 @@ def compare(
     seeds: Annotated[bool, Flag] = False,
     margin: float = 0.5,
     only: Annotated[list[str] | None, Many] = None,
-    partial: Annotated[bool, Flag] = False,
+    partial: Partial = False,
     bootstrap: int = 1000,
     seed: int = 0,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Compare every layer of a network with cortical circuits, or with other networks.
 
@@ -187,28 +171,17 @@ def compare(
         Largest difference that counts as none, in units of the reference's spread over neurons.
     only : list[str]
         Keys of statistics (default: all).
-    partial : bool
-        Take what is complete of interrupted or damaged recordings (exit status 3).
     bootstrap : int
         Bootstrap draws.
     seed : int
         Of the bootstrap.
-    overwrite : bool
-        Replace an earlier result of that name.
-    json : bool
-        Print the result's tables as JSON.
     """
-    from eiplatform.analyses.comparison import Comparison
-    from eiplatform.analyses.parts.sides import as_seeds, open_references
     from eiplatform.files import claim_file
-    from eiplatform.store.reader import open_recording, recordings_below
+    from eiplatform.front.results import compare
 
     claim_file(out, overwrite=overwrite, suffix=".nc")
-    own = [open_recording(found, partial=partial) for found in recordings_below(recording)]
-    found = open_references(to, partial=partial)
-    references = as_seeds(found) if seeds else found
-    result = Comparison().run(own, references, statistics=only, margin=margin, n_bootstrap=bootstrap, seed=seed)
-    return _finish(result, out, json)
+    options: dict[str, Any] = {"statistics": only, "margin": margin, "seeds": seeds, "partial": partial}
+    return _finish(compare(recording, to, **options, n_bootstrap=bootstrap, seed=seed), out, json)
 
 
 def figures(
@@ -217,8 +190,8 @@ def figures(
     out: Path,
     only: Annotated[list[str] | None, Many] = None,
     svg: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Draw figures from results: PNG, PDF, and the numbers drawn as CSV; each names its result and recordings.
 
@@ -232,29 +205,11 @@ def figures(
         Names of figures (default: all that these results allow).
     svg : bool
         Write SVG too.
-    overwrite : bool
-        Replace earlier figures of these names.
-    json : bool
-        Print JSON.
     """
-    from eiplatform.analyses import load_result
     from eiplatform.cli.output import print_json, say
-    from eiplatform.errors import ConfigError, choose
-    from eiplatform.figures import figure_names, find_figure, save
-    from eiplatform.files import claim_file
+    from eiplatform.front.results import figures
 
-    loaded = [load_result(path) for path in results]
-    possible = {name: result for result in loaded for name in result.plots}
-    wanted = [choose(name, figure_names(), "figure") for name in only] if only else list(possible)
-    for name in wanted:
-        if name not in possible:
-            raise ConfigError(
-                f"figure '{name}' draws the analysis '{find_figure(name).ANALYSIS}', which is not among these results",
-                valid=possible,
-            )
-    for name in wanted:
-        claim_file(out / f"{name}.png", overwrite=overwrite)
-    saved = [save(name, possible[name], out, svg=svg) for name in wanted]
+    saved = figures(results, out, only=only, svg=svg, overwrite=overwrite)
     if json:
         print_json({figure.name: {"png": str(figure.png), "caption": figure.caption} for figure in saved})
     else:
@@ -268,8 +223,8 @@ def report(
     *,
     out: Path,
     title: str = "Excitation and inhibition",
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
 ) -> int:
     """Write results, figures and provenance into one self-contained HTML file.
 
@@ -281,27 +236,11 @@ def report(
         HTML file; figures are drawn into the directory figures next to it.
     title : str
         Heading.
-    overwrite : bool
-        Replace an earlier report there, and its figures.
-    json : bool
-        Print JSON.
     """
-    from eiplatform.analyses import load_result
     from eiplatform.cli.output import print_json, say
-    from eiplatform.errors import ConfigError
-    from eiplatform.files import claim_file
-    from eiplatform.report import draw_all, write_study_report
+    from eiplatform.front.results import write_all
 
-    claim_file(out, overwrite=overwrite)
-    loaded: dict[str, Result] = {}
-    for path in results:
-        if path.stem in loaded:
-            raise ConfigError(f"two results are called '{path.stem}'", where=str(path), remedy="rename one")
-        loaded[path.stem] = load_result(path)
-    question = " ".join(dict.fromkeys(result.analysis.question for result in loaded.values()))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    drawn = draw_all(loaded, out.parent / "figures")
-    write_study_report(out, title=title, question=question, results=loaded, figures=drawn, facts={})
+    _, drawn = write_all(results, out, title=title, overwrite=overwrite)
     if json:
         print_json({"report": str(out), "figures": [figure.name for figure in drawn]})
     else:

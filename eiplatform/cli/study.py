@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from eiplatform.cli.options import Flag, Many, Set
+from eiplatform.cli.options import DataRoot, Flag, Json, Many, Set, assignments
 
 if TYPE_CHECKING:
     from eiplatform.study import Graph, Outcome, Status
@@ -26,8 +26,8 @@ def study(
     dry_run: Annotated[bool, Flag] = False,
     any_code: Annotated[bool, Flag] = False,
     reuse: Annotated[list[Path] | None, Many] = None,
-    data_root: Path | None = None,
-    json: Annotated[bool, Flag] = False,
+    data_root: DataRoot = None,
+    json: Json = False,
 ) -> int:
     """Answer a whole question: trainings, recordings, simulations, analyses, figures, tables.
 
@@ -54,41 +54,28 @@ def study(
         Keep what an earlier version of the code made.
     reuse : list[Path]
         Directories of other studies: what is the very same there is taken over.
-    data_root : Path
-        Folder with the data sets' files.
-    json : bool
-        Print JSON.
     """
     from eiplatform.cli.output import print_json, say
-    from eiplatform.errors import ConfigError
-    from eiplatform.study import expand, find_study, load_study, run_study, status_of
-    from eiplatform.study.closing import write_closing
+    from eiplatform.front.studies import plan, study
 
-    if jobs < 1:
-        raise ConfigError(f"{jobs} jobs", where="--jobs", valid="1 or more")
-    declared = load_study(find_study(name), set_ or (), variant)
-    graph = expand(declared)
-    chosen = graph if only is None else graph.only(only)
-    place = Path("runs/studies") / declared.name if out is None else out
+    about: dict[str, Any] = {"variant": variant, "changes": assignments(set_), "only": only, "any_code": any_code}
     if dry_run:
-        _print_plan(chosen, status_of(chosen, place, any_code=any_code), place, json)
+        _print_plan(*plan(name, out, **about), json)
         return 0
-    root = None if data_root is None else str(data_root)
-    outcome = run_study(chosen, place, jobs=jobs, any_code=any_code, data_root=root, reuse=reuse or (), quiet=json)
-    closing = write_closing(graph, place, any_code=any_code)
+    made = study(name, out, **about, jobs=jobs, reuse=reuse or (), data_root=data_root, quiet=json)
     if json:
-        tables = [asdict(table) for table in closing.tables]
-        print_json({"out": str(place), **asdict(outcome), "findings": closing.findings, "tables": tables})
+        told = {key: value for key, value in asdict(made).items() if key not in ("path", "files")}
+        print_json({"out": str(made.path), **told})
     else:
-        _print_outcome(outcome)
-        for finding in closing.findings:
+        _print_outcome(made)
+        for finding in made.findings:
             say(f"- {finding}")
-        for path in closing.files:
+        for path in made.files:
             say(str(path))
-    return 3 if outcome.failed else 0
+    return 3 if made.failed else 0
 
 
-def _print_plan(graph: Graph, status: dict[str, Status], place: Path, json: bool) -> None:
+def _print_plan(graph: Graph, place: Path, status: dict[str, Status], json: bool) -> None:
     """Print every step, whether it is up to date, and how long it may take."""
     from eiplatform.cli.output import print_json, print_table, say
 

@@ -95,7 +95,9 @@ def parse_layers(text: str) -> Loop:
 def _stage(word: str, text: str) -> Stage:
     match = _LAYER.fullmatch(word)
     if match is None:
-        raise ValueError(f"'{word}' in '{text}' is no layer; valid: e.g. 400, 64C5, 64C5s (stride 2), F96C3u (doubled)")
+        raise ValueError(
+            f"'{word}' in '{text}' is not a layer; valid: e.g. 400, 64C5, 64C5s (stride 2), F96C3u (doubled)"
+        )
     kernel = None if match["kernel"] is None else int(match["kernel"])
     if kernel is not None and kernel % 2 == 0:
         raise ValueError(f"'{word}' in '{text}' has a kernel of even side; valid: an odd one, which keeps the map")
@@ -156,24 +158,9 @@ class FeedbackConfig(BaseModel):
         return parse_layers(self.layers)
 
 
-def check_feedback(part: FeedbackConfig, circuit: str, tau: float, reset: str) -> None:
-    """Check what a feedback network must agree on with the rest of ``network``.
-
-    Raises
-    ------
-    ValueError
-        For a membrane constant or a reset that the equilibrium does not have, or layers that the
-        circuit cannot be built of.
-    """
+def check_feedback(tau: float, reset: str) -> None:
+    """Raise a ValueError for a membrane constant or a reset that the equilibrium does not have."""
     if tau != 2.0 or reset != "soft":
         raise ValueError(
             "feedback networks reset softly and leak by feedback.decay; leave neuron.tau and neuron.reset out"
-        )
-    if circuit not in ("ei", "bn", "none"):
-        raise ValueError(f"feedback networks are built of circuits ei, bn and none, not {circuit}")
-    loop = part.loop
-    if circuit == "ei" and (len(loop.forward) > 1 or len(loop.back) > 1 or loop.forward[0].kernel is not None):
-        raise ValueError(
-            f"feedback.layers {part.layers} with circuit ei: E and I populations are built for one fully connected "
-            "layer with feedback onto itself, e.g. 400(F400)"
         )

@@ -1,4 +1,4 @@
-"""Architecture, circuit and neurons."""
+"""Architecture, layers and neurons."""
 
 from __future__ import annotations
 
@@ -93,16 +93,17 @@ class PropConfig(Frozen):
 
 
 class NetworkConfig(Frozen):
-    """Architecture and circuit.
+    """Architecture and layers.
 
-    A field of another architecture or circuit than the chosen one must keep its default.
+    A field of another architecture than the chosen one must keep its default; what a type of layer uses is checked
+    where the network is built.
     """
 
     architecture: Architecture = "mlp"
-    circuit: Annotated[str, AfterValidator(lambda name: _named("layers", name, "type of layer"))] = Field(
+    layer: Annotated[str, AfterValidator(lambda name: _named("layers", name, "type of layer"))] = Field(
         "ei",
-        description="E-I circuits; or signed weights with batch normalisation, or with a bias alone; "
-        "or the E-I layer of DANN, for rates",
+        description="type of all layers: ei (E and I neurons); bn or none (signed weights with batch normalisation, "
+        "or with a bias alone); dann (the E-I layer of DANN, for rates)",
     )
     hidden: tuple[Positive, ...] = Field((500, 500, 300), min_length=1, description="neurons per layer, of mlp")
     channels: tuple[int | str, ...] = Field(
@@ -115,11 +116,11 @@ class NetworkConfig(Frozen):
     dropout: float = Field(
         0.0, ge=0, lt=1, description="part of the spikes to dense layers silenced in training, of mlp and cnn"
     )
-    ei_ratio: float = Field(4.0, gt=0, description="E neurons (channels) per I neuron, of circuits ei and dann")
+    ei_ratio: float = Field(4.0, gt=0, description="E neurons (channels) per I neuron, of layers ei and dann")
     initialise: Literal["ei", "fan-in"] = Field(
-        "ei", description="E-I Init from the data, or weights scaled by the number of inputs alone; of circuit ei"
+        "ei", description="E-I Init from the data, or weights scaled by the number of inputs alone; of layers ei"
     )
-    readout_bias: bool = Field(False, description="a bias in the readout, of circuits bn and none")
+    readout_bias: bool = Field(False, description="a bias in the readout, of layers bn and none")
     steps: int = Field(4, ge=1, description="time steps T")
     encoding: Literal["constant", "bernoulli"] = Field(
         "constant", description="an image at every step, or spikes with its intensities as probabilities"
@@ -128,7 +129,7 @@ class NetworkConfig(Frozen):
         0, ge=0, description="spiking neurons per class whose mean rate is the answer; 0: a readout of currents"
     )
     neuron: NeuronConfig = NeuronConfig()
-    prop: PropConfig = Field(PropConfig(), description="of circuit ei; scale_gradient of circuit dann too")
+    prop: PropConfig = Field(PropConfig(), description="of layers ei; scale_gradient of layers dann too")
     feedback: FeedbackConfig = Field(FeedbackConfig(), description="of architecture feedback")
 
     @field_validator("channels")
@@ -149,18 +150,15 @@ class NetworkConfig(Frozen):
             "dense": self.architecture == "cnn",
             "dropout": self.architecture in ("mlp", "cnn"),
             "width": self.architecture not in ("mlp", "feedback"),
-            "ei_ratio": self.circuit not in ("bn", "none"),
-            "initialise": self.circuit == "ei" and self.architecture != "feedback",
-            "readout_bias": self.circuit not in ("ei", "dann") and not self.votes,
-            "prop": self.circuit not in ("bn", "none") and self.architecture != "feedback",
+            "initialise": self.architecture != "feedback",
+            "readout_bias": not self.votes,
+            "prop": self.architecture != "feedback",
             "feedback": self.architecture == "feedback",
         }
-        check_applies(self, applies, f"{self.architecture} with circuit {self.circuit}")
+        check_applies(self, applies, f"{self.architecture}{' with votes' if self.votes else ''}")
         if self.architecture == "feedback":
-            if self.neuron.model not in ("lif", "stl") or self.votes or self.circuit == "dann":
-                raise ValueError(
-                    "feedback networks have neurons lif or stl, a readout of currents, and no circuit dann"
-                )
+            if self.neuron.model not in ("lif", "stl") or self.votes:
+                raise ValueError("feedback networks have neurons lif or stl, and a readout of currents")
             if self.neuron.stepwise and self.feedback.rest:
                 raise ValueError("feedback.rest other than 0 is for plain lif neurons")
             if self.neuron.learn_surrogate and self.feedback.gradient != "bptt":
@@ -168,21 +166,13 @@ class NetworkConfig(Frozen):
                     f"neuron.learn_surrogate does not apply to feedback.gradient {self.feedback.gradient}, "
                     "which has no surrogate; it needs bptt"
                 )
-            check_feedback(self.feedback, self.circuit, self.neuron.tau, self.neuron.reset)
+            check_feedback(self.neuron.tau, self.neuron.reset)
         return self
 
     @model_validator(mode="after")
     def _neurons_fit(self) -> NetworkConfig:
-        model, dale = self.neuron.model, self.circuit in ("ei", "dann")
-        if self.circuit == "dann" and (model != "relu" or self.prop not in (PropConfig(), _UNSCALED)):
-            raise ValueError("circuit dann has neurons of model relu, and of prop scale_gradient alone")
-        if dale and self.neuron.negative_spikes:
-            raise ValueError("negative spikes of E neurons would break Dale's law; they need circuit bn or none")
-        if model == "backei" and (dale or self.architecture == "mlp"):
-            raise ValueError("model backei is for convolutional networks of circuit bn or none: its spikes have signs")
-        if model == "relu" and self.votes:
-            raise ValueError("votes are counted in spikes, which model relu has not")
+        if self.neuron.model == "backei" and self.architecture == "mlp":
+            raise ValueError("model backei is for convolutional networks")
+        if self.neuron.model == "relu" and self.votes:
+            raise ValueError("votes are counted in spikes; neurons of model relu do not spike")
         return self
-
-
-_UNSCALED = PropConfig(scale_gradient=False)

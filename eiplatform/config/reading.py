@@ -11,6 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from eiplatform.earlier import RENAMED
 from eiplatform.errors import ConfigError, suggest
 from eiplatform.untrusted import DEEPEST, LARGEST, read_text
 
@@ -166,6 +167,8 @@ def _translate(error: ValidationError, model: type[BaseModel], where: str) -> Co
     remedy = f"{more} more mistake{'s follow' if more > 1 else ' follows'}" if more else None
     if first["type"] == "extra_forbidden":
         keys = list(_model_at(model, location[:-1]).model_fields)
+        if new := RENAMED.get(tuple(map(str, location))):
+            return ConfigError(f"the key '{location[-1]}' is called '{new}' now", where=at, remedy=f"write {new}")
         return ConfigError(
             f"unknown key '{location[-1]}'{suggest(str(location[-1]), keys)}", where=at, valid=keys, remedy=remedy
         )

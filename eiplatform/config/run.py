@@ -14,6 +14,7 @@ from eiplatform.config.base import Frozen
 from eiplatform.config.network import NetworkConfig
 from eiplatform.config.reading import parse_assignment, parse_model, read_yaml
 from eiplatform.config.training import DatasetConfig, TrainingConfig
+from eiplatform.earlier import as_hashed
 from eiplatform.errors import ConfigError
 
 __all__ = ["Config", "config_hash", "load_config", "parse_config"]
@@ -41,7 +42,7 @@ class Config(Frozen):
         if training.trained != "all" and neuron.model != "stl":
             raise ValueError(f"training.trained {training.trained} is for network.neuron.model stl")
         if training.balance and neuron.model == "relu":
-            raise ValueError("training.balance acts on membrane potentials, which model relu has not")
+            raise ValueError("training.balance acts on membrane potentials, which model relu does not have")
         implicit = self.network.architecture == "feedback" and self.network.feedback.gradient != "bptt"
         if training.balance and implicit:
             raise ValueError("training.balance acts through time; of feedback networks it needs feedback.gradient bptt")
@@ -57,10 +58,6 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
         YAML file; without it the defaults.
     overrides : sequence of str
         ``dotted.key=value``, the value in YAML; the last one wins.
-
-    Returns
-    -------
-    Config
 
     Raises
     ------
@@ -96,10 +93,6 @@ def parse_config(data: Any, *, where: str = "configuration") -> Config:
     where : str
         Named in errors.
 
-    Returns
-    -------
-    Config
-
     Raises
     ------
     ConfigError
@@ -120,7 +113,7 @@ def config_hash(config: Config | Mapping[str, Any]) -> str:
     >>> config_hash(Config()) == config_hash(Config(dataset=DatasetConfig(root="/elsewhere")))
     True
     """
-    data = dict(config) if isinstance(config, Mapping) else config.model_dump(mode="json")
+    data = as_hashed(config if isinstance(config, Mapping) else config.model_dump(mode="json"))
     for part, left_out in (("dataset", ("root", "download")), ("training", ("tensorboard",))):
         data[part] = {key: value for key, value in data[part].items() if key not in left_out}
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -48,7 +48,7 @@ class TrainingConfig(Frozen):
     schedule: Literal["cosine", "constant", "step"] = "cosine"
     milestones: tuple[Positive, ...] = Field((), description="of step: epochs after which the learning rate falls")
     decay_epochs: int | None = Field(
-        None, ge=1, description="of step, in place of milestones: it falls again and again after so many epochs"
+        None, ge=1, description="of step, in place of milestones: it falls again each time after this many epochs"
     )
     decay: float = Field(0.1, gt=0, le=1, description="of step: factor by which it falls")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")

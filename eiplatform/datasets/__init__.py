@@ -1,6 +1,6 @@
 """Data sets by name, found offline, checked by their hash, split the same way everywhere.
 
-Images are shown as float32 in [0, 1]: E-I circuits need inputs >= 0.  They are kept as they were
+Images are shown as float32 in [0, 1]: E-I layers need inputs >= 0.  They are kept as they were
 stored, whole numbers of one byte.  Every sample has an integer id that never changes, by which
 recordings refer to it.
 """

@@ -15,7 +15,7 @@ from eiplatform.errors import EIPlatformError
 __all__ = ["read_file", "read_member", "read_tar"]
 
 OTHERS = 8
-"""An archive may hold so many times the limit of a file beside what is wanted."""
+"""An archive may hold this many times the limit of a file besides what is wanted."""
 
 
 def read_file(path: Path, limit: int, *, packed: bool) -> bytes:
@@ -58,7 +58,7 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def read_tar(path: Path, names: Sequence[str], limit: int) -> dict[str, bytes]:
-    """Return files of a gzipped tar archive by their names without folders; links and devices are no files.
+    """Return files of a gzipped tar archive by their names without folders; links and devices are left out.
 
     Raises
     ------

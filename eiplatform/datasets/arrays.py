@@ -26,7 +26,7 @@ def bundle_of(data: Any, name: str = OWN_DATA) -> DataBundle:
     Parameters
     ----------
     data : tuple, torch Dataset, path or DataBundle
-        ``(images, labels)``, of which a fifth of every class is kept for the test; ``(train, test)``, each of
+        ``(images, labels)``, where a fifth of every class is kept for the test; ``(train, test)``, each of
         them ``(images, labels)`` or a torch ``Dataset``; a torch ``Dataset`` of pairs; an ``.npz`` file with
         ``images``, ``labels`` and perhaps ``test_images``, ``test_labels``.  Images have shape (n, channels,
         rows, columns), (n, rows, columns) or (n, features), sequences (n, time, channels, rows, columns); values are
@@ -65,7 +65,7 @@ def bundle_of(data: Any, name: str = OWN_DATA) -> DataBundle:
             f"{', '.join(map(str, absent))}{', ...' if n_classes - len(labels) > len(absent) else ''}",
             where="data",
             valid="0, 1, ..., classes - 1, each with images: every label has a readout neuron",
-            remedy="number the classes anew: np.unique(labels, return_inverse=True)[1]",
+            remedy="number the classes anew, from 0 (numpy.unique)",
         )
     if set(labels) != set(np.unique(train.labels)):
         missing = sorted(set(labels.tolist()) - set(train.labels.tolist()))
@@ -170,7 +170,7 @@ def _is_part(part: Any) -> bool:
 def _of_file(path: Path) -> list[tuple[Any, ...]]:
     if path.suffix != ".npz" or not path.is_file():
         raise ConfigError(
-            "there is no such .npz file", where=str(path), valid="the name of a data set, or an .npz file"
+            "this .npz file does not exist", where=str(path), valid="the name of a data set, or an .npz file"
         )
     with np.load(path, allow_pickle=False) as file:
         names = next((names for names in _FILE_NAMES if set(names[:2]) <= set(file.files)), None)

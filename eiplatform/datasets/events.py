@@ -62,7 +62,7 @@ def bin_events(
     Raises
     ------
     EIPlatformError
-        If there are no events, or some lie outside of the sensor.
+        If the file has no events, or events outside the sensor.
 
     Examples
     --------
@@ -186,8 +186,8 @@ def _open(kind: Any, info: DataInfo, root: Path | None, download: bool, options:
             valid="the archives as tonic names them, and beside them what they contain",
             remedy=(
                 f"get them from {info.source} and name the folder above {name}/ in {DATA_VARIABLE}",
-                "name that folder with --data-root",
-                "pass --download",
+                "name that folder: data_root=...",
+                "pass download=True",
             ),
         )
 

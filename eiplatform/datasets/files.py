@@ -94,8 +94,8 @@ class Files:
             remedy=[
                 *hint,
                 f"get them from {self.info.source} and name their folder in {DATA_VARIABLE}",
-                "name their folder with --data-root",
-                "pass --download",
+                "name their folder: data_root=...",
+                "pass download=True",
             ],
         )
 
@@ -132,7 +132,7 @@ class Files:
 
     @staticmethod
     def note(info: DataInfo, entry: Mapping[str, Any], name: str, content: bytes, where: str) -> None:
-        """Record the hash of a content, and check it if the registry knows it."""
+        """Record the hash of a content, and check it if the registry has one."""
         found, expected = hashlib.sha256(content).hexdigest(), entry.get("files", {}).get(name)
         if expected is not None:
             check_hash(found, expected, where)
@@ -150,7 +150,7 @@ class Files:
     def _plain(self, name: str) -> bytes:
         path = _file(self.folder, name)
         if path is None:
-            raise EIPlatformError("there is no such file", where=str(self.folder / name))
+            raise EIPlatformError("this file does not exist", where=str(self.folder / name))
         packed = path.suffix == ".gz" and not name.endswith(".gz")
         published = self.entry.get("archives", {}).get(path.name)
         if packed and published and self.entry["files"].get(name) is None:
@@ -233,9 +233,9 @@ def download_root(name: str, root: Path | None) -> Path:
     named = os.environ.get(DATA_VARIABLE)
     if root is None and not named:
         raise EIPlatformError(
-            "there is no folder to download to",
+            "no folder is named for the download",
             where=name,
-            remedy=(f"name one in {DATA_VARIABLE}", "name one with --data-root"),
+            remedy=(f"name one in {DATA_VARIABLE}", "name one: data_root=..."),
         )
     return root or Path(str(named))
 

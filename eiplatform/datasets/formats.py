@@ -84,7 +84,7 @@ def read_cifar(content: bytes, label_bytes: int, where: str = "CIFAR data") -> t
     Raises
     ------
     EIPlatformError
-        If the length is no whole number of records.
+        If the length is not a whole number of records.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def read_cifar(content: bytes, label_bytes: int, where: str = "CIFAR data") -> t
     """
     record = label_bytes + 3072
     if not content or len(content) % record:
-        raise EIPlatformError(f"{len(content)} bytes are no whole number of records of {record} bytes", where=where)
+        raise EIPlatformError(f"{len(content)} bytes are not a whole number of records of {record} bytes", where=where)
     table = np.frombuffer(content, dtype=np.uint8).reshape(-1, record)
     return table[:, label_bytes:].reshape(-1, 3, 32, 32), table[:, label_bytes - 1]
 
@@ -141,7 +141,7 @@ def read_tiny_imagenet_split(files: Files, info: DataInfo, part: str, first_id: 
 
 
 def _ascii(files: Files, name: str) -> str:
-    with reading(name, what="this is no text", error=EIPlatformError):
+    with reading(name, what="this is not a text file", error=EIPlatformError):
         return files.content(name).decode("ascii")
 
 
@@ -149,7 +149,7 @@ def _jpeg(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarray:
     from PIL import Image
 
     with (
-        reading(name, what="this is no JPEG image", error=EIPlatformError),
+        reading(name, what="this is not a JPEG image", error=EIPlatformError),
         Image.open(io.BytesIO(content), formats=("JPEG",)) as image,
     ):
         if image.size != (shape[2], shape[1]):  # before it is decoded

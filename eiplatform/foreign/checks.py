@@ -45,7 +45,9 @@ def unwrapped(module: nn.Module) -> nn.Module:
 def check_module(module: nn.Module, example: Tensor) -> None:
     """Raise unless a module and its example can be followed."""
     if not isinstance(module, nn.Module):
-        raise EIPlatformError(f"{type(module).__name__} is no torch module", where="module", valid="a torch.nn.Module")
+        raise EIPlatformError(
+            f"{type(module).__name__} is not a torch module", where="module", valid="a torch.nn.Module"
+        )
     if isinstance(module, torch.jit.ScriptModule):
         raise EIPlatformError(
             "it is a scripted module as a whole, whose parts have no names",
@@ -53,7 +55,9 @@ def check_module(module: nn.Module, example: Tensor) -> None:
             remedy="give the module it was made of",
         )
     if not isinstance(example, Tensor):
-        raise EIPlatformError(f"{type(example).__name__} is no tensor", where="example_input", valid="a torch.Tensor")
+        raise EIPlatformError(
+            f"{type(example).__name__} is not a tensor", where="example_input", valid="a torch.Tensor"
+        )
     if example.ndim < 2 or 0 in example.shape:
         raise EIPlatformError(
             f"an example of shape {tuple(example.shape)}",
@@ -66,7 +70,7 @@ def check_module(module: nn.Module, example: Tensor) -> None:
             continue
         if parameter.dtype not in (torch.float32, torch.float64):
             raise EIPlatformError(
-                f"its numbers are {str(parameter.dtype).removeprefix('torch.')}, too rough for a sum of many terms",
+                f"its numbers are {str(parameter.dtype).removeprefix('torch.')}, too imprecise for a sum of many terms",
                 where=name,
                 valid="float32, float64",
                 remedy="give module.float()",
@@ -127,8 +131,8 @@ def check_same(plain: list[Any], followed: list[Any]) -> None:
     )
     if not equal:
         raise EIPlatformError(
-            "the module gives other numbers while it is followed",
+            "the module's output changes while its currents are traced",
             where="probe",
-            remedy="it keeps a state that no adapter knows (reset=...), or takes a fused path in evaluation "
+            remedy="it keeps a state that no adapter can read (reset=...), or takes a fused path in evaluation "
             "(torch.backends.mha.set_fastpath_enabled(False))",
         )

@@ -69,7 +69,7 @@ def settle_time(example: Tensor, asked: Asked, infer: Callable[[], Time]) -> Tim
         if axis is not None and (found.kind, found.axis) != ("sequence", axis):
             what = f"axis {found.axis}" if found.kind == "sequence" else f"no axis of the input ({found.kind})"
             raise EIPlatformError(
-                f"time is said to be on axis {axis}, but the module takes it from {what}",
+                f"time_axis is {axis}, but the module takes time from {what}",
                 where="time_axis",
                 remedy="leave out time_axis, or say time='sequence' too",
             )
@@ -84,7 +84,7 @@ def settle_time(example: Tensor, asked: Asked, infer: Callable[[], Time]) -> Tim
     elif kind == "static":
         steps = 1
     if steps < 1:
-        raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
+        raise EIPlatformError(f"a run of {steps} steps was requested", where="steps", valid="at least 1")
     return Time(kind, axis, steps)
 
 
@@ -105,7 +105,7 @@ def infer_time(
     Raises
     ------
     EIPlatformError
-        If the time cannot be told.
+        If the time axis cannot be found.
     """
     first = look(example)
     assert first is not None
@@ -138,7 +138,7 @@ def infer_time(
             return Time("inside", 0, length)
         loops = set(repeated.values())
     raise EIPlatformError(
-        f"how time enters cannot be told from an example of shape {tuple(example.shape)} "
+        f"how time enters the module cannot be found from an example of shape {tuple(example.shape)} "
         f"(modules of neurons and weights ran {', '.join(map(str, sorted(loops)))} times)",
         where=named,
         valid=TIMES,
@@ -201,6 +201,6 @@ def sequence_length(example: Tensor, axis: int) -> int:
         )
     if example.shape[axis] < 2:
         raise EIPlatformError(
-            "a sequence of one step does not tell time from other axes", where="example_input", valid="at least 2 steps"
+            "a sequence of one step does not show which axis is time", where="example_input", valid="at least 2 steps"
         )
     return example.shape[axis]

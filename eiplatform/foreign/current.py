@@ -96,7 +96,7 @@ def split(product: Product, x: Tensor, weight: Tensor, rule: str, name: str) -> 
         return Term(_magnitude(product(x, positive)), _magnitude(product(x, negative)))
     if rule == "weight":
         raise EIPlatformError(
-            f"an input of {float(x.min()):.3g} reaches weights whose sign is to say what excites",
+            f"an input of {float(x.min()):.3g} reaches weights whose sign decides what excites",
             where=name,
             valid="inputs >= 0",
             remedy="signs='contribution' takes the sign of weight x input",

@@ -28,7 +28,7 @@ def adapt(module: nn.Module, example_input: Tensor, **options: Any) -> ForeignNe
     time : {"static", "steps", "sequence", "inside"}, optional
         ``static``: no time, T = 1.  ``steps``: one call per step.  ``sequence``: one call takes
         all steps.  ``inside``: one call takes a static input and loops over its own steps.
-        Default: told from the example, if it can be told.
+        Default: found from the example, where possible.
     time_axis : int, optional
         Axis of time in the input of a ``sequence``: 0 (default) or 1.
     steps : int
@@ -36,7 +36,7 @@ def adapt(module: nn.Module, example_input: Tensor, **options: Any) -> ForeignNe
     signs : {"contribution", "weight"}
         Sign rule.
     neurons : mapping of str to Neuron, optional
-        How to read modules of neurons that no adapter knows, by name or wildcard.
+        How to read modules of neurons that have no adapter, by name or wildcard.
     forward : callable, optional
         ``forward(module, x)`` calls the module in place of ``module(x)``.
     output : callable, optional

@@ -19,8 +19,8 @@ from torch.overrides import TorchFunctionMode
 
 from eiplatform.foreign.current import Current, split
 from eiplatform.foreign.flow import Source, first_of
-from eiplatform.foreign.inside import Product
 from eiplatform.foreign.ledger import Ledger
+from eiplatform.foreign.neuron_call import Product
 from eiplatform.foreign.operations import (
     ACTIVATIONS,
     IGNORED,
@@ -97,10 +97,10 @@ class Follower(Ledger):  # type: ignore[no-untyped-call]
             first, second = self.flow.is_weight(x), self.flow.is_weight(weight)
         if first == second:
             return function(*args, **kwargs)
-        turned = first
-        if turned:
+        weight_first = first
+        if weight_first:
             x, weight = weight, x
-        if function is functional.linear and turned:
+        if function is functional.linear and weight_first:
             return function(*args, **kwargs)
         self._muted = True
         try:
@@ -109,7 +109,7 @@ class Follower(Ledger):  # type: ignore[no-untyped-call]
             self._muted = False
 
         def product(x: Tensor, w: Tensor) -> Tensor:
-            made: Tensor = function(w, x) if turned else function(x, w)
+            made: Tensor = function(w, x) if weight_first else function(x, w)
             return made
 
         with self._pause():

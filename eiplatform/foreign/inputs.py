@@ -62,19 +62,19 @@ def check_input(x: Tensor, steps: int | None, *, time: Time, shape: tuple[int, .
             f"the input has shape {tuple(x.shape)}", where="network", valid=f"{valid} or (time, {valid[1:]}"
         )
     if steps is not None and steps < 1:
-        raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
+        raise EIPlatformError(f"a run of {steps} steps was requested", where="steps", valid="at least 1")
     if x.ndim == n_dims + 2:
         if time.kind in ("static", "inside"):
             raise EIPlatformError(
                 f"a module whose time is '{time.kind}' takes no sequence", where="network", valid="(batch, ...)"
             )
         if steps not in (None, x.shape[0]):
-            raise EIPlatformError(f"{steps} steps were asked for of a sequence of {x.shape[0]}", where="steps")
+            raise EIPlatformError(f"{steps} steps were requested of a sequence of {x.shape[0]}", where="steps")
         return x, x.shape[0]
     if time.kind in ("static", "inside") and steps not in (None, time.steps):
         why = "it has no time" if time.kind == "static" else "it loops over its own steps"
         raise EIPlatformError(
-            f"{steps} steps were asked for of a module, but {why}", where="steps", valid=str(time.steps)
+            f"{steps} steps were requested of a module, but {why}", where="steps", valid=str(time.steps)
         )
     steps = time.steps if steps is None else steps
     if time.kind == "sequence":

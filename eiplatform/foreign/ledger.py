@@ -14,7 +14,7 @@ from eiplatform.errors import SumRuleError
 from eiplatform.foreign.current import Current
 from eiplatform.foreign.event import Event
 from eiplatform.foreign.flow import Flow, Source, first_of
-from eiplatform.foreign.inside import Inside
+from eiplatform.foreign.neuron_call import NeuronCall
 from eiplatform.foreign.neurons import Neuron
 from eiplatform.foreign.operations import ACTIVATIONS, AVERAGING, ELEMENTWISE, tensors_in
 from eiplatform.foreign.plan import Classes, Structure
@@ -84,7 +84,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._numbers: dict[Any, int] = {}
         self._in_step: dict[str, int] = {}
         self._stack: list[tuple[str, nn.Module]] = []
-        self._inside: list[Inside] = []
+        self._inside: list[NeuronCall] = []
         self._fused: list[str] = []
         self._muted = False
         self._buffers: dict[str, tuple[Tensor, int]] = {}

@@ -111,7 +111,7 @@ def look_at(network: Observed) -> Looked:
     Raises
     ------
     EIPlatformError
-        If that is nothing, or its axes cannot be told.
+        If that is nothing, or its axes cannot be found.
     """
     example, steps = network.example(), network.steps
     looped = network.time in ("steps", "static")
@@ -267,7 +267,7 @@ def _named(found: dict[str, Found]) -> tuple[dict[str, Found], list[Missing]]:
 def _sure(found: dict[str, Found]) -> tuple[dict[str, Found], list[Missing]]:
     """Return the populations whose axes are sure though random numbers forbid to compare two runs."""
     kept = {name: one for name, one in found.items() if not one.layout.kind.startswith("flat")}
-    why = "one axis holds samples and steps, and with random numbers their order cannot be told; fix them"
+    why = "one axis holds samples and steps, and with random numbers their order is unknown; fix them"
     return kept, [Missing(name, "all signals", why) for name in found if name not in kept]
 
 
@@ -282,7 +282,7 @@ def _moved(
     batch = x.shape[axis]
     order = torch.roll(torch.arange(batch, device=x.device), 1)
     kept, lost = {}, []
-    turned = _drives(network, found, x.index_select(axis, order), axis, options)
+    reordered = _drives(network, found, x.index_select(axis, order), axis, options)
     before = _drives(network, found, x, axis, options, whole)
     late: dict[str, Tensor | None] = {}
     both_ways = any(isinstance(part, nn.RNNBase) and part.bidirectional for part in network.module.modules())
@@ -291,16 +291,16 @@ def _moved(
         other[-1] = x[0] if torch.equal(x[-1].roll(1, 0), x[-1]) else x[-1].roll(1, 0)
         late = _drives(network, found, other, axis, options)
     for name, population in found.items():
-        first, second, third = before[name], turned[name], late.get(name)
+        first, second, third = before[name], reordered[name], late.get(name)
         why = ""
         if first is not None and (second is None or not _alike(first.index_select(1, order.to(first.device)), second)):
-            why = "its samples do not change places when those of the input do: which axis holds them cannot be told"
+            why = "its samples do not change places when those of the input do: which axis holds them is unknown"
         elif population.layout.kind == "held" or first is None or third is None:
             pass  # no steps to look at
         elif not _alike(first[:-1], third[:-1]):
             why = (
                 "the input of the last step changes what it receives in earlier ones: it runs backwards in time, or "
-                "sees all steps at once; which step is which cannot be told"
+                "sees all steps at once; its steps cannot be matched"
             )
         if why:
             lost.append(Missing(name, "all signals", why))

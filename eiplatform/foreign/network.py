@@ -221,7 +221,7 @@ class ForeignNetwork(nn.Module):
             raise EIPlatformError("the module is in training mode", where="recording", remedy="call .eval() first")
         if is_lazy(self.module):
             raise EIPlatformError(
-                "it has parameters whose shape its first input decides",
+                "the shape of some parameters is set by the first input",
                 where=type(self.module).__name__,
                 remedy="show it an input first: module(x)",
             )
@@ -309,7 +309,7 @@ class ForeignNetwork(nn.Module):
         found = next(tensors_in(output), None) if self._pick is None else self._pick(output)
         if not isinstance(found, Tensor):
             raise EIPlatformError(
-                f"the module returned {type(output).__name__}, in which there is no tensor",
+                f"the module returned {type(output).__name__}, which contains no tensor",
                 where=type(self.module).__name__,
                 remedy="output=... says which tensor of it to take",
             )

@@ -142,7 +142,7 @@ def _snntorch_parallel(module: nn.Module) -> Neuron:
         time_axis=0,
         framework="snntorch",
         why_not={"voltage": "it runs the whole sequence at once and keeps no membrane potential"},
-        opaque="its leak and its recurrence are one matrix (weight_hh_l0): current and state cannot be told apart; "
+        opaque="its leak and its recurrence are one matrix (weight_hh_l0): current and state cannot be separated; "
         "use Linear and Leaky"
         if hasattr(module, "rnn")
         else "",

@@ -114,7 +114,7 @@ class Structure:
 def has_loop(structure: Structure) -> bool:
     """Whether something repeats in time: one input is shown again, or each call builds on more than the last.
 
-    Weights that are used several times on different inputs, side by side, are no loop.
+    Weights that are used several times on different inputs, side by side, do not make a loop.
     """
     depth: dict[int, int] = {}
     for made, of in structure.edges:
@@ -153,7 +153,7 @@ class Classes(NamedTuple):
 
 
 def classes_of(structure: Structure, steps: int, looped: bool) -> tuple[dict[str, Classes], dict[str, str]]:
-    """Return the uses of all weights, and why those of others cannot be told.
+    """Return the uses of all weights, and why those of others are unknown.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def classes_of(structure: Structure, steps: int, looped: bool) -> tuple[dict[str
             else:
                 unclear[name] = (
                     f"its weights are used {count} times in {steps} steps, and which of them belong to one step "
-                    "cannot be told"
+                    "is unknown"
                 )
         elif steps == 1:
             found[name] = Classes(count)

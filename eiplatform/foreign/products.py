@@ -78,11 +78,11 @@ def understand(
         product = (_PLAIN if plain else _ADDING)[name]
         if is_weight(first) == is_weight(second):
             return None
-        turned = is_weight(first)
-        x, weight = (second, first) if turned else (first, second)
+        weight_first = is_weight(first)
+        x, weight = (second, first) if weight_first else (first, second)
 
         def ordered(x: Tensor, weight: Tensor) -> Tensor:
-            return product(weight, x) if turned else product(x, weight)
+            return product(weight, x) if weight_first else product(x, weight)
 
         if plain:
             return Weighted(x, weight, None, ordered)

@@ -111,16 +111,14 @@ def examine(
         if layout is None:
             shape = tuple(one.events[0].drive.shape)
             why = (
-                f"which of its axes {shape} are samples and steps cannot be told; give an example with other numbers "
+                f"which of its axes {shape} are samples and steps is unclear; give an example with other numbers "
                 "of samples and steps, or say time= and time_axis="
             )
             missing.append(Missing(name, "all signals", why))
             continue
         wanted = steps if layout.kind == "call" else 1
         if len(one.events) != wanted:
-            why = (
-                f"it ran {len(one.events)} times in {steps} steps, and which of them belong to one step cannot be told"
-            )
+            why = f"it ran {len(one.events)} times in {steps} steps, and which of them belong to one step is unclear"
             missing.append(Missing(name, "all signals", why))
             continue
         found, lacks = _population(name, one, layout, steps, batch, set() if name in mixed else recurrent, attrs)

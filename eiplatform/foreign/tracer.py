@@ -14,7 +14,7 @@ from eiplatform.foreign.current import Current, Term, split
 from eiplatform.foreign.event import Event
 from eiplatform.foreign.flow import Source, first_of
 from eiplatform.foreign.follower import Follower, Plain, Whole
-from eiplatform.foreign.inside import Inside, Product, placed
+from eiplatform.foreign.neuron_call import NeuronCall, Product, placed
 from eiplatform.foreign.neurons import Neuron
 from eiplatform.foreign.operations import (
     tensors_in,
@@ -56,7 +56,7 @@ class Tracer(Follower):  # type: ignore[no-untyped-call]
                 given = next(tensors_in((args, kwargs)), None)
                 if given is not None and given not in self.flow.known:
                     self.flow.of(given)
-                inside = Inside(name, label, self.neurons[name], given)
+                inside = NeuronCall(name, label, self.neurons[name], given)
                 inside.unfollowed = self._other_inputs(given, list(tensors_in((args, kwargs)))[1:])
                 if self.structure is not None:
                     self.structure.calls.append(Call("neuron", name, frozenset(), self.step))
@@ -102,7 +102,7 @@ class Tracer(Follower):  # type: ignore[no-untyped-call]
 
         return self._unseen(hook)
 
-    def _one_to_one(self, name: str, inside: Inside, x: Tensor, weight: Tensor, output: Tensor) -> None:
+    def _one_to_one(self, name: str, inside: NeuronCall, x: Tensor, weight: Tensor, output: Tensor) -> None:
         name = name.removesuffix(".V")
         number = self._numbers[name] = self._numbers.get(name, -1) + 1
         self.flow.saw(name, number, frozenset({inside.label}))
@@ -132,7 +132,7 @@ class Tracer(Follower):  # type: ignore[no-untyped-call]
         names = " and ".join(sorted({first_of(self.flow.currents[one]) for one in found}))
         return f"the current of {names} is not its first argument, which alone is taken for its input"
 
-    def _fire(self, inside: Inside, module: nn.Module, output: Any) -> None:
+    def _fire(self, inside: NeuronCall, module: nn.Module, output: Any) -> None:
         name, neuron = inside.label, inside.neuron
         for index, tensor in enumerate(tensors_in(output)):
             self.flow.sources[tensor] = Source(frozenset({name}), index == 0, "" if index == 0 else "a state")
@@ -211,7 +211,7 @@ class Tracer(Follower):  # type: ignore[no-untyped-call]
         via = source.via or "an operation"
         return None, f"between {between} and its input stands {via}, which mixes excitation and inhibition"
 
-    def _unroll(self, part: nn.RNN | nn.RNNCell, args: Any, kwargs: Any, output: Any, inside: Inside) -> None:
+    def _unroll(self, part: nn.RNN | nn.RNNCell, args: Any, kwargs: Any, output: Any, inside: NeuronCall) -> None:
         layers: list[Layer] | None = unroll(part, args, kwargs, output, self.rule, inside.label, self.flow.needs)
         if layers is None or inside.given is None:
             for name, parameter in part.named_parameters():

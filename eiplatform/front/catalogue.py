@@ -311,7 +311,7 @@ def _parts(kind: str, attribute: str) -> dict[str, Description]:
         module = each.load()
         if hasattr(module, attribute):
             title, sections = _split(module)
-            setting = "network.circuit" if kind == "layers" else "network.neuron.model"
+            setting = "network.layer" if kind == "layers" else "network.neuron.model"
             sections["example"] = f'ei.train("digits-mlp", **{{"{setting}": "{each.name}"}})'
             found[each.name] = Description(kind, each.name, title, sections)
     return found

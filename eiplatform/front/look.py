@@ -44,7 +44,7 @@ class Seen(Protocol):
 
 @dataclass(frozen=True)
 class Facts:
-    """What lies at a place, in a few lines and a table.
+    """What a path holds, in a few lines and a table.
 
     Attributes
     ----------
@@ -199,7 +199,7 @@ def info(what: str | Path | xr.DataTree, *, partial: bool = False) -> Seen:
     if path.is_dir() and any(is_recording(entry) for entry in path.iterdir() if entry.is_dir()):
         return _folder("recordings", path)
     raise StoreError(
-        "nothing of eiplatform is here" if path.exists() else "there is no such file or directory",
+        "nothing of eiplatform is here" if path.exists() else "this path does not exist",
         where=str(path),
         valid="a recording, a training, a checkpoint, a result (.nc), a study, lesions, or the demo's directory",
     )

@@ -1,9 +1,10 @@
-"""Recording and simulating in Python: ``record`` and ``simulate``."""
+"""Recording in Python: ``record``, and what a recording would take."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -11,22 +12,26 @@ import numpy as np
 import torch
 from torch import nn
 
-from eiplatform.datasets import Split, open_dataset, split_validation
+from eiplatform.datasets import Split
 from eiplatform.datasets.arrays import split_from, split_of_arrays
 from eiplatform.errors import ConfigError, EIPlatformError, choose
 from eiplatform.foreign import adapt
 from eiplatform.foreign.network import ForeignNetwork
 from eiplatform.front.training import Run, data_of
+from eiplatform.memory import parse_size
 from eiplatform.networks import Network
 from eiplatform.networks.kernels.backend import use_backend
 from eiplatform.progress import stage
+from eiplatform.recording.checkpoint import shown_to, split_of
+from eiplatform.recording.estimate import Estimate, check_budget, estimate
 from eiplatform.recording.network import record_in_memory, record_network
 from eiplatform.recording.nulls import null_runs, parse_null, record_nulls
 from eiplatform.recording.spec import RecordingSpec, load_spec
 from eiplatform.store.reader import open_recording
 from eiplatform.store.tree import Recording
+from eiplatform.training.parallel import World, join
 
-__all__ = ["record", "simulate"]
+__all__ = ["expected", "record"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -40,9 +45,14 @@ def record(
     path: str | Path | None = ...,
     label: str | None = ...,
     backend: Literal["eager", "compiled"] = ...,
+    device: str | None = ...,
     store: Literal["hdf5", "zarr"] = ...,
     overwrite: bool = ...,
     resume: bool = ...,
+    budget: int | str | None = ...,
+    dataset: str | None = ...,
+    data_root: str | Path | None = ...,
+    download: bool = ...,
     quiet: bool = ...,
     spec: Mapping[str, Any] | str | Path | None = ...,
     **fields: Any,
@@ -56,37 +66,49 @@ def record(
     path: str | Path | None = ...,
     label: str | None = ...,
     backend: Literal["eager", "compiled"] = ...,
+    device: str | None = ...,
     store: Literal["hdf5", "zarr"] = ...,
     overwrite: bool = ...,
     resume: bool = ...,
+    budget: int | str | None = ...,
+    dataset: str | None = ...,
+    data_root: str | Path | None = ...,
+    download: bool = ...,
     quiet: bool = ...,
     spec: Mapping[str, Any] | str | Path | None = ...,
     **fields: Any,
 ) -> list[Recording]: ...
 def record(
     network: Run | nn.Module,
-    data: Any = "test",
+    data: Any = None,
     *,
     null: str | None = None,
     path: str | Path | None = None,
     label: str | None = None,
     backend: Literal["eager", "compiled"] = "eager",
+    device: str | None = None,
     store: Literal["hdf5", "zarr"] = "hdf5",
     overwrite: bool = False,
     resume: bool = False,
+    budget: int | str | None = None,
+    dataset: str | None = None,
+    data_root: str | Path | None = None,
+    download: bool = False,
     quiet: bool = False,
     spec: Mapping[str, Any] | str | Path | None = None,
     **fields: Any,
 ) -> Recording | list[Recording]:
     """Show samples to a network and record the currents, gain and spikes of its layers.
 
+    Started by ``torchrun``, several processes share the work; the recording is the same.
+
     Parameters
     ----------
     network : Run, Network or torch module
         A training (its best network), a network, or any torch module, which is adapted by itself.
-    data : str, Split, array, tensor, tuple or Dataset
-        ``"test"``, ``"validation"`` or ``"train"`` images of the data that the network was trained on; or the
-        images to show, with or without labels, as :func:`eiplatform.train` takes them.
+    data : str, Split, array, tensor, tuple or Dataset, optional
+        ``"test"`` (default), ``"validation"`` or ``"train"`` images of the data that the network was trained on; or
+        the images to show, with or without labels, as :func:`eiplatform.train` takes them.
     null : str, optional
         Record nulls of the network instead: ``"reinit:19"`` (initialised anew), ``"shuffle-weights:19"``
         (within sign), ``"shuffle-inputs:19"`` (pixels).
@@ -95,10 +117,20 @@ def record(
     label : str, optional
         Name of the recording in tables and figures.
     backend : {"eager", "compiled"}
+    device : {"cpu", "cuda"}, optional
+        Where the network computes; it is moved there.  Default: where it is.
     store : {"hdf5", "zarr"}
         With `path`.
     overwrite, resume : bool
         With `path`: replace an earlier recording, or go on with an interrupted one.
+    budget : int or str, optional
+        With `path`: largest size on disk, in bytes or as ``"20GB"``; nothing runs if more is needed.
+    dataset : str, optional
+        With the name of a split: the data set that it is of; default: the one that the network was trained on.
+    data_root : path, optional
+        Folder with the data sets' files.
+    download : bool
+        Get files that are missing there from their source.
     quiet : bool
         Show no progress.
     spec : mapping or path, optional
@@ -121,7 +153,7 @@ def record(
     UnknownNameError
         For a population, signal or layer that the network does not have.
     ConfigError
-        If data and network do not fit, or the recording does not fit into memory.
+        If data and network do not fit, or the recording does not fit into memory or the budget.
 
     Examples
     --------
@@ -131,145 +163,147 @@ def record(
     >>> dict(tree["0"].sizes), "current_inh" in tree["0"]
     ({'sample': 5, 'time': 1, 'neuron': 6}, True)
     """
-    if path is None and (overwrite or resume or store != "hdf5"):
-        raise ConfigError("overwrite, resume and store are for recordings on disk", where="record", remedy="path=...")
-    if isinstance(network, Run):
-        network = network.network
-    if not isinstance(network, nn.Module):
+    if path is None and (overwrite or resume or budget is not None or store != "hdf5"):
+        raise ConfigError("overwrite, resume, budget and store are for recordings on disk", remedy="path=...")
+    _check_null(null, resume, store)
+    wanted = _wanted(network, data, spec, fields, dataset, data_root, download)
+    named = label or (Path(path).resolve().name if path is not None else _name(wanted.network))
+    with _running(wanted, backend, device) as world, stage(f"recording {named}", quiet=quiet or not world.first) as on:
+        if budget is not None:
+            assert path is not None
+            _check(wanted, _expected(wanted, null, store), path, budget)
+        if null is not None:
+            return _nulls(wanted, null, named, path, overwrite, world, on)
+        about: dict[str, Any] = {"label": named, "lesions": getattr(wanted.network, "interventions", ())}
+        about["progress"] = on
+        if path is None:
+            return record_in_memory(wanted.network, wanted.data, wanted.spec, **about)
+        about |= {"store": store, "overwrite": overwrite, "resume": resume}
+        about |= {"rank": world.rank, "n_ranks": world.size, "barrier": world.wait}
+        made = record_network(wanted.network, wanted.data, path, wanted.spec, **about)
+        world.wait()
+        return open_recording(made)
+
+
+def expected(
+    network: Run | nn.Module,
+    data: Any = None,
+    *,
+    path: str | Path,
+    null: str | None = None,
+    backend: Literal["eager", "compiled"] = "eager",
+    device: str | None = None,
+    store: Literal["hdf5", "zarr"] = "hdf5",
+    resume: bool = False,
+    budget: int | str | None = None,
+    dataset: str | None = None,
+    data_root: str | Path | None = None,
+    download: bool = False,
+    spec: Mapping[str, Any] | str | Path | None = None,
+    **fields: Any,
+) -> Estimate:
+    """Return what a recording would take on disk, in memory and of time, from a run of a few samples.
+
+    Parameters
+    ----------
+    network, data, path, null, backend, device, store, resume, budget, dataset, data_root, download, spec, **fields
+        As of :func:`record`.
+
+    Raises
+    ------
+    ConfigError
+        If it does not fit into memory, the budget, or what is free at `path`.
+    """
+    _check_null(null, resume, store)
+    wanted = _wanted(network, data, spec, fields, dataset, data_root, download)
+    with _running(wanted, backend, device):
+        found = _expected(wanted, null, store)
+        _check(wanted, found, path, budget)
+    return found
+
+
+def _check_null(null: str | None, resume: bool, store: str) -> None:
+    if null is None:
+        return
+    parse_null(null)
+    if resume:
+        raise ConfigError("resume=True goes with one recording", where="null", remedy="record the nulls again")
+    if store != "hdf5":
+        raise ConfigError(
+            f"nulls are not written as {store}",
+            where="null",
+            remedy="record them as hdf5 and export each: 'eiplatform export zarr REC --out REC.zarr'",
+        )
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is recorded: `spec` of `network` shown `data`."""
+
+    network: Network | ForeignNetwork
+    data: Split
+    spec: RecordingSpec
+
+
+def _wanted(
+    network: Any,
+    data: Any,
+    spec: Mapping[str, Any] | str | Path | None,
+    fields: Mapping[str, Any],
+    dataset: str | None,
+    root: str | Path | None,
+    download: bool,
+) -> _Wanted:
+    found = network.network if isinstance(network, Run) else network
+    if not isinstance(found, nn.Module):
         raise ConfigError(
             f"a {type(network).__name__} cannot be recorded",
             where="record",
             valid="a Run (ei.train, ei.load), its network, or a torch module",
         )
-    split_name, shown = _shown(network, data)
-    model = network if isinstance(network, Network | ForeignNetwork) else _adapted(network, shown)
-    wanted = _spec(split_name, spec, fields)
-    named = label or (Path(path).resolve().name if path is not None else _name(network))
-    about: dict[str, Any] = {"label": named, "lesions": getattr(model, "interventions", ())}
-    with use_backend(backend), stage(f"recording {named}", quiet=quiet) as update:
-        if null is not None:
-            return _nulls(model, shown, null, wanted, named, path, overwrite, update)
-        if path is None:
-            return record_in_memory(model, shown, wanted, **about, progress=update)
-        about |= {"store": store, "overwrite": overwrite, "resume": resume, "progress": update}
-        return open_recording(record_network(model, shown, path, wanted, **about))
+    named = data is None or (isinstance(data, str) and not data.endswith(".npz"))
+    asked = _spec(spec, fields, split=None if data is None else choose(data, SPLITS, "split") if named else "test")
+    if named:
+        shown = _split(found, asked.split, dataset, root, download)
+    elif dataset or root or download:
+        raise ConfigError("dataset, data_root and download go with the name of a split", where="data", valid=SPLITS)
+    else:
+        shown = split_from(data) if isinstance(found, Network) else _any_values(data)
+    model = found if isinstance(found, Network | ForeignNetwork) else _adapted(found, shown)
+    return _Wanted(model, shown, asked)
 
 
-def simulate(
-    circuit: str,
-    *,
-    seeds: int | Sequence[int] = 1,
-    path: str | Path | None = None,
-    label: str | None = None,
-    duration_ms: float = 1000.0,
-    warmup_ms: float = 200.0,
-    record_dt_ms: float = 1.0,
-    neurons: int = 100,
-    device: Literal["cpp_standalone", "cython", "numpy"] = "cpp_standalone",
-    jobs: int = 1,
-    store: Literal["hdf5", "zarr"] = "hdf5",
-    overwrite: bool = False,
-    quiet: bool = False,
-    **parameters: Any,
-) -> Recording:
-    """Simulate a published cortical circuit in Brian2, into the same kind of recording.
-
-    Parameters
-    ----------
-    circuit : str
-        Name (``ei.list("circuits")``), e.g. ``"brunel-2000"``.
-    seeds : int or sequence of int
-        Number of realisations (seeds 1, 2, ...), or their seeds; each is one sample.
-    path : str or Path, optional
-        Write to this directory; default: in memory.
-    label : str, optional
-        Name in tables and figures; default: the circuit's.
-    duration_ms, warmup_ms, record_dt_ms : float
-        Recorded time; time before it that is discarded; interval over which currents are averaged, in ms.
-    neurons : int
-        Neurons per population whose currents are recorded; spikes are recorded of all.
-    device : {"cpp_standalone", "cython", "numpy"}
-        The first two need a C++ compiler.
-    jobs : int
-        Realisations simulated at the same time.
-    store : {"hdf5", "zarr"}
-        With `path`.
-    overwrite : bool
-        With `path`: replace an earlier recording.
-    quiet : bool
-        Show no progress.
-    **parameters
-        Parameters of the circuit that differ from the published ones, e.g. ``state="C"``;
-        ``ei.describe("brunel-2000")`` lists them.
-
-    Returns
-    -------
-    Recording
-
-    Raises
-    ------
-    UnknownNameError
-        For an unknown circuit or parameter.
-    ConfigError
-        For an impossible value, or if there is not enough memory.
-    MissingDependencyError
-        If Brian2 is not installed.
-    DeviceError
-        If the device needs a compiler and there is none.
-
-    Examples
-    --------
-    >>> import eiplatform as ei
-    >>> tree = ei.simulate("brunel-2000", scale=0.02, duration_ms=20, warmup_ms=0, device="numpy", quiet=True)
-    >>> dict(tree["E"].sizes)["time"], list(tree)
-    (20, ['E', 'I'])
-    """
-    from eiplatform.microcircuits.registry import parameters_of
-    from eiplatform.recording.circuit import circuit_in_memory, record_circuit
-
-    arguments = [name for name in inspect.signature(simulate).parameters if name not in ("circuit", "parameters")]
-    for name in parameters:
-        choose(name, [*arguments, *parameters_of(circuit)], "argument", where=f"simulate, {circuit}")
-    options: dict[str, Any] = {
-        "parameters": parameters,
-        "seeds": list(range(1, seeds + 1)) if isinstance(seeds, int) else list(seeds),
-        "label": label,
-        "duration_ms": duration_ms,
-        "warmup_ms": warmup_ms,
-        "record_dt_ms": record_dt_ms,
-        "n_recorded": neurons,
-        "device": device,
-        "jobs": jobs,
-    }
-    if path is None and (overwrite or store != "hdf5"):
-        raise ConfigError("overwrite and store are for recordings on disk", where="simulate", remedy="path=...")
-    with stage(f"simulating {circuit}", quiet=quiet) as update:
-        options["progress"] = lambda fraction, message: update(round(1000 * fraction), 1000, message)
-        if path is None:
-            return circuit_in_memory(circuit, **options)
-        return open_recording(record_circuit(circuit, path, store=store, overwrite=overwrite, **options))
+@contextmanager
+def _running(wanted: _Wanted, backend: str, device: str | None) -> Iterator[World]:
+    """Meet the other processes, if there are any, with the network on its device."""
+    here = next((values.device for values in wanted.network.parameters()), torch.device("cpu"))
+    with join(device or here.type) as world, use_backend(backend):
+        if device is not None:
+            wanted.network.to(world.device)
+        yield world
 
 
-def _shown(network: nn.Module, data: Any) -> tuple[str, Split]:
-    """Return the name of the split in the manifest, and the samples."""
-    if not isinstance(data, str) or data.endswith(".npz"):
-        if isinstance(network, Network):
-            return "test", split_from(data)
-        return "test", _any_values(data)
-    choose(data, SPLITS, "split", where="data")
-    config = getattr(network, "config", None)
-    if config is None:
+def _expected(wanted: _Wanted, null: str | None, store: str) -> Estimate:
+    found = estimate(wanted.network, wanted.data, wanted.spec, store)
+    count = 1 if null is None else parse_null(null).count
+    return replace(found, bytes=count * found.bytes, seconds=count * found.seconds)
+
+
+def _check(wanted: _Wanted, found: Estimate, path: str | Path, budget: int | str | None) -> None:
+    limit = parse_size(budget) if isinstance(budget, str) else budget
+    check_budget(found, wanted.network, wanted.data, wanted.spec, Path(path), limit)
+
+
+def _split(network: nn.Module, name: str, dataset: str | None, root: str | Path | None, download: bool) -> Split:
+    """Return a split of the data that a network was trained on, or of another data set."""
+    if not isinstance(network, Network) or network.config is None:
         raise ConfigError(
             "this network does not say what it was trained on", where="data", remedy="give the images to show"
         )
-    bundle = data_of(network) or open_dataset(config)
-    if data == "test":
-        found = bundle.test
-    else:
-        train, validation = split_validation(bundle.train, config.dataset.validation, config.seed)
-        found = train if data == "train" else validation
-    found.name = found.name or bundle.info.name
-    return data, found
+    own = data_of(network)
+    if own is not None and not (dataset or root or download):
+        return split_of(network.config, name, own)
+    return shown_to(network, network.config, name, dataset=dataset, root=root, download=download)
 
 
 def _any_values(data: Any) -> Split:
@@ -284,10 +318,6 @@ def _any_values(data: Any) -> Split:
 
 def _adapted(module: nn.Module, shown: Split) -> ForeignNetwork:
     """Return any torch module as a network that can be recorded."""
-    if not isinstance(module, nn.Module):
-        raise ConfigError(
-            f"a {type(module).__name__} cannot be recorded", where="network", valid="a Run, a network, a torch module"
-        )
     kind = next((value.dtype for value in module.parameters()), torch.float32)
     device = next((value.device for value in module.parameters()), torch.device("cpu"))
     example = torch.from_numpy(shown.take(np.arange(min(2, len(shown)))).images).to(device, kind)
@@ -305,7 +335,7 @@ def _adapted(module: nn.Module, shown: Split) -> ForeignNetwork:
     return network
 
 
-def _spec(split: str, spec: Mapping[str, Any] | str | Path | None, given: Mapping[str, Any]) -> RecordingSpec:
+def _spec(spec: Mapping[str, Any] | str | Path | None, given: Mapping[str, Any], *, split: str | None) -> RecordingSpec:
     """Return what to record; the names of layers stand for all their populations."""
     file = spec if isinstance(spec, str | Path) else None
     fields = {**(spec if isinstance(spec, Mapping) else {}), **given}
@@ -316,30 +346,28 @@ def _spec(split: str, spec: Mapping[str, Any] | str | Path | None, given: Mappin
         patterns: Iterable[str] = [layers] if isinstance(layers, str) else layers
         fields["populations"] = tuple(f"{pattern}/*" for pattern in patterns)
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-    return load_spec(file, split=split, **fields)
+    if split is not None:
+        fields["split"] = split
+    return load_spec(file, **fields)
 
 
 def _nulls(
-    network: Any,
-    shown: Split,
-    null: str,
-    spec: RecordingSpec,
-    label: str,
-    path: str | Path | None,
-    overwrite: bool,
-    update: Any,
+    wanted: _Wanted, null: str, label: str, path: str | Path | None, overwrite: bool, world: World, update: Any
 ) -> list[Recording]:
+    network, data, spec = wanted.network, wanted.data, wanted.spec
     if not isinstance(network, Network) or network.config is None:
         raise ConfigError("nulls need a network that carries its configuration", where="record")
-    wanted = parse_null(null)
+    if world.size > 1:
+        raise ConfigError(f"nulls are recorded by one process, not by {world.size}", where="null")
+    kind, bundle = parse_null(null), data_of(network)
     if path is not None:
-        about: dict[str, Any] = {"label": label, "bundle": data_of(network), "overwrite": overwrite, "progress": update}
-        made = record_nulls(network, shown, path, wanted, spec, config=network.config, **about)
+        about: dict[str, Any] = {"label": label, "bundle": bundle, "overwrite": overwrite, "progress": update}
+        made = record_nulls(network, data, path, kind, spec, config=network.config, **about)
         return [open_recording(place) for place in made]
     found = []
-    for run in null_runs(network, shown, wanted, network.config, label, data_of(network)):
+    for run in null_runs(network, data, kind, network.config, label, bundle):
         found.append(record_in_memory(run.network, run.data, spec, label=run.label, null=run.about))
-        update(len(found), wanted.count, run.label)
+        update(len(found), kind.count, run.label)
     return found
 
 

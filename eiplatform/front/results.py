@@ -1,4 +1,4 @@
-"""From recordings to results, figures and reports: ``analyse``, ``compare``, ``figures``, ``report``, ``study``."""
+"""From recordings to results, figures and reports: ``analyse``, ``compare``, ``figures``, ``report``."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ from typing import Any
 import xarray as xr
 
 from eiplatform import plot
-from eiplatform.analyses import Result, find_analysis, load_result
+from eiplatform.analyses import Analysis, Result, find_analysis, load_result
 from eiplatform.analyses.comparison import Comparison
-from eiplatform.analyses.parts.running import run
-from eiplatform.analyses.parts.sides import open_references
+from eiplatform.analyses.parts.running import opened_all, run
+from eiplatform.analyses.parts.sides import as_seeds, open_references
 from eiplatform.errors import ConfigError, choose
-from eiplatform.figures import SavedFigure, figure_names, save
+from eiplatform.figures import SavedFigure, figure_names, find_figure, save
 from eiplatform.files import claim_file
 from eiplatform.report import draw_all, write_study_report
 from eiplatform.store.references import shipped_references
-from eiplatform.study import Outcome, expand, find_study, load_study, run_study
 
-__all__ = ["Result", "analyse", "compare", "figures", "plot", "report", "study"]
+__all__ = ["Result", "analyse", "compare", "figures", "plot", "report"]
 
 Recordings = str | Path | xr.DataTree
 _RESULTS = "results of ei.analyse and ei.compare, or files of saved ones (.nc)"
 Results = Result | str | Path | Mapping[str, Result] | Sequence[Result | str | Path]
 
 
-def analyse(analysis: str, *recordings: Any, **options: Any) -> Result:
+def analyse(analysis: str | Analysis, *recordings: Any, **options: Any) -> Result:
     """Answer one question from recordings.
 
     Parameters
     ----------
-    analysis : str
-        Name (``ei.list("analyses")``), or the path of a Python file that holds one.
+    analysis : str or Analysis
+        Name (``ei.list("analyses")``), the path of a Python file that holds one, or an analysis.
     *recordings : Recording, path, or a sequence of them
         What the analysis is made from, in the order of its arguments; see ``ei.describe(analysis)``.  One recording
         counts as a list of one where the analysis takes several.
@@ -49,7 +48,7 @@ def analyse(analysis: str, *recordings: Any, **options: Any) -> Result:
     Raises
     ------
     UnknownNameError
-        If there is no such analysis or option.
+        If no analysis or option has that name.
     StatisticError, ConfigError
         If the recordings do not fit, or there are none.
 
@@ -62,7 +61,8 @@ def analyse(analysis: str, *recordings: Any, **options: Any) -> Result:
     >>> ei.analyse("traces", [own]).data.attrs["analysis"]
     'traces'
     """
-    return run(find_analysis(analysis), *recordings, **options)
+    chosen = find_analysis(analysis) if isinstance(analysis, str) else analysis
+    return run(chosen, *recordings, **options)
 
 
 def compare(
@@ -72,6 +72,8 @@ def compare(
     null: Any = None,
     statistics: str | Sequence[str] | None = None,
     margin: float = 0.5,
+    seeds: bool = False,
+    partial: bool = False,
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> Result:
@@ -80,15 +82,20 @@ def compare(
     Parameters
     ----------
     recording : Recording, path, or a sequence of them
-        Of a network that ran for some hundred steps; several are its seeds.
+        Of a network that ran for some hundred steps, or a directory of recordings; several are its seeds.
     to : Recording, path, name, or a sequence of them
         Recordings of circuits, measurements or networks, or names of shipped summaries (``"brunel-2000-C"``).
     null : Recording or sequence, optional
-        Recordings of untrained networks, compared in the same table: what training changes is the difference.
+        Recordings of untrained networks: one more reference in the same table, with the same scores and tests.  No
+        p-value is taken from them as a null distribution; for that see ``ei.analyse("balance", rec, nulls=...)``.
     statistics : str or sequence of str, optional
         Keys (``ei.list("statistics")``); default: all.
     margin : float
         Largest difference that counts as none, in units of the reference's spread over neurons.
+    seeds : bool
+        The networks in `to` are seeds of one: a single reference.
+    partial : bool
+        Take what is complete of interrupted or damaged recordings.
     n_bootstrap, seed : int
         Of the intervals and permutations.
 
@@ -99,23 +106,23 @@ def compare(
     Raises
     ------
     ConfigError
-        If `recording` is not of a network, or there is nothing to compare with.
+        If `recording` is not of a network, or nothing was given to compare with.
     StatisticError
         If the two have nothing that can be compared.
     """
-    references: list[Any] = []
     others = _each(to)
     if not others:
         known = ", ".join(shipped_references())
-        raise ConfigError("there is nothing to compare with", where="to", valid=f"recordings, or a summary of {known}")
+        raise ConfigError("nothing was given to compare with", where="to", valid=f"recordings, or a summary of {known}")
+    references: list[Any] = []
     for one in others:
-        references += open_references([one], partial=False) if isinstance(one, str | Path) else [one]
+        references += open_references([one], partial=partial) if isinstance(one, str | Path) else [one]
+    references = as_seeds(references) if seeds else references
     if null is not None:
         nulls = _each(null)
         references.append(nulls[0] if len(nulls) == 1 else nulls)
-    return run(
-        Comparison(), recording, references, statistics=statistics, margin=margin, n_bootstrap=n_bootstrap, seed=seed
-    )
+    own = opened_all([recording], partial) if isinstance(recording, str | Path) else recording
+    return run(Comparison(), own, references, statistics=statistics, margin=margin, n_bootstrap=n_bootstrap, seed=seed)
 
 
 def figures(
@@ -150,7 +157,9 @@ def figures(
     wanted = [choose(name, figure_names(), "figure") for name in only] if only else [*possible]
     for name in wanted:
         if name not in possible:
-            raise ConfigError(f"these results have nothing that the figure '{name}' draws", valid=possible)
+            analysis = find_figure(name).ANALYSIS
+            what = f"figure '{name}' draws the analysis '{analysis}', which is not among these results"
+            raise ConfigError(what, valid=possible)
         claim_file(folder / f"{name}.png", overwrite=overwrite)
     return [save(name, possible[name], folder, svg=svg) for name in wanted]
 
@@ -178,53 +187,17 @@ def report(
     -------
     Path
     """
+    return write_all(results, path, title=title, overwrite=overwrite)[0]
+
+
+def write_all(results: Results, path: str | Path, *, title: str, overwrite: bool) -> tuple[Path, list[SavedFigure]]:
+    """Write a report, and return its place and the figures that were drawn for it; see :func:`report`."""
     found = _results(results)
     place = claim_file(Path(path), overwrite=overwrite)
     place.parent.mkdir(parents=True, exist_ok=True)
     drawn = draw_all(found, place.parent / "figures")
     question = " ".join(dict.fromkeys(result.analysis.question for result in found.values()))
-    return write_study_report(place, title=title, question=question, results=found, figures=drawn, facts={})
-
-
-def study(
-    name: str | Path,
-    path: str | Path | None = None,
-    *,
-    changes: Mapping[str, Any] | None = None,
-    only: Sequence[str] | None = None,
-    jobs: int = 1,
-    quiet: bool = False,
-) -> Outcome:
-    """Answer a whole question: trainings, recordings, simulations, analyses, figures, tables.
-
-    Run again, it goes on where it was: what is up to date is not done again.
-
-    Parameters
-    ----------
-    name : str or Path
-        Name (``ei.list("studies")``), or a YAML file.
-    path : str or Path, optional
-        Directory; default: ``runs/studies/NAME``.
-    changes : mapping, optional
-        Changes to the study, e.g. ``{"axes.seed": [1, 2]}``.
-    only : sequence of str, optional
-        Tasks by name or wildcard, with what they need.
-    jobs : int
-        Tasks done at the same time, each on one thread.
-    quiet : bool
-        Show no progress.
-
-    Returns
-    -------
-    Outcome
-        What was done, skipped, and failed.
-    """
-    import json
-
-    overrides = [f"{key}={json.dumps(value)}" for key, value in (changes or {}).items()]
-    graph = expand(load_study(find_study(str(name)), overrides))
-    place = Path("runs/studies") / graph.study.name if path is None else Path(path)
-    return run_study(graph if only is None else graph.only(only), place, jobs=jobs, quiet=quiet)
+    return write_study_report(place, title=title, question=question, results=found, figures=drawn, facts={}), drawn
 
 
 def _each(given: Any) -> list[Any]:
@@ -241,7 +214,7 @@ def _results(results: Results) -> dict[str, Result]:
             raise ConfigError(f"two results are called '{name}'", remedy="name them: {'first': ..., 'second': ...}")
         found[name] = loaded
     if not found:
-        raise ConfigError("there is no result", where="results", valid=_RESULTS)
+        raise ConfigError("no result was given", where="results", valid=_RESULTS)
     return {name: _result(one) for name, one in found.items()}
 
 

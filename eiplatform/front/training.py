@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from eiplatform.config import Config, parse_config, read_yaml
+from eiplatform.config import Config, parse_config, parse_model, read_yaml
 from eiplatform.datasets import DataBundle
 from eiplatform.datasets.arrays import OWN_DATA, bundle_of
 from eiplatform.discovery import files_of
@@ -23,15 +23,19 @@ from eiplatform.metrics import read_metrics
 from eiplatform.networks import Network
 from eiplatform.networks import load as load_checkpoint
 from eiplatform.progress import stage
+from eiplatform.recording.checkpoint import split_of
+from eiplatform.recording.series import TrainingRecorder
+from eiplatform.recording.spec import RecordingSpec
 from eiplatform.training import fit
 from eiplatform.training.files import BEST, LAST, METRICS, RESULT, UNTRAINED
 from eiplatform.training.finished import check_finished
-from eiplatform.training.start import pin
+from eiplatform.training.machine import settle
+from eiplatform.training.start import with_start_hash
 
-__all__ = ["Run", "config_of", "data_of", "load", "train"]
+__all__ = ["Run", "config_of", "data_of", "load", "settings_of", "train"]
 
 _DATA: weakref.WeakKeyDictionary[torch.nn.Module, DataBundle] = weakref.WeakKeyDictionary()
-"""Data that networks of this process were trained on, which no registry knows."""
+"""Data that networks of this process were trained on, which are in no registry."""
 
 
 class Run:
@@ -104,13 +108,13 @@ class Run:
 
     def __repr__(self) -> str:
         part = self.config
-        head = f"Run: {part.network.architecture}, {part.network.circuit} layers, trained on {part.dataset.name}"
+        head = f"Run: {part.network.architecture}, {part.network.layer} layers, trained on {part.dataset.name}"
         lines = [f"{head}, seed {part.seed}"]
         if (self.path / RESULT).is_file():
             epochs = self._result["epochs"]
             lines.append(f"test accuracy {100 * self.test_accuracy:.2f} % (best of {epochs} epochs: {self.best_epoch})")
         elif self.path.is_dir():
-            lines.append("UNFINISHED: this training did not come to its end")
+            lines.append("UNFINISHED: this training did not finish")
         sizes = {name: layer.n_neurons for name, layer in self.network.populations().items()}
         lines.append("neurons: " + ", ".join(f"{name} {n}" for name, n in sizes.items()))
         return "\n  ".join([*lines, f"files: {self.path}"])
@@ -136,6 +140,10 @@ def train(
     path: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    record: str | Path | Mapping[str, Any] | None = None,
+    record_epochs: Sequence[float] | None = None,
+    data_root: str | Path | None = None,
+    download: bool = False,
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
@@ -156,6 +164,15 @@ def train(
         Continue an interrupted training in `path`.
     overwrite : bool
         Replace an earlier training in `path`.
+    record : mapping or path, optional
+        What to record while training, as of :func:`eiplatform.record` (or a YAML file with it), into the folder
+        ``recording`` of `path`; of the validation images unless it says ``split="train"``.
+    record_epochs : sequence of float, optional
+        After how many epochs; default: 0 and every epoch; 0.5 is the middle of the first.
+    data_root : path, optional
+        Folder with the data sets' files.
+    download : bool
+        Get files that are missing there from their source.
     quiet : bool
         Show no progress.
     **settings
@@ -171,7 +188,8 @@ def train(
     UnknownNameError
         If no configuration or data set has that name.
     ConfigError
-        If nothing says what to train on; for an unknown setting, an impossible value, or data that do not fit.
+        If neither a configuration nor data are given; for an unknown setting, an
+        impossible value, or data that do not fit.
     TrainingError
         If the training becomes meaningless.
 
@@ -184,21 +202,21 @@ def train(
     """
     if config is None and data is None and _named(settings) is None:
         raise ConfigError(
-            "nothing says what to train",
+            "no configuration and no data were given",
             where="train",
             valid=f"a configuration: {', '.join(files_of('configs'))}; or data=(images, labels)",
             remedy='give a name, e.g. ei.train("digits-mlp"), or own data',
         )
-    chosen = config_of(config, settings)
+    if path is None and (resume or record is not None):
+        what = "nothing can be resumed without a path" if resume else "recordings made while training need a path"
+        raise ConfigError(what, where="train", remedy="path=...")
+    chosen = settings_of(config, settings, path=path, resume=resume, data_root=data_root, download=download)
     bundle = None if data is None else bundle_of(data, _name_of(settings))
-    if path is None:
-        if resume:
-            raise ConfigError("nothing can be resumed without a path", where="train", remedy="path=...")
-        place = Path(tempfile.mkdtemp(prefix="eiplatform-run-"))
-    else:
-        place = Path(path)
+    place = Path(tempfile.mkdtemp(prefix="eiplatform-run-")) if path is None else Path(path)
+    observe = None if record is None else _recorder(chosen, bundle, place, record, record_epochs)
+    about: dict[str, Any] = {"data": bundle, "resume": resume, "overwrite": overwrite, "observe": observe}
     with stage("training", quiet=quiet) as update:
-        fit(pin(chosen), place, data=bundle, resume=resume, overwrite=overwrite, progress=update)
+        fit(chosen, place, **about, progress=update)
     run = Run(place, bundle)
     if path is None:
         weakref.finalize(run, shutil.rmtree, place, ignore_errors=True)
@@ -232,6 +250,47 @@ def load(path: str | Path, *, unfinished: bool = False) -> Run:
         check_finished(path / BEST if path.is_dir() else path)
     run.network  # noqa: B018 - says what is wrong with the checkpoint now
     return run
+
+
+def settings_of(
+    config: str | Path | Config | None,
+    settings: Mapping[str, Any],
+    *,
+    path: str | Path | None = None,
+    resume: bool = False,
+    data_root: str | Path | None = None,
+    download: bool = False,
+) -> Config:
+    """Return the configuration of a training, with everything that was left open filled in.
+
+    Parameters
+    ----------
+    config, settings, path, resume, data_root, download
+        As of :func:`train`.
+    """
+    changes = dict(settings)
+    changes |= {} if data_root is None else {"dataset.root": str(data_root)}
+    changes |= {"dataset.download": True} if download else {}
+    return settle(with_start_hash(config_of(config, changes)), Path(path) if path is not None and resume else None)
+
+
+def _recorder(
+    config: Config,
+    data: DataBundle | None,
+    place: Path,
+    record: str | Path | Mapping[str, Any],
+    epochs: Sequence[float] | None,
+) -> TrainingRecorder:
+    """Return what records the network while it is trained."""
+    given = dict(record) if isinstance(record, Mapping) else read_yaml(record)
+    spec = parse_model(RecordingSpec, {"split": "validation", **given}, where=str(record))
+    return TrainingRecorder(
+        place / "recording",
+        split_of(config, spec.split, data),
+        spec,
+        epochs=epochs or range(config.training.epochs + 1),
+        config=config.model_dump(mode="json"),
+    )
 
 
 def config_of(config: str | Path | Config | None, settings: Mapping[str, Any]) -> Config:

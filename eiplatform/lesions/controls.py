@@ -61,7 +61,7 @@ def matched_losses(
     Parameters
     ----------
     network : Network
-        Intact; of E-I circuits.
+        Intact; of E-I layers.
     data : Split
     spec : RecordingSpec
         Its samples, input and steps are those of the means.
@@ -77,7 +77,7 @@ def matched_losses(
     Raises
     ------
     ConfigError
-        For divisive inhibition, which is no current, and for a layer that is no E-I circuit.
+        For divisive inhibition, which is not a current, and for a layer without I neurons.
     UnknownNameError
         If no layer that matches has the pathway.
     """
@@ -89,7 +89,7 @@ def matched_losses(
         for name in layers:
             if not isinstance(circuits[name], EIBase):
                 raise ConfigError(
-                    f"'{name}' is no E-I circuit, which controls need", where="lesion", remedy="choose none"
+                    f"'{name}' has no I neurons, which controls need", where="lesion", remedy="choose none"
                 )
         if lesion.pathway not in _REMOVES:
             raise ConfigError(

@@ -1,7 +1,7 @@
 """Lesion designs: which lesions are made, and recording the network under each.
 
 A design is a directory with ``design.json``, the plan, written before the first dose, and one recording per
-condition.  Every recording carries what was planned, so that an incomplete design is known wherever it lies.
+condition.  Every recording carries what was planned, so that an incomplete design is recognised wherever it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from eiplatform.config import parse_model
 from eiplatform.datasets import Split
+from eiplatform.earlier import as_hashed
 from eiplatform.errors import ConfigError, OutputExistsError, StoreError, choose
 from eiplatform.files import claimed, content_hash, read_json, write_json
 from eiplatform.lesions.apply import lesioned
@@ -105,7 +106,7 @@ def dose_response(
     if n_controls < 0:
         raise ConfigError(f"{n_controls} controls", where="lesions", valid="0 or more")
     if resume and overwrite:
-        raise ConfigError("to resume and to overwrite exclude each other", where=str(path), remedy="choose one")
+        raise ConfigError("resume and overwrite exclude each other", where=str(path), remedy="choose one")
     plan = {
         "format": FORMAT,
         "pathway": ordered[0].pathway,
@@ -115,7 +116,7 @@ def dose_response(
         "spec": spec.model_dump(mode="json"),
         "weights": weights_hash(network),
         "data": data.describe(),
-        "config_hash": content_hash(config),
+        "config_hash": content_hash(as_hashed(config)),
     }
     plan["id"] = content_hash(plan)
     directory = Path(path)
@@ -222,14 +223,14 @@ def _check_place(directory: Path, plan: Mapping[str, Any], *, resume: bool, over
     there = (directory / DESIGN).is_file()
     if resume:
         if not there:
-            raise StoreError("no lesion design to resume", where=str(directory), remedy="start it without --resume")
+            raise StoreError("no lesion design to resume", where=str(directory), remedy="start it anew")
         before = read_design(directory)
         if before.get("id") != plan["id"]:
             changed = [key for key in plan if key != "id" and before.get(key) != plan[key]]
             raise StoreError(
                 f"the design there was begun with another {', '.join(changed)}",
                 where=str(directory),
-                remedy=("resume it with the command it was begun with", "choose another --out"),
+                remedy=("resume it with the command it was begun with", "choose another path"),
             )
         if all(is_whole(directory / condition["name"]) for condition in before["conditions"]):
             raise StoreError("is complete; there is nothing to resume", where=str(directory))
@@ -239,5 +240,9 @@ def _check_place(directory: Path, plan: Mapping[str, Any], *, resume: bool, over
             raise OutputExistsError(
                 f"holds an interrupted lesion design, which lacks {', '.join(left)}",
                 where=str(directory),
-                remedy=("pass --resume to go on with it", "pass --overwrite to begin anew", "choose another --out"),
+                remedy=(
+                    "pass resume=True to go on with it",
+                    "pass overwrite=True to begin anew",
+                    "choose another path",
+                ),
             )

@@ -89,6 +89,6 @@ def make_lesions(pathway: str, doses: Sequence[float], layers: str = "*") -> lis
             "all of divisive inhibition cannot be removed: the gain would have no denominator",
             where="lesion dose",
             valid="0 <= dose < 1 for 'I->E divisive'",
-            remedy="name the doses, e.g. --doses 0 0.25 0.5 0.75 0.9",
+            remedy="name the doses, e.g. doses=(0, 0.25, 0.5, 0.75, 0.9)",
         )
     return lesions

@@ -208,11 +208,6 @@ class Brunel2000(Circuit):
         """Number of recurrent synapses."""
         return self.n_neurons * (self.parameters.c_exc + self.parameters.c_inh)
 
-    def structure(self) -> Structure:
-        """Return the sizes and the time step; everything else is read at run time."""
-        p = self.parameters
-        return {"n_exc": p.n_exc, "n_inh": p.n_inh, "dt_ms": p.dt_ms}
-
     @staticmethod
     def build(structure: Structure) -> Model:
         """Return the Brian2 objects: one group, one Synapses per sign.

@@ -15,9 +15,8 @@ A control of Holt & Koch (1997, Neural Comput 9:1001): the same mean conductance
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -103,12 +102,9 @@ class Chance2002(ConductanceCircuit):
     drives = {"E": Drive("current_pa", 10.0, relative=False)}
     pathways = {"background->E excitatory": "unit_exc", "background->E inhibitory": "unit_inh"}
 
-    @classmethod
-    def from_parameters(cls, values: Mapping[str, Any]) -> Chance2002:
-        """Return the circuit, its parameters overridden by `values` (fields of :class:`Chance2002Parameters`)."""
-        circuit = cls(Chance2002Parameters(**cls.checked_names(values, Chance2002Parameters)))
-        circuit.check_inputs("level")
-        return circuit
+    def __init__(self, parameters: Chance2002Parameters) -> None:
+        super().__init__(parameters)
+        self.check_inputs("level")
 
     def sizes(self) -> dict[str, int]:
         """Return the number of cells."""

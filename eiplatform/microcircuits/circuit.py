@@ -13,7 +13,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,7 +173,7 @@ class Drive:
     parameter : str
         Field of the circuit's parameters.
     step : float
-        Small change that a perturbation makes unless told otherwise.
+        Small change that a perturbation makes by default.
     relative : bool
         Whether changes are fractions of the parameter's value (``value * (1 + change)``) or are
         added to it (``value + change``, in the parameter's unit: a drive that is zero by default).
@@ -317,9 +317,10 @@ class Circuit(ABC):
         self.parameters = parameters
 
     @classmethod
-    @abstractmethod
     def from_parameters(cls, values: Mapping[str, Any]) -> Circuit:
-        """Return the circuit with the published parameters, overridden by `values`."""
+        """Return the circuit with the published parameters, overridden by `values` (fields of its parameters)."""
+        kind = get_type_hints(cls)["parameters"]
+        return cls(kind(**cls.checked_names(values, kind)))
 
     @property
     def dt_ms(self) -> float:
@@ -341,9 +342,9 @@ class Circuit(ABC):
     def n_synapses(self) -> int:
         """Number of synapses, for the estimate of memory."""
 
-    @abstractmethod
     def structure(self) -> Structure:
-        """Return everything that is compiled in: sizes and the time step."""
+        """Return everything that is compiled in; default: the numbers of E and I neurons, and the time step."""
+        return {name: vars(self.parameters)[name] for name in ("n_exc", "n_inh", "dt_ms")}
 
     @staticmethod
     @abstractmethod
@@ -362,12 +363,13 @@ class Circuit(ABC):
     def connectivity(self, seed: int) -> Iterator[tuple[str, Edges]]:
         """Yield the synapses one object at a time, so that only one needs to be in memory."""
 
-    @abstractmethod
     def theory(self) -> dict[str, float]:
         """Return closed-form values for these parameters: ``rate`` in Hz, mean currents, and what else is known.
 
         Values of one population are named ``"population/quantity"``, those of all of them ``"quantity"``.
+        Default: none.
         """
+        return {}
 
     @property
     def n_neurons(self) -> int:

@@ -54,7 +54,7 @@ def find_tools(device: str) -> dict[str, str]:
     Raises
     ------
     DeviceError
-        If one is missing; there is no silent change to another device.
+        If one is missing; the device is never changed silently.
     """
     named = os.environ.get("CXX")
     wanted: dict[str, tuple[str, ...]] = {"compiler": (named,) if named else ("g++", "c++", "clang++")}
@@ -67,7 +67,7 @@ def find_tools(device: str) -> dict[str, str]:
             f"device '{device}' needs a {' and '.join(what[tool] for tool in missing)}, and none is on the PATH",
             remedy=(
                 "install one (Debian: apt install g++ make; conda: cxx-compiler make)",
-                "choose the slower --device numpy, which needs none",
+                'choose the slower device="numpy", which needs none',
             ),
         )
     return {tool: path for tool, path in found.items() if path is not None}
@@ -244,7 +244,7 @@ def _compile(folder: Path, tools: Mapping[str, str]) -> None:
         raise DeviceError(
             f"the C++ compiler failed (status {result.returncode}): {tail or result.stderr[-500:]}",
             where=compiler,
-            remedy=("repair the compiler", "choose the slower --device numpy"),
+            remedy=("repair the compiler", 'choose the slower device="numpy"'),
         )
     for path in folder.iterdir():
         if path.name in ("code_objects", "brianlib", "results"):

@@ -17,7 +17,7 @@ PROTOCOLS = ("spontaneous", "step-input", "perturb-E", "perturb-I", "lesion", "p
 """Names of the protocols."""
 
 DOSES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Fractions of a pathway that a lesion removes unless told otherwise."""
+"""Fractions of a pathway that a lesion removes by default."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _conditions(circuit: Circuit, parameter: str, values: Mapping[float, float])
             remedy="choose levels further apart, or another target",
         )
     for condition in found:
-        circuit.changed(condition.changes)  # refuses what is impossible before anything runs
+        circuit.changed(condition.changes)  # raises for the impossible before anything runs
     return found
 
 

@@ -164,15 +164,8 @@ class DeltaCircuit(Circuit):
 
     def structure(self) -> Structure:
         """Return sizes, time step and which random inputs there are; everything else is read at run time."""
-        p = self.parameters
         external = any(entry.ext_rate_hz for entry in self.inputs().values())
-        return {
-            "n_exc": p.n_exc,
-            "n_inh": p.n_inh,
-            "dt_ms": p.dt_ms,
-            "external": int(external),
-            "frozen": int(self.exc_is_frozen),
-        }
+        return {**super().structure(), "external": int(external), "frozen": int(self.exc_is_frozen)}
 
     @staticmethod
     def build(structure: Structure) -> Model:

@@ -21,7 +21,7 @@ LARGEST_MEAN = 500.0
 """Largest mean count per step (exp(-mean) must not underflow)."""
 
 SMALLEST_TERM = 1e-18
-"""Terms below this end the search; their sum cannot be told from rounding."""
+"""Terms below this end the search; their sum is as small as rounding."""
 
 # The count is the inverse of the cumulative distribution at one uniform number, summed in the same
 # order everywhere: libraries' own Poisson generators consume different numbers of random numbers.

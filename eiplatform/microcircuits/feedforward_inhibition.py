@@ -13,7 +13,7 @@ The paper's cells are real; the parameters are generic ones of conductance-based
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,18 +123,6 @@ class FeedforwardInhibition(ConductanceCircuit):
     parameters: FeedforwardInhibitionParameters
     drives = {"E+I": Drive("input_rate_hz", 0.1)}
     pathways = {"input->E": "w_input_to_exc", "input->I": "w_input_to_inh", "I->E": "w_inh_to_exc"}
-
-    @classmethod
-    def from_parameters(cls, values: Mapping[str, Any]) -> FeedforwardInhibition:
-        """Return the circuit, its parameters overridden by `values`.
-
-        Parameters
-        ----------
-        values : mapping
-            Fields of :class:`FeedforwardInhibitionParameters`.
-        """
-        names = cls.checked_names(values, FeedforwardInhibitionParameters)
-        return cls(FeedforwardInhibitionParameters(**names))
 
     def sizes(self) -> dict[str, int]:
         """Return the numbers of recorded neurons."""

@@ -139,7 +139,7 @@ def _substitute(path: Path, old: str | re.Pattern[str], new: str) -> None:
     if count != 1:
         raise DeviceError(
             f"Brian2 {version('brian2')} generates other code than expected ('{pattern.pattern[:40]}' in {path.name})",
-            remedy=("use a tested version of brian2 (constraints.txt)", "choose --device cython or numpy"),
+            remedy=("use a tested version of brian2 (constraints.txt)", 'choose device="numpy"'),
         )
     path.write_text(text)
 

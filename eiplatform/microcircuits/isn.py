@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from eiplatform.errors import choose
-from eiplatform.microcircuits.balance import lif_rates
+from eiplatform.microcircuits.balanced_network import lif_rates
 from eiplatform.microcircuits.circuit import Drive, Edges, generator
 from eiplatform.microcircuits.connectivity import fixed_in_degree
 from eiplatform.microcircuits.delta_lif import DeltaCircuit, DeltaParameters, Inputs

@@ -74,7 +74,7 @@ def attach(
 
 
 def recorded_neurons(populations: Sequence[Population], n_recorded: int) -> dict[str, NDArray[np.int32]]:
-    """Draw the neurons of each population whose signals are recorded; all, if there are no more than that.
+    """Draw the neurons of each population whose signals are recorded; all, if the population is smaller.
 
     The same ones for every seed, so that all seeds of a recording share their neuron axis.
 

@@ -101,7 +101,7 @@ class PotjansDiesmann2014Parameters(Parameters):
         Rate of each of the 902 thalamic neurons during the pulse, 120 Hz (15 in the paper is a misprint).
     thalamic_start_ms, thalamic_duration_ms : float
         The pulse, counted from the start of the simulation (warm-up included); 10 ms long in the
-        paper.  Length 0 (default): there is no thalamus.
+        paper.  Length 0 (default): no thalamus.
     dt_ms : float
         Time step, 0.1 ms.
     """

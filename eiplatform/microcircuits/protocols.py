@@ -141,7 +141,7 @@ def run_protocol(
 def pulse_onset(
     protocol: Protocol, circuit: Circuit, *, duration_ms: float = 1000.0, warmup_ms: float = 200.0, **_: Any
 ) -> float | None:
-    """Return when a protocol's pulse begins, in ms after the warm-up; None where there is no pulse.
+    """Return when a protocol's pulse begins, in ms after the warm-up; None without a pulse.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ def _with_responses(result: xr.Dataset, level: float) -> xr.Dataset:
 def threshold_linear(levels: Sequence[float], rates: Sequence[float], *, floor: float = 0.15) -> tuple[float, float]:
     """Fit ``rate = gain (level - threshold)`` to the rising part of an f-I curve.
 
-    Points below a fraction of the largest rate are left out: the foot of a noisy curve is no part of the
+    Points below a fraction of the largest rate are left out: the foot of a noisy curve is not part of the
     line, and regressing all rates of one curve on another's reads a pure shift as division.
 
     Parameters

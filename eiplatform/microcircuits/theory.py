@@ -84,7 +84,7 @@ def isi_cv(
     ``CV^2 = 2 pi rate^2 tau^2 int_a^b exp(x^2) dx int_-inf^x exp(y^2) (1 + erf y)^2 dy``
     (Brunel 2000, appendix A.1).  It holds for white noise: the recurrent input of a real
     network is coloured and oscillates, so the simulated CV of Brunel's states differs
-    (state C: 0.42, not 0.68) and is no test of a simulator.
+    (state C: 0.42, not 0.68) and does not test a simulator.
 
     Parameters
     ----------

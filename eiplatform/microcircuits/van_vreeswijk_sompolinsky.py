@@ -15,14 +15,13 @@ units of their threshold.  Linear rates and the scaling carry over, the offsets 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from eiplatform.errors import ConfigError
-from eiplatform.microcircuits.balance import balanced_rates, binary_activity, lif_rates
+from eiplatform.microcircuits.balanced_network import balanced_rates, binary_activity, lif_rates
 from eiplatform.microcircuits.circuit import Drive, Edges, generator
 from eiplatform.microcircuits.connectivity import independent
 from eiplatform.microcircuits.delta_lif import DeltaCircuit, DeltaParameters, Inputs
@@ -105,11 +104,6 @@ class VanVreeswijkSompolinsky(DeltaCircuit):
     has_constant = True
     drives = {"E": Drive("drive_exc", 0.02), "I": Drive("drive_inh", 0.02), "E+I": Drive("rate_ext_hz", 0.02)}
     pathways = {"E->E": "exc_to_exc", "E->I": "exc_to_inh", "I->E": "inh_to_exc", "I->I": "inh_to_inh"}
-
-    @classmethod
-    def from_parameters(cls, values: Mapping[str, Any]) -> VanVreeswijkSompolinsky:
-        """Return the circuit, its parameters overridden by `values` (fields of :class:`VvsParameters`)."""
-        return cls(VvsParameters(**cls.checked_names(values, VvsParameters)))
 
     def inputs(self) -> dict[str, Inputs]:
         """Return the inputs of E and I."""

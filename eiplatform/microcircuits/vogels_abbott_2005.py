@@ -162,9 +162,5 @@ class Coba(ConductanceCircuit):
         """Yield excitatory, then inhibitory synapses."""
         return connect(self.parameters, seed)
 
-    def theory(self) -> dict[str, float]:
-        """Return nothing: there is no closed form for this network."""
-        return {}
-
 
 CIRCUIT = Coba

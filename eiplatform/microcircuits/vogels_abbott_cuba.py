@@ -127,11 +127,6 @@ class Cuba(Circuit):
         """Mean number of synapses."""
         return round(self.n_neurons**2 * self.parameters.p_connect)
 
-    def structure(self) -> Structure:
-        """Return sizes and time step; everything else is read at run time."""
-        p = self.parameters
-        return {"n_exc": p.n_exc, "n_inh": p.n_inh, "dt_ms": p.dt_ms}
-
     @staticmethod
     def build(structure: Structure) -> Model:
         """Return the Brian2 objects: one group, one Synapses per sign; exact solution over each step."""
@@ -249,7 +244,3 @@ class Cuba(Circuit):
     def connectivity(self, seed: int) -> Iterator[tuple[str, Edges]]:
         """Yield excitatory, then inhibitory synapses."""
         return connect(self.parameters, seed)
-
-    def theory(self) -> dict[str, float]:
-        """Return nothing: there is no closed form for this network."""
-        return {}

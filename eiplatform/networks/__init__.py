@@ -1,4 +1,4 @@
-"""Deep E-I spiking networks: circuit, neurons, initialisation, networks, checkpoints."""
+"""Deep E-I spiking networks: layers, neurons, initialisation, networks, checkpoints."""
 
 from __future__ import annotations
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from eiplatform.config import Config, NeuronConfig
+from operator import attrgetter
+
+from eiplatform.config import Config, NetworkConfig, NeuronConfig
+from eiplatform.errors import ConfigError
 from eiplatform.networks.convnet import VGG, ConvNet, Form
 from eiplatform.networks.equilibrium.network import FeedbackNetwork
 from eiplatform.networks.equilibrium.neuron import feedback_tau
 from eiplatform.networks.kernels.lif import LIF
 from eiplatform.networks.kernels.prop import EIProp
 from eiplatform.networks.kernels.surrogate import make_surrogate
+from eiplatform.networks.layer import SETTINGS, layer_type
 from eiplatform.networks.mlp import MLP
 from eiplatform.networks.network import Network, Options
 from eiplatform.networks.neuron import Firing
@@ -35,7 +39,7 @@ def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) 
     Raises
     ------
     ConfigError
-        If the images are too small for the architecture.
+        If the images are too small for the architecture, or something is set that the type of layer does not use.
 
     Examples
     --------
@@ -43,15 +47,28 @@ def build_network(config: Config, input_shape: tuple[int, ...], n_classes: int) 
     >>> list(network.populations())[:2]
     ['fc1/E', 'fc1/I']
     """
+    _check_settings(config.network)
     network = _built(config, input_shape, n_classes)
     network.config = config
     return network
 
 
+def _check_settings(part: NetworkConfig) -> None:
+    used = layer_type(part.layer).settings
+    for name in SETTINGS:
+        found, default = (attrgetter(name)(one) for one in (part, NetworkConfig()))
+        if name not in used and found != default:
+            raise ConfigError(
+                f"layers of type {part.layer} do not use {name}",
+                where=f"network.{name}",
+                valid=f"{default}, its default",
+            )
+
+
 def _built(config: Config, input_shape: tuple[int, ...], n_classes: int) -> Network:
     part = config.network
     options: Options = {
-        "circuit": part.circuit,
+        "layer": part.layer,
         "ei_ratio": part.ei_ratio,
         "readout_bias": part.readout_bias,
         "steps": part.steps,

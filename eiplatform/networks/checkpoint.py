@@ -18,6 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from eiplatform.config import Config, config_hash, parse_config
+from eiplatform.earlier import current
 from eiplatform.errors import EIPlatformError
 from eiplatform.files import write_bytes
 from eiplatform.networks import dale
@@ -61,10 +62,6 @@ def save(path: Path | str, network: Network, config: Config, **info: Any) -> Pat
     **info
         Further facts, kept as JSON (e.g. ``epoch``).
 
-    Returns
-    -------
-    Path
-
     Raises
     ------
     CheckpointError
@@ -88,10 +85,6 @@ def save(path: Path | str, network: Network, config: Config, **info: Any) -> Pat
 def load(path: Path | str) -> tuple[Network, Config]:
     """Read a checkpoint and check everything in it.
 
-    Parameters
-    ----------
-    path : path
-
     Returns
     -------
     network : Network
@@ -109,7 +102,7 @@ def load(path: Path | str) -> tuple[Network, Config]:
     path = Path(path)
     tensors, meta = read_tensors(path, "network")
     with reading(path, what="the description inside is garbled", error=CheckpointError):
-        config = parse_config(meta["config"], where=str(path))
+        config = parse_config(current(meta["config"]), where=str(path))
         input_shape, n_classes = tuple(int(size) for size in meta["input_shape"]), int(meta["n_classes"])
         with torch.device("meta"):  # names and shapes without memory, which a garbled size could exhaust
             expected = build_network(config, input_shape, n_classes).state_dict()
@@ -187,7 +180,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         files = ", ".join(sorted(map(str, path.glob("*.safetensors")))) or "a *.safetensors file"
         raise CheckpointError("is a directory, a file is needed", where=str(path), valid=files)
     if not path.is_file():
-        raise CheckpointError("there is no such checkpoint", where=str(path))
+        raise CheckpointError("this checkpoint does not exist", where=str(path))
     with path.open("rb") as file:
         if file.read(len(_HDF5)) == _HDF5:
             what, remedy = "is a saved result or a recording, not a checkpoint", "open it with eiplatform.open"

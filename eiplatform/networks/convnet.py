@@ -30,7 +30,7 @@ VGG: dict[str, Plan] = {
 
 
 def scaled(n_channels: int, width: float) -> int:
-    """Return so many channels times `width`, rounded, at least 1.
+    """Return a number of channels times `width`, rounded, at least 1.
 
     Examples
     --------
@@ -119,7 +119,7 @@ class ConvNet(Network):
                 self.plan.append(name)
             else:
                 if entry != POOL:
-                    raise ConfigError(f"'{entry}' is no layer", valid=f"a number of channels, or {POOL} for pooling")
+                    raise ConfigError(f"'{entry}' is not a layer", valid=f"a number of channels, or {POOL} for pooling")
                 if min(shape[1:]) < 2:
                     raise ConfigError(
                         f"maps of {shape[1]}x{shape[2]} cannot be pooled any more",

@@ -125,7 +125,7 @@ def import_checkpoint(path: Path | str, out: Path | str, *, dataset: str | None 
     Raises
     ------
     UnknownNameError
-        If there is no such data set.
+        If no data set has that name.
     EIPlatformError
         As :func:`read_public` and :func:`from_public`.
     """
@@ -155,7 +155,7 @@ def export_checkpoint(path: Path | str, out: Path | str, *, overwrite: bool = Fa
     ConfigError
         If the public code has no such network.
     CheckpointError, OutputExistsError
-        If `path` is no checkpoint, or `out` is taken.
+        If `path` is not a checkpoint, or `out` is taken.
     """
     network, config = checkpoint.load(path)
     known = checkpoint.read_tensors(Path(path), "network")[1]["info"].get("deepeisnn", {})
@@ -186,7 +186,7 @@ def read_public(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     path = Path(path)
     if not path.exists():
-        raise CheckpointError("there is no such file or directory", where=str(path))
+        raise CheckpointError("this path does not exist", where=str(path))
     if path.suffix in (".pth", ".pt"):
         return _read_training(path)
     folder = path if path.is_dir() else path.parent
@@ -194,7 +194,7 @@ def read_public(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     for file in (weights, folder / DESCRIPTION):
         if not file.is_file():
             raise CheckpointError(
-                "there is no such file", where=str(file), valid=f"{WEIGHTS} beside {DESCRIPTION}, or a .pth"
+                "this file does not exist", where=str(file), valid=f"{WEIGHTS} beside {DESCRIPTION}, or a .pth"
             )
     with reading(weights, what="the file is damaged", error=CheckpointError):
         tensors = from_bytes(weights.read_bytes())
@@ -208,7 +208,7 @@ def _read_training(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     )
     if not isinstance(tensors, dict) or not isinstance(public, dict):
         raise CheckpointError(
-            "this is no training checkpoint of the public code", where=str(path), valid="model_state_dict and config"
+            "this is not a training checkpoint of the public code", where=str(path), valid="model_state_dict and config"
         )
     if not all(isinstance(name, str) and is_plain_tensor(tensor) for name, tensor in tensors.items()):
         raise CheckpointError("model_state_dict holds more than plain tensors by name", where=str(path))

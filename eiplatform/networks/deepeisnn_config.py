@@ -31,7 +31,7 @@ _DATA = {
 }
 # Of the shape of one of those, for which the public code is trained with another loader; named as torchvision does.
 _ALIKE = {"FashionMNIST": PublicData("fashion-mnist", (1, 28, 28), 10)}
-_CIRCUITS = {"EI-SNN": "ei", "BN-SNN": "bn"}
+_LAYERS = {"EI-SNN": "ei", "BN-SNN": "bn"}
 _MLP = {
     2: (500,),
     4: (500, 500, 300),
@@ -85,15 +85,15 @@ def from_config(public: Mapping[str, Any], names: Collection[str], where: str) -
         missing.append("ei_ratio")
     if missing:
         raise ConfigError(f"the configuration lacks {', '.join(missing)}", where=where)
-    circuit = _CIRCUITS[choose(str(given["type"]), _CIRCUITS, "type", where=where)]
+    layer = _LAYERS[choose(str(given["type"]), _LAYERS, "type", where=where)]
     arch = choose(str(given["arch"]), _DEPTHS, "arch", where=where)
     known = _DATA | _ALIKE
     data = known[choose(str(given["dataset"]), known, "dataset", where=where)]
     depth = given["num_layers"]
     if depth not in _DEPTHS[arch]:
-        raise ConfigError(f"there is no {arch} of {depth} layers", where=where, valid=map(str, _DEPTHS[arch]))
-    network: dict[str, Any] = {"circuit": circuit, "steps": given["T"], "neuron": _neuron(given["neuron"], where)}
-    if circuit == "ei":
+        raise ConfigError(f"{arch} with {depth} layers does not exist", where=where, valid=map(str, _DEPTHS[arch]))
+    network: dict[str, Any] = {"layer": layer, "steps": given["T"], "neuron": _neuron(given["neuron"], where)}
+    if layer == "ei":
         network["ei_ratio"] = given["ei_ratio"]
     else:
         network["readout_bias"] = True
@@ -125,7 +125,7 @@ def to_config(config: Config, where: str) -> dict[str, Any]:
     part, training = config.network, config.training
     found = re.fullmatch("(vgg|resnet)([0-9]+)", part.architecture)
     layers = {hidden: depth for depth, hidden in _MLP.items()}
-    kinds = {ours: public for public, ours in _CIRCUITS.items()}
+    kinds = {ours: public for public, ours in _LAYERS.items()}
     datasets = {data.name: public for public, data in _DATA.items()}
     depth = int(found[2]) if found else layers.get(part.hidden) if part.architecture == "mlp" else None
     arch = {"vgg": "VGG", "resnet": "ResNet"}[found[1]] if found else "MLP"
@@ -133,20 +133,20 @@ def to_config(config: Config, where: str) -> dict[str, Any]:
     alphas = (None, SURROGATES[surrogate].alpha)
     fits = {
         f"architecture {part.architecture}": depth in _DEPTHS[arch],
-        f"circuit {part.circuit}": part.circuit in kinds,
+        f"layers {part.layer}": part.layer in kinds,
         f"dataset {config.dataset.name}": config.dataset.name in datasets,
         f"ei_ratio {part.ei_ratio:g}": part.ei_ratio == int(part.ei_ratio),
         f"surrogate {surrogate}": surrogate in _SURROGATES and part.neuron.alpha in alphas,
         f"width {part.width:g}": part.width == 1,
         "prop": part.prop == NetworkConfig().prop,
-        "a readout without bias": part.circuit != "bn" or part.readout_bias,
+        "a readout without bias": part.layer != "bn" or part.readout_bias,
     }
     wrong = [what for what, does in fits.items() if not does]
     if wrong:
         raise ConfigError(f"the public code has no network with {', '.join(wrong)}", where=where)
-    public: dict[str, Any] = {"dataset": datasets[config.dataset.name], "type": kinds[part.circuit]}
+    public: dict[str, Any] = {"dataset": datasets[config.dataset.name], "type": kinds[part.layer]}
     public |= {"arch": arch, "num_layers": depth, "T": part.steps}
-    if part.circuit == "ei":
+    if part.layer == "ei":
         public["ei_ratio"] = int(part.ei_ratio)
     public |= {"light_classifier": True, "dropout": 0.0} if arch == "VGG" else {}
     public |= {"zero_init_residual": False} if arch == "ResNet" else {}

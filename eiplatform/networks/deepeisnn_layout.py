@@ -34,7 +34,7 @@ def layout(network: Network, config: Config) -> dict[str, Entry]:
     --------
     >>> from eiplatform.config import load_config
     >>> from eiplatform.networks import build_network
-    >>> config = load_config(None, ["network.circuit=bn", "network.hidden=[500]"])
+    >>> config = load_config(None, ["network.layer=bn", "network.hidden=[500]"])
     >>> list(layout(build_network(config, (1, 28, 28), 10), config))[:3]
     ['layers.2.linear.weight', 'layers.2.linear.bias', 'layers.3.bn.weight']
     """
@@ -42,7 +42,7 @@ def layout(network: Network, config: Config) -> dict[str, Entry]:
     for name, layer, first, norm in _modules(network, config):
         ours, n = f"layers.{name}", layer.n_exc
         conv = isinstance(layer.transform, Conv2d)
-        if config.network.circuit == "ei":
+        if config.network.layer == "ei":
             n_inh = layer.channels["I"]
             shape = layer.transform.weight_shape
             exc, inh = ("conv_ee.weight", "conv_ie.weight") if conv else ("weight_ee", "weight_ie")
@@ -74,12 +74,12 @@ def counts(name: str) -> bool:
 
 def _modules(network: Network, config: Config) -> Iterator[tuple[str, Layer, str, str]]:
     """Yield our layers with the public names of their linear map and of their normalisation."""
-    ei = config.network.circuit == "ei"
+    ei = config.network.layer == "ei"
     architecture = config.network.architecture
-    circuits = network.named_layers()
+    layers = network.named_layers()
     if architecture.startswith("resnet"):
         norm = "norm" if ei else "bn"
-        for name, layer in circuits.items():
+        for name, layer in layers.items():
             if name in ("stem", "readout"):
                 yield name, layer, *(("conv1", f"{norm}1") if name == "stem" else ("fc", "final_ei_norm"))
                 continue
@@ -93,8 +93,8 @@ def _modules(network: Network, config: Config) -> Iterator[tuple[str, Layer, str
     # A list of modules, some without tensors: two (event data: one) that repeat an image, then per layer its map,
     # its normalisation, splitting time off, neurons, (in E-I VGG: dropout,) merging time; poolings; a flattening.
     position = 1 if "dvs" in config.dataset.name else 2
-    names = iter(circuits.items())
-    plan = VGG.get(architecture, (0,) * (len(circuits) - 1))
+    names = iter(layers.items())
+    plan = VGG.get(architecture, (0,) * (len(layers) - 1))
     for entry in plan:
         if entry == POOL:
             position += 1

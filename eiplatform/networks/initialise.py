@@ -82,7 +82,7 @@ def initialise_ei(network: nn.Module, x: Tensor, generator: torch.Generator, **f
 def initialise_network(
     network: nn.Module, x: Tensor, generator: torch.Generator, scheme: str = "ei", **forward: Any
 ) -> None:
-    """Initialise every layer of a network, of any circuit, alike on all ranks.
+    """Initialise every layer of a network, of any type, alike on all ranks.
 
     E-I layers follow `scheme`.  Signed weights are normal: of variance ``5 / d`` in hidden layers
     without normalisation, so that about 0.2 spikes per input and step give a drive of unit

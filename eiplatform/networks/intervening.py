@@ -52,7 +52,7 @@ def intervened(network: _Network, interventions: Sequence[Intervention]) -> Abst
     Raises
     ------
     ConfigError
-        If there are no interventions, or one changes nothing.
+        If no intervention is given, or one changes nothing.
     UnknownNameError
         If one names what this network does not have.
     """
@@ -66,7 +66,7 @@ def intervened(network: _Network, interventions: Sequence[Intervention]) -> Abst
         raise ConfigError("no intervention is given", where="intervene", valid=_KNOWN)
     for one in interventions:
         if not callable(getattr(one, "factors", None)):
-            raise ConfigError(f"{one!r} is no intervention", where="intervene", valid=_KNOWN)
+            raise ConfigError(f"{one!r} is not an intervention", where="intervene", valid=_KNOWN)
     return _while_changed(network, interventions)
 
 

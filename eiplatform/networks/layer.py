@@ -1,7 +1,7 @@
 """What every layer is, and how a type of layer is declared.
 
 A type of layer is one file in ``layers/`` (or in the folder ``layers/`` of a project) with a :class:`LayerType`
-called ``TYPE``; its name is the file's, and a configuration chooses it with ``network.circuit``.
+called ``TYPE``; its name is the file's, and a configuration chooses it with ``network.layer``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ from eiplatform.networks.transform import Transform
 from eiplatform.networks.weights import Initialised
 from eiplatform.project import project_folder
 
-__all__ = ["Design", "Layer", "LayerType", "layer_type", "layer_types", "n_inhibitory"]
+__all__ = ["SETTINGS", "Design", "Layer", "LayerType", "layer_type", "layer_types", "n_inhibitory"]
+
+SETTINGS = (
+    *("ei_ratio", "initialise", "readout_bias"),
+    *("prop.stabilise", "prop.straight_through", "prop.scale_gradient"),
+)
+"""Settings of ``network`` that some types of layers use and others do not."""
 
 
 def n_inhibitory(n_exc: int, ei_ratio: float) -> int:
@@ -47,7 +53,7 @@ def n_inhibitory(n_exc: int, ei_ratio: float) -> int:
 
 
 class Layer(Initialised):
-    """What a network knows about any of its layers.
+    """What a network needs of any of its layers.
 
     Parameters
     ----------
@@ -180,12 +186,15 @@ class LayerType:
         Whether a neuron's outgoing weights have one sign; then no spike may be negative.
     models : tuple of str
         Neuron models that it is built with; empty: any.
+    settings : tuple of str
+        Those of :data:`SETTINGS` that it uses; the others must keep their defaults.
     """
 
     hidden: Callable[[Design, Transform, int, str, bool], Layer]
     readout: Callable[[Design, Transform, int, str], Layer]
     dale: bool
     models: tuple[str, ...] = ()
+    settings: tuple[str, ...] = SETTINGS
 
 
 def _declared(module: ModuleType) -> list[tuple[str, LayerType]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, TypedDict, Unpack
 
@@ -25,7 +25,7 @@ __all__ = ["Call", "Network", "Options", "Output", "Pathway", "PopulationInfo"]
 
 Record = Mapping[str, frozenset[str]]
 Call = Callable[[str, Tensor, int | None], Tensor]
-"""Runs a layer by name on a pattern, shown for so many steps (None: a sequence)."""
+"""Runs a layer by name on a pattern, shown for this many steps (None: a sequence)."""
 
 
 class Output(NamedTuple):
@@ -51,18 +51,18 @@ class Options(TypedDict, total=False):
 
     Attributes
     ----------
-    circuit : str
+    layer : str
         Type of the layers, a file in ``layers/``: "ei"; "bn" and "none", signed weights with batch normalisation
         or with a bias; "dann".
     ei_ratio : float
-        E neurons (channels) per I neuron, > 0; of E-I circuits and DANN.
+        E neurons (channels) per I neuron, > 0; of E-I layers and DANN.
     readout_bias : bool
         Whether a readout of signed weights adds a bias to the logits.
     steps : int
         Time steps of a static input when none are asked for.
     neuron : LIF
     prop : EIProp
-        Of E-I circuits.
+        Of E-I layers.
     model : str
         A file in ``neurons/``: "lif", "stl", "backei" or "relu".
     firing : Firing or None
@@ -75,7 +75,7 @@ class Options(TypedDict, total=False):
         Spiking neurons per class whose mean rate is the logit; 0: a readout of currents.
     """
 
-    circuit: str
+    layer: str
     ei_ratio: float
     readout_bias: bool
     steps: int
@@ -112,7 +112,7 @@ class Network(nn.Module):
     def __init__(self, input_shape: tuple[int, ...], **options: Unpack[Options]) -> None:
         super().__init__()
         self.input_shape = tuple(input_shape)
-        self.circuit = options.get("circuit", "ei")
+        self.layer = options.get("layer", "ei")
         self.steps = options.get("steps", 4)
         self.ei_ratio = options.get("ei_ratio", 4)
         self.readout_bias = options.get("readout_bias", False)
@@ -123,16 +123,20 @@ class Network(nn.Module):
         self.feedback_kernel = options.get("feedback_kernel", 3)
         self.encoding = options.get("encoding", "constant")
         self.votes = options.get("votes", 0)
-        kind = layer_type(self.circuit)
+        kind = layer_type(self.layer)
         if kind.models and self.model not in kind.models:
             raise ConfigError(
-                f"neurons of model {self.model} in layers {self.circuit}", where="network", valid=kind.models
+                f"layers of type {self.layer} are not built with neurons of model {self.model}",
+                where="network",
+                valid=kind.models,
             )
         neuron_model(self.model)
         if kind.dale and self.signed_spikes:
             valid = [name for name, other in layer_types().items() if not other.dale]
             raise ConfigError(
-                "neurons whose spikes have signs break Dale's law", where=f"layers {self.circuit}", valid=valid
+                f"negative spikes of E neurons would break Dale's law, which layers of type {self.layer} keep",
+                where="network.layer",
+                valid=valid,
             )
         self.noise = 0  # seed of dropout; the training loop sets another one for every batch
         self.layers = nn.ModuleDict()
@@ -143,9 +147,9 @@ class Network(nn.Module):
     ) -> tuple[int, ...]:
         """Add a hidden layer that sees the populations `source`; return the shape of its spikes.
 
-        Without `normalise`, a layer of circuit ``bn`` has a bias instead.
+        Without `normalise`, a layer of type ``bn`` has a bias instead.
         """
-        self.layers[name] = layer_type(self.circuit).hidden(self, transform, n_exc, source, normalise)
+        self.layers[name] = layer_type(self.layer).hidden(self, transform, n_exc, source, normalise)
         self._inputs[name] = source
         return transform.output_shape(n_exc)
 
@@ -171,7 +175,7 @@ class Network(nn.Module):
             self._add("readout", transform, n_classes * self.votes, source, normalise=False)
             self.named_layers()["readout"].votes = self.votes
         else:
-            self.layers["readout"] = layer_type(self.circuit).readout(self, transform, n_classes, source)
+            self.layers["readout"] = layer_type(self.layer).readout(self, transform, n_classes, source)
         self._inputs["readout"] = source
 
     def intervene(self, *interventions: Intervention) -> AbstractContextManager[Network]:
@@ -234,10 +238,6 @@ class Network(nn.Module):
             By hidden E-I layer: what the signals of all its neurons are added to, formed while
             they are in the cache; without gradients only.
 
-        Returns
-        -------
-        Output
-
         Raises
         ------
         EIPlatformError
@@ -247,11 +247,7 @@ class Network(nn.Module):
         """
         repeats = self._check_input(x, steps)
         wanted = self._check_record(record or {})
-        for population in select or {}:
-            choose(population, self.populations(), "population", where="select")
-        carried = dict(state or {})
-        for name in carried:
-            choose(name, self._inputs, "layer", where="state")
+        carried = self._check_names(select, state, self._inputs)
         summed = self._check_moments(moments)
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
         final: dict[str, Membrane] = {}
@@ -319,6 +315,16 @@ class Network(nn.Module):
                 found.append(Pathway(name, route.name, source, target, route.sign, route.mode, route.factor))
         return tuple(found)
 
+    def _check_names(
+        self, select: Mapping[str, Any] | None, state: Mapping[str, Membrane] | None, layers: Iterable[str]
+    ) -> dict[str, Membrane]:
+        """Return the state to begin with; names of populations and of layers with a state must exist."""
+        for population in select or {}:
+            choose(population, self.populations(), "population", where="select")
+        for name in state or {}:
+            choose(name, layers, "layer", where="state")
+        return dict(state or {})
+
     def _check_moments(self, moments: Mapping[str, Moments] | None) -> dict[str, Moments]:
         """Return the moments to form by layer; only fused layers form them."""
         if not moments:
@@ -333,7 +339,7 @@ class Network(nn.Module):
     def _check_input(self, x: Tensor, steps: int | None) -> int | None:
         """Return the number of steps of a static input, None for a sequence."""
         if steps is not None and steps < 1:
-            raise EIPlatformError(f"a run of {steps} steps was asked for", where="steps", valid="at least 1")
+            raise EIPlatformError(f"a run of {steps} steps was requested", where="steps", valid="at least 1")
         n_dims = len(self.input_shape)
         if tuple(x.shape[-n_dims:]) != self.input_shape or x.ndim not in (n_dims + 1, n_dims + 2):
             shape = ", ".join(map(str, self.input_shape))
@@ -345,7 +351,7 @@ class Network(nn.Module):
         if x.ndim == n_dims + 1:
             return self.steps if steps is None else steps
         if steps not in (None, x.shape[0]):
-            raise EIPlatformError(f"{steps} steps were asked for of a sequence of {x.shape[0]}", where="steps")
+            raise EIPlatformError(f"{steps} steps were requested of a sequence of {x.shape[0]}", where="steps")
         return None
 
     def _check_record(self, record: Record) -> dict[str, frozenset[str]]:

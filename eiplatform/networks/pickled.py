@@ -100,4 +100,4 @@ def _plain(value: Any) -> Any:
         value = value.numpy()
     if isinstance(value, np.generic | np.ndarray) and value.size < 2**16:
         return value.tolist()
-    raise TypeError(f"a {type(value).__name__} is no plain value")
+    raise TypeError(f"a {type(value).__name__} is not a plain value")

@@ -327,7 +327,7 @@ class SignedReadout(_SignedWeights):
     n_exc : int
         Number of classes.
     bias : bool
-        Add a bias, which is no part of the recorded net current.
+        Add a bias, which is not part of the recorded net current.
     """
 
     spiking = False

@@ -19,7 +19,7 @@ from eiplatform.networks.kernels import products
 from eiplatform.networks.kernels.convolution import convolve
 from eiplatform.networks.kernels.spikes import spike_product
 
-__all__ = ["Conv2d", "Linear", "Transform", "average_pool", "dropped", "max_pool", "turned"]
+__all__ = ["Conv2d", "Linear", "Transform", "average_pool", "dropped", "max_pool", "with_axis_moved"]
 
 
 class Transform(Protocol):
@@ -36,11 +36,11 @@ class Transform(Protocol):
         ...
 
     def weight_shape(self, n_channels: int) -> tuple[int, ...]:
-        """Shape of the input weights of so many channels; the first axis counts channels."""
+        """Shape of the input weights of this many channels; the first axis counts channels."""
         ...
 
     def output_shape(self, n_channels: int) -> tuple[int, ...]:
-        """Shape of a population of so many channels at one step: (channels, ...)."""
+        """Shape of a population of this many channels at one step: (channels, ...)."""
         ...
 
     def apply(self, weight: Tensor, x: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class Conv2d:
     kernel, stride, padding : int or pair of int
         Zeros are padded.
     groups : int
-        The channels are divided into so many groups that do not see each other; it divides
+        The channels are divided into this many groups that do not see each other; it divides
         the channels of the input and of every population.
 
     Raises
@@ -285,12 +285,12 @@ def dropped(x: Tensor, part: float, generator: torch.Generator) -> Tensor:
     return x * kept.to(x) / (1 - part)
 
 
-def turned(x: Tensor, axis: int, to: int) -> Tensor:
+def with_axis_moved(x: Tensor, axis: int, to: int) -> Tensor:
     """Move an axis (both counted from the end); where it is there already, `x` itself, which is faster.
 
     Examples
     --------
-    >>> turned(torch.ones(2, 3, 4), -1, -2).shape
+    >>> with_axis_moved(torch.ones(2, 3, 4), -1, -2).shape
     torch.Size([2, 4, 3])
     """
     return x if axis == to else x.movedim(axis, to)

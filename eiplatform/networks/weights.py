@@ -55,7 +55,7 @@ def input_moments(x: Tensor, repeats: int | None = None) -> InputMoments:
     ----------
     x : Tensor, shape (T, B, ...) or, if `repeats` is given, (B, ...)
     repeats : int, optional
-        The pattern is shown so many times; the unbiased variance counts every showing.
+        The pattern is shown this many times; the unbiased variance counts every showing.
 
     Returns
     -------

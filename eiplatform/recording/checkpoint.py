@@ -7,26 +7,36 @@ from pathlib import Path
 import numpy as np
 
 from eiplatform.config import Config
-from eiplatform.datasets import Split, open_dataset, split_validation
+from eiplatform.datasets import DataBundle, Split, open_dataset, split_validation
 from eiplatform.errors import ConfigError
 from eiplatform.networks import Network
 from eiplatform.networks import load as load_network
 from eiplatform.training.files import BEST
 from eiplatform.training.finished import check_finished
 
-__all__ = ["open_checkpoint", "split_of"]
+__all__ = ["open_checkpoint", "shown_to", "split_of"]
 
 
-def split_of(config: Config, name: str) -> Split:
+def split_of(config: Config, name: str, data: DataBundle | None = None) -> Split:
     """Return the split ``train``, ``validation`` or ``test`` that a configuration trains with.
 
     The validation split is the one that training held out, hence decided by the seed.
+
+    Parameters
+    ----------
+    config : Config
+    name : str
+    data : DataBundle, optional
+        Own data; default: the data set that the configuration names.
     """
-    data = open_dataset(config)
+    data = data or open_dataset(config)
     if name == "test":
-        return data.test
-    train, validation = split_validation(data.train, config.dataset.validation, config.seed)
-    return train if name == "train" else validation
+        found = data.test
+    else:
+        train, validation = split_validation(data.train, config.dataset.validation, config.seed)
+        found = train if name == "train" else validation
+    found.name = found.name or data.info.name
+    return found
 
 
 def open_checkpoint(
@@ -66,6 +76,33 @@ def open_checkpoint(
     if not unfinished:
         check_finished(file)
     network, config = load_network(file)
+    return network, config, shown_to(network, config, split, dataset=dataset, root=root, download=download)
+
+
+def shown_to(
+    network: Network,
+    config: Config,
+    split: str,
+    *,
+    dataset: str | None = None,
+    root: str | Path | None = None,
+    download: bool = False,
+) -> Split:
+    """Return a split of the data that a network was trained on, or of another data set of images of that shape.
+
+    Parameters
+    ----------
+    network : Network
+    config : Config
+        Of the network.
+    split, dataset, root, download
+        As of :func:`open_checkpoint`.
+
+    Raises
+    ------
+    ConfigError
+        If the images have another shape than the network's input.
+    """
     part = config.dataset
     place = str(root) if root else part.root
     changed = part.model_copy(
@@ -76,7 +113,7 @@ def open_checkpoint(
     if shape != tuple(network.input_shape):
         raise ConfigError(
             f"the network takes inputs of shape {tuple(network.input_shape)}, those of '{changed.name}' have {shape}",
-            where=str(file),
-            remedy="name the data set that it was trained on with --dataset",
+            where="dataset",
+            remedy="name the data set that it was trained on: dataset=...",
         )
-    return network, config, data
+    return data

@@ -67,10 +67,6 @@ def record_circuit(
     **options
         Passed to :func:`eiplatform.microcircuits.simulate`: ``duration_ms``, ``warmup_ms``,
         ``record_dt_ms``, ``n_recorded``, ``device``, ``jobs``.
-
-    Returns
-    -------
-    Path
     """
     check_format(store)
     model = load(circuit, parameters)

@@ -18,7 +18,7 @@ from eiplatform.networks.layers.ei import EILayer
 from eiplatform.networks.network import Network
 from eiplatform.recording.plan import Plan, Recordable
 
-__all__ = ["CHECKED_NEURONS", "Inside", "formed_inside"]
+__all__ = ["CHECKED_NEURONS", "LayerMoments", "formed_inside"]
 
 CHECKED_NEURONS = 64
 """On which the sum rules are checked before signals are reduced."""
@@ -68,7 +68,7 @@ def formed_inside(network: Recordable, plan: Plan, device: str) -> dict[str, fro
     return {population: signals for population, signals in found.items() if signals}
 
 
-class Inside:
+class LayerMoments:
     """The moments that the layers form of one shard.
 
     Parameters

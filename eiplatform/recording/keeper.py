@@ -14,7 +14,7 @@ from eiplatform.datasets import Split
 from eiplatform.errors import SumRuleError
 from eiplatform.networks.description import PopulationInfo
 from eiplatform.recording.bits import pack_bits
-from eiplatform.recording.inside import CHECKED_NEURONS, Inside
+from eiplatform.recording.inside import CHECKED_NEURONS, LayerMoments
 from eiplatform.recording.plan import Plan
 from eiplatform.recording.reduce import Reduction
 from eiplatform.store.schema import population_dataset
@@ -32,7 +32,9 @@ class Keeper:
     The arrays of a shard are allocated once and filled batch by batch.
     """
 
-    def __init__(self, plan: Plan, n_samples: int, edges: Mapping[str, Mapping[str, Tensor]], inside: Inside) -> None:
+    def __init__(
+        self, plan: Plan, n_samples: int, edges: Mapping[str, Mapping[str, Tensor]], inside: LayerMoments
+    ) -> None:
         self._plan = plan
         self._inside = inside
         self.start = 0

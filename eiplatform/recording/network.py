@@ -14,7 +14,7 @@ from torch import Tensor
 from eiplatform.config import Config
 from eiplatform.datasets import Split
 from eiplatform.networks.kernels.backend import current
-from eiplatform.recording.inside import Inside, formed_inside
+from eiplatform.recording.inside import LayerMoments, formed_inside
 from eiplatform.recording.keeper import CHECKED, Keeper
 from eiplatform.recording.plan import Plan, Recordable, evaluation, make_plan, shown, weights_hash
 from eiplatform.recording.spec import RecordingSpec
@@ -235,7 +235,7 @@ def record_shard(
     told: Callable[[int], None] = lambda samples: None,
 ) -> dict[str, xr.Dataset]:
     """Run the samples of one shard and return every population's dataset."""
-    inside = Inside(plan, formed_inside(network, plan, parameter.device.type))
+    inside = LayerMoments(plan, formed_inside(network, plan, parameter.device.type))
     keeper = Keeper(plan, len(part), edges, inside)
     for start in range(0, len(part), plan.spec.batch):
         batch = part.take(np.arange(start, min(start + plan.spec.batch, len(part))))

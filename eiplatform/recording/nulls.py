@@ -44,7 +44,7 @@ NULLS = {
 
 @dataclass(frozen=True)
 class Null:
-    """So many nulls of one kind.
+    """A number of nulls of one kind.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def parse_null(text: str) -> Null:
     UnknownNameError
         For another kind.
     ConfigError
-        If the count is no positive whole number.
+        If the count is not a positive whole number.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def parse_null(text: str) -> Null:
         return Null(kind, ENOUGH)
     if not (count.isascii() and count.isdigit() and int(count) > 0):
         raise ConfigError(
-            f"the null '{text}' does not say how many, 1 or more",
+            f"the null '{text}' lacks a count of 1 or more",
             valid=f"{kind}:COUNT, e.g. {kind}:5 (3 are the least for a z), or {kind} for {ENOUGH}",
         )
     return Null(kind, int(count))
@@ -91,11 +91,6 @@ def within_sign(values: Tensor, rng: np.random.Generator) -> Tensor:
 
     Signs keep their places, so Dale's law survives, and so do the number and the distribution of
     weights of either sign; which input has which weight does not.
-
-    Parameters
-    ----------
-    values : Tensor
-    rng : numpy.random.Generator
 
     Examples
     --------
@@ -133,7 +128,7 @@ def shuffled_weights(network: Network, seed: int) -> Iterator[Network]:
     --------
     >>> from eiplatform.config import load_config
     >>> from eiplatform.networks import build_network
-    >>> network = build_network(load_config(None, ["network.hidden=[8]", "network.circuit=none"]), (4,), 2)
+    >>> network = build_network(load_config(None, ["network.hidden=[8]", "network.layer=none"]), (4,), 2)
     >>> weight = network.named_layers()["fc1"].weight
     >>> _ = weight.data.normal_()
     >>> before = weight.detach().clone()
@@ -272,10 +267,6 @@ def record_nulls(
         Whether an earlier result at `path` may be deleted.
     progress : callable, optional
         Called with (nulls done, nulls in all, message).
-
-    Returns
-    -------
-    list of Path
     """
     made: list[Path] = []
     settings = config.model_dump(mode="json")

@@ -201,7 +201,7 @@ class RecordingSpec(BaseModel):
         Raises
         ------
         ConfigError
-            If there are not so many samples, or an id does not exist or is named twice.
+            If the split has fewer samples, or an id does not exist or is named twice.
         """
         where, n_samples = f"samples of the {self.split} split", len(ids)
         rng = np.random.default_rng(self.seed)
@@ -220,7 +220,7 @@ class RecordingSpec(BaseModel):
             fewest = min(map(len, of_class), default=0)
             if self.samples.per_class > fewest:
                 raise ConfigError(
-                    f"{self.samples.per_class} of every class were asked for", where=where, valid=f"at most {fewest}"
+                    f"{self.samples.per_class} of every class were requested", where=where, valid=f"at most {fewest}"
                 )
             return np.sort(np.concatenate([rng.choice(c, self.samples.per_class, replace=False) for c in of_class]))
         positions = {identifier: position for position, identifier in enumerate(ids.tolist())}

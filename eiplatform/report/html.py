@@ -57,10 +57,6 @@ def write_report(
     provenance : mapping
         Shown in the footer, e.g. of :func:`eiplatform.store.provenance.provenance` with
         seeds and hashes added.
-
-    Returns
-    -------
-    Path
     """
     environment = Environment(
         loader=PackageLoader("eiplatform.report", "templates"), autoescape=True, undefined=StrictUndefined

@@ -20,22 +20,12 @@ def _in_order(results: Mapping[str, Result]) -> list[Result]:
 
 
 def scorecard(results: Mapping[str, Result]) -> list[Table]:
-    """Return the tables of results, in the order of a report.
-
-    Parameters
-    ----------
-    results : mapping of str to Result
-    """
+    """Return the tables of results, in the order of a report."""
     return [table for result in _in_order(results) for table in result.tables()]
 
 
 def findings_of(results: Mapping[str, Result]) -> list[str]:
-    """Return what results show, in sentences that the numbers alone decide, in the order of a report.
-
-    Parameters
-    ----------
-    results : mapping of str to Result
-    """
+    """Return what results show, in sentences that the numbers alone decide, in the order of a report."""
     return [finding for result in _in_order(results) for finding in result.findings()]
 
 

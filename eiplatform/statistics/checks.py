@@ -113,7 +113,7 @@ def checked_number(value: Any, name: str, where: str) -> float:
 
 
 def _check_steps(data: xr.Dataset, name: str) -> None:
-    """Raise StatisticError if the times of a network are no steps: averaging makes others of them."""
+    """Raise StatisticError if the times of a network are not whole steps, as after averaging."""
     if data.attrs["dt_units"] != "step" or "time" not in data.coords or data["time"].dims != ("time",):
         return
     if data["time"].dtype.kind not in "iu":

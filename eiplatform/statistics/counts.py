@@ -97,7 +97,7 @@ def enough_neurons(population: Population, statistic: str, wanted: int, found: i
 
 
 def some_neurons(n_all: int, n: int) -> npt.NDArray[np.int64]:
-    """Return positions of `n` of `n_all` neurons, all if there are no more, else a fixed random draw, sorted.
+    """Return positions of `n` of `n_all` neurons, all if there are at most `n`, else a fixed random draw, sorted.
 
     Not every k-th neuron: in convolutional layers that would be a single channel.
 

@@ -41,7 +41,7 @@ POSITIVE = (0.0, math.inf)
 SHARE = (0.0, 1.0)
 BY_SIZE = (
     "dimensionless, but it depends on the in-degree (about 1/sqrt(K)) and on whether constant drive counts as "
-    "excitation: values of networks of different size stand beside each other, their difference says nothing"
+    "excitation: values of networks of different size may be shown together, but not subtracted"
 )
 OVER_SAMPLES = "samples are images in a network and trials in a circuit: another axis"
 OVER_TIME = "over time in both, where the network runs long enough; intervals (steps, ms) differ"

@@ -15,11 +15,6 @@ def example_population(samples: int = 40, steps: int = 140, neurons: int = 12, *
 
     Inhibition follows excitation one step later, half as large; samples differ in brightness and belong to 8 classes.
 
-    Parameters
-    ----------
-    samples, steps, neurons : int
-    seed : int
-
     Returns
     -------
     xarray.Dataset, dims (sample, time, neuron)

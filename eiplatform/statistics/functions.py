@@ -113,7 +113,7 @@ def _derived(cls: type[Declared]) -> dict[str, str]:
     entries = [cls(**variant) for variant in cls.variants] if issubclass(cls, Statistic) else []
     if not entries or {entry.over for entry in entries} != {"sample and time"}:
         found["Raises"] += (
-            "\nTooShortError\n    With too few samples, intervals or neurons; the message says how many are enough."
+            "\nTooShortError\n    With too few samples, intervals or neurons; the message gives the number needed."
         )
     if entries:
         levels = "|".join(sorted({entry.level for entry in entries}))

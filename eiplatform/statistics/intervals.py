@@ -13,7 +13,7 @@ __all__ = ["mean_with_interval"]
 def mean_with_interval(
     name: str, kernel: NeuronValues, *, n_bootstrap: int, seed: int, level: float
 ) -> tuple[dict[str, float], str]:
-    """Return the mean over neurons, with ``_low`` and ``_high``, and a note if there is no interval.
+    """Return the mean over neurons, with ``_low`` and ``_high``, and a note if the interval is missing.
 
     A geometric mean has its interval in logarithms, so that it stays positive.
 

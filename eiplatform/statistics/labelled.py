@@ -116,11 +116,6 @@ def per_neuron(population: xr.Dataset | xr.DataTree, key: str) -> Any:
 
     A statistic of the whole population (``level`` "population") comes without dimension.
 
-    Parameters
-    ----------
-    population : xarray.Dataset or xarray.DataTree
-    key : str
-
     Returns
     -------
     xarray.DataArray, dims (neuron) or (); of a tree with several populations an xarray.DataTree

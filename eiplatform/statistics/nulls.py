@@ -162,7 +162,7 @@ def parse_surrogate(text: str) -> tuple[str, int]:
     UnknownNameError
         For another kind.
     StatisticError
-        If the count is no positive whole number.
+        If the count is not a positive whole number.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def parse_surrogate(text: str) -> tuple[str, int]:
     if not colon:
         return kind, ENOUGH
     if not (count.isascii() and count.isdigit() and int(count) > 0):
-        what = f"the surrogate '{text}' does not say how many, 1 or more"
+        what = f"the surrogate '{text}' lacks a count of 1 or more"
         raise StatisticError(what, valid=f"{kind}:COUNT, e.g. {kind}:20, or {kind} for {ENOUGH}")
     return kind, int(count)
 

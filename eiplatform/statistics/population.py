@@ -65,7 +65,7 @@ class Population:
     Raises
     ------
     StatisticError
-        If this is no population, or one without samples or neurons.
+        If this is not a population, or has no samples or neurons.
 
     Examples
     --------
@@ -109,7 +109,7 @@ class Population:
         if missing:
             graded = "spikes" in missing and "activity" in self.signals
             raise StatisticError(
-                f"{statistic} needs {', '.join(missing)}, which this population has not"
+                f"{statistic} needs {', '.join(missing)}, which this population lacks"
                 + (" (it is graded: it does not spike)" if graded else ""),
                 where=self.name or None,
                 valid=f"signals here: {', '.join(self.signals) or 'none'}",
@@ -165,10 +165,6 @@ class Population:
 
     def blocks(self, *names: str) -> Iterator[tuple[npt.NDArray[Any], ...]]:
         """Yield the same samples of some signals, block by block, in the order of the samples.
-
-        Parameters
-        ----------
-        *names : str
 
         Yields
         ------

@@ -69,7 +69,7 @@ def summarise_seeds(
     Raises
     ------
     StatisticError
-        If there is no seed, one is given twice, seeds differ in their populations or statistics,
+        If no seed is given, one is given twice, seeds differ in their populations or statistics,
         or draws are missing.
 
     Examples

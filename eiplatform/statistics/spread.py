@@ -12,7 +12,7 @@ from eiplatform.store.optional import need
 __all__ = ["WORKERS", "spread"]
 
 WORKERS = 2
-"""Populations that are computed at the same time unless told otherwise."""
+"""Populations that are computed at the same time by default."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,14 +34,10 @@ def spread(
     scheduler : str, optional
         Address of a ``dask.distributed`` scheduler, e.g. ``"tcp://10.0.0.1:8786"``.
 
-    Returns
-    -------
-    list
-
     Raises
     ------
     StatisticError
-        If there is no worker.
+        If fewer than one worker is asked for.
     MissingDependencyError
         If `scheduler` is given and ``distributed`` is not installed.
     StoreError
@@ -55,7 +51,7 @@ def spread(
     if workers < 1:
         raise StatisticError(f"{workers} workers", valid="at least 1")
     if scheduler is not None:
-        distributed = need("distributed", "--scheduler")
+        distributed = need("distributed", "scheduler=...")
         try:
             client = distributed.Client(scheduler, timeout=10, set_as_default=False)
         except (OSError, ValueError) as error:

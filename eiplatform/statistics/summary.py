@@ -54,7 +54,7 @@ def keys_of(statistics: str | Iterable[str] | None, *, where: str | None = "stat
     Raises
     ------
     UnknownNameError
-        If there is no such statistic, or none is named.
+        If no statistic has that name, or none is named.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def summarise(
     -------
     xarray.Dataset, dims (population, statistic)
         ``value``, ``low``, ``high``; ``n_samples``, ``n_neurons``, ``n_used``, ``n_excluded``;
-        ``units``, ``exclusion``, ``note``, which says why a value is NaN, and ``caution``, which says
+        ``units``, ``exclusion``, ``note``, why a value is NaN, and ``caution``,
         what limits its meaning here.  Coordinates ``role``, ``label``, ``over``, ``comparable``.
 
     Raises
@@ -123,7 +123,7 @@ def summarise(
     UnknownNameError
         For an unknown statistic or population.
     StatisticError
-        If a signal has NaN, there is no population, or none has the signals of any statistic.
+        If a signal has NaN, or no population has the signals of any statistic.
     MissingDependencyError
         If `scheduler` is given and ``distributed`` is not installed.
 

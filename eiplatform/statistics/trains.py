@@ -124,7 +124,7 @@ class TrainBlocks:
         return self._trains(spikes).population_counts(window)
 
     def _joined(self, name: str, *arguments: float) -> Any:
-        """Join a tuple of tables (..., sample, neuron); what is no table is the same in all blocks."""
+        """Join a tuple of tables (..., sample, neuron); anything else is the same in all blocks."""
         tables = self._table(partial(self._stacked, name, *arguments), "spikes")
         found, start = [], 0
         for item in self._last:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import xarray as xr
@@ -14,7 +15,7 @@ from eiplatform.errors import StoreError
 from eiplatform.store.blocks import time_pieces
 from eiplatform.store.sumrules import check_sum_rules
 
-__all__ = ["Acceptance", "Accepted"]
+__all__ = ["Acceptance", "Accepted", "Writer"]
 
 
 class Accepted(NamedTuple):
@@ -45,7 +46,7 @@ class Acceptance:
     path : Path
         The recording, for messages.
     checked_samples : int, optional
-        Check the sum rules on so many samples of every piece, spread evenly; default: on all.
+        Check the sum rules on this many samples of every piece, spread evenly; default: on all.
         0: of what was checked when it was recorded.
     """
 
@@ -96,6 +97,60 @@ class Acceptance:
         if self._checked is None or self._checked >= n_samples:
             return data
         return data.isel(sample=np.unique(np.linspace(0, n_samples - 1, self._checked).astype(int)))
+
+
+class Writer(ABC):
+    """What recordings are written with, piece by piece; as a context it completes the recording on leaving.
+
+    Attributes
+    ----------
+    present : frozenset of int
+        Pieces that are stored already.
+    """
+
+    present: frozenset[int] = frozenset()
+
+    @abstractmethod
+    def append(self, populations: Mapping[str, xr.Dataset], index: int | None = None) -> None:
+        """Check and store some samples of every population.
+
+        Parameters
+        ----------
+        populations : mapping of str to xarray.Dataset
+            The same populations and signals in every call.
+        index : int, optional
+            Place of the piece in the recording; default: after the last one.
+
+        Raises
+        ------
+        SumRuleError
+            If recorded parts do not rebuild the whole; nothing is stored.
+        StoreError
+            If samples repeat, differ between populations, or populations, times or neurons changed.
+        """
+
+    @abstractmethod
+    def complete(self) -> None:
+        """Finish the recording; it is complete from here on.
+
+        Raises
+        ------
+        StoreError
+            If nothing was stored.
+        """
+
+    @abstractmethod
+    def abandon(self, error: BaseException) -> None:
+        """Stop, because of an error."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self.complete()
+        else:
+            self.abandon(error)
 
 
 def _describe(data: xr.Dataset) -> dict[str, Any]:

@@ -111,5 +111,5 @@ def require_space(place: Path, needed: int) -> None:
         raise StoreError(
             f"needs {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB are free",
             where=str(place),
-            remedy=("free some space", "choose another --out"),
+            remedy=("free some space", "choose another path"),
         )

@@ -79,7 +79,7 @@ def chosen_spikes(data: xr.Dataset) -> ChosenSpikes:
     Raises
     ------
     StoreError
-        If nothing says which spikes belong to the data.
+        If the spikes of the data are unknown.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def plain(data: xr.Dataset) -> xr.Dataset:
     Raises
     ------
     StoreError
-        If nothing says which spikes belong to the data, or a list cannot hold them: intervals with gaps,
+        If the spikes of the data are unknown, or a list cannot hold them: intervals with gaps,
         samples that repeat, some of the recorded neurons only (the list is of all neurons).
     """
     if not has_events(data):

@@ -31,7 +31,7 @@ def contract_problems(data: xr.Dataset) -> list[str]:
     kinds = {"sample": "iu", "neuron": "iu", "time": "iuf"}
     for axis, kind in kinds.items():
         if axis in data.variables and (data[axis].dims != (axis,) or data[axis].dtype.kind not in kind):
-            found.append(f"its coordinate '{axis}' is no row of numbers")
+            found.append(f"its coordinate '{axis}' is not a row of numbers")
     events = [key for key in EVENTS if key in data.variables]
     if attrs.get("dt_units") == "ms" and events and "duration" not in attrs:
         found.append("it has spike events and no attribute 'duration'")

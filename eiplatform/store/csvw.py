@@ -37,10 +37,6 @@ def write_sidecar(table: Path, columns: Iterable[str], title: str, about: Mappin
     title : str
     about : mapping of str to str
         As :func:`eiplatform.store.identity.origin`: ``result``, ``result_sha256``, ``recordings``, where they apply.
-
-    Returns
-    -------
-    Path
     """
     told = {
         "@context": "http://www.w3.org/ns/csvw",

@@ -301,7 +301,7 @@ def decoded(data: xr.Dataset, link: str, binding: _Binding, n: int, rows: slice 
     Raises
     ------
     StoreError
-        If one of them is no code of this list of spikes.
+        If one of them is not a code of this list of spikes.
     """
     codes = _repeated(data[link], LINKS[link])[rows].to_numpy()
     kind = codes.dtype.kind
@@ -327,7 +327,7 @@ def _repeated(link: xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
 
 def _refused(because: str) -> StoreError:
     return StoreError(
-        f"nothing says which spikes belong to these data: {because}",
+        f"the spikes of these data are unknown: {because}",
         where="spikes",
         valid="samples, times and neurons chosen, repeated, reordered or joined, of a recording that eiplatform opened",
         remedy="choose first and compute with the signals afterwards; a Dataset from elsewhere, if it is whole: "

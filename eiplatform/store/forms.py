@@ -154,7 +154,7 @@ def _by_population(parts: list[dict[str, dict[str, int]]]) -> Lengths:
 
 
 def _shard_problem(file: Path, expected: int, recording: str) -> str | None:
-    """Return what is wrong with one shard; a foreign one has another size too, so that is told first."""
+    """Return what is wrong with one shard; a foreign one also has another size, so its kind comes first."""
     found = file.stat().st_size
     try:
         with open_hdf5(file) as opened:

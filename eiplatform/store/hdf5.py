@@ -31,7 +31,7 @@ DEEPEST, MOST_OBJECTS, LARGEST_CHUNK = 16, 2**20, 2**28
 _PLAIN = {h5t.INTEGER, h5t.FLOAT, h5t.STRING, h5t.ENUM}
 _FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, h5z.FILTER_LZF}
 _FREE, _RATIO = 2**26, 100
-"""A file that is read as a whole holds no more than so many bytes, or so many times its own size."""
+"""A file that is read as a whole holds at most this many bytes, or this many times its own size."""
 
 _REFERENCES = h5py.vlen_dtype(h5py.ref_dtype)
 
@@ -46,7 +46,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     Raises
     ------
     StoreError
-        If it is no HDF5 file, or holds what can read other files, run code, or crash the library.
+        If it is not an HDF5 file, or holds what can read other files, run code, or crash the library.
     """
     with _opened(path) as file:
         _check_once(file, path)
@@ -74,7 +74,7 @@ def load_netcdf(path: str | Path, *, error: type[EIPlatformError] = StoreError, 
     """
     path = Path(path)
     if not path.is_file():
-        raise error("no such file", where=str(path), remedy=remedy)
+        raise error("this file does not exist", where=str(path), remedy=remedy)
     with reading(path, what="not readable as netCDF", remedy=remedy, error=error):
         with _opened(path) as file:
             held = _check_once(file, path)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from eiplatform.earlier import as_hashed
 from eiplatform.files import content_hash
 
 __all__ = ["origin", "recording_hash", "result_hash"]
@@ -34,7 +35,7 @@ def recording_hash(manifest: Mapping[Any, Any]) -> str:
     >>> recording_hash({"source": {"kind": "network"}, "config": {}, "id": "random"})
     'c0b9b41302f68614'
     """
-    return content_hash({"source": manifest["source"], "config": manifest["config"]})
+    return content_hash({"source": manifest["source"], "config": as_hashed(manifest["config"])})
 
 
 def result_hash(result: xr.Dataset) -> str:

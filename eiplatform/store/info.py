@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 
+from eiplatform.earlier import as_hashed
 from eiplatform.errors import StoreError
 from eiplatform.files import content_hash
 from eiplatform.store.blocks import row_blocks
@@ -18,13 +19,13 @@ from eiplatform.store.events import bare
 from eiplatform.store.forms import form_of
 from eiplatform.store.reader import open_recording, read_manifest
 
-__all__ = ["PopulationInfo", "RecordingInfo", "info", "tree_info"]
+__all__ = ["PopulationFacts", "RecordingInfo", "info", "tree_info"]
 
 _COLUMNS = ("population", "role", "neurons", "time", "mean rate", "MB", "signals")
 
 
 @dataclass(frozen=True)
-class PopulationInfo:
+class PopulationFacts:
     """One population of a recording.
 
     Attributes
@@ -70,7 +71,7 @@ class RecordingInfo:
     n_samples, n_shards, bytes : int
     source : dict
         What was recorded, from the manifest.
-    populations : dict of str to PopulationInfo
+    populations : dict of str to PopulationFacts
     """
 
     path: str
@@ -87,7 +88,7 @@ class RecordingInfo:
     command: str
     source: dict[str, Any]
     config_hash: str
-    populations: dict[str, PopulationInfo]
+    populations: dict[str, PopulationFacts]
     table_title: ClassVar[str] = "Populations"
 
     def as_dict(self) -> dict[str, Any]:
@@ -144,7 +145,7 @@ class RecordingInfo:
         )
 
 
-def _with_units(part: PopulationInfo) -> list[str]:
+def _with_units(part: PopulationFacts) -> list[str]:
     return [f"{name} ({part.units[name]})" if part.units[name] != "1" else name for name in part.signals]
 
 
@@ -176,14 +177,10 @@ def info(path: str | Path, *, partial: bool = False) -> RecordingInfo:
     partial : bool
         Tell what is complete of an interrupted or damaged recording.
 
-    Returns
-    -------
-    RecordingInfo
-
     Raises
     ------
     StoreError
-        If this is no recording, or it is incomplete and `partial` is false.
+        If this is not a recording, or it is incomplete and `partial` is false.
     """
     path = Path(path)
     manifest = read_manifest(path)
@@ -238,13 +235,13 @@ def tree_info(tree: xr.DataTree) -> RecordingInfo:
         created="now",
         command="",
         source=dict(source),
-        config_hash=content_hash(attrs["config"]),
+        config_hash=content_hash(as_hashed(attrs["config"])),
         populations={name: _population(data, data.nbytes) for name, data in leaves.items()},
     )
 
 
-def _population(data: xr.Dataset, size: int) -> PopulationInfo:
-    return PopulationInfo(
+def _population(data: xr.Dataset, size: int) -> PopulationFacts:
+    return PopulationFacts(
         role=data.attrs["role"],
         n_neurons=int(data.attrs["n_neurons"]),
         n_recorded=data.sizes["neuron"],

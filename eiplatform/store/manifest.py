@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from eiplatform.earlier import current
 from eiplatform.errors import StoreError
 from eiplatform.untrusted import checked, is_plain
 
@@ -173,7 +174,7 @@ def checked_manifest(manifest: dict[str, Any], where: str | Path) -> dict[str, A
         checked(_Shards, manifest, where, what=_DAMAGED, remedy=REMEDY)
         names = [shard["file"] for shard in manifest["shards"]]
         if len(set(names)) < len(names) or not all(name.endswith(".h5") for name in names):
-            raise StoreError("the manifest is damaged: its shards are no different .h5 files", where=str(where))
+            raise StoreError("the manifest is damaged: its shards are not different .h5 files", where=str(where))
     packed, zarr = manifest.get("packed"), manifest.get("zarr")
     if packed is not None and len(packed["shards"]) != len(manifest["shards"]):
         raise StoreError("the manifest is damaged: it lists other shards than it packs", where=str(where))
@@ -183,7 +184,7 @@ def checked_manifest(manifest: dict[str, Any], where: str | Path) -> dict[str, A
             raise StoreError("the manifest is damaged: its shards are of different populations", where=str(where))
     if zarr is not None and set(zarr["arrays"]) != set(manifest["populations"] or ()):
         raise StoreError("the manifest is damaged: it lists arrays of other populations", where=str(where))
-    return manifest | {"source": Facts.of(manifest["source"]), "config": Facts.of(manifest["config"])}
+    return manifest | {"source": Facts.of(manifest["source"]), "config": Facts.of(current(manifest["config"]))}
 
 
 def checked_record(record: dict[str, Any], where: str | Path) -> dict[str, Any]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from eiplatform.errors import ConfigError, StoreError
 from eiplatform.memory import available_memory, in_units
-from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.acceptance import Acceptance, Writer
 from eiplatform.store.attributes import check_source
 from eiplatform.store.chosen import plain
 from eiplatform.store.events import tie
@@ -48,7 +47,7 @@ def check_room(size: int) -> None:
         )
 
 
-class MemoryWriter:
+class MemoryWriter(Writer):
     """Keep one recording in memory, piece by piece: what :class:`RecordingWriter` does on disk.
 
     Parameters
@@ -56,7 +55,7 @@ class MemoryWriter:
     source, config : mapping
         As of :class:`eiplatform.store.RecordingWriter`.
     checked_samples : int, optional
-        Check the sum rules on so many samples of every piece, spread evenly; default: on all.
+        Check the sum rules on this many samples of every piece, spread evenly; default: on all.
 
     Attributes
     ----------
@@ -64,7 +63,6 @@ class MemoryWriter:
         The recording, once it is complete.
     """
 
-    present: frozenset[int] = frozenset()
     tree: Recording
 
     def __init__(
@@ -93,14 +91,8 @@ class MemoryWriter:
             joined[name] = tie(_joined(self._pieces.pop(name)))
         self.tree = recording_tree(joined, self._manifest)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.complete()
+    def abandon(self, error: BaseException) -> None:
+        """Nothing was written."""
 
 
 def _joined(pieces: Sequence[xr.Dataset]) -> xr.Dataset:

@@ -222,7 +222,7 @@ def unpack(path: str | Path, out: str | Path, *, overwrite: bool = False, progre
     Raises
     ------
     StoreError
-        If this is no packed recording, or it fails its checksums.
+        If this is not a packed recording, or it fails its checksums.
     OutputExistsError
         If `out` is taken.
     """

@@ -47,7 +47,7 @@ def recordings_below(path: str | Path) -> list[Path]:
     found = sorted(entry for entry in path.iterdir() if entry.is_dir() and is_recording(entry)) if path.is_dir() else []
     if not found:
         raise StoreError(
-            "no recording here" if path.exists() else "no such directory",
+            "no recording here" if path.exists() else "this directory does not exist",
             where=str(path),
             remedy="give the directory made by 'eiplatform record' or 'eiplatform simulate'",
         )
@@ -71,7 +71,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If this is no recording, or of another schema version.
+        If this is not a recording, or of another schema version.
     """
     path = Path(path)
     if not is_recording(path):
@@ -89,7 +89,7 @@ def read_manifest(path: str | Path) -> dict[str, Any]:
                 remedy=f"open it with xarray.open_datatree({str(path)!r}, engine='zarr')",
             )
         raise StoreError(
-            "not a recording" if path.exists() else "no such recording",
+            "not a recording" if path.exists() else "this recording does not exist",
             where=str(path),
             remedy="give the directory made by 'eiplatform record' or 'eiplatform simulate'",
         )
@@ -137,7 +137,7 @@ def open_recording(
     Raises
     ------
     StoreError
-        If this is no recording, or it is incomplete and `partial` is false.
+        If this is not a recording, or it is incomplete and `partial` is false.
     MissingDependencyError
         If `chunks` is given and dask is not installed, or zarr where it is needed.
     """
@@ -194,12 +194,12 @@ def _remedies(path: Path, source: Mapping[str, Any], *, readable: bool) -> list[
     else:
         remedies = ["go on with it with 'eiplatform record --resume'"]
     if readable:
-        remedies += ["pass --partial to read what is complete", "in Python eiplatform.open(path, partial=True)"]
+        remedies += ["pass partial=True to read what is complete"]
     return remedies
 
 
 def _chunked(data: xr.Dataset, lengths: dict[str, tuple[int, ...]], chunks: Mapping[str, Any] | str) -> xr.Dataset:
-    """Turn the variables (not the coordinates) into dask arrays, cut where shards end unless told otherwise."""
+    """Turn the variables (not the coordinates) into dask arrays, cut where shards end by default."""
     unknown = set() if isinstance(chunks, str) else set(chunks) - set(data.dims)
     if unknown or (isinstance(chunks, str) and chunks != "auto"):
         raise UnknownNameError(

@@ -39,7 +39,7 @@ def reference_file(name: str) -> Path:
     if name in files:
         return files[name]
     raise StoreError(
-        f"there is no {name}.nc",
+        f"{name}.nc does not exist",
         where="data/reference",
         valid=files,
         remedy=f"make reference CASES={name}",

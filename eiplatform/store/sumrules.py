@@ -288,10 +288,6 @@ def sum_rule_residuals(data: xr.Dataset) -> dict[str, float]:
     ----------
     data : xarray.Dataset
         One population, as made by :func:`eiplatform.store.schema.population_dataset`.
-
-    Returns
-    -------
-    dict of str to float
     """
     residuals = {}
     for name, rule in RULES.items():

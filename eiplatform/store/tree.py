@@ -68,10 +68,6 @@ class Recording(xr.DataTree):  # type: ignore[no-untyped-call]
         overwrite : bool
             Whether an earlier recording there may be deleted.
 
-        Returns
-        -------
-        Path
-
         Raises
         ------
         SumRuleError

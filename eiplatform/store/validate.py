@@ -37,7 +37,7 @@ class Validation:
     ----------
     path : str
     checks : dict of str to str
-        Each check and what it says (``"ok ..."`` or the problem).
+        Each check and its outcome (``"ok ..."`` or the problem).
     problems : list of str
         Empty if the recording is sound.
     remedies : list of str
@@ -78,7 +78,7 @@ def validate(path: str | Path) -> Validation:
     Raises
     ------
     StoreError
-        If this is no recording at all.
+        If this is not a recording.
     """
     path = Path(path)
     manifest = read_manifest(path)

@@ -20,15 +20,15 @@ import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import xarray as xr
 
+from eiplatform.earlier import as_hashed
 from eiplatform.errors import OutputExistsError, StoreError
 from eiplatform.files import OWNED, claim, content_hash, read_json, write_json
 from eiplatform.locks import hold, remove_leftovers
-from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.acceptance import Acceptance, Writer
 from eiplatform.store.attributes import check_source
 from eiplatform.store.chosen import plain
 from eiplatform.store.manifest import checked_manifest, checked_record
@@ -51,7 +51,7 @@ def first_manifest(source: Mapping[str, Any], config: Mapping[str, Any], about: 
         "status": "recording",
         "source": dict(source),
         "config": dict(config),
-        "config_hash": content_hash(config),
+        "config_hash": content_hash(as_hashed(config)),
         "provenance": dict(about),
     }
 
@@ -66,7 +66,7 @@ def shard_records(path: Path, recording_id: str) -> dict[int, dict[str, Any]]:
     return records
 
 
-class RecordingWriter:
+class RecordingWriter(Writer):
     """Write one recording, shard by shard.
 
     Parameters
@@ -87,7 +87,7 @@ class RecordingWriter:
         Processes other than 0 add shards to the recording that process 0 has begun and will
         complete.
     checked_samples : int, optional
-        Check the sum rules on so many samples of every shard, spread evenly; default: on all.
+        Check the sum rules on this many samples of every shard, spread evenly; default: on all.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class RecordingWriter:
         self.path = Path(path)
         check_source(source, str(path))
         if resume and overwrite:
-            raise StoreError("to resume and to overwrite exclude each other", where=str(self.path), remedy="choose one")
+            raise StoreError("resume and overwrite exclude each other", where=str(self.path), remedy="choose one")
         about = provenance()  # takes a moment: before the directory exists
         self.present: frozenset[int] = frozenset()
         self._rank = rank
@@ -142,10 +142,10 @@ class RecordingWriter:
             self._manifest = read_json(self.path / "manifest.json")
             self.present = frozenset(shard_records(self.path, self._manifest["id"]))
             return
-        identity = content_hash({"source": source, "config": config})
+        identity = content_hash({"source": source, "config": as_hashed(config)})
         if resume:
             if not (self.path / "manifest.json").is_file():
-                raise StoreError("no recording to resume", where=str(self.path), remedy="start it without --resume")
+                raise StoreError("no recording to resume", where=str(self.path), remedy="start it anew")
             self._lock = hold(self.path / OWNED)
             try:
                 self._resume(identity)
@@ -160,9 +160,9 @@ class RecordingWriter:
                 "holds an interrupted recording",
                 where=str(self.path),
                 remedy=(
-                    "pass --resume to go on with it",
-                    "pass --overwrite to begin anew",
-                    "choose another --out",
+                    "pass resume=True to go on with it",
+                    "pass overwrite=True to begin anew",
+                    "choose another path",
                 ),
             )
         self._lock = claim(self.path, overwrite=overwrite)
@@ -176,7 +176,7 @@ class RecordingWriter:
             raise StoreError(
                 "was begun with another network, data set, configuration or spec",
                 where=str(self.path),
-                remedy=("resume it with the command it was begun with", "choose another --out"),
+                remedy=("resume it with the command it was begun with", "choose another path"),
             )
         self._manifest = checked_manifest(self._manifest, self.path)
         records = shard_records(self.path, self._manifest["id"])
@@ -194,22 +194,7 @@ class RecordingWriter:
         self.present = frozenset(sound)
 
     def append(self, populations: Mapping[str, xr.Dataset], index: int | None = None) -> None:
-        """Check and store one shard: some samples of every population.
-
-        Parameters
-        ----------
-        populations : mapping of str to xarray.Dataset
-            The same populations and signals in every call.
-        index : int, optional
-            Place of the shard in the recording; default: after the last one.
-
-        Raises
-        ------
-        SumRuleError
-            If recorded parts do not rebuild the whole; nothing is written.
-        StoreError
-            If samples repeat, differ between populations, or populations, times or neurons changed.
-        """
+        """Check and store one shard; see :meth:`Writer.append`."""
         index = self._next if index is None else index
         populations = {name: plain(data) for name, data in populations.items()}
         accepted = self._acceptance.check(populations)
@@ -267,15 +252,12 @@ class RecordingWriter:
             os.close(self._lock)
             self._lock = None
 
-    def __enter__(self) -> Self:
-        return self
+    def abandon(self, error: BaseException) -> None:
+        """Leave the recording as it is, to be resumed."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            if error is None:
-                self.complete()
+            super().__exit__(kind, error, trace)
         finally:
             self.close()
 

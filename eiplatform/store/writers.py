@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eiplatform.errors import ConfigError, choose
+from eiplatform.store.acceptance import Writer
 from eiplatform.store.memory_writer import MemoryWriter
 from eiplatform.store.writer import RecordingWriter
 from eiplatform.store.zarr_writer import ZarrWriter
@@ -15,8 +16,6 @@ __all__ = ["FORMATS", "Writer", "check_format", "make_writer"]
 
 FORMATS = ("hdf5", "zarr")
 """HDF5 shards, which survive a crash and can be resumed, or one Zarr v3 store."""
-
-Writer = RecordingWriter | ZarrWriter | MemoryWriter
 
 
 def check_format(name: str, *, resume: bool = False, n_ranks: int = 1) -> None:
@@ -35,7 +34,7 @@ def check_format(name: str, *, resume: bool = False, n_ranks: int = 1) -> None:
     if name == "zarr" and (resume or n_ranks > 1):
         raise ConfigError(
             "a Zarr store cannot be resumed" if resume else "a Zarr store is written by one process",
-            where="--store zarr",
+            where='store="zarr"',
             remedy="record it as hdf5 and export it: 'eiplatform export zarr REC --out REC.zarr'",
         )
 

@@ -67,7 +67,7 @@ def zarr_manifest(path: Path, form: str) -> dict[str, Any] | None:
     file = path / ROOT
     attrs = read_json(file).get("attributes", {}) if file.is_file() else {}
     if not isinstance(attrs, dict):
-        raise StoreError("damaged: its attributes are no keys", where=str(file), remedy=REMEDY)
+        raise StoreError("damaged: its attributes are not keys", where=str(file), remedy=REMEDY)
     if attrs.get("format") != form:
         return None
     if "zarr" not in attrs:
@@ -186,7 +186,7 @@ def _lazy(place: Path, variable: xr.Variable) -> xr.Variable:
 
 
 class _Read(BackendArray):
-    """A variable whose damaged chunks are told as such when they are read; float16 becomes float32."""
+    """A variable whose damaged chunks raise when they are read; float16 becomes float32."""
 
     def __init__(self, place: Path, variable: xr.Variable) -> None:
         self._place, self._variable = place, variable

@@ -12,14 +12,13 @@ import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import xarray as xr
 
 from eiplatform.errors import StoreError
 from eiplatform.files import atomic_directory, read_json
-from eiplatform.store.acceptance import Acceptance
+from eiplatform.store.acceptance import Acceptance, Writer
 from eiplatform.store.attributes import check_source
 from eiplatform.store.blocks import slabs
 from eiplatform.store.chosen import plain
@@ -35,7 +34,7 @@ _EVENTS = 2**16
 """Fewest spikes of a chunk, however few the first piece holds."""
 
 
-class ZarrWriter:
+class ZarrWriter(Writer):
     """Write one recording as Zarr v3, piece by piece: what :class:`RecordingWriter` does as HDF5.
 
     Everything is written under a temporary name; the store appears when it is complete, and an
@@ -50,7 +49,7 @@ class ZarrWriter:
     overwrite : bool
         Whether an earlier Zarr store of eiplatform there may be deleted.
     checked_samples : int, optional
-        Check the sum rules on so many samples of every piece, spread evenly; default: on all.
+        Check the sum rules on this many samples of every piece, spread evenly; default: on all.
 
     Raises
     ------
@@ -59,8 +58,6 @@ class ZarrWriter:
     OutputExistsError
         If the place is taken.
     """
-
-    present: frozenset[int] = frozenset()
 
     def __init__(
         self,
@@ -85,22 +82,7 @@ class ZarrWriter:
         self._temporary = self._place.__enter__()
 
     def append(self, populations: Mapping[str, xr.Dataset], index: int | None = None) -> None:
-        """Check and store some samples of every population, behind those that are stored.
-
-        Parameters
-        ----------
-        populations : mapping of str to xarray.Dataset
-            The same populations and signals in every call.
-        index : int, optional
-            Place of the piece, for whoever counts: no other than the next.
-
-        Raises
-        ------
-        SumRuleError
-            If recorded parts do not rebuild the whole.
-        StoreError
-            If samples repeat, differ between populations, or populations, times or neurons changed.
-        """
+        """Check and store some samples, after those that are stored; see :meth:`Writer.append`."""
         if index not in (None, len(self._shards)):
             raise StoreError(
                 f"piece {index} cannot follow {len(self._shards)} others", where=str(self.path), remedy="write in order"
@@ -155,13 +137,7 @@ class ZarrWriter:
             parts.append(data.sizes[dim])
 
     def complete(self) -> None:
-        """Give the store its name; it is complete from here on.
-
-        Raises
-        ------
-        StoreError
-            If nothing was stored.
-        """
+        """Give the store its name; it is complete from here on."""
         if not self._shards:
             error = StoreError("nothing was recorded", where=str(self.path))
             self.abandon(error)
@@ -190,17 +166,6 @@ class ZarrWriter:
     def abandon(self, error: BaseException) -> None:
         """Delete what was written, because of an error."""
         self._place.__exit__(type(error), error, error.__traceback__)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.complete()
-        else:
-            self.abandon(error)
 
 
 def _ours(path: Path) -> bool:

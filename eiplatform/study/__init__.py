@@ -7,8 +7,9 @@ library (:mod:`graphlib`, :mod:`multiprocessing`).
 
 from eiplatform.callable import make_callable
 from eiplatform.study.graph import Graph, Step, expand
+from eiplatform.study.reading import find_study, load_study, study_names
 from eiplatform.study.run import Outcome, run_study
-from eiplatform.study.spec import Study, find_study, load_study, study_names
+from eiplatform.study.spec import Study
 from eiplatform.study.status import Status, status_of
 
 __all__ = [
@@ -25,4 +26,4 @@ __all__ = [
     "study_names",
 ]
 
-make_callable(__name__, "eiplatform.front.results")
+make_callable(__name__, "eiplatform.front.studies")

@@ -35,10 +35,6 @@ def code_version(modules: Iterable[str]) -> str:
 
     Comments, docstrings and layout do not count; sources in other languages next to a module do.
 
-    Parameters
-    ----------
-    modules : iterable of str
-
     Examples
     --------
     >>> code_version(["eiplatform.files"]) == code_version(["eiplatform.files"])

@@ -101,7 +101,7 @@ class Graph:
             elif any(sign in pattern for sign in "*?["):
                 wanted = match_names([pattern], self.steps, "step")
             else:
-                wanted = [choose(pattern, self.steps if "/" in pattern else sorted(names), "step", where="--only")]
+                wanted = [choose(pattern, self.steps if "/" in pattern else sorted(names), "step", where="only")]
             while wanted:
                 found = wanted.pop()
                 chosen.add(found)

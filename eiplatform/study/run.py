@@ -87,10 +87,6 @@ def run_study(
     act : callable
         Takes one step; :func:`~eiplatform.study.actions.perform`.
 
-    Returns
-    -------
-    Outcome
-
     Raises
     ------
     EIPlatformError

@@ -228,14 +228,12 @@ def claim_study(out: Path, name: str) -> Iterator[None]:
             (out / OWNED).write_text("made by eiplatform; a study\n")
         except OSError as error:
             raise OutputExistsError(
-                f"cannot create the output directory ({error.strerror})", where=str(out), remedy="choose another --out"
+                f"cannot create the output directory ({error.strerror})", where=str(out), remedy="choose another path"
             ) from None
         write_bytes(mark, (json.dumps({"study": name}) + "\n").encode())
     held = read_json(mark).get("study")
     if held != name:
-        raise OutputExistsError(
-            f"holds the study '{held}', not '{name}'", where=str(out), remedy="choose another --out"
-        )
+        raise OutputExistsError(f"holds the study '{held}', not '{name}'", where=str(out), remedy="choose another path")
     (out / LEDGER).mkdir(exist_ok=True)
     handle = hold(out / LEDGER / "lock", "another process runs this study there")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from eiplatform.earlier import current
 from eiplatform.networks.checkpoint import CheckpointError, read_tensors, tensors_hash
 from eiplatform.training.files import BEST, CONFIG
 from eiplatform.training.finished import why_unfinished
@@ -18,7 +19,7 @@ class CheckpointFacts:
 
     Attributes
     ----------
-    path, architecture, circuit : str
+    path, architecture, layer : str
     parameters : int
         Numbers in it, buffers included.
     input_shape : tuple of int
@@ -39,7 +40,7 @@ class CheckpointFacts:
 
     path: str
     architecture: str
-    circuit: str
+    layer: str
     parameters: int
     input_shape: tuple[int, ...]
     n_classes: int
@@ -61,7 +62,7 @@ class CheckpointFacts:
         }[self.checksum]
         when = "" if self.epoch is None else f", after epoch {self.epoch}"
         lines = [
-            f"{self.path}: checkpoint, {self.architecture}, circuit {self.circuit}, {self.parameters:,} numbers{when}",
+            f"{self.path}: checkpoint, {self.architecture}, layers {self.layer}, {self.parameters:,} numbers{when}",
             f"input {shape}, {self.n_classes} classes, trained on {self.dataset} ({data})",
             f"weights sha256 {self.weights_sha256[:16]}, {checked}; configuration {self.config_hash[:12]}",
         ]
@@ -86,15 +87,16 @@ def describe_checkpoint(path: Path) -> CheckpointFacts:
     tensors, meta = read_tensors(path, "network")
     info = meta.get("info", {})
     try:
-        network, data = meta["config"]["network"], info.get("data", {})
+        config, data = current(meta["config"]), info.get("data", {})
+        network = config["network"]
         return CheckpointFacts(
             path=str(path),
             architecture=network["architecture"],
-            circuit=network["circuit"],
+            layer=network["layer"],
             parameters=sum(tensor.numel() for tensor in tensors.values()),
             input_shape=tuple(meta["input_shape"]),
             n_classes=meta["n_classes"],
-            dataset=data.get("name", meta["config"]["dataset"]["name"]),
+            dataset=data.get("name", config["dataset"]["name"]),
             data_sha256=data.get("sha256"),
             weights_sha256=tensors_hash(tensors),
             checksum="verified" if "weights_sha256" in meta else "none",

@@ -72,7 +72,7 @@ def augment(x: Tensor, draws: Draws, dataset: DatasetConfig) -> Tensor:
     Raises
     ------
     ConfigError
-        If the samples are no images.
+        If the samples are not images.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def augment(x: Tensor, draws: Draws, dataset: DatasetConfig) -> Tensor:
     if not dataset.augment:
         return x
     if x.ndim < 4:
-        raise ConfigError("these data are no images", where="dataset.augment", valid="[]")
+        raise ConfigError("these data are not images", where="dataset.augment", valid="[]")
     shape = x.shape
     x = x.flatten(1, -3)
     steps = {"crop": _crop, "flip": _flip, "cutout": _cutout}

@@ -64,10 +64,6 @@ def evaluate(
     world : World, optional
         Processes that share the work; all get the whole result.
     loss : {"cross-entropy", "mse"}
-
-    Returns
-    -------
-    Evaluation
     """
     device = next(network.parameters()).device
     world = World(0, 1, device) if world is None else world

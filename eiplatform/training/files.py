@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 from torch import Tensor
 from torch.optim import Optimizer
 
-from eiplatform.config import Config, config_hash, load_config
+from eiplatform.config import Config, config_hash, parse_config, read_yaml
+from eiplatform.earlier import current
 from eiplatform.errors import ConfigError, TrainingError
 from eiplatform.files import read_json, write_bytes
 from eiplatform.metrics import Metrics, checked_metrics
@@ -62,11 +63,16 @@ class TrainResult:
     seconds: float
 
 
+def stored_config(out: Path) -> Config:
+    """Return the configuration of a run, as it was stored, of earlier versions too."""
+    return parse_config(current(read_yaml(out / CONFIG)), where=str(out / CONFIG))
+
+
 def check_resumable(config: Config, out: Path) -> TrainResult | None:
     """Return the result of a finished run, None for one that can go on, or raise."""
     if not (out / STATE).is_file() or not (out / CONFIG).is_file():
-        raise TrainingError("there is no run to resume", where=str(out), remedy="start it without resume")
-    before = load_config(out / CONFIG)
+        raise TrainingError("no training was begun here", where=str(out), remedy="start it without resume")
+    before = stored_config(out)
     if config_hash(before) != config_hash(config):
         old, new = _flat(before.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
         changed = [f"{key} was {old[key]}, is {new[key]}" for key in old if old[key] != new[key]]

@@ -63,14 +63,14 @@ def _told(mark: Path) -> str:
 
 
 def check_finished(path: Path) -> None:
-    """Raise if a checkpoint is of a training that did not come to its end.
+    """Raise if a checkpoint is of a training that did not finish.
 
     Raises
     ------
     TrainingError
         Saying why the training ended.
     CheckpointError
-        If there is no checkpoint, or it is damaged.
+        If the checkpoint is missing or damaged.
     """
     if not path.is_file() and (path.parent / ABORTED).is_file():
         raise CheckpointError(
@@ -79,7 +79,7 @@ def check_finished(path: Path) -> None:
         )
     if why := why_unfinished(path):
         raise TrainingError(
-            f"this training did not come to its end, it stopped {why}",
+            f"this training did not finish; it stopped {why}",
             where=str(path),
-            remedy=("finish it with 'eiplatform train --resume'", "pass --unfinished to take it as it is"),
+            remedy=("finish it with 'eiplatform train --resume'", "pass unfinished=True to take it as it is"),
         )

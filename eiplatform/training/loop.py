@@ -24,7 +24,7 @@ from eiplatform.training.footprint import check_footprint
 from eiplatform.training.machine import SlowPrecisionWarning, backend_of, settle, slow_precision
 from eiplatform.training.parallel import World, join
 from eiplatform.training.run import Observer, Progress, TrainingRun
-from eiplatform.training.start import pin, read_weights
+from eiplatform.training.start import read_weights, with_start_hash
 
 __all__ = ["fit"]
 
@@ -47,7 +47,7 @@ def fit(
     Under ``torchrun`` the processes share every batch, and the first one alone writes.
     A process of its own trains faster on a CPU if it keeps freed memory (:func:`eiplatform.memory.keep_memory`).
     Precision and backend that are ``auto`` are chosen by the machine and written into ``config.yml`` and
-    the checkpoints; a resumed run keeps them, or is refused where the machine has them not.
+    the checkpoints; a resumed run keeps them, or is refused where the machine lacks them.
 
     Parameters
     ----------
@@ -65,10 +65,6 @@ def fit(
         Continue the run in `out` after its last complete epoch; a finished run is returned.
     overwrite : bool
         Replace the run in `out`.
-
-    Returns
-    -------
-    TrainResult
 
     Raises
     ------
@@ -90,11 +86,11 @@ def fit(
     """
     out = Path(out)
     if resume and overwrite:
-        raise ConfigError("to resume and to overwrite exclude each other", where=str(out), remedy="choose one")
+        raise ConfigError("resume and overwrite exclude each other", where=str(out), remedy="choose one")
     if data is not None:
         named = config.dataset.model_copy(update={"name": data.info.name})
         config = config.model_copy(update={"dataset": named})
-    config = settle(pin(config), out if resume else None)
+    config = settle(with_start_hash(config), out if resume else None)
     slow = slow_precision(config)
     if slow is not None:
         warnings.warn(slow, SlowPrecisionWarning, stacklevel=2)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from eiplatform.config import Config, load_config
+from eiplatform.config import Config
 from eiplatform.errors import ConfigError
 from eiplatform.networks.kernels import compiled, products
 from eiplatform.networks.kernels.backend import resolve
-from eiplatform.training.files import CONFIG
+from eiplatform.training.files import CONFIG, stored_config
 
 __all__ = ["SlowPrecisionWarning", "backend_of", "has_bf16", "settle", "slow_precision", "describe"]
 
@@ -76,7 +76,7 @@ def settle(config: Config, resumed: Path | None = None) -> Config:
     if part.backend == "auto":
         here["backend"] = backend_of(config)
     if resumed is not None and here and (resumed / CONFIG).is_file():
-        before = load_config(resumed / CONFIG).training
+        before = stored_config(resumed).training
         began = {name: getattr(before, name) for name in here}
         lacks = [
             name
@@ -98,12 +98,7 @@ def settle(config: Config, resumed: Path | None = None) -> Config:
 
 
 def slow_precision(config: Config) -> str | None:
-    """Say what is slow about the precision on this machine, None if nothing is.
-
-    Parameters
-    ----------
-    config : Config
-    """
+    """Say what is slow about the precision on this machine, None if nothing is."""
     part = config.training
     if part.precision != "bf16" or has_bf16(part.device):
         return None

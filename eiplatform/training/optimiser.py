@@ -18,11 +18,6 @@ __all__ = ["centre_gradients", "clip_gradient", "make_optimiser"]
 def make_optimiser(part: TrainingConfig, network: Network) -> Optimizer:
     """Return the optimiser of what learns in a network; after each step it keeps Dale's law.
 
-    Parameters
-    ----------
-    part : TrainingConfig
-    network : Network
-
     Returns
     -------
     torch.optim.Optimizer

@@ -136,7 +136,7 @@ class World:
         if failure is not None:
             raise failure
         if failed.item():
-            raise TrainingError("the first process failed; it says why", where=f"process {self.rank}")
+            raise TrainingError("the first process failed; its message says why", where=f"process {self.rank}")
         return result
 
 
@@ -154,20 +154,16 @@ def join(device: str) -> Iterator[World]:
     device : {"cpu", "cuda"}
         CPU processes talk through gloo, GPU processes through NCCL.
 
-    Yields
-    ------
-    World
-
     Raises
     ------
     DeviceError
-        If there is no CUDA device (for every process of this machine).
+        If no CUDA device is found (for every process of this machine).
     """
     size = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
     local = int(os.environ.get("LOCAL_RANK", "0")) if size > 1 else 0
     if device == "cuda":
         if not torch.cuda.is_available():
-            raise DeviceError("there is no CUDA device", where="training.device", valid="cpu")
+            raise DeviceError("no CUDA device was found", where="training.device", valid="cpu")
         if local >= torch.cuda.device_count():
             raise DeviceError(
                 f"process {local} of this machine finds {torch.cuda.device_count()} CUDA devices",

@@ -67,10 +67,6 @@ def initialise(config: Config, seed: int | None = None, *, data: DataBundle | No
         other seeds give other null networks for the same inputs.
     data : DataBundle, optional
         If it is loaded already.
-
-    Returns
-    -------
-    Network
     """
     data = open_dataset(config) if data is None else data
     train, _ = split_validation(data.train, config.dataset.validation, config.seed)

@@ -14,15 +14,11 @@ from eiplatform.errors import ConfigError, TrainingError
 from eiplatform.networks import build_network, load
 from eiplatform.training.finished import why_unfinished
 
-__all__ = ["pin", "read_weights"]
+__all__ = ["with_start_hash", "read_weights"]
 
 
-def pin(config: Config) -> Config:
+def with_start_hash(config: Config) -> Config:
     """Write down what `training.start` holds, so that a run says what it began with.
-
-    Parameters
-    ----------
-    config : Config
 
     Returns
     -------
@@ -32,13 +28,13 @@ def pin(config: Config) -> Config:
     Raises
     ------
     ConfigError
-        If there is no such file, or `training.start_sha256` is that of another.
+        If the file does not exist, or `training.start_sha256` is that of another.
     TrainingError
-        If the checkpoint is of a training that did not come to its end, and its SHA-256 was not named.
+        If the checkpoint is of a training that did not finish, and its SHA-256 was not named.
 
     Examples
     --------
-    >>> pin(Config()) == Config()
+    >>> with_start_hash(Config()) == Config()
     True
     """
     part = config.training
@@ -47,14 +43,14 @@ def pin(config: Config) -> Config:
     path = Path(part.start)
     if not path.is_file():
         raise ConfigError(
-            f"there is no checkpoint {path}",
+            f"the checkpoint {path} does not exist",
             where="training.start",
             valid="a file such as RUN/best.safetensors, from where the command is given",
         )
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if part.start_sha256 is None and (why := why_unfinished(path)):
         raise TrainingError(
-            f"this training did not come to its end, it stopped {why}",
+            f"this training did not finish; it stopped {why}",
             where=f"training.start: {path}",
             remedy=(
                 "finish it with 'eiplatform train --resume'",
@@ -63,7 +59,7 @@ def pin(config: Config) -> Config:
         )
     if part.start_sha256 not in (None, found):
         raise ConfigError(
-            f"{path} is not the file that was meant: its SHA-256 is {found}",
+            f"{path} is not the expected file: its SHA-256 is {found}",
             where="training.start_sha256",
             valid=part.start_sha256,
         )
@@ -78,10 +74,6 @@ def read_weights(config: Config, data: DataBundle) -> dict[str, Tensor] | None:
     config : Config
     data : DataBundle
         Gives the shape of the input and the classes.
-
-    Returns
-    -------
-    dict of str to Tensor, or None
 
     Raises
     ------
@@ -98,7 +90,7 @@ def read_weights(config: Config, data: DataBundle) -> dict[str, Tensor] | None:
     changed = [f"{name} {a}, now {b}" for name, (a, b) in split.items() if a != b]
     if old.name == new.name and changed:
         raise ConfigError(
-            f"this checkpoint learnt on images that would validate now: it had {', '.join(changed)}",
+            f"this checkpoint was trained on images that would now validate: it had {', '.join(changed)}",
             where="training.start",
             remedy="train with the same values, which decide what validates",
         )
@@ -111,6 +103,6 @@ def read_weights(config: Config, data: DataBundle) -> dict[str, Tensor] | None:
             raise ConfigError(
                 f"'{name}' has shape {there} in the checkpoint and {here} in this network",
                 where="training.start",
-                remedy="choose the architecture, circuit and layers of the checkpoint",
+                remedy="choose the architecture and layers of the checkpoint",
             )
     return weights

@@ -23,7 +23,7 @@ ARGUMENTS = ["--size", "small", "--device", "numpy", "--seed", "3"]
 
 def small() -> Graph:
     """Return the study that the command runs."""
-    return expand(load_study(find_study("demo"), ["constants.seed=3", "constants.device=numpy"], "small"))
+    return expand(load_study(find_study("demo"), {"constants.seed": 3, "constants.device": "numpy"}, "small"))
 
 
 @pytest.fixture(scope="module")

@@ -180,7 +180,7 @@ def _network(root: Path) -> None:
         "network.steps=2",
     ]
     _run("train", "--out", root / "checkpoint/in", "--set", *small)
-    settings = ["network.hidden=[500]", "network.circuit=bn", "network.readout_bias=true", "dataset.name=mnist"]
+    settings = ["network.hidden=[500]", "network.layer=bn", "network.readout_bias=true", "dataset.name=mnist"]
     config = load_config(None, settings)
     network = build_network(config, (1, 28, 28), 10)
     public, tensors = to_config(config, "fuzz"), to_public(network, config, {})

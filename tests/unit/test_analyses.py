@@ -246,7 +246,7 @@ def test_learning_reads_metrics(tmp_path: Path) -> None:
     for wrong, message in (({"seconds": "long"}, "seconds: "), ({"rates": None}, "rates: ")):
         with pytest.raises(StoreError, match=message):
             checked_metrics([lines[0] | wrong], tmp_path, StoreError, resume=False)
-    with pytest.raises(StoreError, match="no such file"):
+    with pytest.raises(StoreError, match="does not exist"):
         Learning().run(tmp_path / "nowhere")
 
 
@@ -259,7 +259,7 @@ def test_results_survive_the_disk(network_recording: Write, tmp_path: Path) -> N
     xr.Dataset(attrs={"analysis": "another"}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     for wrong, message in (
         ("text.nc", "damaged: not readable as HDF5"),
-        ("absent.nc", "no such file"),
+        ("absent.nc", "does not exist"),
         ("other.nc", "not the result of an analysis"),
     ):
         with pytest.raises(StoreError, match=message) as caught:
@@ -277,5 +277,5 @@ def test_every_analysis_has_a_name_for_the_command_line(name: str, tmp_path: Pat
 def test_unknown_analysis_and_misplaced_null(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'balance'"):
         analyse("balence", [tmp_path])
-    with pytest.raises(ConfigError, match="takes no --null"):
+    with pytest.raises(ConfigError, match="takes no nulls="):
         analyse("traces", [tmp_path], [tmp_path])

@@ -28,12 +28,12 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """E-I networks whose E/I ratio rises from 1.1 to 1.5, and plain ones that do not change."""
     place = tmp_path_factory.mktemp("kinds")
     found: dict[str, list[Path]] = {"trained": [], "untrained": []}
-    for circuit, after in (("ei", 1.5), ("none", 1.1)):
+    for layer_type, after in (("ei", 1.5), ("none", 1.1)):
         for number in (1, 2, 3, 4):
             for index, (state, ratio) in enumerate((("trained", after), ("untrained", 1.1))):
-                path = place / f"{state}-{circuit}-{number}"
-                seed = 100 * number + 10 * index + len(circuit)
-                found[state].append(write_network(path, seed=seed, number=number, ratio=ratio, circuit=circuit))
+                path = place / f"{state}-{layer_type}-{number}"
+                seed = 100 * number + 10 * index + len(layer_type)
+                found[state].append(write_network(path, seed=seed, number=number, ratio=ratio, layer_type=layer_type))
     return EIVersusBN().run(found["trained"], found["untrained"], CORTEX, statistics=KEYS).data, found
 
 
@@ -47,19 +47,19 @@ def _ratio(path: Path, layer: str) -> float:
 def test_the_planted_change_is_found_where_it_is(kinds: Results) -> None:
     result, paths = kinds
     after, before = ([_ratio(path, "fc1/E") for path in paths[state][:4]] for state in ("trained", "untrained"))
-    one = result.sel(circuit="ei", population="fc1/E", statistic="ei_ratio").isel(setting=0)
+    one = result.sel(layer_type="ei", population="fc1/E", statistic="ei_ratio").isel(setting=0)
     assert float(one["change"]) == pytest.approx(np.mean(np.subtract(after, before)), rel=1e-6)
     assert float(one["change_low"]) < 0.4 < float(one["change_high"]) and float(one["change_q"]) < 0.01
     assert float(one["z"]) > 5 and float(one["change_p_exact"]) == 2 / 2**4
-    plain = result.sel(circuit="none", statistic=["ei_ratio", "balance_index"])
+    plain = result.sel(layer_type="none", statistic=["ei_ratio", "balance_index"])
     assert bool(((plain["change_low"] < 0) & (plain["change_high"] > 0)).sel(population=["fc1/E", "fc2/E"]).all())
     contrast = result.sel(of="change", pair="ei - none", population="fc2/E", statistic="ei_ratio").isel(setting=0)
     assert float(contrast["contrast_low"]) > 0.3 and float(contrast["contrast_p_exact"]) == pytest.approx(2 / 70)
 
 
 def test_a_larger_ratio_is_a_looser_residual(kinds: Results) -> None:
-    cells = kinds[0].sel(circuit="ei", sense="residual", population=["fc1/E", "fc2/E"]).isel(setting=0)
-    beta = kinds[0].sel(circuit="ei", statistic="balance_index", population=["fc1/E", "fc2/E"]).isel(setting=0)
+    cells = kinds[0].sel(layer_type="ei", sense="residual", population=["fc1/E", "fc2/E"]).isel(setting=0)
+    beta = kinds[0].sel(layer_type="ei", statistic="balance_index", population=["fc1/E", "fc2/E"]).isel(setting=0)
     assert bool((cells["tightness_high"] < 0).all())
     np.testing.assert_allclose(cells["tightness"], -beta["change"], rtol=1e-9)  # both positive throughout
     assert np.isnan(kinds[0]["tightness"].sel(sense="tracking")).all()  # its statistic was not asked for
@@ -79,7 +79,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> xr.Dataset:
 
 
 def test_distances_are_from_the_shipped_values(long: xr.Dataset) -> None:
-    one = long.sel(circuit="ei", population="fc1/E", statistic="ei_correlation_time", reference="brunel-2000: E")
+    one = long.sel(layer_type="ei", population="fc1/E", statistic="ei_correlation_time", reference="brunel-2000: E")
     one = one.isel(setting=0)
     assert float(one["distance"]) == pytest.approx(float(one["value"]) - float(one["reference_value"]))
     assert float(one["distance_low"]) < float(one["distance"]) < float(one["distance_high"])
@@ -114,7 +114,7 @@ def test_seeds_under_other_labels_show_nothing(tmp_path: Path) -> None:
 
 def test_nulls_must_be_of_the_same_networks_and_samples(kinds: Results, tmp_path: Path) -> None:
     _, paths = kinds
-    with pytest.raises(ConfigError, match="no null for circuit none, seed 1"):
+    with pytest.raises(ConfigError, match="no null for layers of type none, seed 1"):
         EIVersusBN().run(paths["trained"], paths["untrained"][:4], statistics=KEYS)
     with pytest.raises(StatisticError, match="stands for itself as a null"):
         EIVersusBN().run(paths["trained"], paths["trained"], statistics=KEYS)
@@ -143,7 +143,7 @@ def emergence(tmp_path_factory: pytest.TempPathFactory) -> tuple[xr.Dataset, lis
 def test_the_planted_course_is_found(emergence: tuple[xr.Dataset, list[Path]]) -> None:
     result, paths = emergence
     assert result["epoch"].values.tolist() == [0.0, 0.5, 1.0, 2.0]
-    one = result.sel(population="fc1/E", statistic="ei_ratio").isel(setting=0, circuit=0)
+    one = result.sel(population="fc1/E", statistic="ei_ratio").isel(setting=0, layer_type=0)
     known = [[_ratio(path / f"step-{step:08d}", "fc1/E") for step in (0, 2, 4, 8)] for path in paths]
     np.testing.assert_allclose(one["seed_value"], known, rtol=1e-6)
     # Inhibition is the same at all moments, so the change is exactly that of the ratio.
@@ -158,7 +158,7 @@ def test_a_series_must_be_one_and_have_a_beginning(emergence: tuple[xr.Dataset, 
     other = write_series(tmp_path / "other", number=4, ratios={0: 1.0, 8: 1.2})
     with pytest.raises(StatisticError, match=r"untrained network \(epoch 0\) was not recorded"):
         BalanceEmergence().run([*paths, late])
-    with pytest.raises(StatisticError, match="seed 4 of ei was recorded at other moments"):
+    with pytest.raises(StatisticError, match="seed 4 with layers of type ei was recorded at other moments"):
         BalanceEmergence().run([*paths, other])
     with pytest.raises(ConfigError, match="is given twice"):
         BalanceEmergence().run([*paths, paths[0]])
@@ -177,9 +177,9 @@ def test_by_name_references_stand_among_the_inputs(kinds: Results, emergence: tu
     xr.testing.assert_identical(
         analyse("balance_emergence", [*emergence[1], *CORTEX], statistics=KEYS).data, emergence[0]
     )
-    with pytest.raises(ConfigError, match="takes no --null"):
+    with pytest.raises(ConfigError, match="takes no nulls="):
         analyse("balance_emergence", emergence[1], paths["untrained"])
-    with pytest.raises(ConfigError, match="takes no --statistics"):
+    with pytest.raises(ConfigError, match="takes no statistics="):
         analyse("traces", paths["trained"], statistics=KEYS)
 
 
@@ -190,10 +190,10 @@ def test_tables_and_sentences_say_what_the_numbers_say(
     make: Callable[[xr.Dataset], tuple[str, str]],
 ) -> None:
     text, told = make(kinds[0])
-    change = kinds[0]["change"].sel(circuit="ei", population="fc1/E", statistic="ei_ratio").item()
+    change = kinds[0]["change"].sel(layer_type="ei", population="fc1/E", statistic="ei_ratio").item()
     assert f"{change:.3f} [" in text and "trained and untrained" in text
     of_kinds = {sentence.split(" (")[0]: sentence for sentence in told.split("\n") if "change of balance" in sentence}
-    assert "residual: looser in fc" in of_kinds["E-I circuits"] and "residual: looser" not in of_kinds["neither"]
+    assert "residual: looser in fc" in of_kinds["E-I layers"] and "residual: looser" not in of_kinds["neither"]
     tests, clear = kinds[0].sel(of="change")["contrast_q"], kinds[0].sel(of="change")["contrast_q"] < 0.05
     assert f"{int(clear.sum())} of {int(tests.notnull().sum())} tests" in told
     n = int(kinds[0]["tightness_n"].max())

@@ -11,7 +11,7 @@ from scipy.stats import binom, chisquare
 
 from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.microcircuits import load, names, simulate
-from eiplatform.microcircuits.balance import balanced_rates, binary_activity
+from eiplatform.microcircuits.balanced_network import balanced_rates, binary_activity
 from eiplatform.microcircuits.connectivity import independent
 from eiplatform.microcircuits.protocols import plan
 from eiplatform.store.sumrules import sum_rule_residuals

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-import eiplatform
+import eiplatform as ei
 from eiplatform.cli import main
+from eiplatform.errors import ConfigError
 from eiplatform.store import RecordingWriter, validate
 from tests.conftest import layer, write_network
 
@@ -53,7 +55,7 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
 
 def test_version(capsys: Capture) -> None:
     status, out, _ = run(capsys, "--version")
-    assert status == 0 and out.strip() == eiplatform.__version__
+    assert status == 0 and out.strip() == ei.__version__
 
 
 def test_unknown_commands_and_options_suggest_the_near_one(capsys: Capture) -> None:
@@ -83,13 +85,13 @@ def test_wrong_arguments_name_the_page_that_helps(capsys: Capture, tmp_path: Pat
         (["simulate", "isn", "--seeds"], "--seeds. At least one value must follow"),
         (["train", "--set"], "--set. At least one value must follow"),
         (["train", "--record-epochs", "1"], "--record-epochs without --record.*add --record"),
-        (["train", "--resume", "--overwrite"], "to resume and to overwrite exclude each other"),
+        (["train", "--resume", "--overwrite"], "resume and overwrite exclude each other"),
         (["analyse", "balance", "REC", "--out", "x.csv"], "x.csv: .*valid: a name that ends in .nc"),
         (["analyse", "balance_across_depth", "REC", "REC", "--out", "OUT.nc"], "or is given twice"),
         (["compare", "REC", "REC", "--to", "brunel-2000-C", "--out", "OUT.nc"], "no option before them: .*network"),
         (["compare", "REC", "--to", "brunel-2000-C", "--seeds", "--out", "OUT.nc"], "only networks are given as seeds"),
         (["export", "deepeisnn", "REC"], "is a directory, a file is needed.*valid: a .*safetensors file"),
-        (["import", "deepeisnn", "nowhere"], "nowhere: there is no such file or directory"),
+        (["import", "deepeisnn", "nowhere"], "nowhere: this path does not exist"),
         (
             ["simulate", "isn", "--record-dt-ms", "0.33"],
             "0.33 ms is not possible.*whole multiple of .* 0.1 ms, above 0",
@@ -119,7 +121,7 @@ def test_memory_that_runs_out_is_one_line_and_other_errors_are_not_hidden(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError(message)
 
-    monkeypatch.setattr("eiplatform.training.fit", fail)
+    monkeypatch.setattr("eiplatform.front.training.fit", fail)
     refused(capsys, "train", "--out", tmp_path / "a", says="not enough memory")
     message = "something else"
     with pytest.raises(RuntimeError, match="something else"):
@@ -168,15 +170,18 @@ def test_train_refuses_bad_configurations(capsys: Capture, tmp_path: Path) -> No
     says = r"unknown data set 'digit' – did you mean 'digits'"
     refused(capsys, "train", "--set", "dataset.name=digit", "--out", tmp_path / "t", says=says)
     refused(capsys, "train", "--set", "training.epochs=zero", "--out", tmp_path / "t", says="training.epochs.*integer")
-    refused(capsys, "train", tmp_path / "absent.yml", "--out", tmp_path / "t", says="no such file")
+    refused(capsys, "train", tmp_path / "absent.yml", "--out", tmp_path / "t", says="does not exist")
     assert not (tmp_path / "t").exists()
 
 
 def test_record_refuses_what_is_not_there(capsys: Capture, tmp_path: Path) -> None:
-    refused(capsys, "record", tmp_path / "absent.safetensors", "--out", tmp_path / "r", says="no such checkpoint")
+    refused(
+        capsys, "record", tmp_path / "absent.safetensors", "--out", tmp_path / "r", says="checkpoint does not exist"
+    )
     (tmp_path / "junk.safetensors").write_bytes(b"not a checkpoint")
     refused(capsys, "record", tmp_path / "junk.safetensors", "--out", tmp_path / "r", says="damaged or no checkpoint")
-    refused(capsys, "record", tmp_path / "absent", "--out", tmp_path / "r", "--neurons", "0", says="neurons")
+    with pytest.raises(ConfigError, match="neurons"):
+        ei.record(torch.nn.Linear(2, 2), torch.rand(3, 2), neurons=0)
     assert not (tmp_path / "r").exists()
 
 
@@ -213,7 +218,7 @@ def test_damaged_recordings_are_named(capsys: Capture, network_recording: Write,
     assert status == 2 and "truncated" in out
     shard.unlink()
     refused(capsys, "info", path, says="00002.h5 is missing")
-    refused(capsys, "info", tmp_path / "nowhere", says="there is no such file")
+    refused(capsys, "info", tmp_path / "nowhere", says="does not exist")
     assert not (tmp_path / "b.nc").exists()
 
 
@@ -277,7 +282,7 @@ def test_results_and_figures_refuse_what_does_not_fit(
     refused(capsys, "compare", circuit, "--to", circuit, *out, says="must be of a network")
     refused(capsys, "compare", network, "--to", network, *out, says="stands for its own reference")
     refused(capsys, "compare", network, *out, says="--to")
-    refused(capsys, "figures", tmp_path / "absent.nc", "--out", tmp_path / "f", says="no such file")
+    refused(capsys, "figures", tmp_path / "absent.nc", "--out", tmp_path / "f", says="does not exist")
     assert not (tmp_path / "x.nc").exists() and not (tmp_path / "f").exists()
     status, _, _ = run(capsys, "analyse", "distributions", network, *out)
     assert status == 0

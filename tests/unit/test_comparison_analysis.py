@@ -252,7 +252,7 @@ def test_command_line_compares(
         (["--to", "brunel-2000-X"], "did you mean"),
         (["--to", str(circuit), "--seeds"], "seeds are its samples"),
         (["--to", str(circuit), "--margin", "-1"], "the margin is -1"),
-        (["--to", str(tmp_path / "absent")], "no such directory"),
+        (["--to", str(tmp_path / "absent")], "does not exist"),
         (["--to", str(own)], "its own reference"),
     ):
         assert main(["compare", str(own), *wrong, "--out", str(tmp_path / "x.nc"), *few]) == 2

@@ -135,7 +135,7 @@ def test_a_test_split_is_made_where_there_is_none(stub: Path) -> None:
 
 
 def test_nothing_is_downloaded_unasked(stub: Path) -> None:
-    with pytest.raises(EIPlatformError, match="tonic does not find the files of data set 'dvs-gesture'.*--download"):
+    with pytest.raises(EIPlatformError, match="tonic does not find the files of data set 'dvs-gesture'.*download=True"):
         load("dvs-gesture", stub)
     with pytest.raises(AssertionError, match="the network was used"):
         load("dvs-gesture", stub, download=True)

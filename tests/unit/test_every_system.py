@@ -52,12 +52,12 @@ def made(*settings: str) -> tuple[Network, torch.Tensor, float]:
     return network.train(), x, chosen.training.balance
 
 
-@pytest.mark.parametrize("circuit", ["none", "bn", "ei"])
+@pytest.mark.parametrize("layer_type", ["none", "bn", "ei"])
 @pytest.mark.parametrize("piece", PIECES)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_piece_learns_in_every_network(architecture: str, piece: str, circuit: str) -> None:
-    settings = [*ARCHITECTURES[architecture], *PIECES[piece], f"network.circuit={circuit}"]
-    if circuit == "ei":  # no negative spikes, and of feedback networks one layer
+def test_every_piece_learns_in_every_network(architecture: str, piece: str, layer_type: str) -> None:
+    settings = [*ARCHITECTURES[architecture], *PIECES[piece], f"network.layer={layer_type}"]
+    if layer_type == "ei":  # no negative spikes, and of feedback networks one layer
         settings = [setting.replace("12-8(F12)", "12(F12)") for setting in settings if "negative" not in setting]
     network, x, balance = made(*settings)
     fires = [f"{name}/E" for name, layer in network.named_layers().items() if layer.fires]
@@ -72,7 +72,7 @@ def test_every_piece_learns_in_every_network(architecture: str, piece: str, circ
         assert own[0].grad is not None and own[0].grad.isfinite().all() and float(own[0].grad.abs().max()) > 0
     if piece == "balance":
         assert 0 < float(imbalance.detach()) <= 4
-    assert bool(dale.signed_parameters(network)) == (circuit == "ei")
+    assert bool(dale.signed_parameters(network)) == (layer_type == "ei")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_published_networks_train_and_are_recorded_and_lesioned(name: str, t
 def test_rates_are_compared_with_other_networks_and_say_what_they_lack(tmp_path: Path) -> None:
     images = load("digits").test.take(np.arange(8))
     paths = {}
-    for name, more in {"rates": ["network.circuit=dann", "network.neuron.model=relu"], "spikes": []}.items():
+    for name, more in {"rates": ["network.layer=dann", "network.neuron.model=relu"], "spikes": []}.items():
         network = build_network(load_config(None, ["network.hidden=[12]", *more]), (1, 8, 8), 10)
         initialise_network(network, torch.from_numpy(images.images), torch.Generator().manual_seed(1))
         paths[name] = record_network(network.eval(), images, tmp_path / name, RecordingSpec(), config={}, label=name)

@@ -116,7 +116,7 @@ def test_seconds_are_not_invented(
     for arguments, says in (
         ([network], "in steps, which have no duration.*--ms-per-step.*here dt = 0.693 x tau_membrane"),
         ([circuit, "--ms-per-step", "1"], "in ms already"),
-        ([network, "--ms-per-step", "0"], "no duration. valid: a number above 0"),
+        ([network, "--ms-per-step", "0"], "not a duration. valid: a number above 0"),
         ([network, "--ms-per-step", "1", "--populations", "fc9/E"], "did you mean 'fc2/E'"),
         ([network, "--ms-per-step", "1", "--signals", "volts"], "no signal matches 'volts'"),
         ([network, "--ms-per-step", "1", "--samples", "99"], "no sample 99"),
@@ -153,7 +153,7 @@ def test_partial_recordings_only_when_asked(
 ) -> None:
     path = network_recording(shards=4)
     (path / "shards" / "00001.h5").unlink()
-    with pytest.raises(StoreError, match="--partial"):
+    with pytest.raises(StoreError, match="partial=True"):
         export_sonata(path, tmp_path / "s", ms_per_step=MS)
     export_sonata(path, tmp_path / "s", ms_per_step=MS, partial=True)
     assert main(["export", "csv", str(path), "--out", str(tmp_path / "p.csv"), "--partial"]) == 3

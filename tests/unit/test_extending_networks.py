@@ -29,8 +29,8 @@ def train_and_record(*settings: str) -> None:
 
 def test_a_layer_is_one_file(project: Path) -> None:
     name = template("layer.md", project)
-    train_and_record(f"network.circuit={name}")
-    layer = build_network(load_config(None, [f"network.circuit={name}"]), (1, 8, 8), 10).named_layers()["fc1"]
+    train_and_record(f"network.layer={name}")
+    layer = build_network(load_config(None, [f"network.layer={name}"]), (1, 8, 8), 10).named_layers()["fc1"]
     with torch.no_grad():
         layer.draw(0.1, 1.0, torch.Generator().manual_seed(1))  # type: ignore[operator]
         assert layer.weight_inh_out.sum(1).eq(1).all() and layer.weight_inh_out.max() == 1  # type: ignore[operator, union-attr]

@@ -29,13 +29,13 @@ def contraction(n: int, norm: float, seed: int = 1) -> Tensor:
     return weight * (norm / torch.linalg.matrix_norm(weight, 2))
 
 
-def build(layers: str, shape: tuple[int, ...], *, circuit: str = "bn", decay: float = 1.0, **settings: object):
+def build(layers: str, shape: tuple[int, ...], *, layer_type: str = "bn", decay: float = 1.0, **settings: object):
     feedback = FeedbackConfig.model_validate({"layers": layers, "decay": decay, **settings})
     neuron = LIF(tau=feedback_tau(decay), threshold=2.0)
-    network = FeedbackNetwork(shape, 3, feedback, circuit=circuit, neuron=neuron, readout_bias=True, steps=20)
+    network = FeedbackNetwork(shape, 3, feedback, layer=layer_type, neuron=neuron, readout_bias=True, steps=20)
     x = torch.rand(6, *shape, generator=torch.Generator().manual_seed(2))
     initialise_network(network, x, torch.Generator().manual_seed(3))
-    if circuit == "bn":  # saved statistics that are those of the data
+    if layer_type == "bn":  # saved statistics that are those of the data
         network.train()
         for _ in range(60):
             network.run(x)
@@ -262,7 +262,7 @@ def test_spide_finds_the_gradient_of_ide(layers: str, rest: float) -> None:
         {"gradient": "spide", "back_steps": 1500, "gradient_scale": 0.3},
         {"gradient": "ide", "tolerance": 1e-9, "max_iterations": 100},
     ):
-        network, x = build(layers, (7,), circuit="none", rest=rest, dropout=0.0, **settings)
+        network, x = build(layers, (7,), layer_type="none", rest=rest, dropout=0.0, **settings)
         with torch.no_grad():
             for name, parameter in network.named_parameters():
                 if name.endswith("bias"):
@@ -275,7 +275,7 @@ def test_spide_finds_the_gradient_of_ide(layers: str, rest: float) -> None:
 
 @pytest.mark.parametrize("decay", [1.0, 0.9])
 def test_through_time_the_gradient_is_autograds_own(decay: float) -> None:
-    network, x = build("9(F9)", (7,), circuit="none", decay=decay, gradient="bptt", dropout=0.0)
+    network, x = build("9(F9)", (7,), layer_type="none", decay=decay, gradient="bptt", dropout=0.0)
     network.run(x, steps=6).logits.square().sum().backward()
     found = {name: parameter.grad.clone() for name, parameter in network.named_parameters()}
     network.zero_grad()
@@ -302,7 +302,7 @@ def saved_bytes(gradient: str, steps: int) -> int:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    network, x = build("9(F9)", (7,), circuit="none", gradient=gradient, dropout=0.0)
+    network, x = build("9(F9)", (7,), layer_type="none", gradient=gradient, dropout=0.0)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         logits = network.run(x, steps=steps).logits
     del logits
@@ -326,7 +326,7 @@ def test_an_epoch_of_meaningless_gradients_is_an_error() -> None:
 
 
 def test_a_solver_that_stops_early_is_in_the_report() -> None:
-    network, x = build("9(F9)", (7,), circuit="none", dropout=0.0, tolerance=1e-12, max_iterations=1)
+    network, x = build("9(F9)", (7,), layer_type="none", dropout=0.0, tolerance=1e-12, max_iterations=1)
     network.run(x).logits.sum().backward()
     reached = network.convergence()
     assert reached["unconverged"] == 1 and reached["residual"] > 1e-12 and reached["iterations"] == 2

@@ -30,7 +30,7 @@ from eiplatform.training import fit, initialise
 from eiplatform.training.evaluation import evaluate
 from eiplatform.training.schedule import learning_rate
 
-NETWORK = ["network.architecture=feedback", "network.circuit=bn", "network.readout_bias=true", "network.steps=5"]
+NETWORK = ["network.architecture=feedback", "network.layer=bn", "network.readout_bias=true", "network.steps=5"]
 SMALL = [*NETWORK, "network.neuron.threshold=2.0", "network.feedback.layers=24(F24)"]
 
 
@@ -66,7 +66,7 @@ def test_the_simulation_is_the_papers(decay: float, rest: float) -> None:
             "network.feedback.layers=24-16(F12-F24)",
             f"network.feedback.decay={decay}",
             f"network.feedback.rest={rest}",
-            "network.circuit=none",
+            "network.layer=none",
         )
     )
     record = {f"{name}/E": frozenset({"spikes", "voltage"}) for name in ("fc1", "fc2", "back1")}
@@ -94,13 +94,13 @@ def test_the_simulation_is_the_papers(decay: float, rest: float) -> None:
 
 
 @pytest.mark.parametrize("layers", ["24(F24)", "4C3s(F4C3)", "3C3-4C3s(F3C3u)"])
-@pytest.mark.parametrize("circuit", ["bn", "none"])
+@pytest.mark.parametrize("layer_type", ["bn", "none"])
 def test_recording_changes_nothing_and_obeys_every_sum_rule(
-    layers: str, circuit: str, images: Split, tmp_path: Path
+    layers: str, layer_type: str, images: Split, tmp_path: Path
 ) -> None:
     chosen = config(
         f"network.feedback.layers={layers}",
-        f"network.circuit={circuit}",
+        f"network.layer={layer_type}",
         "network.feedback.decay=0.9",
         "network.feedback.rest=-0.5",
     )
@@ -126,7 +126,7 @@ def test_recording_changes_nothing_and_obeys_every_sum_rule(
     assert value == evaluate(network, images, batch_size=16).accuracy
     spikes = data["spikes"].values.astype(float)
     assert evaluate(network, images).rates[first.partition("/")[0]] == pytest.approx(spikes.mean(), rel=1e-6)
-    if circuit == "bn":
+    if layer_type == "bn":
         data["drive"] = data["drive"] + 0.01
         with pytest.raises(eiplatform.errors.SumRuleError, match="norm_shift"):
             check_sum_rules(data, first)

@@ -40,7 +40,7 @@ def build(
     layers: str = "9-8(F9)",
     shape: tuple[int, ...] = (7,),
     *,
-    circuit: str = "none",
+    layer_type: str = "none",
     **more: object,
 ) -> tuple[FeedbackNetwork, Tensor]:
     """Return a network in float64 whose neurons fire at all rates that they can have, and its input."""
@@ -51,13 +51,13 @@ def build(
     feedback = FeedbackConfig.model_validate(settings)
     neuron = LIF(tau=feedback_tau(decay), threshold=2.0)
     network = FeedbackNetwork(
-        shape, 3, feedback, circuit=circuit, neuron=neuron, steps=20, model="stl" if firing else "lif", firing=firing
+        shape, 3, feedback, layer=layer_type, neuron=neuron, steps=20, model="stl" if firing else "lif", firing=firing
     )
     x = torch.rand(6, *shape, generator=torch.Generator().manual_seed(2))
     initialise_network(network, x, torch.Generator().manual_seed(3))
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            if name.endswith("bias") and circuit == "none":
+            if name.endswith("bias") and layer_type == "none":
                 wide = torch.rand(parameter.shape, generator=torch.Generator().manual_seed(4))
                 low = -3.0 if firing is not None and firing.negative else -0.5
                 parameter.copy_(low + (4.0 - low) * wide)
@@ -66,13 +66,13 @@ def build(
     return network.double().eval(), x.double()
 
 
-@pytest.mark.parametrize("circuit", ["none", "bn"])
+@pytest.mark.parametrize("layer_type", ["none", "bn"])
 @pytest.mark.parametrize("gradient", ["ide", "spide", "bptt"])
-def test_pieces_that_do_nothing_change_nothing_bit_for_bit(gradient: str, circuit: str) -> None:
+def test_pieces_that_do_nothing_change_nothing_bit_for_bit(gradient: str, layer_type: str) -> None:
     found = []
     widths = Firing(thresholds=True, widths=20) if gradient == "bptt" else IDLE
     for firing in (None, widths):
-        network, x = build(firing, "9-8(F7-F9)", gradient=gradient, circuit=circuit)
+        network, x = build(firing, "9-8(F7-F9)", gradient=gradient, layer_type=layer_type)
         network.float().train()
         output = network.run(x.float(), record={"fc1/E": frozenset(network.populations()["fc1/E"].signals)})
         output.logits.square().sum().backward()
@@ -197,7 +197,7 @@ def test_negative_spikes_go_by_what_a_synapse_does_and_lesions_with_them(layers:
 
 
 def test_a_lesion_in_training_follows_the_sign_after_normalisation() -> None:
-    network, x = build(PIECES["all"], circuit="bn")
+    network, x = build(PIECES["all"], layer_type="bn")
     record = {"fc2/E": frozenset({"drive"})}
     with torch.no_grad():
         network.layers["fc2"].norm.weight[::2] *= -1
@@ -220,7 +220,7 @@ def test_a_lesion_in_training_follows_the_sign_after_normalisation() -> None:
     [
         ("24(F24)", ["network.neuron.model=stl", "network.neuron.threshold_spread=0.2"]),
         ("24-16(F24)", ["network.neuron.max_spikes=3", "network.neuron.negative_spikes=true"]),
-        ("24(F24)", ["network.circuit=ei", "network.neuron.model=stl", "network.neuron.max_spikes=2"]),
+        ("24(F24)", ["network.layer=ei", "network.neuron.model=stl", "network.neuron.max_spikes=2"]),
     ],
 )
 def test_they_are_recorded_and_every_sum_rule_holds(layers: str, more: list[str], tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_they_are_recorded_and_every_sum_rule_holds(layers: str, more: list[str]
 
 
 def small(layers: str, *more: str) -> tuple[Network, eiplatform.datasets.Split]:
-    settings = ["network.architecture=feedback", "network.circuit=none", "network.neuron.threshold=1.0"]
+    settings = ["network.architecture=feedback", "network.layer=none", "network.neuron.threshold=1.0"]
     chosen = load_config(None, [*settings, f"network.feedback.layers={layers}", "network.steps=6", *more])
     images = load("digits").test.take(np.arange(12))
     network = build_network(chosen, (1, 8, 8), 10)
@@ -272,8 +272,8 @@ def test_what_has_no_equilibrium_is_one_clear_line(override: str, message: str) 
 
 def test_networks_built_by_hand_refuse_the_same() -> None:
     with pytest.raises(ConfigError, match="lif or stl"):
-        FeedbackNetwork((4,), 2, FeedbackConfig(), circuit="none", model="relu")
+        FeedbackNetwork((4,), 2, FeedbackConfig(), layer="none", model="relu")
     with pytest.raises(ConfigError, match="bptt"):
-        FeedbackNetwork((4,), 2, FeedbackConfig(), circuit="none", firing=Firing(widths=4))
+        FeedbackNetwork((4,), 2, FeedbackConfig(), layer="none", firing=Firing(widths=4))
     with pytest.raises(ConfigError, match="rest below 0"):
-        FeedbackNetwork((4,), 2, FeedbackConfig(rest=-1.0), circuit="none", firing=Firing(max_spikes=2))
+        FeedbackNetwork((4,), 2, FeedbackConfig(rest=-1.0), layer="none", firing=Firing(max_spikes=2))

@@ -68,9 +68,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
     kinds = {
         state: [
             write_network(
-                place / f"{state}-{circuit}-{k}", seed=k + 9 * len(circuit), ratio=ratio, circuit=circuit, number=k
+                place / f"{state}-{layer_type}-{k}",
+                seed=k + 9 * len(layer_type),
+                ratio=ratio,
+                layer_type=layer_type,
+                number=k,
             )
-            for circuit in ("ei", "none")
+            for layer_type in ("ei", "none")
             for k in (1, 2, 3)
         ]
         for state, ratio in (("after", 1.6), ("before", 1.2))

@@ -141,7 +141,7 @@ def test_loop_inside_and_what_is_computed_once() -> None:
     assert torch.equal(signals["once"]["drive"][0], signals["once"]["drive"][4])
     assert network.run(x).logits.shape == (3, 6)
     with pytest.raises(
-        EIPlatformError, match=r"7 steps were asked for of a module, but it loops over its own steps.*valid: 5"
+        EIPlatformError, match=r"7 steps were requested of a module, but it loops over its own steps.*valid: 5"
     ):
         network.run(x, 7)
     with pytest.raises(EIPlatformError, match="takes no sequence"):
@@ -328,8 +328,8 @@ def test_a_wrong_current_is_refused() -> None:
 @pytest.mark.parametrize(
     ("module", "example", "options", "message"),
     [
-        (lambda x: x, torch.rand(2, 3), {}, "function is no torch module"),
-        (nn.Linear(3, 2), np.zeros((2, 3)), {}, "ndarray is no tensor"),
+        (lambda x: x, torch.rand(2, 3), {}, "function is not a torch module"),
+        (nn.Linear(3, 2), np.zeros((2, 3)), {}, "ndarray is not a tensor"),
         (nn.Linear(3, 2), torch.rand(3), {}, r"an example of shape \(3,\)"),
         (nn.Linear(3, 2), torch.rand(2, 4), {}, "does not run on the example"),
         (nn.Linear(3, 2).half(), torch.rand(2, 3), {}, r"weight: its numbers are float16.*module\.float\(\)"),

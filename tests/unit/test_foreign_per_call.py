@@ -152,7 +152,7 @@ def test_the_order_of_axes_is_the_same_for_adapt_and_run_or_refused() -> None:
         network.run(x, record=wanted)
     first = network.run(x, record=wanted, time_axis=1).signals["rnn"]["drive"]
     assert torch.equal(first, network.run(x.transpose(0, 1), record=wanted).signals["rnn"]["drive"])
-    with pytest.raises(EIPlatformError, match="time is said to be on axis 0"):
+    with pytest.raises(EIPlatformError, match="time_axis is 0"):
         adapt(net, x, time_axis=0)
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import pydoc
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 import eiplatform as ei
 
@@ -34,6 +38,13 @@ def test_the_stub_names_the_same_places() -> None:
     for name, home in ei._HOMES.items():
         if name not in ("figures", "plot", "report", "study"):  # packages that are functions too
             assert stub[name] == f"eiplatform.{home}", name
+
+
+@pytest.mark.parametrize("name", ["figures", "report", "study"])
+def test_help_of_a_package_that_is_a_function_shows_the_function(name: str) -> None:
+    package = import_module(f"eiplatform.{name}")
+    told = pydoc.plain(pydoc.render_doc(package))
+    assert f"{name}(" in told and "Parameters" in told and "only : sequence of str" in told or name == "report"
 
 
 def test_packages_stay_packages() -> None:

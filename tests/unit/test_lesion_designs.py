@@ -77,7 +77,7 @@ def test_the_plan_is_stored_before_the_first_dose(
     assert plan["spec"] == SPEC.model_dump(mode="json")
     with pytest.raises(OutputExistsError) as caught:
         dose_response(network, images, tmp_path / "d", LESIONS, SPEC, config=SETTINGS, n_controls=2)
-    assert caught.value.alternatives[0] == "pass --resume to go on with it"
+    assert caught.value.alternatives[0] == "pass resume=True to go on with it"
     assert all(name in caught.value.what for name in NAMES)
 
 

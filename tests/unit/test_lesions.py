@@ -196,8 +196,8 @@ def test_controls_are_refused_where_there_are_none(network: Network, images: Spl
     lesions = make_lesions("input->E", [0.0, 0.5], "fc*")
     with pytest.raises(ConfigError, match="-1 controls"):
         dose_response(network, images, tmp_path / "d", lesions, spec, config=settings, n_controls=-1)
-    signed = initialise(load_config(None, ["network.hidden=[20, 16]", "network.circuit=none"]), 5)
-    with pytest.raises(ConfigError, match="no E-I circuit"):
+    signed = initialise(load_config(None, ["network.hidden=[20, 16]", "network.layer=none"]), 5)
+    with pytest.raises(ConfigError, match="has no I neurons"):
         dose_response(signed, images, tmp_path / "d", lesions, spec, config=settings, n_controls=1)
     with pytest.raises(UnknownNameError, match="no pathway 'I->E subtractive'.*input->E subtractive"):
         dose_response(

@@ -64,7 +64,7 @@ def test_within_one_process_too_and_resuming_leaves_what_is_there(tmp_path: Path
         assert (out / "x").read_text() == "1"
     with pytest.raises(OutputExistsError) as caught, claimed(out, overwrite=False):
         pass
-    assert caught.value.alternatives == ("choose another --out", "pass --overwrite")
+    assert caught.value.alternatives == ("choose another path", "pass overwrite=True")
 
 
 def test_a_directory_of_somebody_else_is_never_emptied(tmp_path: Path) -> None:

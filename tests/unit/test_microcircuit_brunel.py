@@ -95,7 +95,7 @@ def test_a_circuit_that_the_worker_cannot_find():
 def test_without_a_compiler(device, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(DeviceError, match="--device numpy"):
+    with pytest.raises(DeviceError, match='device="numpy"'):
         simulate("brunel-2000", device=device)
     simulate("brunel-2000", device="numpy")
 

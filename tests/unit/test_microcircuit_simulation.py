@@ -165,6 +165,6 @@ def test_a_failing_compiler_is_named_and_leaves_no_program(monkeypatch, tmp_path
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
     monkeypatch.setenv("EIPLATFORM_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(DeviceError, match="out of order.*--device numpy"):
+    with pytest.raises(DeviceError, match='out of order.*device="numpy"'):
         run(device="cpp_standalone")
     assert not [path for path in (tmp_path / "cache" / "circuits").iterdir() if path.is_dir()]

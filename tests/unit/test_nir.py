@@ -361,10 +361,10 @@ def ours(shape: tuple[int, ...], *settings: str) -> Network:
 @pytest.mark.parametrize(
     ("shape", "settings"),
     [
-        ((1, 2, 3), ("circuit=none", "hidden=[12, 9]")),
-        ((6,), ("circuit=bn", "hidden=[12, 9]", "neuron.reset=hard", "neuron.tau=3.7")),
-        ((1, 9, 9), ("circuit=bn", "architecture=cnn", "channels=[4, P, 6, P]", "neuron.reset=hard")),
-        ((1, 8, 8), ("circuit=none", "architecture=resnet18", "width=0.0625")),
+        ((1, 2, 3), ("layer=none", "hidden=[12, 9]")),
+        ((6,), ("layer=bn", "hidden=[12, 9]", "neuron.reset=hard", "neuron.tau=3.7")),
+        ((1, 9, 9), ("layer=bn", "architecture=cnn", "channels=[4, P, 6, P]", "neuron.reset=hard")),
+        ((1, 8, 8), ("layer=none", "architecture=resnet18", "width=0.0625")),
     ],
     ids=["mlp", "mlp, normalised", "cnn", "resnet"],
 )
@@ -386,9 +386,7 @@ def test_a_round_trip_gives_the_same_spikes(shape: tuple[int, ...], settings: tu
             np.testing.assert_array_equal(first["spikes"].values, second["spikes"].values)
 
 
-@pytest.mark.parametrize(
-    "settings", [("circuit=bn", "neuron.reset=hard", "neuron.model=stl"), ("circuit=none", "votes=4")]
-)
+@pytest.mark.parametrize("settings", [("layer=bn", "neuron.reset=hard", "neuron.model=stl"), ("layer=none", "votes=4")])
 def test_own_thresholds_and_votes(settings: tuple[str, ...]) -> None:
     network = ours((6,), "hidden=[12]", *settings)
     with torch.no_grad():
@@ -405,9 +403,9 @@ def test_own_thresholds_and_votes(settings: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("shape", "settings", "reset", "where"),
     [
-        ((6,), ("circuit=ei", "hidden=[8]"), "subtract", "layer 'fc1'"),
-        ((6,), ("circuit=none", "hidden=[8]"), None, "layer 'fc1'"),
-        ((6,), ("circuit=none", "hidden=[8]", "neuron.model=relu"), "subtract", "layer 'fc1'"),
+        ((6,), ("layer=ei", "hidden=[8]"), "subtract", "layer 'fc1'"),
+        ((6,), ("layer=none", "hidden=[8]"), None, "layer 'fc1'"),
+        ((6,), ("layer=none", "hidden=[8]", "neuron.model=relu"), "subtract", "layer 'fc1'"),
     ],
     ids=["divisive", "subtracts", "rates"],
 )
@@ -420,7 +418,7 @@ def test_what_nir_cannot_say_is_refused(
 
 
 def test_a_lesioned_network_and_a_missing_package_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = ours((6,), "circuit=none", "hidden=[8]", "neuron.reset=hard")
+    network = ours((6,), "layer=none", "hidden=[8]", "neuron.reset=hard")
     with network.intervene(ei.Scale("input->E", 0.5)), pytest.raises(ConfigError):
         ei.to_nir(network)
     monkeypatch.setitem(__import__("sys").modules, "nir", None)

@@ -205,9 +205,9 @@ def images(n: int = 60, *, seed: int = 0, brightness: bool = True) -> Split:
     return Split((bright * rng.random((n, 1, 8, 8))).astype(np.float32), rng.integers(10, size=n), np.arange(n))
 
 
-@pytest.mark.parametrize("circuit", ["ei", "bn", "none"])
-def test_shuffled_weights_keep_signs_and_values_and_come_back(circuit: str) -> None:
-    net, _ = network(1, f"network.circuit={circuit}")
+@pytest.mark.parametrize("layer_type", ["ei", "bn", "none"])
+def test_shuffled_weights_keep_signs_and_values_and_come_back(layer_type: str) -> None:
+    net, _ = network(1, f"network.layer={layer_type}")
     before = {name: values.clone() for name, values in net.state_dict().items()}
     with shuffled_weights(net, 7):
         for name, values in net.state_dict().items():
@@ -312,7 +312,7 @@ def test_the_command_records_nulls_and_analyses_against_them(
     assert main(["analyse", "balance", str(tmp_path / "rec"), *more]) == 0
     assert "surrogates with inhibition of another neuron" in capsys.readouterr().out
     for arguments, says in (
-        (["record", checkpoint, "--out", nulls, "--null", "reinit:"], "does not say how many"),
+        (["record", checkpoint, "--out", nulls, "--null", "reinit:"], "lacks a count"),
         (["record", checkpoint, "--out", nulls, "--null", "reinit:3", "--resume"], "--resume goes with one recording"),
         (["record", checkpoint, "--out", nulls, "--null", "rinit:3"], "did you mean 'reinit'"),
         (["analyse", "traces", str(tmp_path / "rec"), *more[:-2]], "takes no --surrogates"),

@@ -37,6 +37,11 @@ def test_a_recording_opens_with_its_numbers(old: Path, name: str) -> None:
     assert not validate(old / name).problems
 
 
+def test_a_renamed_key_of_its_configuration_is_found_under_the_new_name(old: Path) -> None:
+    name = next(name for name in EXPECTED["ratios"] if not name.endswith(".zarr"))
+    assert ei.open(old / name).attrs["config"]["network"]["layer"] == "ei"
+
+
 @pytest.mark.parametrize("name", EXPECTED["ratios"])
 def test_a_statistic_of_it_is_what_it_was(old: Path, name: str) -> None:
     assert float(ei.open(old / name)["fc1/E"].ds.ei.ei_ratio().mean()) == EXPECTED["ratios"][name]
@@ -54,7 +59,7 @@ def test_a_checkpoint_has_its_weights(old: Path, name: str) -> None:
 def test_a_training_opens_as_a_run(old: Path) -> None:
     pytest.importorskip("torch")
     run = ei.load(old / "training")
-    assert run.config.seed == 5 and list(run.history["epoch"]) == [0, 1, 2]
+    assert run.config.seed == 5 and run.config.network.layer == "ei" and list(run.history["epoch"]) == [0, 1, 2]
     assert run.path == old / "training"
 
 

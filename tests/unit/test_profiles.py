@@ -125,6 +125,9 @@ def test_divisive_normalisation_is_recovered(tmp_path: Path) -> None:
     assert float(one["normalisation_low"]) < float(one["normalisation"]) < float(one["normalisation_high"])
     assert float(one["share"].sel(part="samples")) > 0.9 and float(one["r_squared"]) > 0.99
     assert (np.diff(one["gain"]) < 0).all() and float(one["value"].sel(statistic="gain")) == pytest.approx(gain.mean())
+    first, falls, *_ = Result(result).findings()
+    assert "between inputs in g: fc1" in first
+    assert "the gain falls in g: fc1" in falls and "clear in 1 of 1 layers" in falls
 
 
 def test_gain_without_normalisation_covers_zero() -> None:
@@ -146,6 +149,16 @@ def test_gain_that_is_missing_or_impossible(tmp_path: Path, circuit_recording: W
     )
     result = GainModulation().run([lonely], **FAST).data
     assert "current_exc was not recorded" in str(result["note"].values[0]) and np.isnan(result["normalisation"]).all()
+    assert any(text.startswith("In only: fc1: no normalisation") for text in Result(result).findings())
+
+
+def test_a_gain_that_does_not_follow_activity_is_said_not_to(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    exc = rng.uniform(1, 4, 60)[:, None, None] * np.ones((60, 4, 6))
+    gain = np.exp(rng.normal(0, 0.1, 6)) * np.exp(rng.normal(0, 0.02, (60, 4, 6)))
+    path = _written(tmp_path / "g", {"fc1/E": _population({"current_exc": exc, "gain": gain})})
+    first, follows, *_ = Result(GainModulation().run([path], **FAST).data).findings()
+    assert "between neurons in g: fc1" in first and follows.startswith("No layer's gain was found to change")
 
 
 def _autoregressive(rng: np.random.Generator, tau: float, shape: tuple[int, int, int]) -> np.ndarray:
@@ -174,7 +187,12 @@ def test_time_scales_and_lag_of_autoregressive_currents(tmp_path: Path) -> None:
     data = _population({"current_exc": exc, "current_inh": inh, "current_net": exc - inh})
     data["spikes"] = (("sample", "time", "neuron"), (rng.uniform(size=exc.shape) < 0.2).astype(np.uint8))
     path = _written(tmp_path / "ar", {"fc1/E": data})
-    one = Timescales().run([path], **FAST).data.sel(layer="ar: fc1/E")
+    result = Timescales().run([path], **FAST)
+    stays, lags, unresolved, *_ = result.findings()
+    assert "excitation for 4." in stays and "steps" in stays
+    assert lags.startswith("Inhibition follows excitation in ar: fc1 (by 3.00 steps)")
+    assert "spiking in ar: fc1 (not above half the recorded interval)" in unresolved
+    one = result.data.sel(layer="ar: fc1/E")
     exact = 1 / (2 * np.tanh(1 / 8))
     scale = one.sel(signal="current_exc")
     assert float(scale["timescale"]) == pytest.approx(exact, rel=0.1)
@@ -221,10 +239,10 @@ def test_command_line_profiles(
     assert main(["analyse", name, str(long), *out]) == 0
     assert "fc1/E" in capsys.readouterr().out
     assert main(["analyse", name, str(tmp_path / "nowhere"), *out, "--overwrite"]) == 2
-    assert "no such directory" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
     result = analyse(name, [long], n_bootstrap=20).data
     for table in Result(result).tables():
         assert table.rows and all(len(row) == len(table.columns) for row in table.rows)
     if name != "balance_across_depth":
-        with pytest.raises(ConfigError, match="takes no --null"):
+        with pytest.raises(ConfigError, match="takes no nulls="):
             analyse(name, [long], [long], n_bootstrap=20)

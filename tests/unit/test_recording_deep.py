@@ -1,4 +1,4 @@
-"""Deep networks of every circuit through the real writer: sum rules hold, and every neuron has its place."""
+"""Deep networks of every layer_type through the real writer: sum rules hold, and every neuron has its place."""
 
 from pathlib import Path
 
@@ -20,9 +20,9 @@ from eiplatform.store.sumrules import sum_rule_residuals
 SHAPES = {"vgg8": (3, 32, 32), "resnet18": (3, 8, 8)}
 
 
-def prepare(architecture: str, circuit: str) -> tuple[Network, Config, Split]:
+def prepare(architecture: str, layer_type: str) -> tuple[Network, Config, Split]:
     config = load_config(
-        None, [f"network.architecture={architecture}", f"network.circuit={circuit}", "network.width=0.1"]
+        None, [f"network.architecture={architecture}", f"network.layer={layer_type}", "network.width=0.1"]
     )
     shape = SHAPES[architecture]
     network = build_network(config, shape, 10)
@@ -37,7 +37,7 @@ def prepare(architecture: str, circuit: str) -> tuple[Network, Config, Split]:
                 parameter.normal_(0.1, 0.3, generator=torch.Generator().manual_seed(2))
             elif name.endswith("norm.weight"):
                 parameter.normal_(0.5, 1, generator=torch.Generator().manual_seed(3))
-        for _ in range(20 if circuit == "bn" else 0):
+        for _ in range(20 if layer_type == "bn" else 0):
             network.train()(torch.from_numpy(pictures))
     return network, config, data
 
@@ -47,10 +47,10 @@ def record(network: Network, config: Config, data: Split, path: Path, **spec: ob
     return record_network(network, data, path, chosen, config=config.model_dump(mode="json"), label="deep")
 
 
-@pytest.mark.parametrize("circuit", ["ei", "bn", "none"])
+@pytest.mark.parametrize("layer_type", ["ei", "bn", "none"])
 @pytest.mark.parametrize("architecture", sorted(SHAPES))
-def test_sum_rules_hold_in_what_is_stored(architecture: str, circuit: str, tmp_path: Path) -> None:
-    network, config, data = prepare(architecture, circuit)
+def test_sum_rules_hold_in_what_is_stored(architecture: str, layer_type: str, tmp_path: Path) -> None:
+    network, config, data = prepare(architecture, layer_type)
     wanted = {
         "vgg8": ("conv[135]/*", "readout/*"),
         "resnet18": ("stage2_block1_*", "stage4_block2_conv2/*", "readout/*"),
@@ -60,19 +60,19 @@ def test_sum_rules_hold_in_what_is_stored(architecture: str, circuit: str, tmp_p
     assert validate(path).problems == []
     tree = eiplatform.open(path)
     stored_names = {node.path.lstrip("/") for node in tree.leaves}
-    assert len(stored_names) == (2 if circuit == "ei" else 1) * (4 if architecture == "vgg8" else 5)
+    assert len(stored_names) == (2 if layer_type == "ei" else 1) * (4 if architecture == "vgg8" else 5)
     for name in stored_names:
         info = network.populations()[name]
         stored = tree[name].to_dataset().load()
         rules = {"net", "drive", "voltage", "threshold"} if "spikes" in info.signals else {"net"}
-        if circuit == "ei":
+        if layer_type == "ei":
             rules |= {"gain"} if "gain" in info.signals else set()
         residuals = sum_rule_residuals(stored)
         assert set(residuals) == (set() if info.role == "I" else rules)
         assert all(residual < 1e-5 for residual in residuals.values())
         if "spikes" in info.signals and name != "readout/E":
             assert 0 < float(stored["spikes"].mean()) < 1, name
-        if circuit != "ei" and "gain" in info.signals:
+        if layer_type != "ei" and "gain" in info.signals:
             assert float((stored["gain"].max("sample") - stored["gain"].min("sample")).max()) == 0
     with torch.inference_mode():
         shown = network.eval().run(torch.from_numpy(data.images)).logits

@@ -137,7 +137,7 @@ def test_another_network_cannot_resume(tmp_path: Path) -> None:
     path = tmp_path / "r"
     writer = _interrupted(path)
     images = load("digits").test
-    with pytest.raises(StoreError, match="begun with another network.*choose another --out"):
+    with pytest.raises(StoreError, match="begun with another network.*choose another path"):
         record_network(initialise(CONFIG, 6), images, path, SPEC, config=SETTINGS, label="toy", resume=True)
     with pytest.raises(StoreError, match="begun with another"):
         record(path, SPEC.model_copy(update={"steps": 4}), resume=True)
@@ -157,7 +157,7 @@ def _interrupted(path: Path, shards: int = 5) -> int:
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no recording to resume.*without --resume"):
+    with pytest.raises(StoreError, match="no recording to resume.*start it anew"):
         record(tmp_path / "none", resume=True)
     record(tmp_path / "r")
     with pytest.raises(StoreError, match="is complete"):
@@ -169,7 +169,7 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
 
 def test_an_interrupted_recording_is_not_overwritten_by_accident(tmp_path: Path) -> None:
     _interrupted(tmp_path / "r")
-    with pytest.raises(OutputExistsError, match="--resume"):
+    with pytest.raises(OutputExistsError, match="resume=True"):
         record(tmp_path / "r")
 
 
@@ -252,7 +252,7 @@ def test_a_full_disk_in_the_middle_can_be_resumed(tmp_path: Path, monkeypatch: p
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     locked = Path("/proc") if os.geteuid() == 0 else tmp_path / "locked"  # the superuser may write everywhere else
     locked.mkdir(mode=0o500, exist_ok=True)
-    with pytest.raises(OutputExistsError, match="cannot create.*choose another --out"):
+    with pytest.raises(OutputExistsError, match="cannot create.*choose another path"):
         record(locked / "r")
 
 

@@ -255,13 +255,18 @@ def test_bins_and_buckets_hold_every_value_at_their_edges() -> None:
         assert data["sketch"].values[0, reduced.PER_SIDE] == 8 * (np.abs(values) < 1e-9).sum()
 
 
+def _stands_for_a_checkpoint(monkeypatch: pytest.MonkeyPatch, network: Any, data: Any) -> None:
+    network.config = load_config(None)
+    monkeypatch.setattr("eiplatform.front.training.load", lambda *_, **__: network)
+    monkeypatch.setattr("eiplatform.front.recording.shown_to", lambda *_, **__: data)
+
+
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 def test_record_with_either_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """The backend is named and stored; spikes are those of the same backend's plain pass, statistics equal."""
     network = small("cnn", "ei").eval()
     data = split(network)
-    config = load_config(None)
-    monkeypatch.setattr("eiplatform.recording.checkpoint.open_checkpoint", lambda *_, **__: (network, config, data))
+    _stands_for_a_checkpoint(monkeypatch, network, data)
     trees = {}
     for name in ("eager", "compiled"):
         out = tmp_path / name
@@ -282,8 +287,7 @@ def test_record_with_either_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_no_compiler_is_an_error_and_no_fallback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     network = small("mlp", "ei").eval()
-    found = (network, load_config(None), split(network))
-    monkeypatch.setattr("eiplatform.recording.checkpoint.open_checkpoint", lambda *_, **__: found)
+    _stands_for_a_checkpoint(monkeypatch, network, split(network))
     monkeypatch.setenv("CXX", "no-such-compiler")
     compiled.library.cache_clear()
     try:

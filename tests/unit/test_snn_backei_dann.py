@@ -66,7 +66,7 @@ def test_backei_without_its_pieces_is_a_plain_layer() -> None:
     """A gate that is always positive and a feedback of one half on twice the drive: plain neurons, bit for bit."""
     layer = backei()
     plain = build_network(
-        load_config(None, ["network.architecture=cnn", "network.channels=[3]", "network.circuit=none"]), (2, 6, 6), 2
+        load_config(None, ["network.architecture=cnn", "network.channels=[3]", "network.layer=none"]), (2, 6, 6), 2
     )
     first = plain.named_layers()["conv1"]
     first.double()
@@ -104,7 +104,7 @@ def test_backei_can_be_continued_and_learns_through_all_of_its_kernels() -> None
 
 def test_fully_connected_layers_of_backei_are_plain() -> None:
     settings = ["network.architecture=cnn", "network.channels=[4,P,6]", "network.dense=[9]", "network.kernel=5"]
-    config = load_config(None, [*settings, "network.circuit=bn", "network.neuron.model=backei"])
+    config = load_config(None, [*settings, "network.layer=bn", "network.neuron.model=backei"])
     network = build_network(config, (1, 8, 8), 3)
     kinds = {name: isinstance(layer, BackEILayer) for name, layer in network.named_layers().items()}
     assert kinds == {"conv1": True, "conv2": True, "fc1": False, "readout": False}
@@ -119,7 +119,7 @@ def test_fully_connected_layers_of_backei_are_plain() -> None:
 def dann(*overrides: str) -> Network:
     config = load_config(
         None,
-        ["network.circuit=dann", "network.neuron.model=relu", "network.hidden=[12,8]", "network.steps=1", *overrides],
+        ["network.layer=dann", "network.neuron.model=relu", "network.hidden=[12,8]", "network.steps=1", *overrides],
     )
     network = build_network(config, (20,), 3)
     initialise_network(network, torch.rand(64, 20), torch.Generator().manual_seed(2))
@@ -216,9 +216,9 @@ def test_lesions_of_dann_act_on_its_pathways() -> None:
     assert torch.allclose(after["drive"], expected)
 
 
-@pytest.mark.parametrize("circuit", ["ei", "bn", "none"])
-def test_rates_on_every_circuit(circuit: str) -> None:
-    config = load_config(None, ["network.neuron.model=relu", f"network.circuit={circuit}", "network.hidden=[30,20]"])
+@pytest.mark.parametrize("layer_type", ["ei", "bn", "none"])
+def test_rates_on_every_type_of_layer(layer_type: str) -> None:
+    config = load_config(None, ["network.neuron.model=relu", f"network.layer={layer_type}", "network.hidden=[30,20]"])
     network = build_network(config, (20,), 3)
     initialise_network(network, torch.rand(64, 20), torch.Generator().manual_seed(2))
     network.eval()

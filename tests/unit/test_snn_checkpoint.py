@@ -116,7 +116,7 @@ def test_damage_is_named(path: Path, change: object, meta: dict[str, object], me
 
 
 def test_foreign_configurations_and_files(path: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no such checkpoint"):
+    with pytest.raises(CheckpointError, match="checkpoint does not exist"):
         networks.load(tmp_path / "none.safetensors")
     config = Config().model_dump(mode="json") | {"sed": 1}
     rewrite(path, None, config=config)

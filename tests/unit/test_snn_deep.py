@@ -1,4 +1,4 @@
-"""Deep networks of every architecture and circuit: structure, and what must hold for all of them."""
+"""Deep networks of every architecture and layer_type: structure, and what must hold for all of them."""
 
 import math
 from collections.abc import Callable
@@ -30,7 +30,7 @@ from eiplatform.networks.convnet import VGG
 from eiplatform.networks.layer import n_inhibitory
 from eiplatform.networks.resnet import RESNET
 
-CIRCUITS = ("ei", "bn", "none")
+LAYER_TYPES = ("ei", "bn", "none")
 SMALL = {
     "mlp": ((1, 6, 6), ["network.hidden=[24, 16]"]),
     "cnn": ((2, 9, 9), ["network.channels=[8, P, 12, P]"]),
@@ -38,7 +38,7 @@ SMALL = {
     "resnet18": ((1, 8, 8), ["network.width=0.1"]),
     "resnet50": ((1, 8, 8), ["network.width=0.07"]),
 }
-EVERY = [(architecture, circuit) for architecture in SMALL for circuit in CIRCUITS]
+EVERY = [(architecture, layer_type) for architecture in SMALL for layer_type in LAYER_TYPES]
 
 
 def images(shape: tuple[int, ...], n: int = 5) -> Tensor:
@@ -47,10 +47,10 @@ def images(shape: tuple[int, ...], n: int = 5) -> Tensor:
     return x
 
 
-def small(architecture: str, circuit: str, *overrides: str) -> Network:
+def small(architecture: str, layer_type: str, *overrides: str) -> Network:
     shape, options = SMALL[architecture]
     config = load_config(
-        None, [f"network.architecture={architecture}", f"network.circuit={circuit}", *options, *overrides]
+        None, [f"network.architecture={architecture}", f"network.layer={layer_type}", *options, *overrides]
     )
     network = build_network(config, shape, 4)
     initialise_network(network, images(shape, 16), torch.Generator().manual_seed(1))
@@ -60,7 +60,7 @@ def small(architecture: str, circuit: str, *overrides: str) -> Network:
                 parameter.normal_(0.1, 0.3, generator=torch.Generator().manual_seed(2))
             elif name.endswith("norm.weight"):
                 parameter.normal_(0.5, 1, generator=torch.Generator().manual_seed(5))
-    if circuit == "bn":  # running moments that are near those of the batch, but not equal to them
+    if layer_type == "bn":  # running moments that are near those of the batch, but not equal to them
         network.train()
         with torch.no_grad():
             for _ in range(20):
@@ -116,9 +116,9 @@ def test_a_block_adds_spikes_to_those_it_sees() -> None:
     assert sources["readout"] == "stage4_block1_shortcut/E + stage4_block1_conv2/E + stage4_block2_conv2/E"
 
 
-@pytest.mark.parametrize(("architecture", "circuit"), EVERY)
-def test_recording_changes_nothing_and_the_input_matters(architecture: str, circuit: str) -> None:
-    network = small(architecture, circuit)
+@pytest.mark.parametrize(("architecture", "layer_type"), EVERY)
+def test_recording_changes_nothing_and_the_input_matters(architecture: str, layer_type: str) -> None:
+    network = small(architecture, layer_type)
     x = images(network.input_shape)
     record = {name: frozenset(info.signals) for name, info in network.populations().items()}
     for training in (False, True):
@@ -138,7 +138,7 @@ def test_recording_changes_nothing_and_the_input_matters(architecture: str, circ
         assert all(torch.equal(a, b) for a, b in zip(grads, recorded_grads, strict=True))
         assert all(torch.equal(after[name], recorded_after[name]) for name in after)
         moved = [name for name in after if not torch.equal(after[name], before[name])]
-        assert bool(moved) == (training and circuit == "bn")
+        assert bool(moved) == (training and layer_type == "bn")
         assert len(grads) == len(list(network.parameters()))
         assert {name: frozenset(signals) for name, signals in recorded.signals.items()} == record
         for name, info in network.populations().items():
@@ -152,9 +152,9 @@ def test_recording_changes_nothing_and_the_input_matters(architecture: str, circ
     torch.testing.assert_close(logits[2:], other[2:])
 
 
-@pytest.mark.parametrize(("architecture", "circuit"), EVERY)
-def test_static_input_equals_its_repetition(architecture: str, circuit: str) -> None:
-    network = small(architecture, circuit).double()
+@pytest.mark.parametrize(("architecture", "layer_type"), EVERY)
+def test_static_input_equals_its_repetition(architecture: str, layer_type: str) -> None:
+    network = small(architecture, layer_type).double()
     x = images(network.input_shape).double()
     start = {name: values.clone() for name, values in network.state_dict().items()}
     for training in (False, True):
@@ -172,9 +172,9 @@ def test_static_input_equals_its_repetition(architecture: str, circuit: str) -> 
             torch.testing.assert_close(moments[0][name], moments[1][name], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(("architecture", "circuit"), [(a, c) for a in ("cnn", "resnet18") for c in CIRCUITS])
-def test_sequences_and_continued_runs(architecture: str, circuit: str) -> None:
-    network = small(architecture, circuit)
+@pytest.mark.parametrize(("architecture", "layer_type"), [(a, c) for a in ("cnn", "resnet18") for c in LAYER_TYPES])
+def test_sequences_and_continued_runs(architecture: str, layer_type: str) -> None:
+    network = small(architecture, layer_type)
     moving = torch.rand(6, 5, *network.input_shape, generator=torch.Generator().manual_seed(4))
     whole = network.run(moving)
     first = network.run(moving[:2])
@@ -234,12 +234,12 @@ def test_lesions_of_convolutional_networks(architecture: str, pathway: str) -> N
     assert torch.equal(network.run(x).logits, intact.logits)
 
 
-@pytest.mark.parametrize(("architecture", "circuit"), EVERY)
-def test_checkpoints(architecture: str, circuit: str, tmp_path: Path) -> None:
-    network = small(architecture, circuit)
+@pytest.mark.parametrize(("architecture", "layer_type"), EVERY)
+def test_checkpoints(architecture: str, layer_type: str, tmp_path: Path) -> None:
+    network = small(architecture, layer_type)
     _, options = SMALL[architecture]
     config = load_config(
-        None, [f"network.architecture={architecture}", f"network.circuit={circuit}", *options, "network.steps=4"]
+        None, [f"network.architecture={architecture}", f"network.layer={layer_type}", *options, "network.steps=4"]
     )
     read, found = load(save(tmp_path / "x.safetensors", network, config))
     assert found == config
@@ -260,9 +260,9 @@ def test_a_ratio_may_be_any_positive_number() -> None:
 
 
 @pytest.mark.parametrize("depth", [2, 4, 8, 16])
-@pytest.mark.parametrize("circuit", CIRCUITS)
-def test_deep_multilayer_perceptrons(depth: int, circuit: str) -> None:
-    config = load_config(None, [f"network.hidden={[40] * (depth - 1)}", f"network.circuit={circuit}"])
+@pytest.mark.parametrize("layer_type", LAYER_TYPES)
+def test_deep_multilayer_perceptrons(depth: int, layer_type: str) -> None:
+    config = load_config(None, [f"network.hidden={[40] * (depth - 1)}", f"network.layer={layer_type}"])
     network = build_network(config, (1, 5, 5), 3)
     x = torch.rand(16, 1, 5, 5, generator=torch.Generator().manual_seed(3))
     initialise_network(network, x, torch.Generator().manual_seed(1))
@@ -281,11 +281,11 @@ def test_deep_multilayer_perceptrons(depth: int, circuit: str) -> None:
         (lambda: ConvNet((3, 28, 28), 10, VGG["vgg8"]), "after conv5.*28x28: maps of 1x1.*at most 4 poolings.*cnn"),
         (lambda: ConvNet((3, 28), 10, VGG["vgg8"]), r"images of shape \(3, 28\)"),
         (lambda: ConvNet((3, 28, 28), 10, ("P",)), "without a convolution"),
-        (lambda: ConvNet((3, 28, 28), 10, (4, "M")), "'M' is no layer"),
+        (lambda: ConvNet((3, 28, 28), 10, (4, "M")), "'M' is not a layer"),
         (lambda: ConvNet((3, 28, 28), 10, (4,), width=0), "0 times as wide"),
         (lambda: ConvNet((3, 28, 28), 0, (4,)), "0 classes"),
         (lambda: ResNet((28, 28), 10, RESNET["resnet18"]), "images of shape"),
-        (lambda: ConvNet((3, 28, 28), 10, (4,), circuit="batchnorm"), "unknown type of layer 'batchnorm'"),
+        (lambda: ConvNet((3, 28, 28), 10, (4,), layer="batchnorm"), "unknown type of layer 'batchnorm'"),
     ],
 )
 def test_impossible_networks(build: Callable[[], Any], message: str) -> None:
@@ -300,9 +300,6 @@ def test_impossible_networks(build: Callable[[], Any], message: str) -> None:
         (["architecture=vgg8", "hidden=[8]"], "hidden does not apply to vgg8"),
         (["channels=[8]"], "channels does not apply to mlp"),
         (["width=0.5"], "width does not apply to mlp"),
-        (["circuit=bn", "ei_ratio=2"], "ei_ratio does not apply to mlp with circuit bn"),
-        (["circuit=none", "prop.stabilise=false"], "prop does not apply to mlp with circuit none"),
-        (["circuit=none", "initialise=fan-in"], "initialise does not apply to mlp with circuit none"),
         (["ei_ratio=0"], "ei_ratio"),
         (["architecture=cnn", "channels=[8, M]"], "channels"),
     ],
@@ -312,13 +309,31 @@ def test_impossible_configurations(overrides: list[str], message: str) -> None:
         load_config(None, [f"network.{override}" for override in overrides])
 
 
+@pytest.mark.parametrize(
+    ("layer_type", "override"),
+    [
+        ("bn", "ei_ratio=2"),
+        ("none", "prop.stabilise=false"),
+        ("none", "initialise=fan-in"),
+        ("ei", "readout_bias=true"),
+        ("dann", "prop.straight_through=false"),
+    ],
+)
+def test_settings_that_a_type_of_layer_does_not_use(layer_type: str, override: str) -> None:
+    model = "relu" if layer_type == "dann" else "lif"
+    config = load_config(None, [f"network.{override}", f"network.layer={layer_type}", f"network.neuron.model={model}"])
+    with pytest.raises(ConfigError) as raised:
+        build_network(config, (1, 8, 8), 10)
+    assert raised.value.where == f"network.{override.partition('=')[0]}"
+
+
 def test_configurations_of_equal_meaning_are_equal() -> None:
     assert load_config(None, ["network.ei_ratio=4.0"]) == load_config(None, ["network.ei_ratio=4"])
     config = load_config(None, ["network.architecture=cnn", "network.channels=[8, P, 16]", "network.ei_ratio=2.5"])
     assert (config.network.channels, config.network.ei_ratio) == ((8, "P", 16), 2.5)
 
 
-def test_neuron_and_circuit_reach_every_layer() -> None:
+def test_neuron_and_type_reach_every_layer() -> None:
     network = small("resnet18", "bn", "network.neuron.tau=3", "network.neuron.reset=hard")
     for layer in network.named_layers().values():
         if layer.spiking:

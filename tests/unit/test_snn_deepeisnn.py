@@ -152,7 +152,7 @@ def test_round_trip_bit_for_bit(case: str, tmp_path: Path) -> None:
     source = write(tmp_path / "public", tensors, config)
     network, ours = import_checkpoint(source, tmp_path / "ours.safetensors")
     assert ours.network.architecture == CASES[case][2]
-    assert ours.network.circuit == case[:2]
+    assert ours.network.layer == case[:2]
     assert (ours.network.steps, ours.training.epochs, ours.training.batch_size) == (3, 200, 64)
     loaded, again = networks.load(tmp_path / "ours.safetensors")
     assert again == ours
@@ -232,7 +232,7 @@ def test_what_the_configuration_leaves_out_is_inferred(tmp_path: Path) -> None:
             del config[key]
         source = write(tmp_path / case, tensors_of(case), config)
         _, ours = import_checkpoint(source, tmp_path / f"{case}.safetensors")
-        assert (ours.network.architecture, ours.network.circuit) == (CASES[case][2], case[:2])
+        assert (ours.network.architecture, ours.network.layer) == (CASES[case][2], case[:2])
 
 
 DEFECTS: dict[str, tuple[Callable[[Tensors], object], str]] = {
@@ -363,7 +363,7 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path: Path, capsys: pytest.
 
 def test_files_that_are_damaged_or_missing(tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
-    with pytest.raises(CheckpointError, match="no such file"):
+    with pytest.raises(CheckpointError, match="does not exist"):
         import_checkpoint(tmp_path / "nowhere", out)
     source = write(tmp_path / "public", tensors_of("ei-mlp"), public_config("ei-mlp"))
     (source / "model.safetensors").write_bytes((source / "model.safetensors").read_bytes()[:-9])
@@ -414,8 +414,8 @@ def test_a_network_trained_on_after_import_keeps_its_function(tmp_path: Path) ->
     ("changes", "shape", "message"),
     [
         (["network.hidden=[20]"], (1, 28, 28), "architecture mlp"),
-        (["network.circuit=none"], (1, 28, 28), "circuit none"),
-        (["network.circuit=bn"], (1, 28, 28), "a readout without bias"),
+        (["network.layer=none"], (1, 28, 28), "layers none"),
+        (["network.layer=bn"], (1, 28, 28), "a readout without bias"),
         (["network.ei_ratio=2.5"], (1, 28, 28), "ei_ratio 2.5"),
         (["network.neuron.alpha=3.0"], (1, 28, 28), "surrogate sigmoid"),
         (["network.prop.stabilise=false"], (1, 28, 28), "with prop"),
@@ -441,7 +441,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     arguments = ["import", "deepeisnn", str(source), "--out", str(out)]
     assert main([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["architecture"], told["circuit"], told["input_shape"]) == ("mlp", "ei", [1, 28, 28])
+    assert (told["architecture"], told["layer"], told["input_shape"]) == ("mlp", "ei", [1, 28, 28])
     assert main(arguments) == 2
     assert "already exists" in capsys.readouterr().err
     assert main([*arguments, "--overwrite"]) == 0

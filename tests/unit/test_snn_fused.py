@@ -316,14 +316,14 @@ def test_an_update_of_the_kernel_of_the_system_builds_nothing_anew(monkeypatch: 
 @pytest.mark.parametrize("name_of_backend", ["eager", "compiled"])
 @pytest.mark.parametrize("static", [True, False])
 @pytest.mark.parametrize("architecture", ["cnn", "mlp"])
-@pytest.mark.parametrize("circuit", ["ei", "bn"])
+@pytest.mark.parametrize("layer_type", ["ei", "bn"])
 def test_selected_neurons_have_the_signals_that_all_have(
-    name_of_backend: str, static: bool, architecture: str, circuit: str
+    name_of_backend: str, static: bool, architecture: str, layer_type: str
 ) -> None:
     """Bit for bit, in any order of the indices, of E and I, of every layer."""
     from tests.unit.test_snn_deep import images, small
 
-    network = small(architecture, circuit).eval()
+    network = small(architecture, layer_type).eval()
     x = images(network.input_shape)
     x = x if static else torch.stack([x, x.flip(0), x * 0.5])
     infos = network.populations()
@@ -337,6 +337,6 @@ def test_selected_neurons_have_the_signals_that_all_have(
     for name, signals in whole.signals.items():
         for signal, values in signals.items():
             assert torch.equal(some.signals[name][signal], values.flatten(2)[..., select[name]]), (name, signal)
-    if circuit == "ei":
+    if layer_type == "ei":
         with pytest.raises(EIPlatformError, match="without gradients"):
             network.run(x, record=record, select=select)

@@ -58,9 +58,9 @@ def test_e_i_init_keeps_every_depth_alive(build: str) -> None:
         assert 0.2 < signals["drive"].std() < 3, name
 
 
-@pytest.mark.parametrize(("circuit", "factor"), [("bn", 2.0), ("none", 5.0)])
-def test_signed_weights_have_the_variance_of_their_fan_in(circuit: str, factor: float) -> None:
-    network = ConvNet((3, 16, 16), 100, (64, "P", 128, "P"), circuit=circuit)
+@pytest.mark.parametrize(("layer_type", "factor"), [("bn", 2.0), ("none", 5.0)])
+def test_signed_weights_have_the_variance_of_their_fan_in(layer_type: str, factor: float) -> None:
+    network = ConvNet((3, 16, 16), 100, (64, "P", 128, "P"), layer=layer_type)
     assert network.named_layers()["conv2"].get_parameter("weight").isnan().all()
     initialise_network(network, pictures(4, 3, 16, 16), generator())
     for layer in network.named_layers().values():
@@ -77,7 +77,7 @@ def test_signed_weights_have_the_variance_of_their_fan_in(circuit: str, factor: 
 
 def test_a_plain_network_without_normalisation_is_alive_at_every_depth() -> None:
     x = pictures(16, 6, 6)
-    network = MLP((6, 6), 10, (200,) * 8, circuit="none")
+    network = MLP((6, 6), 10, (200,) * 8, layer="none")
     initialise_network(network, x, generator())
     record = {f"fc{i}/E": frozenset({"spikes"}) for i in range(1, 9)}
     rates = [s["spikes"].mean().item() for s in network.run(x, record=record).signals.values()]
@@ -104,10 +104,10 @@ def _rank(rank: int, folder: str, results: Any) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     try:
         x = pictures(8, 2, 8, 8) * (1 + rank)  # every rank has a batch, and a seed, of its own
-        for circuit in ("ei", "bn"):
-            network = ConvNet((2, 8, 8), 3, (8, "P", 8), circuit=circuit)
+        for layer_type in ("ei", "bn"):
+            network = ConvNet((2, 8, 8), 3, (8, "P", 8), layer=layer_type)
             initialise_network(network, x, generator(rank), "ei")
-            torch.save(network.state_dict(), f"{folder}/{circuit}{rank}")
+            torch.save(network.state_dict(), f"{folder}/{layer_type}{rank}")
         try:
             initialise_network(ConvNet((2, 8, 8), 3, (8,)), x * rank, generator())
         except TrainingError as error:
@@ -125,14 +125,14 @@ def test_all_ranks_start_with_the_weights_of_rank_0(tmp_path: Path) -> None:
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0, 0]
-    for circuit in ("ei", "bn"):
-        alone = ConvNet((2, 8, 8), 3, (8, "P", 8), circuit=circuit)
-        (initialise_ei if circuit == "ei" else initialise_network)(alone, pictures(8, 2, 8, 8), generator(0))
+    for layer_type in ("ei", "bn"):
+        alone = ConvNet((2, 8, 8), 3, (8, "P", 8), layer=layer_type)
+        (initialise_ei if layer_type == "ei" else initialise_network)(alone, pictures(8, 2, 8, 8), generator(0))
         for rank in range(2):
-            found = torch.load(tmp_path / f"{circuit}{rank}", weights_only=True)
+            found = torch.load(tmp_path / f"{layer_type}{rank}", weights_only=True)
             for name, values in alone.state_dict().items():
                 torch.testing.assert_close(found[name], values, rtol=1e-5, atol=0)
-        zero, one = (torch.load(tmp_path / f"{circuit}{rank}", weights_only=True) for rank in range(2))
+        zero, one = (torch.load(tmp_path / f"{layer_type}{rank}", weights_only=True) for rank in range(2))
         assert all(torch.equal(zero[name], one[name]) for name in zero)
     errors = dict(results.get() for _ in range(2))
     assert "no input reaches this layer" in errors[0]

@@ -102,7 +102,7 @@ def test_errors(network: Network, images: torch.Tensor) -> None:
         network.run(images.flatten(1))
     with pytest.raises(EIPlatformError, match="at least 1"):
         network.run(images, 0)
-    with pytest.raises(EIPlatformError, match="3 steps were asked for of a sequence of 4"):
+    with pytest.raises(EIPlatformError, match="3 steps were requested of a sequence of 4"):
         network.run(images.expand(4, *images.shape), 3)
     with pytest.raises(UnknownNameError, match="unknown population 'fc9/E'"):
         network.run(images, record={"fc9/E": frozenset({"spikes"})})

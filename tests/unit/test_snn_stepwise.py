@@ -198,10 +198,10 @@ PIECES = {
 }
 
 
-@pytest.mark.parametrize("circuit", ["ei", "none"])
+@pytest.mark.parametrize("layer_type", ["ei", "none"])
 @pytest.mark.parametrize("name", PIECES)
-def test_gradients_of_thresholds_and_widths_are_finite_differences(name: str, circuit: str) -> None:
-    network, error = smoothed(small(*PIECES[name], f"network.circuit={circuit}"))
+def test_gradients_of_thresholds_and_widths_are_finite_differences(name: str, layer_type: str) -> None:
+    network, error = smoothed(small(*PIECES[name], f"network.layer={layer_type}"))
     error().backward()
     checked = 0
     with torch.no_grad():
@@ -288,12 +288,10 @@ def test_a_run_can_be_continued() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["network.neuron.negative_spikes=true"], "Dale's law"),
         (["network.neuron.max_spikes=2", "network.neuron.reset=hard"], "need reset soft"),
         (["network.neuron.threshold_spread=0.1"], "threshold_spread does not apply to model lif"),
         (["network.neuron.model=relu", "network.neuron.tau=3.0"], "tau does not apply to model relu"),
         (["network.neuron.model=backei"], "convolutional"),
-        (["network.circuit=dann"], "model relu"),
         (["network.neuron.model=relu", "network.votes=3"], "counted in spikes"),
         (["network.neuron.model=stl", "training.backend=compiled"], "the compiled backend is for plain lif"),
         (["network.neuron.learn_surrogate=true", "training.backend=compiled"], "the compiled backend"),
@@ -301,9 +299,9 @@ def test_a_run_can_be_continued() -> None:
         (["training.trained=thresholds"], "is for network.neuron.model stl"),
         (["training.balance=0.1", "network.neuron.model=relu"], "membrane potentials"),
         (["network.dropout=0.5", "network.architecture=vgg8"], "dropout does not apply to vgg8"),
-        (["network.architecture=feedback", "network.circuit=bn", "network.neuron.model=relu"], "neurons lif or stl"),
-        (["network.architecture=feedback", "network.circuit=bn", "network.votes=3"], "a readout of currents"),
-        (["network.architecture=feedback", "network.circuit=bn", "training.balance=0.1"], "feedback.gradient bptt"),
+        (["network.architecture=feedback", "network.layer=bn", "network.neuron.model=relu"], "neurons lif or stl"),
+        (["network.architecture=feedback", "network.layer=bn", "network.votes=3"], "a readout of currents"),
+        (["network.architecture=feedback", "network.layer=bn", "training.balance=0.1"], "feedback.gradient bptt"),
         (["training.decay=0.5"], "decay does not apply"),
         (["training.loss=mse", "training.label_smoothing=0.1"], "label_smoothing does not apply"),
     ],
@@ -318,8 +316,8 @@ def test_neurons_that_cannot_be_are_refused() -> None:
         StepwiseNeuron(LIF(reset="hard"), (2,), Firing(max_spikes=2))
     for options in ({"model": "backei"}, {"firing": Firing(negative=True)}):
         with pytest.raises(ConfigError, match="break Dale's law"):
-            MLP((4,), 2, (3,), circuit="ei", **options)  # type: ignore[typeddict-item]
-    with pytest.raises(ConfigError, match="model lif in layers dann"):
-        MLP((4,), 2, (3,), circuit="dann")
+            MLP((4,), 2, (3,), layer="ei", **options)  # type: ignore[typeddict-item]
+    with pytest.raises(ConfigError, match="type dann are not built with neurons of model lif"):
+        MLP((4,), 2, (3,), layer="dann")
     with pytest.raises(ConfigError, match="at least 1"):
         StepwiseNeuron(LIF(), (2,), Firing(max_spikes=0))

@@ -202,7 +202,7 @@ def test_a_scheduler_without_distributed_names_the_extra(store: Path, monkeypatc
         raise ModuleNotFoundError(name=name)
 
     monkeypatch.setattr(importlib, "import_module", absent)
-    with pytest.raises(MissingDependencyError, match=r"--scheduler needs distributed.*eiplatform\[cluster\]"):
+    with pytest.raises(MissingDependencyError, match=r"scheduler=... needs distributed.*eiplatform\[cluster\]"):
         summary(store, scheduler="tcp://127.0.0.1:1")
 
 

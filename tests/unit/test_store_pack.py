@@ -85,7 +85,7 @@ def test_packed_file_opens_with_plain_h5py_and_xarray(network_recording: Write, 
         manifest = json.loads(file["manifest"][()])
     assert manifest["id"] == read_manifest(path)["id"] and manifest["config"] == {
         "seed": 0,
-        "network": {"circuit": "ei"},
+        "network": {"layer": "ei"},
     }
     with xr.open_dataset(packed, group="fc1/E", engine="h5netcdf") as data:
         assert data["label"].values.tolist() == (np.arange(40) % 3).tolist()
@@ -232,10 +232,10 @@ def test_nothing_is_overwritten_or_left_half(
 ) -> None:
     path = network_recording()
     packed = pack(path, tmp_path / "p.h5")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
         pack(path, packed)
     unpacked = unpack(packed, tmp_path / "u")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
         unpack(packed, unpacked)
     before, names = packed.read_bytes(), sorted(entry.name for entry in tmp_path.iterdir())
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from eiplatform.cli.options import assignments
 from eiplatform.errors import EIPlatformError, OutputExistsError
 from eiplatform.study import Graph, Outcome, expand, find_study, load_study, run_study, status, status_of, study_names
 from eiplatform.study.actions import Job
@@ -35,14 +36,14 @@ CHAIN: dict[str, Any] = {
 NETWORKS: dict[str, Any] = {
     "title": "Networks",
     "question": "Do they learn?",
-    "axes": {"circuit": ["ei", "bn"], "seed": [1, 2]},
+    "axes": {"layer": ["ei", "bn"], "seed": [1, 2]},
     "steps": {
         "train": {
             "kind": "train",
-            "over": ["circuit", "seed"],
+            "over": ["layer", "seed"],
             "config": DIGITS,
             "set": [
-                "network.circuit={circuit}",
+                "network.layer={layer}",
                 "seed={seed}",
                 "network.hidden=[12]",
                 "training.epochs=2",
@@ -53,19 +54,19 @@ NETWORKS: dict[str, Any] = {
         },
         "trained": {
             "kind": "record",
-            "over": ["circuit", "seed"],
-            "where": {"circuit": ["ei"]},
+            "over": ["layer", "seed"],
+            "where": {"layer": ["ei"]},
             "of": "train",
-            "label": "{circuit} {seed}",
+            "label": "{layer} {seed}",
             "spec": {"samples": 30, "populations": "*/E"},
         },
         "untrained": {
             "kind": "record",
-            "over": ["circuit", "seed"],
-            "where": {"circuit": ["ei"]},
+            "over": ["layer", "seed"],
+            "where": {"layer": ["ei"]},
             "of": "train",
             "network": "untrained",
-            "label": "{circuit} {seed} untrained",
+            "label": "{layer} {seed} untrained",
             "spec": {"samples": 30, "populations": "*/E"},
         },
         "emergence": {
@@ -108,7 +109,7 @@ def written(tmp_path: Path) -> Callable[..., Graph]:
     def write(study: dict[str, Any], *changes: str) -> Graph:
         path = tmp_path / "chain.yml"
         path.write_text(yaml.safe_dump(study))
-        return expand(load_study(path, changes))
+        return expand(load_study(path, assignments(changes)))
 
     return write
 
@@ -179,9 +180,9 @@ def test_axes_multiply_steps_and_match_them(written: Callable[..., Graph]) -> No
         ({"steps__trained__of": "train1"}, "steps.trained.of: unknown step 'train1' – did you mean 'train'"),
         ({"steps__trained__of": "layers", "steps__layers__inputs": "trained"}, "wait for each other: .*layers"),
         ({"steps__figure__of": "train"}, "'train' is of kind train. valid: a step of kind analyse"),
-        ({"steps__trained__over": ["circuit"], "steps__trained__label": "x"}, "'train' has 2 instances here.*'seed'"),
-        ({"steps__trained__over": ["circuits"]}, "unknown axis 'circuits' – did you mean 'circuit'"),
-        ({"steps__trained__label": "{sead}"}, "'{sead}' is not an axis.*valid: circuit, seed"),
+        ({"steps__trained__over": ["layer"], "steps__trained__label": "x"}, "'train' has 2 instances here.*'seed'"),
+        ({"steps__trained__over": ["layers"]}, "unknown axis 'layers' – did you mean 'layer'"),
+        ({"steps__trained__label": "{sead}"}, "'{sead}' is not an axis.*valid: layer, seed"),
         ({"steps__emergence__inputs": "train:weg"}, "unknown recording made while training 'weg'.*valid: way"),
         ({"axes__seed": [1, 1]}, "two instances have one name"),
         ({"axes__seed": []}, "axes.seed.*at least 1"),
@@ -205,7 +206,7 @@ def test_mistakes_are_told_at_once(written: Callable[..., Graph], changes: dict[
         ({"steps__layers__options": {"bins": 3}}, "unknown option 'bins'. valid: statistics"),
         ({"steps__figure__figure": "learning"}, "unknown figure 'learning'"),
         ({"steps__train__set": ["seed={seed}", "trainin.epochs=2"]}, "unknown key 'trainin' – did you mean 'training'"),
-        ({"steps__train__config": "nowhere.yml"}, "nowhere.yml: there is no such file"),
+        ({"steps__train__config": "nowhere.yml"}, "nowhere.yml: this file does not exist"),
         (
             {"steps__trained__spec": {"sample": 3}},
             "trained/ei-1: spec: sample: unknown key 'sample' – did you mean 'samples'",
@@ -218,9 +219,9 @@ def test_mistakes_are_told_at_once(written: Callable[..., Graph], changes: dict[
         ({"steps__train__record__way__epochs": [0, 3]}, "record.way: epochs .* not all in the training. valid: 0 to 2"),
         ({"steps__emergence__over": 3}, "steps.emergence: over: 3 is not possible"),
         ({"steps__train__record__way__spec": {"split": "test"}}, "test images are kept for the end of training"),
-        ({"steps__train__set": ["seed={seed}", "network.circuit={circuit}", "dataset.name=svhn"]}, "unknown data set"),
+        ({"steps__train__set": ["seed={seed}", "network.layer={layer}", "dataset.name=svhn"]}, "unknown data set"),
         ({"steps__extra": {"kind": "simulate", "circuit": "brunel-200"}}, "unknown circuit 'brunel-200'"),
-        ({"steps__extra": {"kind": "reference", "name": "brunel"}}, "no brunel.nc"),
+        ({"steps__extra": {"kind": "reference", "name": "brunel"}}, "brunel.nc does not exist"),
     ],
 )
 def test_what_cannot_be_is_told_before_anything_runs(
@@ -308,7 +309,7 @@ def test_constants_and_sums_fill_texts(written: Callable[..., Graph]) -> None:
         steps__trained__spec="{images}",
         steps__trained__reinit="{1000 * (seed + 1) + epochs}",
         steps__trained__network="untrained",
-        steps__trained__at="recordings/{circuit}-{seed}",
+        steps__trained__at="recordings/{layer}-{seed}",
         variants={"short": {"constants.epochs": 1, "axes.seed": [5]}},
     )
     task = written(study).steps["trained/ei-2"].task
@@ -316,7 +317,7 @@ def test_constants_and_sums_fill_texts(written: Callable[..., Graph]) -> None:
     path = written(study).study.file
     short = expand(load_study(path, variant="short"))
     assert short.steps["trained/ei-5"].task.reinit == 6001
-    assert expand(load_study(path, ["constants.epochs=7"], "short")).steps["trained/ei-5"].task.reinit == 6007
+    assert expand(load_study(path, {"constants.epochs": 7}, "short")).steps["trained/ei-5"].task.reinit == 6007
     with pytest.raises(EIPlatformError, match="unknown variant 'shorter'"):
         load_study(path, variant="shorter")
 
@@ -326,7 +327,7 @@ def test_constants_and_sums_fill_texts(written: Callable[..., Graph]) -> None:
     [
         ({"constants": {"seed": 1}}, "'seed' names an axis and a constant"),
         ({"steps__trained__reinit": "{seed / 2}"}, "reinit"),
-        ({"steps__trained__reinit": "{circuit + 1}"}, "cannot be computed"),
+        ({"steps__trained__reinit": "{layer + 1}"}, "cannot be computed"),
         ({"steps__trained__at": "../elsewhere-{seed}"}, "cannot name a place"),
         ({"steps__trained__at": "recordings/all"}, "two steps leave their output at 'recordings/all'"),
         ({"steps__layers__inputs": "trained/ei-3"}, "unknown step 'trained/ei-3'.*valid: trained/ei-1, trained/ei-2"),
@@ -445,5 +446,5 @@ def test_studies_that_ship_can_be_taken() -> None:
         assert not any(state.up_to_date for key, state in found.items() if graph.steps[key].task.kind != "reference")
     with pytest.raises(EIPlatformError, match="unknown study 'ei_versus_nb' – did you mean 'ei_versus_bn'"):
         find_study("ei_versus_nb")
-    with pytest.raises(EIPlatformError, match="no such file"):
+    with pytest.raises(EIPlatformError, match="does not exist"):
         find_study("my/own.yml")

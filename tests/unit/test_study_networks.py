@@ -14,6 +14,7 @@ import yaml
 import eiplatform
 from eiplatform.analyses import load_result
 from eiplatform.cli import main
+from eiplatform.cli.options import assignments
 from eiplatform.study import Graph, expand, load_study, run_study, status_of
 from eiplatform.study.actions import Job, perform
 from tests.unit.test_study import NETWORKS, changed
@@ -26,7 +27,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return the file of the study and its directory, run once."""
     place = tmp_path_factory.mktemp("study")
     file = place / "networks.yml"
-    file.write_text(yaml.safe_dump(changed(NETWORKS, axes__circuit=["ei"])))
+    file.write_text(yaml.safe_dump(changed(NETWORKS, axes__layer=["ei"])))
     assert main(["study", str(file), "--out", str(place / "out"), "--json"]) == 0
     return file, place / "out"
 
@@ -50,11 +51,11 @@ def test_the_result_is_that_of_the_recordings(finished: tuple[Path, Path]) -> No
             used = (exc > 0) & (inh > 0)
             per_seed.append(np.exp(np.log(exc[used] / inh[used]).mean()))
         ratios.append(per_seed)
-    found = result.sel(circuit="ei", population="fc1/E", statistic="ei_ratio").isel(setting=0)
+    found = result.sel(layer_type="ei", population="fc1/E", statistic="ei_ratio").isel(setting=0)
     np.testing.assert_allclose(found["seed_value"].values.T, ratios, rtol=1e-6)
     assert float(found["change"][-1]) == pytest.approx(np.mean(ratios[1]) - np.mean(ratios[0]), rel=1e-6)
     assert result["epoch"].values.tolist() == [0.0, 2.0]
-    accuracy = result["accuracy"].sel(circuit="ei").values.ravel()
+    accuracy = result["accuracy"].sel(layer_type="ei").values.ravel()
     assert accuracy[0] < 0.3 < accuracy[1]  # it learnt something
 
 
@@ -97,7 +98,7 @@ def test_a_failed_step_gives_status_3_and_is_left_out(finished: tuple[Path, Path
 def test_an_interrupted_training_goes_on_to_the_same_weights(
     finished: tuple[Path, Path], tmp_path: Path, written: Callable[..., Graph]
 ) -> None:
-    graph = written(NETWORKS, "axes.seed=[2]", "axes.circuit=[ei]").only(["train"])
+    graph = written(NETWORKS, "axes.seed=[2]", "axes.layer=[ei]").only(["train"])
 
     def cut(job: Job, *, resume: bool, progress: Any) -> None:
         def stop(done: int, total: int, message: str) -> None:
@@ -124,13 +125,13 @@ def test_trainings_are_shared(finished: tuple[Path, Path], tmp_path: Path, writt
     """The very same step is taken over; one with another setting is not."""
     seed = [
         *NETWORKS["steps"]["train"]["set"][1:],
-        "network.circuit={circuit}",
+        "network.layer={layer}",
     ]  # another order, the same configuration
-    graph = written(changed(NETWORKS, steps__train__set=seed), "axes.seed=[1]", "axes.circuit=[ei]").only(["trained"])
+    graph = written(changed(NETWORKS, steps__train__set=seed), "axes.seed=[1]", "axes.layer=[ei]").only(["trained"])
     done = run_study(graph, tmp_path / "out", quiet=True, reuse=[finished[1]])
     assert not done.done and (tmp_path / "out/trained/ei-1/manifest.json").is_file()
     assert all(state.up_to_date for state in status_of(graph, tmp_path / "out").values())
-    other = written(NETWORKS, "axes.seed=[1]", "axes.circuit=[ei]", "steps.trained.spec.samples=20").only(["trained"])
+    other = written(NETWORKS, "axes.seed=[1]", "axes.layer=[ei]", "steps.trained.spec.samples=20").only(["trained"])
     done = run_study(other, tmp_path / "new", quiet=True, reuse=[finished[1]])
     assert list(done.done) == ["trained/ei-1"]
     with pytest.raises(eiplatform.EIPlatformError, match="not the directory of a study"):
@@ -144,6 +145,6 @@ def written(tmp_path: Path) -> Callable[..., Graph]:
     def write(study: dict[str, Any], *changes: str) -> Graph:
         path = tmp_path / "networks.yml"
         path.write_text(yaml.safe_dump(study))
-        return expand(load_study(path, changes))
+        return expand(load_study(path, assignments(changes)))
 
     return write

@@ -28,8 +28,10 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """E-I networks recorded short and long, and networks with batch normalisation recorded short only."""
     place = tmp_path_factory.mktemp("systems")
     found = [
-        write_network(place / f"{circuit}-{k}", seed=10 * k, number=k, circuit=circuit, ratio=ratio, correct=k / 3)
-        for circuit, ratio in RATIOS.items()
+        write_network(
+            place / f"{layer_type}-{k}", seed=10 * k, number=k, layer_type=layer_type, ratio=ratio, correct=k / 3
+        )
+        for layer_type, ratio in RATIOS.items()
         for k in (1, 2, 3)
     ]
     return found + [
@@ -63,6 +65,19 @@ def test_planted_ratios_stand_at_their_system_and_layer(result: xr.Dataset, path
         np.testing.assert_allclose(
             [hidden["value"], hidden["low"], hidden["high"]], means.mean() + np.array([0, -half, half]), rtol=1e-6
         )
+
+
+def test_findings_say_which_way_systems_lean_and_how_they_differ(result: xr.Dataset) -> None:
+    said = Result(result.assign_attrs(analysis="systems")).findings()
+    leaning = next(text for text in said if text.startswith("Hidden layers, short"))
+    assert "excitation outweighs inhibition in BN and E-I" in leaning and "2 systems" in leaning
+    differ = next(text for text in said if text.startswith("Compared with E-I, short"))
+    ratio = result["label"].sel(statistic="ei_ratio").item()
+    assert f"the {ratio} is higher in BN (by 0.9" in differ and "corrected for" in differ
+    assert any(text.startswith("BN: nothing was measured in long") for text in said)
+    equal = result.assign(seed_value=result["seed_value"].sel(system="E-I").expand_dims(system=result["system"].values))
+    again = Result(equal.assign_attrs(analysis="systems")).findings()
+    assert any("no system was found to differ from E-I" in text for text in again)
 
 
 def test_accuracy_is_the_share_of_samples_classified_right(result: xr.Dataset) -> None:
@@ -103,13 +118,13 @@ def test_the_order_of_the_recordings_does_not_matter(result: xr.Dataset, paths: 
 
 def test_systems_are_told_by_their_configuration() -> None:
     def called(**network: object) -> str:
-        return system_of({"network": {"circuit": "none"} | network})
+        return system_of({"network": {"layer": "none"} | network})
 
-    assert [called(circuit=name) for name in ("ei", "bn", "none", "dann")] == ["E-I", "BN", "plain", "DANN"]
+    assert [called(layer=name) for name in ("ei", "bn", "none", "dann")] == ["E-I", "BN", "plain", "DANN"]
     assert called(neuron={"model": "stl"}) == "STL" and called(neuron={"model": "backei"}) == "BackEISNN"
     assert called(neuron={"max_spikes": 3}) == called(neuron={"negative_spikes": True}) == "circulate-firing"
-    assert called(circuit="bn", architecture="feedback", feedback={"gradient": "ide"}) == "IDE"
-    assert called(circuit="ei", architecture="feedback", feedback={"gradient": "spide"}) == "SPIDE, E-I"
+    assert called(layer="bn", architecture="feedback", feedback={"gradient": "ide"}) == "IDE"
+    assert called(layer="ei", architecture="feedback", feedback={"gradient": "spide"}) == "SPIDE, E-I"
 
 
 def test_what_cannot_stand_side_by_side_is_refused(paths: list[Path], tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_configurations_are_the_papers_and_can_be_built(name: str) -> None:
     assert (config.network.steps, part.learning_rate, part.warmup_epochs, part.batch_size) == PAPER[name]
     assert (part.epochs, part.optimiser, part.momentum) == (300, "sgd", 0.9)
     assert part.weight_decay == (1e-4 if name.endswith("-bn") else 5e-4)
-    assert config.network.circuit == ("bn" if name.endswith("-bn") else "ei")
+    assert config.network.layer == ("bn" if name.endswith("-bn") else "ei")
     assert name.removesuffix("-bn") == f"{config.dataset.name}-{config.network.architecture}"
     entry = _registry()[config.dataset.name]
     with torch.device("meta"):  # shapes alone, no memory
@@ -84,11 +84,12 @@ def test_a_resolved_configuration_reads_back(tmp_path: Path) -> None:
     [
         (
             "network.hiden=[3]",
-            "network.hiden: unknown key 'hiden' – did you mean 'hidden'.*valid: architecture, circuit",
+            "network.hiden: unknown key 'hiden' – did you mean 'hidden'.*valid: architecture, layer",
         ),
         ("trainig.epochs=3", "unknown key 'trainig' – did you mean 'training'.*valid: seed, dataset"),
         ("network.neuron.theshold=3", "network.neuron.theshold: .*did you mean 'threshold'.*valid: tau, threshold"),
-        ("network.circuit=bnn", "network.circuit: unknown type of layer .bnn.*did you mean .bn.*valid: bn, dann, ei"),
+        ("network.circuit=bn", "network.circuit: the key 'circuit' is called 'layer' now. write layer"),
+        ("network.layer=bnn", "network.layer: unknown type of layer .bnn.*did you mean .bn.*valid: bn, dann, ei"),
         ("network.neuron.surrogate=sigmod", "did you mean 'sigmoid'.*valid: sigmoid, atan"),
         ("network.hidden=[0, 3]", "network.hidden.0: 0 is not possible.*greater than or equal to 1"),
         ("network.hidden=[]", "network.hidden: .*at least 1 item"),
@@ -139,12 +140,12 @@ def test_bad_files(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(ConfigError, match="does not exist"):
         load_config(tmp_path / "none.yml")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path)
     (tmp_path / "latin.yml").write_bytes(b"seed: \xff")
-    with pytest.raises(ConfigError, match=r"latin\.yml: the file is no text in UTF-8"):
+    with pytest.raises(ConfigError, match=r"latin\.yml: the file is not UTF-8 text"):
         load_config(tmp_path / "latin.yml")
 
 

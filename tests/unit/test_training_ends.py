@@ -1,4 +1,4 @@
-"""A training that did not come to its end says so, wherever its checkpoint goes; two never share a directory."""
+"""A training that did not finish says so, wherever its checkpoint goes; two never share a directory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from eiplatform.store import read_manifest
 from eiplatform.training import fit
 from eiplatform.training.about import describe_checkpoint
 from eiplatform.training.finished import ABORTED, why_unfinished
-from eiplatform.training.start import pin
+from eiplatform.training.start import with_start_hash
 
 CHANGES = ["network.hidden=[12]", "training.epochs=3", "training.warmup_epochs=0", "training.batch_size=512"]
 CONFIG = load_config(None, CHANGES)
@@ -108,11 +108,11 @@ def test_resumed_to_its_end_it_is_as_if_it_had_never_stopped(aborted: Path, fini
 def test_training_does_not_begin_with_it_unless_its_hash_is_named(aborted: Path) -> None:
     start = aborted / "best.safetensors"
     with pytest.raises(TrainingError) as caught:
-        pin(load_config(None, [*CHANGES, f"training.start={start}"]))
+        with_start_hash(load_config(None, [*CHANGES, f"training.start={start}"]))
     assert caught.value.where == f"training.start: {start}"
     named = load_config(None, [*CHANGES, f"training.start={start}", f"training.start_sha256={sha256_of(start)}"])
-    assert pin(named) == named
-    pin(load_config(None, [*CHANGES, f"training.start={aborted / 'untrained.safetensors'}"]))
+    assert with_start_hash(named) == named
+    with_start_hash(load_config(None, [*CHANGES, f"training.start={aborted / 'untrained.safetensors'}"]))
 
 
 def test_before_the_first_epoch_there_is_no_checkpoint_but_a_reason(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_second_training_in_one_directory_is_refused(tmp_path: Path) -> None:
         for option in options:
             with pytest.raises(OutputExistsError) as caught:
                 fit(CONFIG, out, **option)
-            assert caught.value.alternatives == ("wait until it ends", "choose another --out")
+            assert caught.value.alternatives == ("wait until it ends", "choose another path")
         assert {path.name: path.read_bytes() for path in out.iterdir()} == held
     finally:
         first.send_signal(signal.SIGKILL)

@@ -227,7 +227,7 @@ def test_convolutional_layers_are_diagnosed_by_name(tmp_path: Path) -> None:
 
 
 def test_batch_normalised_twin_is_evaluated_as_it_will_be_used(tmp_path: Path) -> None:
-    config = small("network.circuit=bn", "training.learning_rate=0.05")
+    config = small("network.layer=bn", "training.learning_rate=0.05")
     result = fit(config, tmp_path / "bn")
     network, _ = networks.load(result.checkpoint)
     test = load("digits").test

@@ -156,10 +156,10 @@ def test_steps_are_those_of_the_textbook(
         torch.testing.assert_close(ours, averaged[name], rtol=1e-3, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("circuit", ["ei", "bn"])
-def test_an_average_of_the_weights_is_kept_and_does_not_disturb_the_training(tmp_path: Path, circuit: str) -> None:
+@pytest.mark.parametrize("layer_type", ["ei", "bn"])
+def test_an_average_of_the_weights_is_kept_and_does_not_disturb_the_training(tmp_path: Path, layer_type: str) -> None:
     runs = {
-        decay: fit(small(f"network.circuit={circuit}", f"training.average={decay}"), tmp_path / str(decay))
+        decay: fit(small(f"network.layer={layer_type}", f"training.average={decay}"), tmp_path / str(decay))
         for decay in (0.0, 0.9)
     }
     plain, averaged = (load_file(run.out / "state.safetensors") for run in runs.values())
@@ -181,7 +181,7 @@ def test_an_average_of_the_weights_is_kept_and_does_not_disturb_the_training(tmp
     assert evaluate(network, test, batch_size=100).accuracy == runs[0.9].test_accuracy
 
 
-@pytest.mark.parametrize("more", [["network.circuit=ei"], ["network.circuit=none", "network.neuron.model=stl"]])
+@pytest.mark.parametrize("more", [["network.layer=ei"], ["network.layer=none", "network.neuron.model=stl"]])
 def test_centred_are_weights_and_nothing_else_until_the_handle_is_removed(more: list[str]) -> None:
     """Also of convolutions; a threshold per neuron of a map has three axes and is no weight."""
     network = build_network(load_config(None, ["network.architecture=cnn", *more]), (1, 8, 8), 10)
@@ -333,12 +333,12 @@ def test_evaluation_counts_rightly(finished: training.TrainResult) -> None:
 
 def test_places_are_protected(tmp_path: Path, finished: training.TrainResult) -> None:
     before = finished.checkpoint.read_bytes()
-    with pytest.raises(OutputExistsError, match="not empty.*--overwrite"):
+    with pytest.raises(OutputExistsError, match="not empty.*overwrite=True"):
         fit(small(), finished.out)
     with pytest.raises(ConfigError, match="network.steps was 3, is 5"):
         fit(small("network.steps=5"), finished.out, resume=True)
     assert finished.checkpoint.read_bytes() == before
-    with pytest.raises(TrainingError, match="no run to resume"):
+    with pytest.raises(TrainingError, match="no training was begun"):
         fit(small(), tmp_path / "nothing", resume=True)
     assert not (tmp_path / "nothing").exists()
     with pytest.raises(UnknownNameError, match="did you mean 'digits'"):

@@ -141,7 +141,7 @@ def test_an_error_of_the_first_process_ends_all(two: Path) -> None:
     (first, error), (second, other) = start(two.parent, "whole")
     assert (first, second) == (1, 1)
     assert "output directory is not empty" in error
-    assert "process 1: the first process failed; it says why" in other
+    assert "process 1: the first process failed; its message says why" in other
 
 
 def test_a_batch_is_shared_without_padding() -> None:

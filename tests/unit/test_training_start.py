@@ -93,7 +93,7 @@ def test_another_file_of_that_name_is_not_gone_on_with(first: TrainResult, tmp_p
     copy.write_bytes(first.untrained.read_bytes())
     with pytest.raises(ConfigError, match=r"another configuration: training\.start_sha256 was"):
         fit(config, tmp_path / "b", resume=True)
-    with pytest.raises(ConfigError, match="not the file that was meant"):
+    with pytest.raises(ConfigError, match="not the expected file"):
         fit(load_config(tmp_path / "b" / "config.yml"), tmp_path / "c")
     assert not (tmp_path / "c").exists()
 
@@ -103,11 +103,11 @@ def test_another_file_of_that_name_is_not_gone_on_with(first: TrainResult, tmp_p
     [
         (["network.hidden=[24, 15]"], "'layers.fc2.weight_exc' has shape"),
         (["network.hidden=[24]"], "shape"),
-        (["network.circuit=none"], "choose the architecture, circuit and layers of the checkpoint"),
+        (["network.layer=none"], "choose the architecture and layers of the checkpoint"),
         (["dataset.validation=0.2"], "dataset.validation 0.1, now 0.2"),
         (["seed=2"], "seed 1, now 2"),
-        (["training.start=nowhere.safetensors"], "there is no checkpoint nowhere.safetensors"),
-        ([f"training.start_sha256={'a' * 64}"], "is not the file that was meant"),
+        (["training.start=nowhere.safetensors"], "the checkpoint nowhere.safetensors does not exist"),
+        ([f"training.start_sha256={'a' * 64}"], "is not the expected file"),
         (["training.start=null", f"training.start_sha256={'a' * 64}"], "there is none"),
         (["training.start_sha256=12"], "start_sha256"),
     ],

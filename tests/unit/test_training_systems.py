@@ -26,7 +26,7 @@ from eiplatform.training.regimes import freeze
 
 SMALL = ["network.hidden=[24,16]", "network.steps=3", "training.epochs=2", "training.warmup_epochs=0"]
 STL = [
-    "network.circuit=none",
+    "network.layer=none",
     "network.encoding=bernoulli",
     "network.votes=3",
     "network.neuron.model=stl",
@@ -38,7 +38,7 @@ STL = [
     "training.learning_rate=5e-3",
 ]
 CIRCULATE = [
-    "network.circuit=none",
+    "network.layer=none",
     "network.neuron.max_spikes=3",
     "network.neuron.negative_spikes=true",
     "network.neuron.learn_surrogate=true",
@@ -46,8 +46,8 @@ CIRCULATE = [
     "training.learning_rate=1e-2",
 ]
 MAPS = ["network.architecture=cnn", "network.channels=[4,P,6,P]", "network.dense=[12]", "network.dropout=0.3"]
-BACKEI = [*MAPS, "network.circuit=bn", "network.neuron.model=backei", "network.neuron.threshold=0.5"]
-DANN = ["network.circuit=dann", "network.neuron.model=relu", "training.learning_rate=1e-2"]
+BACKEI = [*MAPS, "network.layer=bn", "network.neuron.model=backei", "network.neuron.threshold=0.5"]
+DANN = ["network.layer=dann", "network.neuron.model=relu", "training.learning_rate=1e-2"]
 EI_STL = ["network.neuron.model=stl", "network.neuron.max_spikes=2", "training.learning_rate=1e-2"]
 SYSTEMS = {"stl": STL, "circulate": CIRCULATE, "backei": BACKEI, "dann": DANN, "ei-stl": EI_STL}
 
@@ -164,7 +164,7 @@ def test_a_regime_trains_what_it_names(regime: str, tmp_path: Path) -> None:
 
 def test_thresholds_are_drawn_apart_from_weights() -> None:
     """The same seed gives the weights of the network of plain neurons."""
-    networks = [initialise(small("network.circuit=none", f"network.neuron.model={model}")) for model in ("stl", "lif")]
+    networks = [initialise(small("network.layer=none", f"network.neuron.model={model}")) for model in ("stl", "lif")]
     drawn, plain = (network.state_dict() for network in networks)
     assert all(torch.equal(drawn[name], values) for name, values in plain.items())
     thresholds = [values for name, values in drawn.items() if name not in plain]
@@ -227,7 +227,7 @@ def test_the_balanced_loss() -> None:
 
 @pytest.mark.parametrize("backend", ["eager", "auto"])
 def test_the_balanced_loss_acts_in_training_whatever_the_backend(backend: str, tmp_path: Path) -> None:
-    """On the E-I circuit, whose potentials come out of the fused operation."""
+    """On the E-I layer, whose potentials come out of the fused operation."""
     found = []
     for weight in (0, 5):
         fit(small(f"training.balance={weight}", f"training.backend={backend}"), tmp_path / str(weight))

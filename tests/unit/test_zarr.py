@@ -77,7 +77,7 @@ def test_zarr_of_what_is_complete_says_so(network_recording: Write, tmp_path: Pa
     path = network_recording(shards=4)
     (path / "shards" / "00001.h5").unlink()
     out = export_zarr(path, tmp_path / "z", partial=True)
-    with pytest.raises(StoreError, match=r"only what was complete.*--partial"):
+    with pytest.raises(StoreError, match=r"only what was complete.*partial=True"):
         eiplatform.open(out)
     assert eiplatform.open(out, partial=True)["fc1/E"].sizes["sample"] == 30
     assert any("interrupted" in problem for problem in validate(out).problems)

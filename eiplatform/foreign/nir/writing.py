@@ -72,7 +72,7 @@ def to_nir(
     >>> import eiplatform as ei
     >>> from eiplatform.config import load_config
     >>> from eiplatform.networks import build_network
-    >>> settings = ["network.hidden=[8]", "network.circuit=none", "network.neuron.reset=hard"]
+    >>> settings = ["network.hidden=[8]", "network.layer=none", "network.neuron.reset=hard"]
     >>> sorted(ei.to_nir(build_network(load_config(None, settings), (4,), 2)).nodes)
     ['fc1', 'fc1_weights', 'input', 'output', 'readout']
     """
@@ -184,7 +184,7 @@ def _check(layer: Layer, name: str, reset: str | None) -> None:
         raise ConfigError(
             f"NIR cannot express a layer of type {type(layer).__name__}: {why}",
             where=f"layer '{name}'",
-            valid="layers of signed weights: network.circuit bn or none",
+            valid="layers of signed weights: network.layer bn or none",
         )
     if not layer.spiking:
         return

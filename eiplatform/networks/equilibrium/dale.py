@@ -6,7 +6,7 @@ the rates of E, then of I; but F >= 0, and W has the blocks
     E <- E: +     E <- I: -
     I <- E: +     I <- I: -
 
-(no paper has it; sign-constrained by the projection that keeps all E-I circuits so).
+(no paper has it; sign-constrained by the projection that keeps all E-I layers so).
 """
 
 from __future__ import annotations

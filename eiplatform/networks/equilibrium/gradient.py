@@ -95,10 +95,6 @@ def equilibrium_rate(
     monitor : Monitor
         Receives ``forward_residual`` (mean of ``|a - f(a)|`` of the layer that is read) now and, when the gradient is
         computed, how well its equation was solved.
-
-    Returns
-    -------
-    Tensor
     """
     if settings.gradient == "spide":
         return _by_spikes(equation, rates, settings, monitor)

@@ -31,10 +31,6 @@ def fixed_point(function: Function, start: Tensor, tolerance: float = 1e-10, max
         Largest change of any entry.
     max_iterations : int
 
-    Returns
-    -------
-    Tensor
-
     Raises
     ------
     EIPlatformError

@@ -49,7 +49,7 @@ class FeedbackNetwork(Network):
     seed : int
         Of dropout.
     **options
-        See :class:`~eiplatform.networks.network.Options`; of circuit ``ei`` are E and I populations
+        See :class:`~eiplatform.networks.network.Options`; layers of type ``ei`` are E and I populations
         (:mod:`eiplatform.networks.equilibrium.dale`), and the membrane constant is that of `feedback`.
 
     Raises
@@ -59,7 +59,7 @@ class FeedbackNetwork(Network):
 
     Examples
     --------
-    >>> network = FeedbackNetwork((1, 28, 28), 10, FeedbackConfig(layers="64C5s(F64C5)"), circuit="bn")
+    >>> network = FeedbackNetwork((1, 28, 28), 10, FeedbackConfig(layers="64C5s(F64C5)"), layer="bn")
     >>> {name: info.shape for name, info in network.populations().items()}
     {'conv1/E': (64, 14, 14), 'readout/E': (10,)}
     """
@@ -75,7 +75,7 @@ class FeedbackNetwork(Network):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(input_shape, **options)
-        self._check_neurons(feedback)
+        self._check_loop(feedback)
         self.feedback, self.seed = feedback, seed
         self.monitor = Monitor()
         loop = feedback.loop
@@ -102,11 +102,11 @@ class FeedbackNetwork(Network):
         self.read = len(loop.forward) - 1
         self._loop = names
         drop = self.neuron.threshold - feedback.rest
-        normalised = self.circuit == "bn"
+        normalised = self.layer == "bn"
         source = "input"
         for index, (name, stage, transform) in enumerate(zip(names, stages, transforms, strict=True)):
             layer: LoopLayer
-            if self.circuit == "ei":
+            if self.layer == "ei":
                 n_inh = n_inhibitory(stage.n, self.ei_ratio)
                 own = self.stepwise((stage.n + n_inh,))
                 layer = DaleFeedbackLayer(transform.fan_in, stage.n, n_inh, self.neuron, drop, feedback.norm_limit, own)
@@ -131,8 +131,16 @@ class FeedbackNetwork(Network):
         self._add_readout(math.prod(shapes[self.read]), n_classes, f"{names[self.read]}/E")
         self.register_buffer("drawn", torch.zeros(()))
 
-    def _check_neurons(self, feedback: FeedbackConfig) -> None:
-        """Refuse neurons whose equilibrium is not known."""
+    def _check_loop(self, feedback: FeedbackConfig) -> None:
+        """Raise for layers that are not built in a loop, and for neurons whose equilibrium is not known."""
+        choose(self.layer, ("ei", "bn", "none"), "type of layer of feedback networks", where="network.layer")
+        loop = feedback.loop
+        if self.layer == "ei" and (len(loop.forward) > 1 or len(loop.back) > 1 or loop.forward[0].kernel is not None):
+            raise ConfigError(
+                f"feedback.layers {feedback.layers} with layers of type ei",
+                where="network.feedback.layers",
+                valid="one fully connected layer with feedback onto itself, e.g. 400(F400)",
+            )
         if self.model not in ("lif", "stl"):
             raise ConfigError(f"neurons of model {self.model} in a feedback network", valid="lif or stl")
         if self.firing is not None and feedback.rest:
@@ -174,11 +182,7 @@ class FeedbackNetwork(Network):
         repeats = self._check_input(x, steps)
         wanted = self._check_record(record or {})
         self._check_moments(moments)
-        for population in select or {}:
-            choose(population, self.populations(), "population", where="select")
-        carried = dict(state or {})
-        for name in carried:
-            choose(name, (*self._loop, BACK), "layer", where="state")
+        carried = self._check_names(select, state, (*self._loop, BACK))
         static, n_steps = repeats is not None, len(x) if repeats is None else repeats
         x = x.flatten(-len(self.input_shape)) if self._flat else x
         weights = rate_weights(n_steps, self.neuron.decay)
@@ -201,15 +205,15 @@ class FeedbackNetwork(Network):
         if torch.is_grad_enabled() and not through:
             equation = Equilibrium(tuple(layers.values()), self.read, below, back, current, masks.below)
             rate = equilibrium_rate(equation, rates, self.feedback, self.monitor)
-        circuits = self.named_layers()
+        every = self.named_layers()
         rate = layers[self._loop[self.read]].visible(rate)
-        logits = self._flow(rate[None], None, lambda name, values, steps: circuits[name](values, steps=steps)[0])[0]
+        logits = self._flow(rate[None], None, lambda name, values, steps: every[name](values, steps=steps)[0])[0]
 
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
         if "readout" in wanted:
             factors = x.new_tensor(weights).mul_(n_steps).reshape(-1, 1, 1)
             shown = torch.stack([spikes.flatten(1) for spikes in simulation.shown]) * factors
-            readings = circuits["readout"](shown, record=wanted["readout"])[1]
+            readings = every["readout"](shown, record=wanted["readout"])[1]
         for name in wanted:
             recorded = readings if name == "readout" else simulation.recorded(name)
             for key, values in recorded.items():

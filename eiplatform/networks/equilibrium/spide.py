@@ -86,10 +86,6 @@ def ternary_phase(
         Of the rates of every layer, (B, ...).
     phase : BackwardPhase
 
-    Returns
-    -------
-    BackwardResult
-
     Examples
     --------
     >>> phase = BackwardPhase(steps=1000, scale=1.0)

@@ -37,7 +37,7 @@ template <class Real> struct Pair {
 };
 
 constexpr int64_t TILE = 512;  // neurons whose sums stay in the cache while the samples pass
-constexpr int64_t FEW = 16;    // values that are added in the signals' type before their sum is added in double
+constexpr int64_t PER_FLUSH = 16;    // values that are added in the signals' type before their sum is added in double
 
 // The sums of one signal in a tile of neighbouring neurons.
 template <class Real> struct Tally {
@@ -79,7 +79,7 @@ template <class Real> struct Tally {
     }
     // So many values of every neuron have been added.
     void next(int64_t values) {
-        if ((waiting += values) + values > FEW) flush();
+        if ((waiting += values) + values > PER_FLUSH) flush();
     }
     void flush() {
         if (!shift || !waiting) return;
@@ -174,7 +174,7 @@ void sum_steps(const Block& b, const Counted& counted, const Real* zeros, const 
         put<whole>(fires, spikes, count);
         if (b.voltage.data) keep_voltages<Real>(b, t, row, c, count, voltages);
         if (counted.steps[t]) voltage.add(voltages), fired.add(spikes);
-        if ((t + 1) % FEW) continue;
+        if ((t + 1) % PER_FLUSH) continue;
         if (t < b.n_given) {
             to.exc.spill(exc, at, count), to.inh.spill(inh, at, count), to.net.spill(net, at, count);
             to.div.spill(div, at, count), to.gain.spill(gain, at, count), to.drive.spill(drive, at, count);
@@ -217,7 +217,7 @@ template <class Real, class Io> void sum_activity(const Block& b, const Counted&
                         for (int64_t t = 0; t < b.n_given; t++) {
                             const Io* values = row_of<const Io>(b.currents, t, row, b.n_channels) + start + c;
                             if (counted.given[t]) pair.add(fetch<whole.value>(values, count));
-                            if ((t + 1) % FEW == 0) activity.spill(pair, at, count);
+                            if ((t + 1) % PER_FLUSH == 0) activity.spill(pair, at, count);
                         }
                         activity.template end<whole.value>(pair, at, count);
                     });

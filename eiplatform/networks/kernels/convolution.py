@@ -88,7 +88,7 @@ def skipped(x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Tenso
 
 
 FEW_PLACES = 16
-"""Maps up to so many places: in bfloat16 on a CPU the weights' gradient is faster as a product of patches."""
+"""Maps up to this many places: in bfloat16 on a CPU the weights' gradient is faster as a product of patches."""
 
 
 def _dense(x: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:

@@ -1,4 +1,4 @@
-"""The E-I circuit as pure functions with declared recording (DeepEISNN, arXiv 2509.23253).
+"""The E-I layer as pure functions with declared recording (DeepEISNN, arXiv 2509.23253).
 
 For presynaptic spikes ``s``, with all weights and gains >= 0 and only the bias free:
 
@@ -29,7 +29,7 @@ from eiplatform.networks.kernels.kernel import Drive, Kernel
 from eiplatform.networks.kernels.lif import Membrane
 from eiplatform.networks.kernels.prop import FULL_PROP, EIProp, scale_gradient
 from eiplatform.networks.pathways import PathwayScale, scale_rows, without_feedback
-from eiplatform.networks.transform import Transform, turned
+from eiplatform.networks.transform import Transform, with_axis_moved
 
 __all__ = [
     "EXC_SIGNALS",
@@ -102,7 +102,7 @@ class _Currents(NamedTuple):
     def parts(self, transform: Transform) -> tuple[Tensor, Tensor]:
         """Return what reaches E and the activity of I, in the usual order of axes."""
         axis = transform.channel_axis
-        first, second = torch.split(turned(self.both, -1, axis), list(self.weight_sub.shape), axis)
+        first, second = torch.split(with_axis_moved(self.both, -1, axis), list(self.weight_sub.shape), axis)
         return first, second
 
 
@@ -182,14 +182,14 @@ def ei_layer(
     drive = Drive(currents.both, weight_sub, currents.weight_div, parameters.gain_exc, parameters.bias, steps)
     fused = kernel(drive, state, axis, prop, keep, chosen)
     known = _common(currents, x, transform, cut, record) if record else {}
-    known["E/spikes" if kernel.fires else "E/activity"] = spikes = turned(fused.spikes, -1, axis)
+    known["E/spikes" if kernel.fires else "E/activity"] = spikes = with_axis_moved(fused.spikes, -1, axis)
     for role, neurons in (select or {}).items():
         known |= {k: take(v, neurons) for k, v in known.items() if v is not None and k in record and k[0] == role}
     for field, name in _KEPT.items():
         values = getattr(fused, field)
         if values is not None:
-            known[name] = values if chosen is not None else turned(values, -1, axis)
-    return Membrane(turned(fused.membrane, -1, axis)), spikes, recorded(record, known, steps)
+            known[name] = values if chosen is not None else with_axis_moved(values, -1, axis)
+    return Membrane(with_axis_moved(fused.membrane, -1, axis)), spikes, recorded(record, known, steps)
 
 
 def ei_readout(
@@ -267,7 +267,7 @@ def _currents(
         with torch.autocast(x.device.type, enabled=False):
             first = weight_exc - (weight_sub @ weight_inh_in.flatten(1)).view_as(weight_exc)
     # The input is >= 0 and so are the weights: the paper's rectification of I changes nothing.
-    both = turned(transform.apply_pair(first, weight_inh_in, x), transform.channel_axis, -1)
+    both = with_axis_moved(transform.apply_pair(first, weight_inh_in, x), transform.channel_axis, -1)
     return _Currents(both, weight_exc, weight_sub, weight_div, folded)
 
 

@@ -59,7 +59,7 @@ def ei_spikes(
         None: at rest.
     neuron : LIF
     steps : int, optional
-        The one pattern is held for so many steps.
+        The one pattern is held for this many steps.
     stabilised, straight_through : bool
         As in :class:`~eiplatform.networks.kernels.ei.EIProp`.
     keep : frozenset of str
@@ -69,10 +69,6 @@ def ei_spikes(
         (T, B, k); an index counts places, then channels.  What is not selected never leaves the cache.
     moments : Moments, optional
         Only where no gradients are asked for: the signals are added to it, whatever is returned.
-
-    Returns
-    -------
-    Fused
 
     Examples
     --------

@@ -18,14 +18,14 @@ from eiplatform.networks.kernels.compiled import SURROGATES, TYPES, Block, call
 from eiplatform.networks.kernels.compiled import Sequence as Pointer
 from eiplatform.networks.kernels.compiled import Sums as PointerSums
 from eiplatform.networks.kernels.fused_parts import SIGNALS, Options, Weights, replace_zeros, weights_of
-from eiplatform.networks.kernels.lif import sample_blocks
+from eiplatform.networks.kernels.lif import batch_blocks
 from eiplatform.networks.kernels.moments import PILOT, Moments
 
 __all__ = ["CompiledSpikes"]
 
-FEW = 4
-"""So many blocks of samples, or fewer, are worked off as one."""
-MANY = 32
+MOST_JOINED = 4
+"""Up to this many blocks of samples are worked off as one."""
+PER_SUM = 32
 """Values of each neuron that are summed in one go."""
 
 
@@ -159,8 +159,8 @@ class CompiledSpikes(torch.autograd.Function):
 
 def _blocks(x: Tensor) -> list[slice]:
     """Cut the samples into blocks, but a few not: products of few rows cost more than what the cache saves."""
-    blocks = sample_blocks(x)
-    return blocks if len(blocks) > FEW else [slice(0, x.shape[1])]
+    blocks = batch_blocks(x)
+    return blocks if len(blocks) > MOST_JOINED else [slice(0, x.shape[1])]
 
 
 def _mixing(w: Weights, unit: bool) -> products.Rows:
@@ -210,7 +210,7 @@ def _groups(blocks: list[slice], n_given: int, moments: Moments | None) -> list[
         return blocks
     each = blocks[0].stop * n_given
     first = min(-(-PILOT // each), len(blocks)) if moments.fresh else 0
-    n = -(-MANY // each)
+    n = -(-PER_SUM // each)
     parts = [blocks[:first], *(blocks[i : i + n] for i in range(first, len(blocks), n))]
     return [slice(some[0].start, some[-1].stop) for some in parts if some]
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from eiplatform.networks.kernels.fused_parts import SIGNALS, Options, Weights, replace_zeros, weights_of
-from eiplatform.networks.kernels.lif import advance_block, rewind_block, sample_blocks, steps_of
+from eiplatform.networks.kernels.lif import advance_block, batch_blocks, rewind_block, steps_of
 from eiplatform.networks.kernels.moments import Moments
 
 __all__ = ["EagerSpikes"]
@@ -116,7 +116,7 @@ class EagerSpikes(torch.autograd.Function):
         moments = options.moments
         if moments is not None:
             moments.begin(currents, len(bias), options.steps, w.bias.dtype)
-        for block in sample_blocks(spikes):
+        for block in batch_blocks(spikes):
             drives = []
             for t, currents_t in enumerate(currents):
                 # The buffers of a step are free for the next one, but for the drive.
@@ -159,7 +159,7 @@ class EagerSpikes(torch.autograd.Function):
         grad_membrane = None if membrane is None else torch.empty_like(membrane)
         grad_spikes, grad_last, grad_voltage, *grad_kept = grads
         scratch = _Scratch(w.bias)
-        for block in sample_blocks(currents[..., : len(bias)]):
+        for block in batch_blocks(currents[..., : len(bias)]):
             parts = [_drive(step[block], w, options, scratch, t) for t, step in enumerate(currents)]
             drives = [part.drive for part in parts]
             if len(drives) == options.steps:

@@ -44,7 +44,7 @@ class Weights(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What is no tensor; see :func:`~eiplatform.networks.kernels.fused.ei_spikes`."""
+    """What is not a tensor; see :func:`~eiplatform.networks.kernels.fused.ei_spikes`."""
 
     neuron: LIF
     steps: int

@@ -18,7 +18,7 @@ from eiplatform.networks.kernels.lif import LIF, Membrane
 from eiplatform.networks.kernels.moments import Moments
 from eiplatform.networks.kernels.prop import EIProp, stabilise
 from eiplatform.networks.neuron import StepwiseNeuron
-from eiplatform.networks.transform import turned
+from eiplatform.networks.transform import with_axis_moved
 
 __all__ = ["Drive", "FusedKernel", "Kernel", "StepwiseKernel"]
 
@@ -34,7 +34,7 @@ class Drive(NamedTuple):
     weight_div : Tensor, shape (n_E, n_I)
     gain_exc, bias : Tensor, shape (n_E,)
     steps : int or None
-        The one pattern is held for so many steps.
+        The one pattern is held for this many steps.
     """
 
     currents: Tensor
@@ -68,10 +68,6 @@ class Kernel(Protocol):
             Further fields of :class:`~eiplatform.networks.kernels.fused_parts.Fused` to return.
         select : Tensor of int, shape (k,), or None
             Neurons of which those fields are returned; counts places, then channels.
-
-        Returns
-        -------
-        Fused
         """
 
 
@@ -99,7 +95,7 @@ class FusedKernel(NamedTuple):
         """Run the neurons; see :class:`Kernel`."""
         return ei_spikes(
             *drive[:5],
-            None if state is None else turned(state.membrane, axis, -1),
+            None if state is None else with_axis_moved(state.membrane, axis, -1),
             neuron=self.neuron,
             steps=drive.steps,
             stabilised=prop.stabilise,

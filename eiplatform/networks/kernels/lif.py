@@ -122,7 +122,7 @@ def lif_sequence(
         None: at rest.
     neuron : LIF
     steps : int, optional
-        The one drive is held for so many steps.
+        The one drive is held for this many steps.
     keep_voltage : bool
         Whether the voltage is wanted; otherwise it is not stored at all.
 
@@ -148,7 +148,7 @@ BLOCK = 65536
 """Neurons per thread that are advanced together: a few buffers of them fit into the cache of a core."""
 
 
-def sample_blocks(x: Tensor) -> list[slice]:
+def batch_blocks(x: Tensor) -> list[slice]:
     """Cut the samples of `x` (T, B, ...) into blocks to be worked on one after the other; one on a GPU."""
     n_samples = x.shape[1]
     if x.device.type != "cpu":
@@ -242,7 +242,7 @@ class _Sequence(torch.autograd.Function):
         last = torch.empty_like(drive[0], dtype=real)
         spikes = _steps_like(drive, steps, drive.dtype)
         kept = _steps_like(drive, steps, real) if keep_voltage else None
-        for block in sample_blocks(drive):
+        for block in batch_blocks(drive):
             after = last[block]
             drives = _drives(drive, block, steps, real)
             voltages = [torch.empty_like(after)] * steps if kept is None else [v[block] for v in kept]
@@ -257,7 +257,7 @@ class _Sequence(torch.autograd.Function):
         grad_spikes, grad_last, grad_voltages = grads
         grad_drive = torch.empty_like(drive)
         grad_membrane = None if membrane is None else torch.empty_like(membrane)
-        for block in sample_blocks(drive):
+        for block in batch_blocks(drive):
             drives = _drives(drive, block, steps, real)
             in_place = len(drive) == steps and drive.dtype == real
             if in_place:
@@ -290,6 +290,6 @@ def _drives(drive: Tensor, block: slice, steps: int, dtype: torch.dtype) -> list
 
 
 def _steps_like(x: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
-    """Return an empty tensor for so many steps, each ordered in memory as those of `x`."""
+    """Return an empty tensor for this many steps, each ordered in memory as those of `x`."""
     order = torch.empty_like(x[0], device="meta").stride()
     return torch.empty_strided((steps, *x.shape[1:]), (x[0].numel(), *order), dtype=dtype, device=x.device)

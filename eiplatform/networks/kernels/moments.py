@@ -17,12 +17,12 @@ from torch import Tensor
 
 from eiplatform.errors import EIPlatformError, choose
 
-__all__ = ["FEW", "FIELDS", "PILOT", "Moments", "Sums"]
+__all__ = ["PER_FLUSH", "FIELDS", "PILOT", "Moments", "Sums"]
 
 STATIC = ("exc", "inh", "net", "div", "gain", "drive", "activity")
 """What a static input gives once for all steps."""
 FIELDS = (*STATIC, "voltage", "spikes")
-FEW = 16
+PER_FLUSH = 16
 """Additions in the signals' own type before their sum is added in float64."""
 PILOT = 8
 """Values whose mean is the one about which all others are summed."""
@@ -125,7 +125,7 @@ class Moments:
             part += deviation[0]
             part_squares.addcmul_(deviation[0], deviation[0])
             self._waiting[name] = waiting = self._waiting.get(name, 0) + 1
-            if waiting == FEW:
+            if waiting == PER_FLUSH:
                 self._flush(name)
             return
         sums.total.view(-1).add_(deviation.sum(0))

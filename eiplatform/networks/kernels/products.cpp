@@ -193,7 +193,7 @@ void configure() {
 }
 
 // Two by two tiles of the result, or of what is added to it.
-void square(const Matrix& out, bool add, Panel& a, int64_t pair_a, Panel& b, int64_t pair_b, int64_t row, int64_t column) {
+void tile_product(const Matrix& out, bool add, Panel& a, int64_t pair_a, Panel& b, int64_t pair_b, int64_t row, int64_t column) {
     // Where all of them lie in `out` they are read and written in place.
     const bool whole = row + WIDE <= out.n_rows && column + WIDE <= out.n_columns &&
                        (row >= out.first || row + WIDE <= out.first);
@@ -283,8 +283,8 @@ void product(const Product* given) {
                     pack_lines(!holds_a, line, from, 0, passing);
                     for (int64_t j = 0; j < n_pairs; j++) {
                         const int64_t other = (first + j) * WIDE;
-                        holds_a ? square(p.out, from > 0, held, j, passing, 0, other, line)
-                                : square(p.out, from > 0, passing, 0, held, j, line, other);
+                        holds_a ? tile_product(p.out, from > 0, held, j, passing, 0, other, line)
+                                : tile_product(p.out, from > 0, passing, 0, held, j, line, other);
                     }
                 }
                 _tile_release();

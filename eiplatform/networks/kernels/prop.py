@@ -1,4 +1,4 @@
-"""E-I Prop: what makes gradients of the E-I circuit usable (DeepEISNN, arXiv 2509.23253).
+"""E-I Prop: what makes gradients of the E-I layer usable (DeepEISNN, arXiv 2509.23253).
 
 Divisive inhibition of exactly 0 is replaced, the gradient passes the replacement, and that of
 I->E is divided by the number of inputs.

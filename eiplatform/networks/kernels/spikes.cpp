@@ -21,10 +21,10 @@ struct Lists {
     std::vector<float> value;
     bool ones = true;
 
-    // Lines are rows of x or, turned, its columns.
-    Lists(const float* x, int64_t n_rows, int64_t n_columns, int64_t n_found, bool turned)
-        : first((turned ? n_columns : n_rows) + 1), place(n_found + 1), value(n_found + 1) {
-        if (!turned) {
+    // Lines are rows of x or, transposed, its columns.
+    Lists(const float* x, int64_t n_rows, int64_t n_columns, int64_t n_found, bool transposed)
+        : first((transposed ? n_columns : n_rows) + 1), place(n_found + 1), value(n_found + 1) {
+        if (!transposed) {
             int64_t n = 0;
             for (int64_t r = 0; r < n_rows; r++) {
                 for (int64_t c = 0; c < n_columns; c++) {
@@ -72,7 +72,7 @@ void sum_lines(const Lists& lists, int64_t line, const float* table, float* to) 
     std::memcpy(to, sum, sizeof sum);
 }
 
-// Do this for all pairs, in an order in which both turned matrices stay in the cache.
+// Do this for all pairs, in an order in which both transposed matrices stay in the cache.
 template <class Work> void in_tiles(int64_t n_columns, int64_t n_lines, Work work) {
     for (int64_t first = 0; first < n_lines; first += 16)
         for (int64_t c = 0; c < n_columns; c++)
@@ -108,7 +108,7 @@ int64_t count_spikes(const float* x, int64_t n) {
     return found;
 }
 
-// out (rows, outputs) = x (rows, inputs) times weight (outputs, inputs), turned.
+// out (rows, outputs) = x (rows, inputs) times weight (outputs, inputs), transposed.
 void spikes_forward(const float* x, int64_t n_rows, int64_t n_in, const float* weight, int64_t n_out, float* out,
                     int64_t n_found, int64_t n_threads) {
     const Lists lists(x, n_rows, n_in, n_found, false);
@@ -122,7 +122,7 @@ void spikes_forward(const float* x, int64_t n_rows, int64_t n_in, const float* w
         });
 }
 
-// grad_weight (outputs, inputs) = grad (rows, outputs), turned, times x (rows, inputs).
+// grad_weight (outputs, inputs) = grad (rows, outputs), transposed, times x (rows, inputs).
 void spikes_backward(const float* x, int64_t n_rows, int64_t n_in, const float* grad, int64_t n_out, float* grad_weight,
                      int64_t n_found, int64_t n_threads) {
     const Lists lists(x, n_rows, n_in, n_found, true);

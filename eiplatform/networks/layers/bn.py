@@ -12,4 +12,4 @@ def hidden(design: Design, transform: Transform, n: int, source: str, normalise:
     return signed.hidden(design, transform, n, source, batch_norm=normalise)
 
 
-TYPE = LayerType(hidden, signed.readout, dale=False)
+TYPE = LayerType(hidden, signed.readout, dale=False, settings=("readout_bias",))

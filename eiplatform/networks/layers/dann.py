@@ -142,4 +142,4 @@ def readout(design: Design, transform: Transform, n_classes: int, source: str) -
     return DANNReadout(transform, n_classes, 1, design.prop)
 
 
-TYPE = LayerType(hidden, readout, dale=True, models=("relu",))
+TYPE = LayerType(hidden, readout, dale=True, models=("relu",), settings=("ei_ratio", "prop.scale_gradient"))

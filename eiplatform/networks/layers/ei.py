@@ -25,7 +25,7 @@ from eiplatform.networks.kernels.kernel import FusedKernel, Kernel, StepwiseKern
 from eiplatform.networks.kernels.lif import LIF, PAPER_LIF, Membrane
 from eiplatform.networks.kernels.moments import Moments
 from eiplatform.networks.kernels.prop import FULL_PROP, EIProp
-from eiplatform.networks.layer import Design, Layer, LayerType, n_inhibitory
+from eiplatform.networks.layer import SETTINGS, Design, Layer, LayerType, n_inhibitory
 from eiplatform.networks.neuron import StepwiseNeuron
 from eiplatform.networks.transform import Conv2d, Linear, Transform
 from eiplatform.networks.weights import InputMoments, draw_exponential, ei_init_scales
@@ -257,4 +257,4 @@ def readout(design: Design, transform: Transform, n_classes: int, source: str) -
     return EIReadout(transform, n_classes, n_inhibitory(n_classes, design.ei_ratio), design.prop)
 
 
-TYPE = LayerType(hidden, readout, dale=True)
+TYPE = LayerType(hidden, readout, dale=True, settings=tuple(name for name in SETTINGS if name != "readout_bias"))

@@ -9,7 +9,7 @@ convolutions over the layer's own channels and places, * the product element by 
     s[t]        = sign(K_ei u[t]) * o[t]                 ("output", -1, 0 or 1)
     m[t]        = u[t] (1 - o[t])                        (or the soft reset)
 
-The sign of a neuron is decided anew at every step: there are no fixed populations and no Dale's law.
+The sign of a neuron is decided anew at every step: populations are not fixed, and Dale's law does not hold.
 Both H and sign take the surrogate's derivative.
 """
 

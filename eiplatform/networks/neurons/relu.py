@@ -31,7 +31,7 @@ class RateNeuron(StepwiseNeuron):
     def forward(
         self, drive: Tensor, state: Membrane | None = None, *, steps: int | None = None, keep_voltage: bool = False
     ) -> tuple[Membrane, Tensor, Tensor | None]:
-        """Return the rates of all steps; there is no voltage to keep."""
+        """Return the rates of all steps; these neurons have no voltage."""
         del state, keep_voltage
         rates = drive.relu()
         rates = rates if steps is None else rates.expand(steps, *rates.shape[1:])

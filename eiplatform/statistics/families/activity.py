@@ -259,7 +259,7 @@ def _highest_rate(population: Population, phrase: str) -> float:
     refractory = float(population.data.attrs.get("refractory", 0.0))
     if not refractory > 0:
         raise NotApplicableError(
-            f"{phrase}: without a refractory period there is no highest rate",
+            f"{phrase}: a neuron without a refractory period has no highest rate",
             where=population.name or None,
             remedy="give maximum= in Hz",
         )

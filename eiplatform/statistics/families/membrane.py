@@ -112,7 +112,7 @@ def _membrane(population: Population) -> tuple[kernels.FreeMembrane, float]:
 def _attribute(population: Population, name: str) -> float:
     if name not in population.data.attrs:
         raise NotApplicableError(
-            f"{_NAME} needs the attribute '{name}', which this population has not", where=population.name or None
+            f"{_NAME} needs the attribute '{name}', which this population lacks", where=population.name or None
         )
     return float(population.data.attrs[name])
 

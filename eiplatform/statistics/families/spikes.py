@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, cast
 
@@ -44,12 +45,15 @@ class Rate(Statistic):
     def compute(self, population: Population) -> Estimate:
         table, _ = rate_table(population, self.phrase)
 
-        def values(weights: FloatArray) -> FloatArray:
-            return kernels.weighted_mean(weights, table)
+        return self.result(
+            population,
+            lambda weights: kernels.weighted_mean(weights, table),
+            neuron=population.spiking_neuron,
+            rule="none: silent neurons count as 0",
+        )
 
-        return self.result(population, values, neuron=population.spiking_neuron, rule="none: silent neurons count as 0")
 
-
+@dataclass(frozen=True, kw_only=True)
 class _Intervals(Statistic):
     """What statistics of inter-spike intervals share: within each sample, then averaged over samples."""
 
@@ -63,8 +67,8 @@ class _Intervals(Statistic):
     min_spikes: int = 10
 
     def kernel(self, population: Population) -> tuple[Callable[..., FloatArray], dict[str, Any]]:
-        """Return the kernel of trains and weights, and the choices made."""
-        raise NotImplementedError
+        """Return the kernel of trains and weights, and the choices made; default: that of the statistic's name."""
+        return getattr(kernels, self.name), {}
 
     def compute(self, population: Population) -> Estimate:
         if self.min_spikes < 3:
@@ -74,12 +78,9 @@ class _Intervals(Statistic):
         trains = population.trains
         kernel, attrs = self.kernel(population)
 
-        def values(weights: FloatArray) -> FloatArray:
-            return kernel(trains, weights, min_spikes=self.min_spikes)
-
         return self.result(
             population,
-            values,
+            lambda weights: kernel(trains, weights, min_spikes=self.min_spikes),
             neuron=population.spiking_neuron,
             rule=f"no sample with at least {self.min_spikes} spikes{self.minimal}",
             attrs={"min_spikes": self.min_spikes, **attrs},
@@ -111,8 +112,6 @@ class CVISI(_Intervals):
     reference = "Softky & Koch 1993, J Neurosci 13:334"
     minimal = " and two intervals above 0"
 
-    min_spikes: int = 10
-
     def kernel(self, population: Population) -> tuple[Callable[..., FloatArray], dict[str, Any]]:
         correction = "of short trains: intervals by 1/(duration - interval), jackknife"
         return partial(kernels.cv_isi, corrected=True), {"correction": correction}
@@ -139,11 +138,6 @@ class LV(_Intervals):
     name, question = "lv", "local variation of inter-spike intervals"
     phrase, label = "the local variation", "local variation LV"
     reference = "Shinomoto, Shima & Tanji 2003, Neural Comput 15:2823"
-
-    min_spikes: int = 10
-
-    def kernel(self, population: Population) -> tuple[Callable[..., FloatArray], dict[str, Any]]:
-        return kernels.lv, {}
 
 
 @register
@@ -173,7 +167,6 @@ class LvR(_Intervals):
     reference = "Shinomoto et al. 2009, PLoS Comput Biol 5:e1000433"
     comparable_reason = f"R is 5 ms in a circuit and 0 in a network; {_Intervals.comparable_reason}"
 
-    min_spikes: int = 10
     refractoriness: float | None = None
 
     def kernel(self, population: Population) -> tuple[Callable[..., FloatArray], dict[str, Any]]:
@@ -206,11 +199,6 @@ class CV2(_Intervals):
     phrase, label = "CV2", "local coefficient of variation CV2"
     reference = "Holt et al. 1996, J Neurophysiol 75:1806"
     bounds = (0.0, 2.0)
-
-    min_spikes: int = 10
-
-    def kernel(self, population: Population) -> tuple[Callable[..., FloatArray], dict[str, Any]]:
-        return kernels.cv2, {}
 
 
 @register
@@ -267,9 +255,10 @@ class FanoFactor(Statistic):
             width = windowed(population, self.phrase, self.window, COUNT_WINDOWS, MIN_WINDOWS)
             trains, text = population.trains, f"{width:g} {population.units}"
 
-        def values(weights: FloatArray) -> FloatArray:
-            return kernels.fano_factor(trains, weights, over=self.over, window=width)
-
         return self.result(
-            population, values, neuron=population.spiking_neuron, rule="silent neurons", attrs={"window": text}
+            population,
+            lambda weights: kernels.fano_factor(trains, weights, over=self.over, window=width),
+            neuron=population.spiking_neuron,
+            rule="silent neurons",
+            attrs={"window": text},
         )

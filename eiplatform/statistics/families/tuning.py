@@ -117,7 +117,7 @@ def _labels(population: Population, name: str) -> npt.NDArray[np.generic]:
     data = population.data
     if "label" not in data.variables or data["label"].dims != ("sample",):
         raise NotApplicableError(
-            f"{name} needs the label of every sample, which this population has not",
+            f"{name} needs the label of every sample, which this population lacks",
             where=population.name or None,
             valid="a recording of a network on a labelled data set",
         )

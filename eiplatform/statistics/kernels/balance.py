@@ -65,8 +65,8 @@ def lacks_excitation(mean_exc: FloatArray, mean_inh: FloatArray) -> npt.NDArray[
     >>> lacks_excitation(np.array([4.0, 1.0, 0.0]), np.array([3.0, 10.0, 0.0]))
     array([False,  True,  True])
     """
-    hardly: npt.NDArray[np.bool_] = ~((mean_exc > 0) & (mean_exc >= LEAST_EXCITATION * (mean_exc + mean_inh)))
-    return hardly
+    too_little: npt.NDArray[np.bool_] = ~((mean_exc > 0) & (mean_exc >= LEAST_EXCITATION * (mean_exc + mean_inh)))
+    return too_little
 
 
 def balance_index(mean_exc: FloatArray, mean_inh: FloatArray) -> FloatArray:

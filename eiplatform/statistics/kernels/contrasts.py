@@ -107,7 +107,7 @@ def unpaired(first: ArrayLike, second: ArrayLike, *, level: float = 0.95) -> Con
     Returns
     -------
     Contrast
-        ``p_exact``: all ways to deal the labels (Fisher-Pitman permutation test).
+        ``p_exact``: all permutations of the labels (Fisher-Pitman permutation test).
 
     Examples
     --------

@@ -46,7 +46,7 @@ class NeuronValues:
     biased : bool
         Few samples bias the value, and resampling them shifts it by about as much.
     without : str
-        Why there is no interval, although there is a value; empty where there is one.
+        Why a value has no interval; empty where it has one.
     influence : callable, optional
         Where a neuron enters the values of other neurons too: sample weights and the values to each neuron's whole
         influence on their mean over neurons, about that mean, shape (draw, neuron).

@@ -3,7 +3,7 @@
 Several networks a side: their seeds are independent.  One network a side: the answer is about these two
 networks, and samples and neurons are resampled, samples alike on both sides where both saw the same.
 Realisations of a circuit are independent; the neurons of one of them are not, since they share its
-fluctuations.  Where nothing independent is left there is no test, and the reason is given.
+fluctuations.  Where nothing independent is left, no test is made, and the reason is given.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Difference:
     Attributes
     ----------
     value, error, freedom : float
-        Standard error with Satterthwaite's degrees of freedom; NaN where there is no test.
+        Standard error with Satterthwaite's degrees of freedom; NaN without a test.
     unit : str
         What was taken as independent.
     reason : str
-        Why there is no test.
+        Why no test was made.
     """
 
     value: float

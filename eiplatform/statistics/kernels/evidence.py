@@ -1,6 +1,6 @@
 """What one side of a comparison rests on: the values of its seeds, and how samples and neurons move them.
 
-Neurons of one network are no independent draws beside those of another one: all of them saw the
+Neurons of one network are not independent draws: all of them saw the
 same samples.  So a seed keeps, beside its value, what resampling its samples does to the mean over
 neurons and to the distribution over neurons.  Draw b weights the samples alike in every recording of as
 many samples, so that what two sides share because they saw the same samples drops out of
@@ -156,10 +156,6 @@ def evidence(
     n_bootstrap, seed : int
     stream : int
         Neurons of different sides are drawn from different streams, samples from one.
-
-    Returns
-    -------
-    list of Seed
     """
     rows = [unit.per_neuron() for unit in units]
     kept = [np.flatnonzero(np.isfinite(row)) for row in rows]

@@ -72,7 +72,7 @@ def lvr(trains: SpikeTrains, weights: npt.NDArray[Any], *, refractoriness: float
     """Revised local variation 3 <(1 - 4ab/(a + b)^2)(1 + 4R/(a + b))> over adjacent intervals a, b.
 
     Shinomoto et al. 2009, PLoS Comput Biol 5:e1000433, eq. 3.  Parameters and result are those of
-    :func:`lv`, of which it is the value for R = 0; `refractoriness` R is in the trains' unit.
+    :func:`lv` is its value for R = 0; `refractoriness` R is in the trains' unit.
     Gamma intervals of shape k and mean 1/r: 3/(2k + 1) (1 + 4 R r k/(2k - 1)).
     """
     sums = trains.local_sums

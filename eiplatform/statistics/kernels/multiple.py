@@ -13,7 +13,7 @@ __all__ = ["benjamini_hochberg", "holm", "mcnemar"]
 
 
 def benjamini_hochberg(p: npt.ArrayLike) -> FloatArray:
-    """Adjust p values to control the false discovery rate (q); NaN are no tests.
+    """Adjust p values to control the false discovery rate (q); NaN are left out.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def benjamini_hochberg(p: npt.ArrayLike) -> FloatArray:
 
 
 def holm(p: npt.ArrayLike) -> FloatArray:
-    """Adjust p values so that any false rejection among all tests is as rare as the level says; NaN are no tests.
+    """Adjust p values so that any false rejection among all tests is as rare as the level says; NaN are left out.
 
     References
     ----------

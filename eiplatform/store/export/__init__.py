@@ -37,7 +37,7 @@ def export_recording(target: str, path: str | Path, out: str | Path, **options: 
     Raises
     ------
     UnknownNameError
-        If there is no such format.
+        If no format has that name.
     ConfigError
         If the format has no such option.
     """
@@ -49,7 +49,7 @@ def export_recording(target: str, path: str | Path, out: str | Path, **options: 
         given.pop("progress", None)
     for key in given:
         if key not in known:
-            valid = [f"--{option.replace('_', '-')}" for option in known if option not in _NOT_OPTIONS]
-            raise ConfigError(f"export to {target} takes no --{key.replace('_', '-')}", valid=valid)
+            valid = [f"{option}=..." for option in known if option not in _NOT_OPTIONS]
+            raise ConfigError(f"export to {target} takes no {key}=...", valid=valid)
     made: Path = write(path, out, **given)
     return made

@@ -42,7 +42,7 @@ def to_frame(
         A recording, or what :func:`eiplatform.open` gave.
     populations, signals : iterable of str, optional
         Names or wildcards, e.g. ``["fc*/E"]``, ``["current_*"]``.  Default: all.  Spike events are
-        rows of the signal ``spikes`` with value 1 at their time (which is no interval's start);
+        rows of the signal ``spikes`` with value 1 at their time (not an interval's start);
         dense spikes have a row for every interval, 0 or 1.
     samples, neurons : iterable of int, optional
         Ids as in the coordinates.  Default: all.

@@ -75,7 +75,7 @@ class Timeline:
         if not self.gapless:
             raise StoreError(
                 f"{what}: {self.n_time} intervals of {self.dt:g} ms do not fill a sample of {self.length:g} ms",
-                remedy="export only spikes: --signals spikes",
+                remedy='export only spikes: signals="spikes"',
             )
 
 
@@ -101,7 +101,7 @@ def common_timeline(populations: Mapping[str, xr.Dataset], ms_per_step: float | 
         if timeline != whole:
             raise StoreError(
                 f"'{name}' and '{first}' have different times or samples",
-                remedy="export them one by one: --populations",
+                remedy="export them one by one: populations=...",
             )
     return whole
 
@@ -114,13 +114,12 @@ def _timeline(name: str, data: xr.Dataset, ms_per_step: float | None) -> Timelin
         raise ConfigError(
             "this recording is in steps, which have no duration of their own, and the format is in seconds",
             where=f"population '{name}'",
-            remedy="say what a step is taken to last: --ms-per-step (ms_per_step=), "
-            f"e.g. dt = -tau_membrane ln(1 - 1/tau){hint}",
+            remedy=f"say what a step is taken to last: ms_per_step=..., e.g. dt = -tau_membrane ln(1 - 1/tau){hint}",
         )
     if not in_steps and ms_per_step is not None:
         raise ConfigError("this recording is in ms already", where="ms_per_step", remedy="leave it out")
     if ms_per_step is not None and not (np.isfinite(ms_per_step) and ms_per_step > 0):
-        raise ConfigError(f"{ms_per_step} is no duration", where="ms_per_step", valid="a number above 0")
+        raise ConfigError(f"{ms_per_step} is not a duration", where="ms_per_step", valid="a number above 0")
     scale = 1.0 if ms_per_step is None else float(ms_per_step)
     time, dt = data["time"].values.astype(float), float(data.attrs["dt"])
     if len(time) > 1 and not np.allclose(np.diff(time), dt, rtol=1e-3):
@@ -204,7 +203,7 @@ def spikes_by_sample(name: str, data: xr.Dataset, timeline: Timeline) -> Iterato
         raise StoreError(
             f"spikes were recorded every {data.attrs['dt']:g} steps, those between are unknown",
             where=f"population '{name}'",
-            remedy=("record every step", "export other signals: --signals 'current_*'"),
+            remedy=("record every step", 'export other signals: signals="current_*"'),
         )
     neurons = data["neuron"].values
     dense = data[["spikes"]]

@@ -93,7 +93,7 @@ def from_arrays(
     Raises
     ------
     StoreError
-        If shapes do not fit, values are no finite real numbers, or a current has both signs.
+        If shapes do not fit, values are not finite real numbers, or a current has both signs.
     ConfigError
         If `dt` or `duration` is not possible, or contradicts the arrays.
     UnknownNameError
@@ -155,7 +155,7 @@ class _Grid:
         intervals = round(self.duration / dt)
         if not intervals or not np.isclose(self.duration, intervals * dt, rtol=1e-6):
             raise ConfigError(
-                f"{duration:g} is no whole number of intervals of {dt / scale:g}",
+                f"{duration:g} is not a whole number of intervals of {dt / scale:g}",
                 where="duration",
                 valid="a multiple of dt",
                 remedy="choose a smaller dt, or cut the spikes to whole intervals",

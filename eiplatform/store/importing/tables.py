@@ -57,7 +57,7 @@ def read_csv(path: str | Path, *, dt: float | None = None, **options: Any) -> Re
     """
     path = Path(path)
     if not path.is_file():
-        raise StoreError("there is no such file", where=str(path))
+        raise StoreError("this file does not exist", where=str(path))
     with reading(path, what="the table cannot be read"):
         table = pd.read_csv(path, comment="#")
     table = table.rename(columns={name: str(name).strip() for name in table.columns}).rename(columns=_SHORT)

@@ -88,7 +88,7 @@ def counts(values: np.ndarray) -> np.ndarray:
     broken = values[(values < 0) | (values != np.round(values)) | (values > 127)]
     if broken.size:
         raise StoreError(
-            f"{broken[0]:g} is no number of spikes in an interval",
+            f"{broken[0]:g} is not a number of spikes in an interval",
             where="spikes",
             valid="0, 1, ..., 127 per interval",
             remedy="spike times are a list of one array per neuron, with duration=: spikes=[times], duration=...",

@@ -38,7 +38,7 @@ def balanced_rates(weights: ArrayLike, external: ArrayLike) -> NDArray[np.float6
     Raises
     ------
     ConfigError
-        If the equations have no solution or a negative one: there is no balanced state then.
+        If the equations have no solution or a negative one: the network then has no balanced state.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from eiplatform.foreign.current import Current, Term, Trail
 from eiplatform.foreign.neurons import Neuron
 
-__all__ = ["Inside", "Product", "placed"]
+__all__ = ["NeuronCall", "Product", "placed"]
 
 GIVEN = "(its input)"
 
@@ -44,7 +44,7 @@ class Product(NamedTuple):
     trail: Trail | None = None
 
 
-class Inside:
+class NeuronCall:
     """A module of neurons whose forward is running.
 
     The input and each product are followed like currents until they meet, or enter the state.
