@@ -42,8 +42,8 @@ def test_table_holds_every_population_and_says_why_a_value_is_missing():
     assert table["population"].values.tolist() == ["fc1/E", "fc1/I", "readout/E"]
     assert table["statistic"].values.tolist() == list(ei.STATISTICS)
     assert table.attrs["level"] == 0.95 and table.attrs["n_bootstrap"] == 50 and table.attrs["recording_id"] == "abc"
-    missing = np.isnan(table["value"])
-    assert ((table["note"] != "") == missing).all()
+    missing = np.isnan(table["low"])  # a value without an interval says why too
+    assert ((table["note"] != "") == missing).all() and missing.where(np.isnan(table["value"]), True).all()
     note = lambda name, key: table["note"].sel(population=name, statistic=key).item()  # noqa: E731
     assert note("fc1/I", "balance_index") == "not recorded: current_inh"
     assert note("readout/E", "rate") == "not recorded: spikes"
