@@ -102,7 +102,13 @@ class CountCorrelation(Statistic):
             return kernels.with_received(found, found)  # a pair belongs to two neurons
 
         return self.result(
-            population, partners, neuron=neuron, rule="silent or constant neurons", attrs=attrs, influence=influence
+            population,
+            partners,
+            neuron=neuron,
+            rule="silent or constant neurons",
+            attrs=attrs,
+            influence=influence,
+            moments=pair is not None,
         )
 
     def _counts(self, population: Population) -> tuple[FloatArray, npt.NDArray[Any], dict[str, Any]]:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from eiplatform.statistics.kernels.moments import FloatArray
 
@@ -116,8 +117,9 @@ def crossed_variance(
     levels = np.asarray(variances[:2]) * (1 + 1 / held) * (np.asarray(free) > 0)
     found = float(variances[2]) if (np.asarray(free) > 0).all() else 0.0
     # Each level contains the cells.  Resampling samples shows more of them where it adds noise to noise (the lag of a
-    # peak jumps more often); resampling neurons does not.
-    cells = min(found, *levels.tolist())
+    # peak jumps more often); resampling neurons does not, so that they are no more than neurons may have by chance.
+    most = float(levels[1]) * sure[1] / float(stats.chi2.ppf(0.05, sure[1])) if levels[1] > 0 else found
+    cells = min(found, most)
     wanted = float(max(levels.sum() - found, cells))
     # What the cells add to a level is known from all of them.
     uncertainty = (np.maximum(levels**2 - cells**2, 0.0) / sure).sum() + cells**2 / held.prod()
