@@ -26,7 +26,7 @@ demo: $(VENV)/installed  ## Install, then train, record, simulate, compare, lesi
 	$(BIN)/eiplatform demo --out $(OUT) --seed $(SEED) --overwrite
 
 test: $(VENV)/installed-frameworks lint test-minimal  ## Install, lint, type-check, run every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --most-skips 5  # one thread per worker
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --most-skips 5 --durations 25  # one thread per worker
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 Both sides of every draw come from one model of ``inference_models.py``: networks that saw the same or other
 images, one or five seeds a side (seeds that differ), and a network beside five realisations of
-a circuit (for statistics over time, whose expectation does not depend on the number of samples).
+a circuit (for the statistics that a comparison with a circuit tests).
 Counted are p < .05 of means and of distributions, verdicts "different" of a table of this
 one cell, and verdicts "equivalent" where the true difference is the margin itself.
 
@@ -25,6 +25,7 @@ from scipy import stats
 from eiplatform.analyses.comparison import compare_cell, verdict_of
 from eiplatform.analyses.parts.sides import Measured, resample
 from eiplatform.statistics import STATISTICS
+from eiplatform.statistics.kernels.comparison import spread
 from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 
 SETTINGS = {
@@ -73,6 +74,14 @@ def sides(
     return mine, measured(others, keys, "network", stream=1, **options), same
 
 
+def tested(setting: str, model: Model) -> list[str]:
+    """Return the statistics of a model that a comparison tests in a setting."""
+    entries = [STATISTICS[key] for key in model.statistics]
+    if setting == "circuit":  # as eiplatform.analyses.parts.matching says, for values over time
+        entries = [one for one in entries if one.over == "time" and one.comparable and "voltage" not in one.needs]
+    return [one.key for one in entries]
+
+
 def measured(parts: list[xr.Dataset], keys: list[str], kind: str, **options: int) -> dict[str, Measured]:
     """Measure as a comparison does, without the intervals of each side."""
     found = {}
@@ -106,11 +115,10 @@ def tried(setting: str, model: Model, keys: list[str], draws: int, n_bootstrap: 
 
 
 def _at_margin(mine: Measured, other: Measured, same: bool, draw: int, n_bootstrap: int) -> float:
-    """Say whether equivalence is found although the true means differ by the margin, half the spread over neurons."""
+    """Say whether equivalence is found although the means differ by the margin, half the reference's spread."""
     if not other.seeds or other.seeds[0].size < 2 or mine.group is None:
         return float("nan")
-    every = np.concatenate([*mine.seeds, *other.seeds])
-    shift = 0.5 * float(every.std(ddof=1))
+    shift = 0.5 * spread(list(other.seeds))[0]
     moved = replace(mine, value=mine.value + shift, group=replace(mine.group, mean=mine.group.mean + shift))
     cell, _, _ = compare_cell(moved, other, same_samples=same, n_bootstrap=2, seed=draw, margin=0.5)
     return float(cell["p_equivalence"] < 0.05) if np.isfinite(cell["p_equivalence"]) else float("nan")
@@ -155,8 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             size = _SIZES["five" if setting.startswith("five") else "one"].get(name)
             if size is not None:
                 model = replace(model, **dict(zip(("n_samples", "n_times", "n_neurons"), size, strict=True)))
-            keys = [key for key in model.statistics if setting != "circuit" or STATISTICS[key].over == "time"]
-            keys = [key for key in keys if not chosen.statistics or key in chosen.statistics]
+            keys = [key for key in tested(setting, model) if not chosen.statistics or key in chosen.statistics]
             if not keys:
                 continue
             rows = lines(setting, keys, tried(setting, model, keys, chosen.draws, chosen.bootstrap, chosen.seed))

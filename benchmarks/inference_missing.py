@@ -9,10 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
-from inference_levels import SETTINGS
+from inference_levels import SETTINGS, tested
 from inference_models import MODELS
-
-from eiplatform.statistics import STATISTICS
 
 HEAD, NEXT = "## Not run\n", "## What falls short\n"
 TOLD = "No number of this version is known for these. The commands above add them.\n"
@@ -37,8 +35,7 @@ def main(page: Path) -> None:
         held = [key for key, where in rows if where == name]
         lines += listed(f"Coverage, model {name}", list(model.statistics), held)
     for setting, title in SETTINGS.items():
-        every = [key for model in MODELS.values() for key in model.statistics]
-        wanted = [key for key in dict.fromkeys(every) if setting != "circuit" or STATISTICS[key].over == "time"]
+        wanted = list(dict.fromkeys(key for model in MODELS.values() for key in tested(setting, model)))
         held = [key for key, where in rows if where == setting]
         lines += listed(f"Tests, {setting} ({title})", wanted, held)
     before, after = text.split(NEXT)

@@ -65,7 +65,7 @@ def _values(estimate: Estimate | None) -> FloatArray:
     """Return the defined values per neuron; empty where neurons have none of their own."""
     if estimate is None or estimate.level == "population":
         return np.zeros(0)
-    values: FloatArray = estimate.kernel.per_neuron() if estimate.shown is None else estimate.shown
+    values = estimate.kernel.per_neuron()
     return np.asarray(values[np.isfinite(values)])
 
 
@@ -93,7 +93,7 @@ def resample(
     held: dict[str, list[Seed]] = {key: [] for key in keys}
     options: dict[str, Any] = {"alone": len(pieces) == 1, "n_bootstrap": n_bootstrap, "seed": seed}
     for number, made in enumerate(estimates):
-        distributed = [estimate.level == "neuron" and estimate.shown is None for estimate in made.values()]
+        distributed = [estimate.level == "neuron" for estimate in made.values()]
         units = [estimate.kernel for estimate in made.values()]
         found = evidence(units, distributed, stream=1000 * stream + number, **options)
         for key, one in zip(made, found, strict=True):

@@ -282,7 +282,8 @@ class Statistic(Declared):
         biased: bool = False,
         without: str = "",
         n_pooled: int | None = None,
-        shown: FloatArray | None = None,
+        influence: Callable[[FloatArray, FloatArray], FloatArray] | None = None,
+        moments: bool = False,
     ) -> Estimate:
         """Return the estimate that :meth:`compute` gives.
 
@@ -297,23 +298,17 @@ class Statistic(Declared):
             Indices of the neurons; default: those recorded.
         attrs : mapping, optional
             The choices made, for the attributes of the result.
-        biased, without
+        biased, without, influence, moments
             As of :class:`~eiplatform.statistics.kernels.NeuronValues`.
-        n_pooled, shown
+        n_pooled
             As of :class:`~eiplatform.statistics.estimate.Estimate`.
         """
         neurons = population.neuron if neuron is None else neuron
         geometric = self.average == "geometric mean"
-        return Estimate(
-            NeuronValues(values, population.n_samples, len(neurons), geometric, biased, without),
-            neurons,
-            rule,
-            self.units(population.units),
-            attrs or {},
-            self.level,
-            n_pooled,
-            shown,
+        kernel = NeuronValues(
+            values, population.n_samples, len(neurons), geometric, biased, without, influence, moments
         )
+        return Estimate(kernel, neurons, rule, self.units(population.units), attrs or {}, self.level, n_pooled)
 
 
 class Table(Declared):

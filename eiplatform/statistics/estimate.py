@@ -40,9 +40,6 @@ class Estimate:
         `kernel` gives (value plus influence of each neuron), or the one number that it gives.
     n_pooled : int, optional
         Neurons behind a kernel that gives one number; its interval then covers samples only.
-    shown : array, shape (neuron,), optional
-        Values per neuron where `kernel` gives something else (twice the deviation of a neuron's mean over
-        pairs, since each pair belongs to two neurons).
     """
 
     kernel: NeuronValues
@@ -52,7 +49,6 @@ class Estimate:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     level: str = "neuron"
     n_pooled: int | None = None
-    shown: FloatArray | None = None
 
     @property
     def n_neurons(self) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from eiplatform.statistics.kernels.bootstrap import NeuronValues, hierarchical_bootstrap
+from eiplatform.statistics.kernels.bootstrap import hierarchical_bootstrap
+from eiplatform.statistics.kernels.crossed import NeuronValues
 
 __all__ = ["mean_with_interval"]
 

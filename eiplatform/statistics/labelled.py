@@ -107,7 +107,6 @@ def _labelled(population: Population, chosen: Statistic, estimate: Estimate) -> 
     if estimate.level == "population":
         value = values[np.isfinite(values)].mean() if np.isfinite(values).any() else np.nan
         return xr.DataArray(value, name=chosen.key, attrs=attrs)
-    values = values if estimate.shown is None else estimate.shown
     neuron = xr.Variable("neuron", estimate.neuron, {"long_name": "index within the population"})
     return xr.DataArray(values, dims="neuron", coords={"neuron": neuron}, name=chosen.key, attrs=attrs)
 

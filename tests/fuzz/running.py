@@ -37,6 +37,7 @@ _WARM = (
     "seaborn",
     "zarr",
     "PIL.JpegImagePlugin",
+    "pynwb",
     "pandas",
     "scipy.stats",
     "rich.table",

@@ -76,7 +76,7 @@ def rate(data: xr.Dataset, counts: np.ndarray) -> np.ndarray:
 
 
 def dead(data: xr.Dataset, counts: np.ndarray) -> np.ndarray:
-    return (counts.sum(axis=(0, 1, 3)) == 0).astype(float)
+    return (counts == 0).all(axis=(0, 1, 3)).astype(float)  # spikes with signs do not cancel
 
 
 def weighted_cv(x: np.ndarray, weight: np.ndarray) -> float:

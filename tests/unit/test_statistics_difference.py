@@ -11,7 +11,7 @@ from scipy import stats
 from eiplatform.analyses.comparison import compare_cell
 from eiplatform.analyses.parts.sides import Measured
 from eiplatform.statistics import kernels
-from eiplatform.statistics.kernels.bootstrap import crossed_variance
+from eiplatform.statistics.kernels.crossed import crossed_variance
 from eiplatform.statistics.kernels.difference import distributions, means
 from eiplatform.statistics.kernels.distance import distance
 from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
@@ -173,7 +173,7 @@ def test_variance_of_a_crossed_mean_is_that_of_the_components(sample: float, neu
     s, n = 40, 30
     parts = sample**2 / s, neuron**2 / n, cell**2 / (s * n)
     drawn = [(parts[0] + parts[2]) * (1 - 1 / s), (parts[1] + parts[2]) * (1 - 1 / n)]
-    found, freedom = crossed_variance([*drawn, sum(drawn) + parts[2]], [s - 1, n - 1])
+    found, freedom = crossed_variance([*drawn, parts[2]], [s - 1, n - 1])
     assert found == pytest.approx(sum(parts)) and freedom > 0
     if not sample and not neuron:
         assert freedom == pytest.approx((s - 1) * (n - 1))  # cells are many

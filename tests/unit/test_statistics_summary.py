@@ -42,8 +42,8 @@ def test_table_holds_every_population_and_says_why_a_value_is_missing():
     assert table["population"].values.tolist() == ["fc1/E", "fc1/I", "readout/E"]
     assert table["statistic"].values.tolist() == list(ei.STATISTICS)
     assert table.attrs["level"] == 0.95 and table.attrs["n_bootstrap"] == 50 and table.attrs["recording_id"] == "abc"
-    missing = np.isnan(table["value"])
-    assert ((table["note"] != "") == missing).all()
+    missing = np.isnan(table["low"])  # a value without an interval says why too
+    assert ((table["note"] != "") == missing).all() and missing.where(np.isnan(table["value"]), True).all()
     note = lambda name, key: table["note"].sel(population=name, statistic=key).item()  # noqa: E731
     assert note("fc1/I", "balance_index") == "not recorded: current_inh"
     assert note("readout/E", "rate") == "not recorded: spikes"
@@ -167,7 +167,7 @@ def test_bootstrap_over_seeds_sees_the_spread_of_seeds():
     trees = [recording(seed, scale=0.2 + 0.05 * seed) for seed in range(12)]
     cell = ei.summarise_seeds(trees, ["balance_index"], interval="bootstrap", n_bootstrap=400).sel(population="fc1/E")
     width = (cell["high"] - cell["low"]).item()
-    assert width == pytest.approx(2 * 1.96 * cell["seed_value"].std("seed").item() / np.sqrt(12), rel=0.2)
+    assert width == pytest.approx(2 * 1.96 * cell["seed_value"].std("seed").item() / np.sqrt(12), rel=0.25)
 
 
 def test_one_seed_has_no_interval_over_seeds():
@@ -216,11 +216,10 @@ def test_z_is_calibrated():
     """One more seed of the null itself is as far as Student's t says."""
     rng = np.random.default_rng(0)
     template = ei.summarise(population(), ["rate"], n_bootstrap=2)
-    values = []
-    for _ in range(300):
-        tables = [template.assign(value=template["value"] * 0 + rng.normal()) for _ in range(5)]
-        values.append(ei.against_null(tables[0], ei.summarise_seeds(tables[1:]))["p"].item())
-    assert stats.kstest(values, "uniform").pvalue > 0.01
+    many = template.isel(population=np.zeros(300, dtype=int)).assign_coords(population=[f"p{k}" for k in range(300)])
+    tables = [many.assign(value=(many["value"].dims, rng.normal(size=many["value"].shape))) for _ in range(5)]
+    values = ei.against_null(tables[0], ei.summarise_seeds(tables[1:]))["p"].values.ravel()
+    assert len(values) == 300 and stats.kstest(values, "uniform").pvalue > 0.01
 
 
 def test_null_without_spread_or_with_too_few_seeds_has_no_z():

@@ -202,6 +202,11 @@ class EICorrelation(Statistic):
         return self.pairs != "own"
 
     @property
+    def with_others(self) -> bool:
+        """Whether a neuron's inhibition enters the values of other neurons."""
+        return self.pairs in ("cross", "excess")
+
+    @property
     def least_samples(self) -> int:
         return 2 if self.over == "neuron" and self.pairs != "own" else super().least_samples
 
@@ -216,15 +221,36 @@ class EICorrelation(Statistic):
             def values(weights: FloatArray) -> FloatArray:
                 return kernels.pair_correlation(weights, pair, self.pairs)
 
-            return self.result(population, values, rule=f"{_CONSTANT} over samples", attrs=attrs)
+            def received(weights: FloatArray, found: FloatArray) -> FloatArray:
+                return kernels.received_correlation(weights, pair, found, self.pairs)
+
+            return self.result(
+                population,
+                values,
+                rule=f"{_CONSTANT} over samples",
+                attrs=attrs,
+                influence=received if self.with_others else None,
+                moments=True,
+            )
         population.require_time(self.phrase, population.n_intervals)
-        per_sample = population.table(kernels.correlations_over_time, *CURRENTS)[kernels.PAIRS.index(self.pairs)]
+        tables = population.table(kernels.correlations_over_time, *CURRENTS)
+        per_sample, of_others = tables[kernels.PAIRS.index(self.pairs)], tables[-1]
 
         def averaged(weights: FloatArray) -> FloatArray:
             return kernels.weighted_nanmean(weights, per_sample)
 
+        def influence(weights: FloatArray, found: FloatArray) -> FloatArray:
+            received = kernels.weighted_nanmean(weights, of_others)
+            return kernels.with_received(found, received if self.pairs == "cross" else -received)
+
         attrs["interval"] = f"{population.dt:g} {population.units}"
-        return self.result(population, averaged, rule=f"{_CONSTANT} over time in every sample", attrs=attrs)
+        return self.result(
+            population,
+            averaged,
+            rule=f"{_CONSTANT} over time in every sample",
+            attrs=attrs,
+            influence=influence if self.with_others else None,
+        )
 
     def _over_neurons(self, population: Population) -> Estimate:
         require_neurons(population, self.phrase)
@@ -241,4 +267,5 @@ class EICorrelation(Statistic):
             values,
             rule="none; samples in which excitation or inhibition is the same for all neurons are left out",
             attrs={"pairs": self.pairs, "samples_left_out": int((~patterns.defined).sum())},
+            moments=True,
         )

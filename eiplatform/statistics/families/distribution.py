@@ -39,7 +39,10 @@ class EIRatioSpread(Statistic):
         def values(weights: FloatArray) -> FloatArray:
             return kernels.log_ratio_spread(*pair.means(weights))
 
-        return self.result(population, values, rule="mean excitation or mean inhibition not positive")
+        rule = "mean excitation or mean inhibition not positive"
+        return self.result(
+            population, values, rule=rule, biased=True, moments=True
+        )  # noise of few samples spreads them
 
 
 @register

@@ -13,7 +13,7 @@ from eiplatform.statistics import kernels
 from eiplatform.statistics.declare import Statistic, Table
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.intervals import mean_with_interval
-from eiplatform.statistics.kernels.bootstrap import NeuronValues
+from eiplatform.statistics.kernels.crossed import NeuronValues
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.kernels.over_time import time_variance
 from eiplatform.statistics.population import Population
@@ -80,7 +80,7 @@ class Gain(Statistic):
             return cv
 
         # The sd of few samples is low.
-        return self.result(population, values, rule="mean gain not positive", attrs=attrs, biased=True)
+        return self.result(population, values, rule="mean gain not positive", attrs=attrs, biased=True, moments=True)
 
 
 @register

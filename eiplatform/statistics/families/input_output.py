@@ -12,7 +12,7 @@ from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics import kernels
 from eiplatform.statistics.declare import Table
 from eiplatform.statistics.intervals import mean_with_interval
-from eiplatform.statistics.kernels.bootstrap import NeuronValues
+from eiplatform.statistics.kernels.crossed import NeuronValues
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import register

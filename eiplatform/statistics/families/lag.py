@@ -15,7 +15,8 @@ from eiplatform.statistics import kernels
 from eiplatform.statistics.counts import in_intervals
 from eiplatform.statistics.declare import CURRENTS, OVER_TIME, Statistic, Table
 from eiplatform.statistics.estimate import Estimate
-from eiplatform.statistics.kernels.bootstrap import NeuronValues, hierarchical_bootstrap
+from eiplatform.statistics.kernels.bootstrap import hierarchical_bootstrap
+from eiplatform.statistics.kernels.crossed import NeuronValues
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import grid, register

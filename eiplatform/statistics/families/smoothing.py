@@ -11,7 +11,8 @@ from eiplatform.errors import StatisticError, TooShortError
 from eiplatform.statistics import kernels
 from eiplatform.statistics.counts import in_intervals
 from eiplatform.statistics.declare import CURRENTS, Table
-from eiplatform.statistics.kernels.bootstrap import NeuronValues, hierarchical_bootstrap
+from eiplatform.statistics.kernels.bootstrap import hierarchical_bootstrap
+from eiplatform.statistics.kernels.crossed import NeuronValues
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import register
@@ -70,11 +71,17 @@ class EICorrelationWindows(Table):
         for index in np.ndindex(shape):
             pairs = kernels.RESIDUAL_PAIRS[index[0]]
             per_sample = np.concatenate([kernels.paired_correlation(part[index[1]], pairs) for part in parts])
+            sign = 1 if pairs == "cross" else -1
+            of_others = sign * np.concatenate([part[index[1]].received for part in parts])
 
             def values(weights: FloatArray, table: FloatArray = per_sample) -> FloatArray:
                 return kernels.weighted_nanmean(weights, table)
 
-            kernel = NeuronValues(values, population.n_samples, rows.shape[2])
+            def influence(weights: FloatArray, found: FloatArray, table: FloatArray = of_others) -> FloatArray:
+                return kernels.with_received(found, kernels.weighted_nanmean(weights, table))
+
+            whole = None if pairs == "own" else influence
+            kernel = NeuronValues(values, population.n_samples, rows.shape[2], influence=whole)
             rows[index] = kernel.per_neuron()
             found = hierarchical_bootstrap([kernel], n_bootstrap=self.n_bootstrap, seed=self.seed, level=self.level)
             for key, number in zip(numbers, (found.estimate, found.low, found.high), strict=True):

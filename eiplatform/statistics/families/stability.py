@@ -9,7 +9,8 @@ from eiplatform.errors import StatisticError
 from eiplatform.statistics import kernels
 from eiplatform.statistics.declare import SPIKES, Table
 from eiplatform.statistics.families.spikes import Rate
-from eiplatform.statistics.kernels.bootstrap import NeuronValues, hierarchical_bootstrap
+from eiplatform.statistics.kernels.bootstrap import hierarchical_bootstrap
+from eiplatform.statistics.kernels.crossed import NeuronValues
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import register
@@ -101,7 +102,14 @@ class PerturbationResponse(Table):
             difference: FloatArray = scale(after.kernel.values(weights)) - scale(before.kernel.values(weights))
             return difference
 
-        kernel = NeuronValues(values, control.n_samples, before.kernel.n_neurons)
+        def influence(weights: FloatArray, _: FloatArray) -> FloatArray:
+            later, earlier = (part.kernel.moved(weights, part.kernel.values(weights)) for part in (after, before))
+            difference: FloatArray = scale(later) - scale(earlier)
+            return difference
+
+        whole = None if before.kernel.influence is None else influence
+        sizes = control.n_samples, before.kernel.n_neurons
+        kernel = NeuronValues(values, *sizes, influence=whole, moments=before.kernel.moments)
         found = hierarchical_bootstrap([kernel], n_bootstrap=self.n_bootstrap, seed=self.seed, level=self.level)
         both = np.isfinite(rows[0]) & np.isfinite(rows[1])
         means = [float(row[both].mean()) if both.any() else np.nan for row in rows]

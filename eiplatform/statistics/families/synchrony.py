@@ -98,18 +98,17 @@ class CountCorrelation(Statistic):
             blocks = [weights[start : start + step] for start in range(0, len(weights), step)]
             return np.concatenate([kernels.partner_mean(kernels.pair_correlations(part, counts), n) for part in blocks])
 
-        def values(weights: FloatArray) -> FloatArray:
-            found = partners(weights)
-            defined = np.isfinite(found)
-            with np.errstate(invalid="ignore"):
-                mean = np.where(defined, found, 0.0).sum(axis=1, keepdims=True) / defined.sum(axis=1, keepdims=True)
-            # A pair belongs to two neurons: its mean varies twice as much with a neuron as half of it.
-            doubled: FloatArray = 2 * found - mean
-            return doubled
+        def influence(weights: FloatArray, found: FloatArray) -> FloatArray:
+            return kernels.with_received(found, found)  # a pair belongs to two neurons
 
-        shown = partners(np.ones((1, population.n_samples)))[0]
         return self.result(
-            population, values, neuron=neuron, rule="silent or constant neurons", attrs=attrs, shown=shown
+            population,
+            partners,
+            neuron=neuron,
+            rule="silent or constant neurons",
+            attrs=attrs,
+            influence=influence,
+            moments=pair is not None,
         )
 
     def _counts(self, population: Population) -> tuple[FloatArray, npt.NDArray[Any], dict[str, Any]]:
@@ -247,7 +246,8 @@ class Chi(Statistic):
         def values(weights: FloatArray) -> FloatArray:
             return kernels.chi(weights, sums, self.n_neurons)
 
-        return self.result(population, values, neuron=neuron, rule="nothing varies over time", attrs=attrs)
+        rule = "nothing varies over time"
+        return self.result(population, values, neuron=neuron, rule=rule, attrs=attrs, moments=True)
 
 
 def _shared_sums(values: npt.NDArray[Any]) -> FloatArray:
@@ -308,4 +308,5 @@ class Synchrony(Statistic):
             neuron=population.spiking_neuron,
             rule="no neuron fires",
             attrs={"n_neurons": self.n_neurons, "window": f"{width:g} {population.units}"},
+            moments=True,
         )

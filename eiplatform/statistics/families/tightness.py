@@ -87,6 +87,7 @@ class MeanToFluctuation(Statistic):
             rule=f"net current constant {where}",
             attrs={"n_inputs": "not given: not divided by its root" if self.n_inputs is None else self.n_inputs},
             biased=self.over == "sample",  # the sd of few samples is low
+            moments=self.over == "sample",
         )
 
 
@@ -165,19 +166,47 @@ class ResidualVariance(Statistic):
             population.require_samples(self.phrase)
             pair = population.currents
 
-            def values(weights: FloatArray) -> FloatArray:
-                moments = kernels.moments_over_samples(weights, pair, pair.moments(weights))
-                return kernels.residual_variance(moments, self.pairs)
+            def moments(weights: FloatArray) -> kernels.PairMoments:
+                return pair.shared(
+                    weights, "pairs", lambda: kernels.moments_over_samples(weights, pair, pair.moments(weights))
+                )
 
-            return self.result(population, values, rule=f"{_CONSTANT} over samples", attrs=attrs)
+            def values(weights: FloatArray) -> FloatArray:
+                return kernels.residual_variance(moments(weights), self.pairs)
+
+            def influence(weights: FloatArray, found: FloatArray) -> FloatArray:
+                return self._with_received(found, moments(weights).received_residual)
+
+            return self.result(
+                population,
+                values,
+                rule=f"{_CONSTANT} over samples",
+                attrs=attrs,
+                influence=None if self.pairs == "own" else influence,
+                biased=True,
+                moments=True,
+            )
         population.require_time(self.phrase, population.n_intervals)
-        per_sample = kernels.residual_variance(pair_moments(population), self.pairs)
+        tables = pair_moments(population)
+        per_sample = kernels.residual_variance(tables, self.pairs)
 
         def averaged(weights: FloatArray) -> FloatArray:
             return kernels.weighted_nanmean(weights, per_sample)
 
+        def whole(weights: FloatArray, found: FloatArray) -> FloatArray:
+            return self._with_received(found, kernels.weighted_nanmean(weights, tables.received_residual))
+
         attrs["interval"] = f"{population.dt:g} {population.units}"
-        return self.result(population, averaged, rule=f"{_CONSTANT} over time in every sample", attrs=attrs)
+        return self.result(
+            population,
+            averaged,
+            rule=f"{_CONSTANT} over time in every sample",
+            attrs=attrs,
+            influence=None if self.pairs == "own" else whole,
+        )
+
+    def _with_received(self, values: FloatArray, received: FloatArray) -> FloatArray:
+        return kernels.with_received(values, received if self.pairs == "cross" else -received)
 
 
 @register

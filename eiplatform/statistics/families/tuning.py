@@ -92,6 +92,10 @@ class EICotuning(Statistic):
         def values(weights: FloatArray) -> FloatArray:
             return tuning.correlation(weights, self.pairs)
 
+        def influence(weights: FloatArray, found: FloatArray) -> FloatArray:
+            received = tuning.correlation(weights, "cross", received=True)
+            return kernels.with_received(found, received if self.pairs == "cross" else -received)
+
         fewest = int(np.unique(labels, return_counts=True)[1].min())
         without = (
             f"a class has {fewest} samples; their brightness leaks into its mean below {MIN_PER_CLASS}"
@@ -105,6 +109,7 @@ class EICotuning(Statistic):
             attrs={"pairs": self.pairs, "n_classes": count},
             biased=True,
             without=without,
+            influence=None if self.pairs == "own" else influence,
         )
 
 

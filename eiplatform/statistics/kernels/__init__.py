@@ -9,6 +9,7 @@ from eiplatform.statistics.kernels.activity import *
 from eiplatform.statistics.kernels.balance import *
 from eiplatform.statistics.kernels.bootstrap import *
 from eiplatform.statistics.kernels.correlogram import *
+from eiplatform.statistics.kernels.crossed import *
 from eiplatform.statistics.kernels.curves import *
 from eiplatform.statistics.kernels.dimension import *
 from eiplatform.statistics.kernels.gain import *

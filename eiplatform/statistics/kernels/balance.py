@@ -14,6 +14,7 @@ from eiplatform.statistics.kernels.moments import (
     CurrentPair,
     FloatArray,
     weighted_sums,
+    with_received,
 )
 from eiplatform.statistics.kernels.spill import row_blocks_of
 
@@ -29,6 +30,7 @@ __all__ = [
     "own_correlation",
     "pair_correlation",
     "partial_correlation",
+    "received_correlation",
 ]
 
 LEAST_EXCITATION = 0.1
@@ -87,7 +89,9 @@ def own_correlation(moments: CurrentMoments) -> FloatArray:
     return r
 
 
-def cross_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: CurrentMoments) -> FloatArray:
+def cross_correlation(
+    weights: npt.NDArray[Any], pair: CurrentPair, moments: CurrentMoments, *, received: bool = False
+) -> FloatArray:
     """Mean over other neurons j of corr(E_i, I_j), shape (draw, neuron).
 
     The sum over j of z-scored inhibition is one projection per draw, so no neuron-by-neuron
@@ -99,6 +103,8 @@ def cross_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: Cur
     pair : CurrentPair
     moments : CurrentMoments
         ``pair.moments(weights)``.
+    received : bool
+        Of corr(E_j, I_i) instead: the same mean over neurons, by the other current.
     """
     w = weights / weights.sum(axis=1, keepdims=True)
     defined = np.isfinite(moments.var_exc) & np.isfinite(moments.var_inh)
@@ -106,15 +112,18 @@ def cross_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: Cur
     per_inh = np.where(defined, 1.0 / np.sqrt(np.where(defined, moments.var_inh, 1.0)), 0.0)
     total = np.zeros_like(per_exc)
     mean = np.zeros((len(w), 1))
-    for rows, (exc, inh) in row_blocks_of(pair.exc, pair.inh):
+    tables, per, deviations = (pair.exc, pair.inh), (per_exc, per_inh), pair.deviations(weights)
+    if received:
+        tables, per, deviations = tables[::-1], per[::-1], deviations[::-1]
+    for rows, (mine, others) in row_blocks_of(*tables):
         # Sum over neurons of the z-scored inhibition, per draw and sample.
-        summed = w[:, rows] * (per_inh @ inh.T)
+        summed = w[:, rows] * (per[1] @ others.T)
         mean += summed.sum(axis=1, keepdims=True)
-        total += summed @ exc
-    total = (total - mean * pair.deviations(weights)[0]) * per_exc
-    others = defined.sum(axis=1, keepdims=True) - 1
-    cross = (total - moments.cov * per_exc * per_inh) / np.maximum(others, 1)
-    return np.where(defined & (others > 0), cross, np.nan)
+        total += summed @ mine
+    total = (total - mean * deviations[0]) * per[0]
+    count = defined.sum(axis=1, keepdims=True) - 1
+    cross = (total - moments.cov * per_exc * per_inh) / np.maximum(count, 1)
+    return np.where(defined & (count > 0), cross, np.nan)
 
 
 def partial_correlation(weights: npt.NDArray[Any], pair: CurrentPair, moments: CurrentMoments) -> FloatArray:
@@ -183,6 +192,34 @@ def pair_correlation(weights: npt.NDArray[Any], pair: CurrentPair, pairs: str) -
     return cross if pairs == "cross" else own_correlation(moments) - cross
 
 
+def received_correlation(weights: npt.NDArray[Any], pair: CurrentPair, values: FloatArray, pairs: str) -> FloatArray:
+    """Each neuron's influence on the mean over neurons of a correlation with other neurons, shape (draw, neuron).
+
+    Its inhibition is one of the others' for every other neuron, so that the value of its own excitation
+    (:func:`pair_correlation`) is half of what it does.
+
+    Parameters
+    ----------
+    weights : array, shape (draw, sample)
+    pair : CurrentPair
+    values : array, shape (draw, neuron)
+        ``pair_correlation(weights, pair, pairs)``.
+    pairs : {"cross", "excess"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> pair, one = CurrentPair(*rng.normal(size=(2, 50, 4))), np.ones((1, 50))
+    >>> cross = pair_correlation(one, pair, "cross")
+    >>> bool(np.isclose(received_correlation(one, pair, cross, "cross").mean(), cross.mean()))
+    True
+    """
+    moments = pair.moments(weights)
+    received = pair.shared(weights, "received", lambda: cross_correlation(weights, pair, moments, received=True))
+    return with_received(values, received if pairs == "cross" else -received)
+
+
 def correlation_over_time(exc: npt.NDArray[Any], inh: npt.NDArray[Any], pairs: str) -> FloatArray:
     """Correlation of E and I along the time axis of each sample.
 
@@ -209,14 +246,16 @@ def correlations_over_time(exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> Floa
 
     Returns
     -------
-    array, shape (4, sample, neuron)
+    array, shape (5, sample, neuron)
+        The last is the mean over other neurons j of corr(E_j, I_i).
     """
     one = np.ones((1, exc.shape[1]))
-    found = np.empty((len(PAIRS), exc.shape[0], exc.shape[2]))
+    found = np.empty((len(PAIRS) + 1, exc.shape[0], exc.shape[2]))
     for sample, (e, i) in enumerate(zip(exc, inh, strict=True)):
         pair = CurrentPair(e, i)
         moments = pair.moments(one)
         own = own_correlation(moments)[0]
         cross = cross_correlation(one, pair, moments)[0]
-        found[:, sample] = own, cross, own - cross, partial_correlation(one, pair, moments)[0]
+        received = cross_correlation(one, pair, moments, received=True)[0]
+        found[:, sample] = own, cross, own - cross, partial_correlation(one, pair, moments)[0], received
     return found

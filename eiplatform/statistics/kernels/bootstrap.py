@@ -3,13 +3,7 @@
 Samples and neurons of one recording are crossed (every neuron sees every sample), so each draw
 resamples both; a statistic is re-evaluated from sample *weights*, never from gathered data.
 
-Resampling two crossed axes counts the noise of single (sample, neuron) cells three times
-(Owen 2007, Ann Appl Stat 1:386).  With V the variance of draws in which samples (s), neurons (n)
-or both (sn) are resampled, V_sn - V_s - V_n is that noise, and V_s, V_n are too small by
-(S - 1)/S and (N - 1)/N.  So the draws are scaled to the variance
-V_s S/(S - 1) + V_n N/(N - 1) - (V_sn - V_s - V_n), at least that of the cells, and the interval of
-one recording is widened from the normal to Student's t with Satterthwaite's degrees of freedom: three
-trials stay three.  Where cells are all that varies they count as the many that they are.
+How large the variance of the draws should be, :mod:`eiplatform.statistics.kernels.crossed` says.
 
 Few samples bias some statistics (class means of few samples hold the samples' noise).  Resampling
 samples shifts those by about the same bias, so their draws lie about the value less that shift.
@@ -17,60 +11,24 @@ samples shifts those by about the same bias, so their draws lie about the value 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from eiplatform.errors import StatisticError, choose
+from eiplatform.statistics.kernels.crossed import (
+    CHUNK,
+    Influences,
+    NeuronValues,
+    average,
+    crossed_variance,
+    influences,
+)
 from eiplatform.statistics.kernels.intervals import METHODS, combine_seeds, interval_of, resample_counts
 from eiplatform.statistics.kernels.moments import FloatArray
 
-__all__ = [
-    "CHUNK",
-    "Interval",
-    "NeuronValues",
-    "average",
-    "bootstrap_statistics",
-    "check_bootstrap",
-    "crossed_variance",
-    "hierarchical_bootstrap",
-]
-
-JACKKNIFE_GROUPS = 200
-"""Groups of samples that the jackknife of BCa leaves out, at most."""
-
-CHUNK = 2**20  # elements of one (draw, neuron) or (draw, sample) block: 8 MiB
-
-
-@dataclass(frozen=True)
-class NeuronValues:
-    """One recording (seed) of one statistic.
-
-    Attributes
-    ----------
-    values : callable
-        Sample weights of shape (draw, sample) to per-neuron values of shape (draw, neuron).
-    n_samples, n_neurons : int
-    geometric : bool
-        Average over neurons geometrically (ratios) instead of arithmetically.
-    biased : bool
-        Few samples bias the value, and resampling them shifts it by about as much.
-    without : str
-        Why a value has no interval; empty where it has one.
-    """
-
-    values: Callable[[FloatArray], FloatArray]
-    n_samples: int
-    n_neurons: int
-    geometric: bool = False
-    biased: bool = False
-    without: str = ""
-
-    def per_neuron(self) -> FloatArray:
-        """Return the values with every sample counted once, shape (neuron,); NaN where undefined."""
-        row: FloatArray = self.values(np.ones((1, self.n_samples)))[0]
-        return row
+__all__ = ["Interval", "bootstrap_statistics", "check_bootstrap", "hierarchical_bootstrap"]
 
 
 @dataclass(frozen=True)
@@ -87,30 +45,18 @@ class Interval:
     failed: int
 
 
-def average(values: FloatArray, weights: FloatArray, geometric: bool) -> FloatArray:
-    """Weighted mean over neurons, leaving out undefined values; shape (draw,)."""
-    defined = np.isfinite(values)
-    filled = np.where(defined, values, 1.0)
-    if geometric:
-        filled = np.log(filled)
-    kept = weights * defined
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: FloatArray = (kept * filled).sum(axis=1) / kept.sum(axis=1)
-    return np.exp(mean) if geometric else mean
-
-
 @dataclass(frozen=True)
 class _Drawn:
     """What the draws of one recording say of one statistic.
 
     ``draws`` lie about the estimate less `bias` and have the right variance; ``freedom`` are its
-    degrees of freedom; ``skewness`` is that of the estimate (from the jackknife), 0 unless it was asked for.
+    degrees of freedom; ``skewness`` is that of the estimate (from the jackknife), None for percentiles.
     """
 
     estimate: float
     draws: FloatArray
     freedom: float
-    skewness: float = 0.0
+    skewness: float | None = None
     bias: float = 0.0
 
     @property
@@ -122,7 +68,7 @@ class _Drawn:
 def _evaluate(
     units: Sequence[NeuronValues], rows: Sequence[FloatArray], n_bootstrap: int, seed: int
 ) -> list[FloatArray]:
-    """Return draws with samples, neurons, and both resampled, shape (3, draw), of every statistic.
+    """Return draws with samples, neurons, and both resampled, and what both add, (4, draw), of every statistic.
 
     All statistics see the same array of weights, chunk by chunk, so that those of the same
     currents compute their moments once.
@@ -133,100 +79,46 @@ def _evaluate(
     samples_rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
     sizes = sorted({unit.n_neurons for unit in units})
     neurons_rng = {size: np.random.default_rng(np.random.SeedSequence([seed, 1])) for size in sizes}
-    found = [np.empty((3, n_bootstrap)) for _ in units]
+    found = [np.empty((4, n_bootstrap)) for _ in units]
+    ones = np.ones((1, n_samples))
+    whole = [unit.moved(ones, row[None])[0] for unit, row in zip(units, rows, strict=True)]
     chunk = max(1, CHUNK // max(n_samples, *sizes))
     for start in range(0, n_bootstrap, chunk):
         size = min(chunk, n_bootstrap - start)
         samples = resample_counts(samples_rng, size, n_samples)
         neurons = {n: resample_counts(rng, size, n) for n, rng in neurons_rng.items()}
-        for unit, row, draws in zip(units, rows, found, strict=True):
+        for unit, row, influence, draws in zip(units, rows, whole, found, strict=True):
             values = np.where(np.isfinite(row), unit.values(samples), np.nan)
-            drawn = neurons[unit.n_neurons]
-            draws[:, start : start + size] = (
-                average(values, np.ones((1, unit.n_neurons)), unit.geometric),
-                average(row[None], drawn, unit.geometric),
-                average(values, drawn, unit.geometric),
+            drawn, equal = neurons[unit.n_neurons], np.ones((1, unit.n_neurons))
+            parts = (
+                average(values, equal, unit.geometric),
+                average(influence[None], drawn, unit.geometric),
+                average(unit.moved(samples, values), drawn, unit.geometric),
             )
+            draws[:3, start : start + size] = parts
+            draws[3, start : start + size] = parts[2] - parts[1] - parts[0]
     return found
 
 
-def _skewness(units: Sequence[NeuronValues], rows: Sequence[FloatArray], estimates: Sequence[float]) -> list[float]:
-    """Return the skewness of every estimate from the jackknife over (groups of) samples and neurons.
-
-    Deviations of independent samples add up, and so do their third cumulants: leaving out groups
-    of samples serves as well as leaving out single ones.
-    """
-    n_samples = units[0].n_samples
-    n_groups = min(n_samples, JACKKNIFE_GROUPS)
-    group = np.arange(n_samples) % n_groups
-    third, second = np.zeros(len(units)), np.zeros(len(units))
-    chunk = max(1, CHUNK // n_samples)
-    for start in range(0, n_groups if n_groups > 1 else 0, chunk):
-        left_out = np.arange(start, min(start + chunk, n_groups))
-        weights = (group != left_out[:, None]).astype(np.float64)
-        for index, (unit, row, estimate) in enumerate(zip(units, rows, estimates, strict=True)):
-            values = np.where(np.isfinite(row), unit.values(weights), np.nan)
-            lacking = average(values, np.ones((1, unit.n_neurons)), unit.geometric)
-            influence = (n_groups - 1) / n_groups * (estimate - lacking)
-            second[index] += (influence**2).sum()
-            third[index] += (influence**3).sum()
-    for index, (unit, row) in enumerate(zip(units, rows, strict=True)):
-        used = row[np.isfinite(row)]
-        used = np.log(used) if unit.geometric else used
-        about = (used - used.mean()) / max(used.size, 1) if used.size else used
-        about *= abs(estimates[index]) if unit.geometric else 1.0
-        second[index] += (about**2).sum()
-        third[index] += (about**3).sum()
-    return [float(t / s**1.5) if s > 0 and np.isfinite(s) else 0.0 for t, s in zip(third, second, strict=True)]
-
-
-def _scaled(unit: NeuronValues, row: FloatArray, estimate: float, blocks: FloatArray, skewness: float) -> _Drawn:
+def _scaled(unit: NeuronValues, estimate: float, blocks: FloatArray, of_each: Influences, bca: bool) -> _Drawn:
     """Give the draws of one recording the mean and the variance that they should have."""
     if unit.without or not np.isfinite(blocks).all():
         # NaN draws make no interval, also not of several seeds.
         return _Drawn(estimate, np.full_like(blocks[2], np.nan) if unit.without else blocks[2], np.inf)
-    variances = blocks.var(axis=1)
-    free = [unit.n_samples - 1.0, float(np.count_nonzero(np.isfinite(row))) - 1.0]
-    wanted, freedom = crossed_variance(variances, free, n_draws=blocks.shape[1])
-    scale = np.sqrt(wanted / variances[2]) if variances[2] > 0 else 1.0
+    samples, neurons, both, cells = blocks.var(axis=1)
+    free = unit.n_samples - 1.0, of_each.neurons.size - 1.0
+    known = free
+    if unit.moments:
+        samples = float((of_each.samples**2).sum()) if of_each.samples.size == unit.n_samples else samples
+        known = of_each.known(free)
+    wanted, freedom = crossed_variance([samples, neurons, cells], free, known=known, n_draws=blocks.shape[1])
+    scale = np.sqrt(wanted / both) if both > 0 else 1.0
     # Resampled data have fewer distinct samples, which lowers variances, CVs and Fano factors;
     # that shift is no uncertainty of the estimate, so the draws are recentred on it.
     # That of a statistic which few samples bias is one.
     bias = float(blocks[0].mean()) - estimate if unit.biased else 0.0
     draws: FloatArray = estimate - bias + scale * (blocks[2] - blocks[2].mean())
-    return _Drawn(estimate, draws, freedom, skewness, bias)
-
-
-def crossed_variance(
-    variances: Sequence[float] | FloatArray, free: Sequence[float], *, n_draws: int | None = None
-) -> tuple[float, float]:
-    """Return the variance of a mean over crossed samples and neurons, and its degrees of freedom.
-
-    Parameters
-    ----------
-    variances : sequence of float
-        Of bootstrap draws with samples, with neurons, and with both resampled.
-    free : sequence of float
-        Samples less one, neurons less one; a level with 0 is not resampled.
-    n_draws : int, optional
-        Draws behind the variances: few of them know a variance no better than as many values do.
-
-    Examples
-    --------
-    >>> round(crossed_variance([4.0, 1.0, 6.0], [1e9, 1e9])[0], 6)  # cells of 1, which both levels contain
-    4.0
-    """
-    held = np.maximum(np.asarray(free, dtype=np.float64), 1.0)
-    levels = np.asarray(variances[:2]) * (1 + 1 / held) * (np.asarray(free) > 0)
-    # Not cut at 0: that would make the variance too small on average where there is no such noise.
-    found = float(variances[2] - variances[0] - variances[1]) if (np.asarray(free) > 0).all() else 0.0
-    cells = max(found, 0.0)
-    wanted = float(max(levels.sum() - found, cells))
-    # What the cells add to a level is known from all of them.
-    uncertainty = (np.maximum(levels**2 - cells**2, 0.0) / held).sum() + cells**2 / held.prod()
-    if n_draws is not None:
-        uncertainty += wanted**2 / max(n_draws - 1, 1)
-    return wanted, float(wanted**2 / uncertainty) if uncertainty > 0 else np.inf
+    return _Drawn(estimate, draws, freedom, of_each.skewness(samples) if bca or unit.moments else None, bias)
 
 
 def _draw(units: Sequence[NeuronValues], n_bootstrap: int, seed: int, bca: bool) -> list[_Drawn]:
@@ -242,9 +134,9 @@ def _draw(units: Sequence[NeuronValues], n_bootstrap: int, seed: int, bca: bool)
         units, rows = [units[index] for index in here], [rows[index] for index in here]
         known = [estimates[index] for index in here]
         blocks = _evaluate(units, rows, n_bootstrap, seed)
-        skewness = _skewness(units, rows, known) if bca else [0.0] * len(here)
-        for index, *cell in zip(here, units, rows, known, blocks, skewness, strict=True):
-            found[index] = _scaled(*cell)
+        every = influences(units, rows, always=bca)
+        for index, unit, estimate, drawn, of_each in zip(here, units, known, blocks, every, strict=True):
+            found[index] = _scaled(unit, estimate, drawn, of_each, bca)
     return found
 
 
@@ -280,8 +172,8 @@ def bootstrap_statistics(
         raise StatisticError("statistics of different samples cannot share their draws")
     found = []
     for drawn in _draw(units, n_bootstrap, seed, method == "bca") if units else []:
-        skewness = drawn.skewness if method == "bca" else None
-        low, high = interval_of(drawn.draws, drawn.centre, level, parts=((1.0, drawn.freedom),), skewness=skewness)
+        parts = ((1.0, drawn.freedom),)
+        low, high = interval_of(drawn.draws, drawn.centre, level, parts=parts, skewness=drawn.skewness)
         failed = int(np.count_nonzero(~np.isfinite(drawn.draws)))
         found.append(Interval(drawn.estimate, low, high, drawn.draws, failed))
     return found
@@ -314,7 +206,7 @@ def hierarchical_bootstrap(
         Nominal coverage.
     method : {"percentile", "bca"}
         Percentiles of the draws, or bias-corrected and accelerated ones (Efron 1987) for
-        skewed estimates; see :func:`interval_of`.
+        skewed estimates; see :func:`interval_of`.  One recording's functions of second moments always have the latter.
 
     Returns
     -------

@@ -15,7 +15,7 @@ from math import comb, sqrt
 import numpy as np
 from scipy import stats
 
-from eiplatform.statistics.kernels.bootstrap import crossed_variance
+from eiplatform.statistics.kernels.crossed import crossed_variance
 from eiplatform.statistics.kernels.evidence import Group, Seed, heavy
 from eiplatform.statistics.kernels.intervals import resample_counts
 from eiplatform.statistics.kernels.moments import FloatArray
@@ -137,7 +137,7 @@ def _alone(seed: Seed) -> tuple[float, float]:
     """Return the variance of one network's value over samples and neurons, and its freedom."""
     if seed.n_samples < 2:
         return float("nan"), float("nan")
-    return crossed_variance(seed.variances, seed.free, n_draws=seed.sample_draws.size)
+    return crossed_variance(seed.variances, seed.free, known=seed.known or None, n_draws=seed.sample_draws.size)
 
 
 def _pair(value: float, mine: Seed, other: Seed, same_samples: bool) -> Difference:
@@ -147,16 +147,11 @@ def _pair(value: float, mine: Seed, other: Seed, same_samples: bool) -> Differen
         return _joined(value, [_alone(mine), _alone(other)], THESE)
     # Samples count by what they do to the difference; neurons and cells are those of both sides.
     apart = float((mine.sample_draws - other.sample_draws).var())
-    neurons, cells = (
-        sum(part)
-        for part in zip(
-            *((seed.variances[1], seed.variances[2] - seed.variances[0] - seed.variances[1]) for seed in (mine, other)),
-            strict=True,
-        )
-    )
+    neurons, cells = (mine.variances[level] + other.variances[level] for level in (1, 2))
     free = (mine.n_samples - 1.0, min(mine.n_neurons, other.n_neurons) - 1.0)
-    n_draws = mine.sample_draws.size
-    return _joined(value, [crossed_variance([apart, neurons, apart + neurons + cells], free, n_draws=n_draws)], THESE)
+    known = np.minimum(mine.known or free, other.known or free)
+    part = crossed_variance([apart, neurons, cells], free, known=known.tolist(), n_draws=mine.sample_draws.size)
+    return _joined(value, [part], THESE)
 
 
 def _one_more(value: float, mine: Group, other: Group, same_samples: bool) -> Difference:

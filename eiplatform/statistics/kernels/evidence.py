@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from eiplatform.statistics.kernels.bootstrap import CHUNK, NeuronValues, average
+from eiplatform.statistics.kernels.crossed import CHUNK, Influences, NeuronValues, average, influences
 from eiplatform.statistics.kernels.intervals import resample_counts
 from eiplatform.statistics.kernels.moments import FloatArray
 
@@ -39,7 +39,10 @@ class Seed:
     sample_draws : array, shape (draw,)
         Deviations of the value when samples are resampled.
     variances : tuple of float
-        Of the value when samples, when neurons and when both are resampled; empty unless the seed is alone.
+        Of the value when samples and when neurons are resampled, and of what both together add; empty unless the
+        seed is alone.
+    known : tuple of float
+        Degrees of freedom with which the first two are known; empty: samples and neurons less one.
     quantiles : array, shape (point,)
         Of the values over neurons; empty for a value of the whole population.
     sample_quantiles, quantile_draws : array, shape (draw, point)
@@ -52,6 +55,7 @@ class Seed:
     n_neurons: int
     sample_draws: FloatArray
     variances: tuple[float, ...] = ()
+    known: tuple[float, ...] = ()
     quantiles: FloatArray = field(default_factory=lambda: np.zeros(0))
     sample_quantiles: np.ndarray = field(default_factory=lambda: _NONE)
     quantile_draws: np.ndarray = field(default_factory=lambda: _NONE)
@@ -159,18 +163,21 @@ def evidence(
     n_samples = units[0].n_samples if units else 0
     if n_samples < 2:
         n_bootstrap = 0
-    levels = 3 if alone else 1
+    levels = 4 if alone else 1
     draws = {index: np.empty((levels, n_bootstrap)) for index in here}
     # Samples; neurons; samples again for every other neuron, and for the rest of them.
-    layers = 4 if alone else 1
     curves = {
-        index: np.empty((layers, n_bootstrap, QUANTILES), dtype=np.float32) for index in here if distributed[index]
+        index: np.empty((levels, n_bootstrap, QUANTILES), dtype=np.float32)
+        for index in here
+        if distributed[index] and kept[index].size > 1
     }
     samples_rng = np.random.default_rng(np.random.SeedSequence([seed, 0]))
     neurons_rng = {
         size: np.random.default_rng(np.random.SeedSequence([seed, 1, stream, size]))
         for size in sorted({kept[index].size for index in here})
     }
+    ones = np.ones((1, n_samples))
+    whole = {index: units[index].moved(ones, rows[index][None])[0, kept[index]] for index in here if alone}
     chunk = max(1, CHUNK // max([n_samples, *(unit.n_neurons for unit in units)], default=1))
     for start in range(0, n_bootstrap if here else 0, chunk):
         size = min(chunk, n_bootstrap - start)
@@ -179,37 +186,53 @@ def evidence(
         part = slice(start, start + size)
         for index in here:
             unit, places = units[index], kept[index]
-            values, row = unit.values(weights)[:, places], rows[index][places]
-            resampled = [values]
+            every = unit.values(weights)
+            values, row = every[:, places], rows[index][places]
+            shown, equal = [values], np.ones((1, places.size))
+            draws[index][0, part] = average(values, equal, unit.geometric)
             if alone:
-                chosen = drawn[places.size]
-                resampled += [row[chosen], np.take_along_axis(values, chosen, axis=1)]
-            for level, table in enumerate(resampled):
-                draws[index][level, part] = average(table, np.ones((1, places.size)), unit.geometric)
+                chosen, influence = drawn[places.size], whole[index]
+                again = np.take_along_axis(unit.moved(weights, every)[:, places], chosen, axis=1)
+                moved = [average(table, equal, unit.geometric) for table in (influence[chosen], again)]
+                draws[index][1:, part] = *moved, moved[1] - moved[0] - draws[index][0, part]
+                row = row[chosen]
+                if (
+                    unit.influence is not None
+                ):  # what the neurons drawn do to the values of the others moves all of these
+                    row = row + (moved[0] - row.mean(axis=1))[:, None]
+                shown += [row, values[:, ::2], values[:, 1::2]]
             if index in curves:
-                shown = [*resampled[:2], values[:, ::2], values[:, 1::2]] if alone and places.size > 1 else [values]
                 for level, table in enumerate(shown):
                     curves[index][level, part] = _quantiles(table)
+    of_each = influences(units, rows) if n_bootstrap else []
     found = []
     for index, (unit, row, places) in enumerate(zip(units, rows, kept, strict=True)):
         row = row[places]
         value = float(average(row[None], np.ones((1, row.size)), unit.geometric)[0]) if row.size else float("nan")
         quantiles = _quantiles(row[None])[0] if distributed[index] and row.size > 1 else np.zeros(0)
         made = Seed(value, n_samples, row.size, np.zeros(0), quantiles=quantiles)
-        found.append(_resampled(made, draws[index], curves.get(index)) if index in draws and n_bootstrap else made)
+        if index in draws and n_bootstrap:
+            made = _resampled(made, draws[index], of_each[index] if unit.moments else None, curves.get(index))
+        found.append(made)
     return found
 
 
-def _resampled(made: Seed, draws: FloatArray, curves: np.ndarray | None) -> Seed:
-    """Add what resampling says; the first level is samples, then neurons, then both."""
-    made = replace(made, sample_draws=draws[0] - draws[0].mean())
-    alone = len(draws) == 3
+def _resampled(made: Seed, draws: FloatArray, of_each: Influences | None, curves: np.ndarray | None) -> Seed:
+    """Add what resampling says; the levels are samples, neurons, both, and what both together add."""
+    deviation, wider, known = draws[0] - draws[0].mean(), 1.0, made.free
+    if of_each is not None:
+        if of_each.samples.size and deviation.var() > 0:
+            wider = float(np.sqrt((of_each.samples**2).sum() / deviation.var()))
+        known = of_each.known(made.free)
+    deviation *= wider
+    made = replace(made, sample_draws=deviation, known=known)
+    alone = len(draws) > 1
     if alone:
-        made = replace(made, variances=tuple(draws.var(axis=1).tolist()))
+        made = replace(made, variances=(float(deviation.var()), float(draws[1].var()), float(draws[3].var())))
     if curves is None or not made.quantiles.size:
         return made
     deviation = curves - curves.mean(axis=1, keepdims=True)
-    made = replace(made, sample_quantiles=deviation[0])
+    made = replace(made, sample_quantiles=np.asarray(wider * deviation[0], dtype=np.float32))
     if not alone:
         return made
     # The values of neurons hold the noise of their own, which resampling neurons shows; from the samples
@@ -218,7 +241,7 @@ def _resampled(made: Seed, draws: FloatArray, curves: np.ndarray | None) -> Seed
     share = min(max(together / whole, 0.0), 1.0) if whole > 0 else 0.0
     n_draws, (samples, neurons) = deviation.shape[1], made.free
     parts = (
-        (deviation[0], np.sqrt(share * (1 + 1 / samples)), samples),
+        (deviation[0], wider * np.sqrt(share * (1 + 1 / samples)), known[0]),
         (deviation[1], np.sqrt(1 + 1 / neurons), neurons),
     )
     drawn = sum(part * (scale * heavy(n_draws, free)[:, None]) for part, scale, free in parts)

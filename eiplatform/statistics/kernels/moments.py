@@ -21,6 +21,7 @@ __all__ = [
     "weighted_mean",
     "weighted_nanmean",
     "weighted_sums",
+    "with_received",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -139,6 +140,34 @@ def weighted_nanmean(weights: npt.NDArray[Any], data: FloatArray) -> FloatArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean: FloatArray = total / count
     return mean
+
+
+def with_received(values: FloatArray, received: FloatArray) -> FloatArray:
+    """Add to each neuron's value what it does to the values of the others: the neuron's influence on their mean.
+
+    Parameters
+    ----------
+    values : array, shape (row, neuron)
+        Mean over the other neurons of what this one makes with each of them.
+    received : array, shape (row, neuron)
+        Mean over the other neurons of what each of them makes with this one.
+
+    Returns
+    -------
+    array, shape (row, neuron)
+        With the mean of `values`; NaN where that is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> with_received(np.array([[1.0, 3.0]]), np.array([[0.0, 4.0]]))
+    array([[-1.,  5.]])
+    """
+    defined = np.isfinite(values) & np.isfinite(received)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(defined, received, 0.0).sum(axis=1, keepdims=True) / defined.sum(axis=1, keepdims=True)
+    influence: FloatArray = values + (received - mean)
+    return influence
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 Both are one number for a population.  They are written as one value per neuron whose mean over neurons is
 that number, and whose spread is its influence (Efron 1992, J R Stat Soc B 54:83): so the bootstrap over neurons
-needs no other code than for statistics that every neuron has.
+needs no other code than for statistics that every neuron has.  The influence on a correlation is what
+leaving the neuron out does, times the neurons left (the jackknife): its derivative is too small for some tens of
+neurons whose currents are skewed, by a third of the variance for 30 log-normal ones.
 """
 
 from __future__ import annotations
@@ -37,9 +39,20 @@ def _scored_together(exc: npt.NDArray[Any], inh: npt.NDArray[Any]) -> FloatArray
     return np.where(np.isfinite(both).all(axis=(1, 2), keepdims=True), both, 0.0)
 
 
+def _left(scored: FloatArray) -> FloatArray:
+    """Factor by which z-scores grow when a neuron is left out, for every neuron, shape (sample, neuron).
+
+    Without it the variance is that of all, times N/(N - 1), less its own part, which counts for three quarters at most.
+    """
+    factor: FloatArray = 1 / np.sqrt(np.maximum(1 - scored**2 / max(scored.shape[1] - 1, 1), 0.25))
+    return factor
+
+
 def _own_terms(exc: FloatArray, inh: FloatArray, r: FloatArray) -> tuple[FloatArray]:
     """Each neuron's part in the correlation over neurons of a sample: value plus influence."""
-    return (r + exc * inh - r * (exc**2 + inh**2) / 2,)
+    left = max(exc.shape[1] - 1, 1)
+    without = np.clip((r - exc * inh / left) * _left(exc) * _left(inh), -1.0, 1.0)
+    return (r - left * (without - without.mean(axis=1, keepdims=True)),)
 
 
 class Patterns:
@@ -94,19 +107,23 @@ class Patterns:
     def _cross(self, w: FloatArray) -> FloatArray:
         """Average over ordered pairs of different samples, without a sample-by-sample matrix."""
         n = self._exc.shape[1]
-        mean_exc, mean_inh = weighted_sums(w, lambda exc, inh: (exc, inh), self._exc, self._inh)
-        product = mean_exc * mean_inh - weighted_sums(w**2, lambda exc, inh: (exc * inh,), self._exc, self._inh)[0]
-        influence, mean = np.zeros_like(product), np.zeros((len(w), 1))
+        mean_exc, mean_inh, grown_exc, grown_inh = weighted_sums(
+            w, lambda exc, inh: (exc, inh, exc * _left(exc), inh * _left(inh)), self._exc, self._inh
+        )
+        same = weighted_sums(w**2, lambda exc, inh: (exc * inh * _left(exc) * _left(inh),), self._exc, self._inh)[0]
+        without = -(grown_exc * grown_inh - same) / max(n - 1, 1)
+        mean = np.zeros((len(w), 1))
         for rows, (exc, inh, r) in row_blocks_of(self._exc, self._inh, self._r):
             here = w[:, rows]
             # Weighted mean correlation of each sample with all others, from either side, shape (draw, sample).
             from_exc = here * (mean_inh @ exc.T / n - here * r[:, 0])
             from_inh = here * (mean_exc @ inh.T / n - here * r[:, 0])
-            influence += (from_exc @ exc**2 + from_inh @ inh**2) / 2
+            # In the product of two samples one factor grows at a time: what is left is of second order.
+            without += from_exc @ _left(exc) + from_inh @ _left(inh)
             mean += from_exc.sum(axis=1, keepdims=True)
         pairs = 1 - (w**2).sum(axis=1, keepdims=True)
         some = np.where(pairs > 1e-12, pairs, np.nan)
-        cross: FloatArray = (mean + product - influence) / some
+        cross: FloatArray = (mean - (n - 1) * (without - without.mean(axis=1, keepdims=True))) / some
         return cross
 
 

@@ -66,6 +66,8 @@ class PairMoments:
         Mean variance of the inhibition of those.
     cross : array
         Mean correlation of a neuron's excitation with the inhibition of those.
+    received, received_residual : array
+        What a neuron's inhibition adds to the mean over the other neurons of `cross`, and of their residual variance.
     """
 
     var_exc: FloatArray
@@ -74,24 +76,60 @@ class PairMoments:
     cov_others: FloatArray
     var_inh_others: FloatArray
     cross: FloatArray
+    received: FloatArray
+    received_residual: FloatArray
+
+
+def _of_others(values: FloatArray, defined: npt.NDArray[np.bool_]) -> FloatArray:
+    """Mean over the other defined neurons; NaN where there are none, and for undefined neurons."""
+    count = defined.sum(axis=1, keepdims=True) - 1
+    filled = np.where(defined, values, 0.0)
+    some = np.where(defined & (count > 0), np.maximum(count, 1), np.nan)
+    mean: FloatArray = (filled.sum(axis=1, keepdims=True) - filled) / some
+    return mean
+
+
+def _factors(var_exc: FloatArray, var_inh: FloatArray) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
+    """Return what inhibition, and what excitation, is multiplied with before it is summed; 0 if undefined."""
+    defined = np.isfinite(var_exc) & np.isfinite(var_inh)
+    both = var_exc + _of_others(var_inh, defined)
+    per_exc, per_inh = (
+        np.where(defined, 1 / np.sqrt(np.where(defined, part, 1.0)), 0.0) for part in (var_exc, var_inh)
+    )
+    held = np.isfinite(both)
+    return (defined * 1.0, per_inh), (per_exc, np.where(held, 1 / np.where(held, both, 1.0), 0.0))
 
 
 def _pair_moments(
-    var_exc: FloatArray, var_inh: FloatArray, cov: FloatArray, cov_sum: FloatArray, cov_scored: FloatArray
+    var_exc: FloatArray,
+    var_inh: FloatArray,
+    cov: FloatArray,
+    cov_sum: FloatArray,
+    cov_scored: FloatArray,
+    cov_received: FloatArray,
+    cov_residual: FloatArray,
 ) -> PairMoments:
-    """From the covariances with the sum, and with the sum of z-scores, of all inhibition to those of the others."""
+    """From the covariances with sums over all neurons (see :func:`_factors`) to those with the others."""
     defined = np.isfinite(var_exc) & np.isfinite(var_inh)
-    others = defined.sum(axis=1, keepdims=True) - 1
-    some = np.where(defined & (others > 0), np.maximum(others, 1), np.nan)
-    variances = np.where(defined, var_inh, 0.0)
+    count = defined.sum(axis=1, keepdims=True) - 1
+    some = np.where(defined & (count > 0), np.maximum(count, 1), np.nan)
     with np.errstate(invalid="ignore"):
+        own = cov / np.sqrt(var_exc * var_inh)
+        cov_others, var_inh_others = (cov_sum - cov) / some, _of_others(var_inh, defined)
+        both = var_exc + var_inh_others
+        # The residual variance with others is 1 - 2 c/b; its derivatives by c and by b, the latter by the variance.
+        slope, fall = 2 / both, 2 * cov_others / both**2
+        by_variance = var_inh * _of_others(fall, defined) - _of_others(fall * var_inh_others, defined)
+        by_covariance = _of_others(slope * cov_others, defined) - 2 * (cov_residual - cov / both) / some
         return PairMoments(
             var_exc=var_exc,
             var_inh=var_inh,
             cov=cov,
-            cov_others=(cov_sum - cov) / some,
-            var_inh_others=(variances.sum(axis=1, keepdims=True) - variances) / some,
-            cross=(cov_scored / np.sqrt(var_exc) - cov / np.sqrt(var_exc * var_inh)) / some,
+            cov_others=cov_others,
+            var_inh_others=var_inh_others,
+            cross=(cov_scored / np.sqrt(var_exc) - own) / some,
+            received=(cov_received / np.sqrt(var_inh) - own) / some,
+            received_residual=by_covariance + by_variance,
         )
 
 
@@ -146,18 +184,16 @@ def moments_over_time(
             e, i = _smoothed(all_exc, window), _smoothed(all_inh, window)
             n = e.shape[1]
             var_exc, var_inh, cov = (np.einsum("stn,stn->sn", *two) / n for two in ((e, e), (i, i), (e, i)))
-            varies = (var_exc > floor_exc) & (var_inh > floor_inh)
-            score = np.where(varies, 1 / np.sqrt(np.where(varies, var_inh, 1.0)), 0.0)
-            total, scored = np.einsum("stn,sn->st", i, varies * 1.0), np.einsum("stn,sn->st", i, score)
-            found[index].append(
-                (
-                    np.where(var_exc > floor_exc, var_exc, np.nan),
-                    np.where(var_inh > floor_inh, var_inh, np.nan),
-                    cov,
-                    np.einsum("stn,st->sn", e, total) / n,
-                    np.einsum("stn,st->sn", e, scored) / n,
-                )
+            var_exc, var_inh = (
+                np.where(var_exc > floor_exc, var_exc, np.nan),
+                np.where(var_inh > floor_inh, var_inh, np.nan),
             )
+            sums = [
+                np.einsum("stn,st->sn", mine, np.einsum("stn,sn->st", others, factor)) / n
+                for (mine, others), factors in zip(((e, i), (i, e)), _factors(var_exc, var_inh), strict=True)
+                for factor in factors
+            ]
+            found[index].append((var_exc, var_inh, cov, *sums))
     return [_pair_moments(*(np.concatenate(parts) for parts in zip(*rows, strict=True))) for rows in found]
 
 
@@ -173,20 +209,21 @@ def moments_over_samples(weights: npt.NDArray[Any], pair: CurrentPair, moments: 
     """
     weights = np.asarray(weights, dtype=np.float64)
     w = weights / weights.sum(axis=1, keepdims=True)
-    varies = np.isfinite(moments.var_exc) & np.isfinite(moments.var_inh)
-    score = np.where(varies, 1 / np.sqrt(np.where(varies, moments.var_inh, 1.0)), 0.0)
-
-    factors = varies * 1.0, score
+    by_inh, by_exc = _factors(moments.var_exc, moments.var_inh)
+    factors, deviations = (*by_inh, *by_exc), pair.deviations(weights)
     means = [np.zeros((len(w), 1)) for _ in factors]
-    sums = [np.zeros_like(score) for _ in factors]
-    for rows, (exc, inh) in row_blocks_of(pair.exc, pair.inh):
-        for factor, mean, total in zip(factors, means, sums, strict=True):
-            summed = w[:, rows] * (factor @ inh.T)  # over neurons, per draw and sample
+    sums = [np.zeros_like(factor) for factor in factors]
+    for rows, tables in row_blocks_of(pair.exc, pair.inh):
+        for index, (factor, mean, total) in enumerate(zip(factors, means, sums, strict=True)):
+            mine, others = tables if index < len(by_inh) else tables[::-1]
+            summed = w[:, rows] * (factor @ others.T)  # over neurons, per draw and sample
             mean += summed.sum(axis=1, keepdims=True)
-            total += summed @ exc
-    about = pair.deviations(weights)[0]
-    with_sums = [total - mean * about for total, mean in zip(sums, means, strict=True)]
-    return _pair_moments(moments.var_exc, moments.var_inh, moments.cov, *with_sums)
+            total += summed @ mine
+    centred = [
+        total - mean * deviations[int(index >= len(by_inh))]
+        for index, (total, mean) in enumerate(zip(sums, means, strict=True))
+    ]
+    return _pair_moments(moments.var_exc, moments.var_inh, moments.cov, *centred)
 
 
 def residual_variance(moments: PairMoments, pairs: str) -> FloatArray:

@@ -71,7 +71,7 @@ class ClassTuning:
         with np.errstate(invalid="ignore", divide="ignore"):
             return exc / drawn, inh / drawn
 
-    def correlation(self, weights: npt.NDArray[Any], pairs: str) -> FloatArray:
+    def correlation(self, weights: npt.NDArray[Any], pairs: str, *, received: bool = False) -> FloatArray:
         """Correlation of the class means of E and I over classes, each class counting once, shape (draw, neuron).
 
         Parameters
@@ -79,22 +79,25 @@ class ClassTuning:
         weights : array, shape (draw, sample)
         pairs : {"own", "cross", "excess"}
             I of the same neuron; mean over the other neurons; own minus that.
+        received : bool
+            E of the other neurons with I of this one instead.
         """
         choose(pairs, RESIDUAL_PAIRS, "pairing")
         weights = np.asarray(weights, dtype=np.float64)
         size = max(1, _DRAWS // (len(self.classes) * self._pair.n_neurons))
-        rows = [self._rows(weights[start : start + size], pairs) for start in range(0, len(weights), size)]
+        rows = [self._rows(weights[start : start + size], pairs, received) for start in range(0, len(weights), size)]
         return np.concatenate(rows)
 
-    def _rows(self, weights: FloatArray, pairs: str) -> FloatArray:
+    def _rows(self, weights: FloatArray, pairs: str, received: bool) -> FloatArray:
         floors = self._pair.floor_exc, self._pair.floor_inh
         exc, inh = (_scored(means, floor) for means, floor in zip(self.means(weights), floors, strict=True))
         own: FloatArray = (exc * inh).mean(axis=1)
-        varies = np.isfinite(own)
         if pairs == "own":
             return own
+        varies = np.isfinite(own)
         others = varies.sum(axis=1, keepdims=True) - 1
-        total = np.where(varies[:, None], inh, 0.0).sum(axis=2, keepdims=True)
-        summed = (exc * total).mean(axis=1)
+        mine, theirs = (inh, exc) if received else (exc, inh)
+        total = np.where(varies[:, None], theirs, 0.0).sum(axis=2, keepdims=True)
+        summed = (mine * total).mean(axis=1)
         cross: FloatArray = (summed - own) / np.where(others > 0, others, np.nan)
         return cross if pairs == "cross" else own - cross
