@@ -6,7 +6,7 @@ whether it matters *which* synapses are lost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from eiplatform.networks.network import Network
 from eiplatform.recording.plan import evaluation, make_plan, shown
 from eiplatform.recording.spec import RecordingSpec
 
-__all__ = ["matched_losses", "mean_currents"]
+__all__ = ["losses_of", "matched_losses", "mean_currents"]
 
 _SIGNALS = ("current_exc", "current_inh")
 
@@ -72,12 +72,21 @@ def matched_losses(
         for name in names:
             RandomSynapseLoss(0.5, layers=name).factors(network)  # or why there is none
         means |= mean_currents(network, data, spec, [name for name in names if name not in means])
-        taken = "current_exc" if places[0].signal == "current_exc" else "current_inh"
-        parts = {name: (1 - lesion.factor) * means[name][taken] / (sum(means[name].values()) or 1.0) for name in names}
-        found[lesion] = [
-            tuple(RandomSynapseLoss(parts[name], layers=name, seed=seed) for name in names) for seed in seeds
-        ]
+        found[lesion] = losses_of(lesion, network, means, seeds)
     return found
+
+
+def losses_of(
+    lesion: Scale, network: Network, means: Mapping[str, Mapping[str, float]], seeds: Sequence[int]
+) -> list[tuple[RandomSynapseLoss, ...]]:
+    """Return the random losses of a lesion, from the mean currents of its layers (:func:`mean_currents`)."""
+    places = lesion.places(network)
+    taken = "current_exc" if places[0].signal == "current_exc" else "current_inh"
+    parts = {
+        name: lesion.dose * means[name][taken] / (sum(means[name].values()) or 1.0)
+        for name in (place.layer for place in places)
+    }
+    return [tuple(RandomSynapseLoss(part, layers=name, seed=seed) for name, part in parts.items()) for seed in seeds]
 
 
 def mean_currents(

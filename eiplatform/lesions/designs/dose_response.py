@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from eiplatform.errors import ConfigError
-from eiplatform.interventions import Mean, MeanShift, RandomSynapseLoss, Scale
-from eiplatform.interventions.intervention import Kind
+from eiplatform.interventions import Mean, MeanShift, Scale
 from eiplatform.lesions.cells import Cell, Images
+from eiplatform.lesions.controls import losses_of
 from eiplatform.lesions.design_kinds import Design
 from eiplatform.lesions.engine import Engine
 from eiplatform.lesions.operating_point import restored_rates
@@ -113,9 +113,10 @@ def lesion_and_controls(
     places = lesion.places(engine.network)
     currents = all(place.signal in ("current_exc", "current_inh") for place in places)
     if "random" in controls and currents and lesion.dose > 0:
-        cells += [
-            Cell(loss, {**about, "role": "random", "draw": d}, images) for d, loss in _losses(engine, lesion, draws)
-        ]
+        seeds = range(1, draws + 1)
+        losses = losses_of(lesion, engine.network, engine.currents([place.layer for place in places]), seeds)
+        for draw, loss in zip(seeds, losses, strict=True):
+            cells.append(Cell(loss, {**about, "role": "random", "draw": draw}, images))
     if "mean" in controls and lesion.dose > 0:
         cells.append(Cell((Mean(lesion.target, lesion.dose, layers=lesion.layers),), {**about, "role": "mean"}, images))
     if "shift" in controls and currents:
@@ -128,14 +129,3 @@ def lesion_and_controls(
             biases = restored_rates(engine.network, [lesion], shown(engine.plan, first, parameter), engine.plan.steps)
         cells.append(Cell((lesion, *biases), {**about, "role": "restored"}, images))
     return cells
-
-
-def _losses(engine: Engine, lesion: Scale, draws: int) -> list[tuple[int, tuple[Kind, ...]]]:
-    names = [place.layer for place in lesion.places(engine.network)]
-    means = engine.currents(names)
-    taken = "current_exc" if lesion.places(engine.network)[0].signal == "current_exc" else "current_inh"
-    parts = {name: lesion.dose * means[name][taken] / (sum(means[name].values()) or 1.0) for name in names}
-    return [
-        (seed, tuple(RandomSynapseLoss(part, layers=name, seed=seed) for name, part in parts.items()))
-        for seed in range(1, draws + 1)
-    ]
