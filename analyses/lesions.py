@@ -120,7 +120,7 @@ class Lesions(Analysis):
         """
         trees = open_kind(recordings, "network", purpose="recordings of a lesion")
         found = [tree.attrs["source"]["lesions"] for tree in trees]
-        if any(len(lesions) != 1 for lesions in found):
+        if any(len(lesions) != 1 or "dose" not in lesions[0] for lesions in found):
             raise StatisticError(
                 "a recording was not made under exactly one lesion", where="lesions", remedy="use 'eiplatform lesion'"
             )

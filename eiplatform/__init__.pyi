@@ -5,6 +5,7 @@ from eiplatform.foreign.nir import read_nir as read_nir
 from eiplatform.foreign.nir import to_nir as to_nir
 from eiplatform.front.catalogue import describe as describe
 from eiplatform.front.catalogue import list as list
+from eiplatform.front.lesioning import lesion_study as lesion_study
 from eiplatform.front.look import info as info
 from eiplatform.front.look import open as open
 from eiplatform.front.recording import record as record
@@ -19,7 +20,18 @@ from eiplatform.front.studies import study as study
 from eiplatform.front.training import Run as Run
 from eiplatform.front.training import load as load
 from eiplatform.front.training import train as train
+from eiplatform.interventions import Add as Add
+from eiplatform.interventions import Bias as Bias
+from eiplatform.interventions import Clamp as Clamp
+from eiplatform.interventions import Delay as Delay
+from eiplatform.interventions import Freeze as Freeze
+from eiplatform.interventions import Mean as Mean
+from eiplatform.interventions import MeanShift as MeanShift
+from eiplatform.interventions import Noise as Noise
+from eiplatform.interventions import RandomSynapseLoss as RandomSynapseLoss
+from eiplatform.interventions import Resample as Resample
 from eiplatform.interventions import Scale as Scale
+from eiplatform.interventions import ShuffleNeurons as ShuffleNeurons
 from eiplatform.interventions import Silence as Silence
 from eiplatform.interventions import intervene as intervene
 from eiplatform.store.export.frames import to_frame as to_frame

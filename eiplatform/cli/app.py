@@ -18,7 +18,7 @@ from typing import Any
 from cyclopts import App, CycloptsError, Group, UnusedCliTokensError
 
 import eiplatform
-from eiplatform.cli import catalogue, circuits, exchange, inspect, networks, results, study
+from eiplatform.cli import catalogue, circuits, exchange, inspect, lesioning, networks, results, study
 from eiplatform.ending import Terminated, orderly
 from eiplatform.errors import EIPlatformError
 
@@ -46,6 +46,10 @@ COMMANDS: dict[str, tuple[tuple[Callable[..., int], str], ...]] = {
         (networks.train, "train digits-mlp --out runs/a/training --set seed=2"),
         (networks.record, "record runs/a/training --out runs/a/noisy --steps 240 --warmup 40 --input bernoulli"),
         (networks.lesion, "lesion runs/a/training --pathway 'I->E subtractive' --doses 0 0.1 0.2 --out runs/a/lesions"),
+        (
+            lesioning.lesion_study,
+            "lesion-study runs/a/training --design dose-response --out runs/a/study --samples 500",
+        ),
         (exchange.import_, "import deepeisnn checkpoint/ --out network.safetensors"),
     ),
     "Cortex": ((circuits.simulate, "simulate brunel-2000 --out runs/a/brunel --set state=C --seeds 1 2 3"),),
@@ -77,7 +81,7 @@ for number, (heading, commands) in enumerate(COMMANDS.items()):
     for command, example in commands:
         app.command(
             command,
-            name=command.__name__.rstrip("_"),
+            name=command.__name__.rstrip("_").replace("_", "-"),
             group=heading_group,
             help_epilogue=f"Example: eiplatform {example}",
         )

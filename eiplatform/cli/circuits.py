@@ -15,6 +15,7 @@ def simulate(
     *,
     out: Path,
     set_: Annotated[list[str] | None, Set] = None,
+    intervene: Path | None = None,
     protocol: str | None = None,
     target: str | None = None,
     levels: Annotated[list[float] | None, Many] = None,
@@ -40,6 +41,8 @@ def simulate(
         Recording directory.
     set_ : list[str]
         Parameters, e.g. --set state=C j_mv=0.1.
+    intervene : Path
+        YAML file with a list of interventions, e.g. [{kind: Scale, target: 'I->E', factor: 0.8}]; not with --protocol.
     protocol : str
         spontaneous, step-input, perturb-E, perturb-I, lesion or pulse: one recording per condition, and the
         rates of all in protocol.nc.
@@ -70,6 +73,7 @@ def simulate(
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError, choose
     from eiplatform.front.simulating import run_protocol, simulate
+    from eiplatform.interventions.intervention import interventions_in
     from eiplatform.microcircuits.registry import parameters_of
 
     experiment: dict[str, Any] = {"target": target, "levels": levels, "freeze": freeze}
@@ -79,6 +83,10 @@ def simulate(
     if protocol is not None and store != "hdf5":
         raise ConfigError(
             f"protocols are not stored as {store}", where="simulate --protocol", remedy="leave out --store"
+        )
+    if protocol is not None and intervene is not None:
+        raise ConfigError(
+            "a protocol makes its own interventions", where="simulate --intervene", remedy="leave out --protocol"
         )
     parameters = assignments(set_)
     for name in parameters:
@@ -95,7 +103,8 @@ def simulate(
         "quiet": json,
     }
     if protocol is None:
-        simulate(circuit, path=out, store=store, **options, **parameters)
+        interventions = [] if intervene is None else interventions_in(intervene)
+        simulate(circuit, path=out, store=store, interventions=interventions, **options, **parameters)
     else:
         result = run_protocol(circuit, protocol, out, parameters=parameters, **experiment, **options)
     if json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -93,6 +94,7 @@ def record(
     keep: Annotated[list[str] | None, Many] = None,
     dtype: Literal["float32", "float16"] | None = None,
     label: str | None = None,
+    intervene: Path | None = None,
     null: str | None = None,
     store: Literal["hdf5", "zarr"] = "hdf5",
     budget: str | None = None,
@@ -143,6 +145,9 @@ def record(
         float32 (default) or float16.
     label : str
         Name of the recording in tables and figures (default: that of OUT; of nulls: network).
+    intervene : Path
+        YAML list of interventions under which the network runs, e.g. - {kind: Scale, target: I->E subtractive,
+        factor: 0.8, layers: fc*} ('eiplatform list interventions').
     null : str
         Record nulls instead, into OUT/KIND-1, ...: reinit:5 (initialised anew), shuffle-weights:5
         (within sign) or shuffle-inputs:5 (pixels); without a number 39, with which a rank can reach p = 0.05.
@@ -164,8 +169,10 @@ def record(
         Go on with an interrupted recording in that directory.
     """
     from eiplatform.cli.output import print_json, say
+    from eiplatform.errors import ConfigError
     from eiplatform.front.recording import expected, record
     from eiplatform.front.training import load
+    from eiplatform.interventions.intervention import interventions_in
     from eiplatform.training.parallel import join
 
     given: dict[str, Any] = {
@@ -180,7 +187,11 @@ def record(
     wanted |= {"spec": spec, "path": out, "null": null, "store": store, "backend": backend, "device": device}
     wanted |= {"resume": resume, "dataset": dataset, "data_root": data_root, "download": download}
     run = load(checkpoint, unfinished=unfinished)
-    with join(device) as world:
+    if intervene is not None and null is not None:
+        raise ConfigError("nulls are recorded intact", where="record --intervene", remedy="leave out --null")
+    with join(device) as world, ExitStack() as stack:
+        if intervene is not None:
+            stack.enter_context(run.network.intervene(*interventions_in(intervene)))
         quiet = json or not world.first
         size = expected(run, **wanted, budget=budget)
         if not quiet:
@@ -235,13 +246,13 @@ def lesion(
     layers : str
         Layer name or wildcard, e.g. fc2 or 'fc*'.
     doses : list[float]
-        Fractions removed, 0 (intact) among them (default: 0 0.25 0.5 0.75 1).
+        Fractions removed, 0 (intact) among them; below 0 the pathway is strengthened (default: 0 0.25 0.5 0.75 1).
     neurons : int
         Neurons recorded per population, at least those of the readout (default: 64, or as many as these).
     samples : int
         Test samples, at random (default: all).
     controls : int
-        Random losses of synapses recorded beside each dose, which take as much current; of E-I layers.
+        Random losses of synapses per dose above 0, which take as much current.
     dataset : str
         Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
     data_root : Path
@@ -259,9 +270,7 @@ def lesion(
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError
-    from eiplatform.lesions.apply import layers_with
-    from eiplatform.lesions.design import dose_response
-    from eiplatform.lesions.spec import make_lesions
+    from eiplatform.lesions.design import dose_response, doses_of
     from eiplatform.progress import stage
     from eiplatform.recording.checkpoint import open_checkpoint
     from eiplatform.recording.spec import load_spec
@@ -269,8 +278,9 @@ def lesion(
     network, config, data = open_checkpoint(
         checkpoint, "test", unfinished=unfinished, dataset=dataset, root=data_root, download=download
     )
-    layers_with(network, pathway)  # names only pathways that this network has
-    lesions = make_lesions(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
+    lesions = doses_of(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
+    for one in lesions:
+        one.places(network)  # or which pathways this network has
     answers = network.named_layers()["readout"].n_exc
     if neurons is not None and neurons < answers:
         raise ConfigError(

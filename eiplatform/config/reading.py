@@ -15,7 +15,7 @@ from eiplatform.earlier import RENAMED
 from eiplatform.errors import ConfigError, suggest
 from eiplatform.untrusted import DEEPEST, LARGEST, read_text
 
-__all__ = ["parse_assignment", "parse_model", "read_yaml"]
+__all__ = ["parse_assignment", "parse_model", "read_yaml", "read_yaml_list"]
 
 Model = TypeVar("Model", bound=BaseModel)
 MOST_TEXT, MOST_NODES, LONGEST_NUMBER = 2**22, 100_000, 64
@@ -153,6 +153,20 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         return {}
     if not isinstance(data, dict):
         raise ConfigError("the file holds no keys", where=str(path), valid="key: value")
+    return data
+
+
+def read_yaml_list(path: Path | str) -> list[Any]:
+    """Read a YAML file that holds a list, as strictly as :func:`read_yaml`.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, or holds something else or nothing.
+    """
+    data = _yaml(read_text(Path(path), ConfigError, MOST_TEXT), str(path))
+    if not isinstance(data, list) or not data:
+        raise ConfigError("the file holds no list", where=str(path), valid="- key: value")
     return data
 
 

@@ -46,8 +46,8 @@ def pathways_of(populations: Mapping[str, Found], sources: Sources) -> tuple[Pat
         for term in found.terms:
             source = " + ".join(sorted(sources.get((name.partition("@")[0], term), ()))) or "not followed"
             source = " + ".join(sorted(sources.get((name, term), ()))) or source
-            paths.append(Pathway(name, term, source, name, "+", "additive", ""))
-            paths.append(Pathway(name, f"{term} subtractive", source, name, "-", "subtractive", ""))
+            paths.append(Pathway(name, term, source, name, "+", "additive", "", "current_exc"))
+            paths.append(Pathway(name, f"{term} subtractive", source, name, "-", "subtractive", "", "current_inh"))
     return tuple(paths)
 
 

@@ -48,7 +48,11 @@ class ForeignNetwork(nn.Module):
         Time steps of a run when none are asked for.
     input_shape : tuple of int
         Shape of one input, without batch and time.
+    interventions : tuple of dict
+        What is being done to it.
     """
+
+    interventions: tuple[Mapping[str, Any], ...] = ()
 
     def __init__(
         self,

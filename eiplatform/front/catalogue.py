@@ -78,7 +78,7 @@ def list(kind: str | None = None) -> Listing:  # noqa: A001
     ----------
     kind : str, optional
         ``"circuits"``, ``"statistics"``, ``"signals"``, ``"analyses"``, ``"figures"``, ``"studies"``, ``"configs"``,
-        ``"datasets"``, ``"layers"``, ``"neurons"`` or ``"interventions"``; default: the kinds themselves.
+        ``"datasets"``, ``"layers"``, ``"neurons"``, ``"interventions"`` or ``"designs"``; default: the kinds.
 
     Returns
     -------
@@ -318,15 +318,15 @@ def _parts(kind: str, attribute: str) -> dict[str, Description]:
 
 
 def _interventions() -> dict[str, Description]:
-    found = {}
-    for each in discovered("interventions"):
-        module = each.load()
-        for name in getattr(module, "__all__", ()):
-            thing = getattr(module, name)
-            if hasattr(thing, "factors"):
-                title, sections = _split(thing)
-                found[name] = Description("interventions", name, title, sections)
-    return found
+    from eiplatform.interventions.intervention import kinds
+
+    return {name: Description("interventions", name, *_split(kind)) for name, kind in kinds().items()}
+
+
+def _designs() -> dict[str, Description]:
+    from eiplatform.lesions.design_kinds import design_types
+
+    return {name: Description("designs", name, *_split(kind)) for name, kind in design_types().items()}
 
 
 _KINDS: dict[str, _Kind] = {
@@ -341,4 +341,5 @@ _KINDS: dict[str, _Kind] = {
     "layers": _Kind("kinds of layers of networks", lambda: _parts("layers", "TYPE")),
     "neurons": _Kind("neuron models of networks", lambda: _parts("neurons", "MODEL")),
     "interventions": _Kind("what can be changed in a network while it is recorded", _interventions),
+    "designs": _Kind("designs of lesion studies, for ei.lesion_study", _designs),
 }

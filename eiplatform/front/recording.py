@@ -18,22 +18,29 @@ from eiplatform.errors import ConfigError, EIPlatformError, choose
 from eiplatform.foreign import adapt
 from eiplatform.foreign.network import ForeignNetwork
 from eiplatform.front.training import Run, data_of
+from eiplatform.interventions.checking import checked
+from eiplatform.interventions.intervention import Kind
 from eiplatform.memory import parse_size
 from eiplatform.networks import Network
+from eiplatform.networks.intervening import Applied
 from eiplatform.networks.kernels.backend import use_backend
 from eiplatform.progress import stage
 from eiplatform.recording.checkpoint import shown_to, split_of
 from eiplatform.recording.estimate import Estimate, check_budget, estimate
 from eiplatform.recording.network import record_in_memory, record_network
 from eiplatform.recording.nulls import null_runs, parse_null, record_nulls
+from eiplatform.recording.plan import evaluation, make_plan
+from eiplatform.recording.plan import shown as as_shown
 from eiplatform.recording.spec import RecordingSpec, load_spec
 from eiplatform.store.reader import open_recording
 from eiplatform.store.tree import Recording
 from eiplatform.training.parallel import World, join
 
-__all__ = ["expected", "record"]
+__all__ = ["expected", "record", "wanted_of"]
 
 SPLITS = ("train", "validation", "test")
+_CHECKED = 32
+"""Samples on which interventions are checked."""
 
 
 @overload
@@ -166,7 +173,7 @@ def record(
     if path is None and (overwrite or resume or budget is not None or store != "hdf5"):
         raise ConfigError("overwrite, resume, budget and store are for recordings on disk", remedy="path=...")
     _check_null(null, resume, store)
-    wanted = _wanted(network, data, spec, fields, dataset, data_root, download)
+    wanted = wanted_of(network, data, spec, fields, dataset, data_root, download)
     named = label or (Path(path).resolve().name if path is not None else _name(wanted.network))
     with _running(wanted, backend, device) as world, stage(f"recording {named}", quiet=quiet or not world.first) as on:
         if budget is not None:
@@ -174,7 +181,7 @@ def record(
             _check(wanted, _expected(wanted, null, store), path, budget)
         if null is not None:
             return _nulls(wanted, null, named, path, overwrite, world, on)
-        about: dict[str, Any] = {"label": named, "lesions": getattr(wanted.network, "interventions", ())}
+        about: dict[str, Any] = {"label": named, "lesions": _interventions(wanted.network, wanted.data, wanted.spec)}
         about["progress"] = on
         if path is None:
             return record_in_memory(wanted.network, wanted.data, wanted.spec, **about)
@@ -215,7 +222,7 @@ def expected(
         If it does not fit into memory, the budget, or what is free at `path`.
     """
     _check_null(null, resume, store)
-    wanted = _wanted(network, data, spec, fields, dataset, data_root, download)
+    wanted = wanted_of(network, data, spec, fields, dataset, data_root, download)
     with _running(wanted, backend, device):
         found = _expected(wanted, null, store)
         _check(wanted, found, path, budget)
@@ -245,7 +252,7 @@ class _Wanted:
     spec: RecordingSpec
 
 
-def _wanted(
+def wanted_of(
     network: Any,
     data: Any,
     spec: Mapping[str, Any] | str | Path | None,
@@ -254,6 +261,7 @@ def _wanted(
     root: str | Path | None,
     download: bool,
 ) -> _Wanted:
+    """Return what :func:`record` and lesion studies run: network, samples and spec, checked."""
     found = network.network if isinstance(network, Run) else network
     if not isinstance(found, nn.Module):
         raise ConfigError(
@@ -281,6 +289,23 @@ def _running(wanted: _Wanted, backend: str, device: str | None) -> Iterator[Worl
         if device is not None:
             wanted.network.to(world.device)
         yield world
+
+
+def _interventions(model: Any, shown: Split, spec: RecordingSpec) -> list[dict[str, Any]]:
+    """Return what is being done to a network, and what that did on the first samples, for the manifest."""
+    told = [dict(one) for one in getattr(model, "interventions", ())]
+    applied = getattr(model, "prepare", None)
+    if isinstance(applied, Applied):
+        plan = make_plan(model, shown, spec)
+        with evaluation(model) as parameter:
+            acting = [one for one in applied.interventions if isinstance(one, Kind)]
+            chosen = np.isin(shown.ids[plan.positions], [i for one in acting for i in one.samples or ()])
+            first = np.union1d(np.arange(len(chosen))[:_CHECKED], np.flatnonzero(chosen)[:_CHECKED])
+            batch = shown.take(plan.positions[first])
+            found = checked(model, acting, as_shown(plan, batch, parameter), plan.steps, batch.ids)
+        for one, result in zip(told, found, strict=True):
+            one["check"] = result.as_dict()
+    return told
 
 
 def _expected(wanted: _Wanted, null: str | None, store: str) -> Estimate:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import xarray as xr
 
 from eiplatform.errors import ConfigError, choose
+from eiplatform.interventions.intervention import Kind
 from eiplatform.microcircuits.registry import parameters_of
 from eiplatform.progress import stage
 from eiplatform.recording.circuit import circuit_in_memory, record_circuit, record_protocol
@@ -23,6 +24,7 @@ __all__ = ["run_protocol", "simulate"]
 def simulate(
     circuit: str,
     *,
+    interventions: Sequence[Kind] = (),
     seeds: int | Sequence[int] = 1,
     path: str | Path | None = None,
     label: str | None = None,
@@ -43,6 +45,8 @@ def simulate(
     ----------
     circuit : str
         Name (``ei.list("circuits")``), e.g. ``"brunel-2000"``.
+    interventions : sequence of Kind
+        What is done to it, e.g. ``[ei.Scale("I->E", 0.8), ei.Add("I", 0.01, unit="mean")]``; the recording says so.
     seeds : int or sequence of int
         Number of realisations (seeds 1, 2, ...), or their seeds; each is one sample.
     path : str or Path, optional
@@ -94,6 +98,7 @@ def simulate(
         choose(name, [*arguments, *parameters_of(circuit)], "argument", where=f"simulate, {circuit}")
     options: dict[str, Any] = {
         "parameters": parameters,
+        "interventions": interventions,
         "seeds": _seeds(seeds),
         "label": label,
         "duration_ms": duration_ms,

@@ -7,34 +7,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eiplatform.errors import ConfigError, match_names
-from eiplatform.lesions.apply import layers_with
+import numpy as np
+from torch import Tensor
+
+from eiplatform.errors import ConfigError
+from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway
+from eiplatform.microcircuits.changes import Rates, scaled
+from eiplatform.microcircuits.circuit import Circuit
+from eiplatform.networks.intervening import Place
 from eiplatform.networks.network import Network
 from eiplatform.networks.pathways import PathwayScale
 
 __all__ = ["Scale"]
 
-_WEIGHTS = {
-    "input_exc": "weight_exc",
-    "input_inh": "weight_inh_in",
-    "subtractive": "weight_inh_out",
-    "divisive": "weight_inh_out",
-}
-"""Weights of an E-I layer that a factor acts on."""
 
-
-@dataclass(frozen=True)
-class Scale:
+@dataclass(frozen=True, repr=False)
+class Scale(Kind):
     """Multiply the contribution of a pathway, wherever it arrives; all that follows obeys the network's dynamics.
+
+    Biases stay as they are.  The dose of a lesion is ``1 - factor``; below 0 the pathway is strengthened.
 
     Parameters
     ----------
-    pathway : str
-        E.g. ``"I->E subtractive"``, ``"I->E divisive"``, ``"input->E"``, ``"input->I"``.
+    target : str
+        Pathway, e.g. ``"I->E subtractive"``, ``"I->E divisive"``, ``"input->E"``, ``"input->I"``, or populations,
+        e.g. ``"fc1/I"``, whose output is then multiplied.
     factor : float
-        0 removes the pathway, 0.8 leaves 80 % of it, 1.2 strengthens it by a fifth.
-    layers : str
-        Layer name or wildcard, e.g. ``"fc2"`` or ``"fc*"``.
+        0 removes the pathway, 0.8 leaves 80 % of it, 1.2 strengthens it by a fifth, 1 changes nothing.
+    layers, neurons, fraction, steps, samples, seed
+        Where and when; see :class:`~eiplatform.interventions.intervention.Kind`.
 
     Examples
     --------
@@ -47,37 +48,65 @@ class Scale:
     0.8
     """
 
-    pathway: str
+    target: str
     factor: float
-    layers: str = "*"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (isinstance(self.factor, int | float) and math.isfinite(self.factor) and self.factor >= 0):
             raise ConfigError(f"a factor of {self.factor!r} is not possible", where="Scale", valid="0 or more")
-        if self.factor == 1:
-            raise ConfigError("a factor of 1 changes nothing", where="Scale", valid="0 or more, not 1")
-        if self.factor == 0 and self.pathway == "I->E divisive":
+        if self.factor == 0 and self.target == "I->E divisive":
             raise ConfigError(
                 "all of divisive inhibition cannot be removed: the gain would have no denominator",
                 where="Scale",
-                valid="a factor above 0 for 'I->E divisive'",
+                valid="a factor above 0 for 'I->E divisive', a dose below 1",
             )
 
-    def factors(self, network: Network) -> Mapping[str, PathwayScale]:
+    @property
+    def dose(self) -> float:
+        """Fraction that is removed; below 0 where the pathway is strengthened."""
+        return round(1.0 - self.factor, 12)  # 0.1, not 1 - 0.9
+
+    def places(self, network: Network) -> tuple[Place, ...]:
+        """Return the pathway in every layer that matches."""
+        return on_pathway(self, self.target, network)
+
+    def factors(self, network: Network) -> Mapping[str, PathwayScale] | None:
         """Return the factor of every layer that matches."""
-        having = layers_with(network, self.pathway)
-        names = match_names([self.layers], having, f"layer with the pathway '{self.pathway}'")
+        places = self.places(network)
         layers = network.named_layers()
-        weights = [getattr(layers[name], _WEIGHTS.get(having[name], ""), None) for name in names]
-        if all(values is not None and not bool(values.any()) for values in weights):
-            raise ConfigError("this changes nothing: the weights of the pathway are all 0", where=str(self))
+        if all(not layers[place.layer].reaches(place.site) for place in places):
+            raise ConfigError("this changes nothing: the weights of the pathway are all 0", where=repr(self))
+        if not self.everywhere or any(place.site.startswith("output/") for place in places):
+            return None
         scales: dict[str, PathwayScale] = {}
-        for name in names:
-            factor: dict[str, Any] = {having[name]: float(self.factor)}
-            scales[name] = PathwayScale(**factor)
+        for place in places:
+            factor: dict[str, Any] = {place.site: float(self.factor)}
+            scales[place.layer] = PathwayScale(**factor)
         return scales
+
+    def change(self, values: Tensor, at: At) -> Tensor:
+        """Multiply."""
+        del at
+        return values * self.factor
 
     def about(self, network: Network) -> Mapping[str, Any]:
         """Return what the manifest of a recording says: the fraction that is removed, below 0 where it is added."""
-        del network
-        return {"pathway": self.pathway, "dose": 1.0 - self.factor, "layers": self.layers, "factor": self.factor}
+        return {**super().about(network), "dose": self.dose, "factor": self.factor}
+
+    def on_circuit(self, circuit: Circuit, rates: Rates) -> Mapping[str, float]:
+        """Multiply the strength of the synapses, e.g. of ``"I->E"``, ``"I->E+I"``, ``"L4I->*"``."""
+        del rates
+        return scaled(circuit, self.target, self.factor, self.fraction)
+
+    def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+        """Predict ``<A> - f <X>`` and ``V_A + f^2 V_X - 2 f C``."""
+        return changed(seen, self.factor * seen.values.mean((0, 1)), self.factor**2, self.factor)
+
+
+def changed(seen: Seen, mean: np.ndarray, of_variance: float, of_covariance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of ``other - values`` where the values' mean and second moments are multiplied."""
+    other = seen.other.mean((0, 1))
+    covariance = ((seen.other - other) * (seen.values - seen.values.mean((0, 1)))).mean((0, 1))
+    variance = seen.other.var((0, 1)) + of_variance * seen.values.var((0, 1)) - 2 * of_covariance * covariance
+    return other - mean, variance

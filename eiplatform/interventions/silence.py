@@ -1,14 +1,20 @@
-"""Silence single inhibitory neurons."""
+"""Silence neurons."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from eiplatform.errors import ConfigError, choose
+from eiplatform.interventions.intervention import At, Kind, output_place, populations_of
+from eiplatform.microcircuits.changes import Rates, silenced
+from eiplatform.microcircuits.circuit import Circuit
+from eiplatform.networks.intervening import Place
 from eiplatform.networks.layers.ei import EIBase
 from eiplatform.networks.network import Network
 from eiplatform.networks.pathways import PathwayScale
@@ -16,16 +22,23 @@ from eiplatform.networks.pathways import PathwayScale
 __all__ = ["Silence"]
 
 
-@dataclass(frozen=True)
-class Silence:
-    """Silence inhibitory neurons: they inhibit nobody, neither subtractively nor divisively.
+@dataclass(frozen=True, repr=False, init=False)
+class Silence(Kind):
+    """Silence neurons: cut what they send, what they receive, or both.
+
+    Without their outgoing synapses they still fire, if they receive enough, and are recorded, but nobody notices.
+    Without their incoming synapses a bias may still make them fire.
 
     Parameters
     ----------
     population : str
-        E.g. ``"fc1/I"``.
-    neurons : sequence of int, optional
-        Which neurons (channels of a convolution); default: all.
+        E.g. ``"fc1/I"``; several by wildcard, ``"fc*/I"``.
+    neurons : sequence of int or array of bool, optional
+        Which neurons; of a convolution's I neurons its channels.  Default: all.
+    cuts : {"outgoing", "incoming", "both"}
+        Which of their synapses.
+    fraction, steps, samples, seed
+        Instead of `neurons` a part of them; when; see :class:`~eiplatform.interventions.intervention.Kind`.
 
     Examples
     --------
@@ -38,47 +51,114 @@ class Silence:
     [1.0, 0.0]
     """
 
-    population: str
-    neurons: Sequence[int] | None = None
+    population: str = field(kw_only=True)
+    cuts: Literal["outgoing", "incoming", "both"] = field(default="outgoing", kw_only=True)
+
+    def __init__(
+        self,
+        population: str,
+        neurons: Sequence[int] | np.ndarray | None = None,
+        *,
+        cuts: Literal["outgoing", "incoming", "both"] = "outgoing",
+        **where: Any,
+    ) -> None:
+        values = {name.name: name.default for name in fields(self)} | {"population": population, "cuts": cuts}
+        for name in where:
+            choose(name, values, "parameter", where="Silence")
+        for name, value in (values | {"neurons": neurons} | where).items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
 
     def __post_init__(self) -> None:
-        if self.neurons is not None:
-            object.__setattr__(self, "neurons", tuple(int(neuron) for neuron in self.neurons))
+        super().__post_init__()
+        if self.cuts not in ("outgoing", "incoming", "both"):
+            raise ConfigError(f"cuts={self.cuts!r}", where="Silence", valid="outgoing, incoming, both")
 
-    def factors(self, network: Network) -> Mapping[str, PathwayScale]:
-        """Return the mask of the layer's I neurons."""
-        layers = {name: layer for name, layer in network.named_layers().items() if isinstance(layer, EIBase)}
-        populations = [f"{name}/I" for name in layers]
-        if not populations:
-            raise ConfigError(
-                "this network has no layers of excitatory and inhibitory neurons", where="Silence", remedy="use Scale"
-            )
-        name = choose(self.population, populations, "inhibitory population", where="Silence").rpartition("/")[0]
-        layer = layers[name]
+    def places(self, network: Network) -> tuple[Place, ...]:
+        """Return what the neurons send and receive."""
+        found = []
+        infos, layers = network.populations(), network.named_layers()
+        for name in populations_of(network, self.population, self.layers, "Silence"):
+            layer, _, role = name.rpartition("/")
+            if self.cuts != "incoming":
+                found.append(output_place(network, name))
+            if self.cuts != "outgoing":
+                routes = [route for route in layers[layer].routes if route.target == role and route.mode != "divisive"]
+                found += [Place(layer, route.factor, role, route.signal, infos[name].shape) for route in routes]
+            self._check(network, layer, role)
+        return tuple(found)
+
+    def _check(self, network: Network, name: str, role: str) -> None:
+        """Refuse what leaves the gain without a denominator, or changes nothing."""
+        layer = network.named_layers()[name]
+        where = f"Silence: {name}/{role}"
+        if not isinstance(layer, EIBase) or role != "I":
+            return
         n_inh = layer.channels["I"]
-        chosen = list(range(n_inh) if self.neurons is None else self.neurons)
-        wrong = [neuron for neuron in chosen if not 0 <= neuron < n_inh]
-        if wrong or not chosen:
-            what = f"neurons {wrong[:5]} do not exist" if wrong else "no neurons are named, so that nothing changes"
-            raise ConfigError(what, where=f"Silence: {self.population}", valid=f"0 to {n_inh - 1}")
-        if len(chosen) == n_inh and layer.spiking:
+        channels = self._channels(layer, where)
+        if len(channels) == n_inh and layer.spiking:
             raise ConfigError(
                 "all neurons of this population cannot be silenced: the gain would have no denominator",
-                where=f"Silence: {self.population}",
+                where=where,
                 valid=f"up to {n_inh - 1} of its {n_inh} neurons",
                 remedy="use Scale('I->E subtractive', 0)",
             )
         already = 1.0 if layer.lesion is None or layer.lesion.mask_inh is None else layer.lesion.mask_inh
-        if not bool((layer.weight_inh_out * already)[:, chosen].any()):
-            raise ConfigError("this changes nothing: these neurons inhibit nobody", where=f"Silence: {self.population}")
-        mask = torch.ones(n_inh)
-        mask[chosen] = 0
-        return {name: PathwayScale(mask_inh=mask)}
+        if not bool((layer.weight_inh_out * already)[:, channels].any()):
+            raise ConfigError("this changes nothing: these neurons inhibit nobody", where=where)
+
+    def _channels(self, layer: EIBase, where: str) -> list[int]:
+        n_inh = layer.channels["I"]
+        if self.fraction is not None:
+            place = Place(where.rpartition("/")[0].removeprefix("Silence: "), "output/I", "I", "activity", (n_inh,))
+            chosen = self.chosen(place)
+            assert chosen is not None
+            return [int(channel) for channel in chosen]
+        chosen_ids = list(range(n_inh)) if self.neurons is None else list(self.neurons)
+        wrong = [neuron for neuron in chosen_ids if not 0 <= neuron < n_inh]
+        if wrong or not chosen_ids:
+            what = f"neurons {wrong[:5]} do not exist" if wrong else "no neurons are named, so that nothing changes"
+            raise ConfigError(what, where=where, valid=f"0 to {n_inh - 1}")
+        return chosen_ids
+
+    def chosen(self, place: Place) -> np.ndarray | None:
+        """Return the neurons at a place; of I neurons on maps all of the channels."""
+        if place.role == "I" and len(place.shape) == 3:
+            channels = super().chosen(place._replace(shape=place.shape[:1]))
+            size = int(np.prod(place.shape[1:]))
+            return None if channels is None else (channels[:, None] * size + np.arange(size)).ravel()
+        return super().chosen(place)
+
+    def factors(self, network: Network) -> Mapping[str, PathwayScale] | None:
+        """Return the mask of a layer's I neurons, where their outgoing synapses are cut in all steps and samples."""
+        names = populations_of(network, self.population, self.layers, "Silence")
+        layers = {name: network.named_layers()[name.rpartition("/")[0]] for name in names}
+        plain = all(isinstance(layer, EIBase) and name.endswith("/I") for name, layer in layers.items())
+        if not plain or self.cuts != "outgoing" or self.steps is not None or self.samples is not None:
+            return None
+        found = {}
+        for name, layer in layers.items():
+            assert isinstance(layer, EIBase)
+            mask = torch.ones(layer.channels["I"])
+            mask[self._channels(layer, f"Silence: {name}")] = 0
+            found[name.rpartition("/")[0]] = PathwayScale(mask_inh=mask)
+        return found
+
+    def change(self, values: Tensor, at: At) -> Tensor:
+        """Send, or receive, nothing."""
+        del at
+        return torch.zeros_like(values)
+
+    def on_circuit(self, circuit: Circuit, rates: Rates) -> Mapping[str, float]:
+        """Cut the outgoing synapses."""
+        del rates
+        return silenced(circuit, self.population, self.cuts, self.fraction)
 
     def about(self, network: Network) -> Mapping[str, Any]:
         """Return what the manifest of a recording says; the dose is the fraction of neurons."""
-        layer = self.population.rpartition("/")[0]
-        n_inh = network.named_layers()[layer].channels["I"]
-        chosen = list(range(n_inh) if self.neurons is None else dict.fromkeys(self.neurons))
-        told = {"pathway": f"silence {self.population}", "dose": len(chosen) / n_inh, "layers": layer}
-        return told | {"neurons": chosen}
+        place = self.places(network)[0]
+        n = int(np.prod(place.shape))
+        chosen = self.chosen(place)
+        ids = list(range(n)) if chosen is None else [int(neuron) for neuron in chosen]
+        about = {**super().about(network), "pathway": f"silence {self.population}", "dose": len(ids) / n}
+        return about | {"layers": place.layer, "neurons": ids if self.neurons is None else list(self.neurons)}

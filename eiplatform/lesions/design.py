@@ -6,8 +6,8 @@ condition.  Every recording carries what was planned, so that an incomplete desi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,8 @@ from eiplatform.datasets import Split
 from eiplatform.earlier import as_hashed
 from eiplatform.errors import ConfigError, OutputExistsError, StoreError, choose
 from eiplatform.files import claimed, content_hash, read_json, write_json
-from eiplatform.lesions.apply import lesioned
-from eiplatform.lesions.controls import RandomLoss, deprived, matched_losses
-from eiplatform.lesions.spec import Lesion
+from eiplatform.interventions import RandomSynapseLoss, Scale
+from eiplatform.lesions.controls import matched_losses
 from eiplatform.networks.network import Network
 from eiplatform.recording.network import record_network
 from eiplatform.recording.plan import weights_hash
@@ -28,7 +27,7 @@ from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store.reader import is_whole
 from eiplatform.untrusted import checked, inside
 
-__all__ = ["DESIGN", "dose_response", "read_design"]
+__all__ = ["DESIGN", "dose_response", "doses_of", "read_design"]
 
 DESIGN = "design.json"
 """The plan of a design."""
@@ -41,17 +40,48 @@ class _Condition(BaseModel):
     control: dict[str, Any] = {}
 
 
+class _Control(BaseModel):
+    seed: int
+    fractions: dict[str, float]
+
+
 class _Plan(BaseModel):
     doses: list[float]
     controls: int
     conditions: list[_Condition]
 
 
+def doses_of(pathway: str, doses: Sequence[float], layers: str = "*") -> list[Scale]:
+    """Return one lesion per dose.
+
+    Parameters
+    ----------
+    pathway : str
+    doses : sequence of float
+        Fractions removed: 0 (intact) to 1 (all); below 0 the pathway is strengthened.
+    layers : str
+
+    Raises
+    ------
+    ConfigError
+        For a dose above 1, or all of divisive inhibition.
+
+    Examples
+    --------
+    >>> [lesion.factor for lesion in doses_of("I->E subtractive", [0, 0.5, -0.5])]
+    [1, 0.5, 1.5]
+    """
+    for dose in doses:
+        if not (isinstance(dose, int | float) and -math.inf < dose <= 1):
+            raise ConfigError(f"a dose of {dose!r} is not possible", where="lesion", valid="at most 1 (all removed)")
+    return [Scale(pathway, 1 - dose, layers=layers) for dose in doses]
+
+
 def dose_response(
     network: Network,
     data: Split,
     path: str | Path,
-    lesions: Sequence[Lesion],
+    lesions: Sequence[Scale],
     spec: RecordingSpec,
     *,
     config: Mapping[str, Any],
@@ -68,14 +98,14 @@ def dose_response(
     data : Split
     path : str or Path
         Directory; one recording ``dose-<dose>`` per lesion is made in it.
-    lesions : sequence of Lesion
-        One pathway and one set of layers at several doses, one of them 0 (the control on the
+    lesions : sequence of Scale
+        One pathway and one set of layers at several doses (``1 - factor``), one of them 0 (the control on the
         same samples).
     spec : RecordingSpec
         Must include the readout, from which accuracy is read.
     n_controls : int
         Random losses of synapses of the same size (:mod:`eiplatform.lesions.controls`) recorded
-        beside each dose above 0, as ``dose-<dose>-control-<seed>``, seeds from 1.
+        for each dose above 0, as ``dose-<dose>-control-<seed>``, seeds from 1.
     config, overwrite, progress
         As in :func:`~eiplatform.recording.network.record_network`.
     resume : bool
@@ -93,23 +123,23 @@ def dose_response(
     OutputExistsError, StoreError
         If the directory is taken, or there is nothing to resume, or another design.
     """
-    if len({(lesion.pathway, lesion.layers) for lesion in lesions}) != 1:
+    if len({(lesion.target, lesion.layers) for lesion in lesions}) != 1:
         raise ConfigError("a dose-response lesions one pathway in one set of layers", where="lesions")
-    ordered = sorted(lesions, key=lambda lesion: lesion.dose)
-    doses = [lesion.dose for lesion in ordered]
-    if len(set(doses)) < len(doses) or doses[0] != 0:
+    by_dose = {lesion.dose: lesion for lesion in sorted(lesions, key=lambda lesion: -lesion.factor)}
+    doses, ordered = list(by_dose), list(by_dose.values())
+    if len(doses) < len(lesions) or 0 not in doses:
         raise ConfigError(
             f"doses {doses}", where="lesions", valid="different doses, one of them 0 (the intact control)"
         )
-    with lesioned(network, ordered):  # every name is checked before anything is written
-        pass
+    for lesion in ordered:  # every name is checked before anything is written
+        lesion.factors(network)
     if n_controls < 0:
         raise ConfigError(f"{n_controls} controls", where="lesions", valid="0 or more")
     if resume and overwrite:
         raise ConfigError("resume and overwrite exclude each other", where=str(path), remedy="choose one")
     plan = {
         "format": FORMAT,
-        "pathway": ordered[0].pathway,
+        "pathway": ordered[0].target,
         "layers": ordered[0].layers,
         "doses": doses,
         "controls": n_controls,
@@ -131,13 +161,13 @@ def dose_response(
         about = {key: plan[key] for key in ("id", "doses", "controls")}
         made = []
         for index, condition in enumerate(conditions):
-            lesion = next(lesion for lesion in ordered if lesion.dose == condition["dose"])
+            lesion = by_dose[condition["dose"]]
             place, label = directory / condition["name"], _label(condition)
             if not is_whole(place):
-                described = lesion.model_dump(mode="json")
+                described = {"pathway": lesion.target, "dose": lesion.dose, "layers": lesion.layers}
                 if "control" in condition:
                     described["control"] = condition["control"]
-                with _applied(network, lesion, condition):
+                with network.intervene(*_interventions(network, lesion, condition)):
                     begun = (place / "manifest.json").is_file()
                     record_network(
                         network,
@@ -189,7 +219,7 @@ def read_design(directory: str | Path) -> dict[str, Any]:
 
 
 def _conditions(
-    network: Network, data: Split, spec: RecordingSpec, ordered: Sequence[Lesion], n_controls: int
+    network: Network, data: Split, spec: RecordingSpec, ordered: Sequence[Scale], n_controls: int
 ) -> list[dict[str, Any]]:
     """Return what is to be recorded, by rising dose, each followed by its controls."""
     losses = matched_losses(network, data, spec, ordered, range(1, n_controls + 1)) if n_controls else {}
@@ -198,19 +228,20 @@ def _conditions(
         name = f"dose-{lesion.dose!r}"
         conditions.append({"name": name, "dose": lesion.dose})
         for loss in losses.get(lesion, ()):
-            control = {"seed": loss.seed, "fractions": dict(loss.fractions)}
-            conditions.append({"name": f"{name}-control-{loss.seed}", "dose": lesion.dose, "control": control})
+            control = {"seed": loss[0].seed, "fractions": {one.layers: one.part for one in loss}}
+            conditions.append({"name": f"{name}-control-{loss[0].seed}", "dose": lesion.dose, "control": control})
     return conditions
 
 
-def _applied(network: Network, lesion: Lesion, condition: Mapping[str, Any]) -> AbstractContextManager[Network]:
-    control = condition.get("control")
-    if control is None:
-        return lesioned(network, [lesion])
-    loss = parse_model(RandomLoss, {**control, "lesion": lesion.model_dump()}, where=DESIGN)
-    for name in loss.fractions:
+def _interventions(
+    network: Network, lesion: Scale, condition: Mapping[str, Any]
+) -> tuple[Scale | RandomSynapseLoss, ...]:
+    if "control" not in condition:
+        return (lesion,)
+    control = parse_model(_Control, condition["control"], where=DESIGN)
+    for name in control.fractions:
         choose(name, network.named_layers(), "layer", where=f"{DESIGN}: control")
-    return deprived(network, loss)
+    return tuple(RandomSynapseLoss(p, layers=name, seed=control.seed) for name, p in control.fractions.items())
 
 
 def _label(condition: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from scipy.special import erfc
 
 from eiplatform.errors import ConfigError
 from eiplatform.microcircuits.delta_lif import Inputs
-from eiplatform.microcircuits.theory import siegert_rate
+from eiplatform.microcircuits.theory.diffusion import siegert_rate
 
 __all__ = ["balanced_rates", "binary_activity", "lif_rates", "self_consistent"]
 

@@ -35,7 +35,7 @@ from eiplatform.microcircuits.circuit import (
 )
 from eiplatform.microcircuits.connectivity import fixed_in_degree
 from eiplatform.microcircuits.drive import LARGEST_MEAN, poisson_quantile_function
-from eiplatform.microcircuits.theory import brunel_network
+from eiplatform.microcircuits.theory.diffusion import brunel_network
 
 __all__ = ["CIRCUIT", "STATES", "Brunel2000", "Brunel2000Parameters", "theory"]
 
@@ -322,7 +322,7 @@ class Brunel2000(Circuit):
         yield "inh", fixed_in_degree(rng, p.n_inh, p.c_inh, self.n_neurons, first_own=p.n_exc)
 
     def theory(self) -> dict[str, float]:
-        """Return :func:`~eiplatform.microcircuits.theory.brunel_network` for these parameters."""
+        """Return :func:`~eiplatform.microcircuits.theory.diffusion.brunel_network` for these parameters."""
         p = self.parameters
         return brunel_network(
             j_mv=p.j_mv,

@@ -22,6 +22,7 @@ from eiplatform.errors import ConfigError, choose
 from eiplatform.store.schema import EXCITATORY_PARTS
 
 __all__ = [
+    "RARE",
     "Circuit",
     "Drive",
     "Edges",
@@ -38,6 +39,8 @@ Structure = Mapping[str, int | float]
 
 
 _UNITS = {"_ms": "milliseconds", "_mv": "millivolts", "_pa": "picoamperes", "_pf": "picofarads", "_ns": "nanosiemens"}
+RARE = {"rare": True}
+"""Metadata of a parameter that only interventions change."""
 _FAR = 300
 """How far below its published value a number with a unit is more likely one in SI units than meant."""
 
@@ -177,11 +180,14 @@ class Drive:
     relative : bool
         Whether changes are fractions of the parameter's value (``value * (1 + change)``) or are
         added to it (``value + change``, in the parameter's unit: a drive that is zero by default).
+    partial : tuple of str, optional
+        Fields of the circuit's parameters: what a part of the population gets besides, and the fraction that it is.
     """
 
     parameter: str
     step: float
     relative: bool = True
+    partial: tuple[str, str] | None = None
 
     def changed(self, value: float, change: float) -> float:
         """Return the parameter's value after a change."""
@@ -312,6 +318,10 @@ class Circuit(ABC):
     """Short inputs from outside, by their source (``"thalamus"``)."""
     pathways: ClassVar[Mapping[str, str]] = {}
     """Parameter that the strength of each synaptic pathway (``"I->E"``) is proportional to."""
+    single_pathways: ClassVar[Mapping[str, str]] = {}
+    """The same between single populations (``"L4I->L4E"``), where `pathways` has those of several together."""
+    silent_parts: ClassVar[Mapping[str, str]] = {}
+    """Parameter that says which fraction of a population (``"I"``) has no outgoing synapses."""
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
@@ -380,9 +390,18 @@ class Circuit(ABC):
         """Return the values of all variables that a run sets: :meth:`scalars` and :meth:`initial`."""
         return {**{name: np.array([value]) for name, value in self.scalars().items()}, **self.initial(seed)}
 
+    def value(self, parameter: str) -> float:
+        """Return the value of a parameter that a drive or pathway names."""
+        return float(getattr(self.parameters, parameter))
+
     def to_mapping(self) -> dict[str, Any]:
-        """Return all parameters by name, as :meth:`from_parameters` takes them."""
-        return asdict(self.parameters)
+        """Return all parameters by name, as :meth:`from_parameters` takes them.
+
+        Those that only interventions change (metadata :data:`RARE`) are left out while they have their default.
+        """
+        rare = {entry.name: entry.default for entry in fields(self.parameters) if entry.metadata.get("rare")}
+        values = asdict(self.parameters)
+        return {name: value for name, value in values.items() if name not in rare or value != rare[name]}
 
     @classmethod
     def checked_names(cls, values: Mapping[str, Any], parameters: type[Parameters]) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from eiplatform.errors import ConfigError, choose
+from eiplatform.microcircuits.changes import described, driven, scaled
 from eiplatform.microcircuits.circuit import Circuit
 
 __all__ = ["DOSES", "PROTOCOLS", "Condition", "Protocol", "plan"]
@@ -34,12 +35,15 @@ class Condition:
         Parameters that differ from the circuit's own.
     frozen : bool
         Whether a population is frozen at its rate in the control.
+    lesions : tuple of mapping
+        The changes as interventions (``Scale``, ``Add``), as the manifest of a recording says them.
     """
 
     name: str
     level: float
     changes: Mapping[str, float]
     frozen: bool = False
+    lesions: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -146,8 +150,22 @@ def _named(options: Mapping[str, Any], name: str, kind: str, circuit: Circuit) -
     return choose(name, options, kind, where=circuit.name)
 
 
-def _conditions(circuit: Circuit, parameter: str, values: Mapping[float, float]) -> tuple[Condition, ...]:
-    found = tuple(Condition(f"{parameter}={value:.6g}", level, {parameter: value}) for level, value in values.items())
+def _conditions(
+    circuit: Circuit,
+    parameter: str,
+    values: Mapping[float, float],
+    specs: Mapping[float, Mapping[str, Any]] | None = None,
+) -> tuple[Condition, ...]:
+    """Return a condition per level; `specs` are those levels that are interventions, as plain data."""
+    found = tuple(
+        Condition(
+            f"{parameter}={value:.6g}",
+            level,
+            {parameter: value},
+            lesions=(described(specs[level], circuit, {parameter: value}),) if specs and level in specs else (),
+        )
+        for level, value in values.items()
+    )
     if len({condition.name for condition in found}) < len(found):
         raise ConfigError(
             f"the levels {list(values)} leave '{parameter}' the same",
@@ -164,18 +182,24 @@ def _lesion(name: str, circuit: Circuit, target: str | None, levels: Sequence[fl
         raise ConfigError("a lesion needs a pathway", where="target", valid=circuit.pathways or "none in this circuit")
     pathway = _named(circuit.pathways, target, "pathway", circuit)
     parameter = circuit.pathways[pathway]
-    intact = float(getattr(circuit.parameters, parameter))
     doses = _levels(DOSES if levels is None else levels, control=True)
     if not 0 <= min(doses) <= max(doses) <= 1:
         raise ConfigError(f"{doses} are not all fractions", where="levels", valid="from 0 (intact) to 1 (all removed)")
-    conditions = _conditions(circuit, parameter, {dose: intact * (1 - dose) for dose in doses})
+    if circuit.value(parameter) == 0:
+        raise ConfigError(f"the levels {doses} leave '{parameter}' the same", where=circuit.name, remedy="it is 0")
+    conditions = _conditions(
+        circuit,
+        parameter,
+        {dose: scaled(circuit, pathway, 1 - dose)[parameter] for dose in doses},
+        {dose: {"kind": "Scale", "target": pathway, "factor": 1 - dose} for dose in doses},
+    )
     return Protocol(name, pathway, parameter, "fraction of the pathway removed", "", conditions)
 
 
 def _step_input(name: str, circuit: Circuit, target: str | None, levels: Sequence[float] | None) -> Protocol:
     chosen = _named(circuit.drives, target or next(iter(circuit.drives), ""), "driven population", circuit)
     drive = circuit.drives[chosen]
-    value = float(getattr(circuit.parameters, drive.parameter))
+    value = circuit.value(drive.parameter)
     if levels is None:
         levels = [value * part for part in (0.5, 0.75, 1.0, 1.25, 1.5)] if drive.relative else [
             value + step * drive.step for step in range(6)
@@ -195,15 +219,24 @@ def _pulse(name: str, circuit: Circuit, target: str | None, levels: Sequence[flo
 def _perturbation(name: str, circuit: Circuit, levels: Sequence[float] | None, freeze: str | None) -> Protocol:
     target = _named(circuit.drives, name.removeprefix("perturb-"), "driven population", circuit)
     drive = circuit.drives[target]
-    value = float(getattr(circuit.parameters, drive.parameter))
-    if drive.relative and value == 0:
-        raise ConfigError(f"'{drive.parameter}' is 0: a relative change of it is none", where=circuit.name)
+    unit = "mean" if drive.relative else "current"
     changes = _levels([drive.step, 2 * drive.step] if levels is None else levels, control=True)
-    conditions = _conditions(circuit, drive.parameter, {change: drive.changed(value, change) for change in changes})
+    conditions = _conditions(
+        circuit,
+        drive.parameter,
+        {change: driven(circuit, target, change, unit)[drive.parameter] for change in changes},
+        {c: {"kind": "Add", "target": target, "amount": c} | ({"unit": unit} if drive.relative else {})
+         for c in changes if c},
+    )  # fmt: skip
     if freeze is not None:
         circuit.changed(circuit.frozen(freeze, 1.0))
         conditions += tuple(
-            Condition(f"{freeze}-frozen,{condition.name}", condition.level, condition.changes, frozen=True)
+            replace(
+                condition,
+                name=f"{freeze}-frozen,{condition.name}",
+                frozen=True,
+                lesions=(*condition.lesions, described({"kind": "Freeze", "target": freeze}, circuit, {})),
+            )
             for condition in conditions
         )
     what = f"{'relative change' if drive.relative else 'change'} of {drive.parameter}"

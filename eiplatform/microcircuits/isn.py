@@ -14,17 +14,18 @@ Poisson spikes of the same rate) the inhibitory rate rises, as one would naively
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eiplatform.errors import choose
 from eiplatform.microcircuits.balanced_network import lif_rates
-from eiplatform.microcircuits.circuit import Drive, Edges, generator
+from eiplatform.microcircuits.circuit import RARE, Drive, Edges, generator
 from eiplatform.microcircuits.connectivity import fixed_in_degree
 from eiplatform.microcircuits.delta_lif import DeltaCircuit, DeltaParameters, Inputs
-from eiplatform.microcircuits.theory import brunel_network, siegert_rate
+from eiplatform.microcircuits.theory.diffusion import brunel_network, siegert_rate
 
 __all__ = ["CIRCUIT", "Isn", "IsnParameters"]
 
@@ -52,6 +53,10 @@ class IsnParameters(DeltaParameters):
         Rate of all external spikes of a neuron together, and their amplitude.
     drive_exc, drive_inh : float
         External rate of a population over `ext_rate_hz`, 1.
+    extra_exc, extra_inh, extra_exc_part, extra_inh_part : float
+        What a part of the population gets besides its drive, and the fraction that it is (ours, for interventions).
+    silent_exc, silent_inh : float
+        Fraction of the population without outgoing synapses (ours, for interventions), 0.
     frozen_exc_rate_hz : float
         If positive, every synapse from E carries independent Poisson spikes of this rate instead of
         those of its source: E can no longer react, or react upon others.
@@ -83,6 +88,12 @@ class IsnParameters(DeltaParameters):
     drive_exc: float = 1.0
     drive_inh: float = 1.0
     frozen_exc_rate_hz: float = 0.0
+    extra_exc: float = field(default=0.0, metadata=RARE)
+    extra_inh: float = field(default=0.0, metadata=RARE)
+    extra_exc_part: float = field(default=0.0, metadata=RARE)
+    extra_inh_part: float = field(default=0.0, metadata=RARE)
+    silent_exc: float = field(default=0.0, metadata=RARE)
+    silent_inh: float = field(default=0.0, metadata=RARE)
 
     def check(self) -> None:
         """Raise :class:`~eiplatform.errors.ConfigError` for values that do not describe a network."""
@@ -92,6 +103,11 @@ class IsnParameters(DeltaParameters):
         factors = ("exc_to_exc", "exc_to_inh", "inh_to_exc", "inh_to_inh", "drive_exc", "drive_inh")
         for name in ("g", *factors, "frozen_exc_rate_hz"):
             self.require(getattr(self, name) >= 0, name, "a number of at least 0")
+        for name in ("extra_exc_part", "extra_inh_part", "silent_exc", "silent_inh"):
+            self.require(0 <= getattr(self, name) <= 1, name, "from 0 (none) to 1 (all of the population)")
+        for name in ("exc", "inh"):
+            least = -getattr(self, f"drive_{name}")
+            self.require(getattr(self, f"extra_{name}") >= least, f"extra_{name}", f"a number of at least {least:g}")
         self.require(self.c_exc < self.n_exc, "c_exc", f"fewer than n_exc = {self.n_exc}")
         self.require(self.c_inh < self.n_inh, "c_inh", f"fewer than n_inh = {self.n_inh}")
 
@@ -111,8 +127,13 @@ class Isn(DeltaCircuit):
     name = "isn"
     reference = "Tsodyks et al. 1997, J Neurosci 17:4382-4388; Brunel 2000, doi:10.1023/A:1008925309027"
     parameters: IsnParameters
-    drives = {"E": Drive("drive_exc", 0.01), "I": Drive("drive_inh", 0.01), "E+I": Drive("ext_rate_hz", 0.01)}
+    drives = {
+        "E": Drive("drive_exc", 0.01, partial=("extra_exc", "extra_exc_part")),
+        "I": Drive("drive_inh", 0.01, partial=("extra_inh", "extra_inh_part")),
+        "E+I": Drive("ext_rate_hz", 0.01),
+    }
     pathways = {"E->E": "exc_to_exc", "E->I": "exc_to_inh", "I->E": "inh_to_exc", "I->I": "inh_to_inh"}
+    silent_parts = {"E": "silent_exc", "I": "silent_inh"}
 
     @classmethod
     def from_parameters(cls, values: Mapping[str, Any]) -> Isn:
@@ -144,6 +165,15 @@ class Isn(DeltaCircuit):
             "I": inputs(p.exc_to_inh, p.inh_to_inh, p.drive_inh),
         }
 
+    def initial(self, seed: int) -> dict[str, NDArray[np.float64]]:
+        """Return inputs and potentials; a part of a population may get more drive."""
+        p, found = self.parameters, super().initial(seed)
+        mean, unit = found["neurons.mean_ext"], p.ext_rate_hz * p.dt_ms * 1e-3
+        mean[: round(p.extra_exc_part * p.n_exc)] += p.extra_exc * unit
+        mean[p.n_exc : p.n_exc + round(p.extra_inh_part * p.n_inh)] += p.extra_inh * unit
+        found["neurons.zero_ext"] = np.exp(-mean)
+        return found
+
     @property
     def n_synapses(self) -> int:
         """Number of recurrent synapses."""
@@ -153,8 +183,13 @@ class Isn(DeltaCircuit):
         """Yield excitatory, then inhibitory synapses with fixed in-degree."""
         p = self.parameters
         rng = generator(seed, "connectivity")
-        yield "exc", fixed_in_degree(rng, p.n_exc, p.c_exc, self.n_neurons, first_own=0)
-        yield "inh", fixed_in_degree(rng, p.n_inh, p.c_inh, self.n_neurons, first_own=p.n_exc)
+        for name, n, c, first, silent in (
+            ("exc", p.n_exc, p.c_exc, 0, p.silent_exc),
+            ("inh", p.n_inh, p.c_inh, p.n_exc, p.silent_inh),
+        ):
+            edges = fixed_in_degree(rng, n, c, self.n_neurons, first_own=first)
+            count = round(silent * n)  # neurons are alike: the first ones are as good as any
+            yield name, edges.keep(edges.pre() >= count) if count else edges
 
     def theory(self) -> dict[str, float]:
         """Return rates, mean currents and the response to drive in the diffusion approximation.
@@ -166,13 +201,15 @@ class Isn(DeltaCircuit):
             ``rate_per_percent_to_I``, the change of the rate (Hz) with 1 % more drive to I;
             ``rate``, the mean over neurons; ``loop_gain``, by how much more E would fire if it fired
             1 Hz more (``tau J C_E d rate / d mean``; above 1: inhibition-stabilised).  Rates are
-            left out where no self-consistent ones were found.
+            left out where no self-consistent ones were found.  Empty where the neurons of a population differ.
         """
+        p = self.parameters
+        if p.extra_exc or p.extra_inh or p.silent_exc or p.silent_inh:
+            return {}
         rates, currents = self._solve()
         values = {f"{name}/{key}": value for name, row in currents.items() for key, value in row.items()}
         if np.isnan(rates).any():
             return {key: value for key, value in values.items() if not np.isnan(value)}
-        p = self.parameters
         more, less = (self._solve(drive_inh=p.drive_inh * (1 + sign * 1e-3), start=rates)[0] for sign in (1, -1))
         for index, name in enumerate(("E", "I")):
             values[f"{name}/rate"] = float(rates[index])

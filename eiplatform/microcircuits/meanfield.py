@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eiplatform.errors import ConfigError
-from eiplatform.microcircuits.theory import siegert_rate
+from eiplatform.microcircuits.theory.diffusion import siegert_rate
 
 __all__ = ["MeanField", "coloured_noise_rate"]
 

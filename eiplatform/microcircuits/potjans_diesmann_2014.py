@@ -40,11 +40,14 @@ from eiplatform.microcircuits.potjans_diesmann_parameters import (
     INH,
     INITIAL_MV,
     INITIAL_STD_MV,
+    LARGEST,
     N_THALAMUS,
+    PATHWAYS,
     POPULATIONS,
     PROBABILITIES,
     PUBLISHED_RATES,
     SIZES,
+    STRENGTH,
     THALAMIC_PROBABILITIES,
     PotjansDiesmann2014Parameters,
 )
@@ -75,11 +78,18 @@ class PotjansDiesmann2014(Circuit):
         "E+I": Drive("background_hz", 0.02),
     }
     pathways = {"E->E": "exc_to_exc", "E->I": "exc_to_inh", "I->E": "inh_to_exc", "I->I": "inh_to_inh"}
+    single_pathways = {name: name for name in PATHWAYS}
     pulses = {"thalamus": Pulse("thalamic_start_ms", "thalamic_duration_ms", 10.0)}
     parameters: PotjansDiesmann2014Parameters
 
-    def __init__(self, parameters: PotjansDiesmann2014Parameters | None = None) -> None:
+    def __init__(
+        self, parameters: PotjansDiesmann2014Parameters | None = None, single: Mapping[str, float] | None = None
+    ) -> None:
         super().__init__(parameters or PotjansDiesmann2014Parameters())
+        self.single = {name: float(factor) for name, factor in (single or {}).items() if factor != 1}
+        for name, factor in self.single.items():
+            if not 0 <= factor <= LARGEST:
+                raise ConfigError(f"{factor} is not possible", where=name, valid=STRENGTH)
 
     @classmethod
     def from_parameters(cls, values: Mapping[str, Any]) -> PotjansDiesmann2014:
@@ -88,8 +98,9 @@ class PotjansDiesmann2014(Circuit):
         Parameters
         ----------
         values : mapping
-            Fields of :class:`PotjansDiesmann2014Parameters`, and two shortcuts: ``scale`` sets
-            n_scaling and k_scaling, ``background`` (``"poisson"`` or ``"dc"``) poisson_background.
+            Fields of :class:`PotjansDiesmann2014Parameters`; two shortcuts: ``scale`` sets n_scaling and k_scaling,
+            ``background`` (``"poisson"`` or ``"dc"``) poisson_background; and factors on the weights from one
+            population to another, e.g. ``{"L4I->L4E": 0.8}``.
 
         Raises
         ------
@@ -98,7 +109,9 @@ class PotjansDiesmann2014(Circuit):
         ConfigError
             For impossible values, or a shortcut together with a parameter that it sets.
         """
-        given = cls.checked_names(values, PotjansDiesmann2014Parameters)
+        single = {name: value for name, value in values.items() if name in PATHWAYS}
+        others = {name: value for name, value in values.items() if name not in PATHWAYS}
+        given = cls.checked_names(others, PotjansDiesmann2014Parameters)
         for shortcut, sets in (("scale", {"n_scaling", "k_scaling"}), ("background", {"poisson_background"})):
             if shortcut in given and (clash := sorted(sets & set(given))):
                 raise ConfigError(
@@ -109,9 +122,17 @@ class PotjansDiesmann2014(Circuit):
         if "background" in given:
             kind = choose(str(given.pop("background")), ("dc", "poisson"), "background", where=cls.name)
             given["poisson_background"] = int(kind == "poisson")
-        circuit = cls(replace(PotjansDiesmann2014Parameters(), **given))
+        circuit = cls(replace(PotjansDiesmann2014Parameters(), **given), single)
         circuit._check_constant()
         return circuit
+
+    def value(self, parameter: str) -> float:
+        """Return the value of a parameter, or the factor on the weights between two populations."""
+        return self.single.get(parameter, 1.0) if parameter in PATHWAYS else super().value(parameter)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return all parameters by name, and the factors between two populations that are not 1."""
+        return {**super().to_mapping(), **self.single}
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
@@ -172,6 +193,9 @@ class PotjansDiesmann2014(Circuit):
         factors[INH, EXC] *= p.exc_to_inh
         factors[EXC, INH] *= p.inh_to_exc
         factors[INH, INH] *= p.inh_to_inh
+        for name, factor in self.single.items():
+            source, target = (POPULATIONS.index(end) for end in name.split("->"))
+            factors[target, source] *= factor
         return factors
 
     @cached_property
@@ -258,7 +282,8 @@ class PotjansDiesmann2014(Circuit):
         """Units of a mean excitatory and inhibitory weight: as fine as 16 bits hold it plus 8 standard deviations."""
         p = self.parameters
         most = np.iinfo(np.int16).max / (1 + 8 * p.weight_rel_std)
-        return int(most / max(p.l4e_to_l23e, 1)), int(most)
+        exc, inh = (float(np.abs(self.weight_factors[:, chosen]).max()) for chosen in (EXC, INH))
+        return int(most / max(p.l4e_to_l23e, 1, exc)), int(most / max(inh / max(p.g, 1e-30), 1))
 
     def scalars(self) -> dict[str, float]:
         """Return the shared variables in SI units."""

@@ -18,11 +18,14 @@ __all__ = [
     "INH",
     "INITIAL_MV",
     "INITIAL_STD_MV",
+    "LARGEST",
     "N_THALAMUS",
+    "PATHWAYS",
     "POPULATIONS",
     "PROBABILITIES",
     "PUBLISHED_RATES",
     "SIZES",
+    "STRENGTH",
     "THALAMIC_PROBABILITIES",
     "PotjansDiesmann2014Parameters",
 ]
@@ -47,6 +50,17 @@ PROBABILITIES = np.array(
     ]
 )
 """Probability that a pair is connected at least once, [target, source]."""
+
+PATHWAYS = tuple(
+    f"{source}->{target}"
+    for j, source in enumerate(POPULATIONS)
+    for i, target in enumerate(POPULATIONS)
+    if PROBABILITIES[i, j]
+)
+"""Pathways between single populations."""
+LARGEST = 10.0
+"""Largest factor on weights: they are whole numbers of 16 bits."""
+STRENGTH = f"0 (removed) to 1 (intact), and up to {LARGEST:g} (strengthened)"
 
 THALAMIC_PROBABILITIES = np.array([0.0, 0.0, 0.0983, 0.0619, 0.0, 0.0, 0.0512, 0.0196])
 
@@ -85,7 +99,7 @@ class PotjansDiesmann2014Parameters(Parameters):
     l4e_to_l23e : float
         Factor on the weights from L4E to L23E, 2.
     exc_to_exc, exc_to_inh, inh_to_exc, inh_to_inh : float
-        Factors on the weights from excitatory or inhibitory neurons to either (ours, for lesions), 1.
+        Factors on the weights from excitatory or inhibitory neurons to either (ours, for lesions), 1; at most 10.
         The constant current of a scaled network stays that of the intact one.
     drive_exc_pa, drive_inh_pa : float
         Constant current into all excitatory or inhibitory neurons (ours, for the protocols), 0 pA.
@@ -154,7 +168,7 @@ class PotjansDiesmann2014Parameters(Parameters):
         for name in ("g", "background_hz", "thalamic_start_ms", "thalamic_duration_ms", "thalamic_hz"):
             self.require(getattr(self, name) >= 0, name, "a number of at least 0")
         for name in ("exc_to_exc", "exc_to_inh", "inh_to_exc", "inh_to_inh"):
-            self.require(0 <= getattr(self, name) <= 1, name, "0 (removed) to 1 (intact)")
+            self.require(0 <= getattr(self, name) <= LARGEST, name, STRENGTH)
         self.require(0 <= self.weight_rel_std <= 0.12, "weight_rel_std", "0 to 0.12, so that no weight changes sign")
         self.require(0 <= self.delay_rel_std <= 1, "delay_rel_std", "0 to 1")
         self.require(self.tau_syn_ms != self.tau_ms, "tau_syn_ms", "another value than tau_ms")

@@ -33,6 +33,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eiplatform.errors import ConfigError
+from eiplatform.microcircuits.changes import frozen
 from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.conditions import PROTOCOLS, Condition, Protocol, plan
 from eiplatform.microcircuits.processes import Progress
@@ -40,7 +41,17 @@ from eiplatform.microcircuits.runner import simulate
 from eiplatform.statistics.kernels import student
 from eiplatform.store.blocks import slabs
 
-__all__ = ["PROTOCOLS", "Condition", "Protocol", "Sink", "plan", "pulse_onset", "run_protocol", "threshold_linear"]
+__all__ = [
+    "PROTOCOLS",
+    "Condition",
+    "Protocol",
+    "Sink",
+    "mean_rate",
+    "plan",
+    "pulse_onset",
+    "run_protocol",
+    "threshold_linear",
+]
 
 MEANS = ("current_exc", "current_inh", "current_net", "conductance_exc", "conductance_inh", "gain", "voltage")
 """Signals whose means are kept, where a circuit has them."""
@@ -107,9 +118,7 @@ def run_protocol(
             if np.isnan(frozen_rate):
                 position = list(rows[0].population.values).index(protocol.freeze)
                 frozen_rate = float(rows[0]["rate"].isel(population=position).mean())
-            if frozen_rate == 0:
-                raise ConfigError(f"population '{protocol.freeze}' is silent: nothing to freeze", where=circuit.name)
-            changes |= circuit.frozen(protocol.freeze, frozen_rate)
+            changes |= frozen(circuit, protocol.freeze, {protocol.freeze: frozen_rate}.__getitem__)
         changed = circuit.changed(changes)
 
         def report(fraction: float, message: str, index: int = index, name: str = condition.name) -> None:
@@ -177,8 +186,7 @@ def _summary(runs: Iterator[tuple[int, dict[str, xr.Dataset]]], store: Sink, ons
         per_population: dict[str, list[float]] = {}
         units: dict[str, str] = {"rate": "Hz"}
         for data in populations.values():
-            rate = data.sizes["spike"] / (data.attrs["n_neurons"] * data.attrs["duration"] * 1e-3)
-            per_population.setdefault("rate", []).append(rate)
+            per_population.setdefault("rate", []).append(mean_rate(data))
             for name in MEANS:
                 if name in data:
                     per_population.setdefault(name, []).append(_mean(data[name]))
@@ -191,6 +199,13 @@ def _summary(runs: Iterator[tuple[int, dict[str, xr.Dataset]]], store: Sink, ons
             row = row.merge(_in_time(populations, onset))
         rows.append(row)
     return xr.concat(rows, dim="seed")
+
+
+def mean_rate(data: xr.Dataset) -> float:
+    """Return the rate (Hz) over all neurons of a population, of a circuit of rates the recorded one."""
+    if "activity" in data:
+        return float(data["activity"].mean())
+    return float(data.sizes["spike"] / (data.attrs["n_neurons"] * data.attrs["duration"] * 1e-3))
 
 
 def _mean(values: xr.DataArray) -> float:

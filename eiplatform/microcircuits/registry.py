@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from types import ModuleType
 from typing import Any
 
@@ -63,4 +64,5 @@ def parameters_of(name: str) -> tuple[str, ...]:
     ('state', 'scale')
     """
     circuit = load(name)
-    return (*circuit.shortcuts, *circuit.to_mapping())
+    every = [entry.name for entry in fields(circuit.parameters)]
+    return tuple(dict.fromkeys((*circuit.shortcuts, *circuit.to_mapping(), *every, *circuit.single_pathways.values())))

@@ -18,6 +18,7 @@ from eiplatform.microcircuits.circuit import Circuit
 from eiplatform.microcircuits.compiled import find_tools
 from eiplatform.microcircuits.memory import estimate_memory, estimate_scratch
 from eiplatform.microcircuits.processes import Progress, run_all
+from eiplatform.microcircuits.rate_circuit import RateCircuit
 from eiplatform.microcircuits.registry import load
 from eiplatform.microcircuits.results import datasets
 
@@ -67,6 +68,7 @@ def simulate(
         Neurons per population whose currents and voltage are recorded, drawn at random; spikes
         are recorded of all.
     device : {"cpp_standalone", "cython", "numpy"}
+        Circuits of rates need none.
     jobs : int
         Simulations at the same time, each on one thread.
     memory_budget : int, optional
@@ -111,6 +113,8 @@ def simulate(
     for name, value in (("n_recorded", n_recorded), ("jobs", jobs)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ConfigError(f"{value!r} is not possible", where=name, valid="a positive integer")
+    if isinstance(chosen, RateCircuit):
+        return _integrated(chosen, seeds, duration_ms, warmup_ms, record_dt_ms, n_recorded)
     _check_brian2()
     if device != "numpy":
         find_tools(device)
@@ -155,6 +159,18 @@ def _recordings(
     for seed, result in run_all(job, seeds, jobs=jobs, name=circuit.name, progress=progress):
         found = datasets(circuit, job, seed, result)
         yield seed, {name: data.load() if in_memory else data for name, data in found.items()}
+
+
+def _integrated(
+    circuit: RateCircuit, seeds: Sequence[int], duration: float, warmup: float, dt: float, n: int
+) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
+    if len(seeds) > 1:
+        raise ConfigError(
+            f"nothing in this circuit is random: {len(seeds)} seeds would give one and the same recording",
+            where=circuit.name,
+            valid="one seed",
+        )
+    return circuit.recordings(seeds[0], duration_ms=duration, warmup_ms=warmup, record_dt_ms=dt, n_recorded=n)
 
 
 def _circuit(circuit: str | Circuit, parameters: Mapping[str, Any] | None) -> Circuit:

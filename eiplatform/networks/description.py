@@ -57,6 +57,8 @@ class Route(NamedTuple):
         ``input`` or a role.
     sign, mode, factor : str
         As in :class:`Pathway`.
+    signal : str
+        Signal of the target that is this pathway's contribution.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Route(NamedTuple):
     sign: str
     mode: str
     factor: str
+    signal: str
 
 
 class Pathway(NamedTuple):
@@ -83,6 +86,8 @@ class Pathway(NamedTuple):
     mode : {"additive", "subtractive", "divisive"}
     factor : str
         Field of :class:`~eiplatform.networks.pathways.PathwayScale` that scales it.
+    signal : str
+        Signal of the target that is its contribution.
     """
 
     layer: str
@@ -92,3 +97,4 @@ class Pathway(NamedTuple):
     sign: str
     mode: str
     factor: str
+    signal: str

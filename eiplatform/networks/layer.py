@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from eiplatform.discovery import gather
 from eiplatform.errors import ConfigError, choose
 from eiplatform.networks.description import PopulationInfo, Route
+from eiplatform.networks.edits import Edits
 from eiplatform.networks.kernels.lif import LIF
 from eiplatform.networks.kernels.prop import EIProp
 from eiplatform.networks.neuron import StepwiseNeuron
@@ -65,7 +66,9 @@ class Layer(Initialised):
     Attributes
     ----------
     lesion : PathwayScale or None
-        What every forward pass applies; None: intact.
+        Factors on the weights of its pathways in every forward pass; None: intact.
+    edits : Edits or None
+        Changes of what reaches its neurons in every forward pass; None: none.
     spiking : bool
         Whether it is a hidden layer, called as ``layer(x, state, steps, record)``, or a
         readout, called as ``layer(x, steps, record)``.
@@ -87,6 +90,7 @@ class Layer(Initialised):
     signals: dict[str, tuple[str, ...]]
     routes: ClassVar[tuple[Route, ...]]
     lesion: PathwayScale | None
+    edits: Edits | None
     stepwise: StepwiseNeuron | None
 
     def __init__(self, transform: Transform, channels: dict[str, int]) -> None:
@@ -94,6 +98,7 @@ class Layer(Initialised):
         self.transform = transform
         self.channels = dict(channels)
         self.lesion = None
+        self.edits = None
         self.stepwise = None
         self.votes = 0
 
@@ -133,6 +138,21 @@ class Layer(Initialised):
                 self.attrs() if role == "E" else {},
             )
         return found
+
+    def synapses(self, site: str) -> Tensor:
+        """Return the weights of a pathway, by its factor, as they are before lesions."""
+        raise ConfigError("the weights of this pathway are not separate", where=site, valid="pathways of E-I layers")
+
+    def fire(self, drive: Tensor) -> Tensor:
+        """Return what the neurons send on (T, B, ...) for a drive, from rest."""
+        raise ConfigError("these neurons cannot be run by themselves", where=type(self).__name__)
+
+    def reaches(self, site: str) -> bool:
+        """Whether anything can come through a pathway, as far as its weights say."""
+        try:
+            return bool(self.synapses(site).any())
+        except ConfigError:
+            return True
 
     def neuron_parameters(self) -> dict[str, Tensor]:
         """Return the parameters (channels,) of the E neurons that the sum rules need."""

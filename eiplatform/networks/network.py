@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, ClassVar, NamedTuple, TypedDict, Unpack
 
 from torch import Tensor, nn
 
@@ -104,10 +104,16 @@ class Network(nn.Module):
         What it was built from; None of a network that was put together by hand.
     interventions : tuple of dict
         What is being done to it, see :meth:`intervene`.
+    prepare : callable or None
+        Called with the network, the input and `steps` before every run under interventions that refer to the intact
+        network.
     """
 
     config: Config | None = None
+    joins: ClassVar[bool] = False
+    """Whether outputs of several layers are added on the way."""
     interventions: tuple[Mapping[str, Any], ...] = ()
+    prepare: Callable[[Network, Tensor, int | None], None] | None = None
 
     def __init__(self, input_shape: tuple[int, ...], **options: Unpack[Options]) -> None:
         super().__init__()
@@ -248,6 +254,8 @@ class Network(nn.Module):
         repeats = self._check_input(x, steps)
         wanted = self._check_record(record or {})
         carried = self._check_names(select, state, self._inputs)
+        if self.prepare is not None:
+            self.prepare(self, x, steps)
         summed = self._check_moments(moments)
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
         final: dict[str, Membrane] = {}
@@ -312,7 +320,7 @@ class Network(nn.Module):
             for route in layer.routes:
                 source = self._inputs[name] if route.source == "input" else f"{name}/{route.source}"
                 target = f"{name}/{route.target}"
-                found.append(Pathway(name, route.name, source, target, route.sign, route.mode, route.factor))
+                found.append(Pathway(name, route.name, source, target, *route[3:]))
         return tuple(found)
 
     def _check_names(

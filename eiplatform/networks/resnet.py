@@ -72,6 +72,8 @@ class ResNet(Network):
     (21, (64, 4, 4))
     """
 
+    joins = True
+
     def __init__(
         self,
         input_shape: tuple[int, ...],

@@ -29,6 +29,7 @@ from torch.nn import functional
 
 from eiplatform.errors import EIPlatformError, UnknownNameError
 from eiplatform.networks.description import Route
+from eiplatform.networks.edits import Again, Edits, no_weights, output_site
 from eiplatform.networks.kernels.ei import NOTHING, READOUT_SIGNALS, check_record, recorded
 from eiplatform.networks.kernels.lif import LIF, PAPER_LIF, Membrane, lif_sequence
 from eiplatform.networks.layer import Design, Layer
@@ -46,8 +47,8 @@ _SPIKES_PER_STEP = 0.2
 """About what a neuron fires when its drive has unit variance (tau = 2, threshold 1, a few steps)."""
 
 _ROUTES = (
-    Route("input->E", "input", "E", "+", "additive", "input_exc"),
-    Route("input->E subtractive", "input", "E", "-", "subtractive", "subtractive"),
+    Route("input->E", "input", "E", "+", "additive", "input_exc", "current_exc"),
+    Route("input->E subtractive", "input", "E", "-", "subtractive", "subtractive", "current_inh"),
 )
 
 
@@ -145,6 +146,11 @@ class _SignedWeights(Layer):
         """Variance of the weights' start, times their number of inputs."""
         return 1.0
 
+    def synapses(self, site: str) -> Tensor:
+        """Return the magnitudes of the positive or negative weights."""
+        exc, inh = self._parts()
+        return exc if site == "input_exc" else inh
+
     def init_(self, generator: torch.Generator) -> None:
         """Fill the layer with normal weights, in the manner of He et al. (2015); a bias is 0."""
         drawn = torch.empty(self.weight.shape, dtype=torch.float64).normal_(generator=generator)
@@ -201,6 +207,28 @@ class _SignedWeights(Layer):
         if lesion is None:
             return exc, inh
         return self._scaled(exc, lesion.input_exc), self._scaled(inh, lesion.subtractive)
+
+    def _edited(self, x: Tensor, edits: Edits, steps: int | None) -> tuple[Tensor, dict[str, Tensor], int | None]:
+        """Return W x and the three currents after edits, for all worlds, and `steps`, None if every step is there."""
+        exc, inh = before = self._both(x)
+        raw = self._raw(x)
+        if steps is not None and edits.timed:
+            exc, inh = (values.expand(steps, *values.shape[1:]) for values in before)
+            steps = None
+
+        def again(part: int) -> Again:
+            if self.signed_input:
+                return no_weights
+            weight = self._parts()[part]
+            return lambda mask, rows: self.transform.apply(weight * mask(weight), x[:, rows])
+
+        exc, inh = edits("input_exc", exc, again(0)), edits("subtractive", inh, again(1))
+        exc, inh, exc_before, inh_before = (edits.spread(values) for values in (exc, inh, *before))
+        # The changes are added, so that what no edit changes stays as it is, to the last bit.
+        change, sign = (exc - exc_before) - (inh - inh_before), self._sign()
+        scale = 1.0 if sign is None else self.transform.per_channel(sign.flatten())
+        raw = edits.spread(raw) + change * scale
+        return raw, {"E/current_exc": exc, "E/current_inh": inh, "E/current_net": raw * scale}, steps
 
     def _scaled(self, current: Tensor, factor: Factor) -> Tensor:
         if isinstance(factor, Tensor) and factor.ndim:
@@ -289,20 +317,32 @@ class SignedLayer(_SignedWeights):
         check_record(record, tuple(f"E/{name}" for name in self.signals["E"]))
         if steps is not None:
             x = x[None]
-        raw = self._raw(x)
+        known: dict[str, Tensor | None] = {}
+        if self.edits is None:
+            raw = self._raw(x)
+            known |= self._currents(raw, x, record)
+        else:
+            raw, currents, steps = self._edited(x, self.edits, steps)
+            known |= currents
         scale: Tensor | None = None
         if self.norm is None:
             assert self.bias is not None
             drive = raw + self.transform.per_channel(self.bias)
         else:
             drive, scale = self.norm(raw, steps or 1)
-        known: dict[str, Tensor | None] = dict(self._currents(raw, x, record))
+        if self.edits is not None:
+            drive = self.edits("drive", drive)
         if "E/gain" in record:
             gain = torch.ones_like(raw[:1, :1]) if scale is None else self.transform.per_channel(scale.abs())
             known["E/gain"] = gain.expand_as(raw)
         state, spikes, more = self._fire(drive, state, steps, record)
         known |= {"E/drive": drive, "E/spikes": spikes, **more}
-        return state, spikes, recorded(record, known, steps)
+        sent = spikes if self.edits is None else self.edits(output_site("E"), spikes)
+        return state, sent, recorded(record, known, steps)
+
+    def fire(self, drive: Tensor) -> Tensor:
+        """Return what the neurons send on (T, B, ...) for a drive, from rest."""
+        return self._fire(drive, None, None, NOTHING)[1]
 
     def _fire(
         self, drive: Tensor, state: Membrane | None, steps: int | None, record: frozenset[str]
@@ -349,10 +389,17 @@ class SignedReadout(_SignedWeights):
         check_record(record, tuple(f"E/{name}" for name in READOUT_SIGNALS))
         if steps is not None:
             x = x[None]
-        net = self._raw(x)
-        signals = recorded(record, dict(self._currents(net, x, record)), steps)
+        known: dict[str, Tensor | None] = {}
+        if self.edits is None:
+            net = self._raw(x)
+            known |= self._currents(net, x, record)
+        else:
+            net, currents, steps = self._edited(x, self.edits, steps)
+            known |= currents
+        signals = recorded(record, known, steps)
         output = net if self.bias is None else net + self.bias
-        return output if steps is None else output.expand(steps, *net.shape[1:]), signals
+        output = output if steps is None else output.expand(steps, *net.shape[1:])
+        return output if self.edits is None else self.edits(output_site("E"), output), signals
 
 
 def hidden(design: Design, transform: Transform, n: int, source: str, *, batch_norm: bool) -> SignedLayer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ import xarray as xr
 
 from eiplatform.files import claimed, write_bytes
 from eiplatform.microcircuits import Circuit, load, simulate
-from eiplatform.microcircuits.protocols import Condition, Sink, plan, pulse_onset, run_protocol
+from eiplatform.microcircuits.changes import Change, under
+from eiplatform.microcircuits.protocols import Condition, Sink, mean_rate, plan, pulse_onset, run_protocol
 from eiplatform.store.memory_writer import MemoryWriter
 from eiplatform.store.tree import Recording
 from eiplatform.store.writer import RecordingWriter
@@ -21,15 +23,22 @@ from eiplatform.store.writers import check_format, make_writer
 __all__ = ["check_simulation", "circuit_in_memory", "record_circuit", "record_protocol"]
 
 
-def check_simulation(circuit: str, *, parameters: Mapping[str, Any] | None = None, **options: Any) -> None:
+def check_simulation(
+    circuit: str,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    interventions: Sequence[Change] = (),
+    **options: Any,
+) -> None:
     """Raise if a simulation with these arguments cannot run here; run nothing.
 
     Parameters
     ----------
-    circuit, parameters, **options
+    circuit, parameters, interventions, **options
         As in :func:`record_circuit`.
     """
-    simulate(load(circuit, parameters), in_memory=False, **options)  # checks at the call, runs when iterated
+    model, _ = under(load(circuit, parameters), interventions, lambda _: 1.0)
+    simulate(model, in_memory=False, **options)  # checks at the call, runs when iterated
 
 
 def record_circuit(
@@ -37,6 +46,7 @@ def record_circuit(
     path: str | Path,
     *,
     parameters: Mapping[str, Any] | None = None,
+    interventions: Sequence[Change] = (),
     seeds: Sequence[int] = (1,),
     label: str | None = None,
     store: str = "hdf5",
@@ -54,6 +64,9 @@ def record_circuit(
         Recording directory.
     parameters : mapping, optional
         Parameters that differ from the published ones.
+    interventions : sequence of Change
+        Of :mod:`eiplatform.interventions`, from the start to the end, one after another.  Freezing a population
+        simulates the intact circuit first, for its rate.
     seeds : sequence of int
         One sample of the recording each.
     label : str, optional
@@ -69,10 +82,10 @@ def record_circuit(
         ``record_dt_ms``, ``n_recorded``, ``device``, ``jobs``.
     """
     check_format(store)
-    model = load(circuit, parameters)
+    model, lesions = _changed(load(circuit, parameters), interventions, seeds, options)
     # Every argument is checked here, before the directory is touched.
     runs = simulate(model, seeds=seeds, in_memory=False, progress=progress, **options)
-    source = _source(model, label or circuit, seeds, options)
+    source = _source(model, label or circuit, seeds, options) | lesions
     with make_writer(store, path, source=source, config=model.to_mapping(), overwrite=overwrite) as writer:
         for _, populations in runs:
             writer.append(populations)
@@ -83,6 +96,7 @@ def circuit_in_memory(
     circuit: str,
     *,
     parameters: Mapping[str, Any] | None = None,
+    interventions: Sequence[Change] = (),
     seeds: Sequence[int] = (1,),
     label: str | None = None,
     progress: Callable[[float, str], None] | None = None,
@@ -92,15 +106,30 @@ def circuit_in_memory(
 
     Parameters
     ----------
-    circuit, parameters, seeds, label, progress, **options
+    circuit, parameters, interventions, seeds, label, progress, **options
         As of :func:`record_circuit`.
     """
-    model = load(circuit, parameters)
+    model, lesions = _changed(load(circuit, parameters), interventions, seeds, options)
     runs = simulate(model, seeds=seeds, in_memory=True, progress=progress, **options)
-    with MemoryWriter(source=_source(model, label or circuit, seeds, options), config=model.to_mapping()) as writer:
+    source = _source(model, label or circuit, seeds, options) | lesions
+    with MemoryWriter(source=source, config=model.to_mapping()) as writer:
         for _, populations in runs:
             writer.append(populations)
     return writer.tree
+
+
+def _changed(
+    circuit: Circuit, interventions: Sequence[Change], seeds: Sequence[int], options: Mapping[str, Any]
+) -> tuple[Circuit, dict[str, Any]]:
+    """Return a circuit under interventions, and what its manifest says of them."""
+    under(circuit, interventions, lambda _: 1.0)  # all are checked before the intact circuit is simulated
+
+    def rates(population: str) -> float:
+        runs = simulate(circuit, seeds=seeds, in_memory=False, **{**options, "n_recorded": 1})
+        return statistics.fmean(mean_rate(populations[population]) for _, populations in runs)
+
+    changed, lesions = under(circuit, interventions, rates)
+    return changed, {"lesions": lesions} if lesions else {}
 
 
 def _source(model: Circuit, label: str, seeds: Sequence[int], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,6 +202,8 @@ def record_protocol(
                 "level": condition.level,
                 "frozen": condition.frozen,
             }
+            if condition.lesions:
+                about["lesions"] = [dict(lesion) for lesion in condition.lesions]
             source = {**_source(changed, condition.name, seeds, options), **about}
             with RecordingWriter(directory / condition.name, source=source, config=changed.to_mapping()) as writer:
                 yield writer.append

@@ -55,7 +55,7 @@ def formed_inside(network: Recordable, plan: Plan, device: str) -> dict[str, fro
         return {}
     found = {}
     for name, circuit in network.named_layers().items():
-        if not isinstance(circuit, EILayer) or circuit.stepwise is not None:
+        if not isinstance(circuit, EILayer) or circuit.stepwise is not None or circuit.edits is not None:
             continue
         for role in "EI":
             population = f"{name}/{role}"

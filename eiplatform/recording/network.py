@@ -213,6 +213,7 @@ def _record_shards(
     total = sum(len(plan.shards[index]) for index in shards)
     done = sum(len(plan.shards[index]) for index in shards if index in writer.present)
     with evaluation(network) as parameter, Background(writer.append) as append:
+        refer(network, data, plan, parameter)
         for index in shards:
             if index in writer.present:
                 continue
@@ -224,6 +225,17 @@ def _record_shards(
 
             append(record_shard(network, plan, part, parameter, edges, told), index)
             done += len(part)
+
+
+def refer(network: Recordable, data: Split, plan: Plan, like: Tensor) -> None:
+    """Let the interventions that are in force refer to all samples that will be recorded."""
+    applied = getattr(network, "prepare", None)
+    if applied is not None:
+
+        def of(places: np.ndarray) -> Tensor:
+            return shown(plan, data.take(plan.positions[places]), like)
+
+        applied.learn(data.ids[plan.positions], plan.spec.batch, of, plan.steps)
 
 
 def record_shard(
@@ -246,6 +258,9 @@ def record_shard(
             if len(neurons) < plan.infos[name].n_neurons
         }
         further = {"moments": inside.moments} if inside.moments else {}
+        applied = getattr(network, "prepare", None)
+        if applied is not None:
+            applied.show(torch.from_numpy(batch.ids))
         network.run(
             shown(plan, batch, parameter),
             steps=plan.steps,

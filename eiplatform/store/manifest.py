@@ -98,7 +98,7 @@ class _Control(_Part):
 
 class _Lesion(_Part):
     pathway: str
-    dose: float = Field(le=1)  # below 0: the pathway is strengthened
+    dose: float | None = Field(None, le=1)  # below 0: strengthened; absent of what has none, e.g. Freeze
     layers: str
     control: _Control | None = None
 

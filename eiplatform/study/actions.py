@@ -25,7 +25,17 @@ from eiplatform.study.spec import (
     TrainTask,
 )
 
-__all__ = ["Job", "complete", "configuration", "identity", "modules", "output", "perform", "watched"]
+__all__ = [
+    "Job",
+    "circuit_interventions",
+    "complete",
+    "configuration",
+    "identity",
+    "modules",
+    "output",
+    "perform",
+    "watched",
+]
 
 Progress = Callable[[int, int, str], None]
 
@@ -140,6 +150,8 @@ def identity(step: Step, folder: Path) -> str:
     else:
         # The device changes the time a simulation takes, not its spikes.
         held["task"] = task.model_dump(mode="json", exclude={"over", "where", "at", "device", "jobs"})
+        if not held["task"]["interventions"]:  # what was simulated before there were any stays valid
+            del held["task"]["interventions"]
     return content_hash(held)
 
 
@@ -167,7 +179,7 @@ def modules(task: Task) -> tuple[str, ...]:
         initial = () if task.reinit is None else ("eiplatform.training",)
         return ("eiplatform.recording.network", "eiplatform.recording.checkpoint", *initial)
     if isinstance(task, LesionTask):
-        return ("eiplatform.lesions.design", "eiplatform.lesions.spec", "eiplatform.recording.checkpoint")
+        return ("eiplatform.lesions.design", "eiplatform.recording.checkpoint")
     if isinstance(task, AnalyseTask):
         return (_module("analyses", task.analysis),)
     if isinstance(task, FigureTask):
@@ -243,10 +255,11 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
     elif isinstance(task, SimulateTask):
         from eiplatform.recording.circuit import record_circuit
 
-        options = task.model_dump(exclude={"kind", "over", "where", "at", "circuit"})
+        options = task.model_dump(exclude={"kind", "over", "where", "at", "circuit", "interventions"})
         record_circuit(
             task.circuit,
             job.out,
+            interventions=circuit_interventions(task.interventions, job.id),
             overwrite=True,
             progress=lambda fraction, message: progress(round(1000 * fraction), 1000, message),
             **options,
@@ -260,6 +273,15 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
         from eiplatform.figures import save
 
         save(task.figure, load_result(job.inputs["of"][0]), job.out.parent, stem=job.out.stem)
+
+
+def circuit_interventions(specs: Sequence[Mapping[str, Any]], step: str) -> list[Any]:
+    """Return the interventions of a simulation, checked; those of Brian2 alone need no torch."""
+    if not specs:
+        return []
+    from eiplatform.interventions.intervention import intervention_from
+
+    return [intervention_from(spec, where=f"{step}: interventions") for spec in specs]
 
 
 @contextmanager
@@ -329,8 +351,7 @@ def _record(job: Job, task: RecordTask, progress: Progress) -> None:
 
 
 def _lesion(job: Job, task: LesionTask, resume: bool, progress: Progress) -> None:
-    from eiplatform.lesions.design import DESIGN, dose_response
-    from eiplatform.lesions.spec import make_lesions
+    from eiplatform.lesions.design import DESIGN, dose_response, doses_of
     from eiplatform.recording.checkpoint import open_checkpoint
 
     spec = recording_spec(task.spec, f"{job.id}: spec")
@@ -341,7 +362,7 @@ def _lesion(job: Job, task: LesionTask, resume: bool, progress: Progress) -> Non
         network,
         data,
         job.out,
-        make_lesions(task.pathway, task.doses, task.layers),
+        doses_of(task.pathway, task.doses, task.layers),
         spec,
         config=config.model_dump(mode="json"),
         n_controls=task.controls,

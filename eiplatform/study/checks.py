@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from eiplatform.files import content_hash
 from eiplatform.recording.spec import RecordingSpec
-from eiplatform.study.actions import configuration, recording_spec, watched
+from eiplatform.study.actions import circuit_interventions, configuration, recording_spec, watched
 from eiplatform.study.graph import Graph, Step
 from eiplatform.study.spec import LesionTask, RecordTask, SimulateTask, TrainTask
 
@@ -38,9 +38,9 @@ def check_steps(steps: Sequence[Step], graph: Graph, data_root: str | None = Non
             _check_networks(step, task, specs, graph, data_root, seen)
         elif isinstance(task, RecordTask | LesionTask):
             if isinstance(task, LesionTask):
-                from eiplatform.lesions.spec import make_lesions
+                from eiplatform.lesions.design import doses_of
 
-                make_lesions(task.pathway, task.doses, task.layers)
+                doses_of(task.pathway, task.doses, task.layers)
             (source,) = step.sources["of"]
             training = graph.steps[source.step].task
             assert isinstance(training, TrainTask)
@@ -49,7 +49,9 @@ def check_steps(steps: Sequence[Step], graph: Graph, data_root: str | None = Non
             from eiplatform.recording.circuit import check_simulation
 
             check_simulation(
-                task.circuit, **task.model_dump(exclude={"kind", "over", "where", "at", "circuit", "label"})
+                task.circuit,
+                interventions=circuit_interventions(task.interventions, step.id),
+                **task.model_dump(exclude={"kind", "over", "where", "at", "circuit", "label", "interventions"}),
             )
 
 

@@ -174,6 +174,8 @@ class SimulateTask(Task):
     ----------
     circuit : str
     parameters : dict
+    interventions : tuple of dict
+        What is done to it, e.g. ``{kind: Scale, target: "I->E", factor: 0.8}``.
     seeds : tuple of int
     duration_ms, warmup_ms, record_dt_ms : float
     n_recorded : int
@@ -186,6 +188,7 @@ class SimulateTask(Task):
 
     circuit: str
     parameters: dict[str, Any] = {}
+    interventions: tuple[dict[str, Any], ...] = ()
     seeds: tuple[int, ...] = Field((1,), min_length=1)
     duration_ms: float = 1000.0
     warmup_ms: float = 200.0

@@ -15,8 +15,7 @@ from eiplatform.analyses.traces import Traces
 from eiplatform.config import load_config
 from eiplatform.datasets import load
 from eiplatform.errors import StatisticError
-from eiplatform.lesions.apply import lesioned
-from eiplatform.lesions.spec import make_lesions
+from eiplatform.lesions.design import doses_of
 from eiplatform.networks import Network, build_network, dale, initialise_network
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
@@ -102,7 +101,7 @@ def test_the_published_networks_train_and_are_recorded_and_lesioned(name: str, t
     spec = RecordingSpec(neurons=12, populations=(f"{first}/E", "readout/E"))
     cut: dict[bool, np.ndarray] = {}
     for lesion in (False, True):
-        with lesioned(network, make_lesions("recurrent->E subtractive", [1.0] if lesion else [0.0])):
+        with network.intervene(*doses_of("recurrent->E subtractive", [1.0] if lesion else [0.0])):
             path = record_network(network, images, tmp_path / str(lesion), spec, config={}, label="x")
         tree = eiplatform.open(path)
         for leaf in tree.leaves:

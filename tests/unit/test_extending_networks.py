@@ -12,6 +12,7 @@ import eiplatform
 from eiplatform.cli import main
 from eiplatform.config import load_config
 from eiplatform.errors import ConfigError
+from eiplatform.interventions.intervention import intervention_from
 from eiplatform.networks import build_network
 from eiplatform.networks.neuron import neuron_models
 from tests.unit.extending import project, template
@@ -68,3 +69,17 @@ def test_a_name_that_is_no_file_is_refused_with_those_that_are(project: Path) ->
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["network.neuron.model=heterogenous"])
     assert name in str(caught.value)
+
+
+def test_an_intervention_is_one_file(project: Path) -> None:
+    template("intervention.md", project)
+    one = intervention_from({"kind": "Saturate", "target": "I->E subtractive", "ceiling": 0.5})
+    assert "Saturate" in eiplatform.list("interventions")
+    run = eiplatform.train(
+        "digits-mlp", training={"epochs": 1, "warmup_epochs": 0}, network={"hidden": [12]}, quiet=True
+    )
+    intact = eiplatform.record(run.network, "test", samples=20, quiet=True)["fc1/E"].ds["current_inh"]
+    with run.network.intervene(one):
+        tree = eiplatform.record(run.network, "test", samples=20, quiet=True)
+    np.testing.assert_allclose(tree["fc1/E"].ds["current_inh"], intact.clip(max=0.5), rtol=1e-6)
+    assert tree.attrs["source"]["lesions"][0]["check"]["variance"]

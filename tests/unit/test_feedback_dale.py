@@ -12,8 +12,7 @@ import eiplatform
 from eiplatform.config import load_config
 from eiplatform.datasets import load
 from eiplatform.errors import ConfigError, UnknownNameError
-from eiplatform.lesions.apply import lesioned
-from eiplatform.lesions.spec import make_lesions
+from eiplatform.lesions.design import doses_of
 from eiplatform.networks import Network, PathwayScale, dale, save
 from eiplatform.networks.checkpoint import CheckpointError
 from eiplatform.recording.network import record_network
@@ -95,7 +94,7 @@ def test_each_pathway_is_cut_alone(network: Network, x: Tensor, pathway: str) ->
     with torch.no_grad():
         state = network.run(x, steps=4).state
         whole = network.run(x, steps=1, record=record, state=state).signals
-        with lesioned(network, make_lesions(pathway, [0.25])):
+        with network.intervene(*doses_of(pathway, [0.25])):
             cut = network.run(x, steps=1, record=record, state=state).signals
     role, part = (
         (BLOCKS[pathway][0], f"current_{BLOCKS[pathway][1]}_recurrent")

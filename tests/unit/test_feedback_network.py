@@ -16,8 +16,7 @@ from eiplatform.config import Config, load_config
 from eiplatform.config.feedback import parse_layers
 from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, UnknownNameError
-from eiplatform.lesions.apply import lesioned
-from eiplatform.lesions.spec import make_lesions
+from eiplatform.lesions.design import doses_of
 from eiplatform.networks import Network, PathwayScale, build_network, initialise_network, save
 from eiplatform.networks import load as load_checkpoint
 from eiplatform.networks.equilibrium.norm import FeedbackWeight
@@ -145,13 +144,13 @@ def test_the_pathways_are_separate_and_can_be_cut() -> None:
     with torch.no_grad():
         intact = network.run(x, steps=9, record=record)
         for pathway, signal in cut_by.items():
-            with lesioned(network, make_lesions(pathway, [0.25], "fc1")):
+            with network.intervene(*doses_of(pathway, [0.25], "fc1")):
                 cut = network.run(x, steps=1, record=record).signals["fc1/E"]
             for name in names:
                 factor = 0.75 if name == signal else 1.0
                 torch.testing.assert_close(cut[name][0], factor * intact.signals["fc1/E"][name][0], rtol=1e-12, atol=0)
-        both = [*make_lesions("recurrent->E", [1.0]), *make_lesions("recurrent->E subtractive", [1.0])]
-        with lesioned(network, both):
+        both = [*doses_of("recurrent->E", [1.0]), *doses_of("recurrent->E subtractive", [1.0])]
+        with network.intervene(*both):
             alone = network.run(x, steps=9, record=record)
     assert not torch.equal(alone.logits, intact.logits)
     assert torch.equal(alone.signals["fc1/E"]["drive"][0], intact.signals["fc1/E"]["drive"][0])
@@ -161,7 +160,7 @@ def test_the_pathways_are_separate_and_can_be_cut() -> None:
         network.run(x)
     with (
         pytest.raises(UnknownNameError, match="no pathway"),
-        lesioned(network, make_lesions("I->E divisive", [0.5])),
+        network.intervene(*doses_of("I->E divisive", [0.5])),
     ):
         pass
 
@@ -176,7 +175,7 @@ def test_a_cut_follows_the_sign_after_normalisation_in_training_too() -> None:
         for mode in (False, True):
             network.train(mode)
             intact = network.run(x, steps=1, record=record).signals["fc1/E"]
-            with lesioned(network, make_lesions("input->E", [1.0], "fc1")):
+            with network.intervene(*doses_of("input->E", [1.0], "fc1")):
                 cut = network.run(x, steps=1, record=record).signals["fc1/E"]
             assert intact["current_exc_external"].min() > 0 and cut["current_exc_external"].max() == 0
             assert cut["current_inh_external"].min() > 0

@@ -15,8 +15,7 @@ from eiplatform.config import load_config
 from eiplatform.config.feedback import FeedbackConfig
 from eiplatform.datasets import load
 from eiplatform.errors import ConfigError
-from eiplatform.lesions.apply import lesioned
-from eiplatform.lesions.spec import make_lesions
+from eiplatform.lesions.design import doses_of
 from eiplatform.networks import LIF, Firing, Network, build_network, initialise_network
 from eiplatform.networks.equilibrium.implicit import fixed_point
 from eiplatform.networks.equilibrium.network import FeedbackNetwork
@@ -188,7 +187,7 @@ def test_negative_spikes_go_by_what_a_synapse_does_and_lesions_with_them(layers:
             ("recurrent->E subtractive", first, "current_inh_recurrent"),
             ("input->E", second, "current_exc"),
         ):
-            with lesioned(network, make_lesions(pathway, [0.25], layer)):
+            with network.intervene(*doses_of(pathway, [0.25], layer)):
                 cut = network.run(x, steps=2, record=record).signals[f"{layer}/E"]
             step = 1 if layer == first else 0
             torch.testing.assert_close(cut[signal][step], 0.75 * intact[f"{layer}/E"][signal][step])
@@ -208,7 +207,7 @@ def test_a_lesion_in_training_follows_the_sign_after_normalisation() -> None:
     found = {}
     for training in (True, False):
         network.train(training)
-        with lesioned(network, make_lesions("input->E", [1.0], "fc2")):
+        with network.intervene(*doses_of("input->E", [1.0], "fc2")):
             output = network.run(x, steps=1, record=record)
         found[training] = output.signals["fc2/E"]["drive"][0]
     spread = [(values - values.mean(0)).sign() for values in found.values()]  # the same up to scale and shift

@@ -15,6 +15,7 @@ from eiplatform.analyses.balance import Balance
 from eiplatform.analyses.balance_across_depth import BalanceAcrossDepth
 from eiplatform.analyses.balance_emergence import BalanceEmergence
 from eiplatform.analyses.comparison import Comparison
+from eiplatform.analyses.disinhibition import Disinhibition
 from eiplatform.analyses.distributions import Distributions
 from eiplatform.analyses.ei_versus_bn import EIVersusBN
 from eiplatform.analyses.gain_modulation import GainModulation
@@ -91,6 +92,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
         "traces": Traces().run([long, circuit]).data,
         "comparison": Comparison().run(long, [circuit], **FAST).data,
         "lesions": Lesions().run(doses, **FAST).data,
+        "disinhibition": Disinhibition().run(doses).data,
         "balance_across_depth": BalanceAcrossDepth().run([trained], nulls, **FAST).data,
         "gain_modulation": GainModulation().run([trained], **FAST).data,
         "timescales": Timescales().run([long, circuit], **FAST).data,

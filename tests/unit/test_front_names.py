@@ -15,9 +15,10 @@ import eiplatform as ei
 
 ROOT = Path(ei.__file__).parent
 
-NAMES = """EIPlatformError Recording Result Run Scale Silence __version__ adapt analyse compare describe figures
-from_arrays info intervene list load open plot probe read_csv read_nir read_nwb record report simulate study to_frame
-to_neo to_nir to_nwb to_pynapple train""".split()
+NAMES = """Add Bias Clamp Delay EIPlatformError Freeze Mean MeanShift Noise RandomSynapseLoss Resample
+ShuffleNeurons Recording Result Run Scale Silence __version__ adapt analyse compare describe figures
+from_arrays info intervene lesion_study list load open plot probe read_csv read_nir read_nwb record report simulate
+study to_frame to_neo to_nir to_nwb to_pynapple train""".split()
 
 
 def test_exactly_these_names_are_public() -> None:

@@ -17,8 +17,7 @@ from eiplatform.config import load_config
 from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, OutputExistsError, StatisticError, StoreError, UnknownNameError
 from eiplatform.lesions import design
-from eiplatform.lesions.design import dose_response, read_design
-from eiplatform.lesions.spec import make_lesions
+from eiplatform.lesions.design import dose_response, doses_of, read_design
 from eiplatform.networks import Network, save
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store import read_manifest
@@ -26,7 +25,7 @@ from eiplatform.training import initialise
 
 CONFIG = load_config(None, ["network.hidden=[12, 10]"])
 SETTINGS = CONFIG.model_dump(mode="json")
-LESIONS = make_lesions("I->E subtractive", [0.0, 0.5, 1.0], "fc*")
+LESIONS = doses_of("I->E subtractive", [0.0, 0.5, 1.0], "fc*")
 NAMES = [
     *("dose-0.0", "dose-0.5", "dose-0.5-control-1", "dose-0.5-control-2"),
     *("dose-1.0", "dose-1.0-control-1", "dose-1.0-control-2"),
@@ -118,7 +117,7 @@ def test_a_killed_design_goes_on_to_the_same_recordings(
 @pytest.mark.parametrize("change", ["doses", "controls", "spec", "weights"])
 def test_only_the_same_design_goes_on(network: Network, images: Split, copied: Path, change: str) -> None:
     shutil.rmtree(copied / "dose-1.0")
-    lesions = make_lesions("I->E subtractive", [0.0, 0.5, 0.75], "fc*") if change == "doses" else LESIONS
+    lesions = doses_of("I->E subtractive", [0.0, 0.5, 0.75], "fc*") if change == "doses" else LESIONS
     spec = SPEC.model_copy(update={"samples": 11}) if change == "spec" else SPEC
     other = initialise(CONFIG, 6) if change == "weights" else network
     n = 1 if change == "controls" else 2
@@ -226,7 +225,7 @@ def test_the_command_resumes_and_suggests_only_pathways_that_are_there(
             network,
             load("digits").test,
             tmp_path / "e",
-            make_lesions("recurrent->E", [0.0, 0.5]),
+            doses_of("recurrent->E", [0.0, 0.5]),
             SPEC,
             config=SETTINGS,
         )

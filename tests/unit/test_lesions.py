@@ -13,10 +13,9 @@ from eiplatform.analyses.lesions import Lesions
 from eiplatform.config import load_config
 from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, StoreError, UnknownNameError
-from eiplatform.lesions.apply import lesioned
-from eiplatform.lesions.controls import RandomLoss, deprived, matched_losses
-from eiplatform.lesions.design import dose_response
-from eiplatform.lesions.spec import Lesion, make_lesions
+from eiplatform.interventions import RandomSynapseLoss
+from eiplatform.lesions.controls import matched_losses
+from eiplatform.lesions.design import dose_response, doses_of
 from eiplatform.networks import Network
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store import read_manifest
@@ -50,7 +49,7 @@ def _run(network: Network, images: Split) -> tuple[torch.Tensor, dict[str, torch
 @pytest.mark.parametrize("pathway", ["input->E", "input->I", "I->E subtractive", "I->E divisive"])
 def test_only_the_lesioned_pathway_is_scaled(network: Network, images: Split, pathway: str) -> None:
     _, intact = _run(network, images)
-    with lesioned(network, make_lesions(pathway, [0.25], "fc1")):
+    with network.intervene(*doses_of(pathway, [0.25], "fc1")):
         _, cut = _run(network, images)
     scaled = {"activity", "current_inh", "inhibition_div"} if pathway == "input->I" else {SIGNAL[pathway]}
     for signal in ("current_exc", "current_inh", "inhibition_div", "activity"):
@@ -60,14 +59,14 @@ def test_only_the_lesioned_pathway_is_scaled(network: Network, images: Split, pa
 
 def test_divisive_lesion_raises_the_gain(network: Network, images: Split) -> None:
     _, intact = _run(network, images)
-    with lesioned(network, make_lesions("I->E divisive", [0.5], "fc1")):
+    with network.intervene(*doses_of("I->E divisive", [0.5], "fc1")):
         _, cut = _run(network, images)
     torch.testing.assert_close(cut["gain"], 2 * intact["gain"], rtol=1e-6, atol=0)
 
 
 def test_lesions_of_one_pathway_multiply(network: Network, images: Split) -> None:
     _, intact = _run(network, images)
-    with lesioned(network, make_lesions("I->E subtractive", [0.5, 0.2], "fc1")):
+    with network.intervene(*doses_of("I->E subtractive", [0.5, 0.2], "fc1")):
         _, cut = _run(network, images)
     torch.testing.assert_close(cut["current_inh"], 0.4 * intact["current_inh"], rtol=1e-6, atol=0)
 
@@ -75,7 +74,7 @@ def test_lesions_of_one_pathway_multiply(network: Network, images: Split) -> Non
 def test_the_network_is_restored_bit_for_bit_even_after_an_error(network: Network, images: Split) -> None:
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     before, _ = _run(network, images)
-    with pytest.raises(RuntimeError), lesioned(network, make_lesions("I->E subtractive", [1.0])):
+    with pytest.raises(RuntimeError), network.intervene(*doses_of("I->E subtractive", [1.0])):
         changed, _ = _run(network, images)
         assert not torch.equal(changed, before)
         raise RuntimeError
@@ -86,23 +85,24 @@ def test_the_network_is_restored_bit_for_bit_even_after_an_error(network: Networ
 
 def test_dose_zero_changes_not_one_bit(network: Network, images: Split) -> None:
     before, _ = _run(network, images)
-    with lesioned(network, [Lesion(pathway="I->E subtractive", dose=0.0)]):
+    with network.intervene(*doses_of("I->E subtractive", [0.0])):
         during, _ = _run(network, images)
     assert torch.equal(before, during)
 
 
 def test_wrong_names_and_doses(network: Network) -> None:
-    with pytest.raises(ConfigError, match="did you mean 'I->E subtractive'"):
-        make_lesions("I->E subtractiv", [0.5])
+    with pytest.raises(UnknownNameError, match="did you mean 'I->E subtractive'") as caught:
+        doses_of("I->E subtractiv", [0.5])[0].places(network)
+    assert caught.value.valid == "input->E, input->I, I->E subtractive, I->E divisive"
     with pytest.raises(ConfigError, match=r"1\.5"):
-        make_lesions("I->E subtractive", [0.5, 1.5])
+        doses_of("I->E subtractive", [0.5, 1.5])
     with pytest.raises(ConfigError, match="no denominator"):
-        make_lesions("I->E divisive", [0.0, 1.0])
-    with pytest.raises(UnknownNameError, match="no layer"), lesioned(network, make_lesions("input->E", [0.5], "fc7")):
+        doses_of("I->E divisive", [0.0, 1.0])
+    with pytest.raises(UnknownNameError, match="no layer"), network.intervene(*doses_of("input->E", [0.5], "fc7")):
         pass
     with (
         pytest.raises(UnknownNameError, match="no layer"),
-        lesioned(network, make_lesions("I->E divisive", [0.5], "readout")),
+        network.intervene(*doses_of("I->E divisive", [0.5], "readout")),
     ):
         pass
 
@@ -110,7 +110,7 @@ def test_wrong_names_and_doses(network: Network) -> None:
 def test_dose_response_records_every_dose_on_the_same_samples(network: Network, images: Split, tmp_path: Path) -> None:
     spec = RecordingSpec(samples=6)
     settings = CONFIG.model_dump(mode="json")
-    lesions = make_lesions("I->E subtractive", [1.0, 0.0, 0.5], "fc*")
+    lesions = doses_of("I->E subtractive", [1.0, 0.0, 0.5], "fc*")
     made = dose_response(network, images, tmp_path / "d", lesions, spec, config=settings)
     doses = [read_manifest(path)["source"]["lesions"][0]["dose"] for path in made]
     assert doses == [0.0, 0.5, 1.0]
@@ -130,7 +130,7 @@ def test_dose_response_needs_different_doses_and_a_control(
             network,
             images,
             tmp_path / "d",
-            make_lesions("I->E subtractive", doses),
+            doses_of("I->E subtractive", doses),
             RecordingSpec(),
             config=CONFIG.model_dump(mode="json"),
         )
@@ -138,10 +138,9 @@ def test_dose_response_needs_different_doses_and_a_control(
 
 
 def test_a_random_loss_silences_whole_synapses_of_both_signs_alike(network: Network, images: Split) -> None:
-    lesion = Lesion(pathway="I->E subtractive", dose=0.5, layers="fc1")
     layer = network.named_layers()["fc1"]
     before, intact = _run(network, images)
-    with deprived(network, RandomLoss(lesion=lesion, seed=3, fractions={"fc1": 0.4})):
+    with network.intervene(RandomSynapseLoss(0.4, layers="fc1", seed=3)):
         assert layer.lesion is not None
         exc, inh = layer.lesion.input_exc, layer.lesion.subtractive
         _, cut = _run(network, images)
@@ -164,22 +163,22 @@ def test_a_random_loss_silences_whole_synapses_of_both_signs_alike(network: Netw
 
 
 def test_random_losses_take_the_current_of_the_lesion_and_are_nested(network: Network, images: Split) -> None:
-    lesions = make_lesions("I->E subtractive", [0.0, 0.25, 1.0], "fc*")
+    lesions = doses_of("I->E subtractive", [0.0, 0.25, 1.0], "fc*")
     found = matched_losses(network, images, RecordingSpec(), lesions, [1, 2])
     assert set(found) == set(lesions[1:])
     small, large = (found[lesion][0] for lesion in lesions[1:])
     _, intact = _run(network, images)
     exc, inh = (intact[name].double().mean().item() for name in ("current_exc", "current_inh"))
-    assert small.fractions["fc1"] == pytest.approx(0.25 * inh / (exc + inh), rel=1e-6)
+    assert small[0].layers == "fc1" and small[0].part == pytest.approx(0.25 * inh / (exc + inh), rel=1e-6)
     masks = []
     for loss in (small, large, found[lesions[2]][1]):
-        with deprived(network, loss):
+        with network.intervene(*loss):
             masks.append(network.named_layers()["fc1"].lesion.input_exc)  # type: ignore[union-attr]
     assert (masks[1] <= masks[0]).all() and not torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[1], masks[2])
     taken = []
     for loss in matched_losses(network, images, RecordingSpec(), [lesions[1]], range(40))[lesions[1]]:
-        with deprived(network, loss):
+        with network.intervene(*loss):
             _, cut = _run(network, images)
         taken.append(sum((intact[name] - cut[name]).double().mean().item() for name in ("current_exc", "current_inh")))
     error = np.std(taken, ddof=1) / np.sqrt(len(taken))
@@ -190,25 +189,21 @@ def test_random_losses_take_the_current_of_the_lesion_and_are_nested(network: Ne
 def test_controls_are_refused_where_there_are_none(network: Network, images: Split, tmp_path: Path) -> None:
     settings = CONFIG.model_dump(mode="json")
     spec = RecordingSpec(samples=3)
-    divisive = make_lesions("I->E divisive", [0.0, 0.5], "fc*")
+    divisive = doses_of("I->E divisive", [0.0, 0.5], "fc*")
     with pytest.raises(ConfigError, match="no random control"):
         dose_response(network, images, tmp_path / "d", divisive, spec, config=settings, n_controls=1)
-    lesions = make_lesions("input->E", [0.0, 0.5], "fc*")
+    lesions = doses_of("input->E", [0.0, 0.5], "fc*")
     with pytest.raises(ConfigError, match="-1 controls"):
         dose_response(network, images, tmp_path / "d", lesions, spec, config=settings, n_controls=-1)
     signed = initialise(load_config(None, ["network.hidden=[20, 16]", "network.layer=none"]), 5)
-    with pytest.raises(ConfigError, match="has no I neurons"):
-        dose_response(signed, images, tmp_path / "d", lesions, spec, config=settings, n_controls=1)
     with pytest.raises(UnknownNameError, match="no pathway 'I->E subtractive'.*input->E subtractive"):
-        dose_response(
-            signed, images, tmp_path / "d", make_lesions("I->E subtractive", [0.0, 0.5]), spec, config=settings
-        )
+        dose_response(signed, images, tmp_path / "d", doses_of("I->E subtractive", [0.0, 0.5]), spec, config=settings)
     assert not (tmp_path / "d").exists()
 
 
 def test_the_analysis_sets_controls_beside_the_lesion(network: Network, images: Split, tmp_path: Path) -> None:
     settings = CONFIG.model_dump(mode="json")
-    lesions = make_lesions("I->E subtractive", [0.0, 0.5, 1.0], "fc*")
+    lesions = doses_of("I->E subtractive", [0.0, 0.5, 1.0], "fc*")
     made = dose_response(network, images, tmp_path / "d", lesions, RecordingSpec(), config=settings, n_controls=2)
     assert [path.name for path in made[:4]] == ["dose-0.0", "dose-0.5", "dose-0.5-control-1", "dose-0.5-control-2"]
     result = Lesions().run(made, n_bootstrap=10).data

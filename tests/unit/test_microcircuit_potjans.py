@@ -88,7 +88,7 @@ def test_mean_field_rates_and_currents():
         ({"background_hz": 1e4}, ConfigError, "external spikes"),
         ({"thalamic_hz": 1e4}, ConfigError, "thalamic_hz"),
         ({"poisson_background": 2}, ConfigError, "0 or 1"),
-        ({"inh_to_exc": 1.5}, ConfigError, "0 .removed. to 1"),
+        ({"inh_to_exc": 10.5}, ConfigError, "0 .removed. to 1"),
         ({"scale": 0.1, "drive_exc_pa": -30}, ConfigError, "negative constant current"),
         ({"dt_ms": "0.1 ms"}, ConfigError, "the unit is in the name"),
         ({"tau_ms": 0.01}, ConfigError, "number of milliseconds"),

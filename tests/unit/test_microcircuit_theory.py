@@ -8,7 +8,7 @@ from scipy.integrate import quad
 
 from eiplatform.errors import ConfigError
 from eiplatform.microcircuits.brunel_2000 import theory
-from eiplatform.microcircuits.theory import brunel_network, isi_cv, self_consistent_rates, siegert_rate
+from eiplatform.microcircuits.theory.diffusion import brunel_network, isi_cv, self_consistent_rates, siegert_rate
 
 CELL = {"tau_ms": 20.0, "threshold_mv": 20.0, "reset_mv": 10.0, "refractory_ms": 2.0}
 

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from eiplatform.config import load_config
 from eiplatform.errors import ConfigError, EIPlatformError, UnknownNameError
-from eiplatform.lesions.apply import lesioned
-from eiplatform.lesions.spec import Lesion
+from eiplatform.interventions import Scale
 from eiplatform.networks import (
     LIF,
     ConvNet,
@@ -227,7 +226,7 @@ def test_lesions_of_convolutional_networks(architecture: str, pathway: str) -> N
     }.get(pathway, "current_inh")
     record = {f"{layer}/E": frozenset({signal})}
     intact = network.run(x, record=record)
-    with lesioned(network, [Lesion(pathway=pathway, dose=0.25, layers=layer)]):  # type: ignore[arg-type]
+    with network.intervene(Scale(pathway, 0.75, layers=layer)):
         cut = network.run(x, record=record)
     torch.testing.assert_close(cut.signals[f"{layer}/E"][signal], intact.signals[f"{layer}/E"][signal] * 0.75)
     assert not torch.equal(cut.logits, intact.logits)

@@ -6,7 +6,7 @@ from scipy import optimize
 
 import eiplatform.statistics as ei
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError, UnknownNameError
-from eiplatform.microcircuits.theory import siegert_rate
+from eiplatform.microcircuits.theory.diffusion import siegert_rate
 from eiplatform.statistics import kernels
 from eiplatform.store.schema import population_dataset
 

@@ -13,8 +13,7 @@ from eiplatform.config import Config, TrainingConfig, load_config
 from eiplatform.datasets import load as load_data
 from eiplatform.datasets.encoding import spike_trains, training_spikes
 from eiplatform.errors import ConfigError, SumRuleError
-from eiplatform.lesions.apply import lesioned
-from eiplatform.lesions.spec import Lesion
+from eiplatform.interventions import Scale
 from eiplatform.networks import Network, build_network, dale, initialise_network
 from eiplatform.recording.checkpoint import open_checkpoint
 from eiplatform.recording.network import record_network
@@ -252,7 +251,7 @@ def test_lesions_of_both_signs_of_a_network_without_dales_law() -> None:
     initialise_network(network, x, torch.Generator().manual_seed(1))
     record = {"fc2/E": frozenset({"current_exc", "current_inh", "current_net"})}
     intact = network.run(x, record=record).signals["fc2/E"]
-    with lesioned(network, [Lesion(pathway="input->E subtractive", dose=1.0, layers="fc2")]):
+    with network.intervene(Scale("input->E subtractive", 0.0, layers="fc2")):
         cut = network.run(x, record=record).signals["fc2/E"]
     assert bool((cut["current_inh"] == 0).all()) and torch.equal(cut["current_net"], cut["current_exc"])
     assert torch.equal(cut["current_exc"], intact["current_exc"])

@@ -54,12 +54,12 @@ class DaleFeedbackLayer(FeedbackLayer):
         "I": FeedbackLayer.signals["E"],
     }
     routes = (
-        Route("input->E", "input", "E", "+", "additive", "input_exc"),
-        Route("input->I", "input", "I", "+", "additive", "input_inh"),
-        Route("recurrent->E", "E", "E", "+", "additive", "recurrent_exc"),
-        Route("recurrent->I", "E", "I", "+", "additive", "recurrent_to_inh"),
-        Route("I->E subtractive", "I", "E", "-", "subtractive", "subtractive"),
-        Route("I->I subtractive", "I", "I", "-", "subtractive", "inh_to_inh"),
+        Route("input->E", "input", "E", "+", "additive", "input_exc", "current_exc_external"),
+        Route("input->I", "input", "I", "+", "additive", "input_inh", "current_exc_external"),
+        Route("recurrent->E", "E", "E", "+", "additive", "recurrent_exc", "current_exc_recurrent"),
+        Route("recurrent->I", "E", "I", "+", "additive", "recurrent_to_inh", "current_exc_recurrent"),
+        Route("I->E subtractive", "I", "E", "-", "subtractive", "subtractive", "current_inh_recurrent"),
+        Route("I->I subtractive", "I", "I", "-", "subtractive", "inh_to_inh", "current_inh_recurrent"),
     )
 
     def __init__(

@@ -13,6 +13,7 @@ weight times the spike decides which of the two currents it belongs to.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -21,6 +22,7 @@ from torch.nn import functional
 
 from eiplatform.errors import UnknownNameError
 from eiplatform.networks.description import PopulationInfo, Route
+from eiplatform.networks.edits import output_site
 from eiplatform.networks.equilibrium.neuron import advance
 from eiplatform.networks.equilibrium.norm import FeedbackWeight
 from eiplatform.networks.kernels.lif import LIF, Membrane, real_type
@@ -35,13 +37,17 @@ __all__ = ["Edge", "FeedbackLayer", "LoopLayer"]
 _OWN = ("current_exc", "current_inh", "current_net", "drive", "voltage", "spikes")
 _PARTS = ("current_exc_external", "current_inh_external", "current_exc_recurrent", "current_inh_recurrent")
 
-_FORWARD = (
-    Route("input->E", "input", "E", "+", "additive", "input_exc"),
-    Route("input->E subtractive", "input", "E", "-", "subtractive", "subtractive"),
-)
+
+def _forward(part: str = "") -> tuple[Route, Route]:
+    return (
+        Route("input->E", "input", "E", "+", "additive", "input_exc", f"current_exc{part}"),
+        Route("input->E subtractive", "input", "E", "-", "subtractive", "subtractive", f"current_inh{part}"),
+    )
+
+
 _BACK = (
-    Route("recurrent->E", "recurrent", "E", "+", "additive", "recurrent_exc"),
-    Route("recurrent->E subtractive", "recurrent", "E", "-", "subtractive", "recurrent_inh"),
+    Route("recurrent->E", "recurrent", "E", "+", "additive", "recurrent_exc", "current_exc_recurrent"),
+    Route("recurrent->E subtractive", "recurrent", "E", "-", "subtractive", "recurrent_inh", "current_inh_recurrent"),
 )
 
 
@@ -132,7 +138,7 @@ class LoopLayer(Layer):
     signed_input = False
     """Whether the spikes that it sees from below may be negative."""
     signals = {"E": _OWN}
-    routes: ClassVar[tuple[Route, ...]] = _FORWARD
+    routes: ClassVar[tuple[Route, ...]] = _forward()
     norm: BatchNorm | None
     bias: nn.Parameter | None
 
@@ -234,6 +240,46 @@ class LoopLayer(Layer):
             membrane, spikes, voltage = self.stepwise.advance(drive.to(real_type(drive)), before, step)
         return Membrane(membrane), self.visible(spikes)[None], (spikes, voltage)
 
+    def edited(
+        self, drive: Tensor, below: tuple[Tensor, Tensor], back: tuple[Tensor, Tensor] | None, step: int
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]:
+        """Return drive, currents from below and those fed back (B, ...) at one step after edits."""
+        fed = [route.signal.endswith("_recurrent") for route in self.routes]
+        new_below = self._edited_parts(below, [r for r, loop in zip(self.routes, fed, strict=True) if not loop], step)
+        new_back = None
+        if back is not None:
+            new_back = self._edited_parts(back, [r for r, loop in zip(self.routes, fed, strict=True) if loop], step)
+        # The changes are added, so that what no edit changes stays as it is, to the last bit.
+        drive = drive + ((new_below[0] - below[0]) - (new_below[1] - below[1]))
+        if back is not None and new_back is not None:
+            drive = drive + ((new_back[0] - back[0]) - (new_back[1] - back[1]))
+        return self._edited("drive", drive, "E", step), new_below, new_back
+
+    def _edited_parts(self, parts: tuple[Tensor, Tensor], routes: Sequence[Route], step: int) -> tuple[Tensor, Tensor]:
+        found = list(parts)
+        for route in routes:
+            part = 1 if route.sign == "-" else 0
+            found[part] = self._edited(route.factor, found[part], route.target, step)
+        return found[0], found[1]
+
+    def sent(self, spikes: Tensor, step: int) -> Tensor:
+        """Return what spikes (B, ...) send on after edits."""
+        for role in () if self.edits is None else self.parts:
+            spikes = self._edited(output_site(role), spikes, role, step)
+        return spikes
+
+    def _edited(self, site: str, values: Tensor, role: str, step: int) -> Tensor:
+        assert self.edits is not None
+        if len(self.parts) == 1:
+            return self.edits(site, values[None], first=step)[0]
+        own = self.parts[role]
+        pieces = [
+            values[..., : own.start],
+            self.edits(site, values[None, ..., own], first=step)[0],
+            values[..., own.stop :],
+        ]
+        return torch.cat(pieces, -1)
+
     @property
     def n_neurons(self) -> int:
         """Neurons (channels) of all populations."""
@@ -284,7 +330,7 @@ class FeedbackLayer(LoopLayer):
     """
 
     signals = {"E": (*_OWN[:3], *_PARTS, *_OWN[3:])}
-    routes: ClassVar[tuple[Route, ...]] = (*_FORWARD, *_BACK)
+    routes: ClassVar[tuple[Route, ...]] = (*_forward("_external"), *_BACK)
 
     def __init__(
         self,

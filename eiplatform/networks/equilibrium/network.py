@@ -20,7 +20,7 @@ from eiplatform.networks.equilibrium.monitor import Monitor
 from eiplatform.networks.equilibrium.neuron import rate_weights
 from eiplatform.networks.equilibrium.simulation import Masks, Simulation
 from eiplatform.networks.equilibrium.transposed import TransposedConv2d
-from eiplatform.networks.kernels.ei import take
+from eiplatform.networks.kernels.ei import NOTHING, take
 from eiplatform.networks.kernels.lif import Membrane
 from eiplatform.networks.kernels.moments import Moments
 from eiplatform.networks.layer import n_inhibitory
@@ -183,6 +183,8 @@ class FeedbackNetwork(Network):
         wanted = self._check_record(record or {})
         self._check_moments(moments)
         carried = self._check_names(select, state, (*self._loop, BACK))
+        if self.prepare is not None:
+            self.prepare(self, x, steps)
         static, n_steps = repeats is not None, len(x) if repeats is None else repeats
         x = x.flatten(-len(self.input_shape)) if self._flat else x
         weights = rate_weights(n_steps, self.neuron.decay)
@@ -196,6 +198,8 @@ class FeedbackNetwork(Network):
         current, first = head.batch_edge(mean, masks.below[0])
         below = [first, *(layer.edge(mask) for layer, mask in zip(tail, masks.below[1:], strict=True))]
         back = head.back_edge(masks.back)
+        if self.named_layers()["readout"].edits is not None:
+            wanted.setdefault("readout", NOTHING)
         simulation = Simulation(layers, below, back, masks, self.read, wanted, through_time=through)
         fed = carried.pop(BACK).membrane if BACK in carried else None
         simulation.state |= carried
@@ -206,15 +210,18 @@ class FeedbackNetwork(Network):
             equation = Equilibrium(tuple(layers.values()), self.read, below, back, current, masks.below)
             rate = equilibrium_rate(equation, rates, self.feedback, self.monitor)
         every = self.named_layers()
-        rate = layers[self._loop[self.read]].visible(rate)
-        logits = self._flow(rate[None], None, lambda name, values, steps: every[name](values, steps=steps)[0])[0]
-
+        readout = every["readout"]
         signals: dict[str, dict[str, Tensor]] = {name: {} for name in record or {}}
         if "readout" in wanted:
             factors = x.new_tensor(weights).mul_(n_steps).reshape(-1, 1, 1)
             shown = torch.stack([spikes.flatten(1) for spikes in simulation.shown]) * factors
-            readings = every["readout"](shown, record=wanted["readout"])[1]
-        for name in wanted:
+            outputs, readings = readout(shown, record=wanted["readout"])
+        if readout.edits is None:
+            rate = layers[self._loop[self.read]].visible(rate)
+            logits = self._flow(rate[None], None, lambda name, values, steps: every[name](values, steps=steps)[0])[0]
+        else:  # which may depend on the step
+            logits = outputs.mean(0)
+        for name in [name for name in wanted if wanted[name]]:
             recorded = readings if name == "readout" else simulation.recorded(name)
             for key, values in recorded.items():
                 role, _, signal = key.partition("/")

@@ -90,19 +90,25 @@ class Simulation:
             spikes = now
             for index, (name, layer) in enumerate(self.layers.items()):
                 wanted = self.record.get(name, NOTHING)
-                drive = self._drive(index, layer, spikes, current if static else None)
                 returns = self.back if index == 0 else None
+                drive = self._drive(index, layer, spikes, current if static else None)
                 if returns is not None and fed is not None:
                     drive = drive + returns(fed)
-                if any("/current" in signal for signal in wanted):
+                if layer.edits is not None or any("/current" in signal for signal in wanted):
                     parts = first_parts if index == 0 and first_parts is not None else self.below[index].split(spikes)
                     if index == 0 and static:
                         first_parts = parts
-                    self._keep_currents(name, wanted, parts, returns, fed)
+                    # As many zeros as spikes at rest: what has not fired yet comes back as nothing.
+                    nothing = torch.zeros_like(parts[0])
+                    back = None if returns is None else (nothing, nothing) if fed is None else returns.split(fed)
+                    if layer.edits is not None:
+                        drive, parts, back = layer.edited(drive, parts, back, step)
+                    self._keep_currents(name, wanted, parts, back)
                 before = self.state.get(name)
                 through = self.through_time
                 self.state[name], _, (spikes, voltage) = layer(drive, before, through_time=through, step=step)
                 self._keep(name, wanted, {"drive": drive, "voltage": voltage, "spikes": spikes.abs(), "output": spikes})
+                spikes = layer.sent(spikes, step)
                 if step == 0:
                     totals.append(spikes)
                 else:
@@ -124,14 +130,11 @@ class Simulation:
             return layer.batch_edge(spikes, self.masks.below[index])[0]
         return self.below[index](spikes)
 
-    def _keep_currents(
-        self, name: str, wanted: frozenset[str], parts: Parts, returns: Edge | None, fed: Tensor | None
-    ) -> None:
+    def _keep_currents(self, name: str, wanted: frozenset[str], parts: Parts, back: Parts | None) -> None:
         exc, inh = parts
         known = {}
-        if returns is not None:
-            # As many zeros as spikes at rest: what has not fired yet comes back as nothing.
-            more, less = (torch.zeros_like(exc),) * 2 if fed is None else returns.split(fed)
+        if back is not None:
+            more, less = back
             known = {
                 "current_exc_external": exc,
                 "current_inh_external": inh,

@@ -24,7 +24,9 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import UnknownNameError, choose
+from eiplatform.networks.edits import Edits, output_site
 from eiplatform.networks.kernels import products
+from eiplatform.networks.kernels.edited import Synapses, edited_currents, edited_layer
 from eiplatform.networks.kernels.kernel import Drive, Kernel
 from eiplatform.networks.kernels.lif import Membrane
 from eiplatform.networks.kernels.prop import FULL_PROP, EIProp, scale_gradient
@@ -117,6 +119,7 @@ def ei_layer(
     steps: int | None = None,
     prop: EIProp = FULL_PROP,
     lesion: PathwayScale | None = None,
+    edits: Edits | None = None,
     select: Mapping[str, Tensor] | None = None,
 ) -> tuple[Membrane, Tensor, dict[str, Tensor]]:
     """Run one hidden E-I layer.
@@ -138,6 +141,8 @@ def ei_layer(
     steps : int, optional
     prop : EIProp
     lesion : PathwayScale, optional
+    edits : Edits, optional
+        Changes of what reaches the neurons; see :mod:`eiplatform.networks.edits`.
     select : mapping of str to Tensor of int, optional
         Neurons (indices) of ``E`` and ``I`` whose signals are returned; without gradients only.
 
@@ -170,6 +175,16 @@ def ei_layer(
     if steps is not None:
         x = x[None]
     cut = without_feedback(lesion)
+    if edits is not None:
+        synapses, gain, bias = _synapses(parameters, parameters.gain_inh, prop, transform, cut), *parameters[4:]
+        state, sent, signals, steps = edited_layer(
+            synapses, gain, bias, state, x, transform=transform, kernel=kernel, steps=steps, prop=prop, edits=edits
+        )
+        for role, neurons in (select or {}).items():
+            signals |= {
+                k: take(v, neurons) for k, v in signals.items() if v is not None and k in record and k[0] == role
+            }
+        return state, sent, recorded(record, signals, steps)
     currents = _currents(parameters, parameters.gain_inh, x, transform, prop, cut)
     assert currents.weight_div is not None
     axis = transform.channel_axis
@@ -201,13 +216,14 @@ def ei_readout(
     steps: int | None = None,
     prop: EIProp = FULL_PROP,
     lesion: PathwayScale | None = None,
+    edits: Edits | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Run the readout, which has subtractive inhibition only and does not spike.
 
     Parameters
     ----------
     parameters : ReadoutParameters
-    x, record, transform, steps, prop, lesion
+    x, record, transform, steps, prop, lesion, edits
         As in :func:`ei_layer`; signals are :data:`READOUT_SIGNALS` and :data:`INH_SIGNALS`.
 
     Returns
@@ -229,6 +245,11 @@ def ei_readout(
     if steps is not None:
         x = x[None]
     cut = without_feedback(lesion)
+    if edits is not None:
+        found, held = edited_currents(_synapses(parameters, None, prop, transform, cut), x, transform, edits, steps)
+        net = found["E/current_exc"] - found["E/current_inh"]
+        signals = recorded(record, {**found, "E/current_net": net}, held)
+        return edits(output_site("E"), net if held is None else net.expand(held, *net.shape[1:])), signals
     currents = _currents(parameters, None, x, transform, prop, cut)
     known = _common(currents, x, transform, cut, record) if record else {}
     net, activity = currents.parts(transform)
@@ -241,14 +262,13 @@ def ei_readout(
     return net if steps is None else net.expand(steps, *net.shape[1:]), signals
 
 
-def _currents(
+def _synapses(
     parameters: EIParameters | ReadoutParameters,
     gain_inh: Tensor | None,
-    x: Tensor,
-    transform: Transform,
     prop: EIProp,
+    transform: Transform,
     cut: PathwayScale,
-) -> _Currents:
+) -> Synapses:
     weight_exc = scale_rows(parameters.weight_exc, cut.input_exc)
     weight_inh_in = scale_rows(parameters.weight_inh_in, cut.input_inh)
     weight_inh_out = parameters.weight_inh_out
@@ -258,6 +278,18 @@ def _currents(
         weight_inh_out = weight_inh_out * cut.mask_inh.to(weight_inh_out)
     weight_sub = scale_rows(weight_inh_out, cut.subtractive)
     weight_div = None if gain_inh is None else scale_rows(weight_inh_out * gain_inh, cut.divisive)
+    return Synapses(weight_exc, weight_inh_in, weight_sub, weight_div, cut.mask_inh)
+
+
+def _currents(
+    parameters: EIParameters | ReadoutParameters,
+    gain_inh: Tensor | None,
+    x: Tensor,
+    transform: Transform,
+    prop: EIProp,
+    cut: PathwayScale,
+) -> _Currents:
+    weight_exc, weight_inh_in, weight_sub, weight_div, _ = _synapses(parameters, gain_inh, prop, transform, cut)
     # Excitation and inhibition nearly cancel: bfloat16 would round them before their difference,
     # so under autocast the difference is taken between the weights, in their own precision, unless currents are exact.
     autocast = torch.is_autocast_enabled(x.device.type)

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from eiplatform.networks.kernels.fused import ei_spikes
-from eiplatform.networks.kernels.fused_parts import Fused, weights_of
-from eiplatform.networks.kernels.lif import LIF, Membrane
+from eiplatform.networks.kernels.fused_parts import Fused, Weights, weights_of
+from eiplatform.networks.kernels.lif import LIF, Membrane, lif_sequence
 from eiplatform.networks.kernels.moments import Moments
 from eiplatform.networks.kernels.prop import EIProp, stabilise
 from eiplatform.networks.neuron import StepwiseNeuron
 from eiplatform.networks.transform import with_axis_moved
 
-__all__ = ["Drive", "FusedKernel", "Kernel", "StepwiseKernel"]
+__all__ = ["Drive", "FusedKernel", "Kernel", "StepwiseKernel", "driven", "mixed"]
 
 
 class Drive(NamedTuple):
@@ -51,6 +51,15 @@ class Kernel(Protocol):
     @property
     def fires(self) -> bool:
         """Whether spikes are sent on, not rates."""
+
+    @property
+    def floor(self) -> float:
+        """What is part of the divisive inhibition, whatever the activity."""
+
+    def fire(
+        self, drive: Tensor, state: Membrane | None, steps: int | None, *, keep_voltage: bool
+    ) -> tuple[Membrane, Tensor, Tensor | None]:
+        """Run the neurons on a drive (T, B, ...); return their state, what they send, and the voltage if asked for."""
 
     def __call__(
         self, drive: Drive, state: Membrane | None, axis: int, prop: EIProp, keep: frozenset[str], select: Tensor | None
@@ -89,6 +98,17 @@ class FusedKernel(NamedTuple):
         """Spikes are sent on."""
         return True
 
+    @property
+    def floor(self) -> float:
+        """Nothing."""
+        return 0.0
+
+    def fire(
+        self, drive: Tensor, state: Membrane | None, steps: int | None, *, keep_voltage: bool
+    ) -> tuple[Membrane, Tensor, Tensor | None]:
+        """Run the neurons on a drive; see :class:`Kernel`."""
+        return lif_sequence(drive, state, self.neuron, steps=steps, keep_voltage=keep_voltage)
+
     def __call__(
         self, drive: Drive, state: Membrane | None, axis: int, prop: EIProp, keep: frozenset[str], select: Tensor | None
     ) -> Fused:
@@ -124,6 +144,15 @@ class StepwiseKernel(NamedTuple):
         """Whether spikes are sent on, not rates."""
         return self.neuron.fires
 
+    def fire(
+        self, drive: Tensor, state: Membrane | None, steps: int | None, *, keep_voltage: bool
+    ) -> tuple[Membrane, Tensor, Tensor | None]:
+        """Run the neurons on a drive; see :class:`Kernel`."""
+        found: tuple[Membrane, Tensor, Tensor | None] = self.neuron(
+            drive, state, steps=steps, keep_voltage=keep_voltage
+        )
+        return found
+
     def __call__(
         self, drive: Drive, state: Membrane | None, axis: int, prop: EIProp, keep: frozenset[str], select: Tensor | None
     ) -> Fused:
@@ -133,14 +162,11 @@ class StepwiseKernel(NamedTuple):
         values = currents.to(w.bias.dtype)
         n_exc = len(w.bias)
         exc, activity = values[..., :n_exc], values[..., n_exc:]
-        inh = None if w.sub is None else _mix(activity, w.sub)
+        inh = None if w.sub is None else mixed(activity, w.sub)
         net = exc if inh is None else exc - inh
-        div = _mix(activity, w.div)
-        div = div + self.floor if self.floor else div
-        gain = w.gain_exc / (stabilise(div, prop) if prop.stabilise else div)
-        total = gain * net + w.bias
+        div, gain, total = driven(net, mixed(activity, w.div), w, prop, self.floor)
         wants = "voltage" in keep
-        state, sent, voltage = self.neuron(total.movedim(-1, axis), state, steps=drive.steps, keep_voltage=wants)
+        state, sent, voltage = self.fire(total.movedim(-1, axis), state, drive.steps, keep_voltage=wants)
         known = {"inh": inh, "net": net, "div": div, "gain": gain, "drive": total}
         if voltage is not None:
             known["voltage"] = voltage.movedim(axis, -1)
@@ -153,6 +179,13 @@ class StepwiseKernel(NamedTuple):
         return Fused(sent.movedim(axis, -1).to(currents.dtype), state.membrane.movedim(axis, -1), **kept)
 
 
-def _mix(activity: Tensor, weight: Tensor) -> Tensor:
+def driven(net: Tensor, div: Tensor, w: Weights, prop: EIProp, floor: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return divisive inhibition with its floor, gain and drive; channels are the last axis."""
+    div = div + floor if floor else div
+    gain = w.gain_exc / (stabilise(div, prop) if prop.stabilise else div)
+    return div, gain, gain * net + w.bias
+
+
+def mixed(activity: Tensor, weight: Tensor) -> Tensor:
     """Mix the last axis, step by step: the same products as in the fused operation."""
     return torch.stack([(step.flatten(0, -2) @ weight.T).view(*step.shape[:-1], -1) for step in activity])

@@ -115,6 +115,7 @@ class DANNLayer(EILayer):
             steps=steps,
             prop=self.prop._replace(stabilise=False),
             lesion=self.lesion,
+            edits=self.edits,
             select=select,
         )
 

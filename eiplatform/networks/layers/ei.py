@@ -40,9 +40,9 @@ __all__ = [
 ]
 
 _INPUT_ROUTES = (
-    Route("input->E", "input", "E", "+", "additive", "input_exc"),
-    Route("input->I", "input", "I", "+", "additive", "input_inh"),
-    Route("I->E subtractive", "I", "E", "-", "subtractive", "subtractive"),
+    Route("input->E", "input", "E", "+", "additive", "input_exc", "current_exc"),
+    Route("input->I", "input", "I", "+", "additive", "input_inh", "activity"),
+    Route("I->E subtractive", "I", "E", "-", "subtractive", "subtractive", "current_inh"),
 )
 
 
@@ -66,6 +66,11 @@ class EIBase(Layer):
     def n_inh(self) -> int:
         """Number of I neurons (channels)."""
         return self.channels["I"]
+
+    def synapses(self, site: str) -> Tensor:
+        """Return the weights of a pathway; both effects of I->E have the same."""
+        names = {"input_exc": "weight_exc", "input_inh": "weight_inh_in"}
+        return self.get_parameter(names.get(site, "weight_inh_out"))
 
     def signed_parameters(self) -> dict[str, nn.Parameter]:
         """Return the parameters that Dale's law keeps >= 0, by name."""
@@ -109,7 +114,7 @@ class EILayer(EIBase):
     selects = True
     floor: ClassVar[float] = 0.0
     signals = {"E": EXC_SIGNALS, "I": INH_SIGNALS}
-    routes = (*_INPUT_ROUTES, Route("I->E divisive", "I", "E", "/", "divisive", "divisive"))
+    routes = (*_INPUT_ROUTES, Route("I->E divisive", "I", "E", "/", "divisive", "divisive", "inhibition_div"))
 
     def __init__(
         self,
@@ -156,8 +161,13 @@ class EILayer(EIBase):
             steps=steps,
             prop=self.prop,
             lesion=self.lesion,
+            edits=self.edits,
             select=select,
         )
+
+    def fire(self, drive: Tensor) -> Tensor:
+        """Return what the neurons send on (T, B, ...) for a drive, from rest."""
+        return self._kernel(None).fire(drive, None, None, keep_voltage=False)[1]
 
     def _kernel(self, moments: Moments | None) -> Kernel:
         """Return what its E neurons are run by."""
@@ -181,7 +191,14 @@ class EIReadout(EIBase):
         """Return the net current (T, B, n_E) and the recorded signals; see :func:`ei_readout`."""
         parameters = ReadoutParameters(self.weight_exc, self.weight_inh_in, self.weight_inh_out)
         return ei_readout(
-            parameters, x, record, transform=self.transform, steps=steps, prop=self.prop, lesion=self.lesion
+            parameters,
+            x,
+            record,
+            transform=self.transform,
+            steps=steps,
+            prop=self.prop,
+            lesion=self.lesion,
+            edits=self.edits,
         )
 
 

@@ -1,0 +1,1 @@
+"""Designs of lesion studies: one file each; a design says which cells answer its question."""

@@ -1,0 +1,1 @@
+"""Closed forms of circuits, one file each: numpy and scipy alone, no simulator."""
