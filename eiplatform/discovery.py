@@ -32,6 +32,7 @@ KINDS: dict[str, str] = {
     "neurons": "networks/neurons",
     "datasets": "datasets",
     "interventions": "interventions",
+    "designs": "lesions/designs",
     "studies": "analyses/studies",
     "configs": "analyses/configs",
 }

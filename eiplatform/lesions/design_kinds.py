@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
+from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import xarray as xr
 from pydantic import BaseModel, ConfigDict
 
 from eiplatform.config import parse_model
+from eiplatform.discovery import gather
 from eiplatform.errors import ConfigError, choose
-from eiplatform.lesions import designs
 from eiplatform.lesions.cells import Cell
 from eiplatform.lesions.engine import Engine
+from eiplatform.project import project_folder
 
 __all__ = ["Design", "design_from", "design_types"]
 
@@ -41,14 +42,18 @@ class Design(BaseModel):
 
 
 @cache
+def _gathered(project: Path | None) -> dict[str, type[Design]]:
+    def declared(module: ModuleType) -> list[tuple[str, type[Design]]]:
+        own = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+        name = module.__name__.rpartition(".")[2].replace("_", "-")
+        return [(name, kind) for kind in own if issubclass(kind, Design)]
+
+    return gather("designs", declared)
+
+
 def design_types() -> dict[str, type[Design]]:
-    """Return all designs by name."""
-    found = {}
-    for module in iter_modules(designs.__path__, f"{designs.__name__}."):
-        own = vars(import_module(module.name)).values()
-        (kind,) = (x for x in own if isinstance(x, type) and issubclass(x, Design) and x.__module__ == module.name)
-        found[module.name.rpartition(".")[2].replace("_", "-")] = kind
-    return found
+    """Return all designs by name: the package's, the project's, those of installed packages."""
+    return _gathered(project_folder())
 
 
 def design_from(data: Mapping[str, Any] | str, where: str = "design") -> tuple[str, Design]:

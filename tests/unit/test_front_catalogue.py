@@ -24,6 +24,7 @@ HAS = {
     "layers": "ei",
     "neurons": "lif",
     "interventions": "Scale",
+    "designs": "shapley",
 }
 
 
@@ -99,7 +100,7 @@ def test_help_has_an_example_for_every_command(capsys: pytest.CaptureFixture[str
 
     for commands in COMMANDS.values():
         for command, example in commands:
-            name = command.__name__.rstrip("_")
+            name = command.__name__.rstrip("_").replace("_", "-")
             assert example.split()[0] == name
             main([name, "--help"])
             assert f"eiplatform {name}" in capsys.readouterr().out
