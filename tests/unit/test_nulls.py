@@ -331,7 +331,7 @@ def test_only_one_kind_of_null_at_a_time(tmp_path: Path) -> None:
     assert result.attrs["null"] == "shuffle-neurons" and result["n_seeds"].values.ravel().tolist() == [3, 3, 0]
     with pytest.raises(StatisticError, match="several kinds"):
         Balance().run(paths[0], paths[1:], surrogates="shuffle-neurons:3", n_bootstrap=5)
-    with pytest.raises(StatisticError, match="how many"):
+    with pytest.raises(StatisticError, match="count"):
         Balance().run(paths[0], surrogates="poisson:0", n_bootstrap=5)
-    with pytest.raises(ConfigError, match="how many"):
+    with pytest.raises(ConfigError, match="count"):
         parse_null("reinit:0")
