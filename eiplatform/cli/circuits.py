@@ -73,7 +73,6 @@ def simulate(
     from eiplatform.cli.output import print_json, say
     from eiplatform.errors import ConfigError, choose
     from eiplatform.front.simulating import run_protocol, simulate
-    from eiplatform.interventions.intervention import interventions_in
     from eiplatform.microcircuits.registry import parameters_of
 
     experiment: dict[str, Any] = {"target": target, "levels": levels, "freeze": freeze}
@@ -103,7 +102,11 @@ def simulate(
         "quiet": json,
     }
     if protocol is None:
-        interventions = [] if intervene is None else interventions_in(intervene)
+        interventions: list[Any] = []
+        if intervene is not None:
+            from eiplatform.interventions.intervention import interventions_in
+
+            interventions = interventions_in(intervene)
         simulate(circuit, path=out, store=store, interventions=interventions, **options, **parameters)
     else:
         result = run_protocol(circuit, protocol, out, parameters=parameters, **experiment, **options)

@@ -6,17 +6,19 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import xarray as xr
 
 from eiplatform.errors import ConfigError, choose
-from eiplatform.interventions.intervention import Kind
 from eiplatform.microcircuits.registry import parameters_of
 from eiplatform.progress import stage
 from eiplatform.recording.circuit import circuit_in_memory, record_circuit, record_protocol
 from eiplatform.store.reader import open_recording
 from eiplatform.store.tree import Recording
+
+if TYPE_CHECKING:  # circuits need no torch
+    from eiplatform.interventions.intervention import Kind
 
 __all__ = ["run_protocol", "simulate"]
 

@@ -17,6 +17,7 @@ from eiplatform.study.graph import Step
 from eiplatform.study.spec import (
     AnalyseTask,
     FigureTask,
+    LesionStudyTask,
     LesionTask,
     RecordTask,
     ReferenceTask,
@@ -74,7 +75,7 @@ def output(step: Step, out: Path, part: str = "") -> Path:
 
         return reference_file(task.name)
     name = step.id.replace("/", "-")
-    if isinstance(task, AnalyseTask):
+    if isinstance(task, AnalyseTask | LesionStudyTask):
         return out / f"{task.at or f'results/{name}'}.nc"
     if isinstance(task, FigureTask):
         return out / f"{task.at or f'figures/{name}'}.png"
@@ -139,6 +140,12 @@ def identity(step: Step, folder: Path) -> str:
         spec = recording_spec(task.spec, f"{step.id}: spec")
         held |= {"pathway": task.pathway, "layers": task.layers, "doses": task.doses, "controls": task.controls}
         held |= {"spec": spec.hash}
+    elif isinstance(task, LesionStudyTask):
+        from eiplatform.lesions.design_kinds import design_from
+
+        name, design = design_from(task.design, where=f"{step.id}: design")
+        held |= {"design": name, "parameters": design.model_dump(mode="json")}
+        held |= {"shown": [task.split, task.samples, task.steps, task.input]}
     elif isinstance(task, ReferenceTask):
         held["file"] = sha256_of(output(step, Path()))
     elif isinstance(task, AnalyseTask):
@@ -180,6 +187,8 @@ def modules(task: Task) -> tuple[str, ...]:
         return ("eiplatform.recording.network", "eiplatform.recording.checkpoint", *initial)
     if isinstance(task, LesionTask):
         return ("eiplatform.lesions.design", "eiplatform.recording.checkpoint")
+    if isinstance(task, LesionStudyTask):
+        return ("eiplatform.front.lesioning", _module("designs", str(task.design["design"]).replace("-", "_")))
     if isinstance(task, AnalyseTask):
         return (_module("analyses", task.analysis),)
     if isinstance(task, FigureTask):
@@ -252,6 +261,9 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
     elif isinstance(task, LesionTask):
         with _one_thread():
             _lesion(job, task, resume, progress)
+    elif isinstance(task, LesionStudyTask):
+        with _one_thread():
+            _lesion_study(job, task)
     elif isinstance(task, SimulateTask):
         from eiplatform.recording.circuit import record_circuit
 
@@ -348,6 +360,22 @@ def _record(job: Job, task: RecordTask, progress: Progress) -> None:
         overwrite=True,
         progress=progress,
     )
+
+
+def _lesion_study(job: Job, task: LesionStudyTask) -> None:
+    from eiplatform.front.lesioning import lesion_study
+
+    result = lesion_study(
+        list(job.inputs["of"]),
+        task.design,
+        task.split,
+        samples=task.samples,
+        steps=task.steps,
+        input=task.input,
+        path=job.out.with_suffix(""),
+        quiet=True,
+    )
+    result.save(job.out)
 
 
 def _lesion(job: Job, task: LesionTask, resume: bool, progress: Progress) -> None:

@@ -9,7 +9,7 @@ from eiplatform.analyses import Result, Table
 from eiplatform.files import write_bytes, write_json
 from eiplatform.report import findings_of, scorecard, write_study_report
 from eiplatform.study.graph import Graph
-from eiplatform.study.spec import AnalyseTask, FigureTask
+from eiplatform.study.spec import AnalyseTask, FigureTask, LesionStudyTask
 from eiplatform.study.status import jobs_of, status_of
 
 __all__ = ["Closing", "as_markdown", "write_closing"]
@@ -52,7 +52,9 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
     planned = sorted(jobs_of(graph, out).items(), key=lambda item: order.index(graph.steps[item[0]].name))
     jobs = {name: job for name, job in planned if name not in missing}
     results: dict[str, Result] = {
-        job.out.stem: load_result(job.out) for job in jobs.values() if isinstance(job.task, AnalyseTask)
+        job.out.stem: load_result(job.out)
+        for job in jobs.values()
+        if isinstance(job.task, AnalyseTask | LesionStudyTask)
     }
     if not results:
         return Closing([], [], [])

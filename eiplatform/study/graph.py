@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import product
 
 from eiplatform.errors import ConfigError, choose, match_names, suggest
-from eiplatform.study.spec import AnalyseTask, Scalar, Study, Task, TrainTask, parse_task
+from eiplatform.study.spec import AnalyseTask, LesionStudyTask, Scalar, Study, Task, TrainTask, parse_task
 from eiplatform.untrusted import is_plain
 
 __all__ = ["Graph", "Source", "Step", "expand"]
@@ -16,7 +16,8 @@ __all__ = ["Graph", "Source", "Step", "expand"]
 _TAKES = {
     ("record", "of"): ("train",),
     ("lesion", "of"): ("train",),
-    ("figure", "of"): ("analyse",),
+    ("lesion-study", "of"): ("train",),
+    ("figure", "of"): ("analyse", "lesion-study"),
     ("analyse", "inputs"): ("train", "record", "lesion", "simulate", "reference"),
     ("analyse", "nulls"): ("record",),
 }
@@ -223,7 +224,7 @@ def _sources(study: Study, step: Step, found: Mapping[str, list[Step]]) -> dict[
                     candidate.values[axis] == value for axis, value in step.values.items() if axis in candidate.values
                 )
             ]
-            if not isinstance(step.task, AnalyseTask) and len(fitting) != 1:
+            if not isinstance(step.task, AnalyseTask | LesionStudyTask) and len(fitting) != 1:
                 raise ConfigError(
                     f"'{other}' has {len(fitting)} instances here, and one is needed",
                     where=where,

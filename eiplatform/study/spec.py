@@ -18,6 +18,7 @@ __all__ = [
     "KINDS",
     "AnalyseTask",
     "FigureTask",
+    "LesionStudyTask",
     "LesionTask",
     "RecordTask",
     "ReferenceTask",
@@ -167,6 +168,32 @@ class LesionTask(Task):
         return {"of": (self.of,)}
 
 
+class LesionStudyTask(Task):
+    """Lesion networks by a design, with its controls (:func:`eiplatform.lesion_study`).
+
+    Attributes
+    ----------
+    of : tuple of str
+        Trainings; all instances that agree on the axes that both have are seeds of one study.
+    design : dict
+        ``design`` and its parameters.
+    split : str
+    samples, steps, input
+        What is shown, and how; None: as trained, all samples.
+    """
+
+    of: Names = Field(min_length=1)
+    design: dict[str, Any]
+    split: str = "test"
+    samples: int | None = None
+    steps: int | None = None
+    input: str | None = None
+
+    def references(self) -> dict[str, tuple[str, ...]]:
+        """Return the trainings."""
+        return {"of": self.of}
+
+
 class SimulateTask(Task):
     """Simulate a circuit.
 
@@ -256,6 +283,7 @@ KINDS: dict[str, type[Task]] = {
     "train": TrainTask,
     "record": RecordTask,
     "lesion": LesionTask,
+    "lesion-study": LesionStudyTask,
     "simulate": SimulateTask,
     "reference": ReferenceTask,
     "analyse": AnalyseTask,
