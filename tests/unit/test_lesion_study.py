@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+import yaml
 
 import eiplatform as ei
 from eiplatform.cli.app import main
@@ -363,4 +364,49 @@ def test_the_command_does_the_same(runs: list[ei.Run], tmp_path: Path, capsys: p
     spec.write_text("- {kind: Scale, target: I->E subtractiv, factor: 0.5}\n")
     assert main(["record", str(place), "--out", str(tmp_path / "no"), "--intervene", str(spec)]) == 2
     assert not (tmp_path / "no").exists()
+    capsys.readouterr()
+
+
+def test_a_study_makes_lesion_studies_over_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "study.yml"
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "title": "t",
+                "question": "q?",
+                "axes": {"seed": [1, 2]},
+                "steps": {
+                    "train": {
+                        "kind": "train",
+                        "over": ["seed"],
+                        "config": str(Path(ei.__file__).parent / "analyses" / "configs" / "digits-mlp.yml"),
+                        "set": ["seed={seed}", "network.hidden=[12]", "training.epochs=1", "training.warmup_epochs=0"],
+                    },
+                    "lesions": {
+                        "kind": "lesion-study",
+                        "of": "train",
+                        "samples": 30,
+                        "design": {
+                            "design": "dose-response",
+                            "doses": [0.25, 0.5],
+                            "controls": ["shift"],
+                            "pathways": [SUB],
+                        },
+                    },
+                    "figure": {"kind": "figure", "figure": "lesion_study", "of": "lesions"},
+                },
+            }
+        )
+    )
+    assert main(["study", str(file), "--out", str(tmp_path / "out")]) == 0
+    result = ei.open(tmp_path / "out" / "results" / "lesions.nc")
+    assert result.data.sizes["network"] == 2 and result.data.attrs["design"] == "dose-response"
+    assert (tmp_path / "out" / "figures" / "figure.png").is_file()
+    assert main(["study", str(file), "--out", str(tmp_path / "out"), "--dry-run"]) == 0
+    assert "0 of 4 steps to do" in capsys.readouterr().out
+    broken = yaml.safe_load(file.read_text())
+    broken["steps"]["lesions"]["design"] = {"design": "dose-respons"}
+    file.write_text(yaml.safe_dump(broken))
+    assert main(["study", str(file), "--out", str(tmp_path / "other")]) == 2
+    assert not (tmp_path / "other" / "train").exists()
     capsys.readouterr()
