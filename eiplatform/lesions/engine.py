@@ -74,7 +74,9 @@ class Engine:
 
     def key(self, cell: Cell) -> str:
         """Return what names the numbers of a cell."""
-        return content_hash({**self._base, **cell.spec()})[:24]
+        modules = {type(one).__module__ for one in cell.interventions}
+        own = sorted(name for name in modules if not name.startswith("eiplatform.interventions."))
+        return content_hash({**self._base, **cell.spec(), **({"kinds": code_version(own)} if own else {})})[:24]
 
     def run(self, cells: Sequence[Cell], progress: _Progress | None = None) -> xr.Dataset:
         """Run those cells that are not there yet; return all.
@@ -111,7 +113,7 @@ class Engine:
 
     def estimate(self, cells: Sequence[Cell]) -> float:
         """Return about how many seconds the cells that are missing will take: one batch of the intact network each."""
-        missing = [cell for cell in cells if self._read(self.key(cell)) is None]
+        missing = [cell for cell in cells if not self._is_there(self.key(cell))]
         batch = self.data.take(self.plan.positions[: self.plan.spec.batch])
         with evaluation(self.network) as parameter:
             self.network.run(shown(self.plan, batch, parameter), self.plan.steps)
@@ -234,11 +236,13 @@ class Engine:
     def _known(self, layer: str) -> frozenset[str]:
         return frozenset(f"E/{name}" for name in self.network.named_layers()[layer].signals["E"])
 
+    def _is_there(self, key: str) -> bool:
+        return self.folder is not None and (self.folder / f"{key}.nc").is_file()
+
     def _read(self, key: str) -> xr.Dataset | None:
-        file = None if self.folder is None else self.folder / f"{key}.nc"
-        if file is None or not file.is_file():
+        if self.folder is None or not self._is_there(key):
             return None
-        with xr.open_dataset(file, engine="h5netcdf") as data:
+        with xr.open_dataset(self.folder / f"{key}.nc", engine="h5netcdf") as data:
             return data.load()
 
     def _write(self, key: str, result: xr.Dataset) -> None:
