@@ -19,6 +19,7 @@ from eiplatform.analyses.disinhibition import Disinhibition
 from eiplatform.analyses.distributions import Distributions
 from eiplatform.analyses.ei_versus_bn import EIVersusBN
 from eiplatform.analyses.gain_modulation import GainModulation
+from eiplatform.analyses.lesion_study import LesionStudy
 from eiplatform.analyses.lesions import Lesions
 from eiplatform.analyses.regime_scorecard import RegimeScorecard
 from eiplatform.analyses.systems import Systems
@@ -93,11 +94,43 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
         "comparison": Comparison().run(long, [circuit], **FAST).data,
         "lesions": Lesions().run(doses, **FAST).data,
         "disinhibition": Disinhibition().run(doses).data,
+        "lesion_study": _lesions(),
         "balance_across_depth": BalanceAcrossDepth().run([trained], nulls, **FAST).data,
         "gain_modulation": GainModulation().run([trained], **FAST).data,
         "timescales": Timescales().run([long, circuit], **FAST).data,
         "regime_scorecard": RegimeScorecard().run([long, circuit], **FAST).data,
     }
+
+
+def _lesions() -> xr.Dataset:
+    """Return a lesion study of three networks, two doses of a pathway in two layers and two controls."""
+    about = [("intact", 0.0, "", 0.9)]
+    for layer, loss in (("fc1", 0.5), ("fc2", 0.2)):
+        for dose in (0.25, 0.5):
+            about += [
+                ("lesion", dose, layer, 0.9 - loss * dose),
+                ("random", dose, layer, 0.8),
+                ("shift", dose, layer, 0.7),
+            ]
+    random = np.random.default_rng(4)
+    correct = np.stack([[random.random(40) < right for *_, right in about] for _ in range(3)]).astype(np.int8)
+    layers = np.zeros((3, len(about), 2))
+    cells = xr.Dataset(
+        {
+            "correct": (("network", "cell", "sample"), correct),
+            **{name: (("network", "cell", "layer_read"), layers) for name in ("rate", "always_on", "silent")},
+        },
+        {
+            "role": ("cell", [role for role, *_ in about]),
+            "dose": ("cell", [dose for _, dose, *_ in about]),
+            "layers": ("cell", [layer for _, _, layer, _ in about]),
+            "pathway": ("cell", ["I->E subtractive" if layer else "" for _, _, layer, _ in about]),
+            "images": ("cell", ["plain"] * len(about)),
+            "layer_read": ["fc1", "fc2"],
+        },
+    )
+    told = {"design": "dose-response", "question": "?", "parameters": {}}
+    return LesionStudy().from_cells(cells, told, [{}] * 3, [{"fc1": 0.5, "fc2": 0.5}] * 3).data
 
 
 def _wrapped(results: dict[str, xr.Dataset]) -> dict[str, Result]:
