@@ -47,11 +47,14 @@ class LesionStudy(Analysis):
         Parameters
         ----------
         study : str, Path or xarray.Dataset
-            Result of a lesion study.
+            Result of a lesion study, or its directory.
         seed : int
             Of the bootstrap.
         """
-        return self._measured(study if isinstance(study, xr.Dataset) else load_result(study).data, seed)
+        if not isinstance(study, xr.Dataset):
+            file = Path(study) / "result.nc" if Path(study).is_dir() else Path(study)
+            study = load_result(file).data
+        return self._measured(study, seed)
 
     def from_cells(
         self,

@@ -226,7 +226,7 @@ def _arguments(analysis: Analysis, roles: Mapping[str, str], given: list[Recordi
         return found | {"references": _references(given, partial)}
     if "recordings" in roles:
         return found | {"recordings": opened_all(given, partial, begun="partial" in analysis.options)}
-    for role in ("recording", "training"):
+    for role in ("recording", "training", "study"):
         if role in roles:
             if len(given) != 1:
                 raise ConfigError(f"the analysis '{analysis.name}' takes one input, {len(given)} were given")

@@ -43,7 +43,7 @@ class Add(Kind):
     --------
     >>> import eiplatform as ei
     >>> ei.Add("fc1/I", 0.1, fraction=0.2)
-    Add(fraction=0.2, target='fc1/I', amount=0.1)
+    Add(target='fc1/I', amount=0.1, fraction=0.2)
     """
 
     target: str

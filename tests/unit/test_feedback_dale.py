@@ -13,7 +13,7 @@ from eiplatform.config import load_config
 from eiplatform.datasets import load
 from eiplatform.errors import ConfigError, UnknownNameError
 from eiplatform.lesions.design import doses_of
-from eiplatform.networks import Network, PathwayScale, dale, save
+from eiplatform.networks import Network, PathwayScale, build_network, dale, save
 from eiplatform.networks.checkpoint import CheckpointError
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
@@ -185,5 +185,8 @@ def test_training_keeps_dales_law_and_learns(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layers", ["18-9(F18)", "4C3(F4C3)"])
 def test_other_shapes_are_refused(layers: str) -> None:
-    with pytest.raises(ConfigError, match="E and I populations"):
-        load_config(None, [*OVERRIDES, f"network.feedback.layers={layers}"])
+    settings = load_config(None, [*OVERRIDES, f"network.feedback.layers={layers}"])
+    shape = (1, 8, 8) if "C" in layers else (64,)
+    with pytest.raises(ConfigError) as caught:
+        build_network(settings, shape, 10)
+    assert caught.value.where == "network.feedback.layers"

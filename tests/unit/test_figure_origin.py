@@ -23,6 +23,7 @@ from eiplatform.analyses.distributions import Distributions
 from eiplatform.analyses.lesions import Lesions
 from eiplatform.analyses.traces import Traces
 from eiplatform.cli import main
+from eiplatform.earlier import as_hashed
 from eiplatform.figures import save
 from eiplatform.files import content_hash
 from eiplatform.store import read_manifest
@@ -45,7 +46,7 @@ def result(recording: Path) -> xr.Dataset:
 
 def _hash_of(recording: Path) -> str:
     manifest = json.loads((recording / "manifest.json").read_text())
-    return content_hash({"source": manifest["source"], "config": manifest["config"]})
+    return content_hash({"source": manifest["source"], "config": as_hashed(manifest["config"])})
 
 
 @pytest.mark.parametrize("by", ["python", "command"])

@@ -109,7 +109,7 @@ def test_a_module_trains_after_it_was_looked_at() -> None:
     assert list(probe(lazy, x).populations) == ["0", "2"]
     network = adapt(lazy, x)
     assert isinstance(lazy[0].weight, nn.UninitializedParameter)
-    with pytest.raises(EIPlatformError, match="first input decides"):
+    with pytest.raises(EIPlatformError, match="set by the first input"):
         network.eval().run(x, record={"0": frozenset({"drive"})})
     lazy(x).sum().backward()
     network.refresh()
@@ -152,5 +152,5 @@ def test_random_numbers_of_any_source_are_the_same_in_every_look() -> None:
         network = adapt(Noisy(draw).eval(), torch.rand(3, 4))
         torch.manual_seed(5)
         network.run(torch.rand(3, 4), record={"fc": frozenset({"current_exc"})})
-    with pytest.raises(EIPlatformError, match="other numbers while it is followed"):
+    with pytest.raises(EIPlatformError, match="changes while its currents are traced"):
         adapt(Noisy(lambda shape: torch.from_numpy(own.random(tuple(shape)))).eval(), torch.rand(3, 4))  # out of reach

@@ -69,7 +69,7 @@ def test_the_plan_is_stored_before_the_first_dose(
     assert (plan["doses"], plan["controls"], plan["pathway"], plan["layers"]) == (
         [0.0, 0.5, 1.0],
         2,
-        LESIONS[0].pathway,
+        LESIONS[0].target,
         "fc*",
     )
     assert plan["data"] == images.describe() and plan["data"]["name"] == "digits"

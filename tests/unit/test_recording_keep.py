@@ -202,7 +202,7 @@ def test_regular_expressions_ids_and_classes(network: Network, images: Split, tm
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"populations": "re:fc["}, "no regular expression"),
+        ({"populations": "re:fc["}, "not a regular expression"),
         ({"populations": "re:fc"}, "no population matches 're:fc'"),  # a whole name must match
         ({"neurons": (3, 99)}, r"neurons \[99\] do not exist.*0 to 19"),
         ({"samples": 31}, "31 were asked for.*1 to 30"),

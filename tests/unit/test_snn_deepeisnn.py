@@ -295,7 +295,7 @@ def test_a_negative_bias_is_allowed_and_a_negative_variance_is_not(tmp_path: Pat
     ("case", "changes", "message"),
     [
         ("ei-mlp", {"arch": "Transformer"}, "says arch Transformer, the tensors are of MLP"),
-        ("ei-mlp", {"num_layers": 5}, "no MLP of 5 layers"),
+        ("ei-mlp", {"num_layers": 5}, "MLP with 5 layers"),
         ("ei-mlp", {"type": "BN-SNN"}, "says type BN-SNN, the tensors are of EI-SNN"),
         ("ei-mlp", {"dataset": "MNISt"}, "did you mean 'MNIST'"),
         ("ei-mlp", {"num_layers": 2}, "unknown: layers.12.weight_ee, layers.12.weight_ie, layers.13.bias"),
@@ -373,7 +373,7 @@ def test_files_that_are_damaged_or_missing(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="damaged|refused"):
         import_checkpoint(tmp_path / "a.pth", out)
     torch.save({"weights": torch.ones(1)}, tmp_path / "c.pth")
-    with pytest.raises(CheckpointError, match="no training checkpoint"):
+    with pytest.raises(CheckpointError, match="not a training checkpoint"):
         import_checkpoint(tmp_path / "c.pth", out)
     source = write(tmp_path / "public", tensors_of("ei-mlp"), {})
     (source / "config.json").write_text("{")

@@ -140,7 +140,7 @@ def test_references_stand_under_the_names_of_statistics() -> None:
 
 
 def test_a_reference_that_is_none_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(StoreError, match=r"no brunel\.nc.*valid: brunel-2000-.*potjans"):
+    with pytest.raises(StoreError, match=r"brunel\.nc does not exist.*valid: brunel-2000-.*potjans"):
         reference_file("brunel")
     (tmp_path / "x.nc").write_bytes(b"nothing")
     with pytest.raises(StoreError, match=r"x\.nc: damaged: not readable"):

@@ -102,7 +102,7 @@ def test_shifts_flips_and_holes_are_uniform() -> None:
 
 
 def test_what_cannot_be_varied_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no images"):
+    with pytest.raises(ConfigError, match="not images"):
         augment(torch.zeros(3, 4, 700), draw(3, 1, 1, 1), plan(("flip",)))
     with pytest.raises(ConfigError, match="dataset: augment names something twice: flip, crop, flip"):
         load_config(None, ["dataset.augment=[flip, crop, flip]"])
