@@ -1,7 +1,7 @@
 """A lesion study stacked and one by one: layers x pathways x doses, with five controls of each.
 
 Both run the same cells of the same network on the same images; processor time and wall time of the runs, without
-the construction of the cells and their verification, which are told apart.
+the construction of the cells and their verification, which are timed separately.
 
 Usage: python benchmarks/lesion_worlds.py TRAINING [--samples 2000] [--doses 6] [--draws 2] [--threads 1]
        [--stacked-only]

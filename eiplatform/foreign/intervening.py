@@ -41,7 +41,7 @@ def foreign_intervened(network: ForeignNetwork, interventions: Sequence[Any]) ->
     ConfigError
         For another intervention, weights that other layers share, or inputs of both signs.
     UnknownNameError
-        If there is no such pathway or layer.
+        If a pathway or layer does not exist.
     """
     parameters = dict(network.module.named_parameters())
     asked = [(one, _paths(network, one)) for one in interventions]  # all are checked before anything changes

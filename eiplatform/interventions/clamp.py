@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import ConfigError
-from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway
-from eiplatform.networks.intervening import Place
-from eiplatform.networks.network import Network
+from eiplatform.interventions.intervention import At, Kind, Seen
 
 __all__ = ["Clamp"]
 
@@ -46,10 +44,6 @@ class Clamp(Kind):
             raise ConfigError(f"a value of {self.value}", where="Clamp", valid="0 or more")
         if self.value == 0 and self.target == "I->E divisive":
             raise ConfigError("divisive inhibition of 0: the gain has no denominator", where="Clamp", valid="above 0")
-
-    def places(self, network: Network) -> tuple[Place, ...]:
-        """Return the pathway in every layer that matches, or the output of the populations."""
-        return on_pathway(self, self.target, network)
 
     def change(self, values: Tensor, at: At) -> Tensor:
         """Replace."""

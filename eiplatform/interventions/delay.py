@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import ConfigError
-from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway
-from eiplatform.networks.intervening import Place
-from eiplatform.networks.network import Network
+from eiplatform.interventions.intervention import At, Kind, Seen
 
 __all__ = ["Delay"]
 
@@ -47,10 +45,6 @@ class Delay(Kind):
         super().__post_init__()
         if not (isinstance(self.by, int) and self.by > 0):
             raise ConfigError(f"a delay of {self.by!r}", where="Delay", valid="1 step or more")
-
-    def places(self, network: Network) -> tuple[Place, ...]:
-        """Return the pathway in every layer that matches, or the output of the populations."""
-        return on_pathway(self, self.target, network)
 
     def change(self, values: Tensor, at: At) -> Tensor:
         """Shift; where the network runs step by step, what came before is remembered."""

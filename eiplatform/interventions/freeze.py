@@ -9,11 +9,9 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway
+from eiplatform.interventions.intervention import At, Kind, Seen
 from eiplatform.microcircuits.changes import Rates, frozen
 from eiplatform.microcircuits.circuit import Circuit
-from eiplatform.networks.intervening import Place
-from eiplatform.networks.network import Network
 
 __all__ = ["Freeze"]
 
@@ -41,10 +39,6 @@ class Freeze(Kind):
     target: str
     alone: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset({"own"})
-
-    def places(self, network: Network) -> tuple[Place, ...]:
-        """Return the pathway in every layer that matches, or the output of the populations."""
-        return on_pathway(self, self.target, network)
 
     def change(self, values: Tensor, at: At) -> Tensor:
         """Replace."""

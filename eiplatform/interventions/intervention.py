@@ -130,8 +130,8 @@ class Kind:
         raise NotImplementedError
 
     def places(self, network: Network) -> tuple[Place, ...]:
-        """Return where it acts, checked against this network."""
-        raise NotImplementedError
+        """Return where it acts, checked against this network: the pathway, or the output of the populations."""
+        return on_pathway(self, str(getattr(self, "target", "")), network)
 
     def referred(self, network: Network) -> tuple[Place, ...]:
         """Return the places of the intact network that it refers to."""

@@ -9,9 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from eiplatform.errors import ConfigError
-from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway
-from eiplatform.networks.intervening import Place
-from eiplatform.networks.network import Network
+from eiplatform.interventions.intervention import At, Kind, Seen
 
 __all__ = ["Mean"]
 
@@ -55,10 +53,6 @@ class Mean(Kind):
     def timed(self) -> bool:  # type: ignore[override]  # of the time course alone
         """Whether it needs every step."""
         return self.per_step
-
-    def places(self, network: Network) -> tuple[Place, ...]:
-        """Return the pathway in every layer that matches, or the output of the populations."""
-        return on_pathway(self, self.target, network)
 
     def change(self, values: Tensor, at: At) -> Tensor:
         """Replace."""

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from eiplatform.errors import ConfigError
-from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway
-from eiplatform.networks.intervening import Place
-from eiplatform.networks.network import Network
+from eiplatform.interventions.intervention import At, Kind, Seen
 
 __all__ = ["Noise"]
 
@@ -52,10 +50,6 @@ class Noise(Kind):
         super().__post_init__()
         if not (math.isfinite(self.sd) and self.sd > 0):
             raise ConfigError(f"noise of {self.sd}", where="Noise", valid="above 0")
-
-    def places(self, network: Network) -> tuple[Place, ...]:
-        """Return the pathway in every layer that matches, or the output of the populations."""
-        return on_pathway(self, self.target, network)
 
     def change(self, values: Tensor, at: At) -> Tensor:
         """Multiply."""

@@ -11,10 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from eiplatform.errors import ConfigError
-from eiplatform.interventions.intervention import At, Kind, Seen, on_pathway
+from eiplatform.interventions.intervention import At, Kind, Seen
 from eiplatform.microcircuits.changes import Rates, scaled
 from eiplatform.microcircuits.circuit import Circuit
-from eiplatform.networks.intervening import Place
 from eiplatform.networks.network import Network
 from eiplatform.networks.pathways import PathwayScale
 
@@ -66,10 +65,6 @@ class Scale(Kind):
     def dose(self) -> float:
         """Fraction that is removed; below 0 where the pathway is strengthened."""
         return round(1.0 - self.factor, 12)  # 0.1, not 1 - 0.9
-
-    def places(self, network: Network) -> tuple[Place, ...]:
-        """Return the pathway in every layer that matches."""
-        return on_pathway(self, self.target, network)
 
     def factors(self, network: Network) -> Mapping[str, PathwayScale] | None:
         """Return the factor of every layer that matches."""

@@ -52,7 +52,7 @@ def load_graph(source: Any) -> Graph:
     Raises
     ------
     StoreError
-        If the file is no NIR file, or names nodes that are not there.
+        If the file is not a NIR file, or names nodes that it does not have.
     ConfigError
         If `source` is neither a file nor a graph.
     """
