@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -241,6 +245,39 @@ def network_recording(tmp_path: Path) -> Callable[..., Path]:
 def circuit_recording(tmp_path: Path) -> Callable[..., Path]:
     """Return :func:`write_circuit` with names instead of paths."""
     return lambda name="circuit", **options: write_circuit(tmp_path / name, **options)
+
+
+@pytest.fixture
+def simulated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulate what is asked for again, in any test of the session, once: the same job leaves the same files.
+
+    For tests of what is made of a simulation.  That a seed gives the same spikes again is tested without it.
+    """
+    from eiplatform.caches import cache_directory
+    from eiplatform.microcircuits import processes
+
+    simulate, made = processes._run_worker, cache_directory() / "simulations"
+
+    def once(folder: Path, workers: processes._Workers, report: processes.Progress) -> None:
+        kept = made / hashlib.sha256((folder / "job.json").read_bytes()).hexdigest()
+        with one_at_a_time(kept):
+            if not kept.is_dir():
+                simulate(folder, workers, report)
+                shutil.copytree(folder / "result", kept)
+        if not (folder / "result").is_dir():
+            shutil.copytree(kept, folder / "result")
+            report(1.0, "done")
+
+    monkeypatch.setattr(processes, "_run_worker", once)
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold a lock beside a path that several workers of the session may want to make."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(params=["eager", "compiled"])

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import root
-from scipy.special import erfc
 
 from eiplatform.errors import ConfigError
 from eiplatform.microcircuits.delta_lif import Inputs
@@ -69,7 +68,7 @@ def self_consistent(
     array([16.])
     """
     first = np.asarray(start, float)
-    found = root(lambda x: transfer(np.maximum(x, 0.0)) - x, first, tol=1e-10)
+    found = scipy.optimize.root(lambda x: transfer(np.maximum(x, 0.0)) - x, first, tol=1e-10)
     error = np.abs(transfer(np.maximum(found.x, 0.0)) - found.x)
     if not (error <= 1e-6 * np.maximum(np.abs(found.x), 1e-3)).all():
         return np.full(first.shape, np.nan)
@@ -119,7 +118,7 @@ def binary_activity(
     def transfer(m: NDArray[np.float64], inputs: float) -> NDArray[np.float64]:
         u = np.sqrt(inputs) * (np.asarray(drive) * m0 + m[0] - strength * m[1]) - np.asarray(threshold)
         alpha = np.maximum(m[0] + strength**2 * m[1], 1e-12)
-        return np.asarray(erfc(-u / np.sqrt(2 * alpha)) / 2)
+        return np.asarray(scipy.special.erfc(-u / np.sqrt(2 * alpha)) / 2)
 
     # From infinitely many inputs down to K, so that the balanced branch is followed and not lost.
     found = balance

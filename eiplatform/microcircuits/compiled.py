@@ -34,43 +34,38 @@ from eiplatform.errors import DeviceError
 from eiplatform.locks import private_directory
 from eiplatform.microcircuits.circuit import Circuit, Edges
 from eiplatform.microcircuits.extraction import RawFile
-from eiplatform.microcircuits.generated import PROGRESS, READ_INPUTS, rewrite, streamed
+from eiplatform.microcircuits.generated import PROGRAM_SOURCE, PROGRESS, READ_INPUTS, rewrite, streamed
 from eiplatform.microcircuits.monitors import attach
 
-__all__ = ["find_tools", "program", "run_program", "write_edges"]
+__all__ = ["find_compiler", "program", "run_program", "write_edges"]
 
 # No -ffast-math when compiling: results would depend on how loops are vectorised and differ from
 # the other devices.  At link time it only makes the program flush denormal numbers, without which
 # a silent network is some 40 times slower (Brian2's own preference has no effect in this mode).
 COMPILE_FLAGS = ("-w", "-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-std=c++17")
 LINK_FLAGS = ("-ffast-math",)
-_HEADER = "objects.h"
-"""What every source that Brian2 generates includes; its own headers come with it."""
 
 
-def find_tools(device: str) -> dict[str, str]:
-    """Return the paths of the compiler (and of make) that a device needs.
+def find_compiler(device: str) -> str:
+    """Return the path of the C++ compiler that a device needs: ``$CXX``, else the first that is installed.
 
     Raises
     ------
     DeviceError
-        If one is missing; the device is never changed silently.
+        If it is missing; the device is never changed silently.
     """
     named = os.environ.get("CXX")
-    wanted: dict[str, tuple[str, ...]] = {"compiler": (named,) if named else ("g++", "c++", "clang++")}
-    if device == "cpp_standalone":
-        wanted["make"] = ("make", "gmake")
-    found = {tool: next(filter(None, map(shutil.which, names)), None) for tool, names in wanted.items()}
-    if missing := [tool for tool, path in found.items() if path is None]:
-        what = {"compiler": f"C++ compiler{f' (CXX={named})' if named else ''}", "make": "'make'"}
+    found = next(filter(None, map(shutil.which, (named,) if named else ("g++", "c++", "clang++"))), None)
+    if found is None:
+        what = f"C++ compiler{f' (CXX={named})' if named else ''}"
         raise DeviceError(
-            f"device '{device}' needs a {' and '.join(what[tool] for tool in missing)}, and none is on the PATH",
+            f"device '{device}' needs a {what}, and none is on the PATH",
             remedy=(
-                "install one (Debian: apt install g++ make; conda: cxx-compiler make)",
+                "install one (Debian: apt install g++; conda: cxx-compiler)",
                 'choose the slower device="numpy", which needs none',
             ),
         )
-    return {tool: path for tool, path in found.items() if path is not None}
+    return found
 
 
 def _output_of(*command: str) -> str:
@@ -123,9 +118,9 @@ def program(circuit: Circuit, n_recorded: Mapping[str, int], report: Callable[[s
     DeviceError
         Without a compiler, or if it fails.
     """
-    tools = find_tools("cpp_standalone")
+    compiler = find_compiler("cpp_standalone")
     programs = cache_directory() / "circuits"
-    folder = programs / f"{circuit.name}-{_content_hash(circuit, n_recorded, tools['compiler'])}"
+    folder = programs / f"{circuit.name}-{_content_hash(circuit, n_recorded, compiler)}"
     if folder.is_dir():
         return folder
     programs.mkdir(parents=True, exist_ok=True)
@@ -134,7 +129,7 @@ def program(circuit: Circuit, n_recorded: Mapping[str, int], report: Callable[[s
             report("build", 0.0)
             with private_directory(programs, f"{folder.name}.") as scratch:
                 _generate(circuit, n_recorded, scratch / folder.name)
-                _compile(scratch / folder.name, tools)
+                _compile(scratch / folder.name, compiler)
                 (scratch / folder.name).rename(folder)
     return folder
 
@@ -229,16 +224,10 @@ def write_edges(folder: Path, name: str, edges: Edges) -> None:
         array.tofile(folder / f"{name}.{value}")
 
 
-def _compile(folder: Path, tools: Mapping[str, str]) -> None:
+def _compile(folder: Path, compiler: str) -> None:
     """Compile, then delete everything but the program and what it reads."""
-    compiler = tools["compiler"]
-    # Reading the same headers for some twenty sources takes half the time: they are compiled ahead, once.
-    ahead = [compiler, *COMPILE_FLAGS, "-I.", "-x", "c++-header", _HEADER, "-o", f"{_HEADER}.gch"]
-    build = [tools["make"], f"-j{os.cpu_count() or 1}", f"CXX={compiler} -include {_HEADER}"]
-    for command in (ahead, build):
-        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        if result.returncode:
-            break
+    command = [compiler, *COMPILE_FLAGS, "-I.", PROGRAM_SOURCE, "-o", "main", *LINK_FLAGS]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if result.returncode:
         tail = " | ".join(line for line in result.stderr.splitlines() if "error" in line.lower())[:500]
         raise DeviceError(

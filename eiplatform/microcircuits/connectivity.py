@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from eiplatform.errors import ConfigError
 from eiplatform.microcircuits.circuit import Edges
@@ -175,7 +175,7 @@ def fixed_in_degree(
     # Transposing the sparse matrix is a counting sort by source.
     indptr = np.arange(n_targets + 1, dtype=np.int32) * np.int32(in_degree)
     ones = np.ones(sources.size, np.int8)
-    by_source = csr_array((ones, sources.ravel(), indptr), shape=(n_targets, n_sources)).tocsc()
+    by_source = scipy.sparse.csr_array((ones, sources.ravel(), indptr), shape=(n_targets, n_sources)).tocsc()
     return Edges(np.diff(by_source.indptr).astype(np.int32), by_source.indices.astype(np.int32, copy=False))
 
 

@@ -1,6 +1,6 @@
 """What is changed in the C++ that Brian2 generates: inputs from files, the spike queue, results on disk.
 
-Three things are exchanged, each found by its text, so that another version of Brian2 whose text
+Four things are exchanged, each found by its text, so that another version of Brian2 whose text
 differs is refused and not miscompiled:
 
 ``main.cpp``
@@ -12,6 +12,9 @@ differs is refused and not miscompiled:
     queue holds ranges, and nothing but the target and the weight is kept per synapse.
 the recording of signals and spikes
     goes to files in blocks of :data:`BLOCK` rows and :data:`SPIKES` spikes, so that memory does not grow with time.
+some twenty sources
+    become one (:data:`PROGRAM_SOURCE`): reading and instantiating the same templates again and again took four fifths
+    of the time.  Every code object defines helpers in an unnamed namespace; these get names.
 """
 
 from __future__ import annotations
@@ -23,13 +26,16 @@ from pathlib import Path
 
 from eiplatform.errors import DeviceError
 
-__all__ = ["BLOCK", "PROGRESS", "READ_INPUTS", "SPIKES", "rewrite", "streamed"]
+__all__ = ["BLOCK", "PROGRAM_SOURCE", "PROGRESS", "READ_INPUTS", "SPIKES", "rewrite", "streamed"]
 
 BLOCK = 512
 """Rows of recorded signals that are held in memory."""
 
 SPIKES = 512
 """Spikes that are held in memory."""
+
+PROGRAM_SOURCE = "program.cpp"
+"""The one source that is compiled."""
 
 PROGRESS = 'std::cout << "progress " << completed << std::endl;'
 
@@ -128,6 +134,8 @@ _LOOP = re.compile(
     r"for\(int _spiking_synapse_idx=0;\s*_spiking_synapse_idx<_num_spiking_synapses;\s*_spiking_synapse_idx\+\+\)"
     r"\s*\{\s*const size_t _idx = \(\*_spiking_synapses\)\[_spiking_synapse_idx\];"
 )
+_HELPERS = re.compile(r"^namespace \{", re.MULTILINE)
+_USING = "using namespace brian;"
 _RANGES = """for (const auto& _range : *_spiking_synapses)
         for (size_t _idx = _range.first; _idx < _range.stop; ++_idx)
         {"""
@@ -198,6 +206,19 @@ def rewrite(
         old = f"_ptr_array_{monitor}_N[0] += _num_events;"
         new = f"{old}\n    if (_dynamic_array_{monitor}_i.size() >= {SPIKES})\n    {{{parts}\n    }}"
         _substitute(folder / "code_objects" / f"{monitor}_codeobject.cpp", old, new)
+    _join(folder)
+
+
+def _join(folder: Path) -> None:
+    """Write the one source: code objects as they are, then what runs once (arrays, reading, the loop over steps)."""
+    parts = []
+    for path in sorted((folder / "code_objects").glob("*.cpp")):
+        own = f"_of_{path.stem}"
+        _substitute(path, _HELPERS, f"namespace {own} {{")
+        parts.append(path.read_text().replace(_USING, f"{_USING} using namespace {own};"))
+    parts.append('#pragma GCC optimize("O1")')  # the code objects above are what takes time in a run
+    parts += [f'#include "{path.name}"' for path in sorted(folder.glob("*.cpp"))]
+    (folder / PROGRAM_SOURCE).write_text("\n".join(parts) + "\n")
 
 
 def _writing(recorded: Iterable[tuple[str, str, str]], how: str) -> dict[str, str]:

@@ -125,7 +125,7 @@ def _run_worker(folder: Path, workers: _Workers, report: Progress) -> None:
     """Run one job to its end, passing on its progress, and raise its error."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    environment |= {CACHE_VARIABLE: str(cache_directory()), "MPLBACKEND": "Agg"}  # Brian2 imports matplotlib
+    environment |= {CACHE_VARIABLE: str(cache_directory())}
     project = project_folder()
     environment |= {} if project is None else {PROJECT_VARIABLE: str(project)}  # of which the circuit may be
     command = [sys.executable, "-m", "eiplatform.microcircuits.worker", str(folder)]

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.integrate import solve_ivp
 
 from eiplatform.errors import NotApplicableError, choose
 from eiplatform.microcircuits.circuit import (
@@ -229,7 +229,9 @@ class RateCircuit(Circuit):
             return np.asarray((aim - rates) / tau, np.float64)
 
         end = max(float(times[-1]), p.dt_ms)
-        found = solve_ivp(change, (0, end), np.zeros(len(tau)), "LSODA", t_eval=times, rtol=1e-8, atol=1e-9)
+        found = scipy.integrate.solve_ivp(
+            change, (0, end), np.zeros(len(tau)), "LSODA", t_eval=times, rtol=1e-8, atol=1e-9
+        )
         return np.asarray(np.maximum(found.y.T, 0), np.float64)  # 0 is 0 within the tolerance alone
 
     # What the runner of spiking circuits would ask for.

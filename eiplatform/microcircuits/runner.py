@@ -15,7 +15,7 @@ import xarray as xr
 from eiplatform.errors import ConfigError, MissingDependencyError, choose
 from eiplatform.memory import available_memory
 from eiplatform.microcircuits.circuit import Circuit
-from eiplatform.microcircuits.compiled import find_tools
+from eiplatform.microcircuits.compiled import find_compiler
 from eiplatform.microcircuits.memory import estimate_memory, estimate_scratch
 from eiplatform.microcircuits.processes import Progress, run_all
 from eiplatform.microcircuits.rate_circuit import RateCircuit
@@ -117,7 +117,7 @@ def simulate(
         return _integrated(chosen, seeds, duration_ms, warmup_ms, record_dt_ms, n_recorded)
     _check_brian2()
     if device != "numpy":
-        find_tools(device)
+        find_compiler(device)
     jobs = min(jobs, len(seeds))
     needed = jobs * estimate_memory(
         chosen,

@@ -154,5 +154,7 @@ def _run_in_pieces(
 
 
 if __name__ == "__main__":
+    # Brian2 goes on without the names of matplotlib, which take as long to import as all the rest of it.
+    sys.modules["pylab"] = None  # type: ignore[assignment]
     end_with_starter(Path(sys.argv[1]).parent)
     sys.exit(main(Path(sys.argv[1])))

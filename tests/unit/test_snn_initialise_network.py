@@ -1,19 +1,18 @@
 """Initialising any network: scales with depth and residual sums, signed weights, several ranks."""
 
 import math
-import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, distributed, multiprocessing
+from torch import Tensor, distributed
 
 from eiplatform.errors import TrainingError, UnknownNameError
 from eiplatform.networks import MLP, ConvNet, EIBase, EILayer, Network, ResNet, initialise_ei, initialise_network
 from eiplatform.networks.convnet import VGG
 from eiplatform.networks.resnet import RESNET
 from eiplatform.networks.weights import ei_init_scales, input_moments
+from tests.ranks import together
 
 
 def generator(seed: int = 1) -> torch.Generator:
@@ -98,33 +97,22 @@ def test_without_e_i_init_the_scales_ignore_the_data() -> None:
         initialise_network(networks[0], pictures(8, 30), generator(), "he")
 
 
-def _rank(rank: int, folder: str, results: Any) -> None:
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    try:
-        x = pictures(8, 2, 8, 8) * (1 + rank)  # every rank has a batch, and a seed, of its own
-        for layer_type in ("ei", "bn"):
-            network = ConvNet((2, 8, 8), 3, (8, "P", 8), layer=layer_type)
-            initialise_network(network, x, generator(rank), "ei")
-            torch.save(network.state_dict(), f"{folder}/{layer_type}{rank}")
-        try:
-            initialise_network(ConvNet((2, 8, 8), 3, (8,)), x * rank, generator())
-        except TrainingError as error:
-            results.put((rank, str(error)))
-    finally:
-        distributed.destroy_process_group()
-
-
 def test_all_ranks_start_with_the_weights_of_rank_0(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    results = context.SimpleQueue()
-    processes = [context.Process(target=_rank, args=(rank, str(tmp_path), results)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [process.exitcode for process in processes] == [0, 0]
+    def program(rank: int) -> None:
+        distributed.init_process_group("gloo")
+        try:
+            x = pictures(8, 2, 8, 8) * (1 + rank)  # every rank has a batch, and a seed, of its own
+            for layer_type in ("ei", "bn"):
+                network = ConvNet((2, 8, 8), 3, (8, "P", 8), layer=layer_type)
+                initialise_network(network, x, generator(rank), "ei")
+                torch.save(network.state_dict(), tmp_path / f"{layer_type}{rank}")
+            with pytest.raises(TrainingError) as caught:
+                initialise_network(ConvNet((2, 8, 8), 3, (8,)), x * rank, generator())
+            (tmp_path / f"error{rank}").write_text(str(caught.value))
+        finally:
+            distributed.destroy_process_group()
+
+    assert together(tmp_path, program) == [(0, ""), (0, "")]
     for layer_type in ("ei", "bn"):
         alone = ConvNet((2, 8, 8), 3, (8, "P", 8), layer=layer_type)
         (initialise_ei if layer_type == "ei" else initialise_network)(alone, pictures(8, 2, 8, 8), generator(0))
@@ -134,7 +122,7 @@ def test_all_ranks_start_with_the_weights_of_rank_0(tmp_path: Path) -> None:
                 torch.testing.assert_close(found[name], values, rtol=1e-5, atol=0)
         zero, one = (torch.load(tmp_path / f"{layer_type}{rank}", weights_only=True) for rank in range(2))
         assert all(torch.equal(zero[name], one[name]) for name in zero)
-    errors = dict(results.get() for _ in range(2))
+    errors = [(tmp_path / f"error{rank}").read_text() for rank in range(2)]
     assert "no input reaches this layer" in errors[0]
     assert "rank 0" in errors[1]
     assert "no input reaches this layer" in errors[1]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import load_file
 from eiplatform.config import load_config
 from eiplatform.training import fit
 from eiplatform.training.parallel import World
+from tests.ranks import together
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
 SMALL = [
@@ -71,19 +71,13 @@ def torchrun(place: Path, mode: str) -> str:
 
 
 def start(place: Path, mode: str, *overrides: str, processes: int = 2) -> list[tuple[int, str]]:
-    """Run processes with the environment that torchrun gives them; return exit status and errors of each."""
-    (place / "program.py").write_text(PROGRAM)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = ENVIRONMENT | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
-    command = [sys.executable, str(place / "program.py"), mode, str(place / "out"), *SMALL, *overrides]
-    running = [
-        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=shared | {"RANK": str(rank)})
-        for rank in range(processes)
-    ]
-    errors = [process.communicate(timeout=240)[1] for process in running]
-    return [(process.returncode, error) for process, error in zip(running, errors, strict=True)]
+    """Run the same program in processes that are warm; return exit status and errors of each."""
+
+    def program(_: int) -> None:
+        sys.argv = ["program.py", mode, str(place / "out"), *SMALL, *overrides]
+        exec(compile(PROGRAM, "program.py", "exec"), {"__name__": "__main__"})
+
+    return together(place, program, processes)
 
 
 def metrics(out: Path) -> list[dict[str, object]]:

@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.integrate import quad
-from scipy.optimize import brentq
-from scipy.special import erfcx
+import scipy
 
 from eiplatform.errors import ConfigError
 
@@ -72,7 +70,11 @@ def siegert_rate(
         return 0.0
     # With little noise the integrand is ~1/|u| over a long range: logarithmic pieces keep quad exact.
     pieces = [lower, upper] if lower > -10 else [lower, *(-np.geomspace(-lower, max(1.0, -upper), 8)[1:]), upper]
-    integral = sum(quad(lambda u: erfcx(-u), a, b)[0] for a, b in zip(pieces[:-1], pieces[1:], strict=True) if b > a)
+    integral = sum(
+        scipy.integrate.quad(lambda u: scipy.special.erfcx(-u), a, b)[0]
+        for a, b in zip(pieces[:-1], pieces[1:], strict=True)
+        if b > a
+    )
     return float(1e3 / (refractory_ms + tau_ms * np.sqrt(np.pi) * integral))
 
 
@@ -109,9 +111,11 @@ def isi_cv(
     lower, upper = (reset_mv - mean) / std, (threshold_mv - mean) / std
 
     def inner(x: float) -> float:
-        return float(quad(lambda y: erfcx(-y) ** 2 * np.exp(x * x - y * y), -np.inf, x)[0])
+        return float(
+            scipy.integrate.quad(lambda y: scipy.special.erfcx(-y) ** 2 * np.exp(x * x - y * y), -np.inf, x)[0]
+        )
 
-    double = quad(inner, lower, upper)[0]
+    double = scipy.integrate.quad(inner, lower, upper)[0]
     return float(np.sqrt(2 * np.pi * double) * rate * 1e-3 * tau_ms)
 
 
@@ -155,7 +159,7 @@ def self_consistent_rates(transfer: Callable[[float], float], maximum_hz: float)
     grid = np.concatenate([[0.0], np.geomspace(1e-3, maximum_hz, 200)])
     excess = np.array([transfer(rate) - rate for rate in grid])
     rates = [
-        brentq(lambda rate: transfer(rate) - rate, low, high, xtol=1e-9)
+        scipy.optimize.brentq(lambda rate: transfer(rate) - rate, low, high, xtol=1e-9)
         for low, high, before, after in zip(grid[:-1], grid[1:], excess[:-1], excess[1:], strict=True)
         if before != 0 and before * after <= 0
     ]

@@ -12,8 +12,8 @@ doi:10.1016/j.neuron.2018.04.017.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.integrate import solve_ivp
 
 __all__ = ["critical_lesion", "effective_weights", "power_law", "responses", "steady_rates"]
 
@@ -62,7 +62,9 @@ def steady_rates(
         return float(CEILING_HZ - r.max())
 
     too_high.terminal = True  # type: ignore[attr-defined]
-    found = solve_ivp(change, (0, duration_ms), np.zeros(2), "LSODA", events=too_high, rtol=1e-9, atol=1e-9)
+    found = scipy.integrate.solve_ivp(
+        change, (0, duration_ms), np.zeros(2), "LSODA", events=too_high, rtol=1e-9, atol=1e-9
+    )
     rates: NDArray[np.float64] = found.y[:, -1]
     settled = found.status == 0 and bool((np.abs(change(0, rates)) * tau <= 1e-4 * (1 + rates)).all())
     return rates if settled else np.full(2, np.nan)
