@@ -233,7 +233,7 @@ def _balance(data: xr.Dataset, kind: str, **options: Any) -> xr.Dataset:
 
 
 def _summary_rows(name: str, families: Sequence[str], n_bootstrap: int, seed: int) -> list[dict[str, Any]]:
-    """Return the populations of a shipped summary, one more seed of which is drawn each time."""
+    """Return the populations of a shipped summary; each draw takes another of its seeds."""
     data = shipped(name)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 5]))
     rows = []

@@ -96,8 +96,8 @@ class Systems(Analysis):
         Returns
         -------
         xarray.Dataset, dims (setting, system, depth, statistic)
-            ``value``, mean over seeds, with Student's interval ``low``, ``high``, ``n_seeds`` and ``note`` (why there
-            is no number), ``value_caution`` (what limits its meaning); ``seed_value`` with the further dimension
+            ``value``, mean over seeds, with Student's interval ``low``, ``high``, ``n_seeds`` and ``note`` (why a
+            number is missing), ``value_caution`` (what limits its meaning); ``seed_value`` with the further dimension
             seed.  Setting is ``short`` (fewer than 50 steps) or ``long``.
             Depth is ``1``, ``2``, ... from the input on, ``readout``, and :data:`HIDDEN`; ``layer`` (system, depth)
             has the names.  ``accuracy``, ``accuracy_low``, ``accuracy_high`` (setting, system), over the samples

@@ -2,7 +2,7 @@
 
 All variants run in one process, each in turn; medians of wall and of processor time.  In its turn a
 variant takes one step, whose caches are those that the others left, or with ``--consecutive`` several, as
-training does, of which all but the first count.  With ``--keep-memory`` the process keeps freed memory,
+training does; all but the first count.  With ``--keep-memory`` the process keeps freed memory,
 for all variants; eiplatform's training on a CPU does, the published computation does not.
 The published computation is written anew in ``published.py``; before anything is timed, both
 sides must compute the same logits and gradients from the same weights in float64.  The peak

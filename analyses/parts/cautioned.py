@@ -48,7 +48,7 @@ def cautioned(*cautions: Mapping[str, Mapping[str, str]]) -> tuple[dict[str, str
     Parameters
     ----------
     *cautions : mapping of str to mapping
-        By statistic, what is said of which population.
+        By statistic, what is said about each population.
 
     Returns
     -------

@@ -60,7 +60,7 @@ def row_of(one: xr.Dataset, populations: list[str], mark: str) -> tuple[str, ...
 
 
 def _verdict(data: xr.Dataset, fdr: float) -> str:
-    """Return the verdict, and of which test it is if the means themselves do not differ."""
+    """Return the verdict, with the test that gave it if the means themselves do not differ."""
     verdict = str(data["verdict"].item())
     mean, distribution = bool(data["q"] <= fdr), bool(data["q_distance"] <= fdr)
     return f"{verdict} (distribution, not mean)" if distribution and not mean else verdict

@@ -277,7 +277,7 @@ def features_of_summary(
     rng : numpy.random.Generator, optional
     """
     mean, std = (summary.sel(over_seeds=part) for part in ("mean", "std"))
-    # Without a partner there is no covariance, and a silent population has no logarithm of its rate.
+    # A neuron without a partner has no covariance, and a silent population no logarithm of its rate.
     n = float(mean["n_neurons"]) if float(mean["n_neurons"]) > 1 else np.nan
 
     def drawn(value: float, sd: float) -> FloatArray:

@@ -85,7 +85,7 @@ class NeuronConfig(Frozen):
 
 
 class PropConfig(Frozen):
-    """Parts of E-I Prop, each of which can be switched off."""
+    """Parts of E-I Prop; each can be switched off."""
 
     stabilise: bool = True
     straight_through: bool = True

@@ -94,7 +94,7 @@ class Flow:
     inside : bool
         Whether a module of neurons is running.
     added_up : set of str
-        Weights of which several calls are added up or listed.
+        Weights whose calls are added up or listed.
     """
 
     def __init__(self, rule: str, needed: frozenset[str] | None, constants: bool, states: frozenset[str]) -> None:

@@ -35,7 +35,7 @@ def recurrent_weights(sources: Sources, tracer: Tracer) -> set[str]:
 
 
 def mixed_populations(sources: Sources) -> set[str]:
-    """Return the populations of which one set of weights sees both themselves and others."""
+    """Return the populations that one set of weights connects both to themselves and to others."""
     return {population for (population, _), names in sources.items() if population in names and len(names) > 1}
 
 

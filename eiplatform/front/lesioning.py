@@ -126,7 +126,7 @@ def _network(one: Any) -> Network:
 
 
 def _joined(found: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Return the cells of all networks; what differs between networks is no coordinate."""
+    """Return the cells of all networks; what differs between networks does not become a coordinate."""
     own = [data.reset_coords([name for name in ("interventions", "removed") if name in data.coords]) for data in found]
     try:
         return xr.concat(own, dim="network", join="exact", coords="minimal", compat="equals", data_vars="all")

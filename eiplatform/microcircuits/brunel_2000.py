@@ -26,7 +26,6 @@ from eiplatform.microcircuits.circuit import (
     Drive,
     Edges,
     Model,
-    Parameters,
     Population,
     Recorded,
     Structure,
@@ -35,6 +34,7 @@ from eiplatform.microcircuits.circuit import (
 )
 from eiplatform.microcircuits.connectivity import fixed_in_degree
 from eiplatform.microcircuits.drive import LARGEST_MEAN, poisson_quantile_function
+from eiplatform.microcircuits.parameters import Parameters
 from eiplatform.microcircuits.theory.diffusion import brunel_network
 
 __all__ = ["CIRCUIT", "STATES", "Brunel2000", "Brunel2000Parameters", "theory"]

@@ -23,8 +23,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from eiplatform.microcircuits.circuit import Circuit, Model, Parameters, Population, Recorded, Structure, generator
+from eiplatform.microcircuits.circuit import Circuit, Model, Population, Recorded, Structure, generator
 from eiplatform.microcircuits.drive import LARGEST_MEAN, poisson_quantile_function
+from eiplatform.microcircuits.parameters import Parameters
 
 __all__ = ["ConductanceCircuit", "ConductanceInputs", "ConductanceParameters"]
 

@@ -17,17 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eiplatform.errors import ConfigError
-from eiplatform.microcircuits.circuit import (
-    Circuit,
-    Model,
-    Parameters,
-    Population,
-    Recorded,
-    Structure,
-    exc_and_inh,
-    generator,
-)
+from eiplatform.microcircuits.circuit import Circuit, Model, Population, Recorded, Structure, exc_and_inh, generator
 from eiplatform.microcircuits.drive import LARGEST_MEAN, poisson_quantile_function
+from eiplatform.microcircuits.parameters import Parameters
 
 __all__ = ["DeltaCircuit", "DeltaParameters", "Inputs"]
 

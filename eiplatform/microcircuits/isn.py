@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from eiplatform.errors import choose
 from eiplatform.microcircuits.balanced_network import lif_rates
-from eiplatform.microcircuits.circuit import RARE, Drive, Edges, generator
+from eiplatform.microcircuits.circuit import Drive, Edges, generator
 from eiplatform.microcircuits.connectivity import fixed_in_degree
 from eiplatform.microcircuits.delta_lif import DeltaCircuit, DeltaParameters, Inputs
+from eiplatform.microcircuits.parameters import RARE
 from eiplatform.microcircuits.theory.diffusion import brunel_network, siegert_rate
 
 __all__ = ["CIRCUIT", "Isn", "IsnParameters"]

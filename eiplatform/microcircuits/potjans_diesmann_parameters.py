@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eiplatform.errors import ConfigError
-from eiplatform.microcircuits.circuit import Parameters
+from eiplatform.microcircuits.parameters import Parameters
 
 __all__ = [
     "EXC",

@@ -127,7 +127,7 @@ def _run_worker(folder: Path, workers: _Workers, report: Progress) -> None:
     environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     environment |= {CACHE_VARIABLE: str(cache_directory())}
     project = project_folder()
-    environment |= {} if project is None else {PROJECT_VARIABLE: str(project)}  # of which the circuit may be
+    environment |= {} if project is None else {PROJECT_VARIABLE: str(project)}  # the circuit may be one of its own
     command = [sys.executable, "-m", "eiplatform.microcircuits.worker", str(folder)]
     failure: dict[str, Any] | None = None
     with (folder / "stderr.txt").open("w") as stderr:

@@ -209,7 +209,7 @@ def mean_rate(data: xr.Dataset) -> float:
 
 
 def _mean(values: xr.DataArray) -> float:
-    """Return the mean, of which a block is in memory at a time."""
+    """Return the mean, with one block in memory at a time."""
     parts = [values[block].values.sum(dtype=np.float64) for block in slabs(values.shape, values.dtype.itemsize)]
     return math.fsum(parts) / values.size
 

@@ -20,17 +20,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from eiplatform.errors import NotApplicableError, choose
-from eiplatform.microcircuits.circuit import (
-    RARE,
-    Circuit,
-    Drive,
-    Edges,
-    Model,
-    Parameters,
-    Population,
-    Recorded,
-    Structure,
-)
+from eiplatform.microcircuits.circuit import Circuit, Drive, Edges, Model, Population, Recorded, Structure
+from eiplatform.microcircuits.parameters import RARE, Parameters
 from eiplatform.store.schema import population_dataset
 
 __all__ = ["RateCircuit", "RateParameters"]

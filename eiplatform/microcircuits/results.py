@@ -22,7 +22,7 @@ __all__ = ["FileArray", "datasets"]
 
 
 class FileArray(BackendArray):
-    """Numbers of a file in C order, of which what is asked for is read.
+    """Numbers of a file in C order; what is asked for is read.
 
     Parameters
     ----------

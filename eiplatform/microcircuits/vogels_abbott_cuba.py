@@ -13,13 +13,13 @@ from eiplatform.microcircuits.circuit import (
     Circuit,
     Edges,
     Model,
-    Parameters,
     Population,
     Recorded,
     Structure,
     exc_and_inh,
     generator,
 )
+from eiplatform.microcircuits.parameters import Parameters
 from eiplatform.microcircuits.vogels_abbott_network import DRIVES, NAME, PATHWAYS, REFERENCE, check_network, connect
 
 __all__ = ["Cuba", "CubaParameters"]

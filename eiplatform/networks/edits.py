@@ -44,7 +44,7 @@ class Edit(Protocol):
     """Whether it treats the steps of a static input differently."""
 
     def __call__(self, values: Tensor, again: Again, first: int) -> Tensor:
-        """Return new values (T, B, ...), of which the first belong to step `first`."""
+        """Return new values (T, B, ...); the first belong to step `first`."""
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ class Design(Protocol):
 
 @dataclass(frozen=True)
 class LayerType:
-    """A type of layer, of which every architecture can be built.
+    """A type of layer; every architecture can be built of it.
 
     Attributes
     ----------

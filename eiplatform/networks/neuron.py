@@ -1,6 +1,6 @@
 """Neurons that can do more than plain leaky integrate-and-fire ones, advanced step by step.
 
-Three independent pieces, each of which can be switched on by itself (:class:`Firing`):
+Three independent pieces; each can be switched on by itself (:class:`Firing`):
 
 thresholds
     One trainable threshold per neuron (STL-SNN, arXiv 2206.06129).

@@ -64,7 +64,7 @@ class Reduction:
         """Add one batch: every signal, shape (time, sample, neurons...)."""
         batch = [values[name] for name in self.signals]
         n = batch[0].shape[0] * batch[0].shape[1]
-        # What is held for all steps is stored once; its sums are so many times those of one step.
+        # What is held for all steps is stored once; its sums are those of one step times the number of steps.
         parts = [signal[:1] if signal.stride(0) == 0 else signal for signal in batch]
         if self._products:
             self._state = merge_moments(self._state, (n, *_products(batch)))

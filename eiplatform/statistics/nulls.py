@@ -275,7 +275,7 @@ class _Net:
 
 
 class _Derived(BackendArray):
-    """A signal of which only the samples that are asked for are read and changed."""
+    """A signal; only the samples that are asked for are read and changed."""
 
     def __init__(self, source: xr.DataArray, change: Callable[[npt.NDArray[Any], slice], npt.NDArray[Any]]) -> None:
         self._source, self._change = source, change

@@ -93,7 +93,7 @@ def register(cls: type[_D]) -> type[_D]:
 
 
 def _choices(cls: type[Declared]) -> dict[str, tuple[tuple[str, ...], str]]:
-    """Return the options of which a few words are valid, and how messages call them."""
+    """Return the options that take one of a few words, and how messages call them."""
     found = {}
     for name, hint in get_type_hints(cls, include_extras=True).items():
         words = name

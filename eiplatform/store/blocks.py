@@ -68,7 +68,7 @@ def slabs(shape: Sequence[int], itemsize: int, budget: int | None = None) -> Ite
 
 
 def time_pieces(data: xr.Dataset, budget: int | None = None) -> Iterator[xr.Dataset]:
-    """Yield a population in pieces, each signal of which stays within `budget`, whose sum rules can be checked.
+    """Yield a population in pieces whose signals stay within `budget` and whose sum rules can be checked.
 
     Only a circuit's recording is cut (along time; its spikes apart): a network's voltages have to follow from
     one another, so that the steps of a sample belong together.

@@ -12,7 +12,7 @@ ordinary variables on the dimensions of the signals:
 Links are chosen, repeated, reordered, rolled, shifted and joined with the signals, whatever the
 coordinates are called.  Their numbers are codes, scattered over 52 bits and bound to this very list of
 spikes: a number that was computed (doubled, averaged, interpolated, rounded) or that belongs to
-another recording is no code, and statistics of spikes refuse it.  Links are made when a recording is
+another recording is not a code, and statistics of spikes refuse it.  Links are made when a recording is
 opened; nothing of them is stored.
 """
 

@@ -37,7 +37,7 @@ class Rule:
     residual : callable
         Dataset -> (absolute error, scale), two arrays of one shape.
     one_of : tuple of str
-        Signals (or attributes) of which at least one must be there, too.
+        Signals (or attributes); at least one must be there, too.
     unless : tuple of str
         Attributes with which it does not apply.
     """

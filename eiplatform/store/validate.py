@@ -187,7 +187,7 @@ def _not_finite(data: xr.Dataset) -> list[str]:
 
 
 def _sum_rules(name: str, data: xr.Dataset, worst: dict[str, float]) -> list[str]:
-    """Check the sum rules of one population block by block; the first violation of each kind is told."""
+    """Check the sum rules of one population block by block; the first violation of each kind is reported."""
     violated: list[str] = []
     dense, budget = data.drop_dims("spike", errors="ignore"), BLOCK_BYTES // 16
     for block in sample_blocks(dense, budget):  # the rules compute in float64, on many at once

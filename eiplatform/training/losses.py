@@ -50,7 +50,7 @@ _AT_REST = 0.01
 def balance_loss(voltages: Iterable[Tensor], threshold: float = 1.0) -> Tensor:
     """Return the summed imbalance of positive and negative membrane potentials, 0 to 1 per sample.
 
-    Our reading of the positive-negative balanced loss of arXiv 2605.27412, of which only the
+    Our reading of the positive-negative balanced loss of arXiv 2605.27412; only its
     abstract is public ("equilibrium between positive and negative membrane potentials"): with P
     and N the sums over the M steps and neurons of the positive and of the negative potentials'
     sizes, a layer's imbalance is ``((P - N) / (P + N + 0.01 M threshold))^2``.  The last term hardly

@@ -100,7 +100,7 @@ class World:
         if self.size == 1:
             return
         values = [tensor.detach().double() for tensor in network.state_dict().values()]
-        # Two sums, one of which notices values that changed places.
+        # Two sums; the second notices values that changed places.
         sums = [torch.stack((v.sum(), (v.flatten() * torch.arange(v.numel(), device=v.device)).sum())) for v in values]
         mine = torch.cat(sums)
         low, high = mine.clone(), mine.clone()

@@ -198,7 +198,7 @@ def test_more_drive_to_i_lowers_both_rates_and_with_e_frozen_raises_i(tmp_path):
     assert theory["loop_gain"] > 2
     result = record_protocol(
         "isn", tmp_path / "isn", "perturb-I", parameters=small, levels=[0.5], freeze="E", seeds=(1,),
-        duration_ms=90.0, warmup_ms=30.0, n_recorded=5, device="numpy",
+        duration_ms=90.0, warmup_ms=30.0, n_recorded=5,
     )  # fmt: skip
     free, frozen = result["response_mean"].values[1], result["response_mean"].values[3]
     assert free[0] < -5

@@ -58,6 +58,7 @@ def test_the_same_numbers_in_memory_and_on_disk(run: ei.Run, tmp_path: Path, nam
         assert not validate(tmp_path / "saved").problems
 
 
+@pytest.mark.usefixtures("simulated_once")
 def test_a_circuit_is_the_same_in_memory_and_on_disk(tmp_path: Path) -> None:
     options: dict[str, Any] = {"scale": 0.02, "seeds": 2, "duration_ms": 40, "warmup_ms": 10, "device": "numpy"}
     held = ei.simulate("brunel-2000", **options, neurons=5, quiet=True)

@@ -141,6 +141,7 @@ def test_devices_without_a_program_run_in_pieces_with_the_same_bits(tmp_path):
     assert files(tmp_path / "pieces", 8 * 14 * 4 * 33) == whole  # 33 intervals of 0.5 ms: five pieces
 
 
+@pytest.mark.usefixtures("simulated_once")
 def test_a_recording_holds_what_simulate_returns(monkeypatch, tmp_path):
     options = {"duration_ms": 40.0, "warmup_ms": 10.0, "device": "numpy", "n_recorded": 5}
     held = dict(simulate("brunel-2000", parameters=TINY, seeds=(3, 1), **options))

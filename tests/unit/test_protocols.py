@@ -159,7 +159,7 @@ def test_a_pulse_is_seen_in_time_and_only_after_it_began(tmp_path):
     small = {"n_scaling": 0.01, "k_scaling": 0.05, "thalamic_start_ms": 40.0}
     arguments = {"duration_ms": 60.0, "warmup_ms": 10.0, "n_recorded": 2, "device": "numpy"}
     result = record_protocol(
-        "potjans-diesmann-2014", tmp_path / "out", "pulse", parameters=small, levels=[20.0], seeds=(1, 2), **arguments
+        "potjans-diesmann-2014", tmp_path / "out", "pulse", parameters=small, levels=[20.0], seeds=(1,), **arguments
     )
     assert result.condition.values.tolist() == ["thalamic_duration_ms=0", "thalamic_duration_ms=20"]
     assert result.time.values.tolist() == list(range(-30, 30))

@@ -13,6 +13,7 @@ import resource
 import shutil
 import signal
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ import xarray as xr
 
 import eiplatform
 from eiplatform.config import load_config
-from eiplatform.datasets import load
+from eiplatform.datasets import Split, load
 from eiplatform.errors import OutputExistsError, StoreError
+from eiplatform.networks import Network
 from eiplatform.recording.network import record_network
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store import RecordingWriter, read_manifest, validate
@@ -40,9 +42,14 @@ KILLS = int(os.environ.get("EIPLATFORM_KILLS", "10"))
 SPEC = RecordingSpec(samples=N_SAMPLES, shard_samples=4, steps=3, keep=("raw", "moments"), populations=("fc*/E",))
 
 
+@cache
+def made() -> tuple[Network, Split]:
+    """Return a network and images, the same in every process forked from here."""
+    return initialise(CONFIG, 5), load("digits").test
+
+
 def write(path: Path, spec: RecordingSpec = SPEC, **options: Any) -> None:
-    network, images = initialise(CONFIG, 5), load("digits").test
-    record_network(network, images, path, spec, config=SETTINGS, label="toy", **options)
+    record_network(*made(), path, spec, config=SETTINGS, label="toy", **options)
 
 
 def record(path: Path, spec: RecordingSpec = SPEC, **options: Any) -> xr.DataTree:
@@ -113,13 +120,14 @@ def _plain(tree: xr.DataTree) -> xr.Dataset:
 
 def test_ranks_write_the_same_bytes(tmp_path: Path) -> None:
     """Two processes as torchrun starts them give the shards that one gives."""
+    one = record(tmp_path / "one")
 
     def program(_: int) -> None:
         with join("cpu") as world:
-            record(tmp_path / "two", rank=world.rank, n_ranks=world.size, barrier=world.wait)
+            write(tmp_path / "two", rank=world.rank, n_ranks=world.size, barrier=world.wait)
 
-    assert together(tmp_path, program) == [(0, ""), (0, "")]
-    one = record(tmp_path / "one")
+    done = together(tmp_path, program)
+    assert [status for status, _ in done] == [0, 0], done
     two = eiplatform.open(tmp_path / "two")
     assert len(read_manifest(tmp_path / "two")["shards"]) == 8
     for name in ("fc1/E", "fc3/E"):
@@ -199,28 +207,30 @@ def test_two_writers_on_one_directory(tmp_path: Path) -> None:
     record(tmp_path / "r", overwrite=True)
 
 
-def _limited(path: str, size: int) -> None:
-    """Record with files limited in size: every write beyond fails, as on a full disk."""
+def _limited(places: dict[int, Path]) -> None:
+    """Record with files limited in size: every write beyond fails, as on a full disk; end with 7 if all did."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-    torch.set_num_threads(1)  # a forked process cannot use the threads of its parent
-    try:
-        record(Path(path))
-    except OSError:
-        os._exit(7)
-    os._exit(0)
+    torch.set_num_threads(1)
+    for size, path in places.items():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        try:
+            record(path)
+        except OSError:
+            continue
+        os._exit(1)
+    os._exit(7)
 
 
 def test_a_write_that_fails_leaves_complete_shards_and_no_crash(tmp_path: Path) -> None:
     record(tmp_path / "whole")
     sizes = [file.stat().st_size for file in (tmp_path / "whole" / "shards").glob("*.h5")]
-    fork = multiprocessing.get_context("fork")
-    for size in (max(sizes) // 2, max(sizes) - 100, 5000):
-        path = tmp_path / f"r{size}"
-        process = fork.Process(target=_limited, args=(str(path), size))
-        process.start()
-        process.join(120)
-        assert process.exitcode == 7  # an OSError of ours, not a crash inside the HDF5 library
+    places = {size: tmp_path / f"r{size}" for size in (max(sizes) // 2, max(sizes) - 100, 5000)}
+    # A new process: in a forked one the HDF5 library holds the files that are open here.
+    process = multiprocessing.get_context("spawn").Process(target=_limited, args=(places,))
+    process.start()
+    process.join(120)
+    assert process.exitcode == 7  # an OSError of ours each time, not a crash inside the HDF5 library
+    for path in places.values():
         assert list((path / "shards").iterdir()) == []
         xr.testing.assert_identical(_plain(record(path, resume=True)), _plain(eiplatform.open(tmp_path / "whole")))
 

@@ -12,6 +12,7 @@ from eiplatform.microcircuits import simulate
 TINY = {"n_exc": 80, "n_inh": 20, "c_exc": 20, "c_inh": 5, "c_ext": 20, "j_mv": 1.0, "g": 4.0, "dt_ms": 0.5}
 
 
+@pytest.mark.usefixtures("simulated_once")
 def test_a_case_that_was_stopped_goes_on_after_the_seeds_that_are_kept(monkeypatch, tmp_path):
     asked = []
 

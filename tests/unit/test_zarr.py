@@ -172,6 +172,7 @@ def test_recorded_in_either_format_it_is_the_same(network: Network, images: Spli
     assert eiplatform.open(tmp_path / "zarr").attrs["source"] == eiplatform.open(tmp_path / "hdf5").attrs["source"]
 
 
+@pytest.mark.usefixtures("simulated_once")
 def test_a_circuit_in_either_format_is_the_same(tmp_path: Path) -> None:
     tiny = {"n_exc": 40, "n_inh": 10, "c_exc": 8, "c_inh": 2}
     options = {"duration_ms": 30.0, "warmup_ms": 10.0, "n_recorded": 5, "device": "numpy", "seeds": (3, 1)}

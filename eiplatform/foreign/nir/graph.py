@@ -59,7 +59,7 @@ def load_graph(source: Any) -> Graph:
     if isinstance(source, str | Path):
         path = Path(source)
         if not path.is_file():
-            raise StoreError("there is no such file", where=str(path))
+            raise StoreError("no file has this name", where=str(path))
         with open_hdf5(path) as file:
             if "node" not in file:
                 raise StoreError("not a NIR file: it has no group 'node'", where=str(path), valid="a file of nir.write")
@@ -69,7 +69,7 @@ def load_graph(source: Any) -> Graph:
         return _graph(data, str(path))
     if not callable(getattr(source, "to_dict", None)):
         raise ConfigError(
-            f"a {type(source).__name__} is no NIR graph", where="read_nir", valid="a file, or a nir.NIRGraph"
+            f"a {type(source).__name__} is not a NIR graph", where="read_nir", valid="a file, or a nir.NIRGraph"
         )
     return _graph(source.to_dict(), type(source).__name__)
 

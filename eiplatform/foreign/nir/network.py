@@ -85,7 +85,7 @@ def read_nir(
     UnknownNameError
         If a node is of a kind that is not known.
     StoreError
-        If the file is no NIR file, or the nodes do not fit together.
+        If the file is not a NIR file, or the nodes do not fit together.
     ConfigError
         If the step is too long, or something has to be said that the graph leaves open.
 
@@ -171,7 +171,7 @@ class NIRNetwork(nn.Module):
             for edge in self.delayed:
                 if edge not in edges or edge[0] not in neurons:
                     known = [edge for edge in edges if edge[0] in neurons]
-                    raise ConfigError(f"{edge} is no edge out of neurons", where="delayed", valid=map(str, known))
+                    raise ConfigError(f"{edge} is not an edge out of neurons", where="delayed", valid=map(str, known))
         self._order = ordered(names, [edge for edge in edges if edge not in self.delayed])
         self.input_shape = input_shape or _shape(graph.nodes[self._start].values)
         if math.prod(self.input_shape) > _LARGEST:

@@ -114,7 +114,7 @@ def _scaled(unit: NeuronValues, estimate: float, blocks: FloatArray, of_each: In
     wanted, freedom = crossed_variance([samples, neurons, cells], free, known=known, n_draws=blocks.shape[1])
     scale = np.sqrt(wanted / both) if both > 0 else 1.0
     # Resampled data have fewer distinct samples, which lowers variances, CVs and Fano factors;
-    # that shift is no uncertainty of the estimate, so the draws are recentred on it.
+    # that shift does not belong to the uncertainty of the estimate, so the draws are recentred on it.
     # That of a statistic which few samples bias is one.
     bias = float(blocks[0].mean()) - estimate if unit.biased else 0.0
     draws: FloatArray = estimate - bias + scale * (blocks[2] - blocks[2].mean())

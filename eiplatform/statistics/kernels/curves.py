@@ -20,7 +20,7 @@ class RectifiedFit:
     The best kink is found exactly: for each set of highest inputs the line through them, if its zero falls between
     that set and the next input, else the kink at that input (sums over sets are cumulative sums).  Then the points
     whose *fitted* rate is below a fraction `floor` of the largest are left out and a line is fitted through the rest:
-    a curve that starts smoothly is no line at its foot, and choosing points by their own rate would flatten the line.
+    a curve that starts smoothly is bent at its foot, and choosing points by their own rate would flatten the line.
 
     Parameters
     ----------

@@ -180,7 +180,7 @@ class SpikeTrains:
         """CV of the intervals per (sample, neuron), freed of the bias of short recordings.
 
         NaN below three intervals, and where fewer than two are longer than 0: without that one no CV is
-        defined, so there is no jackknife.
+        defined, hence no jackknife.
 
         An interval x begins and ends within the recording only if it begins in the first
         duration - x of it: each counts 1/(duration - x), so that long ones are not missed (Horvitz &

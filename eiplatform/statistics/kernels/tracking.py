@@ -134,7 +134,7 @@ def _pair_moments(
 
 
 def _centred(part: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
-    """Return deviations from the mean over time, and the least variance that is no rounding."""
+    """Return deviations from the mean over time, and the least variance that rounding does not explain."""
     centred: FloatArray = np.array(part, dtype=np.float64)  # a copy, changed in place
     mean = centred.mean(axis=1, keepdims=True)
     centred -= mean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ from eiplatform.errors import StoreError
 from eiplatform.store.export.selection import opened, select
 from eiplatform.store.export.timeline import (
     Timeline,
+    Train,
     check_signal_memory,
-    check_spike_memory,
     common_timeline,
-    has_spikes,
-    spikes_by_sample,
+    recorded_signals,
+    sample_coords,
+    spike_trains,
 )
 from eiplatform.store.optional import need
-from eiplatform.store.schema import SIGNALS
 
 __all__ = ["to_neo"]
 
@@ -82,88 +83,68 @@ def to_neo(
     tree = opened(source, partial=partial)
     parts = select(tree, populations=populations, signals=signals, samples=samples)
     timeline = common_timeline(parts, ms_per_step)
-    check_spike_memory({name: data for name, data in parts.items() if has_spikes(data)})
     about = tree.attrs.get("source", {})
     block = neo.Block(name=str(about.get("label", about.get("name", ""))))
     if ms_per_step is not None:
         block.annotate(ms_per_step=ms_per_step)
-    for segment in _segments(neo, timeline, next(iter(parts.values()))):
-        block.segments.append(segment)
+    labels = sample_coords(next(iter(parts.values())))
+    for index, sample in enumerate(timeline.samples):
+        own = {key: values[index].item() for key, values in labels.items()}
+        block.segments.append(neo.Segment(name=f"sample {sample}", index=index, sample=sample, **own))
+    trains = {
+        name: list(found) for name, found in groupby(spike_trains(parts, timeline), lambda train: train.population)
+    }
     for name, data in parts.items():
-        held = _Held(neo, quantities, name, data, timeline)
-        group = neo.Group(name=name, **held.about)
-        for index, objects in enumerate(held.by_sample()):
-            block.segments[index].spiketrains.extend(objects["trains"])
-            block.segments[index].analogsignals.extend(objects["signals"])
-            group.add(*objects["trains"], *objects["signals"])
+        whose = {"population": name, "layer": name.rpartition("/")[0] or name, "role": data.attrs["role"]}
+        group = neo.Group(name=name, **whose)
+        cut = [_cut(neo, quantities, train, timeline, whose) for train in trains.get(name, [])]
+        check_signal_memory(data)
+        for index, segment in enumerate(block.segments):
+            own = [pieces[index] for pieces in cut]
+            analog = [
+                _signal(neo, quantities, name, data[key][index], timeline, whose) for key in recorded_signals(data)
+            ]
+            segment.spiketrains.extend(own)
+            segment.analogsignals.extend(analog)
+            group.add(*own, *analog)
         block.groups.append(group)
     block.check_relationships()
     return block
 
 
-def _segments(neo: Any, timeline: Timeline, data: xr.Dataset) -> list[Any]:
-    coords = [key for key, values in data.coords.items() if values.dims == ("sample",) and key != "sample"]
+def _cut(neo: Any, quantities: Any, train: Train, timeline: Timeline, about: Mapping[str, str]) -> list[Any]:
+    """Return the spikes of a neuron in each sample, from the start of the sample."""
+    pieces = np.split(train.times, np.searchsorted(train.times, timeline.starts[1:]))
     return [
-        neo.Segment(
-            name=f"sample {sample}",
-            index=index,
-            sample=sample,
-            **{str(key): data[key].values[index].item() for key in coords},
+        neo.SpikeTrain(
+            times - start,
+            units=quantities.ms,
+            t_stop=timeline.length * quantities.ms,
+            name=f"{train.population} {train.neuron}",
+            neuron=train.neuron,
+            **about,
         )
-        for index, sample in enumerate(timeline.samples)
+        for times, start in zip(pieces, timeline.starts, strict=True)
     ]
 
 
-class _Held:
-    """What one population holds, as Neo objects."""
-
-    def __init__(self, neo: Any, quantities: Any, name: str, data: xr.Dataset, timeline: Timeline) -> None:
-        self.neo, self.units, self.data, self.timeline = neo, quantities, data, timeline
-        self.name = name
-        self.about = {"population": name, "layer": name.rpartition("/")[0] or name, "role": data.attrs["role"]}
-
-    def by_sample(self) -> Iterable[Mapping[str, list[Any]]]:
-        """Yield the spike trains and signals of one sample after the other."""
-        keys = [str(key) for key in self.data.data_vars if key in SIGNALS and key != "spikes"]
-        check_signal_memory(self.data, keys)
-        spikes = iter(spikes_by_sample(self.name, self.data, self.timeline)) if has_spikes(self.data) else None
-        for index, start in enumerate(self.timeline.starts):
-            trains = []
-            if spikes is not None:
-                times, neurons = next(spikes)
-                trains = self._trains(times - start, neurons)
-            yield {"trains": trains, "signals": [self._signal(key, index) for key in keys]}
-
-    def _trains(self, times: np.ndarray, neurons: np.ndarray) -> list[Any]:
-        ms = self.units.ms
-        known = self.data["neuron"].values if "spikes" in self.data else np.arange(self.data.attrs["n_neurons"])
-        return [
-            self.neo.SpikeTrain(
-                times[neurons == neuron],
-                units=ms,
-                t_stop=self.timeline.length * ms,
-                name=f"{self.name} {neuron}",
-                neuron=int(neuron),
-                **self.about,
-            )
-            for neuron in known
-        ]
-
-    def _signal(self, key: str, index: int) -> Any:
-        signal = self.data[key]
-        unit = str(signal.attrs.get("units", "1"))
-        try:
-            units = self.units.Quantity(1.0, _DIMENSIONLESS if unit == "1" else unit)
-        except LookupError:
-            raise StoreError(
-                f"Neo knows no unit '{unit}'", where=f"'{key}' of population '{self.name}'", remedy="leave it out"
-            ) from None
-        return self.neo.AnalogSignal(
-            signal[index].values,
-            units=units,
-            sampling_period=self.timeline.dt * self.units.ms,
-            name=f"{self.name} {key}",
-            array_annotations={"neuron": signal["neuron"].values},
-            kind=key,
-            **self.about,
-        )
+def _signal(
+    neo: Any, quantities: Any, name: str, signal: xr.DataArray, timeline: Timeline, about: Mapping[str, str]
+) -> Any:
+    """Return a signal of one sample, (time, neuron)."""
+    unit = str(signal.attrs.get("units", "1"))
+    try:
+        units = quantities.Quantity(1.0, _DIMENSIONLESS if unit == "1" else unit)
+    except LookupError:
+        raise StoreError(
+            f"Neo knows no unit '{unit}'", where=f"'{signal.name}' of population '{name}'", remedy="leave it out"
+        ) from None
+    return neo.AnalogSignal(
+        signal.values,
+        units=units,
+        sampling_period=timeline.dt * quantities.ms,
+        name=f"{name} {signal.name}",
+        array_annotations={"neuron": signal["neuron"].values},
+        kind=signal.name,
+        **about,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from eiplatform.store.blocks import BLOCK_BYTES, require_space
 from eiplatform.store.export.selection import opened, select
 from eiplatform.store.export.timeline import (
     Timeline,
-    check_spike_memory,
     common_timeline,
     has_spikes,
-    trains_of,
+    recorded_signals,
+    sample_coords,
+    spike_trains,
 )
 from eiplatform.store.guarded import guarded
 from eiplatform.store.optional import need
@@ -80,8 +81,8 @@ def to_nwb(
         Which part, as in :func:`eiplatform.to_frame`.
     about : mapping, optional
         What NWB files say besides: ``experimenter``, ``institution``, ``lab``, ``session_id``, ...; ``subject`` is a
-        mapping of ``subject_id``, ``species``, ``age``, ``sex``, ...  Without one, simulations say that there was no
-        animal, and measurements say nothing, which archives such as DANDI do not accept.
+        mapping of ``subject_id``, ``species``, ``age``, ``sex``, ...  Without one, simulations say that no animal was
+        involved, and measurements say nothing, which archives such as DANDI do not accept.
     partial : bool
         Passed to :func:`eiplatform.open`.
     overwrite : bool
@@ -124,8 +125,8 @@ def to_nwb(
     module = file.create_processing_module("signals", "currents, gain and voltage of the recorded neurons")
     for name, data in parts.items():
         _add_neurons(module, name, data)
-        for key in (key for key in data.data_vars if key in SIGNALS and key != "spikes"):
-            module.add(_series(name, str(key), data, timeline))
+        for key in recorded_signals(data):
+            module.add(_series(name, key, data, timeline))
 
     def write(temporary: Path) -> None:
         with guarded(temporary) as held, h5py.File(held, "w") as handle, pynwb.NWBHDF5IO(file=handle, mode="w") as io:
@@ -198,9 +199,7 @@ def _plain(name: str) -> str:
 
 def _add_trials(file: Any, timeline: Timeline, data: xr.Dataset) -> None:
     """Say where each sample lies, with its id and its coordinates (label)."""
-    coords = {
-        str(key): values.values for key, values in data.coords.items() if values.dims == ("sample",) and key != "sample"
-    }
+    coords = sample_coords(data)
     file.add_trial_column("sample", "id of the sample (image or trial)")
     for key in coords:
         file.add_trial_column(key, f"{key} of the sample")
@@ -211,44 +210,31 @@ def _add_trials(file: Any, timeline: Timeline, data: xr.Dataset) -> None:
 
 def _add_units(file: Any, parts: Mapping[str, xr.Dataset], timeline: Timeline) -> None:
     """Make one unit per neuron whose spikes are known, silent ones too."""
-    spiking = {name: data for name, data in parts.items() if has_spikes(data)}
-    if not spiking:
+    trains = list(spike_trains(parts, timeline))
+    if not trains:
         return
-    check_spike_memory(spiking)
     from hdmf.common import VectorData, VectorIndex
     from pynwb.misc import Units
 
-    times: list[np.ndarray] = []
-    ends: list[np.ndarray] = []
-    neurons: list[np.ndarray] = []
-    names: list[str] = []
-    roles: list[str] = []
-    for name, data in spiking.items():
-        found = trains_of(name, data, timeline)
-        ends.append(sum(map(len, times)) + found.ends)
-        times.append(found.times / 1000.0)
-        neurons.append(found.neurons)
-        names += [name] * len(found.neurons)
-        roles += [data.attrs["role"]] * len(found.neurons)
-    spike_times = VectorData(name="spike_times", description="spike times in seconds", data=np.concatenate(times))
+    times = np.concatenate([train.times for train in trains]) / 1000.0
+    spike_times = VectorData(name="spike_times", description="spike times in seconds", data=times)
+    ends = np.cumsum([len(train.times) for train in trains])
+    described = {"population": "population, e.g. fc1/E", "role": "E or I", "neuron": "index within the population"}
     columns = [
-        spike_times,
-        VectorIndex(name="spike_times_index", target=spike_times, data=np.concatenate(ends)),
-        VectorData(name="population", description="population, e.g. fc1/E", data=names),
-        VectorData(name="role", description="E or I", data=roles),
-        VectorData(name="neuron", description="index within the population", data=np.concatenate(neurons)),
+        VectorData(name=name, description=text, data=[getattr(train, name) for train in trains])
+        for name, text in described.items()
     ]
     file.units = Units(
         name="units",
         description="neurons whose spikes were recorded",
-        columns=columns,
-        resolution=_resolution(spiking, timeline),
+        columns=[spike_times, VectorIndex(name="spike_times_index", target=spike_times, data=ends), *columns],
+        resolution=_resolution([data for data in parts.values() if has_spikes(data)], timeline),
     )
 
 
-def _resolution(spiking: Mapping[str, xr.Dataset], timeline: Timeline) -> float:
+def _resolution(spiking: Sequence[xr.Dataset], timeline: Timeline) -> float:
     """Return the least time between two spikes in s: that of the simulation, else that of the recorded intervals."""
-    simulated = (json.loads(data.attrs.get("parameters", "{}")).get("dt_ms") for data in spiking.values())
+    simulated = (json.loads(data.attrs.get("parameters", "{}")).get("dt_ms") for data in spiking)
     finest = [float(dt) for dt in simulated if dt] or [timeline.dt]
     return min(finest) / 1000.0
 

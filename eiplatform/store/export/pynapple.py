@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ import xarray as xr
 from eiplatform.store.export.selection import opened, select
 from eiplatform.store.export.timeline import (
     Timeline,
+    Train,
     check_signal_memory,
-    check_spike_memory,
     common_timeline,
-    has_spikes,
-    trains_of,
+    recorded_signals,
+    sample_coords,
+    spike_trains,
 )
 from eiplatform.store.optional import need
-from eiplatform.store.schema import SIGNALS
 
 __all__ = ["to_pynapple"]
 
@@ -85,39 +85,25 @@ def to_pynapple(
     timeline = common_timeline(parts, ms_per_step)
     trials = _trials(nap, timeline, next(iter(parts.values())))
     made: dict[str, Any] = {"trials": trials}
-    spiking = {name: data for name, data in parts.items() if has_spikes(data)}
-    if spiking:
-        made = {"units": _units(nap, spiking, timeline, trials), **made}
+    if trains := list(spike_trains(parts, timeline)):
+        made = {"units": _units(nap, trains, trials), **made}
     for name, data in parts.items():
-        keys = [str(key) for key in data.data_vars if key in SIGNALS and key != "spikes"]
-        check_signal_memory(data, keys)
-        for key in keys:
+        check_signal_memory(data)
+        for key in recorded_signals(data):
             made[f"{name}/{key}"] = _frame(nap, data[key], timeline, trials)
     return made
 
 
 def _trials(nap: Any, timeline: Timeline, data: xr.Dataset) -> Any:
     starts = timeline.starts / 1000.0
-    metadata = {"sample": np.asarray(timeline.samples)}
-    metadata |= {
-        str(key): values.values for key, values in data.coords.items() if values.dims == ("sample",) and key != "sample"
-    }
+    metadata = {"sample": np.asarray(timeline.samples), **sample_coords(data)}
     return nap.IntervalSet(starts, starts + timeline.length / 1000.0 - _NANOSECOND, metadata=metadata)
 
 
-def _units(nap: Any, spiking: dict[str, xr.Dataset], timeline: Timeline, trials: Any) -> Any:
-    check_spike_memory(spiking)
-    trains: list[Any] = []
-    metadata: dict[str, list[Any]] = {"population": [], "layer": [], "role": [], "neuron": []}
-    for name, data in spiking.items():
-        found = trains_of(name, data, timeline)
-        pieces = np.split(found.times / 1000.0, found.ends[:-1])
-        trains += [nap.Ts(t=piece, time_support=trials) for piece in pieces]
-        metadata["population"] += [name] * len(pieces)
-        metadata["layer"] += [name.rpartition("/")[0] or name] * len(pieces)
-        metadata["role"] += [data.attrs["role"]] * len(pieces)
-        metadata["neuron"] += found.neurons.tolist()
-    return nap.TsGroup(trains, time_support=trials, bypass_check=True, metadata=metadata)
+def _units(nap: Any, trains: Sequence[Train], trials: Any) -> Any:
+    units = [nap.Ts(t=train.times / 1000.0, time_support=trials) for train in trains]
+    metadata = {key: [getattr(train, key) for train in trains] for key in ("population", "layer", "role", "neuron")}
+    return nap.TsGroup(units, time_support=trials, bypass_check=True, metadata=metadata)
 
 
 def _frame(nap: Any, signal: xr.DataArray, timeline: Timeline, trials: Any) -> Any:

@@ -6,9 +6,9 @@ the other, each as long as it was recorded; where each starts and ends is stored
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +17,18 @@ import xarray as xr
 from eiplatform.errors import ConfigError, StoreError
 from eiplatform.memory import available_memory
 from eiplatform.store.blocks import row_blocks, sample_blocks
-from eiplatform.store.schema import EVENTS
+from eiplatform.store.schema import EVENTS, SIGNALS
 
 __all__ = [
     "Timeline",
-    "Trains",
+    "Train",
     "check_signal_memory",
-    "check_spike_memory",
     "common_timeline",
     "has_spikes",
+    "recorded_signals",
+    "sample_coords",
+    "spike_trains",
     "spikes_by_sample",
-    "trains_of",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -138,7 +139,7 @@ def has_spikes(data: xr.Dataset) -> bool:
     return "spikes" in data or set(EVENTS) <= set(data.data_vars)
 
 
-def check_spike_memory(populations: Mapping[str, xr.Dataset]) -> None:
+def _check_spike_memory(populations: Mapping[str, xr.Dataset]) -> None:
     """Raise StoreError if the spikes of some populations cannot be sorted by neuron in memory."""
     sizes = (data["spikes"].size if "spikes" in data else data.sizes["spike"] for data in populations.values())
     needed, available = _SPIKE_BYTES * sum(sizes), available_memory()
@@ -149,9 +150,9 @@ def check_spike_memory(populations: Mapping[str, xr.Dataset]) -> None:
         )
 
 
-def check_signal_memory(data: xr.Dataset, signals: Iterable[str]) -> None:
-    """Raise StoreError if some signals of a population do not fit into half of the free memory."""
-    needed, allowed = sum(data[key].nbytes for key in signals), available_memory() // 2
+def check_signal_memory(data: xr.Dataset) -> None:
+    """Raise StoreError if the signals of a population do not fit into half of the free memory."""
+    needed, allowed = sum(data[key].nbytes for key in recorded_signals(data)), available_memory() // 2
     if needed > allowed:
         raise StoreError(
             f"these signals take {needed / 2**30:.1f} GiB, {allowed / 2**30:.1f} are allowed",
@@ -159,33 +160,47 @@ def check_signal_memory(data: xr.Dataset, signals: Iterable[str]) -> None:
         )
 
 
-class Trains(NamedTuple):
-    """The spikes of a population by neuron.
+class Train(NamedTuple):
+    """The spikes of a neuron: where it belongs, its index there, and times in ms on the timeline, ascending."""
 
-    Attributes
-    ----------
-    neurons : array of int, shape (neuron,)
-        All neurons whose spikes are known, silent ones too.
-    times : array, shape (spike,)
-        In ms on the timeline, neuron after neuron.
-    ends : array of int, shape (neuron,)
-        Where the spikes of each neuron end in `times`.
-    """
-
-    neurons: IntArray
+    population: str
+    layer: str
+    role: str
+    neuron: int
     times: FloatArray
-    ends: IntArray
 
 
-def trains_of(name: str, data: xr.Dataset, timeline: Timeline) -> Trains:
-    """Return the spikes of a population by neuron."""
-    found = list(spikes_by_sample(name, data, timeline))
-    time, neuron = (np.concatenate([pair[axis] for pair in found]) for axis in (0, 1))
-    order = np.argsort(neuron, kind="stable")  # times ascend already
-    ids = np.asarray(data["neuron"].values if "spikes" in data else np.arange(data.attrs["n_neurons"]), np.int64)
-    first, last = (np.searchsorted(neuron[order], ids, side=side) for side in ("left", "right"))
-    pieces = [time[order][start:stop] for start, stop in zip(first, last, strict=True)]
-    return Trains(ids, np.concatenate(pieces), np.cumsum([len(piece) for piece in pieces]))
+def spike_trains(populations: Mapping[str, xr.Dataset], timeline: Timeline) -> Iterator[Train]:
+    """Yield the spikes of every neuron whose spikes are known, of silent ones too.
+
+    Raises
+    ------
+    StoreError
+        If they do not fit into memory, or spikes of some steps were not recorded.
+    """
+    spiking = {name: data for name, data in populations.items() if has_spikes(data)}
+    _check_spike_memory(spiking)
+    for name, data in spiking.items():
+        found = list(spikes_by_sample(name, data, timeline))
+        time, neuron = (np.concatenate([pair[axis] for pair in found]) for axis in (0, 1))
+        order = np.argsort(neuron, kind="stable")  # times ascend already
+        ids = np.asarray(data["neuron"].values if "spikes" in data else np.arange(data.attrs["n_neurons"]), np.int64)
+        first, last = (np.searchsorted(neuron[order], ids, side=side) for side in ("left", "right"))
+        layer, role, time = name.rpartition("/")[0] or name, str(data.attrs["role"]), time[order]
+        for one, start, stop in zip(ids.tolist(), first, last, strict=True):
+            yield Train(name, layer, role, one, time[start:stop])
+
+
+def recorded_signals(data: xr.Dataset) -> list[str]:
+    """Return the names of a population's signals but its spikes."""
+    return [str(key) for key in data.data_vars if key in SIGNALS and key != "spikes"]
+
+
+def sample_coords(data: xr.Dataset) -> dict[str, npt.NDArray[Any]]:
+    """Return what is known of the samples besides their ids, such as labels."""
+    return {
+        str(key): values.values for key, values in data.coords.items() if values.dims == ("sample",) and key != "sample"
+    }
 
 
 def spikes_by_sample(name: str, data: xr.Dataset, timeline: Timeline) -> Iterator[tuple[FloatArray, IntArray]]:
