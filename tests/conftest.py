@@ -27,6 +27,8 @@ _MADE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Build every program once in a session: all its workers share one new cache, and no earlier one."""
+    # No test can cut the power: what a killed process has written stays, and waiting for the disk only costs time.
+    os.fsync = lambda handle: None
     if not hasattr(config, "workerinput"):
         config.stash[_MADE] = made = tempfile.TemporaryDirectory(prefix="eiplatform-tests-")
         os.environ[_PROGRAMS] = made.name

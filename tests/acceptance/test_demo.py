@@ -18,12 +18,12 @@ from eiplatform.study import Graph, expand, find_study, load_study, run_study
 
 # Analyses of networks of several kinds and seeds, which a study trains.
 STUDIES = {path.stem for path in (Path(analyses.__file__).parent / "studies").glob("*.yml")}
-ARGUMENTS = ["--size", "small", "--device", "numpy", "--seed", "3"]
+ARGUMENTS = ["--size", "small", "--seed", "3"]
 
 
 def small() -> Graph:
     """Return the study that the command runs."""
-    return expand(load_study(find_study("demo"), {"constants.seed": 3, "constants.device": "numpy"}, "small"))
+    return expand(load_study(find_study("demo"), {"constants.seed": 3}, "small"))
 
 
 @pytest.fixture(scope="module")
