@@ -12,11 +12,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import eiplatform.statistics  # noqa: F401  (registers .ei)
 from eiplatform.errors import EIPlatformError
+from tests.examples import examples
 from tests.properties.chains import PARTS, STEPS, circuit, network
 
 CHAINS = int(os.environ.get("EIPLATFORM_CHAINS", "120"))
@@ -185,7 +186,7 @@ def check(data: xr.Dataset, told: str) -> None:
 
 
 @pytest.mark.parametrize("make", [circuit, network])
-@settings(max_examples=CHAINS // 2, deadline=None)
+@examples(CHAINS // 2)
 @given(
     seed=st.integers(0, 20), steps=st.lists(st.tuples(st.sampled_from(list(STEPS)), st.integers(0, 2**20)), max_size=6)
 )

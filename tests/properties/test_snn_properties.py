@@ -3,11 +3,12 @@
 import itertools
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eiplatform.networks import LIF, MLP, EILayer, Network, make_surrogate
 from eiplatform.networks.kernels.prop import stabilise
+from tests.examples import examples
 
 NEURONS = st.builds(
     LIF,
@@ -16,7 +17,7 @@ NEURONS = st.builds(
     reset=st.sampled_from(["soft", "hard"]),
     surrogate=st.sampled_from(["sigmoid", "atan"]).map(make_surrogate),
 )
-RUNS = settings(max_examples=25, deadline=None)
+RUNS = examples(20)
 
 
 def make(hidden: list[int], ratio: int, neuron: LIF, seed: int) -> tuple[Network, torch.Tensor]:

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import eiplatform.statistics as ei
 from eiplatform.statistics import kernels
 from eiplatform.store.schema import population_dataset
+from tests.examples import examples
 
 seeds = st.integers(0, 2**32 - 1)
 NEURON = [key for key, entry in ei.STATISTICS.items() if entry.level == "neuron"]
@@ -35,7 +36,7 @@ def population(seed, n_samples=31, n_steps=100, n_neurons=5, scale=1.0):
     )  # fmt: skip
 
 
-@settings(max_examples=15, deadline=None)
+@examples(5)
 @given(seed=seeds, exponent=st.floats(-6, 6))
 def test_balance_does_not_depend_on_the_unit_of_current(seed, exponent):
     scaled, plain = population(seed, scale=10.0**exponent), population(seed)
@@ -43,7 +44,7 @@ def test_balance_does_not_depend_on_the_unit_of_current(seed, exponent):
         np.testing.assert_allclose(ei.per_neuron(scaled, key), ei.per_neuron(plain, key), rtol=1e-7, atol=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(5)
 @given(seed=seeds)
 def test_order_of_neurons_and_samples_does_not_matter(seed):
     data = population(seed)
@@ -56,7 +57,7 @@ def test_order_of_neurons_and_samples_does_not_matter(seed):
         np.testing.assert_array_equal(shuffled["neuron"], neurons)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(5)
 @given(seed=seeds)
 def test_dense_spikes_and_events_are_the_same_recording(seed):
     dense = population(seed)
@@ -71,7 +72,7 @@ def test_dense_spikes_and_events_are_the_same_recording(seed):
     np.testing.assert_allclose(events.ei.rate(), 1000 * dense.ei.rate(), rtol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=seeds, n=st.integers(2, 40), gain=st.floats(0.1, 10.0))
 def test_correlations_stay_in_their_range_and_flip_with_the_sign(seed, n, gain):
     rng = np.random.default_rng(seed)
@@ -84,7 +85,7 @@ def test_correlations_stay_in_their_range_and_flip_with_the_sign(seed, n, gain):
         np.testing.assert_allclose(flipped, -r, rtol=1e-7, atol=1e-10)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=seeds, stretch=st.floats(0.01, 100.0))
 def test_irregularity_does_not_depend_on_the_unit_of_time(seed, stretch):
     rng = np.random.default_rng(seed)
@@ -101,7 +102,7 @@ def test_irregularity_does_not_depend_on_the_unit_of_time(seed, stretch):
     np.testing.assert_allclose(kernels.rate(trains(stretch), one) * stretch, kernels.rate(trains(1.0), one), rtol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=seeds, where=st.integers(1, 30))
 def test_merging_two_shards_equals_the_whole(seed, where):
     """Means of shards, weighted by their samples, are the mean of the whole."""
@@ -112,7 +113,7 @@ def test_merging_two_shards_equals_the_whole(seed, where):
         np.testing.assert_allclose(merged, ei.per_neuron(data, key), rtol=1e-9)
 
 
-@settings(max_examples=5, deadline=None)
+@examples(5)
 @given(seed=seeds, where=st.integers(1, 30))
 def test_merging_two_shards_equals_the_whole_over_time_and_over_neurons(seed, where):
     """Statistics within a sample, averaged over samples, merge as means do."""

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import eiplatform.statistics as ei
 from eiplatform.statistics import kernels
 from eiplatform.statistics.kernels.synchrony import SharedSums
 from eiplatform.store.schema import population_dataset
+from tests.examples import examples
 
 seeds = st.integers(0, 2**32 - 1)
 ONES = ("spikes", "voltage")
@@ -30,7 +31,7 @@ def population(seed, n_samples=31, n_steps=130, n_neurons=101):
     )  # fmt: skip
 
 
-@settings(max_examples=4, deadline=None)
+@examples(4)
 @given(seed=seeds)
 def test_order_of_neurons_and_samples_does_not_matter(seed):
     data = population(seed)
@@ -76,7 +77,7 @@ def counts(seed, n_samples=5):
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=seeds, rows=st.lists(st.integers(0, 4), min_size=5, max_size=5))
 def test_a_weight_is_a_repetition(seed, rows):
     """What makes a draw of the bootstrap right: weights equal a recording in which samples are repeated."""
@@ -86,7 +87,7 @@ def test_a_weight_is_a_repetition(seed, rows):
         np.testing.assert_allclose(kernel(weights, data), kernel(one, data[rows]), rtol=1e-7, atol=1e-9, err_msg=name)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=seeds, where=st.integers(1, 4))
 def test_sums_of_shards_are_the_sums_of_the_whole(seed, where):
     data = counts(seed)
@@ -106,7 +107,7 @@ def test_sums_of_shards_are_the_sums_of_the_whole(seed, where):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=seeds, scale=st.floats(1e-3, 1e3), shift=st.floats(-2, 2))
 def test_units_do_not_matter(seed, scale, shift):
     rng = np.random.default_rng(seed)
@@ -131,7 +132,7 @@ def test_units_do_not_matter(seed, scale, shift):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=seeds, stretch=st.floats(0.01, 100.0))
 def test_local_irregularity_does_not_depend_on_the_unit_of_time(seed, stretch):
     rng = np.random.default_rng(seed)
@@ -151,7 +152,7 @@ def test_local_irregularity_does_not_depend_on_the_unit_of_time(seed, stretch):
     )
 
 
-@settings(max_examples=5, deadline=None)
+@examples(5)
 @given(seed=seeds)
 def test_dense_spikes_and_events_are_the_same_recording(seed):
     dense = population(seed, n_steps=160, n_neurons=12)

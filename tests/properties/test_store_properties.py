@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import eiplatform
 from eiplatform.store import RecordingWriter, population_dataset, validate
 from eiplatform.store.chosen import plain
+from tests.examples import examples
 
 FINITE = st.floats(0, 1e6, width=32, allow_nan=False)
 
@@ -48,7 +49,7 @@ def populations(draw: st.DrawFn) -> xr.Dataset:
     )
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(populations(), st.data())
 def test_round_trip_is_the_identity(data: xr.Dataset, choice: st.DataObject) -> None:
     cuts = choice.draw(st.sets(st.integers(1, max(1, data.sizes["sample"] - 1)), max_size=3))

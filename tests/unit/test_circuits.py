@@ -15,6 +15,7 @@ from eiplatform.microcircuits.balanced_network import balanced_rates, binary_act
 from eiplatform.microcircuits.connectivity import independent
 from eiplatform.microcircuits.protocols import plan
 from eiplatform.store.sumrules import sum_rule_residuals
+from tests.examples import examples
 
 OURS = ("chance-2002", "feedforward-inhibition", "isn", "van-vreeswijk-sompolinsky", "vogels-abbott-2005")
 
@@ -184,6 +185,7 @@ def test_only_strong_recurrence_is_paradoxical_and_freezing_ends_it():
         load("chance-2002").frozen("E", 40.0)
 
 
+@examples(30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12), st.floats(0, 1), st.booleans())
 def test_independent_pairs_are_different_sorted_and_never_a_neuron_with_itself(seed, sources, extra, p, own):
     targets = sources + extra

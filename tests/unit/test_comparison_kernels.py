@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -15,6 +15,7 @@ from eiplatform.errors import StatisticError
 from eiplatform.statistics.kernels.comparison import equivalence_p, spread, standardised
 from eiplatform.statistics.kernels.distance import ATOMS, cliffs_delta, distance, wasserstein
 from eiplatform.statistics.kernels.multiple import benjamini_hochberg, holm, mcnemar
+from tests.examples import examples
 
 RNG = np.random.default_rng(5)
 
@@ -41,12 +42,12 @@ def test_wasserstein_closed_forms() -> None:
     assert float(wasserstein(a, 3 * a)) == pytest.approx(2 * np.abs(a).mean())  # a stretch about 0
 
 
+@examples(40)
 @given(
     st.lists(st.floats(-50, 50), min_size=1, max_size=12),
     st.lists(st.floats(-50, 50), min_size=1, max_size=12),
     st.floats(0.1, 9),
 )
-@settings(max_examples=40, deadline=None)
 def test_distances_know_neither_order_nor_unit(a: list[float], b: list[float], factor: float) -> None:
     first, second = np.array(a), np.array(b)
     plain = float(wasserstein(first, second))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from eiplatform.datasets import files, load, registry
 from eiplatform.datasets.events import bin_events
 from eiplatform.errors import EIPlatformError, MissingDependencyError
+from tests.examples import examples
 
 CAMERA = np.dtype([("x", np.int16), ("y", np.int16), ("p", bool), ("t", np.int64)])
 SHAPE, SENSOR = (2, 3, 4), (7, 9)
@@ -28,6 +29,7 @@ def random_events(n: int, seed: int, sensor: tuple[int, int] = SENSOR) -> np.nda
     return events
 
 
+@examples(30)
 @given(st.integers(1, 300), st.integers(1, 7), st.integers(0, 99), st.sampled_from(["number", "time"]))
 def test_every_event_is_counted_once(n: int, steps: int, seed: int, bins: Any) -> None:
     events = random_events(n, seed)

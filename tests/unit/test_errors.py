@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eiplatform.errors import EIPlatformError, UnknownNameError, choose, match_names, suggest
+from tests.examples import examples
 
 
 def test_message_is_one_line_with_all_parts() -> None:
@@ -26,6 +27,7 @@ def test_nothing_near_suggests_nothing() -> None:
     assert suggest("zzz", ["fc1/E"]) == ""
 
 
+@examples(30)
 @given(st.text(min_size=1), st.lists(st.text(min_size=1), min_size=1))
 def test_choose_returns_valid_names_only(name: str, valid: list[str]) -> None:
     if name in valid:

@@ -30,6 +30,7 @@ from eiplatform.store import read_manifest
 from eiplatform.store.csvw import sidecar_of
 from eiplatform.store.identity import origin, recording_hash, result_hash
 from tests.conftest import write_circuit, write_network
+from tests.examples import examples
 
 FAST = {"n_bootstrap": 20, "seed": 0}
 
@@ -131,6 +132,7 @@ def test_storing_a_result_does_not_change_its_hash(tmp_path: Path) -> None:
         assert origin(load_result(tmp_path / "r.nc").data) == origin(result)
 
 
+@examples(30)
 @given(st.integers(0, 5), st.floats(allow_nan=False, allow_infinity=False, width=32), st.text(max_size=3))
 def test_every_number_and_word_counts(place: int, value: float, word: str) -> None:
     values = np.arange(6.0)

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
 from eiplatform.errors import EIPlatformError
 from eiplatform.foreign import ForeignNetwork, adapt
+from tests.examples import examples
 
 
 def everything(network: ForeignNetwork, x: Tensor, steps: int | None = None) -> dict[str, dict[str, Tensor]]:
@@ -99,7 +100,7 @@ def test_a_pixel_that_padding_repeats_has_a_synapse_for_each_copy(mode: str) -> 
     torch.testing.assert_close(signals["current_inh"][0].double(), inh, rtol=1e-5, atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     transpose=st.booleans(),
     dims=st.integers(1, 2),

@@ -12,8 +12,10 @@ from eiplatform.errors import ConfigError
 from eiplatform.microcircuits import connectivity
 from eiplatform.microcircuits.brunel_2000 import Brunel2000
 from eiplatform.microcircuits.connectivity import draw_sources, fixed_in_degree
+from tests.examples import examples
 
 
+@examples(30)
 @given(st.integers(2, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.data())
 def test_every_target_has_its_number_of_different_sources(n_sources, n_targets, seed, data):
     in_degree = data.draw(st.integers(0, n_sources - 1))

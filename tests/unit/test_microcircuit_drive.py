@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare, poisson
 
 from eiplatform.microcircuits.drive import poisson_quantile
+from tests.examples import examples
 
 
+@examples(30)
 @given(st.floats(0.01, 400), st.floats(1e-6, 1 - 1e-6))
 def test_it_is_the_quantile(mean, u):
     count = int(poisson_quantile(np.array([u]), mean, np.exp(-mean))[0])

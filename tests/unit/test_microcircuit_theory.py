@@ -9,6 +9,7 @@ from scipy.integrate import quad
 from eiplatform.errors import ConfigError
 from eiplatform.microcircuits.brunel_2000 import theory
 from eiplatform.microcircuits.theory.diffusion import brunel_network, isi_cv, self_consistent_rates, siegert_rate
+from tests.examples import examples
 
 CELL = {"tau_ms": 20.0, "threshold_mv": 20.0, "reset_mv": 10.0, "refractory_ms": 2.0}
 
@@ -41,6 +42,7 @@ def test_mean_currents_follow_from_the_rate():
     assert values["current_net"] / values["current_exc"] == pytest.approx(0.181, abs=0.0006)
 
 
+@examples(30)
 @given(st.floats(5, 40), st.floats(0.5, 15))
 def test_siegert_against_the_form_of_brunel_and_hakim(mean, std):
     """Brunel & Hakim 1999: int_0^inf exp(-u^2) (exp(2 b u) - exp(2 a u))/u du is the same integral."""

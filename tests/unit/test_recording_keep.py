@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import eiplatform
@@ -23,6 +23,7 @@ from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store import reduced, validate
 from eiplatform.training import initialise
+from tests.examples import examples
 
 CONFIG = load_config(None, ["network.hidden=[20, 16, 12]", "dataset.name=digits"])
 
@@ -102,7 +103,7 @@ def test_shards_and_batches_change_nothing_but_rounding(network: Network, images
     np.testing.assert_array_equal(one["sketch"].sum("bucket"), many["sketch"].sum("bucket"))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.integers(0, 10_000),
     st.lists(st.integers(1, 5), min_size=1, max_size=4),

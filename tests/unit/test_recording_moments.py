@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import eiplatform
@@ -29,6 +29,7 @@ from eiplatform.recording.network import record_network
 from eiplatform.recording.reduce import Reduction
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.store import reduced
+from tests.examples import examples
 from tests.unit.test_snn_deep import images, small
 
 BACKENDS = [
@@ -204,8 +205,8 @@ def summed(used: str, batches: list[torch.Tensor]) -> tuple[int, float, float]:
 
 
 @pytest.mark.parametrize("used", BACKENDS)
+@examples(60)
 @given(st.data())
-@settings(max_examples=60, deadline=None)
 def test_values_far_away_cost_no_digits(used: str, data: st.DataObject) -> None:
     """Wherever the outliers are, at whatever mean, and however the values come in batches and steps."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import eiplatform
@@ -30,6 +30,7 @@ from eiplatform.store.info import info
 from eiplatform.store.pack import pack, unpack
 from eiplatform.store.reader import read_manifest, recordings_below
 from tests.conftest import layer
+from tests.examples import examples
 from tests.properties.test_store_properties import populations
 from tests.unit.test_snn_deep import small
 
@@ -48,7 +49,7 @@ def _same(one: Path, other: Path) -> None:
         xr.testing.assert_identical(first[name], second[name])
 
 
-@settings(max_examples=3, deadline=None)
+@examples(3)
 @given(populations(), st.data())
 def test_pack_and_unpack_are_the_identity(data: xr.Dataset, choice: st.DataObject) -> None:
     n_samples = data.sizes["sample"]

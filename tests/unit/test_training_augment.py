@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from eiplatform.config import DatasetConfig, load_config
 from eiplatform.errors import ConfigError
 from eiplatform.training.augment import Draws, augment, draw
+from tests.examples import examples
 
 NAMES = ("crop", "flip", "cutout")
 orders = st.permutations(NAMES).flatmap(lambda names: st.integers(0, 3).map(lambda k: tuple(names[:k])))
@@ -25,6 +26,7 @@ def plan(names: tuple[str, ...], padding: int = 2, size: int = 3) -> DatasetConf
     return DatasetConfig(augment=names, crop_padding=padding, cutout_size=size)  # type: ignore[arg-type]
 
 
+@examples(30)
 @given(orders, shapes, st.integers(0, 50), st.integers(1, 4), st.integers(1, 5))
 def test_no_pixel_is_invented_and_no_sample_mixed(
     names: tuple[str, ...], shape: tuple[int, int, int, int], seed: int, padding: int, size: int
@@ -41,6 +43,7 @@ def test_no_pixel_is_invented_and_no_sample_mixed(
             assert set(kept) <= set(channel.flatten().tolist()) and len(set(kept)) == len(kept)
 
 
+@examples(30)
 @given(orders, st.integers(0, 50), st.integers(2, 6))
 def test_a_sample_is_varied_alike_whatever_is_beside_it(names: tuple[str, ...], seed: int, n: int) -> None:
     x, other = images((n, 2, 6, 5)), images((n, 2, 6, 5), 1)
@@ -52,6 +55,7 @@ def test_a_sample_is_varied_alike_whatever_is_beside_it(names: tuple[str, ...], 
     assert torch.equal(augment(x[part], draws.take(part), plan(names)), a[part])
 
 
+@examples(30)
 @given(orders, st.integers(0, 50))
 def test_all_steps_and_types_alike(names: tuple[str, ...], seed: int) -> None:
     x = images((3, 2, 6, 6))

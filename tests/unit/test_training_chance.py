@@ -18,6 +18,7 @@ from eiplatform.networks import Network
 from eiplatform.training import TrainResult, fit
 from eiplatform.training.chance import PATIENCE, chance_accuracy, check_chance
 from eiplatform.training.finished import ABORTED, why_unfinished
+from tests.examples import examples
 
 CHANGES = [
     "network.hidden=[32]",
@@ -29,6 +30,7 @@ CHANGES = [
 ]
 
 
+@examples(30)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
 def test_chance_is_the_most_frequent_class_and_two_standard_errors(sizes: list[int]) -> None:
     labels = np.repeat(np.arange(len(sizes)), sizes)

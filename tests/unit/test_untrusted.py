@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eiplatform.config import parse_assignment, read_yaml
@@ -18,6 +18,7 @@ from eiplatform.files import read_json, write_json
 from eiplatform.seal import BLANK, is_sealed, sealed
 from eiplatform.store.manifest import Facts, MissingFactError
 from eiplatform.untrusted import inside, is_plain, parse_json, reading
+from tests.examples import examples
 
 OUTSIDE = ["../x", "/etc/passwd", "a/../../x", "..", ".", "", "a\\b", "c:x", "x\0", "x\n", "a" * 300, None, 3, ["x"]]
 
@@ -35,6 +36,7 @@ def test_a_deep_name_is_below_its_directory(tmp_path: Path) -> None:
         inside(tmp_path, "fc1/E", where="a file")
 
 
+@examples(30)
 @given(st.text(max_size=20))
 def test_a_plain_name_joined_is_a_child(name: str) -> None:
     if is_plain(name):
@@ -94,8 +96,8 @@ json_values = st.recursive(
 )
 
 
+@examples(50)
 @given(json_values)
-@settings(max_examples=50)
 def test_what_was_written_is_read(value: Any) -> None:
     assert parse_json(json.dumps(value), where="a file") == value
 
