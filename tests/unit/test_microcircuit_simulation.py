@@ -152,7 +152,7 @@ def test_without_external_input_nothing_fires_again():
 
 def test_abandoned_runs_leave_nothing_behind(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    runs = simulate("brunel-2000", parameters=TINY, seeds=(1, 2, 3), duration_ms=300.0, device="numpy", jobs=2)
+    runs = simulate("brunel-2000", parameters=TINY, seeds=(1, 2, 3), duration_ms=60.0, device="numpy", jobs=2)
     next(runs)
     assert any(tmp_path.iterdir())
     runs.close()

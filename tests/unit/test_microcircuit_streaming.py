@@ -97,8 +97,8 @@ def test_memory_does_not_grow_with_the_duration(monkeypatch, tmp_path):
     for module in (extraction, blocks, shards):
         monkeypatch.setattr(module, "BLOCK_BYTES", 2**14)
     peak_of_storing(tmp_path, 100)  # imports and caches
-    once, tenfold = peak_of_storing(tmp_path, 1_000), peak_of_storing(tmp_path, 10_000)
-    signals = 20 * 9_000 * 6 * 4
+    once, tenfold = peak_of_storing(tmp_path, 500), peak_of_storing(tmp_path, 5_000)
+    signals = 20 * 4_500 * 6 * 4
     assert tenfold - once < signals / 8, (once, tenfold)
 
 

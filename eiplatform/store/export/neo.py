@@ -89,8 +89,8 @@ def to_neo(
         block.annotate(ms_per_step=ms_per_step)
     labels = sample_coords(next(iter(parts.values())))
     for index, sample in enumerate(timeline.samples):
-        own = {key: values[index].item() for key, values in labels.items()}
-        block.segments.append(neo.Segment(name=f"sample {sample}", index=index, sample=sample, **own))
+        known = {key: values[index].item() for key, values in labels.items()}
+        block.segments.append(neo.Segment(name=f"sample {sample}", index=index, sample=sample, **known))
     trains = {
         name: list(found) for name, found in groupby(spike_trains(parts, timeline), lambda train: train.population)
     }
