@@ -9,6 +9,7 @@ import pytest
 from eiplatform.errors import ConfigError, DeviceError, MissingDependencyError, UnknownNameError
 from eiplatform.microcircuits import estimate_memory, load, names, runner, simulate
 from eiplatform.microcircuits.brunel_2000 import STATES, Brunel2000
+from tests.refusals import refusing
 
 
 def test_names_and_states():
@@ -85,7 +86,7 @@ def test_a_circuit_that_the_worker_cannot_find():
     class Local(Brunel2000):
         pass
 
-    with pytest.raises(ConfigError, match="importable module"):
+    with refusing(ConfigError, remedy="importable module"):
         simulate(Local())
     with pytest.raises(ConfigError, match="already has its parameters"):
         simulate(Brunel2000(), parameters={"g": 5})
@@ -95,24 +96,24 @@ def test_a_circuit_that_the_worker_cannot_find():
 def test_without_a_compiler(device, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(DeviceError, match='device="numpy"'):
+    with refusing(DeviceError, remedy='device="numpy"'):
         simulate("brunel-2000", device=device)
     simulate("brunel-2000", device="numpy")
 
 
 def test_the_compiler_of_the_environment_is_not_replaced_by_another(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(DeviceError, match="CXX=no-such-compiler"):
+    with refusing(DeviceError, what="CXX=no-such-compiler"):
         simulate("brunel-2000")
 
 
 def test_without_a_usable_brian2(monkeypatch):
     monkeypatch.setattr(runner, "find_spec", lambda name: None)
-    with pytest.raises(MissingDependencyError, match=r"eiplatform\[simulate\]"):
+    with refusing(MissingDependencyError, remedy="eiplatform[simulate]"):
         simulate("brunel-2000")
     monkeypatch.undo()
     monkeypatch.setattr(runner, "version", lambda name: {"brian2": "2.9.0", "numpy": "2.4.6"}[name])
-    with pytest.raises(MissingDependencyError, match="numpy<2.4"):
+    with refusing(MissingDependencyError, remedy="numpy<2.4"):
         simulate("brunel-2000")
 
 
