@@ -22,6 +22,9 @@ from eiplatform.recording.wiring import inhibitory_weight_cv
 
 __all__ = ["lesion_study"]
 
+_OWN = ("interventions", "removed")
+"""What a cell of one network has for itself."""
+
 
 def lesion_study(
     network: Any,
@@ -126,13 +129,30 @@ def _network(one: Any) -> Network:
 
 
 def _joined(found: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Return the cells of all networks; what differs between networks is no coordinate."""
-    own = [data.reset_coords([name for name in ("interventions", "removed") if name in data.coords]) for data in found]
+    """Return the cells that all networks have; what differs between networks is no coordinate.
+
+    Where a dose follows from a network's currents, some may not have enough: ``left_out`` counts these cells.
+    """
+    keys = [_cell_keys(data) for data in found]
+    common = set(keys[0]).intersection(*keys[1:])
+    own = []
+    for data, names in zip(found, keys, strict=True):
+        kept = data.isel(cell=[index for index, name in enumerate(names) if name in common])
+        own.append(kept.reset_coords([name for name in _OWN if name in kept.coords]))
     try:
-        return xr.concat(own, dim="network", join="exact", coords="minimal", compat="equals", data_vars="all")
+        joined = xr.concat(own, dim="network", join="exact", coords="minimal", compat="equals", data_vars="all")
+        if not (joined["role"] == "lesion").any():
+            raise ValueError("no lesion is common to all")
     except ValueError as error:
         raise ConfigError(
             "the networks have not the same layers and samples, so that their cells differ",
             where="lesion_study",
             remedy="study them one by one",
         ) from error
+    joined.attrs["left_out"] = len(set().union(*keys)) - len(common)
+    return joined
+
+
+def _cell_keys(data: xr.Dataset) -> list[tuple[str, ...]]:
+    names = [name for name in data.coords if data[name].dims == ("cell",) and name not in _OWN]
+    return list(zip(*(map(str, data[name].values) for name in names), strict=True))
