@@ -1,4 +1,4 @@
-"""What is measured of the cells of a lesion study: intervals over networks and images, calibration, what comes after."""
+"""What is measured of the cells of a lesion study: intervals over networks and images, calibration, later steps."""
 
 from __future__ import annotations
 

@@ -94,6 +94,11 @@ class Scale(Kind):
         del rates
         return scaled(circuit, self.target, self.factor, self.fraction)
 
+    def on_weights(self, weights: Tensor, place: Place) -> Tensor:
+        """Multiply."""
+        del place
+        return weights * self.factor
+
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
         """Predict ``<A> - f <X>`` and ``V_A + f^2 V_X - 2 f C``."""
         return changed(seen, self.factor * seen.values.mean((0, 1)), self.factor**2, self.factor)

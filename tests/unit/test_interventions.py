@@ -13,10 +13,10 @@ import yaml
 import eiplatform as ei
 from eiplatform.config import load_config
 from eiplatform.errors import ConfigError, UnknownNameError
-from eiplatform.interventions.checking import UnchangedWarning, check
+from eiplatform.interventions.checking import check
 from eiplatform.interventions.intervention import intervention_from, kinds
 from eiplatform.networks import Network, build_network, initialise_network
-from eiplatform.networks.intervening import intact
+from eiplatform.networks.intervening import UnchangedWarning, intact
 
 SUB = "I->E subtractive"
 SIGNED = "input->E subtractive"

@@ -38,7 +38,7 @@ class Dissociation(Design):
     )
 
     def cells(self, engine: Engine) -> list[Cell]:
-        """Return, under every kind of images, the intact network and both lesions, as they are and with rates restored."""
+        """Return the intact network and both lesions, also with rates restored, under every kind of images."""
         found = []
         for images in (Images(), *(Images(**one) for one in self.images)):  # type: ignore[arg-type]
             found.append(Cell((), {"role": "intact", "dose": 0.0}, images))
