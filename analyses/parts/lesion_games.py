@@ -36,8 +36,8 @@ def game_findings(result: xr.Dataset) -> Iterable[str]:
         strongest = max(found, key=lambda pair: abs(pair[1]))
         yield (
             f"Of {len(found)} pairs of lesions {len(more)} cost more together than their sum and {len(less)} less "
-            f"(95 % intervals, each by itself; {n} networks). The largest interaction, {100 * strongest[1]:+.1f} points, "
-            f"is that of {strongest[0]}."
+            f"(95 % intervals, each by itself; {n} networks). The largest interaction, {100 * strongest[1]:+.1f} "
+            f"points, is that of {strongest[0]}."
         )
         return
     means = 100 * shapley_values(_accuracies(values), len(players))[0].mean(1)

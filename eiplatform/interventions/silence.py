@@ -88,13 +88,15 @@ class Silence(Kind):
         Examples
         --------
         >>> import eiplatform as ei
-        >>> run = ei.train("digits-mlp", training={"epochs": 1, "warmup_epochs": 0}, network={"hidden": [20]}, quiet=True)
+        >>> short = {"training": {"epochs": 1, "warmup_epochs": 0}, "network": {"hidden": [20]}}
+        >>> run = ei.train("digits-mlp", quiet=True, **short)
         >>> found = ei.Silence.tuned(ei.record(run.network, samples=60, quiet=True), "fc1/E", 3)
         >>> found.population, len(found.neurons)
         ('fc1/E', 2)
         """
         place = f"Silence.tuned: {population}"
-        data = recording[choose(population, [str(name).strip("/") for name in recording.groups], "population", where=place)]
+        names = [str(name).strip("/") for name in recording.groups]
+        data = recording[choose(population, names, "population", where=place)]
         n = int(data.attrs["n_neurons"])
         if data.sizes["neuron"] < n:
             raise ConfigError(f"{data.sizes['neuron']} of {n} neurons were recorded", where=place, valid="all of them")

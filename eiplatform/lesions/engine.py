@@ -66,8 +66,6 @@ class Engine:
     def __init__(
         self, network: Network, data: Split, spec: RecordingSpec, folder: Path | None = None, *, stacked: bool = True
     ) -> None:
-        if not data.labelled:
-            raise ConfigError("a lesion study needs labels", where="data", valid="(images, labels)")
         self.network, self.data, self.folder = network, data, folder
         self.plan = make_plan(network, data, spec)
         self.stacked = stacked and not isinstance(network, FeedbackNetwork)
@@ -98,6 +96,8 @@ class Engine:
             (cell, layer, step) and ``correct_from`` (cell, sample, step), the answer of that and all later steps;
             ``label`` (sample,); the coordinates of the cells.
         """
+        if not self.data.labelled:
+            raise ConfigError("a lesion study needs labels", where="data", valid="(images, labels)")
         for one in dict.fromkeys(one for cell in cells for one in cell.interventions):
             self.verify(one)
         found: dict[str, xr.Dataset] = {}

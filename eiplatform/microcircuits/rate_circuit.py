@@ -235,9 +235,7 @@ class RateCircuit(Circuit):
                  for column, of in zip(weights.T, sent, strict=True)]  # fmt: skip
         return found[0], found[1]
 
-    def _integrated(
-        self, times: NDArray[np.float64], start: NDArray[np.float64], begin: float
-    ) -> NDArray[np.float64]:
+    def _integrated(self, times: NDArray[np.float64], start: NDArray[np.float64], begin: float) -> NDArray[np.float64]:
         """Return the rates at these times, shape (time, unit), from those at the begin."""
         p, external = self.parameters, self._external
         tau = np.repeat([p.tau_exc_ms, p.tau_inh_ms], [p.n_exc, p.n_inh])
