@@ -27,6 +27,7 @@ Study = Annotated[str | Path | xr.Dataset, Role("study", "the result of a lesion
 LEVEL = 0.05
 INTERCHANGEABLE = 0.1
 _CEILING = 0.1
+_ROUNDING = 1e-12
 _CONTROLS = {
     "random": "random synapse losses of as much current",
     "mean": "inhibition whose level stays",
@@ -109,7 +110,8 @@ class LesionStudy(Analysis):
                 p[cell] = _two_sided(correct[0, intact[cell]], correct[0, cell])
             elif n_net >= 3:
                 per_network = change[:, cell].mean(1)
-                p[cell] = stats.ttest_1samp(per_network, 0).pvalue if per_network.std() else float(per_network[0] == 0)
+                alike = np.ptp(per_network) < _ROUNDING  # then there is no variance to test against
+                p[cell] = float(abs(per_network[0]) < _ROUNDING) if alike else stats.ttest_1samp(per_network, 0).pvalue
         lesions = np.flatnonzero(roles == "lesion")
         adjusted = np.full(n_cells, np.nan)
         if np.isfinite(p[lesions]).all() and len(lesions):

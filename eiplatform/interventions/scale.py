@@ -14,6 +14,7 @@ from eiplatform.errors import ConfigError
 from eiplatform.interventions.intervention import At, Kind, Seen
 from eiplatform.microcircuits.changes import Rates, scaled
 from eiplatform.microcircuits.circuit import Circuit
+from eiplatform.networks.intervening import Place
 from eiplatform.networks.network import Network
 from eiplatform.networks.pathways import PathwayScale
 

@@ -189,7 +189,7 @@ def test_cells_are_kept_and_only_what_changed_is_run_again(
     stop = True
     with pytest.raises(KeyboardInterrupt):
         ei.lesion_study(network, data=pair, doses=[0.5], **options)
-    kept = len(list((tmp_path / "cells").glob("*.nc")))
+    kept = len(list((tmp_path / "cells").glob("*.npz")))
     assert kept == sum(ran)  # nothing but what was at work is lost
     stop = False
     whole = ei.lesion_study(network, data=pair, doses=[0.5], **options).data
@@ -249,6 +249,8 @@ def test_a_study_over_seeds_tests_over_networks(runs: list[ei.Run]) -> None:
     [
         {"design": "shapley", "layers": ["fc1", "fc2"], "pathways": [SUB]},
         {"design": "neuron-ranking", "neurons": 3},
+        {"design": "pairs", "layers": ["fc1", "fc2"], "pathways": [SUB, "input->I"]},
+        {"design": "dissociation", "images": [{"kind": "noise", "level": 0.3}]},
         {"design": "time-limited", "width": 2},
         {"design": "what-matters", "layers": ["fc1"]},
         {"design": "recovery", "iterations": [0, 3], "doses": [0.9]},
@@ -297,6 +299,7 @@ def test_all_designs_are_listed_and_tested() -> None:
     assert set(design_types()) == set(ei.list("designs"))
     assert set(design_types()) == {
         "dose-response", "shapley", "neuron-ranking", "time-limited", "what-matters", "perturbation", "recovery",
+        "pairs", "dissociation",
     }  # fmt: skip
 
 
@@ -340,7 +343,8 @@ def test_the_command_does_the_same(runs: list[ei.Run], tmp_path: Path, capsys: p
     place = runs[0].save(tmp_path / "run").path
     out = tmp_path / "study"
     arguments = [
-        "lesion-study",
+        "lesion",
+        "dose-response",
         str(place),
         "--out",
         str(out),
@@ -352,8 +356,22 @@ def test_the_command_does_the_same(runs: list[ei.Run], tmp_path: Path, capsys: p
     ]
     assert main(arguments) == 0
     assert "Lesions: dose-response" in capsys.readouterr().out
-    assert main(["lesion-study", str(place), "--out", str(out), "--set", "doses=[7]"]) == 2
-    assert main(["lesion-study", str(tmp_path / "none"), "--out", str(out)]) == 2
+    design = tmp_path / "design.yml"
+    design.write_text("design: what-matters\nlayers: [fc1]\n")
+    assert main(["lesion", str(design), str(place), "--out", str(tmp_path / "matters"), "--samples", "30"]) == 0
+    assert ei.open(tmp_path / "matters" / "result.nc").data.attrs["design"] == "what-matters"
+    capsys.readouterr()
+    for wrong, words in (
+        (["dose-response", str(place), "--out", str(out), "--set", "doses=[7]"], "doses"),
+        (["dose-response", str(tmp_path / "none"), "--out", str(out)], "none"),
+        (["dose-response", "--out", str(out)], "network"),
+        (["dose-response", str(place), "--out", str(out), "--doses", "0.5"], "--set"),
+        ([str(place), "--out", str(out), "--set", "doses=[0.5]"], "design"),
+        ([str(place), str(place), "--out", str(out)], "design"),
+        ([str(tmp_path / "none.yml"), str(place), "--out", str(out)], "none.yml"),
+    ):
+        assert main(["lesion", *wrong]) == 2
+        assert words in capsys.readouterr().err
     spec = tmp_path / "spec.yml"
     spec.write_text("- {kind: Scale, target: I->E subtractive, factor: 0.5, layers: fc1, steps: [1, 3]}\n")
     assert (
