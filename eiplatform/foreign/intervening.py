@@ -79,7 +79,8 @@ def _paths(network: ForeignNetwork, one: Any) -> list[Pathway]:
     """Return the pathways on whose weights an intervention acts."""
     where, paths = type(network.module).__name__, network.pathways()
     if one.steps is not None or one.samples is not None:
-        raise ConfigError(f"{one!r} is not possible: weights are the same in all steps and samples", where=where)
+        what = f"{one!r} is not possible: weights are the same in all steps and samples"
+        raise ConfigError(what, where=where, valid="all steps and samples")
     first = paths[0]
     one.on_weights(torch.zeros(1, 1), Place(first.layer, first.name, "E", "current_exc", (1,)))  # or why it cannot
     if hasattr(one, "population"):
