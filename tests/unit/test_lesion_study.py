@@ -238,8 +238,7 @@ def test_a_study_over_seeds_tests_over_networks(runs: list[ei.Run]) -> None:
     assert float(data["change"][1]) == pytest.approx(change.mean())
     assert data["change_low"][1] <= data["change"][1] <= data["change_high"][1]
     assert any("t test over 3 networks" in finding for finding in result.findings())
-    (table,) = result.tables()
-    assert len(table.rows) == 1
+    assert [len(table.rows) for table in result.tables()] == [1, 1]  # accuracy, and confidence
     one = ei.lesion_study(runs[0], doses=[0.9], layers=["*"], pathways=[SUB], controls=[], **options)
     assert any("One network" in finding for finding in one.findings())
 
