@@ -100,8 +100,8 @@ def _pairs(result: xr.Dataset) -> list[tuple[str, float, float, float]]:
     low, high = over_networks_and_images(found, 0)
     means = found.mean((0, 2))
     return [
-        (f"{players[i]} and {players[j]}", *map(float, numbers))
-        for (i, j), *numbers in zip(pairs, means, low, high, strict=True)
+        (f"{players[i]} and {players[j]}", float(mean), float(least), float(most))
+        for (i, j), mean, least, most in zip(pairs, means, low, high, strict=True)
     ]
 
 

@@ -56,7 +56,7 @@ def add_calibration(data: xr.Dataset, correct: np.ndarray, seed: int) -> None:
     ]
     data["calibration_error"] = (("network", "cell"), np.array(errors))
     pooled = [calibration(sure[:, cell], correct[:, cell]) for cell in range(n_cells)]
-    for name in ("count", "confidence", "accuracy"):
+    for name in ("answers", "confidence", "accuracy"):
         data[f"calibration_{name}"] = (("cell", "bin"), np.array([getattr(one, name) for one in pooled]))
     data.coords["bin"] = (np.arange(BINS) + 0.5) / BINS
     add_mean(data, "overconfidence", sure - correct, seed)

@@ -96,7 +96,7 @@ class Silence(Kind):
         """
         place = f"Silence.tuned: {population}"
         names = [str(name).strip("/") for name in recording.groups]
-        data = recording[choose(population, names, "population", where=place)]
+        data = recording[choose(population, names, "population", where=place)].to_dataset()
         n = int(data.attrs["n_neurons"])
         if data.sizes["neuron"] < n:
             raise ConfigError(f"{data.sizes['neuron']} of {n} neurons were recorded", where=place, valid="all of them")
@@ -112,7 +112,7 @@ class Silence(Kind):
         chosen = np.sort(data["neuron"].values[order[preference[order] > 0]])
         if not chosen.size:
             raise ConfigError(f"no neuron prefers class {label}", where=place)
-        return cls(population, chosen, **where)
+        return cls(population, chosen.tolist(), **where)
 
     def places(self, network: Network) -> tuple[Place, ...]:
         """Return what the neurons send and receive."""

@@ -266,7 +266,8 @@ class Engine:
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = BytesIO()
-            np.savez(file, **{str(name): values.values for name, values in result.data_vars.items()})
+            held: dict[str, Any] = {str(name): values.values for name, values in result.data_vars.items()}
+            np.savez(file, **held)
             write_bytes(self.folder / f"{key}.npz", file.getvalue())
 
     def _joined(self, cells: Sequence[Cell], results: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -343,7 +344,7 @@ class _Tally:
             votes = self.engine.network.votes
             real = outputs.float().expand(self.correct_from.shape[1], *outputs.shape[1:])
             sums = real.flip(0).cumsum(0).flip(0)
-            sums = sums.unflatten(2, (-1, votes)).mean(3) if votes else sums
+            sums = sums.view(*sums.shape[:2], -1, votes).mean(3) if votes else sums
             self.correct_from[rows] = (sums.argmax(2) == labels).T.cpu().numpy()
 
     def answer(self, logits: Tensor, rows: slice, labels: Tensor) -> None:

@@ -162,18 +162,18 @@ class RateCircuit(Circuit):
         """
         n = round(duration_ms / record_dt_ms)
         time = np.arange(n) * record_dt_ms
-        signals: list[list[NDArray[np.float64]]] = []
+        phases: list[list[NDArray[np.float64]]] = []
         begins = [(0, self), *later]
         rates, now = np.zeros(self.n_neurons), 0.0
         for (begin, circuit), end in zip(begins, [*(step for step, _ in later), n], strict=True):
             assert isinstance(circuit, RateCircuit)
             # From the end of the phase before to the first step of the next, which starts from the rates there.
             times = np.append(warmup_ms + time[begin:end], warmup_ms + end * record_dt_ms)
-            found = circuit._integrated(times, rates, now)
-            rates, now = found[-1], float(times[-1])
-            exc, inh = circuit._inputs(found[:-1])
-            signals.append([found[:-1], exc, inh, np.broadcast_to(circuit._external, exc.shape)])
-        rates, exc, inh, external = (np.concatenate(parts) for parts in zip(*signals, strict=True))
+            each = circuit._integrated(times, rates, now)
+            rates, now = each[-1], float(times[-1])
+            exc, inh = circuit._inputs(each[:-1])
+            phases.append([each[:-1], exc, inh, np.broadcast_to(circuit._external, exc.shape)])
+        rates, exc, inh, external = (np.concatenate(parts) for parts in zip(*phases, strict=True))
         common = {
             "circuit": self.name,
             "reference": self.reference,

@@ -40,7 +40,7 @@ def test_intervals_over_networks_and_images_cover(over_networks: float, over_ima
 def test_calibration_by_hand() -> None:
     found = calibration([0.95, 0.95, 0.55, 0.55], [True, False, True, True], bins=10)
     assert found.error == pytest.approx(0.5 * abs(0.95 - 0.5) + 0.5 * abs(0.55 - 1))
-    assert found.count.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
+    assert found.answers.tolist() == [0, 0, 0, 0, 0, 2, 0, 0, 0, 2]
     assert found.accuracy[[5, 9]].tolist() == [1.0, 0.5] and np.isnan(found.confidence[0])
     random = np.random.default_rng(1)
     sure = random.beta(5, 1, 200_000)

@@ -17,13 +17,13 @@ BINS = 15
 
 
 class Calibration(NamedTuple):
-    """Expected calibration error, and per bin of confidence: number of answers, mean confidence, accuracy.
+    """Expected calibration error, and per bin of confidence: how many answers, mean confidence, accuracy.
 
     Means are NaN in bins without answers.
     """
 
     error: float
-    count: FloatArray
+    answers: FloatArray
     confidence: FloatArray
     accuracy: FloatArray
 
@@ -44,7 +44,7 @@ def calibration(confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> 
     Examples
     --------
     >>> found = calibration([0.9, 0.9, 0.9, 0.6], [True, True, False, True], bins=5)
-    >>> round(found.error, 3), found.count.tolist()
+    >>> round(found.error, 3), found.answers.tolist()
     (0.275, [0.0, 0.0, 1.0, 0.0, 3.0])
     """
     sure, right = np.ravel(confidence).astype(float), np.ravel(correct).astype(float)
