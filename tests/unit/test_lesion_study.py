@@ -27,6 +27,7 @@ from eiplatform.networks import Network
 from eiplatform.networks.worlds import Worlds
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.statistics.kernels.games import interaction, shapley_values
+from eiplatform.study import expand, load_study
 from tests.unit.test_interventions import ALL, MAKERS, SUB, _first, _make, _run
 
 TRAINING: dict[str, Any] = {"training": {"epochs": 2, "warmup_epochs": 0}, "network": {"hidden": [24, 16]}}
@@ -426,4 +427,21 @@ def test_a_study_makes_lesion_studies_over_seeds(tmp_path: Path, capsys: pytest.
     file.write_text(yaml.safe_dump(broken))
     assert main(["study", str(file), "--out", str(tmp_path / "other")]) == 2
     assert not (tmp_path / "other" / "train").exists()
+    capsys.readouterr()
+
+
+def test_the_study_that_ships_runs_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = expand(load_study("lesion_study"))
+    designs = {
+        step.name: design_from(step.task.design)[0] for step in graph.steps.values() if hasattr(step.task, "design")
+    }
+    assert set(designs.values()) == set(design_types()) - {"perturbation"}
+    out = tmp_path / "study"
+    small = ["study", "lesion_study", "--variant", "smoke", "--out", str(out)]
+    assert main([*small, "--only", "timing", "pairs", "current"]) == 0
+    found = {name: ei.open(out / "results" / f"{name}.nc") for name in ("timing", "pairs", "current")}
+    assert all(result.data.sizes["network"] == 2 and result.findings() for result in found.values())
+    assert np.isfinite(found["timing"].data["after_change"]).any()
+    doses = found["current"].data  # what one network alone has not enough current for is left out, and counted
+    assert (doses["role"] == "lesion").any() and doses.attrs["left_out"] >= 0
     capsys.readouterr()
