@@ -35,7 +35,6 @@ def lesion_study(
     steps: int | None = None,
     input: str | None = None,  # noqa: A002 - the word of recordings
     path: str | Path | None = None,
-    stacked: bool = True,
     quiet: bool = False,
     **parameters: Any,
 ) -> Result:
@@ -55,8 +54,6 @@ def lesion_study(
         As in :func:`record`.
     path : str or Path, optional
         Keep finished cells in this directory: an interrupted study goes on, and a changed one runs what is new.
-    stacked : bool
-        Run many cells in one pass.
     quiet : bool
         Show no progress.
     **parameters
@@ -100,7 +97,7 @@ def lesion_study(
         fields = {"samples": samples, "steps": steps, "input": input}
         given = {key: value for key, value in fields.items() if value is not None}
         wanted = wanted_of(one, data, None, given, None, None, False)
-        engine = Engine(one, wanted.data, wanted.spec, folder, stacked=stacked)
+        engine = Engine(one, wanted.data, wanted.spec, folder)
         label = f"lesioning network {index + 1} of {len(networks)}"
         with stage(label, quiet=quiet) as update:
             if not quiet:
