@@ -27,7 +27,7 @@ from eiplatform.networks import Network
 from eiplatform.networks.worlds import Worlds
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.statistics.kernels.games import interaction, shapley_values
-from eiplatform.study import expand, load_study
+from eiplatform.study import expand, find_study, load_study
 from tests.unit.test_interventions import ALL, MAKERS, SUB, _first, _make, _run
 
 TRAINING: dict[str, Any] = {"training": {"epochs": 2, "warmup_epochs": 0}, "network": {"hidden": [24, 16]}}
@@ -431,7 +431,7 @@ def test_a_study_makes_lesion_studies_over_seeds(tmp_path: Path, capsys: pytest.
 
 
 def test_the_study_that_ships_runs_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    graph = expand(load_study("lesion_study"))
+    graph = expand(load_study(find_study("lesion_study")))
     designs = {
         step.name: design_from(step.task.design)[0] for step in graph.steps.values() if hasattr(step.task, "design")
     }
