@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import stats
 
 import eiplatform as ei
-from eiplatform.analyses.lesion_study import LesionStudy
+from eiplatform.analyses.lesion_study import LesionStudy, _over_networks
 from eiplatform.analyses.parts.lesion_dissociation import dissociation_findings
 from eiplatform.analyses.parts.lesion_measures import over_networks_and_images
 from eiplatform.errors import ConfigError, StatisticError
@@ -35,6 +36,16 @@ def test_intervals_over_networks_and_images_cover(over_networks: float, over_ima
     low, high = over_networks_and_images(correct, 0)  # every cell is a study of its own
     inside = float(((low <= truth) & (truth <= high)).mean())
     assert 0.92 <= inside <= 0.985
+
+
+def test_networks_that_lose_one_image_each_prove_little() -> None:
+    change = np.zeros((5, 359))
+    change[:, 7] = -1  # no variance over networks, by the grain of the images
+    assert _over_networks(change) == pytest.approx(2 * stats.t.sf(5**0.5, 4), rel=0.01)
+    assert _over_networks(np.zeros((5, 359))) == 1.0
+    random = np.random.default_rng(1)
+    large = -(random.random((5, 359)) < np.array([0.3, 0.4, 0.5, 0.35, 0.45])[:, None]).astype(float)
+    assert _over_networks(large) == pytest.approx(stats.ttest_1samp(large.mean(1), 0).pvalue)
 
 
 def test_calibration_by_hand() -> None:
