@@ -173,6 +173,10 @@ def _grouped(trees: Sequence[xr.DataTree]) -> tuple[dict[str, list[_Part]], int]
                 remedy="record it with 'eiplatform lesion', or 'eiplatform simulate --protocol lesion'",
             )
         (lesion,) = lesions
+        if "steps" in lesion.get("spec", {}):
+            raise StatisticError(
+                "the lesion lasts for some of the steps alone", where=place, valid="the whole recording"
+            )
         if "control" in lesion:
             skipped += 1
             continue

@@ -13,9 +13,11 @@ from scipy import stats
 
 from eiplatform.analyses.parts.analysis import Analysis, Result, load_result
 from eiplatform.analyses.parts.inputs import Role
+from eiplatform.analyses.parts.lesion_dissociation import DISSOCIATION, dissociation_findings, dissociation_table
+from eiplatform.analyses.parts.lesion_games import game_findings, game_table
+from eiplatform.analyses.parts.lesion_measures import add_after, add_calibration, add_mean, over_networks_and_images
 from eiplatform.analyses.parts.tables import Table, interval_text, number_text
 from eiplatform.errors import StatisticError
-from eiplatform.statistics.kernels.games import interaction, shapley_values
 from eiplatform.statistics.kernels.multiple import holm, mcnemar
 
 __all__ = ["LesionStudy"]
@@ -95,18 +97,18 @@ class LesionStudy(Analysis):
         data = cells.copy()
         n_net, n_cells, n = correct.shape
         data["accuracy"] = (("network", "cell"), correct.mean(2))
-        for name, values in (("accuracy_mean", correct), ("change", change)):
-            low, high = _interval(values, seed)
-            data[name] = ("cell", values.mean((0, 2)))
-            data[f"{name}_low"], data[f"{name}_high"] = ("cell", low), ("cell", high)
+        add_mean(data, "accuracy_mean", correct, seed)
+        add_mean(data, "change", change, seed)
+        add_calibration(data, correct, seed)
+        if "correct_from" in data and "last" in data.coords:
+            add_after(data, intact, seed)
         p = np.full(n_cells, np.nan)
         tested = np.flatnonzero(roles != "intact")
         for cell in tested:
             if n_net == 1:
                 p[cell] = _two_sided(correct[0, intact[cell]], correct[0, cell])
             elif n_net >= 3:
-                per_network = change[:, cell].mean(1)
-                p[cell] = stats.ttest_1samp(per_network, 0).pvalue if per_network.std() else float(per_network[0] == 0)
+                p[cell] = _over_networks(change[:, cell])
         lesions = np.flatnonzero(roles == "lesion")
         adjusted = np.full(n_cells, np.nan)
         if np.isfinite(p[lesions]).all() and len(lesions):
@@ -129,7 +131,7 @@ class LesionStudy(Analysis):
                 controls = [i for i in np.flatnonzero(roles == name) if keys[i] == keys[cell]]
                 if controls:
                     difference = correct[:, [cell]] - correct[:, controls].mean(1, keepdims=True)
-                    low, high = _interval(difference, seed)
+                    low, high = over_networks_and_images(difference, seed)
                     excess[:, index, cell] = difference.mean(), low[0], high[0]
         if names:
             for part, label in zip(excess, ("excess", "excess_low", "excess_high"), strict=True):
@@ -137,27 +139,33 @@ class LesionStudy(Analysis):
             data.coords["control"] = names
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:
-        """Give one row per lesion, and the Shapley values where all coalitions are there."""
+        """Give one row per lesion: accuracy against the controls, confidence; of players what they do together."""
         if "coalition" in result:
-            yield _shapley_table(result)
+            yield game_table(result)
             return
+        if result.attrs["design"] == DISSOCIATION:
+            yield dissociation_table(result)
         lesions = result.isel(cell=np.flatnonzero(result["role"].values == "lesion"))
         keys = [key for key in _KEYS if key in result and _varies(lesions[key].values)]
         controls = list(result["control"].values) if "control" in result else []
-        rows = []
+        rows, sure = [], []
         for index in range(lesions.sizes["cell"]):
             cell = lesions.isel(cell=index)
-            row = [_text(cell[key].values.item()) for key in keys]
-            row.append(interval_text(*(100 * float(cell[f"accuracy_mean{end}"]) for end in ("", "_low", "_high"))))
-            row.append(interval_text(*(100 * float(cell[f"change{end}"]) for end in ("", "_low", "_high"))))
-            row.append(number_text(float(cell["p_holm"])))
-            for name in controls:
-                part = cell.sel(control=name)
-                row.append(interval_text(*(100 * float(part[f"excess{end}"]) for end in ("", "_low", "_high"))))
-            rows.append(tuple(row))
+            names = [_text(cell[key].values.item()) for key in keys]
+            row = [_points(cell, "accuracy_mean"), _points(cell, "change"), number_text(float(cell["p_holm"]))]
+            row += [_points(cell.sel(control=name), "excess") for name in controls]
+            if "after_change" in cell:
+                row += [_points(cell, "after_change"), _ratios(cell["after_rate"])]
+            rows.append((*names, *row))
+            error = 100 * float(cell["calibration_error"].mean())
+            sure.append((*names, _points(cell, "loss_mean", 1), _points(cell, "overconfidence"), number_text(error)))
         columns = (*keys, "accuracy % [95 %]", "change, points [95 %]", "p (Holm)")
         columns = (*columns, *(f"minus {_CONTROLS[name]}, points" for name in controls))
+        if "after_change" in lesions:
+            columns = (*columns, "change in the steps after, points", "rate after / intact")
         yield Table(f"Lesions: {result.attrs['design']}", columns, tuple(rows), _note(result))
+        columns = (*keys, "loss [95 %]", "confidence minus accuracy, points [95 %]", "calibration error, points")
+        yield Table("Confidence and loss", columns, tuple(sure), _calibration_note(result))
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
         """Say which lesions matter most, whether more than their controls, and what limits the study."""
@@ -166,7 +174,9 @@ class LesionStudy(Analysis):
         lower = lesions.isel(cell=np.flatnonzero((lesions["change"] < 0) & (lesions["p_holm"] <= LEVEL)))
         how = _how(result)
         if "coalition" in result:
-            yield from _shapley_findings(result)
+            yield from game_findings(result)
+        elif result.attrs["design"] == DISSOCIATION:
+            yield from dissociation_findings(result)
         elif lesions.sizes["cell"] and lesions["p_holm"].isnull().all():
             worst = lesions.isel(cell=int(np.argmin(lesions["change"].values)))
             yield (
@@ -190,16 +200,18 @@ def _two_sided(before: np.ndarray, after: np.ndarray) -> float:
     return min(1.0, 2 * min(lower, higher))
 
 
-def _interval(values: np.ndarray, seed: int, draws: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 95 % bootstrap interval (cell,) of means of (network, cell, sample): networks, then shared samples."""
-    n_net, _, n = values.shape
-    random = np.random.default_rng(seed)
-    weights = random.multinomial(n, np.full(n, 1 / n), size=draws) / n
-    means = np.einsum("ncs,ds->dnc", values, weights, optimize=True)
-    networks = random.multinomial(n_net, np.full(n_net, 1 / n_net), size=draws) / n_net
-    drawn = np.einsum("dnc,dn->dc", means, networks)
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
-    return low, high
+def _over_networks(change: np.ndarray) -> float:
+    """Return p of a t test over networks of changes (network, sample).
+
+    Few networks that lose one image each have no variance by chance: it counts as at least what the images of a
+    network let expect.
+    """
+    n_net, n = change.shape
+    per_network = change.mean(1)
+    variance = max(per_network.var(ddof=1), change.var(1).mean() / n)
+    if not variance:
+        return float(per_network[0] == 0)
+    return float(2 * stats.t.sf(abs(per_network.mean()) / np.sqrt(variance / n_net), n_net - 1))
 
 
 def _varies(values: np.ndarray) -> bool:
@@ -215,6 +227,18 @@ def _named(cell: xr.Dataset) -> str:
         f"{key} {_text(cell[key].values.item())}" for key in _KEYS if key in cell and _told(cell[key].values.item())
     ]
     return ", ".join(told)
+
+
+def _points(cell: xr.Dataset, name: str, scale: float = 100) -> str:
+    return interval_text(*(scale * float(cell[f"{name}{end}"]) for end in ("", "_low", "_high")))
+
+
+def _ratios(values: xr.DataArray) -> str:
+    if values.isnull().all():
+        return "–"
+    return ", ".join(
+        f"{layer} {number_text(float(value))}" for layer, value in zip(values["layer_read"].values, values, strict=True)
+    )
 
 
 def _told(value: Any) -> bool:
@@ -235,6 +259,17 @@ def _note(result: xr.Dataset) -> str:
         f"{result.attrs['n_networks']} networks, n = {result.attrs['n_samples']} images. Intervals: bootstrap of "
         f"networks and images. p: {_how(result)}. 'Minus' a control: accuracy under the lesion minus accuracy under "
         "the control on the same images; below 0 the lesion does more than the control."
+    )
+
+
+def _calibration_note(result: xr.Dataset) -> str:
+    intact = result.isel(cell=int(np.flatnonzero(result["role"].values == "intact")[0]))
+    return (
+        f"Intact network: loss {_points(intact, 'loss_mean', 1)}, confidence minus accuracy "
+        f"{_points(intact, 'overconfidence')} points, calibration error "
+        f"{number_text(100 * float(intact['calibration_error'].mean()))}. Loss: cross-entropy. Calibration error: mean "
+        f"difference of confidence and accuracy over {result.sizes['bin']} bins of confidence (Guo et al. 2017), mean "
+        "over networks; few images make it large by chance, so that it has no interval."
     )
 
 
@@ -274,63 +309,10 @@ def _cautions(result: xr.Dataset) -> Iterable[str]:
             f"In {100 * share:.0f} % of the lesions more than {100 * _CEILING:.0f} % of a layer's neurons fire at "
             "every step: rates cannot rise further, and their changes are understated."
         )
+    if result.attrs.get("left_out"):
+        yield f"{result.attrs['left_out']} cells are not possible in all networks, and were left out."
     unchanged = {
         key for one in json.loads(result.attrs["checks"]) for key, check in one.items() if not check["changed"]
     }
     if unchanged:
         yield f"{len(unchanged)} interventions changed nothing, e.g. {sorted(unchanged)[0]}."
-
-
-def _game(result: xr.Dataset) -> tuple[list[str], dict[tuple[int, ...], np.ndarray]]:
-    """Return the players and the accuracy (network,) of every coalition."""
-    players = str(result["players"].values[0]).split(" | ")
-    values = {}
-    for index, name in enumerate(result["coalition"].values):
-        members = () if name == "none" else tuple(int(player) for player in str(name).split())
-        values[members] = result["accuracy"].values[:, index]
-    return players, values
-
-
-def _shapley(result: xr.Dataset) -> tuple[list[str], np.ndarray, np.ndarray, dict[tuple[int, ...], np.ndarray]]:
-    players, values = _game(result)
-    found, error = shapley_values(values, len(players))
-    return players, found, error, values
-
-
-def _shapley_table(result: xr.Dataset) -> Table:
-    players, found, error, values = _shapley(result)
-    n = found.shape[1]
-    rows = []
-    for index, name in enumerate(players):
-        mean = 100 * found[index].mean()
-        half = 100 * (stats.t.ppf(0.975, n - 1) * found[index].std(ddof=1) / np.sqrt(n) if n > 1 else np.nan)
-        pairs = {
-            other: 100 * float(interaction(values, index, other).mean())
-            for other in range(len(players))
-            if other != index and tuple(sorted((index, other))) in values and (index,) in values and (other,) in values
-        }
-        strongest = max(pairs, key=lambda other: abs(pairs[other]), default=None)
-        told = "" if strongest is None else f"{pairs[strongest]:+.1f} with {players[strongest]}"
-        sampled = number_text(100 * float(error[index].mean())) if error.any() else "0"
-        rows.append((name, interval_text(mean, mean - half, mean + half), sampled, told))
-    whole = tuple(range(len(players)))
-    total = 100 * float((values[whole] - values[()]).mean())
-    columns = ("player", "Shapley value, points [95 % over networks]", "sampling error", "largest pairwise interaction")
-    note = (
-        f"{result.attrs['n_networks']} networks, n = {result.attrs['n_samples']} images. The values add up to the loss "
-        f"of all lesions together, {total:.1f} points. Interaction: below 0 two lesions together cost more than their "
-        "sum."
-    )
-    return Table("Shapley values of layers and pathways", columns, tuple(rows), note)
-
-
-def _shapley_findings(result: xr.Dataset) -> Iterable[str]:
-    players, found, _, values = _shapley(result)
-    means = 100 * found.mean(1)
-    order = np.argsort(means)
-    total = 100 * float((values[tuple(range(len(players)))] - values[()]).mean())
-    yield (
-        f"All lesions together change accuracy by {total:.1f} points; {players[order[0]]} carries the largest share, "
-        f"{means[order[0]]:.1f} points (Shapley value, mean over {result.attrs['n_networks']} networks), then "
-        f"{players[order[1]]}, {means[order[1]]:.1f} points."
-    )

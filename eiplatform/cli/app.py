@@ -45,10 +45,9 @@ COMMANDS: dict[str, tuple[tuple[Callable[..., int], str], ...]] = {
     "Networks": (
         (networks.train, "train digits-mlp --out runs/a/training --set seed=2"),
         (networks.record, "record runs/a/training --out runs/a/noisy --steps 240 --warmup 40 --input bernoulli"),
-        (networks.lesion, "lesion runs/a/training --pathway 'I->E subtractive' --doses 0 0.1 0.2 --out runs/a/lesions"),
         (
-            lesioning.lesion_study,
-            "lesion-study runs/a/training --design dose-response --out runs/a/study --samples 500",
+            lesioning.lesion,
+            "lesion dose-response runs/a/training --out runs/a/study --samples 500",
         ),
         (exchange.import_, "import deepeisnn checkpoint/ --out network.safetensors"),
     ),

@@ -1,4 +1,4 @@
-"""Commands that run a network: ``train``, ``record``, ``lesion``."""
+"""Commands that run a network: ``train``, ``record``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from eiplatform.cli.options import DataRoot, Download, Flag, Json, Many, Overwrite, Set, assignments
 
-__all__ = ["lesion", "record", "train"]
+__all__ = ["record", "train"]
 
 
 def train(
@@ -211,100 +211,4 @@ def record(
         say(f"{len(made)} recordings: {out}" if null else f"recording: {out}")
         if null:
             say(f"next: eiplatform analyse balance RECORDING --null {out} --out balance.nc")
-    return 0
-
-
-def lesion(
-    checkpoint: Path,
-    *,
-    out: Path,
-    pathway: str = "I->E subtractive",
-    layers: str = "*",
-    doses: Annotated[list[float] | None, Many] = None,
-    neurons: int | None = None,
-    samples: int | None = None,
-    controls: int = 0,
-    dataset: str | None = None,
-    data_root: Path | None = None,
-    download: Annotated[bool, Flag] = False,
-    unfinished: Annotated[bool, Flag] = False,
-    resume: Annotated[bool, Flag] = False,
-    overwrite: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
-) -> int:
-    """Record a network under rising doses of a lesion of one pathway.
-
-    Parameters
-    ----------
-    checkpoint : Path
-        A .safetensors file, or the directory of a training run.
-    out : Path
-        Directory; one recording per dose is made in it.
-    pathway : str
-        'input->E', 'input->I', 'I->E subtractive' or 'I->E divisive'; of signed weights also
-        'input->E subtractive', of feedback networks 'recurrent->E' and others (docs/equilibrium.md).
-    layers : str
-        Layer name or wildcard, e.g. fc2 or 'fc*'.
-    doses : list[float]
-        Fractions removed, 0 (intact) among them; below 0 the pathway is strengthened (default: 0 0.25 0.5 0.75 1).
-    neurons : int
-        Neurons recorded per population, at least those of the readout (default: 64, or as many as these).
-    samples : int
-        Test samples, at random (default: all).
-    controls : int
-        Random losses of synapses per dose above 0, which take as much current.
-    dataset : str
-        Data set that is shown (default: the one that the network was trained on), e.g. fashion-mnist.
-    data_root : Path
-        Folder with the data sets' files.
-    download : bool
-        Get files that are missing there from their source.
-    unfinished : bool
-        Take the checkpoint of a training that was interrupted or aborted.
-    resume : bool
-        Go on with an interrupted design in that directory: what is complete stays.
-    overwrite : bool
-        Delete an earlier result there.
-    json : bool
-        Print JSON.
-    """
-    from eiplatform.cli.output import print_json, say
-    from eiplatform.errors import ConfigError
-    from eiplatform.lesions.design import dose_response, doses_of
-    from eiplatform.progress import stage
-    from eiplatform.recording.checkpoint import open_checkpoint
-    from eiplatform.recording.spec import load_spec
-
-    network, config, data = open_checkpoint(
-        checkpoint, "test", unfinished=unfinished, dataset=dataset, root=data_root, download=download
-    )
-    lesions = doses_of(pathway, doses or [0.0, 0.25, 0.5, 0.75, 1.0], layers)
-    for one in lesions:
-        one.places(network)  # or which pathways this network has
-    answers = network.named_layers()["readout"].n_exc
-    if neurons is not None and neurons < answers:
-        raise ConfigError(
-            f"of {neurons} recorded neurons the answers of a readout of {answers} cannot be read",
-            where="--neurons",
-            valid=f"at least {answers}",
-        )
-    spec = load_spec(None, neurons=neurons or max(64, answers), samples=samples)
-    with stage(f"lesioning {pathway}", quiet=json) as update:
-        made = dose_response(
-            network,
-            data,
-            out,
-            lesions,
-            spec,
-            config=config.model_dump(mode="json"),
-            n_controls=controls,
-            overwrite=overwrite,
-            resume=resume,
-            progress=update,
-        )
-    if json:
-        print_json({"out": str(out), "recordings": [str(path) for path in made]})
-    else:
-        say(f"{len(made)} recordings: {out}")
-        say(f"next: eiplatform analyse lesions {out} --out lesions.nc")
     return 0

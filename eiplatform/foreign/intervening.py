@@ -1,4 +1,4 @@
-"""Weakening or strengthening the positive or negative weights of any torch module for a while.
+"""Changing the positive or negative weights of any torch module for a while.
 
 A foreign module exposes its weights, not its currents: scaling the negative ones scales inhibition only where what
 comes in is 0 or more, as spikes are.  That is verified on the example before anything runs.
@@ -6,35 +6,40 @@ comes in is 0 or more, as spikes are.  That is verified on the example before an
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from eiplatform.errors import ConfigError, UnknownNameError, match_names, suggest
 from eiplatform.foreign.network import ForeignNetwork
 from eiplatform.networks.description import Pathway
+from eiplatform.networks.intervening import Place, UnchangedWarning
 from eiplatform.recording.plan import evaluation
 
 __all__ = ["foreign_intervened"]
 
 _GENERAL = {"input->E": "+", "input->E subtractive": "-"}
 """Names that stand for all weights of a layer of one sign."""
+_BY_NEURON = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Modules whose weights begin with the neuron or channel that they reach."""
 _TOLERANCE = 1e-3
 
 
 @contextmanager
 def foreign_intervened(network: ForeignNetwork, interventions: Sequence[Any]) -> Iterator[ForeignNetwork]:
-    """Run a foreign network with some of its weights scaled; afterwards they are as they were, bit for bit.
+    """Run a foreign network with some of its weights changed; afterwards they are as they were, bit for bit.
 
     Parameters
     ----------
     network : ForeignNetwork
-    interventions : sequence of Scale
-        Of ``"input->E"`` (all positive weights of a layer), ``"input->E subtractive"`` (all negative ones), or of one
-        of ``network.pathways()`` by name.
+    interventions : sequence of Kind
+        Those with ``on_weights``.  A target is ``"input->E"`` (all positive weights of a layer),
+        ``"input->E subtractive"`` (all negative ones), or one of ``network.pathways()`` by name; a population is a
+        layer by name; without either it is all weights.
 
     Raises
     ------
@@ -44,20 +49,24 @@ def foreign_intervened(network: ForeignNetwork, interventions: Sequence[Any]) ->
         If a pathway or layer does not exist.
     """
     parameters = dict(network.module.named_parameters())
-    asked = [(one, _paths(network, one)) for one in interventions]  # all are checked before anything changes
+    asked = [(one, _paths(network, one)) for one in interventions]
     before = {_parameter(parameters, path) for _, paths in asked for path in paths}
     saved = {name: parameters[name].detach().clone() for name in before}
     outer = getattr(network, "interventions", ())
     intact = _currents(network)
-    told = []
+    said = []
     try:
         for one, paths in asked:
             for path in paths:
-                _scale(parameters[_parameter(parameters, path)], path.sign, one.factor)
-            told.append({**one.about(network), "check": {"changed": True}})
-        if len(asked) == 1:
-            _verify(network, *asked[0], intact)
-        network.interventions = (*outer, *told)
+                _change(network, parameters, path, one)
+            after = _currents(network)
+            if len(asked) == 1 and hasattr(one, "factor") and one.everywhere:
+                _verify(network, one, paths, intact, after)
+            changed = any(not torch.equal(v, after[n][s]) for n, data in intact.items() for s, v in data.items())
+            if not changed:
+                warnings.warn(f"{one!r} changed nothing", UnchangedWarning, stacklevel=4)
+            said.append({**one.about(network), "check": {"changed": changed}})
+        network.interventions = (*outer, *said)
         yield network
     finally:
         network.interventions = outer
@@ -67,23 +76,26 @@ def foreign_intervened(network: ForeignNetwork, interventions: Sequence[Any]) ->
 
 
 def _paths(network: ForeignNetwork, one: Any) -> list[Pathway]:
-    target = getattr(one, "target", None)
-    if type(one).__name__ != "Scale" or not one.everywhere or not isinstance(target, str):
-        raise ConfigError(
-            f"{one!r} is not possible: a foreign module exposes its weights alone",
-            where=type(network.module).__name__,
-            valid="Scale of whole pathways, e.g. ei.Scale('input->E subtractive', 0.5, layers='...')",
-        )
-    paths = network.pathways()
-    having = [p for p in paths if p.name == target or _GENERAL.get(target) == p.sign]
-    if not having:
-        names = (*_GENERAL, *dict.fromkeys(path.name for path in paths))
-        raise UnknownNameError(
-            f"this network has no pathway '{target}'{suggest(target, names)}",
-            where=type(network.module).__name__,
-            valid=names,
-        )
-    layers = match_names([one.layers], dict.fromkeys(path.layer for path in having), f"layer with '{target}'")
+    """Return the pathways on whose weights an intervention acts."""
+    where, paths = type(network.module).__name__, network.pathways()
+    if one.steps is not None or one.samples is not None:
+        what = f"{one!r} is not possible: weights are the same in all steps and samples"
+        raise ConfigError(what, where=where, valid="all steps and samples")
+    first = paths[0]
+    one.on_weights(torch.zeros(1, 1), Place(first.layer, first.name, "E", "current_exc", (1,)))  # or why it cannot
+    if hasattr(one, "population"):
+        layers = match_names([one.population], dict.fromkeys(path.layer for path in paths), "population")
+        having = [path for path in paths if path.layer in layers]
+    else:
+        target = getattr(one, "target", None)
+        having = [p for p in paths if target is None or p.name == target or _GENERAL.get(target) == p.sign]
+        if not having:
+            names = (*_GENERAL, *dict.fromkeys(path.name for path in paths))
+            raise UnknownNameError(
+                f"this network has no pathway '{target}'{suggest(str(target), names)}", where=where, valid=names
+            )
+        what = "layer" if target is None else f"layer with '{target}'"
+        layers = match_names([one.layers], dict.fromkeys(path.layer for path in having), what)
     chosen = [path for path in having if path.layer in layers]
     known = dict(network.module.named_parameters())
     for path in chosen:
@@ -107,10 +119,26 @@ def _parameter(known: Mapping[str, Tensor], path: Pathway) -> str:
     return found
 
 
-def _scale(weight: Tensor, sign: str, factor: float) -> None:
+def _change(network: ForeignNetwork, parameters: Mapping[str, Tensor], path: Pathway, one: Any) -> None:
+    """Change the weights of a pathway's sign, of the neurons that are chosen."""
+    name = _parameter(parameters, path)
+    weight = parameters[name]
+    signal = "current_exc" if path.sign == "+" else "current_inh"
+    place = Place(path.layer, name, "E", signal, tuple(weight.shape[:1]))
+    acts = weight > 0 if path.sign == "+" else weight < 0
+    if one.neurons is not None or one.fraction is not None:
+        owner = network.module.get_submodule(name.rpartition(".")[0])
+        if not isinstance(owner, _BY_NEURON):
+            raise ConfigError(
+                f"the weights of a {type(owner).__name__} are not sorted by neuron",
+                where=path.layer,
+                valid=f"all neurons, or a layer of {', '.join(kind.__name__ for kind in _BY_NEURON)}",
+            )
+        rows = torch.zeros(len(weight), dtype=torch.bool)
+        rows[torch.from_numpy(one.chosen(place))] = True
+        acts &= rows.to(weight.device).view(-1, *(1,) * (weight.ndim - 1))
     with torch.no_grad():
-        scaled = torch.where(weight > 0 if sign == "+" else weight < 0, weight * factor, weight)
-        weight.copy_(scaled)
+        weight.copy_(torch.where(acts, one.on_weights(weight, place), weight))
 
 
 def _currents(network: ForeignNetwork) -> dict[str, dict[str, Tensor]]:
@@ -120,7 +148,13 @@ def _currents(network: ForeignNetwork) -> dict[str, dict[str, Tensor]]:
     return found
 
 
-def _verify(network: ForeignNetwork, one: Any, paths: Sequence[Pathway], intact: dict[str, dict[str, Tensor]]) -> None:
+def _verify(
+    network: ForeignNetwork,
+    one: Any,
+    paths: Sequence[Pathway],
+    intact: Mapping[str, Mapping[str, Tensor]],
+    changed: Mapping[str, Mapping[str, Tensor]],
+) -> None:
     """Refuse where scaling weights of one sign did not scale the current of one sign."""
     names = list(intact)
     first = min((path.layer for path in paths), key=names.index)
@@ -128,7 +162,7 @@ def _verify(network: ForeignNetwork, one: Any, paths: Sequence[Pathway], intact:
     if terms != {path.name.removesuffix(" subtractive") for path in paths if path.layer == first}:
         return  # other weights contribute too
     sign = next(path.sign for path in paths if path.layer == first)
-    after = _currents(network)[first]
+    after = changed[first]
     for signal, factor in (
         ("current_exc", one.factor if sign == "+" else 1.0),
         ("current_inh", one.factor if sign == "-" else 1.0),

@@ -22,6 +22,9 @@ from eiplatform.recording.wiring import inhibitory_weight_cv
 
 __all__ = ["lesion_study"]
 
+_OWN = ("interventions", "removed")
+"""What a cell of one network has for itself."""
+
 
 def lesion_study(
     network: Any,
@@ -32,7 +35,6 @@ def lesion_study(
     steps: int | None = None,
     input: str | None = None,  # noqa: A002 - the word of recordings
     path: str | Path | None = None,
-    stacked: bool = True,
     quiet: bool = False,
     **parameters: Any,
 ) -> Result:
@@ -52,8 +54,6 @@ def lesion_study(
         As in :func:`record`.
     path : str or Path, optional
         Keep finished cells in this directory: an interrupted study goes on, and a changed one runs what is new.
-    stacked : bool
-        Run many cells in one pass.
     quiet : bool
         Show no progress.
     **parameters
@@ -97,7 +97,7 @@ def lesion_study(
         fields = {"samples": samples, "steps": steps, "input": input}
         given = {key: value for key, value in fields.items() if value is not None}
         wanted = wanted_of(one, data, None, given, None, None, False)
-        engine = Engine(one, wanted.data, wanted.spec, folder, stacked=stacked)
+        engine = Engine(one, wanted.data, wanted.spec, folder)
         label = f"lesioning network {index + 1} of {len(networks)}"
         with stage(label, quiet=quiet) as update:
             if not quiet:
@@ -126,13 +126,30 @@ def _network(one: Any) -> Network:
 
 
 def _joined(found: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Return the cells of all networks; what differs between networks does not become a coordinate."""
-    own = [data.reset_coords([name for name in ("interventions", "removed") if name in data.coords]) for data in found]
+    """Return the cells that all networks have; what differs between networks does not become a coordinate.
+
+    Where a dose follows from a network's currents, some may not have enough: ``left_out`` counts these cells.
+    """
+    keys = [_cell_keys(data) for data in found]
+    common = set(keys[0]).intersection(*keys[1:])
+    own = []
+    for data, names in zip(found, keys, strict=True):
+        kept = data.isel(cell=[index for index, name in enumerate(names) if name in common])
+        own.append(kept.reset_coords([name for name in _OWN if name in kept.coords]))
     try:
-        return xr.concat(own, dim="network", join="exact", coords="minimal", compat="equals", data_vars="all")
+        joined = xr.concat(own, dim="network", join="exact", coords="minimal", compat="equals", data_vars="all")
+        if not (joined["role"] == "lesion").any():
+            raise ValueError("no lesion is common to all")
     except ValueError as error:
         raise ConfigError(
             "the networks have not the same layers and samples, so that their cells differ",
             where="lesion_study",
             remedy="study them one by one",
         ) from error
+    joined.attrs["left_out"] = len(set().union(*keys)) - len(common)
+    return joined
+
+
+def _cell_keys(data: xr.Dataset) -> list[tuple[str, ...]]:
+    names = [name for name in data.coords if data[name].dims == ("cell",) and name not in _OWN]
+    return list(zip(*(map(str, data[name].values) for name in names), strict=True))

@@ -20,18 +20,14 @@ from torch import Tensor
 from eiplatform.errors import EIPlatformError
 from eiplatform.interventions.intervention import Kind, Seen
 from eiplatform.networks.equilibrium.network import FeedbackNetwork
-from eiplatform.networks.intervening import Applied, Place, intact
+from eiplatform.networks.intervening import Applied, Place, UnchangedWarning, intact
 from eiplatform.networks.network import Network
 
-__all__ = ["Check", "UnchangedWarning", "check", "checked"]
+__all__ = ["Check", "check", "checked"]
 
 _NET = {"input_exc": 1.0, "subtractive": -1.0}
 """Sites whose contributions add up to the net current, with their signs."""
 _TOLERANCE = 1e-4
-
-
-class UnchangedWarning(UserWarning):
-    """An intervention changed nothing."""
 
 
 @dataclass(frozen=True)

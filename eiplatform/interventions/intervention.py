@@ -156,6 +156,16 @@ class Kind:
         able = [name for name, kind in kinds().items() if kind.on_circuit is not Kind.on_circuit]
         raise ConfigError(f"a circuit has no {type(self).__name__}", where=circuit.name, valid=able)
 
+    def on_weights(self, weights: Tensor, place: Place) -> Tensor:
+        """Return new weights (neuron or channel, ...) of one sign of a module of another framework."""
+        del weights, place
+        able = [name for name, kind in kinds().items() if kind.on_weights is not Kind.on_weights]
+        raise ConfigError(
+            f"{type(self).__name__} is not possible: a foreign module exposes its weights alone",
+            where=type(self).__name__,
+            valid=able,
+        )
+
     # What they share.
 
     def edit(self, place: Place, reference: Reference) -> _KindEdit:

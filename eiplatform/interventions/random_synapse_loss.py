@@ -85,6 +85,10 @@ class RandomSynapseLoss(Kind):
                 valid="a layer whose inputs are 0 or more",
             ) from None
 
+    def on_weights(self, weights: Tensor, place: Place) -> Tensor:
+        """Lose the same synapses, whatever their sign."""
+        return weights * self._kept(place, weights).to(weights)
+
     def _kept(self, place: Place, weight: Tensor) -> Tensor:
         """Return which synapses are left."""
         return _mask(self.part, self.seed, f"{place.layer}/{place.site}", tuple(weight.shape))

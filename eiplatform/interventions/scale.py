@@ -14,6 +14,7 @@ from eiplatform.errors import ConfigError
 from eiplatform.interventions.intervention import At, Kind, Seen
 from eiplatform.microcircuits.changes import Rates, scaled
 from eiplatform.microcircuits.circuit import Circuit
+from eiplatform.networks.intervening import Place
 from eiplatform.networks.network import Network
 from eiplatform.networks.pathways import PathwayScale
 
@@ -93,6 +94,11 @@ class Scale(Kind):
         """Multiply the strength of the synapses, e.g. of ``"I->E"``, ``"I->E+I"``, ``"L4I->*"``."""
         del rates
         return scaled(circuit, self.target, self.factor, self.fraction)
+
+    def on_weights(self, weights: Tensor, place: Place) -> Tensor:
+        """Multiply."""
+        del place
+        return weights * self.factor
 
     def predict(self, seen: Seen) -> tuple[np.ndarray, np.ndarray]:
         """Predict ``<A> - f <X>`` and ``V_A + f^2 V_X - 2 f C``."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor
 
 from eiplatform.errors import ConfigError, choose
@@ -22,7 +23,7 @@ from eiplatform.networks.pathways import PathwayScale
 __all__ = ["Silence"]
 
 
-@dataclass(frozen=True, repr=False, init=False)
+@dataclass(frozen=True, repr=False)
 class Silence(Kind):
     """Silence neurons: cut what they send, what they receive, or both.
 
@@ -33,12 +34,12 @@ class Silence(Kind):
     ----------
     population : str
         E.g. ``"fc1/I"``; several by wildcard, ``"fc*/I"``.
-    neurons : sequence of int or array of bool, optional
-        Which neurons; of a convolution's I neurons its channels.  Default: all.
+    ids : sequence of int or array of bool, optional
+        The same as `neurons`: which neurons; of a convolution's I neurons its channels.  Default: all.
     cuts : {"outgoing", "incoming", "both"}
         Which of their synapses.
-    fraction, steps, samples, seed
-        Instead of `neurons` a part of them; when; see :class:`~eiplatform.interventions.intervention.Kind`.
+    neurons, fraction, steps, samples, seed
+        Which, a part of them, when; see :class:`~eiplatform.interventions.intervention.Kind`.
 
     Examples
     --------
@@ -51,28 +52,67 @@ class Silence(Kind):
     [1.0, 0.0]
     """
 
-    population: str = field(kw_only=True)
+    population: str
+    ids: InitVar[Sequence[int] | None] = None
     cuts: Literal["outgoing", "incoming", "both"] = field(default="outgoing", kw_only=True)
 
-    def __init__(
-        self,
-        population: str,
-        neurons: Sequence[int] | np.ndarray | None = None,
-        *,
-        cuts: Literal["outgoing", "incoming", "both"] = "outgoing",
-        **where: Any,
-    ) -> None:
-        values = {name.name: name.default for name in fields(self)} | {"population": population, "cuts": cuts}
-        for name in where:
-            choose(name, values, "parameter", where="Silence")
-        for name, value in (values | {"neurons": neurons} | where).items():
-            object.__setattr__(self, name, value)
-        self.__post_init__()
-
-    def __post_init__(self) -> None:
+    def __post_init__(self, ids: Sequence[int] | None = None) -> None:
+        if ids is not None:
+            if self.neurons is not None:
+                raise ConfigError("neurons are named twice", where="Silence", remedy="name them once")
+            object.__setattr__(self, "neurons", ids)
         super().__post_init__()
         if self.cuts not in ("outgoing", "incoming", "both"):
             raise ConfigError(f"cuts={self.cuts!r}", where="Silence", valid="outgoing, incoming, both")
+
+    @classmethod
+    def tuned(cls, recording: xr.DataTree, population: str, label: int, part: float = 0.1, **where: Any) -> Silence:
+        """Silence the neurons that prefer a class most: their mean response to it, over that to the others.
+
+        Parameters
+        ----------
+        recording : DataTree
+            Of the intact network, with labels and all neurons of the population.
+        population : str
+        label : int
+        part : float
+            Of the population; neurons that never respond prefer nothing, and stay.
+        **where
+            ``cuts``, ``steps``, ``samples``.
+
+        Raises
+        ------
+        ConfigError
+            If neurons or the class were not recorded, or no neuron prefers it.
+
+        Examples
+        --------
+        >>> import eiplatform as ei
+        >>> short = {"training": {"epochs": 1, "warmup_epochs": 0}, "network": {"hidden": [20]}}
+        >>> run = ei.train("digits-mlp", quiet=True, **short)
+        >>> found = ei.Silence.tuned(ei.record(run.network, samples=60, quiet=True), "fc1/E", 3)
+        >>> found.population, len(found.neurons)
+        ('fc1/E', 2)
+        """
+        place = f"Silence.tuned: {population}"
+        names = [str(name).strip("/") for name in recording.groups]
+        data = recording[choose(population, names, "population", where=place)].to_dataset()
+        n = int(data.attrs["n_neurons"])
+        if data.sizes["neuron"] < n:
+            raise ConfigError(f"{data.sizes['neuron']} of {n} neurons were recorded", where=place, valid="all of them")
+        labels = data["label"].values
+        choose(str(label), [str(one) for one in np.unique(labels)], "class", where=place)
+        if not 0 < part <= 1:
+            raise ConfigError(f"a part of {part}", where=place, valid="above 0, at most 1")
+        signal = next(name for name in ("output", "spikes", "activity") if name in data)
+        mean = np.abs(data[signal]).mean("time").transpose("sample", "neuron").values
+        own, other = mean[labels == label].mean(0), mean[labels != label].mean(0)
+        preference = np.divide(own - other, own + other, out=np.full(n, -1.0), where=own + other > 0)
+        order = np.argsort(-preference, kind="stable")[: max(1, round(part * n))]
+        chosen = np.sort(data["neuron"].values[order[preference[order] > 0]])
+        if not chosen.size:
+            raise ConfigError(f"no neuron prefers class {label}", where=place)
+        return cls(population, chosen.tolist(), **where)
 
     def places(self, network: Network) -> tuple[Place, ...]:
         """Return what the neurons send and receive."""
@@ -154,11 +194,23 @@ class Silence(Kind):
         del rates
         return silenced(circuit, self.population, self.cuts, self.fraction)
 
+    def on_weights(self, weights: Tensor, place: Place) -> Tensor:
+        """Cut the incoming synapses: who receives what a foreign module sends is not known."""
+        if self.cuts != "incoming":
+            raise ConfigError(
+                f"cuts='{self.cuts}' is not possible in a foreign module", where="Silence", valid="cuts='incoming'"
+            )
+        return torch.zeros_like(weights)
+
     def about(self, network: Network) -> Mapping[str, Any]:
         """Return what the manifest of a recording says; the dose is the fraction of neurons."""
-        place = self.places(network)[0]
-        n = int(np.prod(place.shape))
-        chosen = self.chosen(place)
+        name = populations_of(network, self.population, self.layers, "Silence")[0]
+        layer, _, role = name.rpartition("/")
+        shape = network.populations()[name].shape
+        if role == "I":  # of maps the channels
+            shape = shape[:1]
+        chosen = super().chosen(Place(layer or name, "", role, "", shape))
+        n = int(np.prod(shape))
         ids = list(range(n)) if chosen is None else [int(neuron) for neuron in chosen]
         about = {**super().about(network), "pathway": f"silence {self.population}", "dose": len(ids) / n}
-        return about | {"layers": place.layer, "neurons": ids if self.neurons is None else list(self.neurons)}
+        return about | {"layers": layer or name, "neurons": ids}

@@ -77,13 +77,17 @@ class Cell:
         Coordinates: ``design``, ``role`` (``intact``, ``lesion`` or the name of a control), ``pathway``, ``layer``,
         ``dose``, ``draw`` and whatever a design adds.
     images : Images
+    by_step : bool
+        Whether rates are read at every step, and answers from every step on.
     """
 
     interventions: tuple[Kind, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     images: Images = field(default_factory=Images)
+    by_step: bool = False
 
     def spec(self) -> dict[str, Any]:
         """Return what decides its numbers, as plain data."""
         images = [self.images.kind, self.images.level, self.images.seed]
-        return {"interventions": [one.to_dict() for one in self.interventions], "images": images}
+        found = {"interventions": [one.to_dict() for one in self.interventions], "images": images}
+        return {**found, "by_step": True} if self.by_step else found

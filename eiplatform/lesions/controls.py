@@ -11,21 +11,25 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from eiplatform.datasets import Split
-from eiplatform.errors import ConfigError
 from eiplatform.interventions import RandomSynapseLoss, Scale
 from eiplatform.networks.network import Network
 from eiplatform.recording.plan import evaluation, make_plan, shown
 from eiplatform.recording.spec import RecordingSpec
 
-__all__ = ["losses_of", "matched_losses", "mean_currents"]
+__all__ = ["losses_of", "matchable", "mean_currents"]
 
 _SIGNALS = ("current_exc", "current_inh")
 
 
-def matched_losses(
-    network: Network, data: Split, spec: RecordingSpec, lesions: Sequence[Scale], seeds: Sequence[int]
-) -> dict[Scale, list[tuple[RandomSynapseLoss, ...]]]:
-    """Find the random losses that take as much current as lesions do.
+def matchable(lesion: Scale, network: Network) -> bool:
+    """Return whether random losses can take as much as a lesion: not of divisive inhibition, and not of feedback."""
+    return all(place.signal in (*_SIGNALS, "activity") for place in lesion.places(network))
+
+
+def losses_of(
+    lesion: Scale, network: Network, means: Mapping[str, Mapping[str, float]], seeds: Sequence[int]
+) -> list[tuple[RandomSynapseLoss, ...]]:
+    """Return the random losses, one per layer and seed, that take as much current as a lesion.
 
     A lesion of dose ``d`` takes ``d * current_inh`` (of ``input->E``: ``d * current_exc``) from a neuron.
     Losing the part ``p`` of all synapses takes ``p * (current_exc + current_inh)`` on average, so
@@ -33,53 +37,12 @@ def matched_losses(
 
     Parameters
     ----------
+    lesion : Scale
     network : Network
-        Intact.
-    data : Split
-    spec : RecordingSpec
-        Its samples, input and steps are those of the means.
-    lesions : sequence of Scale
-        Those that take nothing have no control.
+    means : mapping of str to mapping of str to float
+        Mean currents of its layers (:func:`mean_currents`).
     seeds : sequence of int
-
-    Returns
-    -------
-    dict of Scale to list of tuple of RandomSynapseLoss
-        One per seed, with one loss per layer.
-
-    Raises
-    ------
-    ConfigError
-        For divisive inhibition, which is no current, for feedback, and where a synapse has no sign of its own.
-    UnknownNameError
-        If no layer that matches has the pathway.
     """
-    found: dict[Scale, list[tuple[RandomSynapseLoss, ...]]] = {}
-    means: dict[str, dict[str, float]] = {}
-    for lesion in lesions:
-        places = lesion.places(network)
-        wrong = [place for place in places if place.signal not in (*_SIGNALS, "activity")]
-        if wrong:
-            raise ConfigError(
-                f"a lesion of '{lesion.target}' has no random control",
-                where="lesion",
-                valid=("input->E", "input->I", "I->E subtractive", "input->E subtractive"),
-                remedy="choose no controls",
-            )
-        if lesion.factor >= 1:
-            continue
-        names = [place.layer for place in places]
-        for name in names:
-            RandomSynapseLoss(0.5, layers=name).factors(network)  # or why there is none
-        means |= mean_currents(network, data, spec, [name for name in names if name not in means])
-        found[lesion] = losses_of(lesion, network, means, seeds)
-    return found
-
-
-def losses_of(
-    lesion: Scale, network: Network, means: Mapping[str, Mapping[str, float]], seeds: Sequence[int]
-) -> list[tuple[RandomSynapseLoss, ...]]:
-    """Return the random losses of a lesion, from the mean currents of its layers (:func:`mean_currents`)."""
     places = lesion.places(network)
     taken = "current_exc" if places[0].signal == "current_exc" else "current_inh"
     parts = {

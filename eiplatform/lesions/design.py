@@ -19,7 +19,10 @@ from eiplatform.earlier import as_hashed
 from eiplatform.errors import ConfigError, OutputExistsError, StoreError, choose
 from eiplatform.files import claimed, content_hash, read_json, write_json
 from eiplatform.interventions import RandomSynapseLoss, Scale
-from eiplatform.lesions.controls import matched_losses
+from eiplatform.lesions.cells import Images
+from eiplatform.lesions.controls import matchable
+from eiplatform.lesions.designs.dose_response import Control, lesion_and_controls
+from eiplatform.lesions.engine import Engine
 from eiplatform.networks.network import Network
 from eiplatform.recording.network import record_network
 from eiplatform.recording.plan import weights_hash
@@ -135,6 +138,13 @@ def dose_response(
         lesion.factors(network)
     if n_controls < 0:
         raise ConfigError(f"{n_controls} controls", where="lesions", valid="0 or more")
+    if n_controls and not matchable(ordered[0], network):
+        raise ConfigError(
+            f"a lesion of '{ordered[0].target}' has no random control",
+            where="lesion",
+            valid=("input->E", "input->I", "I->E subtractive", "input->E subtractive"),
+            remedy="choose no controls",
+        )
     if resume and overwrite:
         raise ConfigError("resume and overwrite exclude each other", where=str(path), remedy="choose one")
     plan = {
@@ -154,7 +164,7 @@ def dose_response(
     if resume:
         conditions = read_design(directory)["conditions"]
     else:
-        conditions = _conditions(network, data, spec, ordered, n_controls)  # or why there are no controls
+        conditions = _conditions(Engine(network, data, spec), ordered, n_controls)
     with claimed(directory, overwrite=overwrite, resume=resume):
         if not resume:
             write_json(directory / DESIGN, plan | {"conditions": conditions})
@@ -218,18 +228,19 @@ def read_design(directory: str | Path) -> dict[str, Any]:
     return plan
 
 
-def _conditions(
-    network: Network, data: Split, spec: RecordingSpec, ordered: Sequence[Scale], n_controls: int
-) -> list[dict[str, Any]]:
-    """Return what is to be recorded, by rising dose, each followed by its controls."""
-    losses = matched_losses(network, data, spec, ordered, range(1, n_controls + 1)) if n_controls else {}
+def _conditions(engine: Engine, ordered: Sequence[Scale], n_controls: int) -> list[dict[str, Any]]:
+    """Return what is to be recorded, by rising dose, each followed by its controls: the cells of a lesion study."""
     conditions: list[dict[str, Any]] = []
+    wanted: tuple[Control, ...] = ("random",) if n_controls else ()
     for lesion in ordered:
         name = f"dose-{lesion.dose!r}"
-        conditions.append({"name": name, "dose": lesion.dose})
-        for loss in losses.get(lesion, ()):
-            control = {"seed": loss[0].seed, "fractions": {one.layers: one.part for one in loss}}
-            conditions.append({"name": f"{name}-control-{loss[0].seed}", "dose": lesion.dose, "control": control})
+        for cell in lesion_and_controls(engine, lesion, lesion.dose, wanted, n_controls, Images()):
+            if cell.about["role"] == "lesion":
+                conditions.append({"name": name, "dose": lesion.dose})
+                continue
+            parts = {one.layers: one.part for one in cell.interventions if isinstance(one, RandomSynapseLoss)}
+            control = {"seed": cell.about["draw"], "fractions": parts}
+            conditions.append({"name": f"{name}-control-{control['seed']}", "dose": lesion.dose, "control": control})
     return conditions
 
 

@@ -1,7 +1,8 @@
 """What an intervention does to a circuit: which parameters it changes, and how a recording says so.
 
 The kinds of :mod:`eiplatform.interventions` that can act on a circuit call these functions; so do the protocols, which
-need no torch.  A circuit is changed from the first to the last step of a simulation.
+need no torch.  A circuit is changed from the first to the last step of a simulation, or in a window of recorded steps
+(``steps``), which begins after the warm-up.
 """
 
 from __future__ import annotations
@@ -12,13 +13,23 @@ from typing import Any, Protocol
 from eiplatform.errors import ConfigError, UnknownNameError, choose, match_names
 from eiplatform.microcircuits.circuit import Circuit
 
-__all__ = ["Change", "Rates", "described", "driven", "frozen", "pathway_parameters", "scaled", "silenced", "under"]
+__all__ = [
+    "Change",
+    "Rates",
+    "described",
+    "driven",
+    "frozen",
+    "over_time",
+    "pathway_parameters",
+    "scaled",
+    "silenced",
+    "under",
+]
 
 Rates = Callable[[str], float]
 """Returns the mean rate (Hz) of a population of the circuit before any change."""
 _NOT_HERE = {
     "neurons": "all neurons of a population",
-    "steps": "the whole simulation",
     "samples": "all seeds",
 }
 
@@ -71,6 +82,41 @@ def under(circuit: Circuit, changes: Sequence[Change], rates: Rates) -> tuple[Ci
         said.append(described(spec, circuit, values))
         circuit = circuit.changed(values)
     return circuit, said
+
+
+def over_time(
+    circuit: Circuit, changes: Sequence[Change], rates: Rates
+) -> tuple[Circuit, list[tuple[int, Circuit]], list[dict[str, Any]]]:
+    """Return a circuit as it is at first, what it becomes from which recorded step on, and what the manifest says.
+
+    Parameters
+    ----------
+    circuit, changes, rates
+        As of :func:`under`; a change with ``steps`` acts in that window of recorded steps, others from the start.
+
+    Examples
+    --------
+    >>> import eiplatform as ei
+    >>> from eiplatform.microcircuits import load
+    >>> first, later, _ = over_time(load("ssn"), [ei.Scale("I->E", 0.9, steps=slice(100, 200))], lambda _: 1.0)
+    >>> [(step, round(one.parameters.w_inh_to_exc / first.parameters.w_inh_to_exc, 3)) for step, one in later]
+    [(100, 0.9), (200, 1.0)]
+    """
+    whole, said = under(circuit, changes, rates)
+    windows = [one.to_dict().get("steps") for one in changes]
+    if not any(windows):
+        return whole, [], said
+
+    def at(step: int) -> Circuit:
+        acting = [
+            one
+            for one, window in zip(changes, windows, strict=True)
+            if window is None or (window[0] <= step and (window[1] is None or step < window[1]))
+        ]
+        return under(circuit, acting, rates)[0]
+
+    bounds = sorted({step for window in windows if window for step in window if step is not None})
+    return at(-1), [(step, at(step)) for step in bounds], said
 
 
 def described(spec: Mapping[str, Any], circuit: Circuit, values: Mapping[str, float]) -> dict[str, Any]:

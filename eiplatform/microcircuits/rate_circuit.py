@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -133,7 +133,14 @@ class RateCircuit(Circuit):
         return {names[choose(population, names, "population to freeze", where=self.name)]: rate_hz}
 
     def recordings(
-        self, seed: int, *, duration_ms: float, warmup_ms: float, record_dt_ms: float, n_recorded: int
+        self,
+        seed: int,
+        *,
+        duration_ms: float,
+        warmup_ms: float,
+        record_dt_ms: float,
+        n_recorded: int,
+        later: Sequence[tuple[int, Circuit]] = (),
     ) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
         """Integrate from silence and yield the recording; what is recorded are values at the start of each interval.
 
@@ -141,13 +148,23 @@ class RateCircuit(Circuit):
         ----------
         seed : int
             Id of the sample; it changes nothing.
-        duration_ms, warmup_ms, record_dt_ms, n_recorded
+        duration_ms, warmup_ms, record_dt_ms, n_recorded, later
             As of :func:`~eiplatform.microcircuits.simulate`.
         """
-        time = np.arange(round(duration_ms / record_dt_ms)) * record_dt_ms
-        rates = self._integrated(np.asarray(warmup_ms + time, np.float64))
-        exc, inh = self._inputs(rates)
-        external = np.broadcast_to(self._external, rates.shape)
+        n = round(duration_ms / record_dt_ms)
+        time = np.arange(n) * record_dt_ms
+        phases: list[list[NDArray[np.float64]]] = []
+        begins = [(0, self), *later]
+        rates, now = np.zeros(self.n_neurons), 0.0
+        for (begin, circuit), end in zip(begins, [*(step for step, _ in later), n], strict=True):
+            assert isinstance(circuit, RateCircuit)
+            # From the end of the phase before to the first step of the next, which starts from the rates there.
+            times = np.append(warmup_ms + time[begin:end], warmup_ms + end * record_dt_ms)
+            each = circuit._integrated(times, rates, now)
+            rates, now = each[-1], float(times[-1])
+            exc, inh = circuit._inputs(each[:-1])
+            phases.append([each[:-1], exc, inh, np.broadcast_to(circuit._external, exc.shape)])
+        rates, exc, inh, external = (np.concatenate(parts) for parts in zip(*phases, strict=True))
         common = {
             "circuit": self.name,
             "reference": self.reference,
@@ -209,8 +226,8 @@ class RateCircuit(Circuit):
                  for column, of in zip(weights.T, sent, strict=True)]  # fmt: skip
         return found[0], found[1]
 
-    def _integrated(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the rates at these times, shape (time, unit), from silence at 0."""
+    def _integrated(self, times: NDArray[np.float64], start: NDArray[np.float64], begin: float) -> NDArray[np.float64]:
+        """Return the rates at these times, shape (time, unit), from those at the begin."""
         p, external = self.parameters, self._external
         tau = np.repeat([p.tau_exc_ms, p.tau_inh_ms], [p.n_exc, p.n_inh])
 
@@ -219,10 +236,8 @@ class RateCircuit(Circuit):
             aim = np.minimum(self.transfer(exc - inh + external), p.ceiling_hz)
             return np.asarray((aim - rates) / tau, np.float64)
 
-        end = max(float(times[-1]), p.dt_ms)
-        found = scipy.integrate.solve_ivp(
-            change, (0, end), np.zeros(len(tau)), "LSODA", t_eval=times, rtol=1e-8, atol=1e-9
-        )
+        span = (begin, float(times[-1]))
+        found = scipy.integrate.solve_ivp(change, span, start, "LSODA", t_eval=times, rtol=1e-8, atol=1e-9)
         return np.asarray(np.maximum(found.y.T, 0), np.float64)  # 0 is 0 within the tolerance alone
 
     # What the runner of spiking circuits would ask for.

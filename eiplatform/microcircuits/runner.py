@@ -42,6 +42,7 @@ def simulate(
     memory_budget: int | None = None,
     in_memory: bool = True,
     progress: Progress | None = None,
+    later: Sequence[tuple[int, Circuit]] = (),
 ) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
     """Simulate a circuit, once per seed.
 
@@ -79,6 +80,9 @@ def simulate(
     progress : callable, optional
         Takes the completed fraction of everything (0 to 1) and a message.  It is called from
         worker threads, one call at a time.
+    later : sequence of (int, Circuit)
+        What the circuit becomes from recorded steps (of `record_dt_ms`, after the warm-up) on: the same neurons and
+        synapses with other strengths and drives.  Not with the device ``cpp_standalone``.
 
     Yields
     ------
@@ -113,9 +117,15 @@ def simulate(
     for name, value in (("n_recorded", n_recorded), ("jobs", jobs)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ConfigError(f"{value!r} is not possible", where=name, valid="a positive integer")
+    n_steps = round(duration_ms / record_dt_ms)
+    for step, _ in later:
+        if not 0 <= step <= n_steps:
+            raise ConfigError(f"step {step} is not recorded", where="steps", valid=f"0 to {n_steps}")
     if isinstance(chosen, RateCircuit):
-        return _integrated(chosen, seeds, duration_ms, warmup_ms, record_dt_ms, n_recorded)
+        return _integrated(chosen, seeds, duration_ms, warmup_ms, record_dt_ms, n_recorded, later)
     _check_brian2()
+    if later:
+        _check_later(chosen, [one for _, one in later], device, seeds[0])
     if device != "numpy":
         find_compiler(device)
     jobs = min(jobs, len(seeds))
@@ -144,6 +154,7 @@ def simulate(
         "record_dt_ms": float(record_dt_ms),
         "n_recorded": n_recorded,
         "device": device,
+        "later": [(warmup_ms + step * record_dt_ms, one.to_mapping()) for step, one in later],
     }
     return _recordings(chosen, job, seeds, jobs, in_memory, progress)
 
@@ -161,8 +172,34 @@ def _recordings(
         yield seed, {name: data.load() if in_memory else data for name, data in found.items()}
 
 
+def _check_later(circuit: Circuit, later: Sequence[Circuit], device: str, seed: int) -> None:
+    """Refuse where a circuit cannot change while it runs."""
+    if device == "cpp_standalone":
+        raise ConfigError(
+            "a stand-alone program cannot change a circuit while it runs",
+            where="steps",
+            valid="device='cython' or 'numpy', or the whole simulation",
+        )
+    for one in later:
+        alike = zip(circuit.connectivity(seed), one.connectivity(seed), strict=True)
+        if one.structure() != circuit.structure() or not all(
+            np.array_equal(old.pre(), new.pre()) and np.array_equal(old.post, new.post) for (_, old), (_, new) in alike
+        ):
+            raise ConfigError(
+                "synapses that are there or not cannot change while the circuit runs",
+                where=circuit.name,
+                valid="Scale, Add and Freeze in a window of steps; Silence of a part from the start",
+            )
+
+
 def _integrated(
-    circuit: RateCircuit, seeds: Sequence[int], duration: float, warmup: float, dt: float, n: int
+    circuit: RateCircuit,
+    seeds: Sequence[int],
+    duration: float,
+    warmup: float,
+    dt: float,
+    n: int,
+    later: Sequence[tuple[int, Circuit]],
 ) -> Iterator[tuple[int, dict[str, xr.Dataset]]]:
     if len(seeds) > 1:
         raise ConfigError(
@@ -170,7 +207,9 @@ def _integrated(
             where=circuit.name,
             valid="one seed",
         )
-    return circuit.recordings(seeds[0], duration_ms=duration, warmup_ms=warmup, record_dt_ms=dt, n_recorded=n)
+    return circuit.recordings(
+        seeds[0], duration_ms=duration, warmup_ms=warmup, record_dt_ms=dt, n_recorded=n, later=later
+    )
 
 
 def _circuit(circuit: str | Circuit, parameters: Mapping[str, Any] | None) -> Circuit:

@@ -11,7 +11,8 @@ import json
 import math
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from eiplatform.caches import cache_directory
 from eiplatform.ending import end_with_starter
 from eiplatform.errors import EIPlatformError
-from eiplatform.microcircuits.circuit import Circuit, generator
+from eiplatform.microcircuits.circuit import Circuit, Model, generator
 from eiplatform.microcircuits.compiled import COMPILE_FLAGS, program, run_program, write_edges
 from eiplatform.microcircuits.extraction import RawFile, extract
 from eiplatform.microcircuits.monitors import Monitors, attach, recorded_neurons
@@ -125,26 +126,50 @@ def _run_in_process(
     network = brian2.Network(*model.groups.values(), *model.synapses.values(), *monitors.all())
 
     raw = {key: RawFile(folder / key, np.dtype(variable.dtype)) for key, variable in monitors.variables().items()}
-    _run_in_pieces(network, monitors, circuit, job, sum(map(len, indices.values())), raw)
+    changes, before = {}, circuit
+    for start_ms, parameters in job["later"]:
+        after = type(circuit).from_parameters(parameters)
+        changes[start_ms] = partial(_become, model, before, after, job["seed"])
+        before = after
+    _run_in_pieces(network, monitors, circuit, job, sum(map(len, indices.values())), raw, changes)
     return raw
 
 
+def _become(model: Model, before: Circuit, after: Circuit, seed: int) -> None:
+    """Set what differs between two circuits; what the simulation has changed stays."""
+    old = before.values(seed)
+    for name, values in after.values(seed).items():
+        if not np.array_equal(old[name], values):
+            model.variable(name).set_value(values)
+    for name, edges in after.connectivity(seed):
+        for value, array in edges.values.items():
+            model.synapses[name].variables[value].set_value(array)
+
+
 def _run_in_pieces(
-    network: Any, monitors: Monitors, circuit: Circuit, job: Mapping[str, Any], n_recorded: int, raw: dict[str, RawFile]
+    network: Any,
+    monitors: Monitors,
+    circuit: Circuit,
+    job: Mapping[str, Any],
+    n_recorded: int,
+    raw: dict[str, RawFile],
+    changes: Mapping[float, Callable[[], None]],
 ) -> None:
-    """Run the network, writing what was recorded and forgetting it again and again."""
+    """Run the network, writing what was recorded and forgetting it again and again; change it on the way."""
     from brian2 import second
 
     interval, total = job["record_dt_ms"], job["warmup_ms"] + job["duration_ms"]
     length = interval * max(1, PIECE_BYTES // (8 * n_recorded * len(monitors.recorded)))
     n_pieces = math.ceil(total / length - 1e-9)
-    for piece in range(n_pieces):
-        last = piece == n_pieces - 1
+    begins = sorted({*(piece * length for piece in range(n_pieces)), *(ms for ms in changes if ms < total)})
+    for begin_ms, end_ms in zip(begins, [*begins[1:], total + circuit.dt_ms], strict=True):
         # One step more than asked for, so that the last boundary is recorded.
-        piece_ms = total - piece * length + circuit.dt_ms if last else length
+        piece_ms = end_ms - begin_ms
+        if begin_ms in changes:
+            changes[begin_ms]()
 
-        def report(elapsed: Any, completed: float, start: Any, duration: Any, piece: int = piece) -> None:
-            _report("simulate", (piece + float(completed)) / n_pieces)
+        def report(elapsed: Any, completed: float, start: Any, duration: Any, done: float = begin_ms) -> None:
+            _report("simulate", min((done + float(duration / second) * 1e3 * float(completed)) / total, 1.0))
 
         network.run(piece_ms * 1e-3 * second, report=report, report_period=0.5 * second, namespace={})
         for key, variable in monitors.variables().items():

@@ -16,7 +16,11 @@ from eiplatform.networks.edits import Edit, Edits
 from eiplatform.networks.layer import Layer
 from eiplatform.networks.pathways import Factor, PathwayScale
 
-__all__ = ["Applied", "Intervention", "Place", "Reference", "combined", "intervened"]
+__all__ = ["Applied", "Intervention", "Place", "Reference", "UnchangedWarning", "combined", "intervened"]
+
+
+class UnchangedWarning(UserWarning):
+    """An intervention changed nothing."""
 
 
 class Place(NamedTuple):

@@ -57,12 +57,12 @@ class Worlds:
     network : Network
         A feed-forward network, in evaluation mode.
     worlds : sequence of sequence of Intervention
-        Each with at least one.
+        One without any is the intact network.
 
     Raises
     ------
     ConfigError
-        For a feedback network, whose first layer sees its last.
+        For a feedback network, whose first layer sees its last: it is slower along one batch than run by run.
     """
 
     INTACT = -1
@@ -86,7 +86,7 @@ class Worlds:
         """Return worlds that begin in the same layer, at most `size` together."""
         by_layer: dict[str, list[int]] = {}
         for index, sites in enumerate(self._edits):
-            first = min(sites, key=self.order.index)
+            first = min(sites, key=self.order.index, default=self.order[-1])
             by_layer.setdefault(first, []).append(index)
         found = []
         for first in sorted(by_layer, key=self.order.index):

@@ -13,7 +13,7 @@ import xarray as xr
 
 from eiplatform.files import claimed, write_bytes
 from eiplatform.microcircuits import Circuit, load, simulate
-from eiplatform.microcircuits.changes import Change, under
+from eiplatform.microcircuits.changes import Change, over_time
 from eiplatform.microcircuits.protocols import Condition, Sink, mean_rate, plan, pulse_onset, run_protocol
 from eiplatform.store.memory_writer import MemoryWriter
 from eiplatform.store.tree import Recording
@@ -37,8 +37,8 @@ def check_simulation(
     circuit, parameters, interventions, **options
         As in :func:`record_circuit`.
     """
-    model, _ = under(load(circuit, parameters), interventions, lambda _: 1.0)
-    simulate(model, in_memory=False, **options)  # checks at the call, runs when iterated
+    model, later, _ = over_time(load(circuit, parameters), interventions, lambda _: 1.0)
+    simulate(model, in_memory=False, later=later, **options)  # checks at the call, runs when iterated
 
 
 def record_circuit(
@@ -65,8 +65,8 @@ def record_circuit(
     parameters : mapping, optional
         Parameters that differ from the published ones.
     interventions : sequence of Change
-        Of :mod:`eiplatform.interventions`, from the start to the end, one after another.  Freezing a population
-        simulates the intact circuit first, for its rate.
+        Of :mod:`eiplatform.interventions`, one after another, from the start to the end, or with ``steps`` in a window
+        of recorded steps.  Freezing a population simulates the intact circuit first, for its rate.
     seeds : sequence of int
         One sample of the recording each.
     label : str, optional
@@ -82,9 +82,9 @@ def record_circuit(
         ``record_dt_ms``, ``n_recorded``, ``device``, ``jobs``.
     """
     check_format(store)
-    model, lesions = _changed(load(circuit, parameters), interventions, seeds, options)
+    model, later, lesions = _changed(load(circuit, parameters), interventions, seeds, options)
     # Every argument is checked here, before the directory is touched.
-    runs = simulate(model, seeds=seeds, in_memory=False, progress=progress, **options)
+    runs = simulate(model, seeds=seeds, in_memory=False, progress=progress, later=later, **options)
     source = _source(model, label or circuit, seeds, options) | lesions
     with make_writer(store, path, source=source, config=model.to_mapping(), overwrite=overwrite) as writer:
         for _, populations in runs:
@@ -109,8 +109,8 @@ def circuit_in_memory(
     circuit, parameters, interventions, seeds, label, progress, **options
         As of :func:`record_circuit`.
     """
-    model, lesions = _changed(load(circuit, parameters), interventions, seeds, options)
-    runs = simulate(model, seeds=seeds, in_memory=True, progress=progress, **options)
+    model, later, lesions = _changed(load(circuit, parameters), interventions, seeds, options)
+    runs = simulate(model, seeds=seeds, in_memory=True, progress=progress, later=later, **options)
     source = _source(model, label or circuit, seeds, options) | lesions
     with MemoryWriter(source=source, config=model.to_mapping()) as writer:
         for _, populations in runs:
@@ -120,16 +120,16 @@ def circuit_in_memory(
 
 def _changed(
     circuit: Circuit, interventions: Sequence[Change], seeds: Sequence[int], options: Mapping[str, Any]
-) -> tuple[Circuit, dict[str, Any]]:
-    """Return a circuit under interventions, and what its manifest says of them."""
-    under(circuit, interventions, lambda _: 1.0)  # all are checked before the intact circuit is simulated
+) -> tuple[Circuit, list[tuple[int, Circuit]], dict[str, Any]]:
+    """Return a circuit under interventions, what it becomes later, and what its manifest says of them."""
+    over_time(circuit, interventions, lambda _: 1.0)  # all are checked before the intact circuit is simulated
 
     def rates(population: str) -> float:
         runs = simulate(circuit, seeds=seeds, in_memory=False, **{**options, "n_recorded": 1})
         return statistics.fmean(mean_rate(populations[population]) for _, populations in runs)
 
-    changed, lesions = under(circuit, interventions, rates)
-    return changed, {"lesions": lesions} if lesions else {}
+    first, later, lesions = over_time(circuit, interventions, rates)
+    return first, later, {"lesions": lesions} if lesions else {}
 
 
 def _source(model: Circuit, label: str, seeds: Sequence[int], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
 
 import eiplatform as ei
 from eiplatform.cli import main
@@ -168,7 +169,8 @@ def test_freezing_takes_the_rate_of_the_intact_circuit():
         ("isn", ei.Scale("I->E subtractive", 0.5), UnknownNameError, "valid", "I->I"),
         ("brunel-2000", ei.Scale("I->E", 0.5), UnknownNameError, "valid", "I->E+I"),
         ("potjans-diesmann-2014", ei.Scale("L4I->L5", 0.5), UnknownNameError, "valid", "I->E"),
-        ("isn", ei.Scale("I->E", 0.5, steps=slice(2, 4)), ConfigError, "valid", "whole simulation"),
+        ("isn", ei.Scale("I->E", 0.5, steps=slice(2, 4)), ConfigError, "valid", "cython"),
+        ("ssn", ei.Scale("I->E", 0.5, steps=slice(2, 4000)), ConfigError, "where", "steps"),
         ("isn", ei.Scale("I->E", 0.5, neurons=[1]), ConfigError, "valid", "all neurons"),
         ("isn", ei.Scale("I->E", 0.5, samples=[1]), ConfigError, "valid", "all seeds"),
         ("isn", ei.Scale("I->E", 0.5, fraction=0.5), ConfigError, "valid", "Silence"),
@@ -236,6 +238,45 @@ def test_the_recordings_of_a_protocol_say_what_was_done(tmp_path):
         "drive_inh=0.3": [], "drive_inh=0.8": [add], "E-frozen,drive_inh=0.3": [freeze],
         "E-frozen,drive_inh=0.8": [add, freeze],
     }  # fmt: skip
+
+
+def test_a_circuit_changes_in_a_window_of_steps_and_comes_back():
+    parameters = {"w_exc_to_exc": 0.5}
+    options = {"parameters": parameters, "duration_ms": 600.0, "warmup_ms": 1000.0}
+    circuit = load("linear-isn", parameters)
+    whole = circuit_in_memory("linear-isn", interventions=[ei.Scale("I->E", 0.8)], **options)
+    intact = circuit_in_memory("linear-isn", **options)
+    window = circuit_in_memory("linear-isn", interventions=[ei.Scale("I->E", 0.8, steps=slice(100, 400))], **options)
+    rates = [tree["E"].ds["activity"].values[0, :, 0] for tree in (intact, whole, window)]
+    np.testing.assert_allclose(rates[2][:101], rates[0][:101], rtol=1e-6)
+    assert rates[2][399] == pytest.approx(rates[1][-1], rel=1e-4) != pytest.approx(rates[0][-1], rel=1e-2)
+    assert rates[2][-1] == pytest.approx(rates[0][-1], rel=1e-4)
+    # The linear solution on the way: deviations decay with the matrix exponential of the lesioned network.
+    tau = np.array([circuit.parameters.tau_exc_ms, circuit.parameters.tau_inh_ms])
+    weights = load("linear-isn", {**parameters, "w_inh_to_exc": 0.8 * circuit.parameters.w_inh_to_exc}).weights
+    matrix = (weights - np.eye(2)) / tau[:, None]
+    end = [whole[name].ds["activity"].values[0, -1, 0] for name in "EI"]
+    start = [intact[name].ds["activity"].values[0, -1, 0] for name in "EI"]
+    expected = end + expm(20.0 * matrix) @ (np.array(start) - end)
+    assert rates[2][120] == pytest.approx(expected[0], rel=1e-4)
+    (said,) = window.attrs["source"]["lesions"]
+    assert said["spec"]["steps"] == [100, 400] and window.attrs["config"] == intact.attrs["config"]
+
+
+def test_a_spiking_circuit_is_the_intact_one_up_to_the_onset():
+    options = {**SHORT, "parameters": TINY, "warmup_ms": 5.0}
+    intact = circuit_in_memory("isn", **options)
+    cut, none = (
+        circuit_in_memory("isn", interventions=[ei.Scale("I->E", factor, steps=slice(20, 30))], **options)
+        for factor in (0.0, 1.0)
+    )
+    for name in ("E", "I"):
+        assert intact[name].to_dataset().drop_attrs().identical(none[name].to_dataset().drop_attrs())
+    inh, after = (tree["E"].ds["current_inh"].values[0] for tree in (intact, cut))
+    assert np.array_equal(inh[:20], after[:20]) and not np.array_equal(inh[20:], after[20:])
+    assert after[29].mean() < 0.4 * inh[29].mean() < 0.9 * after[39].mean()  # decays with tau_f, and comes back
+    with pytest.raises(ConfigError, match="while the circuit runs"):
+        circuit_in_memory("isn", interventions=[ei.Silence("I", fraction=0.5, steps=slice(20, 30))], **options)
 
 
 def test_rate_circuits_are_recordings_like_others(tmp_path):

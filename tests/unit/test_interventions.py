@@ -13,10 +13,10 @@ import yaml
 import eiplatform as ei
 from eiplatform.config import load_config
 from eiplatform.errors import ConfigError, UnknownNameError
-from eiplatform.interventions.checking import UnchangedWarning, check
+from eiplatform.interventions.checking import check
 from eiplatform.interventions.intervention import intervention_from, kinds
 from eiplatform.networks import Network, build_network, initialise_network
-from eiplatform.networks.intervening import intact
+from eiplatform.networks.intervening import UnchangedWarning, intact
 
 SUB = "I->E subtractive"
 SIGNED = "input->E subtractive"
@@ -289,6 +289,25 @@ def test_silence_cuts_what_it_says() -> None:
         with network.intervene(one):
             _, after = _run(network, x, 5)
         torch.testing.assert_close(after["fc1/E"]["current_inh"], (before["fc1/I"]["activity"] * mask) @ out.T)
+
+
+def test_neurons_are_silenced_by_their_tuning() -> None:
+    network, x = _make("ei", 40)
+    labels = np.arange(40) % 4
+    tree = ei.record(network, (x.float().numpy(), labels), quiet=True)
+    one = ei.Silence.tuned(tree, "fc1/E", 2, part=0.25, steps=(0, 3))
+    rates = tree["fc1/E"]["spikes"].mean("time").transpose("sample", "neuron").values
+    own, other = rates[labels == 2].mean(0), rates[labels != 2].mean(0)
+    preference = np.where(own + other > 0, (own - other) / np.maximum(own + other, 1e-12), -1)
+    best = sorted(int(n) for n in np.argsort(-preference)[:3] if preference[n] > 0)
+    assert one.neurons == tuple(best) and (one.population, one.steps) == ("fc1/E", (0, 3))
+    assert intervention_from(one.to_dict()) == one
+    some = ei.record(network, (x.float().numpy(), labels), neurons=5, quiet=True)
+    for tree_, population, label in ((tree, "fc1/E", 7), (some, "fc1/E", 2), (tree, "fc9/E", 2)):
+        with pytest.raises((ConfigError, UnknownNameError)):
+            ei.Silence.tuned(tree_, population, label)
+    with pytest.raises(ConfigError):
+        ei.Silence("fc1/I", [0], neurons=[1])
 
 
 def test_biases_are_untouched() -> None:

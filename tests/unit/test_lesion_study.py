@@ -27,6 +27,7 @@ from eiplatform.networks import Network
 from eiplatform.networks.worlds import Worlds
 from eiplatform.recording.spec import RecordingSpec
 from eiplatform.statistics.kernels.games import interaction, shapley_values
+from eiplatform.study import expand, find_study, load_study
 from tests.unit.test_interventions import ALL, MAKERS, SUB, _first, _make, _run
 
 TRAINING: dict[str, Any] = {"training": {"epochs": 2, "warmup_epochs": 0}, "network": {"hidden": [24, 16]}}
@@ -189,7 +190,7 @@ def test_cells_are_kept_and_only_what_changed_is_run_again(
     stop = True
     with pytest.raises(KeyboardInterrupt):
         ei.lesion_study(network, data=pair, doses=[0.5], **options)
-    kept = len(list((tmp_path / "cells").glob("*.nc")))
+    kept = len(list((tmp_path / "cells").glob("*.npz")))
     assert kept == sum(ran)  # nothing but what was at work is lost
     stop = False
     whole = ei.lesion_study(network, data=pair, doses=[0.5], **options).data
@@ -238,8 +239,7 @@ def test_a_study_over_seeds_tests_over_networks(runs: list[ei.Run]) -> None:
     assert float(data["change"][1]) == pytest.approx(change.mean())
     assert data["change_low"][1] <= data["change"][1] <= data["change_high"][1]
     assert any("t test over 3 networks" in finding for finding in result.findings())
-    (table,) = result.tables()
-    assert len(table.rows) == 1
+    assert [len(table.rows) for table in result.tables()] == [1, 1]  # accuracy, and confidence
     one = ei.lesion_study(runs[0], doses=[0.9], layers=["*"], pathways=[SUB], controls=[], **options)
     assert any("One network" in finding for finding in one.findings())
 
@@ -249,6 +249,8 @@ def test_a_study_over_seeds_tests_over_networks(runs: list[ei.Run]) -> None:
     [
         {"design": "shapley", "layers": ["fc1", "fc2"], "pathways": [SUB]},
         {"design": "neuron-ranking", "neurons": 3},
+        {"design": "pairs", "layers": ["fc1", "fc2"], "pathways": [SUB, "input->I"]},
+        {"design": "dissociation", "images": [{"kind": "noise", "level": 0.3}]},
         {"design": "time-limited", "width": 2},
         {"design": "what-matters", "layers": ["fc1"]},
         {"design": "recovery", "iterations": [0, 3], "doses": [0.9]},
@@ -297,6 +299,7 @@ def test_all_designs_are_listed_and_tested() -> None:
     assert set(design_types()) == set(ei.list("designs"))
     assert set(design_types()) == {
         "dose-response", "shapley", "neuron-ranking", "time-limited", "what-matters", "perturbation", "recovery",
+        "pairs", "dissociation",
     }  # fmt: skip
 
 
@@ -340,7 +343,8 @@ def test_the_command_does_the_same(runs: list[ei.Run], tmp_path: Path, capsys: p
     place = runs[0].save(tmp_path / "run").path
     out = tmp_path / "study"
     arguments = [
-        "lesion-study",
+        "lesion",
+        "dose-response",
         str(place),
         "--out",
         str(out),
@@ -352,8 +356,22 @@ def test_the_command_does_the_same(runs: list[ei.Run], tmp_path: Path, capsys: p
     ]
     assert main(arguments) == 0
     assert "Lesions: dose-response" in capsys.readouterr().out
-    assert main(["lesion-study", str(place), "--out", str(out), "--set", "doses=[7]"]) == 2
-    assert main(["lesion-study", str(tmp_path / "none"), "--out", str(out)]) == 2
+    design = tmp_path / "design.yml"
+    design.write_text("design: what-matters\nlayers: [fc1]\n")
+    assert main(["lesion", str(design), str(place), "--out", str(tmp_path / "matters"), "--samples", "30"]) == 0
+    assert ei.open(tmp_path / "matters" / "result.nc").data.attrs["design"] == "what-matters"
+    capsys.readouterr()
+    for wrong, words in (
+        (["dose-response", str(place), "--out", str(out), "--set", "doses=[7]"], "doses"),
+        (["dose-response", str(tmp_path / "none"), "--out", str(out)], "none"),
+        (["dose-response", "--out", str(out)], "network"),
+        (["dose-response", str(place), "--out", str(out), "--doses", "0.5"], "--set"),
+        ([str(place), "--out", str(out), "--set", "doses=[0.5]"], "design"),
+        ([str(place), str(place), "--out", str(out)], "design"),
+        ([str(tmp_path / "none.yml"), str(place), "--out", str(out)], "none.yml"),
+    ):
+        assert main(["lesion", *wrong]) == 2
+        assert words in capsys.readouterr().err
     spec = tmp_path / "spec.yml"
     spec.write_text("- {kind: Scale, target: I->E subtractive, factor: 0.5, layers: fc1, steps: [1, 3]}\n")
     assert (
@@ -409,4 +427,21 @@ def test_a_study_makes_lesion_studies_over_seeds(tmp_path: Path, capsys: pytest.
     file.write_text(yaml.safe_dump(broken))
     assert main(["study", str(file), "--out", str(tmp_path / "other")]) == 2
     assert not (tmp_path / "other" / "train").exists()
+    capsys.readouterr()
+
+
+def test_the_study_that_ships_runs_in_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = expand(load_study(find_study("lesion_study")))
+    designs = {
+        step.name: design_from(step.task.design)[0] for step in graph.steps.values() if hasattr(step.task, "design")
+    }
+    assert set(designs.values()) == set(design_types()) - {"perturbation"}
+    out = tmp_path / "study"
+    small = ["study", "lesion_study", "--variant", "smoke", "--out", str(out)]
+    assert main([*small, "--only", "timing", "pairs", "current"]) == 0
+    found = {name: ei.open(out / "results" / f"{name}.nc") for name in ("timing", "pairs", "current")}
+    assert all(result.data.sizes["network"] == 2 and result.findings() for result in found.values())
+    assert np.isfinite(found["timing"].data["after_change"]).any()
+    doses = found["current"].data  # what one network alone has not enough current for is left out, and counted
+    assert (doses["role"] == "lesion").any() and doses.attrs["left_out"] >= 0
     capsys.readouterr()

@@ -14,7 +14,7 @@ from eiplatform.config import load_config
 from eiplatform.datasets import Split, load
 from eiplatform.errors import ConfigError, StoreError, UnknownNameError
 from eiplatform.interventions import RandomSynapseLoss
-from eiplatform.lesions.controls import matched_losses
+from eiplatform.lesions.controls import losses_of, mean_currents
 from eiplatform.lesions.design import dose_response, doses_of
 from eiplatform.networks import Network
 from eiplatform.recording.spec import RecordingSpec
@@ -164,8 +164,8 @@ def test_a_random_loss_silences_whole_synapses_of_both_signs_alike(network: Netw
 
 def test_random_losses_take_the_current_of_the_lesion_and_are_nested(network: Network, images: Split) -> None:
     lesions = doses_of("I->E subtractive", [0.0, 0.25, 1.0], "fc*")
-    found = matched_losses(network, images, RecordingSpec(), lesions, [1, 2])
-    assert set(found) == set(lesions[1:])
+    means = mean_currents(network, images, RecordingSpec(), ["fc1", "fc2"])
+    found = {lesion: losses_of(lesion, network, means, [1, 2]) for lesion in lesions[1:]}
     small, large = (found[lesion][0] for lesion in lesions[1:])
     _, intact = _run(network, images)
     exc, inh = (intact[name].double().mean().item() for name in ("current_exc", "current_inh"))
@@ -177,7 +177,7 @@ def test_random_losses_take_the_current_of_the_lesion_and_are_nested(network: Ne
     assert (masks[1] <= masks[0]).all() and not torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[1], masks[2])
     taken = []
-    for loss in matched_losses(network, images, RecordingSpec(), [lesions[1]], range(40))[lesions[1]]:
+    for loss in losses_of(lesions[1], network, means, range(40)):
         with network.intervene(*loss):
             _, cut = _run(network, images)
         taken.append(sum((intact[name] - cut[name]).double().mean().item() for name in ("current_exc", "current_inh")))

@@ -9,13 +9,13 @@ from pydantic import Field, field_validator
 from eiplatform.errors import ConfigError
 from eiplatform.interventions import Mean, MeanShift, Scale
 from eiplatform.lesions.cells import Cell, Images
-from eiplatform.lesions.controls import losses_of
+from eiplatform.lesions.controls import losses_of, matchable
 from eiplatform.lesions.design_kinds import Design
 from eiplatform.lesions.engine import Engine
 from eiplatform.lesions.operating_point import restored_rates
 from eiplatform.recording.plan import evaluation, shown
 
-__all__ = ["DoseResponse", "lesion_and_controls"]
+__all__ = ["Control", "DoseResponse", "lesion_and_controls"]
 
 Control = Literal["random", "mean", "shift", "restored"]
 _SUBTRACTIVE = ("I->E subtractive", "input->E subtractive")
@@ -112,7 +112,7 @@ def lesion_and_controls(
     cells = [Cell((lesion,), {**about, "role": "lesion"}, images)]
     places = lesion.places(engine.network)
     currents = all(place.signal in ("current_exc", "current_inh") for place in places)
-    if "random" in controls and currents and lesion.dose > 0:
+    if "random" in controls and matchable(lesion, engine.network) and lesion.dose > 0:
         seeds = range(1, draws + 1)
         losses = losses_of(lesion, engine.network, engine.currents([place.layer for place in places]), seeds)
         for draw, loss in zip(seeds, losses, strict=True):

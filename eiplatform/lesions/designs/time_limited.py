@@ -1,4 +1,4 @@
-"""When inhibition matters: lesions of single steps, and what happens after them."""
+"""When inhibition matters: lesions of single steps, and what happens in the steps after them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["TimeLimited"]
 
 
 class TimeLimited(Design):
-    """Lesion pathways in windows of steps; the steps after a window show the rebound.
+    """Lesion pathways in windows of steps; accuracy and rates of the steps after a window show recovery or rebound.
 
     Attributes
     ----------
@@ -39,12 +39,12 @@ class TimeLimited(Design):
             raise ConfigError(
                 f"windows of {self.width} in {steps} steps", where="time-limited", valid=f"1 to {steps - 1}"
             )
-        found = [Cell((), {"role": "intact", "dose": 0.0})]
+        found = [Cell((), {"role": "intact", "dose": 0.0}, by_step=True)]
         windows = [(first, first + self.width) for first in range(0, steps - self.width + 1, self.width)]
         for pathway in self.pathways:
             for layers in self.layers:
                 for first, last in [*windows, (0, steps)]:
                     lesion = Scale(pathway, round(1 - self.dose, 12), layers=layers, steps=(first, last))
                     about = {"role": "lesion", "pathway": pathway, "layers": layers, "dose": self.dose}
-                    found.append(Cell((lesion,), {**about, "first": first, "last": last}))
+                    found.append(Cell((lesion,), {**about, "first": first, "last": last}, by_step=True))
         return found
