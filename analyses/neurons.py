@@ -11,6 +11,7 @@ import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.inputs import Recordings, active, label_of, nothing_fires, opened
+from eiplatform.analyses.parts.measured_cortex import measured_rates
 from eiplatform.analyses.parts.tables import Table, interval_text, number_text, texts
 from eiplatform.errors import NotApplicableError, TooShortError
 from eiplatform.statistics import STATISTICS, per_neuron
@@ -26,6 +27,8 @@ MEASURED = ("rate", "cv_isi", "fano_factor", "ei_ratio")
 MIN_SAMPLES = 10
 """Fewest samples that are resampled; with fewer, neurons are."""
 SHUFFLES = 200
+MEMBRANE_MS = 20.0
+"""Membrane constant of the neuron that a network's neuron stands for, which gives its step a length."""
 ALWAYS_ON = 0.99
 """Share of the possible spikes from which a neuron counts as always on."""
 
@@ -55,7 +58,10 @@ class Neurons(Analysis):
             One row per recording and population.  ``exc``, ``inh`` (row, pair): mean currents of pairs of neuron and
             sample; the statistics of :data:`MEASURED` (row, neuron), NaN where a neuron has none; ``slope``,
             ``correlation``, ``shuffled_low``, ``shuffled_high``, ``over`` (row) of :func:`relation`; ``n_neurons``,
-            ``n_silent`` (no spike at all) and ``n_always`` (firing in nearly every step); ``caution``.
+            ``n_silent`` (no spike at all) and ``n_always`` (firing in nearly every step); ``caution``; ``hz``: what
+            turns its rate into Hz, for steps by the stated assumption that a membrane of :data:`MEMBRANE_MS` forgets as
+            the network's does.  ``cortex_median``, ``cortex_low``, ``cortex_high`` (cortex): quantiles of measured
+            rates of E neurons in Hz (5 and 95 %).
 
         Raises
         ------
@@ -73,7 +79,12 @@ class Neurons(Analysis):
             name: (("row", dim), _padded([row[name] for row in rows])) for name, dim in dims.items()
         }
         held |= {name: ("row", [row[name] for row in rows]) for name in rows[0] if name not in dims}
-        return self.result(xr.Dataset(held), trees, level=LEVEL, n_bootstrap=n_bootstrap, seed=seed, most=most)
+        measured = measured_rates()
+        for name in ("median", "low", "high"):
+            held[f"cortex_{name}"] = ("cortex", [getattr(one, name) for one in measured])
+        data = xr.Dataset(held, {"cortex": [f"{one.name} (n = {one.n})" for one in measured]})
+        data.attrs["cortex_source"] = "; ".join(dict.fromkeys(one.source for one in measured))
+        return self.result(data, trees, level=LEVEL, n_bootstrap=n_bootstrap, seed=seed, most=most)
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:
         """Give slope, correlation and the neurons that are silent or always on."""
@@ -187,6 +198,7 @@ def _row(tree: xr.DataTree, name: str, data: xr.Dataset, most: int, n_bootstrap:
         "units": str(data["current_exc"].attrs.get("units", "1")) if has else "1",
         "time_units": population.units,
         **relation(exc, inh, n_bootstrap=n_bootstrap, seed=seed),
+        "hz": 1.0 if population.units == "ms" else 1e3 / _step_ms(data),
         "n_samples": population.n_samples,
         "n_neurons": n,
         "n_silent": int((rate == 0).sum()),
@@ -196,6 +208,11 @@ def _row(tree: xr.DataTree, name: str, data: xr.Dataset, most: int, n_bootstrap:
         "inh": inh.ravel()[pairs],
         **{key: found[chosen] for key, found in values.items()},
     }
+
+
+def _step_ms(data: xr.Dataset) -> float:
+    decay = float(data.attrs.get("membrane_decay", np.nan))
+    return -MEMBRANE_MS * float(np.log(decay)) * float(data.attrs["dt"]) if 0 < decay < 1 else float("nan")
 
 
 def _padded(rows: list[FloatArray]) -> FloatArray:

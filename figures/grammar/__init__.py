@@ -26,7 +26,7 @@ from eiplatform.figures.grammar.marks import (
     strip,
     thinned,
 )
-from eiplatform.figures.grammar.words import finite, grouped, listed, num, row_names, time_axis, units, wrapped
+from eiplatform.figures.grammar.words import finite, grouped, listed, num, pathway, row_names, time_axis, units, wrapped
 
 __all__ = [
     "CONDITIONS",
@@ -58,6 +58,7 @@ __all__ = [
     "units",
     "time_axis",
     "num",
+    "pathway",
     "row_names",
     "listed",
     "grouped",

@@ -153,7 +153,7 @@ def cloud(ax: Axes, at: float, values: ArrayLike, *, height: float = 0.4, log: b
     if len(held) < 5 or np.ptp(held) == 0:
         return
     width = 1.06 * held.std() * len(held) ** -0.2
-    grid = np.linspace(held.min() - 2 * width, held.max() + 2 * width, 120)
+    grid = np.linspace(held.min(), held.max(), 120)  # not beyond the data: a rate is never below zero
     density = np.exp(-0.5 * ((grid[:, None] - held[None]) / width) ** 2).sum(axis=1)
     where = 10**grid if log else grid
     ax.fill_between(where, at, at + height * density / density.max(), **{"linewidth": 0, "zorder": 1, **style})

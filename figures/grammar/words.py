@@ -10,7 +10,7 @@ import numpy as np
 
 from eiplatform.figures.grammar.look import named
 
-__all__ = ["finite", "grouped", "listed", "num", "row_names", "time_axis", "units", "wrapped"]
+__all__ = ["finite", "grouped", "listed", "num", "pathway", "row_names", "time_axis", "units", "wrapped"]
 
 
 def num(value: float, digits: int = 2) -> str:
@@ -66,7 +66,8 @@ def row_names(result: Any) -> list[str]:
     Examples
     --------
     >>> import xarray as xr
-    >>> row_names(xr.Dataset({"recording": ("row", ["net", "net", "V1"]), "population": ("row", ["fc1/E", "fc2/E", "E"])}))
+    >>> names = {"recording": ("row", ["net", "net", "V1"]), "population": ("row", ["fc1/E", "fc2/E", "E"])}
+    >>> row_names(xr.Dataset(names))
     ['fc1/E', 'fc2/E', 'V1: E']
     """
     pairs = list(zip(result["recording"].values.astype(str), result["population"].values.astype(str), strict=True))
@@ -84,6 +85,17 @@ def units(label: str, unit: str) -> str:
     ('current (mV)', 'gain')
     """
     return label if unit in ("", "1") else f"{label} ({unit})"
+
+
+def pathway(name: str) -> str:
+    """Return the name of a pathway with true arrows.
+
+    Examples
+    --------
+    >>> pathway("I->E subtractive")
+    'I → E subtractive'
+    """
+    return name.replace("->", " \N{RIGHTWARDS ARROW} ")
 
 
 def time_axis(unit: str) -> str:

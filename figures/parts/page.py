@@ -205,7 +205,7 @@ class Page:
         """
         if handles is None:
             found = [handle for ax in self._axes for handle in ax.get_legend_handles_labels()[0]]
-            handles = list({str(handle.get_label()): handle for handle in reversed(found)}.values())[::-1]
+            handles = list({str(handle.get_label()): handle for handle in found}.values())
         if now().part:
             now().handles.extend(handles)
         elif handles and self._figure is not None:
