@@ -62,7 +62,9 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     families = list(dict.fromkeys(numbers["family"]))
     axes = sheet.panels(len(families), 2, width="double", height_mm=14 + 50 * len(families))
     own = [str(name) for name in dict.fromkeys(numbers.loc[numbers["kind"] != "template", "who"])]
-    circuits = [str(n) for n, kind in zip(result["population"].values, result["kind"].values, strict=True) if kind == "circuit"]
+    circuits = [
+        str(n) for n, kind in zip(result["population"].values, result["kind"].values, strict=True) if kind == "circuit"
+    ]
     layers = [name for name in own if name not in circuits]
     inks = dict(zip(layers, layer_colours(len(layers)), strict=True)) | dict.fromkeys(circuits, colour("circuit"))
     own = [*layers, *circuits]

@@ -23,6 +23,7 @@ __all__ = [
     "colour",
     "condition_style",
     "current_theme",
+    "diverging",
     "layer_colours",
     "shades",
     "signal_style",
@@ -177,6 +178,12 @@ def layer_colours(n: int) -> list[str]:
 def shades() -> LinearSegmentedColormap:
     """Return the colour map of shares and counts: from the paper to the darkest layer."""
     return LinearSegmentedColormap.from_list("shades", [colour("paper"), colour("first"), colour("last")])
+
+
+def diverging() -> LinearSegmentedColormap:
+    """Return the colour map of gains and losses: layers' hue for gains, the trained network's for losses."""
+    ends = [colour("trained"), colour("cortex"), colour("paper"), colour("first"), colour("last")]
+    return LinearSegmentedColormap.from_list("diverging", ends)
 
 
 def signal_style(name: str) -> dict[str, Any]:
