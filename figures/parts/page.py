@@ -19,6 +19,7 @@ from eiplatform.analyses import Result
 from eiplatform.analyses.parts.analysis import read_with_care
 from eiplatform.errors import ConfigError, NotApplicableError
 from eiplatform.figures.grammar import current_theme, letters, look, now, style
+from eiplatform.figures.parts.origin import embedded
 
 __all__ = [
     "WIDTHS_MM",
@@ -280,6 +281,9 @@ def drawing(fill: Callable[[Page, pd.DataFrame, xr.Dataset], None]) -> Draw:
         numbers = numbers_of(result, home.ANALYSIS, home.table)
         with page(ax, figure, labels=labels, theme=theme) as sheet:
             fill(sheet, numbers, dataset_of(result, home.ANALYSIS))
+        name = home.__name__.rpartition(".")[2]
+        if isinstance(sheet.drawn, PaperFigure) and sheet.drawn.about is None:
+            sheet.drawn.about = lambda kind: embedded(name, dataset_of(result, home.ANALYSIS), kind)
         return sheet.drawn
 
     draw.__doc__ = f"{fill.__doc__}\n\n{_OPTIONS}"
