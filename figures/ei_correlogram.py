@@ -49,12 +49,11 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     for index in range(result.sizes["row"]):
         one = result.isel(row=index)
         about = {"row": index, **{name: one[name].item() for name in ("recording", "population", "time_units")}}
-        for kind in result["kind"].values.astype(str):
-            parts.append(
-                pd.DataFrame(
-                    {**about, "kind": kind, "lag": one["time"].values, "value": one["correlation"].sel(kind=kind)}
-                )
-            )
+        curves = {str(kind): one["correlation"].sel(kind=kind).values for kind in result["kind"].values}
+        parts += [
+            pd.DataFrame({**about, "kind": kind, "lag": one["time"].values, "value": curve})
+            for kind, curve in curves.items()
+        ]
     return pd.concat(parts, ignore_index=True).dropna(subset=["value"])
 
 

@@ -14,7 +14,7 @@ import xarray as xr
 from eiplatform.errors import StoreError
 from eiplatform.store.identity import origin
 
-__all__ = ["FORMATS", "embedded", "origin_of_picture"]
+__all__ = ["FORMATS", "embedded", "origin_of_picture", "told"]
 
 FORMATS = (".png", ".pdf", ".svg")
 _MOST_BYTES = 2**26
@@ -48,13 +48,23 @@ def embedded(
     """
     about = origin(result)
     made = f"{about['result']}, sha256 {about['result_sha256']}"
-    source = about.get("recordings", "not stated")
-    how, title = _command(name, result, directory), stem or name
+    return told(kind, stem or name, made, about.get("recordings", "not stated"), _command(name, result, directory))
+
+
+def told(kind: str, title: str, made: str, source: str, how: str) -> dict[str, str | None]:
+    """Return metadata in the keys of a format.
+
+    Parameters
+    ----------
+    kind : {"png", "pdf", "svg"}
+    title, made, source, how : str
+        Name of the picture, results with their hashes, recordings with theirs, the command.
+    """
     if kind == "png":
         return {"Title": title, "Result": made, "Source": source, "Command": how}
     if kind == "pdf":
-        told = {"Title": title, "Subject": f"result: {made}", "Keywords": f"recordings: {source}"}
-        return {**told, "Creator": f"eiplatform: {how}", "CreationDate": None}
+        held = {"Title": title, "Subject": f"result: {made}", "Keywords": f"recordings: {source}"}
+        return {**held, "Creator": f"eiplatform: {how}", "CreationDate": None}
     return {"Title": title, "Identifier": made, "Source": source, "Description": how, "Date": None}
 
 
