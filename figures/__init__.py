@@ -156,8 +156,8 @@ def save(
             write("svg", directory / f"{stem or name}.svg")
     atomic_write(files["csv"], lambda path: numbers.to_csv(path, index=False))
     write_sidecar(files["csv"], numbers.columns, stem or name, origin(data))
-    told = {"caption": caption, "alt": alt, "question": getattr(module, "QUESTION", "")}
-    return SavedFigure(stem or name, **files, **told)
+    told: dict[str, str] = {"caption": caption, "alt": alt, "question": getattr(module, "QUESTION", "")}
+    return SavedFigure(stem or name, files["png"], files["pdf"], files["csv"], **told)
 
 
 def compose(layout: Any, results: Any = None, **options: Any) -> Any:

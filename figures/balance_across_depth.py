@@ -22,6 +22,7 @@ from eiplatform.figures.grammar import (
     named,
     null_band,
     reference_band,
+    rows_of,
     strip,
 )
 from eiplatform.figures.parts.page import Page, drawing
@@ -60,9 +61,9 @@ def caption(result: xr.Dataset) -> str:
     excluded = int(result["n_excluded"].sel(statistic=_shown(result)).max()) if "n_excluded" in result else 0
     return (
         f"Every layer (n = {result.attrs['n_samples']} samples; mean over neurons, {100 * result.attrs['level']:.0f} % "
-        f"bootstrap over samples and neurons). Small points: single neurons, at most 40, evenly over their ranks. {null}"
-        f"{reference}E is the excitatory, I the inhibitory current; global: a neuron's E goes with its own I no more "
-        f"than with that of others. At most {excluded} neurons of a layer are excluded as undefined."
+        "bootstrap over samples and neurons). Small points: single neurons, at most 40, evenly over their ranks. "
+        f"{null}{reference}E is the excitatory, I the inhibitory current; global: a neuron's E goes with its own I no "
+        f"more than with that of others. At most {excluded} neurons of a layer are excluded as undefined."
     )
 
 
@@ -71,7 +72,8 @@ def alt(result: xr.Dataset) -> str:
     if "ei_ratio" not in result["statistic"].values:
         return "Statistics of balance in every layer."
     one = result["value"].isel(recording=0).sel(statistic="ei_ratio").values
-    return f"Statistics of balance in every layer; the E/I ratio is {', '.join(f'{v:.2f}' for v in one[np.isfinite(one)])}."
+    told = ", ".join(f"{value:.2f}" for value in one[np.isfinite(one)])
+    return f"Statistics of balance in every layer; the E/I ratio is {told}."
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
@@ -128,7 +130,7 @@ def _panel(ax: Axes, key: str, rows: pd.DataFrame) -> None:
     recordings = list(dict.fromkeys(rows.loc[rows["kind"] == "layer", "who"]))
     null = rows[rows["kind"] == "null"].sort_values("depth")
     null_band(ax, null["depth"], null["low"], null["high"], null["value"])
-    for row in rows[rows["kind"] == "reference"].itertuples():
+    for row in rows_of(rows[rows["kind"] == "reference"]):
         reference_band(ax, row.low, row.high, label=named(row.who))
     for index, who in enumerate(recordings):
         mine = rows[(rows["who"] == who) & (rows["kind"] == "layer")].sort_values("depth")

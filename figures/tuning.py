@@ -31,8 +31,8 @@ def caption(result: xr.Dataset) -> str:
         f"{by_class}Bottom: the ratio over groups of samples by the mean excitation of the population (groups from one "
         "half of the neurons, values from the other). Mean over neurons (of ratios geometric); bands: "
         f"{100 * result.attrs['level']:.0f} % bootstrap over neurons; n = {int(result['n_samples'].max())} samples, "
-        f"{int(result['n_neurons'].min())} to {int(result['n_neurons'].max())} neurons; neurons that lack a current are "
-        "excluded. Dashed: untrained."
+        f"{int(result['n_neurons'].min())} to {int(result['n_neurons'].max())} neurons; neurons that lack a current "
+        "are excluded. Dashed: untrained."
     )
 
 
