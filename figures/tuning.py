@@ -56,7 +56,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
         about = {"row": index, "recording": one["recording"].item(), "population": one["population"].item()}
         for axis, name in (("class", "by_class"), ("strength", "by_strength")):
             place = result["rank"].values if axis == "class" else one["strength"].values
-            for part in result["part"].values.astype(str):
+            for part in result["part"].values.astype(str) if axis == "class" else ("ratio",):
                 ends = {
                     key: one[f"{name}{end}"].sel(part=part).values
                     for key, end in (("value", ""), ("low", "_low"), ("high", "_high"))

@@ -181,7 +181,14 @@ def null_band(ax: Axes, at: ArrayLike, low: ArrayLike, high: ArrayLike, mean: Ar
 
 
 def reference_band(
-    ax: Axes, low: float, high: float, *, kind: str = "circuit", label: str = "", axis: str = "y"
+    ax: Axes,
+    low: float,
+    high: float,
+    *,
+    value: float = np.nan,
+    kind: str = "circuit",
+    label: str = "",
+    axis: str = "y",
 ) -> None:
     """Draw a reference as a band across the axes; measured cortex is hatched, a model circuit plain.
 
@@ -189,6 +196,8 @@ def reference_band(
     ----------
     ax : Axes
     low, high : float
+    value : float
+        Drawn as a line in the band.
     kind : {"circuit", "cortex"}
     label : str
     axis : {"y", "x"}
@@ -199,6 +208,8 @@ def reference_band(
     if kind == "cortex":
         style |= {"alpha": 0.55, "hatch": "////", "edgecolor": colour("paper"), "linewidth": 0}
     (ax.axhspan if axis == "y" else ax.axvspan)(low, high, **style)
+    if np.isfinite(value):
+        (ax.axhline if axis == "y" else ax.axvline)(value, color=ink, linewidth=0.6, zorder=0.55)
 
 
 def baseline(ax: Axes, value: float, text: str = "", *, axis: str = "y") -> None:
