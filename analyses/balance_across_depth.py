@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,51 @@ import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
-from eiplatform.analyses.parts.inputs import Nulls, Recordings, excitatory, label_of, open_kind
+from eiplatform.analyses.parts.inputs import (
+    Nulls,
+    Recordings,
+    Reference,
+    References,
+    active,
+    excitatory,
+    label_of,
+    open_kind,
+    opened,
+)
+from eiplatform.analyses.parts.matching import comparability
+from eiplatform.analyses.parts.measured import Side
+from eiplatform.analyses.parts.sides import sides_of, sides_of_summary
 from eiplatform.analyses.parts.tables import Table, interval_text, texts, value_text
-from eiplatform.errors import StatisticError
-from eiplatform.statistics import STATISTICS, summarise
+from eiplatform.errors import NotApplicableError, StatisticError, TooShortError
+from eiplatform.reference import CASES
+from eiplatform.statistics import STATISTICS, per_neuron, summarise
 from eiplatform.statistics.kernels.intervals import interval_of
+from eiplatform.statistics.population import Population
 from eiplatform.statistics.summary import keys_of
 
-__all__ = ["default_statistics", "BalanceAcrossDepth"]
+__all__ = ["FACTS", "BalanceAcrossDepth"]
 
 LEVEL = 0.95
 MIN_LAYERS = 3
 """Fewest layers for a slope."""
 
 
-def default_statistics() -> list[str]:
-    """Return the keys of all statistics that need excitation and inhibition, and nothing else."""
-    return [key for key, entry in STATISTICS.items() if set(entry.needs) == {"current_exc", "current_inh"}]
+FACTS = (
+    "ei_ratio",
+    "ei_ratio_sd",
+    *(
+        f"{name}_{over}{pairs}"
+        for over in ("samples", "time")
+        for name, pairs in (("ei_correlation", ""), ("ei_correlation", "_excess"), ("residual_variance", ""))
+    ),
+    "gain",
+    "rate",
+    "silent_share",
+    "always_on_pairs",
+)
+"""Statistics that do not follow from each other: the default.  E/I stands for all measures of the means."""
+POINTS = 40
+"""Values of single neurons that are kept of a layer, evenly over their ranks."""
 
 
 class BalanceAcrossDepth(Analysis):
@@ -39,6 +68,7 @@ class BalanceAcrossDepth(Analysis):
         self,
         recordings: Recordings,
         nulls: Nulls = (),
+        references: References = (),
         *,
         statistics: str | Sequence[str] | None = None,
         n_bootstrap: int = 1000,
@@ -53,7 +83,10 @@ class BalanceAcrossDepth(Analysis):
         nulls : sequence of str, Path or DataTree
             Of untrained networks; their range over seeds is the null of every layer.
         statistics : str or sequence of str, optional
-            Keys; default: all that need excitation and inhibition only.
+            Keys; default: :data:`FACTS`.
+        references : sequence
+            Recordings of circuits or own measurements, or names of shipped summaries; a circuit's time is matched to
+            the network's steps.
         n_bootstrap, seed : int
             Of the bootstrap over samples and neurons.
 
@@ -63,15 +96,19 @@ class BalanceAcrossDepth(Analysis):
             ``value``, ``low``, ``high``, ``note``, ``caution`` and the layer's name ``population`` (recording,
             depth), depth counting from 0; ``slope`` with interval (recording, statistic): change
             per layer, least squares over the layers with a value, at least three; in each draw the
-            layers see the same samples.  With nulls ``null``, ``null_minimum``, ``null_maximum``
-            (depth, statistic) over their seeds, ``null_slope`` and ``null_slope_sd`` (statistic).
+            layers see the same samples; ``points`` (recording, depth, statistic, point): values of at most
+            :data:`POINTS` single neurons, ``n_points``, how many have one, ``n_excluded``.  With nulls ``null_value``
+            (null_seed, depth, statistic), ``null``, ``null_minimum``, ``null_maximum`` (depth, statistic) over seeds,
+            ``null_slope`` and ``null_slope_sd`` (statistic).  With references ``reference_value``,
+            ``reference_low``, ``reference_high``, in the network's unit and NaN where it may not be compared, and
+            ``reference_reason`` (reference, statistic).
 
         Raises
         ------
         StatisticError
             If no statistic can be computed for any layer, or a recording is given twice.
         """
-        keys = default_statistics() if statistics is None else keys_of(statistics)
+        keys = list(FACTS) if statistics is None else keys_of(statistics)
         trees = open_kind(recordings, "network", purpose="a recording")
         null_trees = open_kind(nulls, "network", purpose="a null")
         given = [tree.attrs["id"] for tree in (*trees, *null_trees)]
@@ -97,8 +134,13 @@ class BalanceAcrossDepth(Analysis):
             names[index, :n] = table["population"].values
             slopes[:, index] = _slopes(table)
         dims = ("recording", "depth", "statistic")
+        points, counts = np.full((*shape, POINTS), np.nan), np.zeros((2, *shape), dtype=np.int64)
+        for index, tree in enumerate(trees):
+            for place, data in enumerate(excitatory(tree).values()):
+                points[index, place], counts[:, index, place] = _points(data, keys)
         result = xr.Dataset(
-            {name: (dims, values) for name, values in numbers.items()}
+            {"points": ((*dims, "point"), points), "n_points": (dims, counts[0]), "n_excluded": (dims, counts[1])}
+            | {name: (dims, values) for name, values in numbers.items()}
             | {name: (dims, said.astype(str)) for name, said in texts.items()}
             | {
                 name: (("recording", "statistic"), slopes[k])
@@ -114,9 +156,15 @@ class BalanceAcrossDepth(Analysis):
         )
         if null_trees:
             result = result.merge(_null(null_trees, names[0], keys, seed))
+        groups = [
+            reference if isinstance(reference, str) and reference in CASES else opened(_several(reference))
+            for reference in references
+        ]
+        if groups:
+            result = result.merge(_references(trees[0], groups, keys, n_bootstrap=n_bootstrap, seed=seed))
         return self.result(
             result,
-            [*trees, *null_trees],
+            [*trees, *null_trees, *(tree for group in groups if not isinstance(group, str) for tree in group)],
             level=LEVEL,
             n_bootstrap=n_bootstrap,
             seed=seed,
@@ -169,6 +217,57 @@ def _slopes(table: xr.Dataset) -> np.ndarray:
     return found
 
 
+def _several(reference: Reference) -> list[Any]:
+    return list(reference) if isinstance(reference, list | tuple) else [reference]
+
+
+def _points(data: xr.Dataset, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return values of single neurons, shape (statistic, point), and how many neurons have one, and none."""
+    points, counts = np.full((len(keys), POINTS), np.nan), np.zeros((2, len(keys)), dtype=np.int64)
+    population = Population(data)
+    for index, key in enumerate(keys):
+        entry = STATISTICS[key]
+        if entry.level != "neuron" or population.missing(entry.needs):
+            continue
+        with suppress(TooShortError, NotApplicableError):
+            values = per_neuron(data, key).values
+            held = np.sort(values[np.isfinite(values)])
+            counts[:, index] = held.size, values.size - held.size
+            if held.size:
+                places = np.unique(np.linspace(0, held.size - 1, min(POINTS, held.size)).round().astype(int))
+                points[index, : places.size] = held[places]
+    return points, counts
+
+
+def _references(tree: xr.DataTree, groups: Sequence[Any], keys: Sequence[str], **options: Any) -> xr.Dataset:
+    """Return what references have of the statistics, in the network's unit, with the time matched to its steps."""
+    layers = active(tree)
+    own = sides_of([tree], keys, None, **options)[0]
+    sides: list[Side] = []
+    for group in groups:
+        layer = layers[own.population]
+        sides += (
+            sides_of_summary(group, keys, layer) if isinstance(group, str) else sides_of(group, keys, layer, **options)
+        )
+    names = ("value", "low", "high")
+    values, reasons = np.full((3, len(sides), len(keys)), np.nan), np.full((len(sides), len(keys)), "", dtype=object)
+    for place, side in enumerate(sides):
+        for index, key in enumerate(keys):
+            allowed, reason, factor = comparability(STATISTICS[key], own, side)
+            reasons[place, index] = reason
+            if allowed:
+                values[:, place, index] = [getattr(side.cells[key], name) / factor for name in names]
+    dims = ("reference", "statistic")
+    return xr.Dataset(
+        {f"reference_{name}": (dims, values[k]) for k, name in enumerate(names)}
+        | {"reference_reason": (dims, reasons.astype(str))},
+        coords={
+            "reference": [side.name for side in sides],
+            "reference_kind": ("reference", [side.kind for side in sides]),
+        },
+    )
+
+
 def _null(trees: Sequence[xr.DataTree], layers: np.ndarray, keys: list[str], seed: int) -> xr.Dataset:
     """Return mean and range of every layer over untrained networks, and of their slopes."""
     rows = []
@@ -189,6 +288,7 @@ def _null(trees: Sequence[xr.DataTree], layers: np.ndarray, keys: list[str], see
     with np.errstate(invalid="ignore"):
         return xr.Dataset(
             {
+                "null_value": (("null_seed", "depth", "statistic"), full),
                 "null": (("depth", "statistic"), full.mean(axis=0)),
                 "null_minimum": (("depth", "statistic"), full.min(axis=0)),
                 "null_maximum": (("depth", "statistic"), full.max(axis=0)),

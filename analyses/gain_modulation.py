@@ -51,7 +51,9 @@ class GainModulation(Analysis):
             with interval (layer): how far the gain falls when the population's mean excitation
             rises, 0 not at all, 1 in proportion; ``half`` (layer): the excitation at which the gain
             is half of its limit, in the current's unit; ``r_squared``; ``activity`` and ``gain``
-            (layer, point): the curve; ``value``, ``low``, ``high`` (layer, statistic) of every public
+            (layer, point): the curve; ``fi_drive`` and ``fi_rate`` (layer, point): excitation and spikes per neuron and
+            interval, tenths of all pairs of neuron and sample by their excitation; ``value``, ``low``, ``high``
+            (layer, statistic) of every public
             statistic that needs the gain, and ``caution``, what limits its meaning; ``note`` (layer).
 
         Raises
@@ -189,8 +191,16 @@ def _layer(label: str, name: str, data: xr.Dataset, keys: list[str], n_bootstrap
         **dict.fromkeys(("normalisation", "normalisation_low", "normalisation_high", "half", "r_squared"), np.nan),
         "activity": np.full(POINTS, np.nan),
         "gain": np.full(POINTS, np.nan),
+        "fi_drive": np.full(POINTS, np.nan),
+        "fi_rate": np.full(POINTS, np.nan),
         "note": "",
     }
+    if not population.missing(("current_exc", "spikes")) and "spikes" in data:
+        drive = population.time_mean("current_exc").ravel()
+        rates = data["spikes"].mean("time").values.ravel()
+        tenths = np.array_split(np.argsort(drive, kind="stable"), POINTS)
+        for name, values in (("fi_drive", drive), ("fi_rate", rates)):
+            row[name] = np.array([values[tenth].mean() for tenth in tenths])
     if "current_exc" not in data:
         return row | {"note": "no normalisation: current_exc was not recorded"}
     if len(gain) < 3 * POINTS:

@@ -36,7 +36,7 @@ _HOMES = {
     "analyse": "front.results",
     "compare": "front.results",
     "describe": "front.catalogue",
-    "figures": "front.results",
+    "figures": "figures",
     "from_arrays": "store.importing",
     "info": "front.look",
     "intervene": "interventions",

@@ -4,18 +4,24 @@ A figure module has
 
 ``ANALYSIS``
     name of the analysis whose result it draws;
+``QUESTION``
+    what it answers, as a sentence;
 ``caption(result)``
-    what is shown: n, interval, exclusions;
+    what is shown, in at most 100 words: n, interval, exclusions;
+``alt(result)``
+    a sentence for those who do not see it;
 ``table(result)``
-    the numbers drawn, as a tidy :class:`pandas.DataFrame` (stored with the figure);
-``draw(result, *, ax=None, figure=None)``
-    draws that table, in the paper style, and returns the Axes or the Figure.
+    the numbers drawn, as a tidy :class:`pandas.DataFrame` (stored with the figure); empty: nothing to draw;
+``draw(result, *, ax=None, figure=None, labels=None, theme=None)``
+    draws that table, in the style of print, and returns the Axes or the Figure;
+    :func:`~eiplatform.figures.parts.page.drawing` makes it.
 
 It is found by the name of its module; nothing else has to name it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +31,11 @@ import xarray as xr
 from eiplatform.analyses import Result
 from eiplatform.analyses.parts.analysis import read_with_care
 from eiplatform.callable import make_callable
-from eiplatform.discovery import discovered
-from eiplatform.errors import choose
+from eiplatform.figures.parts.finding import figure_names, find_figure
+from eiplatform.figures.parts.origin import embedded, origin_of_picture
 from eiplatform.store.identity import origin
 
-__all__ = ["SavedFigure", "embedded", "figure_names", "find_figure", "save"]
+__all__ = ["SavedFigure", "compose", "embedded", "figure_names", "find_figure", "origin_of_picture", "save"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,11 @@ class SavedFigure:
     png, pdf, csv : Path
         The picture twice, and the numbers drawn.
     caption : str
+        In at most 100 words: what is shown, n, intervals, exclusions.
+    question : str
+        What the figure answers.
+    alt : str
+        A sentence for those who do not see it.
     """
 
     name: str
@@ -49,64 +60,21 @@ class SavedFigure:
     pdf: Path
     csv: Path
     caption: str
-
-
-def figure_names() -> list[str]:
-    """Return the names of all figures: those that ship, the project's, those of installed packages."""
-    return list(dict.fromkeys(found.name for found in discovered("figures")))
-
-
-def find_figure(name: str) -> Any:
-    """Return the module of a figure.
-
-    Raises
-    ------
-    UnknownNameError
-        If no figure has that name.
-
-    Examples
-    --------
-    >>> find_figure("learning_curve").ANALYSIS
-    'learning'
-    """
-    from eiplatform.drawing import import_matplotlib
-
-    choose(name, figure_names(), "figure")
-    import_matplotlib()
-    return next(found for found in discovered("figures") if found.name == name).load()
-
-
-def embedded(name: str, result: xr.Dataset, kind: str) -> dict[str, str | None]:
-    """Return the metadata with which a figure names its result and recordings, for matplotlib's ``savefig``.
-
-    Parameters
-    ----------
-    name : str
-        Of the figure.
-    result : xarray.Dataset
-        What it draws.
-    kind : {"png", "pdf", "svg"}
-        Each format has its own keys: text chunks, the information dictionary, Dublin Core.
-
-    Returns
-    -------
-    dict
-        Without a date, so that the same figure is the same file.
-    """
-    about = origin(result)
-    made = f"{about['result']}, sha256 {about['result_sha256']}"
-    source = about.get("recordings", "not stated")
-    if kind == "png":
-        return {"Title": name, "Result": made, "Source": source}
-    if kind == "pdf":
-        return {"Title": name, "Subject": f"result: {made}", "Keywords": f"recordings: {source}", "CreationDate": None}
-    return {"Title": name, "Identifier": made, "Source": source, "Date": None}
+    question: str = ""
+    alt: str = ""
 
 
 def save(
-    name: str, result: Result | xr.Dataset, directory: Path, *, stem: str | None = None, svg: bool = False
+    name: str,
+    result: Result | xr.Dataset,
+    directory: Path,
+    *,
+    stem: str | None = None,
+    svg: bool = False,
+    labels: Mapping[str, str] | None = None,
+    theme: str | None = None,
 ) -> SavedFigure:
-    """Draw one figure and write PNG, PDF and the numbers as CSV; each names the result and the recordings.
+    """Draw one figure and write PNG, PDF and the numbers as CSV; each names the result, the recordings and the command.
 
     Beside the CSV lies ``<name>.csv-metadata.json``, which says where its numbers came from.
 
@@ -122,6 +90,10 @@ def save(
         Name of the files; default: `name`.
     svg : bool
         Write an SVG too.
+    labels : mapping of str to str, optional
+        Names to put in the place of those of the result.
+    theme : {"paper", "slide"}, optional
+        White paper (default) or dark slides.
 
     Raises
     ------
@@ -136,18 +108,20 @@ def save(
     from eiplatform.store.csvw import write_sidecar
 
     module = find_figure(name)
-    from eiplatform.figures.parts.page import dataset_of, numbers_of, paper_style
+    from eiplatform.figures.grammar import look, style
+    from eiplatform.figures.parts.page import dataset_of, numbers_of
 
     data = dataset_of(result, module.ANALYSIS)
     numbers = numbers_of(data, module.ANALYSIS, module.table)
-    with paper_style(), read_with_care(data):  # it decides on the files too, e.g. on the resolution
+    with style(theme), look(labels=labels), read_with_care(data):  # it decides on the files too, e.g. on the resolution
         drawn = module.draw(data)
         caption = module.caption(data)
+        alt = module.alt(data) if hasattr(module, "alt") else ""
         directory.mkdir(parents=True, exist_ok=True)
         files = {suffix: directory / f"{stem or name}.{suffix}" for suffix in ("png", "pdf", "csv")}
 
         def write(kind: str, path: Path) -> None:
-            about = embedded(stem or name, data, kind)
+            about = embedded(name, data, kind, stem=stem, directory=directory)
             atomic_write(path, lambda temporary: drawn.savefig(temporary, format=kind, metadata=about))
 
         write("png", files["png"])
@@ -156,7 +130,18 @@ def save(
             write("svg", directory / f"{stem or name}.svg")
     atomic_write(files["csv"], lambda path: numbers.to_csv(path, index=False))
     write_sidecar(files["csv"], numbers.columns, stem or name, origin(data))
-    return SavedFigure(stem or name, **files, caption=caption)
+    told: dict[str, str] = {"caption": caption, "alt": alt, "question": getattr(module, "QUESTION", "")}
+    return SavedFigure(stem or name, files["png"], files["pdf"], files["csv"], **told)
+
+
+def compose(layout: Any, results: Any = None, **options: Any) -> Any:
+    """Put figures together on one page; see :func:`eiplatform.figures.parts.composed.compose`."""
+    from eiplatform.drawing import import_matplotlib
+
+    import_matplotlib()
+    from eiplatform.figures.parts.composed import compose as composed
+
+    return composed(layout, results, **options)
 
 
 make_callable(__name__, "eiplatform.front.results")

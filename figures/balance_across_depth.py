@@ -1,92 +1,76 @@
-"""Balance statistics from the first layer to the last, with the slope per layer."""
+"""Balance from the first layer to the last: one panel per independent fact, with untrained networks and cortex."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 
-from eiplatform.analyses import defined
-from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
-from eiplatform.figures.parts.style import COLOURS, layer_name, letters, points_with_intervals
+from eiplatform.figures.grammar import finite
+from eiplatform.figures.parts.facts import draw_facts, label_of_fact, shown_facts
+from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "balance_across_depth"
-MOST = 9
-MARKS = "osD^vP"
-
-
-def _panels(result: xr.Dataset) -> list[str]:
-    """Return the statistics drawn: the first nine with values in at least two layers, few-layer ones last."""
-    keys = defined(result, result["statistic"].values.tolist())
-    held = {key: int(result["value"].sel(statistic=key).notnull().any("recording").sum()) for key in keys}
-    return [key for key in keys if held[key] > 1][:MOST]
+QUESTION = "Is each layer balanced, and does that tighten or loosen from layer to layer?"
 
 
 def caption(result: xr.Dataset) -> str:
-    """Return the caption with n, interval, null and what is not shown."""
-    shown = _panels(result)
-    left = [str(name) for name in result["label"].values[~np.isin(result["statistic"].values, shown)]]
-    null = f"Grey: mean and range of {result.attrs['n_nulls']} untrained networks. " if result.attrs["n_nulls"] else ""
-    rest = f" Not shown (undefined, or beyond {MOST} panels): {'; '.join(left)}." if left else ""
+    """Return the caption with n, interval, null, reference and exclusions."""
+    nulls = int(result.attrs["n_nulls"])
+    null = f"Grey boxes: range and mean of {nulls} untrained networks. " if nulls else ""
+    held = "reference_value" in result and finite(result["reference_value"].sel(statistic=shown_facts(result)))
+    reference = "Bands: circuits, where they may be compared, in the network's unit. " if held else ""
+    excluded = int(result["n_excluded"].sel(statistic=shown_facts(result)).max()) if "n_excluded" in result else 0
     return (
-        f"Balance from layer to layer (n = {result.attrs['n_samples']} samples, mean over neurons). Bars: "
-        f"{100 * result.attrs['level']:.0f} % bootstrap over samples and neurons. {null}Slopes per layer with interval "
-        f"are in the numbers stored with this figure.{rest}"
+        f"Every layer (n = {result.attrs['n_samples']} samples; mean over neurons, {100 * result.attrs['level']:.0f} % "
+        "bootstrap over samples and neurons). Small points: single neurons, at most 40, evenly over their ranks. "
+        f"{null}{reference}E is the excitatory, I the inhibitory current; global: a neuron's E goes with its own I no "
+        f"more than with that of others. At most {excluded} neurons of a layer are excluded as undefined."
     )
 
 
+def alt(result: xr.Dataset) -> str:
+    """Return a short description for those who do not see the figure."""
+    if "ei_ratio" not in result["statistic"].values:
+        return "Statistics of balance in every layer."
+    one = result["value"].isel(recording=0).sel(statistic="ei_ratio").values
+    told = ", ".join(f"{value:.2f}" for value in one[np.isfinite(one)])
+    return f"Statistics of balance in every layer; the E/I ratio is {told}."
+
+
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return one row per recording, layer and statistic."""
-    names = ["value", "low", "high", "slope", "slope_low", "slope_high", "note"]
-    names += [name for name in ("null", "null_minimum", "null_maximum") if name in result]
-    rows = result[names].sel(statistic=_panels(result)).to_dataframe().reset_index()
-    rows = rows[rows["population"] != ""]
-    order = _panels(result)
-    rows = rows.sort_values("statistic", key=lambda keys: keys.map(order.index), kind="stable")
-    return rows[["recording", "population", "depth", "statistic", "label", *names]]
+    """Return rows: statistic, kind (layer, neuron, null, reference), who, depth, value, low, high."""
+    parts: list[pd.DataFrame] = []
+    keys = shown_facts(result)
+    for key in keys:
+        one = result.sel(statistic=key)
+        for recording in result["recording"].values.astype(str):
+            mine = one.sel(recording=recording)
+            about = {"statistic": key, "label": label_of_fact(result, key), "who": recording}
+            layers = {"population": mine["population"].values, "depth": result["depth"].values}
+            ends = {name: mine[name].values for name in ("value", "low", "high")}
+            parts.append(pd.DataFrame({**about, "kind": "layer", **layers, **ends}))
+            if "points" in result:
+                for depth in result["depth"].values:
+                    at = {"population": mine["population"].sel(depth=depth).item(), "depth": depth}
+                    parts.append(
+                        pd.DataFrame({**about, "kind": "neuron", **at, "value": mine["points"].sel(depth=depth).values})
+                    )
+        if "null" in result:
+            ends = {"value": one["null"].values, "low": one["null_minimum"].values, "high": one["null_maximum"].values}
+            layers = {"population": one["population"].isel(recording=0).values, "depth": result["depth"].values}
+            parts.append(pd.DataFrame({**about, "who": "untrained", "kind": "null", **layers, **ends}))
+        if "reference_value" in result:
+            ends = {name: one[f"reference_{name}"].values for name in ("value", "low", "high")}
+            who = result["reference"].values.astype(str)
+            parts.append(pd.DataFrame({**about, "who": who, "kind": "reference", **ends}))
+    return pd.concat([part.astype({"value": float}) for part in parts], ignore_index=True).dropna(subset=["value"])
 
 
-def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per statistic, layers from left to right."""
-    numbers = numbers_of(result, ANALYSIS, table)
-    with page(ax, figure) as sheet:
-        statistics = list(dict.fromkeys(numbers["statistic"]))
-        columns = min(3, len(statistics))
-        lines = -(-len(statistics) // columns)
-        axes = sheet.panels(lines, columns, height_mm=18 + 42 * lines)
-        recordings = list(dict.fromkeys(numbers["recording"]))
-        colours = [COLOURS[name] for name in ("trained", "inh", "gain", "accent", "exc", "net")]
-        for ax, statistic in zip(axes, statistics, strict=False):
-            rows = numbers[numbers["statistic"] == statistic]
-            for index, recording in enumerate(recordings):
-                part = rows[rows["recording"] == recording].sort_values("depth").reset_index(drop=True)
-                at = part["depth"].to_numpy() + 0.12 * (index - (len(recordings) - 1) / 2)
-                if index == 0 and "null" in part:
-                    null = part[["null", "null_minimum", "null_maximum"]].set_axis(["value", "low", "high"], axis=1)
-                    grey: dict[str, Any] = {"marker": "s", "color": COLOURS["null"], "label": "untrained (null)"}
-                    points_with_intervals(ax, part["depth"].to_numpy() + 0.3, null, joined=True, **grey)
-                style: dict[str, Any] = {
-                    "marker": MARKS[index % len(MARKS)],
-                    "color": colours[index % len(colours)],
-                    "label": recording,
-                }
-                points_with_intervals(ax, at, part, joined=True, **style)
-            layers = rows.drop_duplicates("depth").sort_values("depth")
-            ax.set_xticks(layers["depth"], [layer_name(name) for name in layers["population"]])
-            ax.set_xlim(layers["depth"].min() - 0.5, layers["depth"].max() + 0.6)
-            ax.set_ylabel(_wrapped(str(rows["label"].iloc[0])))
-            ax.margins(y=0.15)
-        for ax in axes[len(statistics) :]:
-            ax.set_visible(False)
-        axes[0].legend(loc="best")
-        letters(axes[: len(statistics)])
-    return sheet.drawn
-
-
-def _wrapped(label: str) -> str:
-    from textwrap import fill
-
-    return fill(label, 26)
+@drawing
+def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
+    """Draw one panel per fact, layers from left to right."""
+    excluded = {}
+    if "n_excluded" in result:
+        excluded = {str(k): int(result["n_excluded"].sel(statistic=k).max()) for k in result["statistic"].values}
+    draw_facts(sheet, numbers, excluded)

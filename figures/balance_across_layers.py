@@ -1,95 +1,69 @@
-"""E/I ratio, balance index, correlations, rate and gain of every layer, with the untrained null."""
+"""Balance of every layer of one network against its null: one panel per independent fact."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 
-from eiplatform.analyses import defined
-from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
-from eiplatform.figures.parts.style import COLOURS, LABELS, MARKERS, layer_name, letters, points_with_intervals
+from eiplatform.figures.parts.facts import draw_facts, label_of_fact, shown_facts
+from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "balance"
-PANELS = {
-    "ei_ratio": "E/I ratio",
-    "balance_index": "balance index (E - I)/E",
-    "ei_correlation_time": "E-I correlation\nover time (own)",
-    "ei_correlation_time_excess": "E-I correlation over time\nown minus other neurons",
-    "ei_correlation_samples": "E-I correlation\nover samples (own)",
-    "ei_correlation_samples_excess": "E-I correlation over samples\nown minus other neurons",
-    "rate": "spikes per neuron and step",
-    "gain": "mean gain",
-    "cv_isi": "CV of inter-spike intervals",
-}
-
-
-def _panels(result: xr.Dataset) -> list[str]:
-    """Return the statistics drawn: correlations over time where there are any, else over samples."""
-    keys = defined(result, PANELS)
-    if "ei_correlation_time" in keys:
-        keys = [key for key in keys if "samples" not in key]
-    return keys
+QUESTION = "How balanced is every layer, and is it more than initialisation gives?"
 
 
 def caption(result: xr.Dataset) -> str:
-    """Return the caption with n, interval, exclusions and the null."""
-    shown = result.sel(statistic=_panels(result))
-    excluded = int(shown["n_excluded"].max())
-    null = (
-        f"Grey squares: the same network untrained (E-I Init only) on the same samples, mean and range over "
-        f"{result.attrs['n_nulls']} seeds. "
-        if result.attrs["n_nulls"]
-        else "No null was given. "
-    )
+    """Return the caption with n, interval, null, test and exclusions."""
+    shown = shown_facts(result)
+    null = ""
+    if "null" in result:
+        clear = int((result["q"].sel(statistic=shown) <= 0.05).sum())
+        tests = int(result["q"].sel(statistic=shown).notnull().sum())
+        null = (
+            f"Grey boxes: range and mean of the null ({int(result.attrs['n_nulls'])} "
+            f"{result.attrs.get('null', 'recordings')}); {clear} of {tests} values differ from it (Student's t, false "
+            "discovery rate 5 % over all tests). "
+        )
+    excluded = int(result["n_excluded"].sel(statistic=shown).max())
     return (
-        f"Balance of excitation and inhibition, layer by layer ({result.attrs['label']}, n = "
-        f"{int(shown['n_samples'].max())} samples, up to {int(shown['n_neurons'].max())} neurons a layer; mean over "
-        f"neurons, E/I ratio: geometric mean). Bars: {100 * result.attrs['level']:.0f} % percentile bootstrap over "
-        f"samples and neurons ({result.attrs['n_bootstrap']} draws). {null}"
-        f"Neurons excluded because a statistic is undefined for them: at most {excluded} a layer."
+        f"Every layer of '{result.attrs['label']}' (n = {int(result['n_samples'].max())} samples; mean over neurons, "
+        f"{100 * result.attrs['level']:.0f} % bootstrap over samples and neurons). {null}E is the excitatory, I the "
+        "inhibitory current; global: a neuron's E goes with its own I no more than with that of others. At most "
+        f"{excluded} neurons of a layer are excluded as undefined."
     )
+
+
+def alt(result: xr.Dataset) -> str:
+    """Return a short description for those who do not see the figure."""
+    if "ei_ratio" not in result["statistic"].values:
+        return "Statistics of balance in every layer."
+    one = result["value"].sel(statistic="ei_ratio").values
+    told = ", ".join(f"{value:.2f}" for value in one[np.isfinite(one)])
+    return f"Statistics of balance in every layer; the E/I ratio is {told}."
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return one row per layer and statistic."""
-    names = ["value", "low", "high", "n_samples", "n_neurons", "n_excluded", "note"]
-    names += [name for name in ("null", "null_minimum", "null_maximum", "z", "n_seeds") if name in result]
-    rows = result[names].sel(statistic=_panels(result)).to_dataframe().reset_index()
-    return rows.sort_values("statistic", key=lambda keys: keys.map(list(PANELS).index), kind="stable")[
-        ["population", "statistic", *names]
-    ]
+    """Return rows: statistic, kind (layer, null), who, depth, value, low, high, and q against the null."""
+    parts: list[pd.DataFrame] = []
+    for key in shown_facts(result):
+        one = result.sel(statistic=key)
+        about = {"statistic": key, "label": label_of_fact(result, key)}
+        layers = {"population": one["population"].values, "depth": np.arange(one.sizes["population"])}
+        kinds = {"layer": (str(result.attrs["label"]), ("value", "low", "high"))}
+        if "null" in result:
+            kinds["null"] = ("null", ("null", "null_minimum", "null_maximum"))
+        for kind, (who, names) in kinds.items():
+            ends = {end: one[name].values for end, name in zip(("value", "low", "high"), names, strict=True)}
+            q = {"q": one["q"].values} if kind == "layer" and "q" in one else {}
+            parts.append(pd.DataFrame({**about, "kind": kind, "who": who, **layers, **ends, **q}))
+    if not parts:
+        return pd.DataFrame(columns=["statistic", "value"])
+    return pd.concat(parts, ignore_index=True).dropna(subset=["value"])
 
 
-def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw one panel per statistic, layers from input to readout."""
-    numbers = numbers_of(result, ANALYSIS, table)
-    with page(ax, figure) as sheet:
-        statistics = list(dict.fromkeys(numbers["statistic"]))
-        columns = min(4, -(-len(statistics) // 2))
-        axes = sheet.panels(-(-len(statistics) // columns), columns, height_mm=95)
-        for ax in axes[len(statistics) :]:
-            ax.set_visible(False)
-        for ax, statistic in zip(axes, statistics, strict=False):
-            rows = numbers[numbers["statistic"] == statistic].reset_index(drop=True)
-            position = np.arange(len(rows))
-            if "null" in rows:
-                null = rows[["null", "null_minimum", "null_maximum"]].set_axis(["value", "low", "high"], axis=1)
-                style: dict[str, Any] = {"marker": MARKERS["null"], "color": COLOURS["null"], "label": LABELS["null"]}
-                points_with_intervals(ax, position + 0.13, null, **style)
-            style = {"marker": MARKERS["trained"], "color": COLOURS["trained"], "label": LABELS["trained"]}
-            points_with_intervals(ax, position - 0.13, rows, **style)
-            ax.set_xticks(position, [layer_name(name) for name in rows["population"]])
-            ax.set_xlim(-0.5, len(rows) - 0.5)
-            ax.set_ylabel(PANELS[statistic])
-            ax.margins(y=0.12)
-            if statistic == "ei_ratio":
-                ax.axhline(1, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-                ax.legend(loc="best")
-            elif statistic == "balance_index" or statistic.endswith("_excess"):
-                ax.axhline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-        letters(axes[: len(statistics)])
-    return sheet.drawn
+@drawing
+def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
+    """Draw one panel per fact, layers from left to right."""
+    keys = result["statistic"].values.astype(str)
+    draw_facts(sheet, numbers, {key: int(result["n_excluded"].sel(statistic=key).max()) for key in keys})

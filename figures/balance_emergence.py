@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from textwrap import fill
-
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from eiplatform.analyses import defined
-from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
-from eiplatform.figures.parts.style import COLOURS, layer_name, letters, setting_shown, study_sources
+from eiplatform.figures.grammar import baseline, colour, count, layer_colours, named, reference_band, wrapped
+from eiplatform.figures.parts.page import Page, drawing
+from eiplatform.figures.parts.studies import setting_shown, study_sources
 
 ANALYSIS = "balance_emergence"
+QUESTION = "When in training does balance emerge?"
 PANELS = (
     "ei_ratio",
-    "balance_index",
     "ei_correlation_time",
     "ei_correlation_time_partial",
     "ei_correlation_samples",
@@ -26,7 +24,6 @@ PANELS = (
     "gain",
 )
 _OF_SEVERAL = ("ei_ratio", "ei_correlation_time_partial", "ei_correlation_samples_partial", "rate")
-_COLOURS = (COLOURS["exc"], COLOURS["inh"], COLOURS["gain"], COLOURS["net"], COLOURS["accent"], COLOURS["trained"])
 _MARKERS = "oD^svP"
 
 
@@ -39,6 +36,14 @@ def caption(result: xr.Dataset) -> str:
         f"intervals (Student t over seeds, given the samples). {references}"
         "Statistics over time are of the longer recordings. "
         f"Accuracy: of the recorded validation samples, mean of seeds. {settings}."
+    )
+
+
+def alt(result: xr.Dataset) -> str:
+    """Return a short description for those who do not see the figure."""
+    return (
+        f"Statistics of balance of {result.sizes['population']} layers over {result.sizes['epoch']} moments of "
+        f"training, up to epoch {float(result['epoch'].max()):g}."
     )
 
 
@@ -79,52 +84,51 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).dropna(subset="value").reset_index(drop=True)
 
 
-def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw the panels of one type of layer in rows of three, of several types in a row each."""
-    numbers = numbers_of(result, ANALYSIS, table)
-    with page(ax, figure) as sheet:
-        statistics = list(dict.fromkeys(numbers["statistic"]))
-        layer_types = [name for name in dict.fromkeys(numbers["layer_type"]) if name != "reference"]
-        shown = numbers[(numbers["layer_type"] != "reference") & (numbers["layer"] != "all")]
-        layers = list(dict.fromkeys(shown["layer"]))
-        columns = 3 if len(layer_types) == 1 else len(statistics)
-        rows_each = -(-len(statistics) // columns)
-        axes = sheet.panels(rows_each * len(layer_types), columns, height_mm=18 + 38 * rows_each * len(layer_types))
-        used = []
-        first = float(numbers.loc[numbers["epoch"] > 0, "epoch"].min())
-        for row, layer_type in enumerate(layer_types):
-            for index, statistic in enumerate(statistics):
-                ax = axes[row * rows_each * columns + index]
-                used.append(ax)
-                rows = numbers[numbers["statistic"] == statistic]
-                for value in rows.loc[rows["layer_type"] == "reference", "value"]:
-                    ax.axhline(value, color=COLOURS["null"], linewidth=0.6, linestyle=":", zorder=1)
-                _lines(ax, rows[rows["layer_type"] == layer_type], layers)
-                ax.set_xscale("symlog", linthresh=first, linscale=0.4)
-                ends = sorted({0.0, first, 1.0, float(numbers["epoch"].max())})
-                ax.set_xticks(ends, [f"{end:.2g}" for end in ends])
-                ax.minorticks_off()
-                ax.set_xlim(left=0.0)
-                name = f"{layer_type}: {rows['label'].iloc[0]} ({rows['setting'].iloc[0]})"
-                ax.set_title(fill(name, 36 if columns == 3 else 24), fontsize=6 if columns == 3 else 5)
-                if index + columns >= len(statistics):
-                    ax.set_xlabel("epoch")
-        for ax in axes:
-            ax.set_visible(ax in used)
-        marks = [
-            Line2D([], [], color=_COLOURS[index % 6], marker=_MARKERS[index % 6], label=layer_name(layer))
-            for index, layer in enumerate(layers)
-        ]
-        if (numbers["layer_type"] == "reference").any():
-            marks.append(Line2D([], [], color=COLOURS["null"], linestyle=":", label="models of cortex"))
-        sheet.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
-        letters(used)
-    return sheet.drawn
+@drawing
+def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
+    """Draw the panels of one type of layer in rows of four, of several types in a row each."""
+    statistics = list(dict.fromkeys(numbers["statistic"]))
+    layer_types = [name for name in dict.fromkeys(numbers["layer_type"]) if name != "reference"]
+    shown = numbers[(numbers["layer_type"] != "reference") & (numbers["layer"] != "all")]
+    layers = list(dict.fromkeys(shown["layer"]))
+    columns = min(4, len(statistics)) if len(layer_types) == 1 else len(statistics)
+    rows_each = -(-len(statistics) // columns)
+    axes = sheet.panels(rows_each * len(layer_types), columns, height_mm=16 + 38 * rows_each * len(layer_types))
+    first = float(numbers.loc[numbers["epoch"] > 0, "epoch"].min())
+    used = []
+    for row, layer_type in enumerate(layer_types):
+        for index, statistic in enumerate(statistics):
+            ax = axes[row * rows_each * columns + index]
+            used.append(ax)
+            rows = numbers[numbers["statistic"] == statistic]
+            held = rows[rows["layer_type"] == "reference"]
+            if len(held):
+                reference_band(ax, held["value"].min(), held["value"].max(), label="range of models of cortex")
+            _lines(ax, rows[rows["layer_type"] == layer_type], layers)
+            if statistic == "ei_ratio":
+                baseline(ax, 1, "E = I")
+            ax.set_xscale("symlog", linthresh=first, linscale=0.4)
+            ends = sorted({0.0, first, 1.0, float(numbers["epoch"].max())})
+            ax.set_xticks(ends, [f"{end:.2g}" for end in ends])
+            ax.minorticks_off()
+            ax.set_xlim(left=0.0)
+            kind = f"{layer_type}: " if len(layer_types) > 1 else ""
+            ax.set_title(wrapped(f"{kind}{rows['label'].iloc[0]} ({rows['setting'].iloc[0]})", 28), fontsize=6)
+            if index + columns >= len(statistics):
+                ax.set_xlabel("epoch")
+    for ax in axes:
+        ax.set_visible(ax in used)
+    count(used[0], f"{int(result.attrs['n_seeds'])} seeds")
+    sheet.letters(used)
+    sheet.legend(columns=6)
 
 
 def _lines(ax: Axes, rows: pd.DataFrame, layers: list[str]) -> None:
+    shades = dict(zip(layers, layer_colours(len(layers)), strict=True))
     for layer, one in rows.groupby("layer", sort=False):
-        index = layers.index(str(layer)) if layer in layers else 3
-        colour, marker = _COLOURS[index % 6], _MARKERS[index % 6]
-        ax.fill_between(one["epoch"], one["low"], one["high"], color=colour, alpha=0.2, linewidth=0)
-        ax.plot(one["epoch"], one["value"], color=colour, marker=marker, markersize=2.5)
+        known = str(layer) in shades
+        ink = shades[str(layer)] if known else colour("trained")
+        marker = _MARKERS[layers.index(str(layer)) % 6] if known else "o"
+        ax.fill_between(one["epoch"], one["low"], one["high"], color=ink, alpha=0.2, linewidth=0)
+        label = named(str(layer)) if known else "accuracy"
+        ax.plot(one["epoch"], one["value"], color=ink, marker=marker, markersize=2.5, label=label)

@@ -1,74 +1,139 @@
-"""Currents of single neurons in time, with a raster, in the network and in the cortical circuit."""
+"""Excitation and mirrored inhibition of one neuron per population, with a zoom, its voltage and its spikes."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
-from eiplatform.figures.parts.style import COLOURS, letters
+from eiplatform.figures.grammar import baseline, colour, count, finite, named, num, signal_style, time_axis, units
+from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "traces"
+QUESTION = "Does inhibition follow excitation from moment to moment?"
+ZOOM = 50
 
 
 def caption(result: xr.Dataset) -> str:
-    """Return the caption; it says by which rule the neurons were chosen."""
-    panels = "; ".join(
-        f"{recording}, {population}, neuron {neuron}, sample {sample}"
-        for recording, population, neuron, sample in zip(
-            *(result[key].values for key in ("recording", "population", "neuron", "sample")), strict=True
-        )
-    )
+    """Return the caption with the rule by which neurons are chosen."""
+    numbers = ", ".join(str(int(number)) for number in result["neuron"].values)
+    right = "Right: voltage and threshold (dotted). " if _with_voltage(result) else ""
     return (
-        "Excitatory (orange), inhibitory (blue, drawn negative) and net (dark) current of one neuron per population "
-        f"(n = 1 each: {panels}), and below it the spikes of the population's first neurons. The neuron is the one "
-        "with the median mean net current among those recorded. A network's time runs in steps, a circuit's in ms."
+        "Excitation (up), inhibition (down) and their sum of one neuron per population (n = 1 sample): the one "
+        "with the median mean net current. Middle: the first "
+        f"{ZOOM} intervals, inhibition mirrored onto excitation; ticks: its spikes. {right}"
+        "r: correlation of its excitation and inhibition over all samples; lag: of the peak of their correlogram, "
+        f"above 0 if inhibition comes later. Neurons {numbers}."
     )
+
+
+def alt(result: xr.Dataset) -> str:
+    """Return a short description for those who do not see the figure."""
+    found = result["correlation"].values
+    return (
+        f"Traces of excitation and inhibition of {result.sizes['panel']} neurons; their correlations over time are "
+        f"{', '.join(f'{value:.2f}' for value in found)}."
+    )
+
+
+def _with_voltage(result: xr.Dataset) -> bool:
+    """Whether the voltage is drawn: where half of the neurons have one, else most of its column would be empty."""
+    return "voltage" in result and 2 * int(result["voltage"].notnull().any("point").sum()) >= result.sizes["panel"]
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return rows: panel, kind (a signal or ``spike``), time, value (current, or the neuron that fired)."""
-    rows = []
-    for panel in range(result.sizes["panel"]):
-        chosen = result.isel(panel=panel)
-        about = {key: chosen[key].item() for key in ("recording", "population", "units", "time_units")}
-        time = chosen["time"].values
-        kept = np.isfinite(time)
-        for signal in result["signal"].values:
-            values = chosen["current"].sel(signal=signal).values
-            rows.append(
-                pd.DataFrame({"panel": panel, **about, "kind": signal, "time": time[kept], "value": values[kept]})
+    """Return one row per population, signal and moment."""
+    names = result["signal"].values.tolist()
+    with_voltage = _with_voltage(result)
+    parts = []
+    for index in range(result.sizes["panel"]):
+        one = result.isel(panel=index)
+        about = {
+            name: one[name].item() for name in ("recording", "population", "neuron", "sample", "units", "time_units")
+        }
+        parts += [
+            pd.DataFrame({**about, "signal": name, "time": one["time"], "value": one["current"].sel(signal=name)})
+            for name in names
+        ]
+        if with_voltage and finite(one["voltage"]):
+            held = {"time": one["time"][:ZOOM], "value": one["voltage"][:ZOOM]}
+            parts.append(pd.DataFrame({**about, "signal": "voltage", **held}))
+    return pd.concat(parts, ignore_index=True).dropna(subset=["value"])
+
+
+@drawing
+def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
+    """Draw one row per population: the whole trace, a zoom, the voltage."""
+    n = result.sizes["panel"]
+    voltage = (numbers["signal"] == "voltage").any()
+    widths = [2.2, 1.2, 1.2] if voltage else [2.2, 1.2]
+    axes = sheet.panels(n, len(widths), height_mm=14 + 27 * n, width_ratios=widths)
+    for index in range(n):
+        one = result.isel(panel=index)
+        keys = {name: one[name].item() for name in ("recording", "population")}
+        rows = numbers[(numbers["recording"] == keys["recording"]) & (numbers["population"] == keys["population"])]
+        held = {str(name): part for name, part in rows.groupby("signal")}
+        whole, zoom, *rest = axes[index * len(widths) : (index + 1) * len(widths)]
+        _mirrored(whole, held)
+        _zoomed(zoom, held)
+        time = str(one["time_units"].item())
+        whole.set_ylabel(units("current", str(one["units"].item())))
+        _ticks(zoom, result, index)
+        whole.set_title(named(f"{keys['recording']}: {keys['population']}"))
+        r, lag = float(one["correlation"]), float(one["lag"])
+        if np.isfinite(r):
+            count(
+                zoom,
+                f"r = {num(r)}" + (f", lag {num(lag, 1)} {time}s".replace("mss", "ms") if np.isfinite(lag) else ""),
             )
-        here = result["spike_panel"].values == panel
-        spikes = {"time": result["spike_time"].values[here], "value": result["spike_neuron"].values[here]}
-        rows.append(pd.DataFrame({"panel": panel, **about, "kind": "spike", **spikes}))
-    return pd.concat(rows, ignore_index=True)
+        if rest and "voltage" in held:
+            _voltage(rest[0], held["voltage"], one)
+        elif rest:
+            rest[0].set_axis_off()
+        if index == n - 1 or time != str(result["time_units"].values[index + 1]):
+            for ax in (whole, zoom, *rest):
+                ax.set_xlabel(time_axis(time))
+    sheet.letters([axes[index * len(widths)] for index in range(n)])
+    sheet.legend()
 
 
-def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw currents above, raster below, one column per population."""
-    numbers = numbers_of(result, ANALYSIS, table)
-    with page(ax, figure) as sheet:
-        panels = sorted(numbers["panel"].unique())
-        axes = sheet.panels(2, len(panels), height_mm=78)
-        for column, panel in enumerate(panels):
-            rows = numbers[numbers["panel"] == panel]
-            above, below = axes[column], axes[len(panels) + column]
-            first = rows.iloc[0]
-            for signal, key, sign in (("current_exc", "exc", 1), ("current_inh", "inh", -1), ("current_net", "net", 1)):
-                line = rows[rows["kind"] == signal]
-                above.plot(line["time"], sign * line["value"], color=COLOURS[key], linewidth=0.8)
-            above.axhline(0, color=COLOURS["null"], linewidth=0.5)
-            unit = "threshold = 1" if first["units"] == "1" else first["units"]
-            above.set_ylabel(f"current ({unit})")
-            above.set_title(f"{first['recording']}\n{first['population']}")
-            above.tick_params(labelbottom=False)
-            spikes = rows[rows["kind"] == "spike"]
-            below.plot(spikes["time"], spikes["value"], linestyle="", marker="|", markersize=1.6, color=COLOURS["net"])
-            below.set_xlim(above.get_xlim())
-            below.set_ylabel("neuron")
-            below.set_xlabel(f"time ({first['time_units']})")
-        letters(axes[: len(panels)])
-    return sheet.drawn
+def _mirrored(ax: Axes, held: dict[str, pd.DataFrame]) -> None:
+    for signal, sign in (("current_exc", 1), ("current_inh", -1), ("current_net", 1)):
+        style = signal_style(signal)
+        time, value = held[signal]["time"], sign * held[signal]["value"]
+        if signal != "current_net":
+            ax.fill_between(time, 0, value, color=style["color"], alpha=0.25, linewidth=0)
+        ax.plot(time, value, **{**style, "linewidth": 0.7 if signal != "current_net" else 0.9})
+    baseline(ax, 0)
+    ax.margins(x=0)
+
+
+def _zoomed(ax: Axes, held: dict[str, pd.DataFrame]) -> None:
+    for signal in ("current_exc", "current_inh"):
+        style = signal_style(signal) | {"label": None}
+        ax.plot(held[signal]["time"][:ZOOM], held[signal]["value"][:ZOOM], **style)
+    ax.margins(x=0)
+
+
+def _ticks(ax: Axes, result: xr.Dataset, index: int) -> None:
+    """Draw the spikes of the neuron as ticks at the top, above the currents."""
+    own = (result["spike_panel"].values == index) & (result["spike_neuron"].values == -1)
+    spikes = result["spike_time"].values[own]
+    first, last = ax.get_xlim()
+    ax.set_ylim(top=ax.get_ylim()[1] + 0.15 * np.ptp(ax.get_ylim()))
+    spikes = spikes[(spikes >= first) & (spikes <= last)]
+    style: dict[str, Any] = {"color": colour("ink"), "markersize": 4, "markeredgewidth": 0.6}
+    if len(spikes):
+        ax.plot(spikes, np.full(len(spikes), 0.97), "|", transform=ax.get_xaxis_transform(), **style)
+
+
+def _voltage(ax: Axes, rows: pd.DataFrame, one: xr.Dataset) -> None:
+    time, value = rows["time"].to_numpy(), rows["value"].to_numpy()
+    ax.plot(time, value, color=colour("ink"), linewidth=0.7)
+    if np.isfinite(one["threshold"]):
+        baseline(ax, float(one["threshold"]))
+    ax.set_ylabel("voltage")
+    ax.margins(x=0)

@@ -10,34 +10,47 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
-from eiplatform.figures.parts.style import COLOURS, letters, points_with_intervals
+from eiplatform.figures.grammar import (
+    baseline,
+    colour,
+    grouped,
+    intervals,
+    layer_colours,
+    named,
+    reference_band,
+    wrapped,
+)
+from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "disinhibition"
-_SHADES = ("#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255", "#999999")
+QUESTION = "How much inhibition may be lost before a network runs away?"
 _MARKS = "osD^vP*X"
 
 
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n, intervals, definitions and the source of the band."""
-    seeds = ", ".join(
-        f"{name}: {int(n)}" for name, n in zip(result["system"].values, result["n_seeds"].values, strict=True)
-    )
+    seeds = grouped([str(name) for name in result["system"].values], [int(n) for n in result["n_seeds"].values])
+    source = str(result.attrs["band_source"]).split(",")[0]
     low, high = np.ravel(result.attrs["band"])
     times, level = float(result.attrs["times"]), 100 * float(result.attrs["level"])
     most = 2 ** float(result.attrs["octaves"])
     networks = result["accuracy"].notnull().any("dose")
-    accuracy = "c, test accuracy of the trained networks. " if bool(networks.any()) else ""
+    accuracy = "c, test accuracy. " if bool(networks.any()) else ""
     return (
-        "Dose: the fraction of the pathway's intact strength that is removed. a, rate of all E neurons over the intact "
-        f"one (geometric mean over seeds; bars: {level:.0f} % intervals, Student t; at most {most:g} times). "
-        "Solid: synapses from I to E; dashed: also those from I to I. "
-        f"b, the dose at which the rate exceeds {times:g} times the intact one, "
-        f"interpolated between the doses tried (thick: {level:.0f} % interval over seeds; thin: the doses on both "
-        f"sides; cross: where a closed form loses its stable state). {accuracy}"
-        f"Band: {100 * low:g} to {100 * high:g} % loss of GABA-A function, at which activity in slices of rat cortex "
-        f"spreads twice as far, or becomes epileptiform ({result.attrs['band_source']}). n = seeds: {seeds}."
+        "Dose: the removed fraction of the pathway's strength. a, rate of all E neurons over the intact one "
+        f"(geometric mean over seeds; {level:.0f} % Student intervals; at most {most:g} times). Solid: synapses from I "
+        f"to E; dashed: also those onto I. b, dose at which the rate exceeds {times:g} times the intact one (thick: "
+        "interval over seeds; thin: the doses tried on both sides; cross: loss of the stable state in closed form). "
+        f"{accuracy}Hatched: {100 * low:g} to {100 * high:g} % loss of GABA-A function, epileptiform in slices "
+        f"({source}). n = seeds: {seeds}."
     )
+
+
+def alt(result: xr.Dataset) -> str:
+    """Return a short description for those who do not see the figure."""
+    found = result["critical"].sel(multiple=float(result.attrs["times"]))
+    told = ", ".join(f"{name} {float(found.sel(system=name)):.2f}" for name in result["system"].values)
+    return f"Rate against the fraction of inhibition lost; critical fractions: {told}."
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
@@ -66,50 +79,52 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def _looks(numbers: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return colour, marker and line of every system: one colour per network, whatever it loses."""
-    looks, shades = {}, dict[str, int]()
-    for name, rows in numbers[numbers["system"] != ""].groupby("system", sort=False):
+    """Return colour, marker and line of every system: networks in one colour, circuits in shades of another."""
+    looks: dict[str, dict[str, Any]] = {}
+    systems = [str(name) for name in dict.fromkeys(numbers.loc[numbers["system"] != "", "system"])]
+    bases = list(dict.fromkeys(name.rpartition(", ")[0] for name in systems))
+    inks = dict(zip(bases, layer_colours(len(bases)), strict=True))
+    for name in systems:
+        rows = numbers[numbers["system"] == name]
+        base = name.rpartition(", ")[0]
         network = rows["kind"].iloc[0] == "network"
-        base = str(name).rpartition(", ")[0]
-        index = shades.setdefault(base, len(shades)) % len(_SHADES)
-        looks[str(name)] = {
-            "color": COLOURS["trained"] if network else _SHADES[index],
-            "marker": _MARKS[index],
-            "linestyle": "--" if "+" in str(rows["removed"].iloc[0]) else "-",
+        looks[name] = {
+            "color": colour("trained") if network else inks[base],
+            "marker": _MARKS[bases.index(base) % len(_MARKS)],
+            "linestyle": (0, (4, 1.2)) if "+" in str(rows["removed"].iloc[0]) else "-",
+            "label": named(name),
         }
     return looks
 
 
-def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+@drawing
+def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw the curves, the critical doses, and the accuracy of networks."""
-    numbers = numbers_of(result, ANALYSIS, table)
     looks = _looks(numbers)
     accurate = numbers[numbers["panel"] == "accuracy"]
     (band,) = numbers[numbers["panel"] == "band"][["low", "high"]].to_numpy()
     times = float(numbers.loc[numbers["panel"] == "times", "value"].iloc[0])
-    with page(ax, figure) as sheet:
-        axes = sheet.panels(1, 2 + (not accurate.empty), height_mm=70 + 2 * len(looks))
-        for panel in axes:
-            panel.axvspan(*band, color=COLOURS["reference"], alpha=0.15, linewidth=0)
-        for name, look in looks.items():
-            own = numbers[numbers["system"] == name]
-            for panel, key in zip([axes[0], *axes[2:]], ("rate", "accuracy"), strict=False):
-                rows = own[own["panel"] == key].sort_values("dose")
-                if not rows.empty:
-                    points_with_intervals(panel, rows["dose"], rows, joined=True, markersize=2.5, linewidth=0.8, **look)
-        axes[0].axhline(times, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-        axes[0].set_yscale("log", base=2)
-        axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes[0].set_ylabel("rate / intact rate")
-        axes[0].set_ylim(2**-2, 2**6.5)
-        _critical(axes[1], numbers, looks)
-        for panel in axes:
-            panel.set_xlabel("fraction of inhibition lost")
-        if not accurate.empty:
-            axes[2].set_ylabel("test accuracy")
-            axes[2].set_ylim(0, 1.02)
-        letters(axes)
-    return sheet.drawn
+    axes = sheet.panels(1, 2 + (not accurate.empty), height_mm=66 + 2.4 * len(looks))
+    for index, ax in enumerate(axes):
+        reference_band(ax, *band, kind="cortex", axis="x", label="" if index else "slices of rat cortex")
+        ax.set_xlabel("fraction of inhibition lost")
+    for name, look in looks.items():
+        own = numbers[numbers["system"] == name]
+        for ax, key in zip([axes[0], *axes[2:]], ("rate", "accuracy"), strict=False):
+            rows = own[own["panel"] == key].sort_values("dose")
+            if not rows.empty:
+                intervals(ax, rows["dose"], rows, joined=True, **look | {"markersize": 2.5, "linewidth": 0.8})
+    baseline(axes[0], times, f"{times:g} times")
+    axes[0].set_yscale("log", base=2)
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes[0].set_ylabel("rate / intact rate")
+    axes[0].set_ylim(2**-2, 2**6.5)
+    _critical(axes[1], numbers, looks)
+    if not accurate.empty:
+        axes[2].set_ylabel("test accuracy")
+        axes[2].set_ylim(0, 1.02)
+    sheet.letters(axes)
+    sheet.legend(columns=2)
 
 
 def _critical(panel: Axes, numbers: pd.DataFrame, looks: dict[str, dict[str, Any]]) -> None:
@@ -117,17 +132,15 @@ def _critical(panel: Axes, numbers: pd.DataFrame, looks: dict[str, dict[str, Any
     for row, (name, look) in enumerate(looks.items()):
         own = numbers[numbers["system"] == name]
         one = own[own["panel"] == "critical"]
-        panel.plot(
-            [one["tried_below"].iloc[0], one["tried_above"].iloc[0]], [row, row], color=look["color"], linewidth=0.5
-        )
-        bar = {"color": look["color"], "marker": look["marker"], "markersize": 3.5}
-        points_with_intervals(panel, [row], one, horizontal=True, **bar)
+        ends = [one["tried_below"].iloc[0], one["tried_above"].iloc[0]]
+        panel.plot(ends, [row, row], color=look["color"], linewidth=0.5)
+        bar = {"color": look["color"], "marker": look["marker"], "markersize": 3.2}
+        intervals(panel, [row], one, horizontal=True, **bar)
         if one["value"].isna().all():
             panel.annotate("not reached", (0, row), fontsize=5, va="center", color=look["color"])
         closed = own[own["panel"] == "closed form"]["value"].to_numpy()
-        panel.plot(closed, [row], linestyle="", marker="x", color=COLOURS["net"], markersize=4)
-    panel.set_yticks(
-        range(len(looks)), [name.replace(", ", "\n", 1) if len(name) > 34 else name for name in looks], fontsize=5
-    )
+        panel.plot(closed, [row], linestyle="", marker="x", color=colour("ink"), markersize=4)
+    panel.set_yticks(range(len(looks)), [wrapped(named(name), 30) for name in looks], fontsize=5)
+    panel.tick_params(axis="y", length=0)
     panel.set_ylim(len(looks) - 0.5, -0.5)
     panel.set_xlim(left=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -10,23 +9,29 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from eiplatform.analyses import defined
 from eiplatform.analyses.parts.seed_tables import type_name
-from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
-from eiplatform.figures.parts.style import (
-    COLOURS,
-    layer_name,
-    letters,
-    points_with_intervals,
-    setting_shown,
-    study_sources,
+from eiplatform.figures.grammar import (
+    baseline,
+    colour,
+    condition_style,
+    count,
+    intervals,
+    layer_axis,
+    log_axis,
+    named,
+    reference_band,
+    wrapped,
 )
+from eiplatform.figures.parts.page import Page, drawing
+from eiplatform.figures.parts.studies import setting_shown, study_sources
 
 ANALYSIS = "ei_versus_bn"
+QUESTION = "Do E-I layers give another balance than batch normalisation or neither?"
 PANELS = (
     "ei_ratio",
-    "balance_index",
     "ei_correlation_time",
     "ei_correlation_time_partial",
     "ei_correlation_samples",
@@ -35,7 +40,6 @@ PANELS = (
     "gain",
     "cv_isi",
 )
-_COLOURS = {"ei": COLOURS["exc"], "bn": COLOURS["inh"], "none": COLOURS["gain"]}
 _MARKERS = {"ei": "o", "bn": "D", "none": "^"}
 
 
@@ -47,6 +51,12 @@ def caption(result: xr.Dataset) -> str:
         f"with {100 * result.attrs['level']:.0f} % intervals (Student t over seeds, given the samples). {references}"
         f"Statistics over time are of the longer recordings. {settings}."
     )
+
+
+def alt(result: xr.Dataset) -> str:
+    """Return a short description for those who do not see the figure."""
+    types = ", ".join(map(str, result["layer_type"].values))
+    return f"Statistics of balance of networks with layers of the types {types}, trained and untrained."
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
@@ -74,62 +84,48 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(parts).dropna(subset="value").reset_index(drop=True)
 
 
-def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+@drawing
+def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one panel per statistic, layers from input to readout."""
-    numbers = numbers_of(result, ANALYSIS, table)
-    with page(ax, figure) as sheet:
-        statistics = list(dict.fromkeys(numbers["statistic"]))
-        columns = min(3, len(statistics))
-        rows_of_panels = -(-len(statistics) // columns)
-        axes = sheet.panels(rows_of_panels, columns, height_mm=18 + 42 * rows_of_panels)
-        layer_types = [name for name in dict.fromkeys(numbers["layer_type"]) if name]
-        for ax, statistic in zip(axes, statistics, strict=False):
-            rows = numbers[numbers["statistic"] == statistic]
-            layers = list(dict.fromkeys(rows.loc[rows["state"] != "reference", "layer"]))
-            for value in rows.loc[rows["state"] == "reference", "value"]:
-                ax.axhline(value, color=COLOURS["null"], linewidth=0.6, linestyle=":", zorder=1)
-            for index, layer_type in enumerate(layer_types):
-                shift = 0.24 * (index - (len(layer_types) - 1) / 2)
-                for state in ("untrained", "trained"):
-                    one = rows[(rows["layer_type"] == layer_type) & (rows["state"] == state)]
-                    place = np.array([layers.index(layer) for layer in one["layer"]]) + shift
-                    colour = _COLOURS.get(layer_type, COLOURS["net"])
-                    style: dict[str, Any] = {
-                        "marker": _MARKERS.get(layer_type, "s"),
-                        "color": colour,
-                        "markersize": 3.5,
-                    }
-                    if state == "untrained":
-                        style |= {"markerfacecolor": "white", "alpha": 0.65}
-                    points_with_intervals(ax, place - 0.05 + 0.1 * (state == "trained"), one, **style)
-            ax.set_xticks(range(len(layers)), [layer_name(layer) for layer in layers])
-            ax.set_xlim(-0.5, len(layers) - 0.5)
-            ax.set_title(fill(f"{rows['label'].iloc[0]} ({rows['setting'].iloc[0]})", 34), fontsize=6)
-            ax.margins(y=0.1)
-            if statistic == "balance_index":
-                ax.axhline(0, color=COLOURS["net"], linewidth=0.5)
-            if statistic == "ei_ratio":
-                ax.axhline(1, color=COLOURS["net"], linewidth=0.5)
-        for ax in axes[len(statistics) :]:
-            ax.set_visible(False)
-        marks = [
-            Line2D(
-                [],
-                [],
-                color=_COLOURS.get(name, COLOURS["net"]),
-                marker=_MARKERS.get(name, "s"),
-                linestyle="",
-                label=type_name(name),
-            )
-            for name in layer_types
-        ]
-        grey: dict[str, Any] = {"color": COLOURS["net"], "marker": "o", "linestyle": ""}
-        marks += [
-            Line2D([], [], label="trained", **grey),
-            Line2D([], [], markerfacecolor="white", label="untrained", **grey),
-        ]
-        if (numbers["state"] == "reference").any():
-            marks.append(Line2D([], [], color=COLOURS["null"], linestyle=":", label="models of cortex"))
-        sheet.legend(handles=marks, loc="outside lower center", ncols=len(marks), frameon=False)
-        letters(axes[: len(statistics)])
-    return sheet.drawn
+    statistics = list(dict.fromkeys(numbers["statistic"]))
+    columns = min(4, len(statistics))
+    lines = -(-len(statistics) // columns)
+    axes = sheet.panels(lines, columns, height_mm=16 + 40 * lines)
+    layer_types = [name for name in dict.fromkeys(numbers["layer_type"]) if name]
+    for ax, statistic in zip(axes, statistics, strict=False):
+        rows = numbers[numbers["statistic"] == statistic]
+        held = rows[rows["state"] == "reference"]
+        if len(held):
+            reference_band(ax, held["value"].min(), held["value"].max(), label="range of models of cortex")
+        layers = list(dict.fromkeys(rows.loc[rows["state"] != "reference", "layer"]))
+        for index, layer_type in enumerate(layer_types):
+            _states(ax, rows[rows["layer_type"] == layer_type], layers, index, len(layer_types))
+        layer_axis(ax, [named(layer) for layer in layers])
+        ax.set_title(wrapped(f"{rows['label'].iloc[0]} ({rows['setting'].iloc[0]})", 30), fontsize=6)
+        ax.margins(y=0.1)
+        if statistic == "ei_ratio":
+            log_axis(ax, "y")
+            baseline(ax, 1, "E = I")
+    for ax in axes[len(statistics) :]:
+        ax.set_axis_off()
+    ink: dict[str, Any] = {"color": colour("trained"), "linestyle": ""}
+    marks: list[Any] = [
+        Line2D([], [], marker=_MARKERS.get(name, "s"), label=type_name(name), **ink) for name in layer_types
+    ]
+    null: dict[str, Any] = {"color": colour("null"), "linestyle": "", "marker": "o", "markerfacecolor": colour("paper")}
+    marks.append(Line2D([], [], label="untrained (null)", **null))
+    if (numbers["state"] == "reference").any():
+        marks.append(Patch(facecolor=colour("circuit"), alpha=0.3, label="range of models of cortex"))
+    count(axes[0], f"{int(result.attrs['n_seeds'])} seeds")
+    sheet.letters(axes[: len(statistics)])
+    sheet.legend(marks)
+
+
+def _states(ax: Axes, rows: pd.DataFrame, layers: list[str], index: int, n: int) -> None:
+    """Draw one type of layer: untrained open and grey, trained filled."""
+    shift = 0.24 * (index - (n - 1) / 2)
+    marker = _MARKERS.get(str(rows["layer_type"].iloc[0]) if len(rows) else "", "s")
+    for state, kind, aside in (("untrained", "null", -0.05), ("trained", "trained", 0.05)):
+        one = rows[rows["state"] == state]
+        place = np.array([layers.index(layer) for layer in one["layer"]], dtype=float) + shift + aside
+        intervals(ax, place, one, **condition_style(kind) | {"marker": marker, "markersize": 3.2, "label": None})

@@ -1,85 +1,162 @@
-"""What the gain varies with, and how it falls with the activity of the population."""
+"""What the gain does: rate against excitation, gain against the activity of the population, and what it varies with."""
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
-from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
-from eiplatform.figures.parts.style import COLOURS, letters, points_with_intervals
+from eiplatform.figures.grammar import colour, finite, intervals, layer_colours, log_axis, named, rows_of
+from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "gain_modulation"
-MARKS = "osD^vP"
-_PART_COLOURS = {"neurons": "exc", "samples": "inh", "time": "gain", "rest": "null"}
+QUESTION = "Does inhibition divide, and does the gain normalise the activity of the population?"
+_MARKS = "os^vDpX"
+_LINES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (1, 1)), "-.")
+_HATCHES = ("", "////", "....", "xxxx")
 
 
 def caption(result: xr.Dataset) -> str:
-    """Return the caption with n, intervals and what has no gain."""
-    without = np.atleast_1d(result.attrs.get("without_gain", [])).tolist()
-    rest = f" Without a gain: {', '.join(map(str, without))}." if without else ""
+    """Return the caption with n and the intervals."""
+    without = np.atleast_1d(result.attrs.get("without_gain", [])).astype(str)
+    rest = f" Without gain: {', '.join(map(named, without))}." if without.size and without[0] else ""
+    rates = (
+        "Rate against excitation, tenths of all pairs of neuron and sample. "
+        if "fi_rate" in result and finite(result["fi_rate"])
+        else ""
+    )
+    n, few, many = (int(result["n_samples"].max()), int(result["n_neurons"].min()), int(result["n_neurons"].max()))
     return (
-        f"Gain of E neurons (n = {int(result['n_samples'].max())} samples, up to {int(result['n_neurons'].max())} "
-        "neurons a layer). a: variance of ln(gain), main effects of neuron, sample and time, and the rest. b: "
-        "normalisation index, d ln(1/gain) / d ln(mean excitation of the population) over samples: 0 not at all, 1 in "
-        "proportion. c: geometric mean gain against mean excitation, tenths of the samples. Bars: "
-        f"{100 * result.attrs['level']:.0f} % bootstrap over samples.{rest}"
+        f"{rates}Geometric mean gain against the mean excitation of the population, tenths of the samples; index: "
+        "d ln(1/gain) / d ln(excitation), 0 not at all, 1 in proportion, 95 % bootstrap over samples. Bars: shares of "
+        "the variance of the logarithm of the gain, main effects and the rest. "
+        f"n = {n} samples, {few} to {many} neurons; none excluded.{rest}"
     )
 
 
+def alt(result: xr.Dataset) -> str:
+    """Return a short description for those who do not see the figure."""
+    told = ", ".join(
+        f"{named(str(name))} {value:.2f}"
+        for name, value in zip(result["layer"].values, result["normalisation"].values, strict=True)
+        if np.isfinite(value)
+    )
+    return f"Curves of gain and shares of its variance; index of normalisation: {told or 'none'}."
+
+
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Return one row per number drawn: shares, indices and points of the curves."""
+    """Return rows: panel (f-I, curve, index, share), layer, part, position, value, low, high."""
     parts = []
-    share = result[["share", "share_low", "share_high"]].to_dataframe().reset_index()
-    parts.append(share.set_axis(["layer", "what", "value", "low", "high"], axis=1).assign(panel="share"))
-    index = result[["normalisation", "normalisation_low", "normalisation_high"]].to_dataframe().reset_index()
-    index = index[["layer", "normalisation", "normalisation_low", "normalisation_high"]]
-    parts.append(index.set_axis(["layer", "value", "low", "high"], axis=1).assign(panel="normalisation", what="index"))
-    curve = result[["activity", "gain"]].to_dataframe().reset_index()[["layer", "point", "activity", "gain"]]
-    curve = curve.rename(columns={"gain": "value"}).assign(panel="curve", what="gain")
-    parts.append(curve.dropna(subset=["value"]))
-    return pd.concat(parts, ignore_index=True)[["panel", "layer", "what", "point", "activity", "value", "low", "high"]]
+    for layer in result["layer"].values.astype(str):
+        one = result.sel(layer=layer)
+        about = {"layer": layer, "population": str(one["population"].item())}
+        if "fi_rate" in result:
+            parts.append(
+                pd.DataFrame(
+                    {"panel": "f-I", **about, "position": one["fi_drive"].values, "value": one["fi_rate"].values}
+                )
+            )
+        parts.append(
+            pd.DataFrame({"panel": "curve", **about, "position": one["activity"].values, "value": one["gain"].values})
+        )
+        index = {
+            name: [float(one[f"normalisation{end}"])]
+            for name, end in (("value", ""), ("low", "_low"), ("high", "_high"))
+        }
+        parts.append(pd.DataFrame({"panel": "index", **about, **index}))
+        ends = {name: one[f"share{end}"].values for name, end in (("value", ""), ("low", "_low"), ("high", "_high"))}
+        parts.append(pd.DataFrame({"panel": "share", **about, "part": one["part"].values.astype(str), **ends}))
+    return pd.concat(parts, ignore_index=True).dropna(subset=["value"])
 
 
-def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
-    """Draw the shares, the indices and the curves."""
-    numbers = numbers_of(result, ANALYSIS, table)
-    with page(ax, figure) as sheet:
-        layers = list(dict.fromkeys(numbers["layer"]))
-        axes = sheet.panels(1, 3, height_mm=40 + 5 * len(layers))
-        at = -np.arange(len(layers), dtype=float)
-        names = [fill(layer, 24) for layer in layers]
-        shares = numbers[numbers["panel"] == "share"]
-        for offset, (part, colour) in zip((0.27, 0.09, -0.09, -0.27), _PART_COLOURS.items(), strict=True):
-            rows = shares[shares["what"] == part].set_index("layer").loc[layers].reset_index()
-            style: dict[str, Any] = {"marker": "o", "color": COLOURS[colour], "label": part}
-            points_with_intervals(axes[0], at + offset, rows, horizontal=True, **style)
-        axes[0].set_xlim(-0.02, 1.02)
-        axes[0].set_xlabel("share of the variance\nof ln(gain)")
-        axes[0].legend(loc="best")
-        rows = numbers[numbers["panel"] == "normalisation"].set_index("layer").loc[layers].reset_index()
-        points_with_intervals(axes[1], at, rows, horizontal=True, marker="o", color=COLOURS["gain"])
-        axes[1].axvline(0, color=COLOURS["net"], linewidth=0.5, linestyle=":")
-        axes[1].set_xlabel("normalisation index")
-        for ax, labels in ((axes[0], names), (axes[1], [""] * len(names))):
-            ax.set_yticks(at, labels)
-            ax.set_ylim(at.min() - 0.6, 0.6)
-        curves = numbers[numbers["panel"] == "curve"]
-        colours = [COLOURS[name] for name in ("trained", "inh", "gain", "accent", "exc", "net")]
-        for index, layer in enumerate(layers):
-            rows = curves[curves["layer"] == layer]
-            style = {
-                "marker": MARKS[index % len(MARKS)],
-                "color": colours[index % len(colours)],
-                "label": fill(layer, 22),
-            }
-            axes[2].plot(rows["activity"], rows["value"], linestyle="-", **style)
-        axes[2].set_xlabel("mean excitation\nof the population")
-        axes[2].set_ylabel("mean gain")
-        axes[2].legend(loc="best")
-        letters(axes)
-    return sheet.drawn
+@drawing
+def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
+    """Draw f-I curves, gain curves, the index, and the shares."""
+    panels = [name for name in ("f-I", "curve", "index", "share") if (numbers["panel"] == name).any()]
+    axes = sheet.panels(1, len(panels), height_mm=60, width_ratios=[1.0 if name != "index" else 0.7 for name in panels])
+    layers = list(dict.fromkeys(numbers["layer"]))
+    recordings = list(dict.fromkeys(layer.rpartition(": ")[0] for layer in layers))
+    populations = list(dict.fromkeys(numbers["population"]))
+    inks = dict(zip(populations, layer_colours(len(populations)), strict=True))
+    for ax, panel in zip(axes, panels, strict=True):
+        part = numbers[numbers["panel"] == panel]
+        if panel in ("f-I", "curve"):
+            for layer, line in part.groupby("layer", sort=False):
+                _curve(ax, str(layer), line, inks, populations, recordings)
+            log_axis(ax, "y") if panel == "curve" else ax.set_ylim(bottom=0)
+            ax.set_xlabel("excitation of the neuron" if panel == "f-I" else "mean excitation of the population")
+            ax.set_ylabel("spikes per neuron and step" if panel == "f-I" else "gain")
+        elif panel == "index":
+            _index(ax, part, inks, populations, recordings)
+        else:
+            _shares(ax, part, [str(name) for name in result["part"].values])
+    handles: list[Any] = [
+        Line2D([], [], color=ink, marker=_MARKS[index % 7], label=named(name))
+        for index, (name, ink) in enumerate(inks.items())
+    ]
+    if len(recordings) > 1:
+        look: dict[str, Any] = {"color": colour("faint"), "marker": "o"}
+        for k, name in enumerate(recordings):
+            face = colour("paper" if k else "faint")
+            handles.append(Line2D([], [], linestyle=_LINES[k % 4], label=named(name), markerfacecolor=face, **look))
+    shares = axes[panels.index("share")] if "share" in panels else None
+    sheet.letters(axes)
+    sheet.legend([*handles, *(shares.get_legend_handles_labels()[0] if shares else [])], columns=5)
+
+
+def _curve(
+    ax: Axes, layer: str, line: pd.DataFrame, inks: dict[str, str], populations: list[str], recordings: list[str]
+) -> None:
+    population = str(line["population"].iloc[0])
+    which = recordings.index(layer.rpartition(": ")[0])
+    style: dict[str, Any] = {"color": inks[population], "linestyle": _LINES[which % 4], "markersize": 2.4}
+    style |= {
+        "marker": _MARKS[populations.index(population) % 7],
+        "markerfacecolor": inks[population] if not which else colour("paper"),
+    }
+    ax.plot(line["position"], line["value"], label=named(layer), **style)
+
+
+def _index(ax: Axes, part: pd.DataFrame, inks: dict[str, str], populations: list[str], recordings: list[str]) -> None:
+    for row in rows_of(part):
+        which, layer = recordings.index(row.layer.rpartition(": ")[0]), populations.index(row.population)
+        one = pd.DataFrame({"value": [row.value], "low": [row.low], "high": [row.high]})
+        ink = inks[row.population]
+        style: dict[str, Any] = {
+            "color": ink,
+            "marker": _MARKS[layer % 7],
+            "markerfacecolor": ink if not which else colour("paper"),
+        }
+        intervals(ax, [layer + 0.2 * (which - (len(recordings) - 1) / 2)], one, **style)
+    ax.axhline(0, color=colour("faint"), linewidth=0.6, linestyle=(0, (1, 1.5)))
+    ax.axhline(1, color=colour("faint"), linewidth=0.6, linestyle=(0, (1, 1.5)))
+    ax.set_xticks(range(len(populations)), [named(name) for name in populations])
+    ax.set_xlim(-0.5, len(populations) - 0.5)
+    ax.set_ylabel("index of normalisation")
+
+
+def _shares(ax: Axes, part: pd.DataFrame, kinds: list[str]) -> None:
+    layers = list(dict.fromkeys(part["layer"]))
+    left = np.zeros(len(layers))
+    greys = [colour(name) for name in ("band", "null", "faint", "ink")]
+    for index, kind in enumerate(kinds):
+        share = np.array(
+            [part.loc[(part["layer"] == layer) & (part["part"] == kind), "value"].sum() for layer in layers]
+        )
+        style: dict[str, Any] = {
+            "color": greys[index % 4],
+            "hatch": _HATCHES[index % 4],
+            "edgecolor": colour("paper"),
+            "linewidth": 0,
+        }
+        ax.barh(range(len(layers)), share, left=left, height=0.7, label=f"variance: {kind}", **style)
+        left += share
+    ax.set_yticks(range(len(layers)), [named(layer) for layer in layers])
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("share of the variance of ln gain")

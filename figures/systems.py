@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,13 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eiplatform.figures.parts.page import AnyFigure, Drawable, Drawn, numbers_of, page
-from eiplatform.figures.parts.style import COLOURS, letters, points_with_intervals
+from eiplatform.figures.grammar import baseline, colour, intervals, named, shades, wrapped
+from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "systems"
+QUESTION = "How balanced are trained systems of every kind, and how far is each from cortex?"
+REPEATS = ("balance_index", "imbalance_index")
+"""Statistics that are another form of the E/I ratio, and are not drawn a second time."""
 _COLUMNS = 4
 _SHARES = {"share": "regime", "tightness": "residual", "tracking": "in_time"}
 _TITLES = {"tightness": "balance: residual", "tracking": "balance: tracking in time"}
@@ -34,6 +36,12 @@ def caption(result: xr.Dataset) -> str:
     )
 
 
+def alt(result: xr.Dataset) -> str:
+    """Return a short description for those who do not see the figure."""
+    best = result["accuracy"].sel(setting="short").idxmax("system").item()
+    return f"Scorecard of the systems {', '.join(map(str, result['system'].values))}; the most accurate is {best}."
+
+
 def _setting(result: xr.Dataset, key: str) -> str:
     """Return the setting in which a statistic is shown: as trained, unless only long recordings have it."""
     held = result["value"].sel(statistic=key).notnull().any(("system", "depth"))
@@ -51,6 +59,8 @@ def table(result: xr.Dataset) -> pd.DataFrame:
         about = {"group": "accuracy", "label": "accuracy (short)", "system": system, "depth": "hidden"}
         rows.append(about | {name[1:]: end for name, end in ends.items()} | {"note": ""})
     for key in result["statistic"].values.astype(str):
+        if key in REPEATS and "ei_ratio" in result["statistic"].values:
+            continue
         setting = _setting(result, key)
         label = f"{result['label'].sel(statistic=key).item()} ({setting})"
         cells = result.sel(statistic=key, setting=setting)
@@ -80,52 +90,56 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(result: Drawable, *, ax: Axes | None = None, figure: AnyFigure | None = None) -> Drawn:
+@drawing
+def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one panel per statistic, systems from top to bottom, and one grid per family of regimes."""
-    numbers = numbers_of(result, ANALYSIS, table)
-    with page(ax, figure) as sheet:
-        systems = list(dict.fromkeys(numbers.loc[numbers["group"] == "accuracy", "system"]))
-        panels = list(dict.fromkeys(numbers["group"]))
-        rows_of_panels = -(-len(panels) // _COLUMNS)
-        axes = sheet.panels(rows_of_panels, _COLUMNS, height_mm=14 + rows_of_panels * (24 + 3.6 * len(systems)))
-        for index, (ax, group) in enumerate(zip(axes, panels, strict=False)):
-            rows = numbers[numbers["group"] == group]
-            if rows["label"].iloc[0] == "share":
-                _grid(ax, rows, systems)
-                ax.set_title(group)
-            else:
-                _strip(ax, rows, systems)
-                ax.set_title(fill(rows["label"].iloc[0], 26), fontsize=6)
-            ax.set_yticks(range(len(systems)), systems if index % _COLUMNS == 0 else [""] * len(systems))
-            ax.set_ylim(len(systems) - 0.5, -0.5)
-        for ax in axes[len(panels) :]:
-            ax.set_visible(False)
-        letters(axes[: len(panels)])
-    return sheet.drawn
+    systems = list(dict.fromkeys(numbers.loc[numbers["group"] == "accuracy", "system"]))
+    panels = list(dict.fromkeys(numbers["group"]))
+    columns = min(_COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    axes = sheet.panels(lines, columns, height_mm=14 + lines * (22 + 4.2 * len(systems)))
+    for index, (ax, group) in enumerate(zip(axes, panels, strict=False)):
+        rows = numbers[numbers["group"] == group]
+        if rows["label"].iloc[0] == "share":
+            _grid(ax, rows, systems)
+            ax.set_title(group, fontsize=6)
+        else:
+            _strip(ax, rows, systems)
+            ax.set_title(wrapped(rows["label"].iloc[0], 26), fontsize=6)
+            if group == "ei_ratio":
+                baseline(ax, 1, axis="x")
+        names = [named(name) for name in systems] if index % columns == 0 else [""] * len(systems)
+        ax.set_yticks(range(len(systems)), names)
+        ax.tick_params(axis="y", length=0)
+        ax.set_ylim(len(systems) - 0.5, -0.5)
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    sheet.letters(axes[: len(panels)])
+    sheet.legend()
 
 
 def _strip(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:
     """Draw the values of one statistic and the band of the circuits."""
     circuits = rows[~rows["system"].isin(systems)]
     looks: dict[str, dict[str, Any]] = {
-        "comparable": {"alpha": 0.25},
-        "defined otherwise": {"fill": False, "linestyle": ":"},
+        "comparable": {"alpha": 0.3, "label": "range of models of cortex"},
+        "defined otherwise": {"fill": False, "linestyle": ":", "label": "models of cortex, defined otherwise"},
     }
     for kind, look in looks.items():
         band = circuits.loc[circuits["depth"] == kind, "value"]
         if len(band):
-            ax.axvspan(band.min(), band.max(), color=COLOURS["reference"], linewidth=0.6, **look)
+            ax.axvspan(band.min(), band.max(), color=colour("circuit"), linewidth=0.6, **look)
         for value in band:
-            ax.axvline(value, color=COLOURS["reference"], linewidth=0.4, linestyle=":", zorder=1)
+            ax.axvline(value, color=colour("circuit"), linewidth=0.4, linestyle=":", zorder=1)
     own = rows[rows["system"].isin(systems)].dropna(subset="value")
     means = own["depth"] == "hidden"
-    for one, size, colour in ((own[~means], 1.8, COLOURS["null"]), (own[means], 3.5, COLOURS["trained"])):
+    for one, size, ink in ((own[~means], 1.8, colour("faint")), (own[means], 3.5, colour("trained"))):
         place = np.array([systems.index(name) for name in one["system"]], dtype=float)
-        style: dict[str, Any] = {"marker": "o", "color": colour, "markersize": size}
+        style: dict[str, Any] = {"marker": "o", "color": ink, "markersize": size}
         if size < 2:
-            ax.plot(one["value"].to_numpy(), place + 0.22, linestyle="", **style)
+            ax.plot(one["value"].to_numpy(), place + 0.22, linestyle="", **style, label="single layer")
         else:
-            points_with_intervals(ax, place, one, horizontal=True, **style)
+            intervals(ax, place, one, horizontal=True, **style, label="mean over hidden layers")
     missing = [name for name in systems if name not in set(own.loc[means, "system"])]
     for name in missing:
         ax.annotate(
@@ -146,9 +160,9 @@ def _grid(ax: Axes, rows: pd.DataFrame, systems: list[str]) -> None:
     """Draw shares as shades and numbers."""
     kinds = list(dict.fromkeys(rows["depth"]))
     grid = rows.pivot(index="system", columns="depth", values="value").loc[systems, kinds].to_numpy()
-    ax.imshow(np.nan_to_num(grid), cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    ax.imshow(np.nan_to_num(grid), cmap=shades(), vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(*grid.shape):
         rounded = f"{grid[i, j]:.2f}"
         text = {"nan": "?", "0.00": "0", "1.00": "1"}.get(rounded, rounded.removeprefix("0"))
-        ax.text(j, i, text, ha="center", va="center", color="white" if grid[i, j] > 0.6 else "black", fontsize=4.5)
-    ax.set_xticks(range(len(kinds)), [fill(kind, 12) for kind in kinds], rotation=90)
+        ax.text(j, i, text, ha="center", va="center", color=colour("paper" if grid[i, j] > 0.6 else "ink"), fontsize=5)
+    ax.set_xticks(range(len(kinds)), [wrapped(kind, 12) for kind in kinds], rotation=90)

@@ -340,6 +340,7 @@ def load_result(path: str | Path) -> Result:
     if intact is False:
         raise StoreError("the result has changed since it was written (checksum)", where=str(path), remedy=remedy)
     data.attrs.pop(_SEAL, None)
+    data.encoding["source"] = str(path)
     if data.attrs.get("analysis") in ("balance_emergence", "ei_versus_bn") and "circuit" in data.dims:
         data = data.rename(circuit="layer_type")  # as earlier versions called it
     if intact is None:

@@ -34,7 +34,7 @@ def describe(name: str, *, kind: str | None = None, json: Json = False) -> int:
     ----------
     name : str
         Of a statistic, circuit, signal, analysis, figure, study, configuration, data set, layer, neuron model or
-        intervention.
+        intervention; or the path of a picture that eiplatform drew (PNG, PDF, SVG).
     kind : str
         Which of them, where two have the name.
     """

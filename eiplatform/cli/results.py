@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from eiplatform.cli.options import Flag, Json, Many, Overwrite, Partial, Set, assignments
+from eiplatform.errors import ConfigError
 
 if TYPE_CHECKING:
     from eiplatform.analyses import Result, Table
@@ -187,9 +188,12 @@ def compare(
 def figures(
     results: list[Path],
     *,
-    out: Path,
+    out: Path | None = None,
     only: Annotated[list[str] | None, Many] = None,
     svg: Annotated[bool, Flag] = False,
+    paper: Annotated[bool, Flag] = False,
+    label: Annotated[list[str] | None, Many] = None,
+    theme: str | None = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> int:
@@ -198,24 +202,49 @@ def figures(
     Parameters
     ----------
     results : list[Path]
-        Result files made by analyse or compare.
+        Result files made by analyse or compare, or the folder of a run (a study, the demo).
     out : Path
-        Directory for the figures.
+        Directory for the figures (default: figures, or paper, in the folder of the run).
     only : list[str]
         Names of figures (default: all that these results allow).
     svg : bool
         Write SVG too.
+    paper : bool
+        Write the figures of a paper: Figure 1 to 5, source data per panel, captions, methods, references.
+    label : list[str]
+        Names to put in the place of others, e.g. "fc1/E=Layer 1".
+    theme : str
+        paper (default) or slide, which is dark.
     """
     from eiplatform.cli.output import print_json, say
     from eiplatform.front.results import figures
 
-    saved = figures(results, out, only=only, svg=svg, overwrite=overwrite)
+    folder = out or _beside(results, "paper" if paper else "figures")
+    options: dict[str, Any] = {"only": only, "svg": svg, "paper": paper, "labels": _labels(label), "theme": theme}
+    saved = figures(results, folder, overwrite=overwrite, **options)
     if json:
         print_json({figure.name: {"png": str(figure.png), "caption": figure.caption} for figure in saved})
     else:
         for figure in saved:
             say(f"{figure.png}\n  {figure.caption}")
+        if paper:
+            say(f"source data, captions.md, methods.md and references.bib: {folder}")
     return 0
+
+
+def _beside(results: list[Path], name: str) -> Path:
+    """Return the folder of a run in which figures lie by default."""
+    if len(results) == 1 and results[0].is_dir():
+        return results[0] / name
+    raise ConfigError("no directory was given for the figures", where="--out", valid="a directory")
+
+
+def _labels(given: list[str] | None) -> dict[str, str] | None:
+    """Return the names that replace others, from NAME=LABEL."""
+    for one in given or ():
+        if "=" not in one:
+            raise ConfigError(f"'{one}' names nothing", where="--label", valid="NAME=LABEL, e.g. fc1/E=Layer 1")
+    return dict(one.split("=", 1) for one in given) if given else None
 
 
 def report(

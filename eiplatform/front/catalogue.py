@@ -109,7 +109,7 @@ def describe(name: str, kind: str | None = None) -> Description:
     ----------
     name : str
         Of a statistic, circuit, signal, analysis, figure, study, configuration, data set, layer, neuron model or
-        intervention.
+        intervention; or the path of a picture that eiplatform drew, which says how to make it again.
     kind : str, optional
         Where two kinds have the name: which of them is meant, as in :func:`list`.
 
@@ -128,6 +128,8 @@ def describe(name: str, kind: str | None = None) -> Description:
     >>> ei.describe("brunel-2000").kind
     'circuits'
     """
+    if kind is None and Path(name).suffix.lower() in _PICTURES and Path(name).is_file():
+        return _picture(Path(name))
     kinds = _KINDS if kind is None else {kind: _KINDS[choose(kind, _KINDS, "kind", where="describe")]}
     valid: builtins.list[str] = []
     for entry in kinds.values():
@@ -140,6 +142,18 @@ def describe(name: str, kind: str | None = None) -> Description:
         where="describe",
         remedy=f"list the names with ei.list('{kind or 'statistics'}') or 'eiplatform list {kind or 'statistics'}'",
     )
+
+
+_PICTURES = (".png", ".pdf", ".svg")
+
+
+def _picture(path: Path) -> Description:
+    """Say how a picture that eiplatform drew can be made again."""
+    from eiplatform.figures import origin_of_picture
+
+    found = origin_of_picture(path)
+    sections = {"make it again": found.pop("command", "not stated")}
+    return Description("picture", path.name, f"the figure {found.pop('figure', '')}", sections | found)
 
 
 _MAY = {True: "comparable", False: "not comparable"}
@@ -260,6 +274,7 @@ def _figures() -> dict[str, Description]:
         if hasattr(module, "ANALYSIS"):
             title, sections = _split(module)
             sections = {**sections, "draws": f"results of the analysis '{module.ANALYSIS}'"}
+            sections |= {"question": getattr(module, "QUESTION", "")} if hasattr(module, "QUESTION") else {}
             sections["example"] = f"result = ei.analyse('{module.ANALYSIS}', recording)\nei.plot.{each.name}(result)"
             found[each.name] = Description("figures", each.name, title, sections)
     return found

@@ -17,6 +17,7 @@ from eiplatform.errors import ConfigError, choose
 from eiplatform.figures import SavedFigure, figure_names, find_figure, save
 from eiplatform.files import claim_file
 from eiplatform.report import draw_all, write_study_report
+from eiplatform.report.paper import write_paper
 from eiplatform.store.references import shipped_references
 
 __all__ = ["Result", "analyse", "compare", "figures", "plot", "report"]
@@ -132,12 +133,16 @@ def figures(
     only: Sequence[str] | None = None,
     svg: bool = False,
     overwrite: bool = False,
+    labels: Mapping[str, str] | None = None,
+    theme: str | None = None,
+    paper: bool = False,
 ) -> list[SavedFigure]:
     """Draw the figures of results to files: PNG, PDF, and the numbers drawn as CSV.
 
     Parameters
     ----------
     results : Result, path, or several
+        The path of a run (of a study or the demo) stands for all its results.
     path : str or Path
         Directory.
     only : sequence of str, optional
@@ -146,14 +151,30 @@ def figures(
         Write SVG too.
     overwrite : bool
         Replace earlier figures of these names.
+    labels : mapping of str to str, optional
+        Names to put in the place of those of the results, e.g. ``{"fc1/E": "Layer 1"}``.
+    theme : {"paper", "slide"}, optional
+        White paper (default) or dark slides.
+    paper : bool
+        Write the figures of a paper instead: Figure 1 to 5 in PNG, PDF and SVG, source data per panel, captions,
+        a paragraph of methods, and references as BibTeX.
 
     Returns
     -------
     list of SavedFigure
         Each with ``.png``, ``.pdf``, ``.csv`` and ``.caption``.
     """
-    folder = Path(path)
-    possible = {name: result for result in _results(results).values() for name in result.plots}
+    folder, found = Path(path), _results(results)
+    if paper:
+        if only or svg or theme:
+            what = "the figures of a paper are chosen for it"
+            raise ConfigError(
+                what, where="figures", remedy="leave out only, svg and theme; ei.figures.compose takes any"
+            )
+        named = "".join(f' --label "{name}={label}"' for name, label in (labels or {}).items())
+        command = f"eiplatform figures {_run_of(results)} --paper --out {folder.name}{named}"
+        return write_paper(found, folder, command=command, labels=labels, overwrite=overwrite).figures
+    possible = {name: result for result in found.values() for name in result.plots}
     wanted = [choose(name, figure_names(), "figure") for name in only] if only else [*possible]
     for name in wanted:
         if name not in possible:
@@ -161,7 +182,13 @@ def figures(
             what = f"figure '{name}' draws the analysis '{analysis}', which is not among these results"
             raise ConfigError(what, valid=possible)
         claim_file(folder / f"{name}.png", overwrite=overwrite)
-    return [save(name, possible[name], folder, svg=svg) for name in wanted]
+    return [save(name, possible[name], folder, svg=svg, labels=labels, theme=theme) for name in wanted]
+
+
+def _run_of(results: Results) -> str:
+    """Return the name of the run, or of the files, that results were read from."""
+    places = [Path(one).name for one in _each(results) if isinstance(one, str | Path)]
+    return " ".join(places) or "RESULTS"
 
 
 def report(
@@ -207,7 +234,8 @@ def _each(given: Any) -> list[Any]:
 def _results(results: Results) -> dict[str, Result]:
     """Return results by name; paths are read."""
     found: dict[str, Result] = dict(results) if isinstance(results, Mapping) else {}
-    for one in () if isinstance(results, Mapping) else _each(results):
+    given = [] if isinstance(results, Mapping) else _each(results)
+    for one in [part for thing in given for part in _of_run(thing)]:
         loaded = _result(one)
         name = Path(one).stem if isinstance(one, str | Path) else loaded.analysis.name
         if name in found:
@@ -216,6 +244,16 @@ def _results(results: Results) -> dict[str, Result]:
     if not found:
         raise ConfigError("no result was given", where="results", valid=_RESULTS)
     return {name: _result(one) for name, one in found.items()}
+
+
+def _of_run(one: Any) -> list[Any]:
+    """Return the files of the results of a run, if this is the folder of one."""
+    if not isinstance(one, str | Path) or not Path(one).is_dir():
+        return [one]
+    files = [file for folder in (Path(one) / "results", Path(one)) for file in sorted(folder.glob("*.nc"))]
+    if not files:
+        raise ConfigError("this folder holds no results", where=str(one), valid="a run with results/*.nc")
+    return files
 
 
 def _result(one: Any) -> Result:

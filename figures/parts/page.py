@@ -1,15 +1,15 @@
-"""Where a figure is drawn: a page of its own, somebody's figure, or the place of somebody's axes."""
+"""Where a figure is drawn: a page of its own, somebody's figure, or the place of somebody's axes.
+
+:func:`drawing` makes the ``draw(result, *, ax, figure, labels, theme)`` of a figure out of what fills a page.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import matplotlib as mpl
-import matplotlib.style
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
@@ -18,8 +18,22 @@ from matplotlib.figure import Figure, SubFigure
 from eiplatform.analyses import Result
 from eiplatform.analyses.parts.analysis import read_with_care
 from eiplatform.errors import ConfigError, NotApplicableError
+from eiplatform.figures.grammar import current_theme, letters, look, now, style
+from eiplatform.figures.parts.origin import embedded
 
-__all__ = ["AnyFigure", "Drawable", "Drawn", "Page", "dataset_of", "numbers_of", "page", "paper_style"]
+__all__ = [
+    "WIDTHS_MM",
+    "AnyFigure",
+    "Draw",
+    "Drawable",
+    "Drawn",
+    "Page",
+    "PaperFigure",
+    "dataset_of",
+    "drawing",
+    "numbers_of",
+    "page",
+]
 
 AnyFigure = Figure | SubFigure
 Drawn = Axes | Figure | SubFigure
@@ -27,8 +41,23 @@ Drawn = Axes | Figure | SubFigure
 Drawable = Result | xr.Dataset
 """What a figure draws: a result, or its Dataset."""
 
-_WIDTHS_MM = {"single": 89.0, "double": 183.0}
-_STYLE = Path(__file__).with_name("ei-paper.mplstyle")
+WIDTHS_MM = {"single": 89.0, "middle": 120.0, "double": 183.0}
+"""Widths of figures in journals: one column, one and a half, two."""
+
+
+class Draw(Protocol):
+    """What draws a figure."""
+
+    def __call__(
+        self,
+        result: Drawable,
+        *,
+        ax: Axes | None = None,
+        figure: AnyFigure | None = None,
+        labels: Mapping[str, str] | None = None,
+        theme: str | None = None,
+    ) -> Drawn:
+        """Draw a result."""
 
 
 def dataset_of(result: Drawable, analysis: str) -> xr.Dataset:
@@ -74,11 +103,21 @@ def numbers_of(result: Drawable, analysis: str, table: Callable[[xr.Dataset], pd
     return numbers
 
 
-@contextmanager
-def paper_style() -> Iterator[None]:
-    """Let matplotlib use the paper style for a while."""
-    with mpl.style.context(str(_STYLE)):
-        yield
+class PaperFigure(Figure):
+    """A figure that keeps the style of print, its theme and what it was made from when it is saved."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.theme = current_theme()
+        self.about: Callable[[str], dict[str, str | None]] | None = None
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save the figure; see :meth:`matplotlib.figure.Figure.savefig`."""
+        kind = str(options.get("format") or str(fname).rpartition(".")[2]).lower()
+        if self.about is not None and "metadata" not in options and kind in ("png", "pdf", "svg"):
+            options["metadata"] = self.about(kind)
+        with style(self.theme):
+            super().savefig(fname, **options)
 
 
 class Page:
@@ -106,48 +145,75 @@ class Page:
         assert drawn is not None
         return drawn
 
-    def panels(self, rows: int, columns: int, *, width: str = "double", height_mm: float = 60.0) -> list[Axes]:
+    def panels(
+        self, rows: int, columns: int, *, width: str = "double", height_mm: float = 60.0, **grid: Any
+    ) -> list[Axes]:
         """Make a grid of panels and return them row by row.
 
         Parameters
         ----------
         rows, columns : int
-        width : {"single", "double"}
-            Of a page of its own: one or two columns of a journal (89 or 183 mm).
+        width : {"single", "middle", "double"}
+            Of a page of its own: a width of journals (89, 120 or 183 mm).
         height_mm : float
             Of a page of its own.
+        **grid
+            As of :meth:`matplotlib.figure.Figure.subplots`, e.g. ``sharey`` or ``width_ratios``.
 
         Raises
         ------
         ConfigError
             If several panels have to stand in the place of axes that belong to no grid.
         """
+        if self._ax is not None and rows * columns == 1:
+            self._axes = [self._ax]
+            return self._axes
+        self._axes = list(
+            self.sheet(width, height_mm, rows * columns).subplots(rows, columns, squeeze=False, **grid).flat
+        )
+        return self._axes
+
+    def sheet(self, width: str, height_mm: float, panels: int = 2) -> AnyFigure:
+        """Return the figure to draw on: that which was given, a new one, or one in the place of the axes given."""
         if self._ax is not None:
-            if rows * columns == 1:
-                self._axes = [self._ax]
-                return self._axes
             place, parent = self._ax.get_subplotspec(), self._ax.figure
             if place is None or parent is None:
                 raise ConfigError(
-                    f"{rows * columns} panels do not fit into these axes, which belong to no grid",
+                    f"{panels} panels do not fit into these axes, which belong to no grid",
                     where="ax",
                     remedy=("give axes made by plt.subplots", "give figure=..."),
                 )
             self._ax.remove()
             self._ax, self._figure = None, parent.add_subfigure(place)
         elif self._figure is None:
-            size = (_WIDTHS_MM[width] / 25.4, height_mm / 25.4)
-            self._figure = Figure(figsize=size, layout="constrained")
-        self._axes = list(self._figure.subplots(rows, columns, squeeze=False).flat)
-        return self._axes
+            size = (WIDTHS_MM[width] / 25.4, height_mm / 25.4)
+            self._figure = PaperFigure(figsize=size, layout="constrained")
+        return self._figure
 
-    def legend(self, *args: Any, **options: Any) -> None:
-        """Put a legend next to the panels; of a single panel that was given, into it."""
-        if self._figure is None:
-            options = {name: value for name, value in options.items() if name != "loc"}
-            self._axes[0].legend(*args, **options)
-        else:
-            self._figure.legend(*args, **options)
+    def letters(self, axes: Sequence[Axes]) -> None:
+        """Letter the panels, unless there is one, or the figure is part of a composed one."""
+        if len(axes) > 1 and not now().part:
+            letters(axes)
+
+    def legend(self, handles: Sequence[Any] | None = None, *, columns: int | None = None) -> None:
+        """Put the one legend outside the data: below the panels; of axes that were given, above them.
+
+        Parameters
+        ----------
+        handles : sequence of artist, optional
+            Default: what is labelled in the panels, each label once.
+        columns : int, optional
+        """
+        if handles is None:
+            found = [handle for ax in self._axes for handle in ax.get_legend_handles_labels()[0]]
+            handles = list({str(handle.get_label()): handle for handle in found}.values())
+        if now().part:
+            now().handles.extend(handles)
+        elif handles and self._figure is not None:
+            self._figure.legend(handles=handles, loc="outside lower center", ncols=columns or min(len(handles), 5))
+        elif handles:
+            where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.06), "borderaxespad": 0}
+            self._axes[0].legend(handles=handles, ncols=columns or min(len(handles), 3), **where)
 
     def keep(self) -> None:
         """Let the ticks keep the style: matplotlib makes them when it draws, with what holds then."""
@@ -158,8 +224,14 @@ class Page:
 
 
 @contextmanager
-def page(ax: Axes | None = None, figure: AnyFigure | None = None) -> Iterator[Page]:
-    """Give a page in the paper style, which is undone afterwards.
+def page(
+    ax: Axes | None = None,
+    figure: AnyFigure | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    theme: str | None = None,
+) -> Iterator[Page]:
+    """Give a page in the style of print, which is undone afterwards.
 
     Parameters
     ----------
@@ -167,6 +239,10 @@ def page(ax: Axes | None = None, figure: AnyFigure | None = None) -> Iterator[Pa
         A figure of one panel is drawn into them; several panels take their place.
     figure : Figure or SubFigure, optional
         Gets the panels; default: a figure of its own, in a journal's width.
+    labels : mapping of str to str, optional
+        Names to put in the place of those of the result, e.g. ``{"fc1/E": "Layer 1"}``.
+    theme : {"paper", "slide"}, optional
+        White paper (default) or dark slides.
 
     Examples
     --------
@@ -178,7 +254,57 @@ def page(ax: Axes | None = None, figure: AnyFigure | None = None) -> Iterator[Pa
     """
     if "IPython" in sys.modules:  # only then a notebook knows how to show a figure
         import matplotlib.pyplot  # noqa: F401
-    with paper_style():
+    with style(theme), look(labels=labels):
         sheet = Page(ax, figure)
         yield sheet
         sheet.keep()
+
+
+def drawing(fill: Callable[[Page, pd.DataFrame, xr.Dataset], None]) -> Draw:
+    """Make the ``draw`` of a figure out of a function that fills a page with the numbers of its table.
+
+    Parameters
+    ----------
+    fill : callable
+        Called with the page, the numbers that ``table`` of its module gives, and the Dataset of the result.
+    """
+    home = sys.modules[fill.__module__]
+
+    def draw(
+        result: Drawable,
+        *,
+        ax: Axes | None = None,
+        figure: AnyFigure | None = None,
+        labels: Mapping[str, str] | None = None,
+        theme: str | None = None,
+    ) -> Drawn:
+        numbers = numbers_of(result, home.ANALYSIS, home.table)
+        with page(ax, figure, labels=labels, theme=theme) as sheet:
+            fill(sheet, numbers, dataset_of(result, home.ANALYSIS))
+        name = home.__name__.rpartition(".")[2]
+        if isinstance(sheet.drawn, PaperFigure) and sheet.drawn.about is None:
+            sheet.drawn.about = lambda kind: embedded(name, dataset_of(result, home.ANALYSIS), kind)
+        return sheet.drawn
+
+    draw.__doc__ = f"{fill.__doc__}\n\n{_OPTIONS}"
+    draw.__module__, draw.__qualname__ = fill.__module__, "draw"
+    return draw
+
+
+_OPTIONS = """Parameters
+----------
+result : Result or xarray.Dataset
+    Of the analysis that the figure draws.
+ax : matplotlib.axes.Axes, optional
+    A figure of one panel is drawn into them; several panels take their place.
+figure : Figure or SubFigure, optional
+    Gets the panels; default: a figure of its own, in a journal's width.
+labels : mapping of str to str, optional
+    Names to put in the place of those of the result, e.g. ``{"fc1/E": "Layer 1"}``.
+theme : {"paper", "slide"}, optional
+    White paper (default) or dark slides.
+
+Returns
+-------
+matplotlib.axes.Axes or matplotlib.figure.Figure
+"""

@@ -1,0 +1,89 @@
+"""What the figures of lesion studies share: the cells as rows, and how lesions and controls look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from eiplatform.figures.grammar import condition_style, named, pathway
+
+__all__ = ["ROLES", "about", "cells_of", "intact_of", "many_doses", "role_style", "told", "where"]
+
+ROLES: dict[str, tuple[str, str, str, Any]] = {
+    "lesion": ("lesion", "trained", "o", "-"),
+    "random": ("random losses of equal current", "null", "s", "-"),
+    "mean": ("level of inhibition kept", "circuit", "^", (0, (4, 1.2))),
+    "shift": ("mean shifted, nothing removed", "faint", "v", (0, (1, 1))),
+    "restored": ("lesion, rates restored", "cortex", "D", "-."),
+    "tuned": ("intact, fine-tuned as long", "null", "P", (0, (4, 1.2))),
+}
+"""Role of a cell: label, colour, marker, line."""
+_COORDS = ("role", "pathway", "layers", "dose", "kind", "neuron", "first", "last", "iteration", "images", "coalition")
+
+
+def cells_of(result: xr.Dataset, values: str = "change") -> pd.DataFrame:
+    """Return one row per cell of a lesion study: what was done, and a measure with its interval.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        Of the analysis ``lesion_study``.
+    values : {"change", "accuracy_mean"}
+    """
+    frame = pd.DataFrame({name: result[name].values for name in _COORDS if name in result})
+    ends = {"value": values, "low": f"{values}_low", "high": f"{values}_high"}
+    frame = frame.assign(**{name: result[source].values for name, source in ends.items()})
+    if "p_holm" in result:
+        frame["p"] = result["p_holm"].values
+    keys = [name for name in frame if name not in ("value", "low", "high", "p")]
+    return frame.groupby(keys, sort=False, dropna=False, as_index=False).mean()  # draws of a control are averaged
+
+
+def intact_of(result: xr.Dataset) -> float:
+    """Return the accuracy of the intact network on plain images."""
+    intact = (result["role"].values == "intact") & (result["images"].values == "plain")
+    return float(result["accuracy_mean"].values[intact][0])
+
+
+def many_doses(result: xr.Dataset) -> bool:
+    """Whether anything can be drawn against the dose."""
+    lesions = result["role"].values == "lesion"
+    doses = np.asarray(result["dose"].values[lesions], dtype=float) if "dose" in result.coords else np.empty(0)
+    return len(np.unique(doses[np.isfinite(doses)])) > 1 and "neuron" not in result and "iteration" not in result
+
+
+def role_style(role: str) -> dict[str, Any]:
+    """Return colour, marker, line and label of a role."""
+    from eiplatform.figures.grammar import colour
+
+    label, ink, marker, line = ROLES.get(role, (role, "ink", "x", "-"))
+    style = condition_style("trained") | {"color": colour(ink), "marker": marker, "linestyle": line, "label": label}
+    return style | {"markerfacecolor": colour(ink) if role == "lesion" else colour("paper")}
+
+
+def where(layers: str) -> str:
+    """Return the name of a set of layers."""
+    return "all layers" if layers == "*" else named(layers)
+
+
+def told(row: Any) -> str:
+    """Return what was done in a cell, in words."""
+    parts = [pathway(str(row.pathway)), where(str(row.layers)) if str(getattr(row, "layers", "")) else ""]
+    if str(getattr(row, "kind", "")) not in ("", "nan"):
+        parts.append(str(row.kind))
+    if hasattr(row, "neuron") and np.isfinite(float(row.neuron)):
+        parts.append(f"neuron {int(row.neuron)}")
+    if hasattr(row, "first") and np.isfinite(row.first):
+        parts.append(f"steps {int(row.first) + 1} to {int(row.last)}")
+    return ", ".join(part for part in parts if part)
+
+
+def about(result: xr.Dataset) -> str:
+    """Return n and the interval, for captions."""
+    return (
+        f"n = {result.attrs['n_samples']} images, {result.attrs['n_networks']} networks; intervals: 95 % over networks "
+        "and images"
+    )
