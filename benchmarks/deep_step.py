@@ -2,7 +2,9 @@
 
 All variants run in one process, each in turn; medians of wall and of processor time.  In its turn a
 variant takes one step, whose caches are those that the others left, or with ``--consecutive`` several, as
-training does; all but the first count.  With ``--keep-memory`` the process keeps freed memory,
+training does; all but the first count.  A speed-up is the median over the repeats of the ratio of
+two turns of the same repeat, with its quartiles: what slows the machine for a while slows both.  It is of
+processor time with one thread, else of wall time.  With ``--keep-memory`` the process keeps freed memory,
 for all variants; eiplatform's training on a CPU does, the published computation does not.
 The published computation is written anew in ``published.py``; before anything is timed, both
 sides must compute the same logits and gradients from the same weights in float64.  The peak
@@ -138,15 +140,29 @@ def variant(name: str, label: str, size: int) -> tuple[Run, Run]:
     return train, infer
 
 
-def timed(run: Run, n: int) -> list[tuple[float, float]]:
+def timed(run: Run, n: int) -> list[tuple[float, ...]]:
     """Return wall and processor seconds of consecutive runs, of several without the first."""
     gc.collect()
-    taken = []
+    taken: list[tuple[float, ...]] = []
     for _ in range(n):
         wall, cpu = time.perf_counter(), time.process_time()
         run()
         taken.append((time.perf_counter() - wall, time.process_time() - cpu))
     return taken[1:] or taken
+
+
+def middle(taken: list[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the medians of wall and of processor seconds."""
+    return tuple(map(statistics.median, zip(*taken, strict=True)))
+
+
+def speed_up(base: list[tuple[float, ...]], turns: list[tuple[float, ...]], threads: int) -> str:
+    """Write the median and the quartiles of the ratio, turn by turn."""
+    if len(base) < 2:
+        return ""
+    which = 1 if threads == 1 else 0
+    low, median, high = statistics.quantiles([b[which] / t[which] for b, t in zip(base, turns, strict=True)])
+    return f"{median:.2f}x ({low:.2f}-{high:.2f})"
 
 
 def peak_memory(name: str, label: str, size: int, threads: int) -> float:
@@ -190,25 +206,22 @@ def main() -> None:
         if not max(logits, gradients) < 1e-9:
             raise SystemExit("these are not the same computation")
     runs = {label: variant(asked.network, label, asked.batch) for label in asked.variants}
-    found: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    turns: dict[tuple[str, int], list[tuple[float, ...]]] = {}
     for repeat in range(asked.repeats + 1):
         for label, pair in runs.items():
             for kind, run in enumerate(pair):
                 taken = timed(run, asked.consecutive)
                 if repeat:
-                    found.setdefault((label, kind), []).extend(taken)
+                    turns.setdefault((label, kind), []).append(middle(taken))
     del runs
-    medians = {
-        key: [statistics.median(column) for column in zip(*values, strict=True)] for key, values in found.items()
-    }
-    header = f"{'':21} | {'step, s':>8} {'(cpu)':>8} {'speed-up':>8} | {'infer, s':>8} {'(cpu)':>8} {'speed-up':>8} |"
+    header = f"{'':21} | {'step, s':>8} {'(cpu)':>8} {'speed-up':>18} | {'infer, s':>8} {'(cpu)':>8} {'speed-up':>18} |"
     print(header + (" peak, GB" if not asked.no_memory else ""))
     for label in asked.variants:
         parts = []
         for kind in (0, 1):
-            wall, cpu = medians[label, kind]
-            base = medians.get(("published ei", kind), [float("nan")])[0]
-            parts.append(f"{wall:8.3f} {cpu:8.3f} {base / wall:7.2f}x")
+            wall, cpu = middle(turns[label, kind])
+            base = turns.get(("published ei", kind), [])
+            parts.append(f"{wall:8.3f} {cpu:8.3f} {speed_up(base, turns[label, kind], asked.threads):>18}")
         memory = "" if asked.no_memory else f" {peak_memory(asked.network, label, asked.batch, asked.threads):8.2f}"
         print(f"{label:21} | {parts[0]} | {parts[1]} |{memory}", flush=True)
 
