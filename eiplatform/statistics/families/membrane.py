@@ -16,17 +16,12 @@ from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import register
 
 _NAME = "the free membrane potential"
-_REASON = (
-    "over time in both, in units of each membrane's own threshold and fluctuation; the fluctuation is that of "
-    "recorded intervals: compare at intervals that are short beside the membrane constant"
-)
 
 
 class _FreeMembrane(Statistic):
     """What both statistics of the free membrane potential share."""
 
     topic, phrase, needs, over = "regime of firing", _NAME, CURRENTS, "time"
-    comparable, comparable_reason = True, _REASON
 
     def lacks(self, population: Population) -> str:
         return super().lacks(population) or ("" if "threshold" in population.data.attrs else "needs a threshold")
@@ -65,6 +60,10 @@ class FluctuationIndex(_FreeMembrane):
 
     name, question = "fluctuation_index", "driven by the mean or by fluctuations?"
     label = "fluctuation index (threshold - mean)/sd"
+    comparable_reason = (
+        "a ratio of moments that are averaged over samples first: its value depends on how many samples there are, "
+        "and a circuit has one; driven_above_threshold does not"
+    )
     reference = "Rossbroich, Gygax & Zenke 2022, Neuromorph Comput Eng 2:044016"
 
     def compute(self, population: Population) -> Estimate:
@@ -90,6 +89,11 @@ class DrivenAboveThreshold(_FreeMembrane):
     """
 
     name, label, bounds = "driven_above_threshold", "share of time driven above threshold", SHARE
+    comparable = True
+    comparable_reason = (
+        "over time in both, at each membrane's own threshold; the fluctuation is that of recorded intervals: compare "
+        "at intervals that are short beside the membrane constant"
+    )
     question = "how often would the input alone hold the neuron above threshold?"
     reference = "Brunel 2000, J Comput Neurosci 8:183"
 
