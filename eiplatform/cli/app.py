@@ -43,7 +43,7 @@ app.register_install_completion_command()
 
 COMMANDS: dict[str, tuple[tuple[Callable[..., int], str], ...]] = {
     "Networks": (
-        (networks.train, "train digits-mlp --out runs/a/training --set seed=2"),
+        (networks.train, "train digits-mlp --out runs/a/training --seed 2"),
         (networks.record, "record runs/a/training --out runs/a/noisy --steps 240 --warmup 40 --input bernoulli"),
         (
             lesioning.lesion,

@@ -16,6 +16,7 @@ def train(
     config: str | None = None,
     *,
     out: Path,
+    seed: int | None = None,
     set_: Annotated[list[str] | None, Set] = None,
     record: Path | None = None,
     record_epochs: Annotated[list[float] | None, Many] = None,
@@ -33,6 +34,8 @@ def train(
         Name ('eiplatform list configs'), e.g. digits-mlp, or a YAML file; without it the defaults.
     out : Path
         Directory for checkpoints and metrics.
+    seed : int
+        Of the initial weights and of everything random; short for --set seed=N.
     set_ : list[str]
         Changes to the configuration, e.g. --set training.epochs=5 network.hidden=[128,128].
     record : Path
@@ -53,7 +56,12 @@ def train(
     if record_epochs is not None and record is None:
         raise ConfigError("--record-epochs without --record", where="train", remedy="add --record SPEC.yml")
     where: dict[str, Any] = {"path": out, "resume": resume, "data_root": data_root, "download": download}
-    settings = settings_of(config, assignments(set_), **where)
+    changes = assignments(set_)
+    if seed is not None and changes.setdefault("seed", seed) != seed:
+        raise ConfigError(
+            f"two seeds: --seed {seed} and --set seed={changes['seed']}", where="train", remedy="give one"
+        )
+    settings = settings_of(config, changes, **where)
     quiet = json or not is_first()
     if not quiet:
         say(f"computing on {describe(settings)}")

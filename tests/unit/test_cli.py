@@ -413,3 +413,19 @@ def test_ctrl_c_ends_with_130_and_what_resume_needs(tmp_path: Path) -> None:
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and "interrupted" in err and "Traceback" not in err
     assert state.is_file()
+
+
+def test_one_seed_is_given_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--seed is the seed of the configuration; another one in --set is refused, not replaced."""
+    out = [
+        "--out",
+        str(tmp_path / "run"),
+        "--set",
+        "training.epochs=1",
+        "training.warmup_epochs=0",
+        "network.hidden=[8]",
+    ]
+    assert main(["train", "digits-mlp", "--seed", "3", *out, "seed=4"]) == 2
+    assert "two seeds" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    assert main(["train", "digits-mlp", "--seed", "3", *out, "seed=3"]) == 0
+    assert ei.load(tmp_path / "run").config.seed == 3
