@@ -23,7 +23,9 @@ def together(place: Path, program: Callable[[int], object], processes: int = 2) 
         port = free.getsockname()[1]
     children = []
     for rank in range(processes):
-        child = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on threads, which a rank does not use
+            child = os.fork()
         if child == 0:
             os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
             os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}

@@ -13,8 +13,8 @@ differs is refused and not miscompiled:
 the recording of signals and spikes
     goes to files in blocks of :data:`BLOCK` rows and :data:`SPIKES` spikes, so that memory does not grow with time.
 some twenty sources
-    become one (:data:`PROGRAM_SOURCE`): reading and instantiating the same templates again and again took three quarters
-    of the time.  Every code object defines helpers in an unnamed namespace; these get names.
+    become one (:data:`PROGRAM_SOURCE`): reading the same headers again and again took three quarters of the
+    time.  Every code object defines helpers in an unnamed namespace; these get names.
 """
 
 from __future__ import annotations
