@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from eiplatform.analyses.parts.lesion_measures import over_networks_and_images
+from eiplatform.analyses.parts.lesion_values import shapley_of
 from eiplatform.analyses.parts.tables import Table, interval_text, number_text
 from eiplatform.statistics.kernels.games import interaction, shapley_values
 
 __all__ = ["game_findings", "game_table"]
-
-_Values = Mapping[tuple[int, ...], np.ndarray]
 
 
 def game_table(result: xr.Dataset) -> Table:
@@ -40,7 +38,7 @@ def game_findings(result: xr.Dataset) -> Iterable[str]:
             f"points, is that of {strongest[0]}."
         )
         return
-    means = 100 * shapley_values(_accuracies(values), len(players))[0].mean(1)
+    means = 100 * shapley_of(result)["value"].to_numpy()
     order = np.argsort(means)
     total = 100 * float((values[whole] - values[()]).mean())
     yield (
@@ -61,18 +59,12 @@ def _game(result: xr.Dataset) -> tuple[list[str], dict[tuple[int, ...], np.ndarr
     return players, values
 
 
-def _accuracies(values: _Values) -> dict[tuple[int, ...], np.ndarray]:
-    return {members: right.mean(-1) for members, right in values.items()}
-
-
 def _shapley_table(result: xr.Dataset, players: list[str]) -> Table:
-    values = _accuracies(_game(result)[1])
-    found, error = shapley_values(values, len(players))
-    n = found.shape[1]
+    values = {members: right.mean(-1) for members, right in _game(result)[1].items()}
+    found, error = shapley_of(result), shapley_values(values, len(players))[1]
     rows = []
     for index, name in enumerate(players):
-        mean = 100 * found[index].mean()
-        half = 100 * (stats.t.ppf(0.975, n - 1) * found[index].std(ddof=1) / np.sqrt(n) if n > 1 else np.nan)
+        numbers = [100 * float(found[end].iloc[index]) for end in ("value", "low", "high")]
         pairs = {
             other: 100 * float(interaction(values, index, other).mean())
             for other in range(len(players))
@@ -81,7 +73,7 @@ def _shapley_table(result: xr.Dataset, players: list[str]) -> Table:
         strongest = max(pairs, key=lambda other: abs(pairs[other]), default=None)
         pair = "" if strongest is None else f"{pairs[strongest]:+.1f} with {players[strongest]}"
         sampled = number_text(100 * float(error[index].mean())) if error.any() else "0"
-        rows.append((name, interval_text(mean, mean - half, mean + half), sampled, pair))
+        rows.append((name, interval_text(*numbers), sampled, pair))
     total = 100 * float((values[tuple(range(len(players)))] - values[()]).mean())
     columns = ("player", "Shapley value, points [95 % over networks]", "sampling error", "largest pairwise interaction")
     note = (

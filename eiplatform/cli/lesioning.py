@@ -79,7 +79,7 @@ def lesion(
     of_recordings: dict[str, Any] = {"--pathway": pathway, "--layers": layers, "--doses": doses, "--neurons": neurons}
     of_recordings |= {"--controls": controls, "--dataset": dataset, "--data-root": data_root, "--download": download}
     of_recordings |= {"--unfinished": unfinished, "--resume": resume, "--overwrite": overwrite}
-    if _is_design(networks[0]):
+    if _is_design(networks):
         _refuse(of_recordings, "recordings without a design", "a design takes --set, e.g. --set doses=[0.1,0.5]")
         return _study(networks, out, set_, data or "test", samples, steps, input, json)
     _refuse(of_design, "a design", "name one first, e.g. eiplatform lesion dose-response NETWORK --out DIR")
@@ -95,10 +95,12 @@ def lesion(
     )  # fmt: skip
 
 
-def _is_design(first: Path) -> bool:
+def _is_design(networks: Sequence[Path]) -> bool:
     from eiplatform.lesions.design_kinds import design_types
 
-    return first.suffix in (".yml", ".yaml") or (not first.exists() and str(first) in design_types())
+    first = networks[0]
+    named = str(first) in design_types() or (len(networks) > 1 and first.name == str(first) and not first.suffix)
+    return first.suffix in (".yml", ".yaml") or (named and not first.exists())
 
 
 def _refuse(options: Mapping[str, Any], what: str, remedy: str) -> None:

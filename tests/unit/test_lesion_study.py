@@ -368,6 +368,7 @@ def test_the_command_does_the_same(runs: list[ei.Run], tmp_path: Path, capsys: p
         (["dose-response", str(place), "--out", str(out), "--doses", "0.5"], "--set"),
         ([str(place), "--out", str(out), "--set", "doses=[0.5]"], "design"),
         ([str(place), str(place), "--out", str(out)], "design"),
+        (["shapely", str(place), "--out", str(out)], "shapley"),
         ([str(tmp_path / "none.yml"), str(place), "--out", str(out)], "none.yml"),
     ):
         assert main(["lesion", *wrong]) == 2

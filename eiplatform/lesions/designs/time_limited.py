@@ -36,9 +36,8 @@ class TimeLimited(Design):
         """Return one cell per pathway, set of layers and window."""
         steps = engine.plan.steps
         if self.width >= steps:
-            raise ConfigError(
-                f"windows of {self.width} in {steps} steps", where="time-limited", valid=f"1 to {steps - 1}"
-            )
+            valid = f"1 to {steps - 1}" if steps > 1 else "at least 2 steps"
+            raise ConfigError(f"windows of {self.width} in {steps} steps", where="time-limited", valid=valid)
         found = [Cell((), {"role": "intact", "dose": 0.0}, by_step=True)]
         windows = [(first, first + self.width) for first in range(0, steps - self.width + 1, self.width)]
         for pathway in self.pathways:
