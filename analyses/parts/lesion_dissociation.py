@@ -72,8 +72,8 @@ def dissociation_table(result: xr.Dataset) -> Table:
         f"{result.attrs['n_networks']} networks, n = {result.attrs['n_samples']} images; points of accuracy. "
         f"Difference: accuracy without {names[0]} minus accuracy without {names[1]}. Interaction: that difference on "
         "plain images minus the one on these. Intervals: bootstrap of networks and images. A double dissociation needs "
-        "differences of both signs, each apart from 0, where the larger loss is one; an interaction alone may come from "
-        "a floor."
+        "differences of both signs, each apart from 0, where the larger loss is one; an interaction alone may come "
+        "from a floor."
     )
     columns = (
         "cells",
