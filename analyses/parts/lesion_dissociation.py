@@ -19,14 +19,19 @@ DISSOCIATION = "dissociation"
 _ROLES = {"lesion": "lesion", "restored": "lesion, rates restored"}
 
 
+_Numbers = tuple[float, float, float]
+"""Value and its interval."""
+
+
 class _Row(NamedTuple):
-    """Losses of both pathways under one kind of images; differences with their intervals."""
+    """Changes by either loss under one kind of images, their difference, and that on plain images minus this one."""
 
     role: str
     images: str
-    changes: tuple[float, float]
-    difference: tuple[float, float, float]
-    interaction: tuple[float, float, float]
+    first: _Numbers
+    second: _Numbers
+    difference: _Numbers
+    interaction: _Numbers
 
 
 def _rows(result: xr.Dataset) -> tuple[list[str], list[_Row]]:
@@ -40,16 +45,16 @@ def _rows(result: xr.Dataset) -> tuple[list[str], list[_Row]]:
         kinds = [kind for kind in whole if (first, kind) in own and (second, kind) in own]
         if not kinds:
             continue
-        apart = np.stack([own[first, kind] - own[second, kind] for kind in kinds], 1)
-        against = apart[:, [0]] - apart
-        ends = [over_networks_and_images(values, 0) for values in (apart, against)]
+        losses = [np.stack([own[name, kind] - whole[kind] for kind in kinds], 1) for name in (first, second)]
+        apart = losses[0] - losses[1]
+        several = (*losses, apart, apart[:, [0]] - apart)
+        ends = [over_networks_and_images(values, 0) for values in several]
         for index, kind in enumerate(kinds):
-            changes = tuple(float((own[name, kind] - whole[kind]).mean()) for name in (first, second))
             numbers = [
                 (float(values[:, index].mean()), float(low[index]), float(high[index]))
-                for values, (low, high) in zip((apart, against), ends, strict=True)
+                for values, (low, high) in zip(several, ends, strict=True)
             ]
-            found.append(_Row(role, kind, (changes[0], changes[1]), *numbers))
+            found.append(_Row(role, kind, *numbers))
     return [first, second], found
 
 
@@ -59,7 +64,7 @@ def dissociation_table(result: xr.Dataset) -> Table:
     cells = []
     for row in rows:
         against = "–" if row.images == "plain" else interval_text(*(100 * part for part in row.interaction))
-        changes = [number_text(100 * change) for change in row.changes]
+        changes = [number_text(100 * change[0]) for change in (row.first, row.second)]
         cells.append(
             (_ROLES[row.role], row.images, *changes, interval_text(*(100 * p for p in row.difference)), against)
         )
@@ -67,7 +72,8 @@ def dissociation_table(result: xr.Dataset) -> Table:
         f"{result.attrs['n_networks']} networks, n = {result.attrs['n_samples']} images; points of accuracy. "
         f"Difference: accuracy without {names[0]} minus accuracy without {names[1]}. Interaction: that difference on "
         "plain images minus the one on these. Intervals: bootstrap of networks and images. A double dissociation needs "
-        "differences of both signs, each apart from 0; an interaction alone may come from a floor."
+        "differences of both signs, each apart from 0, where the larger loss is one; an interaction alone may come "
+        "from a floor."
     )
     columns = (
         "cells",
@@ -85,8 +91,8 @@ def dissociation_findings(result: xr.Dataset) -> Iterable[str]:
     names, rows = _rows(result)
     for role in dict.fromkeys(row.role for row in rows):
         own = [row for row in rows if row.role == role]
-        lower = [row.images for row in own if row.difference[2] < 0]
-        higher = [row.images for row in own if row.difference[1] > 0]
+        lower = [row.images for row in own if row.difference[2] < 0 and row.first[2] < 0]
+        higher = [row.images for row in own if row.difference[1] > 0 and row.second[2] < 0]
         words = "" if role == "lesion" else "With the rates restored, "
         if lower and higher:
             yield (

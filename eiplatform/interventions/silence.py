@@ -105,7 +105,7 @@ class Silence(Kind):
         if not 0 < part <= 1:
             raise ConfigError(f"a part of {part}", where=place, valid="above 0, at most 1")
         signal = next(name for name in ("output", "spikes", "activity") if name in data)
-        mean = np.abs(data[signal]).mean("time").transpose("sample", "neuron").values
+        mean = abs(data[signal]).mean("time").transpose("sample", "neuron").values
         own, other = mean[labels == label].mean(0), mean[labels != label].mean(0)
         preference = np.divide(own - other, own + other, out=np.full(n, -1.0), where=own + other > 0)
         order = np.argsort(-preference, kind="stable")[: max(1, round(part * n))]

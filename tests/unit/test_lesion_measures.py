@@ -149,6 +149,13 @@ def test_a_double_dissociation_needs_both_signs() -> None:
 
     (found,) = dissociation_findings(result(90))
     assert "doubly dissociated" in found
+    gained = result(20)
+    where = np.flatnonzero(gained["images"].values == "noise 0.2")
+    gained["correct"][:, where[0]] = 0.0  # nothing is right, the first lesion mends all, the second half
+    gained["correct"][:, where[1]] = 1.0
+    gained["correct"][:, where[2]] = np.arange(200) % 2
+    (found,) = dissociation_findings(gained)  # a difference without a loss is none
+    assert "no double dissociation" in found.lower()
     (found,) = dissociation_findings(result(10))  # both signs are not there, whatever the interaction
     assert "no double dissociation" in found.lower() and "noise 0.2" in found
 

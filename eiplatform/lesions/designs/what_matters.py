@@ -47,6 +47,8 @@ class WhatMatters(Design):
                     }
                     if place.shape[0] > 1:
                         kinds["shuffle neurons"] = ShuffleNeurons(pathway, layers=layer)
+                    if len(place.shape) == 3 and place.shape[0] > 1:  # of maps: the place stays
+                        kinds["shuffle channels"] = ShuffleNeurons(pathway, "place", layers=layer)
                     if pathway != "I->E divisive":
                         kinds["remove"] = Scale(pathway, 0, layers=layer)
                     for name, one in kinds.items():
