@@ -62,15 +62,16 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one panel per recording."""
     recordings = list(dict.fromkeys(numbers["recording"]))
+    bottom = -1.3 if (numbers["role"] == "I").any() else 0.3
     places = [_places(numbers[numbers["recording"] == name]) for name in recordings]
     widths = [max(x for x, _ in found.values()) + 1.4 for found in places]
-    axes = sheet.panels(1, len(recordings), width="double", height_mm=52, width_ratios=widths)
+    axes = sheet.panels(1, len(recordings), width="double", height_mm=52 if bottom < 0 else 36, width_ratios=widths)
     for ax, name, found in zip(axes, recordings, places, strict=True):
         _edges(ax, result, found)
         for index, (x, y) in found.items():
             _node(ax, numbers.iloc[index], x, y)
         ax.set_xlim(-0.7, max(x for x, _ in found.values()) + 0.7)
-        ax.set_ylim(-1.3, 2.3)
+        ax.set_ylim(bottom, 2.3)
         ax.set_aspect("equal")
         ax.set_axis_off()
         ax.set_title(wrapped(named(name), 40))
