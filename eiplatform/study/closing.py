@@ -62,9 +62,10 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
     for job in jobs.values():
         if isinstance(job.task, FigureTask) and job.inputs["of"][0].stem in results:
             (result,) = job.inputs["of"]
-            caption = find_figure(job.task.figure).caption(results[result.stem].data)
+            module, data = find_figure(job.task.figure), results[result.stem].data
+            told = {name: getattr(module, name)(data) for name in ("caption", "alt") if hasattr(module, name)}
             png, pdf, csv = (job.out.with_suffix(ending) for ending in (".png", ".pdf", ".csv"))
-            drawn.append(SavedFigure(job.out.stem, png, pdf, csv, caption))
+            drawn.append(SavedFigure(job.out.stem, png, pdf, csv, **told, question=getattr(module, "QUESTION", "")))
     tables, findings = scorecard(results), findings_of(results)
     files = [out / "tables.md", out / "tables.json", out / "report.html"]
     write_bytes(files[0], as_markdown(tables).encode())

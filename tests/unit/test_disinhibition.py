@@ -228,7 +228,7 @@ def test_the_figure_tells_pathways_and_networks_apart(tmp_path: Path):
     alone = Disinhibition().run(curve()).plot()
     assert len(alone.axes) == 2
     caption = find_figure("disinhibition").caption(result.data)
-    assert "n = seeds: toy, I->E: 2" in caption and "10 to 20 %" in caption
+    assert "n = seeds: 2" in caption and "10 to 20 %" in caption
 
 
 STUDY = {
