@@ -17,6 +17,7 @@ from eiplatform.analyses.parts.inputs import (
     require,
     spiking,
 )
+from eiplatform.analyses.parts.single_neurons import spikes_of
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError
 from eiplatform.statistics import per_neuron, populations_of
 from eiplatform.statistics.population import Population
@@ -112,7 +113,7 @@ def _panel(
         return np.pad(values.astype(float), (0, points - len(values)), constant_values=np.nan)
 
     number = int(shown["neuron"].values[neuron])
-    step, cell = _spikes(chosen)
+    step, cell = spikes_of(chosen)
     own = step[cell == number]
     raster_step, raster_row, n_rows = _sorted(step, cell, _recorded(chosen), rows)
     events = {"time": raster_step, "neuron": raster_row, "role": np.full(len(raster_step), "E")}
@@ -123,7 +124,7 @@ def _panel(
         if "activity" in inhibitory:
             rates["rate_inh"] = row(inhibitory["activity"].mean(("sample", "neuron")).values)
         elif "spikes" in inhibitory or "spike_time" in inhibitory:
-            there, who = _spikes(inhibitory)
+            there, who = spikes_of(inhibitory)
             rates["rate_inh"] = row(_rate(there, shown, len(_recorded(inhibitory))))
             there, who, n_inh = _sorted(there, who, _recorded(inhibitory), max(1, rows // 4))
             events = _joined(events, there, who + n_rows, "I")
@@ -157,15 +158,6 @@ def _recorded(data: xr.Dataset) -> np.ndarray:
     """Return the numbers of the neurons whose spikes were recorded."""
     numbers: np.ndarray = data["neuron"].values if "spikes" in data else Population(data).spiking_neuron
     return numbers
-
-
-def _spikes(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return the times of the spikes of one sample, and the numbers of their neurons."""
-    if "spikes" in data:
-        step, place = np.nonzero(data["spikes"].values[0])
-        return data["time"].values[step].astype(float), data["neuron"].values[place]
-    trains, start = Population(data).trains, float(data["time"].values[0])
-    return start + trains.time, Population(data).spiking_neuron[trains.neuron]
 
 
 def _sorted(time: np.ndarray, cell: np.ndarray, numbers: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, int]:

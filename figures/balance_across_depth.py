@@ -40,6 +40,8 @@ FACTS = {
     "silent_share": ("share of silent pairs of\nneuron and sample", None, ""),
 }
 """Statistics drawn: label, the value of no effect, and what it means."""
+HERO = ("ei_ratio", "ei_correlation_time_excess", "ei_correlation_time", "rate", "ei_correlation_samples", "gain", *FACTS)
+"""What the first screen of a report shows of it, the most telling first."""
 MOST = 8
 _LOG = ("ei_ratio", "gain")
 

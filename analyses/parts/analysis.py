@@ -14,6 +14,7 @@ from typing import Any, ClassVar, get_type_hints
 
 import xarray as xr
 
+from eiplatform.analyses.parts.headlines import Headline, plain
 from eiplatform.analyses.parts.inputs import Role, describe_inputs
 from eiplatform.analyses.parts.show import as_html, as_text
 from eiplatform.analyses.parts.tables import Table
@@ -61,6 +62,10 @@ class Analysis:
     def findings(self, result: xr.Dataset) -> Iterable[str]:
         """Say in sentences what a result shows; nothing unless the analysis has something to say."""
         return ()
+
+    def headlines(self, result: xr.Dataset) -> Iterable[Headline]:
+        """Say what belongs on the first screen of a report: the first finding, unless the analysis says better."""
+        return [plain(finding) for finding in self.findings(result)][:1]
 
     def result(self, data: xr.Dataset, recordings: Iterable[xr.DataTree] | None = None, **attrs: Any) -> Result:
         """Return a Dataset as the result of this analysis.
@@ -130,6 +135,11 @@ class Result:
         """Return what came out, in sentences that the numbers alone decide."""
         with read_with_care(self.data):
             return list(self.analysis.findings(self.data))
+
+    def headlines(self) -> list[Headline]:
+        """Return what belongs on the first screen of a report, with the size of its effect."""
+        with read_with_care(self.data):
+            return list(self.analysis.headlines(self.data))
 
     @property
     def plots(self) -> list[str]:

@@ -19,7 +19,7 @@ from eiplatform.store.csvw import write_sidecar
 from eiplatform.store.identity import origin
 from eiplatform.version import __version__
 
-__all__ = ["FIGURES", "Paper", "bibtex", "write_paper"]
+__all__ = ["FIGURES", "Paper", "bibtex", "cited", "methods", "write_paper"]
 
 FIGURES: dict[str, tuple[tuple[str, ...], ...]] = {
     "The network, a cortical circuit, and the currents of their neurons": (
@@ -113,11 +113,11 @@ def write_paper(
         drawn.append(saved)
         texts.append(text)
         used |= {result.analysis.name: result for row in rows for _, result in row}
-    cited = _cited(used.values())
+    entries = cited(used.values())
     paper = Paper(drawn, folder / "captions.md", folder / "methods.md", folder / "references.bib")
     _write(paper.captions, "# Captions\n\n" + "\n\n".join(texts) + "\n")
-    _write(paper.methods, methods(used.values(), cited) + "\n")
-    _write(paper.references, bibtex(cited))
+    _write(paper.methods, methods(used.values(), entries) + "\n")
+    _write(paper.references, bibtex(entries))
     return paper
 
 
@@ -176,7 +176,7 @@ def _figure(
     return saved, caption
 
 
-def _cited(results: Iterable[Result]) -> list[str]:
+def cited(results: Iterable[Result]) -> list[str]:
     """Return the papers behind what was used, each once: statistics, circuits, data, software."""
     found: list[str] = []
     kinds = set()

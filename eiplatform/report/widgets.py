@@ -1,0 +1,206 @@
+"""Interactive panels of a page: Bokeh figures, and the frames of data that pickers and sliders choose from.
+
+A widget is a Bokeh layout whose data sources have names, a few native controls of HTML, and frames: for every choice
+of the controls the columns of each source and a sentence.  The page (``report.js``) puts the chosen frame into the
+sources; it has the frames within it, or asks ``eiplatform view`` for them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bokeh.models import LayoutDOM
+    from bokeh.plotting import figure as Figure
+
+__all__ = ["Control", "Frame", "Widget", "bokeh_script", "packed", "panel", "series"]
+
+
+@dataclass(frozen=True)
+class Control:
+    """A picker or slider.
+
+    Attributes
+    ----------
+    name, label : str
+    options : sequence of str, or mapping of str to sequence of str
+        What can be chosen; a mapping has the options by the choice of the control before.
+    kind : {"select", "range"}
+    """
+
+    name: str
+    label: str
+    options: Sequence[str] | Mapping[str, Sequence[str]]
+    kind: str = "select"
+
+    @property
+    def first(self) -> list[str]:
+        """The options that a page opens with."""
+        options = next(iter(self.options.values()), []) if isinstance(self.options, Mapping) else self.options
+        return list(options)
+
+    @property
+    def by_choice(self) -> dict[str, list[str]]:
+        """The options by the choice of the control before; empty if they are always the same."""
+        held = self.options if isinstance(self.options, Mapping) else {}
+        return {key: list(options) for key, options in held.items()}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What a choice shows.
+
+    Attributes
+    ----------
+    sources : dict of str to dict of str to array
+        Columns of each named source.
+    text : str
+        The same in a sentence, read out by screen readers.
+    hidden : sequence of str
+        Names of the Bokeh figures that hold nothing.
+    labels : dict of str to str
+        Labels of y axes, by the name of the Bokeh figure.
+    """
+
+    sources: Mapping[str, Mapping[str, Any]]
+    text: str = ""
+    hidden: Sequence[str] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for the page, JSON-compatible."""
+        sources = {
+            name: {column: packed(values) for column, values in columns.items()}
+            for name, columns in self.sources.items()
+        }
+        return {"sources": sources, "text": self.text, "hidden": list(self.hidden), "labels": dict(self.labels)}
+
+
+@dataclass(frozen=True)
+class Widget:
+    """An interactive panel.
+
+    Attributes
+    ----------
+    name, title : str
+    about : str
+        What it shows and what can be done with it.
+    layout : LayoutDOM
+    controls : sequence of Control
+    frames : dict of str to Frame
+        By the choices, by number, joined with ``|``; none where the page asks `address`.
+    address : str
+        Where the page asks for frames.
+    """
+
+    name: str
+    title: str
+    about: str
+    layout: LayoutDOM
+    controls: Sequence[Control]
+    frames: Mapping[str, Frame] = field(default_factory=dict)
+    address: str = ""
+
+    def as_json(self) -> str:
+        """Return what the page needs, as text that may stand within an element ``script``."""
+        from bokeh.embed import json_item
+
+        held = {
+            "item": json_item(self.layout),
+            "options": {control.name: control.by_choice or control.first for control in self.controls},
+            "frames": {key: frame.as_dict() for key, frame in self.frames.items()},
+            "address": self.address,
+        }
+        return json.dumps(held, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+
+
+@cache
+def bokeh_script() -> str:
+    """Return the library that draws the widgets, to stand within the page."""
+    from bokeh.resources import Resources
+
+    return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw).replace("</script", "<\\/script")
+
+
+def packed(values: Any) -> Any:
+    """Return a column for the page: numbers as base64 of float32, text as a list."""
+    array = np.asarray(values)
+    if array.dtype.kind in "biuf":
+        return {"f4": base64.b64encode(array.astype("<f4").tobytes()).decode()}
+    return array.astype(str).tolist()
+
+
+def panel(
+    name: str,
+    *,
+    height: int,
+    tooltips: Sequence[tuple[str, str]] = (),
+    mode: str = "mouse",
+    toolbar: bool = True,
+    **options: Any,
+) -> Figure:
+    """Return an empty Bokeh figure: as wide as the page, with values on hovering, without a wheel that traps the page.
+
+    Parameters
+    ----------
+    name : str
+    height : int
+        In pixels.
+    tooltips : sequence of (str, str)
+    mode : {"mouse", "vline"}
+    toolbar : bool
+        Show the buttons for zoom and reset.
+    **options
+        Of :func:`bokeh.plotting.figure`.
+    """
+    from bokeh.models import HoverTool
+    from bokeh.plotting import figure
+
+    made = figure(
+        name=name,
+        height=height,
+        sizing_mode="stretch_width",
+        tools="xpan,xbox_zoom,reset",
+        active_drag="xbox_zoom",
+        toolbar_location="above" if toolbar else None,
+        min_border_left=64,
+        **options,
+    )
+    made.toolbar.logo = None
+    made.toolbar.autohide = True
+    if tooltips:
+        made.add_tools(HoverTool(tooltips=list(tooltips), mode=mode))
+    return made
+
+
+def series(figure: Figure, kind: str, source: Any, colour: str, **options: Any) -> Any:
+    """Add something to a Bokeh figure in a colour that follows the theme of the page.
+
+    Parameters
+    ----------
+    figure : bokeh.plotting.figure
+    kind : str
+        A method of the figure, e.g. ``"line"``.
+    source : ColumnDataSource
+    colour : str
+        A key of :data:`eiplatform.figures.grammar.colours.THEMES`.
+    **options
+        Of the method.
+    """
+    drawn = getattr(figure, kind)(source=source, color=colour_of(colour), **options)
+    drawn.glyph.tags = [colour]
+    return drawn
+
+
+def colour_of(name: str) -> str:
+    """Return a colour of the paper theme."""
+    from eiplatform.figures.grammar.colours import THEMES
+
+    return THEMES["paper"][name]
