@@ -230,12 +230,13 @@ class Balance(Analysis):
         largest = {key: _largest(result.sel(statistic=key)) for key in defined(result, ["ei_ratio"])}
         if largest:
             n = int(result["n_samples"].max())
-            yield of_one(who, _leaning(who, result.sel(statistic="ei_ratio")), "balance", largest["ei_ratio"], f"n = {n}")
+            yield of_one(who, _leaning(who, result.sel(statistic="ei_ratio")), "balance", largest["ei_ratio"], f"{who}, n = {n}; {{}}")
         keys = defined(result, ["ei_ratio", f"ei_correlation_{axis}"], "p") if "null" in result else []
+        how = f"q at most {LEVEL:g} over {int(np.isfinite(result['q']).sum())} tests, Student's t" if keys else ""
         sizes = [_largest(result.sel(statistic=key)) for key in keys]
         for sentence in _against_null(who, result, keys):
             found = "no layer was found" not in sentence
-            yield of_one(who, sentence, "null", max(sizes, key=np.nan_to_num) if found else np.nan)
+            yield of_one(who, sentence, "null", max(sizes, key=np.nan_to_num) if found else np.nan, how)
         for sentence in flags(who, result):
             yield of_one(who, sentence, "limit")
 

@@ -213,12 +213,12 @@ class Comparison(Analysis):
             text = f"{different} of {n} comparisons with {reference} show a difference" + "".join(
                 f", {part}" for part in counts
             )
-            most = "; ".join(_largest(one))
+            most = "; ".join(_largest(one)[:2])
             yield Headline(
                 f"{text}." + (f" Largest: {most}." if different and most else ""),
                 "cortex" if str(one["kind"].item()) != "network" else "null",
-                f"effects in spreads of the reference over neurons; false discovery rate {rate}"
-                + "".join(f"; {part}" for part in _weak(one)),
+                f"effects in spreads of the reference's neurons; false discovery rate {rate}"
+                + "".join(f"; {part.removesuffix(' (see the table)')}" for part in _weak(one)),
                 float(clear[np.isfinite(clear)].max(initial=0)) or float("nan"),
             )
 

@@ -54,7 +54,7 @@ def plain(finding: str) -> Headline:
     Headline(text='E outweighs I in fc1.', topic='', how='95 % interval, corrected (Holm)', effect=nan)
     """
     body = finding.rstrip(".")
-    if not body.endswith(")"):
+    if not body.endswith(")") or body.endswith("(see the table)"):
         return Headline(finding)
     depth = 0
     for place in range(len(body) - 1, -1, -1):
@@ -64,24 +64,24 @@ def plain(finding: str) -> Headline:
     return Headline(finding)
 
 
-def of_one(who: str, finding: str, topic: str, effect: float = math.nan, n: str = "") -> Headline:
+def of_one(who: str, finding: str, topic: str, effect: float = math.nan, how: str = "") -> Headline:
     """Return a finding on one recording as a headline, without the recording's name in front.
 
     Parameters
     ----------
     who, finding, topic : str
     effect : float
-    n : str
-        What the method starts with, e.g. ``"n = 40"``.
+    how : str
+        In the place of the finding's own; what is in brackets there: ``"n = 40; {}"``.
 
     Examples
     --------
-    >>> of_one("'a'", "'a': E outweighs I (95 % interval).", "balance", n="n = 4").how
+    >>> of_one("'a'", "'a': E outweighs I (95 % interval).", "balance", how="n = 4; {}").how
     'n = 4; 95 % interval'
     """
     found = plain(finding.removeprefix(who).lstrip(":, "))
-    how = "; ".join(part for part in (n, found.how) if part)
-    return replace(found, text=found.text[0].upper() + found.text[1:], topic=topic, effect=effect, how=how)
+    text = found.text[0].upper() + found.text[1:]
+    return replace(found, text=text, topic=topic, effect=effect, how=(how or "{}").replace("{}", found.how))
 
 
 def ranked(headlines: Iterable[Headline], most: int = 6) -> list[Headline]:

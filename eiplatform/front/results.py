@@ -222,7 +222,8 @@ def write_all(results: Results, path: str | Path, *, title: str, overwrite: bool
     place = claim_file(Path(path), overwrite=overwrite)
     place.parent.mkdir(parents=True, exist_ok=True)
     drawn = draw_all(found, place.parent / "figures")
-    question = " ".join(dict.fromkeys(result.analysis.question for result in found.values()))
+    questions = list(dict.fromkeys(result.analysis.question for result in found.values()))
+    question = " ".join(questions) if len(questions) < 3 else f"{len(questions)} questions, answered from recordings."
     return write_report(place, title=title, question=question, results=found, figures=drawn), list(drawn.values())
 
 

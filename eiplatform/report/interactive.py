@@ -36,13 +36,13 @@ def widget_of(key: str, result: Result) -> Widget | None:
 
 
 def neuron_panels() -> Any:
-    """Return the Bokeh panels of one neuron: currents, spikes, gain, voltage, activity; sources ``trace``, ``spikes``."""
+    """Return the Bokeh panels of one neuron: currents, spikes, gain, voltage, activity; sources ``trace``, ``fired``."""
     from bokeh.layouts import column
     from bokeh.models import ColumnDataSource
 
     names = [name for signals in PANELS.values() for name in signals]
     trace = ColumnDataSource({name: [] for name in ("time", "mirrored", *names)}, name="trace")
-    spikes = ColumnDataSource({"time": [], "row": []}, name="spikes")
+    spikes = ColumnDataSource({"time": [], "row": []}, name="fired")
     values = [("time", "@time{0.0}"), ("E", "@current_exc{0.000}"), ("I", "@current_inh{0.000}")]
     values += [("net", "@current_net{0.000}"), ("gain", "@gain{0.000}")]
     currents = panel("currents", height=230, tooltips=values, mode="vline", y_axis_label="current")
@@ -54,10 +54,12 @@ def neuron_panels() -> Any:
     currents.add_layout(currents.legend[0], "above")
     currents.legend.orientation = "horizontal"
     currents.legend.click_policy = "hide"
-    ticks = panel("spikes", height=44, y_range=(-0.5, 0.5), x_range=currents.x_range, toolbar=False)
+    ticks = panel("spikes", height=56, y_range=(-0.5, 0.5), x_range=currents.x_range, toolbar=False)
     series(ticks, "scatter", spikes, "ink", x="time", y="row", marker="dash", angle=np.pi / 2, size=16, line_width=1.4)
-    ticks.yaxis.visible = False
+    ticks.yaxis.ticker = []
+    ticks.yaxis.axis_label = "spikes"
     ticks.xaxis.visible = False
+    ticks.ygrid.visible = False
     made["spikes"] = ticks
     for name, colour in (("gain", "gain"), ("voltage", "net"), ("activity", "net")):
         one = panel(name, height=120, tooltips=[("time", "@time{0.0}"), (name, f"@{name}{{0.000}}")], mode="vline",
@@ -99,12 +101,14 @@ def neuron_frame(
     columns = {name: held.get(name, np.full(time.size, np.nan)) for name in names}
     sources = {
         "trace": {"time": time, "mirrored": -columns["current_inh"], **columns},
-        "spikes": {"time": fired, "row": np.zeros(fired.size)},
+        "fired": {"time": fired, "row": np.zeros(fired.size)},
     }
     present = {name for name, values in columns.items() if np.isfinite(values).any()}
     hidden = [name for name, signals in PANELS.items() if not present & set(signals)]
+    hidden += [] if fired.size else ["spikes"]
     unit = {name: "" if text in ("1", "") else f" ({text})" for name, text in units.items()}
     labels = {name: name + unit.get(signals[0], "") for name, signals in PANELS.items()}
+    labels["currents.x"] = f"time ({time_units})"
     facts = [f"{fired.size} spike{'s' if fired.size != 1 else ''} in {time.size} recorded intervals"]
     if {"current_exc", "current_inh"} <= present and np.nanmean(columns["current_inh"]) > 0:
         ratio = float(np.nanmean(columns["current_exc"]) / np.nanmean(columns["current_inh"]))
@@ -118,7 +122,8 @@ def neuron_frame(
 def _neurons(key: str, data: xr.Dataset) -> Widget:
     rows = [f"{one}: {name}" for one, name in zip(data["recording"].values, data["population"].values, strict=True)]
     place, cell = data["spike_row"].values, data["spike_cell"].values
-    options, frames = {}, {}
+    options: dict[str, list[str]] = {}
+    frames = {}
     for index, row in enumerate(rows):
         one = data.isel(row=index)
         last = int(one["time"].notnull().sum())
@@ -135,7 +140,8 @@ def _neurons(key: str, data: xr.Dataset) -> Widget:
                 time_units=str(one["time_units"].item()),
                 correlation=float(one["correlation"].values[number]),
             )
-    controls = [Control("population", "Population", rows), Control("neuron", "Neuron", options)]
+    middle = len(options["0"]) // 2  # neither silent nor always on, in most layers
+    controls = [Control("population", "Population", rows), Control("neuron", "Neuron", options, start=middle)]
     about = (
         "Choose a population and a neuron. Move over the panels for values, drag to zoom, and use the reset button to go "
         "back. The neurons are spaced evenly over the ranks of their mean net current."
@@ -151,7 +157,7 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
     percent = {name: 100 * data[name].values for name in ("accuracy", "accuracy_low", "accuracy_high")}
     line = ColumnDataSource({"dose": doses, **percent})
     point = ColumnDataSource({"dose": [], "accuracy": []}, name="point")
-    layers = ColumnDataSource({name: [] for name in ("layer", "value", "low", "high", "intact")}, name="layers")
+    layers = ColumnDataSource({name: [] for name in ("layer", "value", "low", "high", "intact")}, name="values")
     values = [("dose", "@dose"), ("accuracy", "@accuracy{0.0} % [@accuracy_low{0.0}, @accuracy_high{0.0}]")]
     curve = panel("curve", height=260, tooltips=values, x_axis_label="fraction removed", y_axis_label="accuracy (%)")
     if data.attrs["n_controls"]:
@@ -183,7 +189,7 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
             sizes = ", ".join(f"{name} {number_text(float(v))}" for name, v in zip(names, columns["value"], strict=True))
             text = f"{100 * dose:g} % removed: accuracy {percent['accuracy'][index]:.1f} %; {labels[other]}: {sizes}."
             one = {"dose": doses[[index]], "accuracy": percent["accuracy"][[index]]}
-            frames[f"{index}|{other}"] = Frame({"point": one, "layers": columns}, text, labels={"layers": labels[other]})
+            frames[f"{index}|{other}"] = Frame({"point": one, "values": columns}, text, labels={"layers": labels[other]})
     controls = [
         Control("dose", "Dose", [f"{100 * dose:g} % removed" for dose in doses], "range"),
         Control("statistic", "Below", labels.tolist()),
@@ -199,7 +205,7 @@ def _statistics(key: str, data: xr.Dataset) -> Widget:
     held = [str(name) for name in data["statistic"].values if data["value"].sel(statistic=name).notnull().any()]
     names = data["population"].values.astype(str)
     columns = ["value", "low", "high", *(["null_minimum", "null_maximum", "z", "q"] if "null" in data else [])]
-    source = ColumnDataSource({name: [] for name in ("layer", *columns)}, name="layers")
+    source = ColumnDataSource({name: [] for name in ("layer", *columns)}, name="values")
     tips = [("layer", "@layer"), ("value", "@value{0.000} [@low{0.000}, @high{0.000}]")]
     if "null" in data:
         tips += [("null", "@null_minimum{0.000} to @null_maximum{0.000}"), ("z", "@z{0.0}"), ("q", "@q{0.000}")]
@@ -218,7 +224,7 @@ def _statistics(key: str, data: xr.Dataset) -> Widget:
         text = ", ".join(
             f"{layer} {number_text(float(value))}" for layer, value in zip(names, shown["value"].values, strict=True)
         )
-        sources = {"layers": {"layer": names, **{column: shown[column].values for column in columns}}}
+        sources = {"values": {"layer": names, **{column: shown[column].values for column in columns}}}
         frames[str(index)] = Frame(sources, f"{labels[index]}: {text}.", labels={"layers": labels[index]})
     about = "Choose any statistic that was measured, and move over the points for intervals and the null."
     return Widget(f"{key}-statistics", "Every statistic of every layer", about, one, [Control("statistic", "Statistic", labels)], frames)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["Control", "Frame", "Widget", "bokeh_script", "packed", "panel", "series"]
 
 
+Options = list[str] | int
+"""Names of what can be chosen, or their number."""
+
+
 @dataclass(frozen=True)
 class Control:
     """A picker or slider.
@@ -30,27 +34,29 @@ class Control:
     Attributes
     ----------
     name, label : str
-    options : sequence of str, or mapping of str to sequence of str
-        What can be chosen; a mapping has the options by the choice of the control before.
-    kind : {"select", "range"}
+    options : list of str or int, or mapping of str to these
+        What can be chosen, or of how many; a mapping has that by the choice of the first control.
+    kind : {"select", "range", "number"}
+        A number is a position, from 0.
+    start : int
+        What is chosen first.
     """
 
     name: str
     label: str
-    options: Sequence[str] | Mapping[str, Sequence[str]]
+    options: Options | Mapping[str, Options]
     kind: str = "select"
+    start: int = 0
 
     @property
-    def first(self) -> list[str]:
+    def first(self) -> Options:
         """The options that a page opens with."""
-        options = next(iter(self.options.values()), []) if isinstance(self.options, Mapping) else self.options
-        return list(options)
+        return next(iter(self.options.values()), []) if isinstance(self.options, Mapping) else self.options
 
     @property
-    def by_choice(self) -> dict[str, list[str]]:
-        """The options by the choice of the control before; empty if they are always the same."""
-        held = self.options if isinstance(self.options, Mapping) else {}
-        return {key: list(options) for key, options in held.items()}
+    def last(self) -> int:
+        """The position of the last of them."""
+        return (self.first if isinstance(self.first, int) else len(self.first)) - 1
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Frame:
     hidden : sequence of str
         Names of the Bokeh figures that hold nothing.
     labels : dict of str to str
-        Labels of y axes, by the name of the Bokeh figure.
+        Labels of y axes, by the name of the Bokeh figure, and of its x axis (``NAME.x``).
     """
 
     sources: Mapping[str, Mapping[str, Any]]
@@ -112,9 +118,15 @@ class Widget:
         """Return what the page needs, as text that may stand within an element ``script``."""
         from bokeh.embed import json_item
 
+        if self.frames:  # the first is there from the start, for the ranges of the axes
+            first = self.frames["|".join(str(control.start) for control in self.controls)]
+            for name, columns in first.sources.items():
+                self.layout.select_one({"name": name}).data = {key: np.asarray(column) for key, column in columns.items()}
+            for name in first.hidden:
+                self.layout.select_one({"name": name}).visible = False
         held = {
             "item": json_item(self.layout),
-            "options": {control.name: control.by_choice or control.first for control in self.controls},
+            "options": {control.name: control.options for control in self.controls},
             "frames": {key: frame.as_dict() for key, frame in self.frames.items()},
             "address": self.address,
         }
@@ -169,12 +181,13 @@ def panel(
         sizing_mode="stretch_width",
         tools="xpan,xbox_zoom,reset",
         active_drag="xbox_zoom",
-        toolbar_location="above" if toolbar else None,
+        toolbar_location="right" if toolbar else None,
         min_border_left=64,
         **options,
     )
     made.toolbar.logo = None
     made.toolbar.autohide = True
+    made.axis.minor_tick_line_color = None
     if tooltips:
         made.add_tools(HoverTool(tooltips=list(tooltips), mode=mode))
     return made

@@ -36,7 +36,7 @@ setTheme(document.documentElement.dataset.theme, false);
 
 /* Tables: open all, sort by the number that a cell starts with, else by its text. */
 const unfold = document.getElementById("unfold");
-unfold.addEventListener("click", () => {
+unfold?.addEventListener("click", () => {
   const open = unfold.getAttribute("aria-pressed") !== "true";
   all("details.table, details.group").forEach((one) => { one.open = open; });
   unfold.setAttribute("aria-pressed", String(open));
@@ -96,13 +96,13 @@ async function bindWidget(root) {
   const held = JSON.parse(root.querySelector("script[type='application/json']").textContent);
   const controls = all("[data-control]", root), text = root.querySelector(".text"), plot = root.querySelector(".plot");
   plot.id = `${root.id}-plot`;
-  const views = await Bokeh.embed.embed_item(held.item, plot.id);
-  const doc = [...views][0].model.document;
+  await Bokeh.embed.embed_item(held.item, plot.id);
+  const doc = Bokeh.documents.at(-1);
   drawnByBokeh.add(doc); paint(doc);
   let turn = 0;
   async function frameAt(key) {
     if (!held.address) return held.frames[key];
-    const answer = await fetch(`${held.address}?${new URLSearchParams({ key })}`);
+    const answer = await fetch(`${held.address}&${new URLSearchParams({ key })}`);
     const found = await answer.json();
     if (!answer.ok) throw new Error(found.error);
     return found;
@@ -112,30 +112,47 @@ async function bindWidget(root) {
     let frame;
     try { frame = await frameAt(key); } catch (error) { text.textContent = error.message; return; }
     if (mine !== turn || !frame) return;
-    for (const [name, columns] of Object.entries(frame.sources)) {
-      const entries = Object.entries(columns).map(([column, values]) => [column, unpacked(values)]);
-      doc.get_model_by_name(name).data = Object.fromEntries(entries);
-    }
     for (const model of doc._all_models.values()) {
       if (model.type !== "Figure" || !model.name) continue;
       model.visible = !frame.hidden.includes(model.name);
       if (frame.labels[model.name]) model.left[0].axis_label = frame.labels[model.name];
+      if (frame.labels[`${model.name}.x`]) model.below[0].axis_label = frame.labels[`${model.name}.x`];
+    }
+    for (const [name, columns] of Object.entries(frame.sources)) {
+      const entries = Object.entries(columns).map(([column, values]) => [column, unpacked(values)]);
+      doc.get_model_by_name(name).data = Object.fromEntries(entries);
     }
     text.textContent = frame.text;
     root.dataset.shown = key;
   }
-  controls.forEach((control, index) => control.addEventListener("input", () => {
+  const optionsOf = (control) => {
     const options = held.options[control.dataset.control];
-    if (control.type === "range") {
-      control.setAttribute("aria-valuetext", options[control.value]);
-      control.nextElementSibling.textContent = options[control.value];
-    }
-    const next = controls[index + 1], dependent = next && held.options[next.dataset.control];
-    if (dependent && !Array.isArray(dependent)) {
-      next.replaceChildren(...dependent[control.value].map((name, place) => new Option(name, place)));
-    }
-    show();
+    return Array.isArray(options) || typeof options === "number" ? options : options[controls[0].value];
+  };
+  function told(control) {
+    const options = optionsOf(control), n = options.length ?? options, output = control.nextElementSibling;
+    if (!output) return;
+    const words = options[control.value] ?? `of 0 to ${n - 1}`;
+    output.textContent = words;
+    if (options.length) control.setAttribute("aria-valuetext", words);
+  }
+  function renewed(control) {  // the options of what depends on the first control
+    const options = optionsOf(control), last = (options.length ?? options) - 1;
+    if (control.tagName === "SELECT") control.replaceChildren(...options.map((name, place) => new Option(name, place)));
+    else Object.assign(control, { max: last, value: Math.min(control.value, last) });
+    if (control.tagName === "SELECT") control.selectedIndex = (last + 1) >> 1;
+    told(control);
+  }
+  controls.forEach((control, index) => control.addEventListener("input", () => {
+    if (index === 0) controls.slice(1).filter((one) => optionsOf(one) !== held.options[one.dataset.control]).forEach(renewed);
+    told(control);
+    if (control.validity.valid && control.value !== "") show();
   }));
+  controls.forEach(told);
   await show();
 }
-all("[data-widget]").forEach((root) => { bindWidget(root).catch((error) => { root.querySelector(".text").textContent = error.message; }); });
+(async () => {  // one after the other: each is the last of Bokeh's documents
+  for (const root of all("[data-widget]")) {
+    try { await bindWidget(root); } catch (error) { root.querySelector(".text").textContent = error.message; }
+  }
+})();
