@@ -52,7 +52,8 @@ class GainModulation(Analysis):
             rises, 0 not at all, 1 in proportion; ``half`` (layer): the excitation at which the gain
             is half of its limit, in the current's unit; ``r_squared``; ``activity`` and ``gain``
             (layer, point): the curve; ``fi_drive`` and ``fi_rate`` (layer, point): excitation and spikes per neuron and
-            interval, tenths of all pairs of neuron and sample by their excitation; ``value``, ``low``, ``high`` (layer, statistic) of every public
+            interval, tenths of all pairs of neuron and sample by their excitation; ``value``, ``low``, ``high``
+            (layer, statistic) of every public
             statistic that needs the gain, and ``caution``, what limits its meaning; ``note`` (layer).
 
         Raises

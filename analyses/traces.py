@@ -84,7 +84,7 @@ class Traces(Analysis):
                 spikes.append({"panel": np.full(len(events["time"]), len(panels) - 1), **events})
         if not panels:
             raise nothing_fires(trees, "traces")
-        dims = {"current": ("panel", "signal", "point")}
+        dims: dict[str, tuple[str, ...]] = {"current": ("panel", "signal", "point")}
         dims |= dict.fromkeys(("voltage", "time", "rate_exc", "rate_inh"), ("panel", "point"))
         data = xr.Dataset(
             {key: (dims.get(key, ("panel",)), np.array([panel[key] for panel in panels])) for key in panels[0]}

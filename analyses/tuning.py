@@ -119,7 +119,7 @@ def _row(population: Population, n_bootstrap: int, seed: int) -> dict[str, Any]:
         "n_neurons": int(data.sizes["neuron"]),
         "n_classes": n_classes,
         "by_class": by_class,
-        "by_strength": _with_interval(*means, rng, n_bootstrap),
+        "by_strength": _with_interval(means[0], means[1], rng, n_bootstrap),
         "strength": np.array([guide[group].mean() for group in groups]),
     }
 

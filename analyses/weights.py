@@ -96,7 +96,9 @@ def _tensors(file: Path) -> dict[str, np.ndarray]:
     try:
         from safetensors.numpy import load_file
     except ImportError as error:
-        raise MissingDependencyError("safetensors", "train") from error
+        raise MissingDependencyError(
+            "safetensors is not installed", where="weights", remedy="pip install 'eiplatform[train]'"
+        ) from error
     return {
         name: values
         for name, values in load_file(file).items()

@@ -31,8 +31,7 @@ import xarray as xr
 from eiplatform.analyses import Result
 from eiplatform.analyses.parts.analysis import read_with_care
 from eiplatform.callable import make_callable
-from eiplatform.discovery import discovered
-from eiplatform.errors import choose
+from eiplatform.figures.parts.finding import figure_names, find_figure
 from eiplatform.figures.parts.origin import embedded, origin_of_picture
 from eiplatform.store.identity import origin
 
@@ -63,31 +62,6 @@ class SavedFigure:
     caption: str
     question: str = ""
     alt: str = ""
-
-
-def figure_names() -> list[str]:
-    """Return the names of all figures: those that ship, the project's, those of installed packages."""
-    return list(dict.fromkeys(found.name for found in discovered("figures")))
-
-
-def find_figure(name: str) -> Any:
-    """Return the module of a figure.
-
-    Raises
-    ------
-    UnknownNameError
-        If no figure has that name.
-
-    Examples
-    --------
-    >>> find_figure("learning_curve").ANALYSIS
-    'learning'
-    """
-    from eiplatform.drawing import import_matplotlib
-
-    choose(name, figure_names(), "figure")
-    import_matplotlib()
-    return next(found for found in discovered("figures") if found.name == name).load()
 
 
 def save(
@@ -156,8 +130,8 @@ def save(
             write("svg", directory / f"{stem or name}.svg")
     atomic_write(files["csv"], lambda path: numbers.to_csv(path, index=False))
     write_sidecar(files["csv"], numbers.columns, stem or name, origin(data))
-    told = {"caption": caption, "alt": alt, "question": getattr(module, "QUESTION", "")}
-    return SavedFigure(stem or name, **files, **told)
+    told: dict[str, str] = {"caption": caption, "alt": alt, "question": getattr(module, "QUESTION", "")}
+    return SavedFigure(stem or name, files["png"], files["pdf"], files["csv"], **told)
 
 
 def compose(layout: Any, results: Any = None, **options: Any) -> Any:

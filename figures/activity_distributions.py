@@ -45,7 +45,8 @@ def caption(result: xr.Dataset) -> str:
         "lowest 5 to the highest 95 % quantile of E units of the layers of mouse V1, triangles their medians "
         f"(spontaneous; Allen Visual Coding Neuropixels).{steps} Not on the logarithmic axis: silent neurons "
         f"({100 * float(silent.min()):.0f} to {100 * float(silent.max()):.0f} % of a population; always on: at most "
-        f"{100 * float(always.max()):.0f} %). Neurons with too few spikes have no CV or factor. n = {few} to {many} neurons a population."
+        f"{100 * float(always.max()):.0f} %). Neurons with too few spikes have no CV or Fano factor. n = {few} to "
+        f"{many} neurons a population."
     )
 
 
@@ -113,11 +114,12 @@ def _cortex(ax: Axes, bands: pd.DataFrame) -> None:
 def _population(ax: Axes, place: float, part: pd.DataFrame) -> None:
     kinds = {"null": "null", "network": "trained", "circuit": "circuit"}
     values = part["value"].to_numpy()
-    values = values[values > 0] if part["panel"].eq("rate").any() else values
+    rates = bool(part["panel"].eq("rate").any())
+    values = values[values > 0] if rates else values
     if not len(values):
         return
     style: dict[str, Any] = condition_style(kinds.get(str(part["kind"].iloc[0]), "cortex"))
-    cloud(ax, place + 0.06, values, height=0.55, log=part["panel"].eq("rate").any(), color=style["color"], alpha=0.35)
+    cloud(ax, place + 0.06, values, height=0.55, log=rates, color=style["color"], alpha=0.35)
     strip(ax, place - 0.12, values, horizontal=True, width=0.2, color=style["color"])
     middle = np.median(values)
     ax.plot([middle] * 2, [place - 0.24, place + 0.45], color=colour("ink"), linewidth=1.1, zorder=3)

@@ -42,8 +42,8 @@ def caption(result: xr.Dataset) -> str:
 def alt(result: xr.Dataset) -> str:
     """Return a short description for those who do not see the figure."""
     return (
-        f"Statistics of balance of {result.sizes['population']} layers over {result.sizes['epoch']} moments of training, "
-        f"up to epoch {float(result['epoch'].max()):g}."
+        f"Statistics of balance of {result.sizes['population']} layers over {result.sizes['epoch']} moments of "
+        f"training, up to epoch {float(result['epoch'].max()):g}."
     )
 
 

@@ -20,7 +20,7 @@ ZOOM = 50
 def caption(result: xr.Dataset) -> str:
     """Return the caption with the rule by which neurons are chosen."""
     numbers = ", ".join(str(int(number)) for number in result["neuron"].values)
-    right = "Right: voltage and threshold (dotted). " if "voltage" in result and finite(result["voltage"]) else ""
+    right = "Right: voltage and threshold (dotted). " if _with_voltage(result) else ""
     return (
         "Excitation (up), inhibition (down) and their sum of one neuron per population (n = 1 sample): the one "
         "with the median mean net current. Middle: the first "
@@ -39,9 +39,15 @@ def alt(result: xr.Dataset) -> str:
     )
 
 
+def _with_voltage(result: xr.Dataset) -> bool:
+    """Whether the voltage is drawn: where half of the neurons have one, else most of its column would be empty."""
+    return "voltage" in result and 2 * int(result["voltage"].notnull().any("point").sum()) >= result.sizes["panel"]
+
+
 def table(result: xr.Dataset) -> pd.DataFrame:
     """Return one row per population, signal and moment."""
     names = result["signal"].values.tolist()
+    with_voltage = _with_voltage(result)
     parts = []
     for index in range(result.sizes["panel"]):
         one = result.isel(panel=index)
@@ -52,8 +58,9 @@ def table(result: xr.Dataset) -> pd.DataFrame:
             pd.DataFrame({**about, "signal": name, "time": one["time"], "value": one["current"].sel(signal=name)})
             for name in names
         ]
-        if "voltage" in one and bool(one["voltage"].notnull().any()):
-            parts.append(pd.DataFrame({**about, "signal": "voltage", "time": one["time"], "value": one["voltage"]}))
+        if with_voltage and finite(one["voltage"]):
+            held = {"time": one["time"][:ZOOM], "value": one["voltage"][:ZOOM]}
+            parts.append(pd.DataFrame({**about, "signal": "voltage", **held}))
     return pd.concat(parts, ignore_index=True).dropna(subset=["value"])
 
 
@@ -61,8 +68,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one row per population: the whole trace, a zoom, the voltage."""
     n = result.sizes["panel"]
-    with_voltage = numbers.loc[numbers["signal"] == "voltage", ["recording", "population"]].drop_duplicates()
-    voltage = 2 * len(with_voltage) >= n  # else most of the column is empty
+    voltage = (numbers["signal"] == "voltage").any()
     widths = [2.2, 1.2, 1.2] if voltage else [2.2, 1.2]
     axes = sheet.panels(n, len(widths), height_mm=14 + 27 * n, width_ratios=widths)
     for index in range(n):
@@ -125,7 +131,7 @@ def _ticks(ax: Axes, result: xr.Dataset, index: int) -> None:
 
 
 def _voltage(ax: Axes, rows: pd.DataFrame, one: xr.Dataset) -> None:
-    time, value = rows["time"].to_numpy()[:ZOOM], rows["value"].to_numpy()[:ZOOM]
+    time, value = rows["time"].to_numpy(), rows["value"].to_numpy()
     ax.plot(time, value, color=colour("ink"), linewidth=0.7)
     if np.isfinite(one["threshold"]):
         baseline(ax, float(one["threshold"]))

@@ -10,7 +10,16 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
-from eiplatform.figures.grammar import baseline, colour, intervals, layer_colours, named, reference_band, wrapped
+from eiplatform.figures.grammar import (
+    baseline,
+    colour,
+    grouped,
+    intervals,
+    layer_colours,
+    named,
+    reference_band,
+    wrapped,
+)
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "disinhibition"
@@ -20,23 +29,20 @@ _MARKS = "osD^vP*X"
 
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n, intervals, definitions and the source of the band."""
-    seeds = ", ".join(
-        f"{name}: {int(n)}" for name, n in zip(result["system"].values, result["n_seeds"].values, strict=True)
-    )
+    seeds = grouped([str(name) for name in result["system"].values], [int(n) for n in result["n_seeds"].values])
+    source = str(result.attrs["band_source"]).split(",")[0]
     low, high = np.ravel(result.attrs["band"])
     times, level = float(result.attrs["times"]), 100 * float(result.attrs["level"])
     most = 2 ** float(result.attrs["octaves"])
     networks = result["accuracy"].notnull().any("dose")
-    accuracy = "c, test accuracy of the trained networks. " if bool(networks.any()) else ""
+    accuracy = "c, test accuracy. " if bool(networks.any()) else ""
     return (
-        "Dose: the fraction of the pathway's intact strength that is removed. a, rate of all E neurons over the intact "
-        f"one (geometric mean over seeds; bars: {level:.0f} % intervals, Student t; at most {most:g} times). "
-        "Solid: synapses from I to E; dashed: also those from I to I. "
-        f"b, the dose at which the rate exceeds {times:g} times the intact one, "
-        f"interpolated between the doses tried (thick: {level:.0f} % interval over seeds; thin: the doses on both "
-        f"sides; cross: where a closed form loses its stable state). {accuracy}"
-        f"Band: {100 * low:g} to {100 * high:g} % loss of GABA-A function, at which activity in slices of rat cortex "
-        f"spreads twice as far, or becomes epileptiform ({result.attrs['band_source']}). n = seeds: {seeds}."
+        "Dose: the removed fraction of the pathway's strength. a, rate of all E neurons over the intact one "
+        f"(geometric mean over seeds; {level:.0f} % Student intervals; at most {most:g} times). Solid: synapses from I "
+        f"to E; dashed: also those onto I. b, dose at which the rate exceeds {times:g} times the intact one (thick: "
+        "interval over seeds; thin: the doses tried on both sides; cross: loss of the stable state in closed form). "
+        f"{accuracy}Hatched: {100 * low:g} to {100 * high:g} % loss of GABA-A function, epileptiform in slices "
+        f"({source}). n = seeds: {seeds}."
     )
 
 

@@ -30,8 +30,8 @@ def caption(result: xr.Dataset) -> str:
         "Correlation of a neuron's excitation with inhibition at a lag, mean over neurons; above 0, inhibition comes "
         "later. Other neurons: what a global rhythm gives. Shift predictor: inhibition of the same neuron in another "
         f"sample. Mark: peak with its {100 * result.attrs['level']:.0f} % interval (bootstrap over samples and "
-        f"neurons). n = neurons × samples: {grouped(row_names(result), sizes)}. Neurons excluded because a current is constant: "
-        f"{int(result['n_excluded'].sum())}.{rest}"
+        f"neurons). n = neurons × samples: {grouped(row_names(result), sizes)}. Neurons excluded because a current is "
+        f"constant: {int(result['n_excluded'].sum())}.{rest}"
     )
 
 

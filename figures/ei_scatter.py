@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eiplatform.figures.grammar import colour, condition_style, count, grouped, named, num, units
+from eiplatform.figures.grammar import colour, condition_style, count, grouped, named, num, rows_of, units
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "neurons"
@@ -44,8 +44,8 @@ def alt(result: xr.Dataset) -> str:
 def table(result: xr.Dataset) -> pd.DataFrame:
     """Return one row per pair of neuron and sample."""
     parts = []
-    names = ("recording", "population", "kind", "null", "units", "slope", "correlation", "correlation_low")
-    names += ("correlation_high", "shuffled_low", "shuffled_high")
+    names = ["recording", "population", "kind", "null", "units", "slope", "correlation", "correlation_low"]
+    names += ["correlation_high", "shuffled_low", "shuffled_high"]
     for index in range(result.sizes["row"]):
         one = result.isel(row=index)
         about = {"row": index, **{name: one[name].item() for name in names}}
@@ -67,7 +67,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         ax.set_axis_off()
     for place, (ax, key) in enumerate(zip(axes, panels, strict=False)):
         mine = rows[keys == key].sort_values("null", ascending=False)  # the null lies beneath
-        for row in mine.itertuples():
+        for row in rows_of(mine):
             _points(ax, numbers[numbers["row"] == row.row], row)
         ends = _square(numbers[numbers["row"].isin(mine["row"])])
         ax.set(xlim=ends, ylim=ends)
@@ -85,7 +85,8 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
 
 def _square(part: pd.DataFrame) -> tuple[float, float]:
     """Return limits that hold all points and the line of balance; from 0 where that does not waste the panel."""
-    low, high = part[["inhibition", "value"]].min(axis=None), part[["inhibition", "value"]].max(axis=None)
+    both = part[["inhibition", "value"]].to_numpy(dtype=float)
+    low, high = float(both.min()), float(both.max())
     return (0.0, 1.05 * high) if low < 0.6 * high else (low - 0.15 * (high - low), high + 0.15 * (high - low))
 
 
@@ -95,12 +96,12 @@ def _kind(row: Any) -> str:
 
 def _points(ax: Axes, part: pd.DataFrame, row: Any) -> None:
     kind = _kind(row)
-    size = {"linestyle": "", "markersize": 1.6, "markeredgewidth": 0.4, "rasterized": len(part) > 2000}
+    size: dict[str, Any] = {"linestyle": "", "markersize": 1.6, "markeredgewidth": 0.4, "rasterized": len(part) > 2000}
     ax.plot(part["inhibition"], part["value"], **condition_style(kind), **size)
     if np.isfinite(row.slope):
         ends = np.array([part["inhibition"].min(), part["inhibition"].max()])
         middle = part["inhibition"].mean(), part["value"].mean()
-        line = {"color": colour("ink"), "linewidth": 0.9, "linestyle": "--" if kind == "null" else "-"}
+        line: dict[str, Any] = {"color": colour("ink"), "linewidth": 0.9, "linestyle": "--" if kind == "null" else "-"}
         ax.plot(ends, middle[1] + row.slope * (ends - middle[0]), **line)
 
 

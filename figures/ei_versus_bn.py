@@ -55,7 +55,8 @@ def caption(result: xr.Dataset) -> str:
 
 def alt(result: xr.Dataset) -> str:
     """Return a short description for those who do not see the figure."""
-    return f"Statistics of balance of networks with layers of the types {', '.join(map(str, result['layer_type'].values))}, trained and untrained."
+    types = ", ".join(map(str, result["layer_type"].values))
+    return f"Statistics of balance of networks with layers of the types {types}, trained and untrained."
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
@@ -108,8 +109,10 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     for ax in axes[len(statistics) :]:
         ax.set_axis_off()
     ink: dict[str, Any] = {"color": colour("trained"), "linestyle": ""}
-    marks = [Line2D([], [], marker=_MARKERS.get(name, "s"), label=type_name(name), **ink) for name in layer_types]
-    null = {"color": colour("null"), "linestyle": "", "marker": "o", "markerfacecolor": colour("paper")}
+    marks: list[Any] = [
+        Line2D([], [], marker=_MARKERS.get(name, "s"), label=type_name(name), **ink) for name in layer_types
+    ]
+    null: dict[str, Any] = {"color": colour("null"), "linestyle": "", "marker": "o", "markerfacecolor": colour("paper")}
     marks.append(Line2D([], [], label="untrained (null)", **null))
     if (numbers["state"] == "reference").any():
         marks.append(Patch(facecolor=colour("circuit"), alpha=0.3, label="range of models of cortex"))

@@ -18,6 +18,7 @@ from eiplatform.figures.grammar import (
     layer_colours,
     named,
     num,
+    rows_of,
     wrapped,
 )
 from eiplatform.figures.parts.page import Page, drawing
@@ -140,7 +141,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         rows = numbers[numbers["column"] == column]
         ax.axvspan(-margin, margin, color=colour("band"), zorder=0)
         baseline(ax, 0, axis="x")
-        for row in rows.itertuples():
+        for row in rows_of(rows):
             place = -(keys.index(row.statistic) * step + layers.index(row.population))
             _row(ax, place, row, shades[row.population], _MARKS[layers.index(row.population) % len(_MARKS)])
         ax.set_xscale("symlog", linthresh=1, linscale=0.7)

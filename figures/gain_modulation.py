@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
-from eiplatform.figures.grammar import colour, finite, intervals, layer_colours, log_axis, named
+from eiplatform.figures.grammar import colour, finite, intervals, layer_colours, log_axis, named, rows_of
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "gain_modulation"
 QUESTION = "Does inhibition divide, and does the gain normalise the activity of the population?"
 _MARKS = "os^vDpX"
-_LINES = ("-", (0, (4, 1.2)), (0, (1, 1)), "-.")
+_LINES: tuple[Any, ...] = ("-", (0, (4, 1.2)), (0, (1, 1)), "-.")
 _HATCHES = ("", "////", "....", "xxxx")
 
 
@@ -93,8 +94,18 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
             _index(ax, part, inks, populations, recordings)
         else:
             _shares(ax, part, [str(name) for name in result["part"].values])
+    handles: list[Any] = [
+        Line2D([], [], color=ink, marker=_MARKS[index % 7], label=named(name))
+        for index, (name, ink) in enumerate(inks.items())
+    ]
+    if len(recordings) > 1:
+        look: dict[str, Any] = {"color": colour("faint"), "marker": "o"}
+        for k, name in enumerate(recordings):
+            face = colour("paper" if k else "faint")
+            handles.append(Line2D([], [], linestyle=_LINES[k % 4], label=named(name), markerfacecolor=face, **look))
+    shares = axes[panels.index("share")] if "share" in panels else None
     sheet.letters(axes)
-    sheet.legend(columns=4)
+    sheet.legend([*handles, *(shares.get_legend_handles_labels()[0] if shares else [])], columns=5)
 
 
 def _curve(
@@ -111,11 +122,15 @@ def _curve(
 
 
 def _index(ax: Axes, part: pd.DataFrame, inks: dict[str, str], populations: list[str], recordings: list[str]) -> None:
-    for row in part.itertuples():
+    for row in rows_of(part):
         which, layer = recordings.index(row.layer.rpartition(": ")[0]), populations.index(row.population)
         one = pd.DataFrame({"value": [row.value], "low": [row.low], "high": [row.high]})
         ink = inks[row.population]
-        style = {"color": ink, "marker": _MARKS[layer % 7], "markerfacecolor": ink if not which else colour("paper")}
+        style: dict[str, Any] = {
+            "color": ink,
+            "marker": _MARKS[layer % 7],
+            "markerfacecolor": ink if not which else colour("paper"),
+        }
         intervals(ax, [layer + 0.2 * (which - (len(recordings) - 1) / 2)], one, **style)
     ax.axhline(0, color=colour("faint"), linewidth=0.6, linestyle=(0, (1, 1.5)))
     ax.axhline(1, color=colour("faint"), linewidth=0.6, linestyle=(0, (1, 1.5)))

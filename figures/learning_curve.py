@@ -51,7 +51,8 @@ def alt(result: xr.Dataset) -> str:
     """Return a short description for those who do not see the figure."""
     silent = result["silent"].isel(epoch=-1)
     told = ", ".join(f"{layer} {100 * float(silent.sel(layer=layer)):.0f} %" for layer in result["layer"].values)
-    return f"Training curves; test accuracy {100 * float(result['test_accuracy']):.1f} %; silent neurons at the end: {told}."
+    accuracy = 100 * float(result["test_accuracy"])
+    return f"Training curves; test accuracy {accuracy:.1f} %; silent neurons at the end: {told}."
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
@@ -127,5 +128,9 @@ def _layers(ax: Axes, rows: pd.DataFrame, layers: list[str]) -> None:
         line = rows[rows["series"] == layer]
         if "low" in line and np.isfinite(line["low"]).any():
             ax.fill_between(line["epoch"], line["low"], line["high"], color=ink, alpha=0.2, linewidth=0)
-        style = {"marker": _MARKS[index % len(_MARKS)], "markevery": max(1, len(line) // 6), "markersize": 2.6}
+        style: dict[str, Any] = {
+            "marker": _MARKS[index % len(_MARKS)],
+            "markevery": max(1, len(line) // 6),
+            "markersize": 2.6,
+        }
         ax.plot(line["epoch"], line["value"], color=ink, label=named(layer), **style)

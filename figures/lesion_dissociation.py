@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -27,7 +29,8 @@ def caption(result: xr.Dataset) -> str:
 def alt(result: xr.Dataset) -> str:
     """Return a short description for those who do not see the figure."""
     numbers = table(result)
-    return f"Change of accuracy by the loss of {' and '.join(dict.fromkeys(numbers['pathway']))} on {numbers['images'].nunique()} kinds of images."
+    names = " and ".join(dict.fromkeys(numbers["pathway"]))
+    return f"Change of accuracy by the loss of {names} on {numbers['images'].nunique()} kinds of images."
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
@@ -50,14 +53,19 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     roles = [role for role in _TITLES if (numbers["role"] == role).any()]
     images, pathways = (list(dict.fromkeys(numbers[name])) for name in ("images", "pathway"))
     axes = sheet.panels(1, len(roles), width="double" if len(roles) > 1 else "single", height_mm=58, sharey=True)
-    looks = [("trained", "o", "-"), ("circuit", "D", (0, (4, 1.2)))]
+    looks: list[tuple[str, str, Any]] = [("trained", "o", "-"), ("circuit", "D", (0, (4, 1.2)))]
     for ax, role in zip(axes, roles, strict=True):
         baseline(ax, 0)
         for index, name in enumerate(pathways):
             mine = numbers[(numbers["role"] == role) & (numbers["pathway"] == name)]
             place = np.array([images.index(kind) for kind in mine["images"]]) + 0.14 * (index - 0.5)
             ink, marker, line = looks[index % 2]
-            style = {"color": colour(ink), "marker": marker, "linestyle": line, "label": f"without {name}"}
+            style: dict[str, Any] = {
+                "color": colour(ink),
+                "marker": marker,
+                "linestyle": line,
+                "label": f"without {name}",
+            }
             intervals(ax, place, mine, joined=True, **style)
         ax.set_xticks(range(len(images)), images, rotation=30, ha="right", rotation_mode="anchor")
         low, high = numbers["value"].min(), numbers["value"].max()

@@ -8,7 +8,17 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eiplatform.figures.grammar import baseline, colour, condition_style, count, intervals, layer_colours, named
+from eiplatform.figures.grammar import (
+    baseline,
+    colour,
+    condition_style,
+    count,
+    intervals,
+    layer_colours,
+    named,
+    pathway,
+    reference_band,
+)
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "lesions"
@@ -39,8 +49,8 @@ def caption(result: xr.Dataset) -> str:
         else ""
     )
     return (
-        f"Lesion of {result.attrs['pathway']} in the layers '{result.attrs['layers']}'; dose 0 is the intact network on "
-        f"the same n = {result.attrs['n_samples']} test images. a, 95 % Wilson intervals over images; b to "
+        f"Lesion of {pathway(result.attrs['pathway'])} in the layers '{result.attrs['layers']}'; dose 0 is the intact "
+        f"network on the same n = {result.attrs['n_samples']} test images. a, 95 % Wilson intervals over images; b to "
         f"{'abcd'[len(panels) - 1]}, mean over recorded neurons, 95 % bootstrap over images and neurons; at most "
         f"{int(shown['n_excluded'].max())} neurons of a layer excluded. E/I is undefined where no inhibition is left. "
         + (f"This network has no {absent}. " if absent else "")
@@ -86,8 +96,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     for ax, panel in zip(axes, panels, strict=True):
         rows = numbers[numbers["panel"] == panel]
         if _inhibitory(result):
-            style = {"facecolor": colour("cortex"), "alpha": 0.5, "hatch": "////", "edgecolor": colour("paper")}
-            ax.axvspan(*BAND, **style, linewidth=0, zorder=0.3, label="slices of rat cortex: epileptiform")
+            reference_band(ax, *BAND, kind="cortex", axis="x", label="slices of rat cortex: epileptiform")
         _panel(ax, panel, rows)
         ax.set_xlabel("fraction removed")
         ax.set_ylabel(PANELS[panel])

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.colors import TwoSlopeNorm
 
-from eiplatform.figures.grammar import colour, count, diverging, num, pathway
+from eiplatform.figures.grammar import colour, count, diverging, num, pathway, rows_of
 from eiplatform.figures.parts.lesions import about, cells_of, many_doses, where
 from eiplatform.figures.parts.page import Page, drawing
 
@@ -19,15 +19,17 @@ def caption(result: xr.Dataset) -> str:
     """Return the caption with n and the dose."""
     dose = float(table(result)["dose"].iloc[0])
     return (
-        f"Change of accuracy, in points, when {100 * dose:g} % of a pathway is removed in a layer (of the doses tried, the "
-        f"one at which the cells differ most); in brackets the 95 % interval; bold: p < 0.05 (Holm). {about(result)}."
+        f"Change of accuracy, in points, when {100 * dose:g} % of a pathway is removed in a layer (of the doses tried, "
+        f"the one at which the cells differ most); in brackets the 95 % interval; bold: p < 0.05 (Holm). "
+        f"{about(result)}."
     )
 
 
 def alt(result: xr.Dataset) -> str:
     """Return a short description for those who do not see the figure."""
     worst = table(result).sort_values("value").iloc[0]
-    return f"Map of layers by pathways; the largest loss, {100 * worst['value']:.1f} points, is of {worst['pathway']} in {worst['layer']}."
+    loss = f"{100 * worst['value']:.1f} points, is of {worst['pathway']} in {worst['layer']}"
+    return f"Map of layers by pathways; the largest loss, {loss}."
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
@@ -56,7 +58,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     grid = numbers.pivot(index="layer", columns="pathway", values="value").loc[layers, pathways].to_numpy()
     limit = max(float(np.nanmax(np.abs(grid))), 0.01)
     image = ax.imshow(grid, cmap=diverging(), norm=TwoSlopeNorm(0, -limit, limit), aspect="auto")
-    for row in numbers.itertuples():
+    for row in rows_of(numbers):
         i, j = layers.index(row.layer), pathways.index(row.pathway)
         dark = abs(row.value) > 0.6 * limit
         ink = colour("paper") if dark else colour("ink")

@@ -18,8 +18,8 @@ def caption(result: xr.Dataset) -> str:
     """Return the caption with n and the control."""
     if "iteration" in result:
         what = (
-            "Accuracy after a lesion over further training (iteration 0: none yet). Dashed: the intact network, fine-tuned "
-            "as long. Dotted: intact network"
+            "Accuracy after a lesion over further training (iteration 0: none yet). Dashed: the intact network, "
+            "fine-tuned as long. Dotted: intact network"
         )
     else:
         what = (

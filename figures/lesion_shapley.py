@@ -18,9 +18,9 @@ def caption(result: xr.Dataset) -> str:
     """Return the caption with n and the sum."""
     total = 100 * table(result)["value"].sum()
     return (
-        "Shapley values: the change of accuracy that is due to a player (a pathway of a layer), averaged over all orders "
-        f"in which lesions can be added; they sum to the change by all lesions together, {total:.1f} points. Small "
-        "points: networks; bars: 95 % interval over networks (Student t); players in the order of their share. "
+        "Shapley values: the change of accuracy that is due to a player (a pathway of a layer), averaged over all "
+        f"orders in which lesions can be added; they sum to the change by all lesions together, {total:.1f} points. "
+        "Small points: networks; bars: 95 % interval over networks (Student t); players in the order of their share. "
         f"n = {result.attrs['n_samples']} images, {result.attrs['n_networks']} networks, none excluded."
     )
 

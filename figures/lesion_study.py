@@ -1,15 +1,13 @@
-"""Accuracy under lesions and their controls: dose-response curves by pathway and layer, or lesions ranked by their cost."""
+"""Accuracy under lesions and their controls: dose-response curves by pathway and layer, or lesions by their cost."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eiplatform.figures.grammar import baseline, colour, count, intervals, num, pathway
+from eiplatform.figures.grammar import baseline, colour, count, intervals, num, pathway, reference_band, rows_of
 from eiplatform.figures.parts.lesions import ROLES, about, cells_of, intact_of, many_doses, role_style, told, where
 from eiplatform.figures.parts.page import Page, drawing
 
@@ -28,20 +26,20 @@ def caption(result: xr.Dataset) -> str:
         what = "Accuracy against the fraction of a pathway removed (below 0: added); dotted: intact"
         band = " Hatched: loss of GABA-A function at which slices of rat cortex become epileptiform (10 to 20 %)."
     else:
-        rest = len(table(result)) > MOST
-        what = (
-            f"Change of accuracy, largest losses first{f' (the first {MOST})' if rest else ''}; filled: p < 0.05 (Holm)"
-        )
+        first = f" (the first {MOST})" if len(table(result)) > MOST else ""
+        what = f"Change of accuracy, largest losses first{first}; filled: p < 0.05 (Holm)"
         band = ""
-    return f"{what}, design '{result.attrs['design']}'. {about(result)}; random losses averaged over draws. Controls: {controls}.{band}"
+    rest = f"random losses averaged over draws. Controls: {controls}.{band}"
+    return f"{what}, design '{result.attrs['design']}'. {about(result)}; {rest}"
 
 
 def alt(result: xr.Dataset) -> str:
     """Return a short description for those who do not see the figure."""
     numbers = table(result)
     lesions = numbers[numbers["role"] == "lesion"]
-    worst = lesions.loc[lesions["value"].idxmin()]
-    return f"Accuracy under {len(lesions)} lesions; the lowest value, {worst['value']:.2f}, is of {worst['panel']} {worst['name']}."
+    worst = lesions.sort_values("value").iloc[0]
+    lowest = f"{worst['value']:.2f}, is of {worst['panel']} {worst['name']}".strip()
+    return f"Accuracy under {len(lesions)} lesions; the lowest value, {lowest}."
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
@@ -51,7 +49,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     curves = many_doses(result)
     rows = cells_of(result, "accuracy_mean" if curves else "change")
     rows = rows[(rows["role"] != "intact") & (rows["images"] == "plain")]
-    names = [(pathway(str(row.pathway)), where(str(row.layers)), told(row)) for row in rows.itertuples()]
+    names = [(pathway(str(row.pathway)), where(str(row.layers)), told(row)) for row in rows_of(rows)]
     rows = rows.assign(
         panel=[f"{path}, {place}" if curves else path for path, place, _ in names],
         name=[name if not curves else "" for *_, name in names],
@@ -88,8 +86,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
 def _curves(ax: Axes, numbers: pd.DataFrame, intact: float, panel: str) -> None:
     baseline(ax, intact)
     if panel.startswith("I "):
-        style = {"facecolor": colour("cortex"), "alpha": 0.5, "hatch": "////", "edgecolor": colour("paper")}
-        ax.axvspan(*BAND, **style, linewidth=0, zorder=0.3, label="slices of rat cortex: epileptiform")
+        reference_band(ax, *BAND, kind="cortex", axis="x", label="slices of rat cortex: epileptiform")
     whole = {"dose": 0.0, "value": intact, "low": np.nan, "high": np.nan}
     for role in ROLES:
         own = numbers[numbers["role"] == role].sort_values("dose")
@@ -97,7 +94,7 @@ def _curves(ax: Axes, numbers: pd.DataFrame, intact: float, panel: str) -> None:
             own = pd.concat([own.dropna(axis=1, how="all"), pd.DataFrame([whole])]).sort_values(
                 "dose"
             )  # no dose: intact
-            style: dict[str, Any] = role_style(role) | {"markersize": 2.6}
+            style = role_style(role) | {"markersize": 2.6}
             intervals(ax, own["dose"], own.reindex(columns=["value", "low", "high"]), joined=True, **style)
     ax.set_ylim(0, 1.02)
 
@@ -106,12 +103,12 @@ def _ranked(ax: Axes, numbers: pd.DataFrame) -> None:
     places = -np.arange(len(numbers), dtype=float)
     baseline(ax, 0, "intact", axis="x")
     ink = colour("trained")
-    for place, row in zip(places, numbers.itertuples(), strict=True):
+    for place, row in zip(places, rows_of(numbers), strict=True):
         face = ink if row.p < 0.05 else colour("paper")
         one = pd.DataFrame({"value": [row.value], "low": [row.low], "high": [row.high]})
         style = role_style(row.role) | {"linestyle": "", "markerfacecolor": face}
         intervals(ax, [place], one, horizontal=True, **style)
-    ax.set_yticks(places, [row.name_ for row in numbers.rename(columns={"name": "name_"}).itertuples()], fontsize=5)
+    ax.set_yticks(places, [row.name_ for row in rows_of(numbers.rename(columns={"name": "name_"}))], fontsize=5)
     ax.set_ylim(places.min() - 0.7, 0.7)
     ax.tick_params(axis="y", length=0)
     low, high = numbers["value"].min(), numbers["value"].max()

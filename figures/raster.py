@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -57,7 +59,12 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         one = result.isel(panel=index)
         for kind, ink in (("E", "exc"), ("I", "inh")):
             mine = (panel == index) & (role == kind) & (row >= 0)
-            style = {"color": colour(ink), "linestyle": "", "marker": "|" if kind == "E" else ".", "markersize": 1.5}
+            style: dict[str, Any] = {
+                "color": colour(ink),
+                "linestyle": "",
+                "marker": "|" if kind == "E" else ".",
+                "markersize": 1.5,
+            }
             above.plot(result["spike_time"].values[mine], row[mine], rasterized=True, markeredgewidth=0.5, **style)
             rate = numbers[(numbers["panel"] == index) & (numbers["role"] == kind)]
             if len(rate):

@@ -28,8 +28,9 @@ def caption(result: xr.Dataset) -> str:
         "Layers (filled, with 95 % intervals, n = "
         f"{result.attrs['n_bootstrap']} bootstrap draws over samples and neurons) and the states or populations of the "
         "model circuits (open diamonds). Irregularity: LV over that of a random train of equal rate; synchrony: signed "
-        "root of the mean covariance of two neurons' counts, per spike. A network's step lasts as long as the circuit's "
-        f"membrane takes to forget as much, so that rates differ between the rows. Ellipse: what counts as alike.{missing}"
+        "root of the mean covariance of two neurons' counts, per spike. A network's step lasts as long as the "
+        "circuit's membrane takes to forget as much, so that rates differ between the rows. Ellipse: what counts as "
+        f"alike.{missing}"
     )
 
 
@@ -90,12 +91,20 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         axes[2 * line].set_title(f"beside {family}")
     circuit = condition_style("circuit")
     handles: list[Any] = [
-        Line2D([], [], color=inks[who], marker=_MARKS[index % len(_MARKS)], linestyle="", label=named(who))
+        Line2D(
+            [], [], color=inks[who], marker=_MARKS[index % len(_MARKS)], linestyle="", label=named(_short(who, layers))
+        )
         for index, who in enumerate(own)
     ]
     handles.append(Line2D([], [], linestyle="", **circuit | {"label": "states and populations of circuits"}))
     sheet.letters(axes)
     sheet.legend(handles, columns=3)
+
+
+def _short(who: str, layers: list[str]) -> str:
+    """Return the name of a layer without its network, if there is one network."""
+    head, _, layer = who.rpartition(": ")
+    return layer if who in layers and len({name.rpartition(": ")[0] for name in layers}) == 1 and head else who
 
 
 def _templates(ax: Axes, wide: pd.DataFrame, part: pd.DataFrame, feature: str, tolerance: dict[str, float]) -> None:
@@ -116,9 +125,10 @@ def _templates(ax: Axes, wide: pd.DataFrame, part: pd.DataFrame, feature: str, t
 
 
 def _own(ax: Axes, who: str, wide: dict[str, pd.DataFrame], feature: str, ink: str, marker: str) -> None:
-    x, y = (wide["value"].loc[who, name] for name in ("log_rate", feature))
-    x_ends = np.exp([wide[end].loc[who, "log_rate"] for end in ("low", "high")])
-    y_ends = [wide[end].loc[who, feature] for end in ("low", "high")]
+    held = {end: wide[end].loc[[who]].to_dict("records")[0] for end in ("value", "low", "high")}
+    x, y = (float(held["value"][name]) for name in ("log_rate", feature))
+    x_ends = np.exp([float(held[end]["log_rate"]) for end in ("low", "high")])
+    y_ends = [float(held[end][feature]) for end in ("low", "high")]
     ax.plot(x_ends, [y, y], color=ink, linewidth=0.9, zorder=3)
     ax.plot([np.exp(x)] * 2, y_ends, color=ink, linewidth=0.9, zorder=3)
     ax.plot(np.exp(x), y, marker=marker, color=ink, markersize=4.2, linestyle="", zorder=4)

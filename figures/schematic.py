@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, RegularPolygon
 
-from eiplatform.figures.grammar import colour, named, wrapped
+from eiplatform.figures.grammar import colour, named, rows_of, wrapped
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "architecture"
@@ -67,7 +67,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     for ax, name, found in zip(axes, recordings, places, strict=True):
         _edges(ax, result, found)
         for index, (x, y) in found.items():
-            _node(ax, numbers.loc[index], x, y)
+            _node(ax, numbers.iloc[index], x, y)
         ax.set_xlim(-0.7, max(x for x, _ in found.values()) + 0.7)
         ax.set_ylim(-1.3, 2.3)
         ax.set_aspect("equal")
@@ -81,9 +81,7 @@ def _places(rows: pd.DataFrame) -> dict[int, tuple[float, float]]:
     """Return where the populations stand: places from left to right, E above I."""
     order = list(dict.fromkeys(rows["place"]))
     height = {"input": 0.75, "E": 1.3, "mixed": 1.3, "I": 0.0}
-    return {
-        int(index): (_STEP * order.index(row["place"]), height.get(row["role"], 1.3)) for index, row in rows.iterrows()
-    }
+    return {row.Index: (_STEP * order.index(row.place), height.get(row.role, 1.3)) for row in rows_of(rows)}
 
 
 def _node(ax: Axes, row: pd.Series, x: float, y: float) -> None:
@@ -127,7 +125,17 @@ def _edges(ax: Axes, result: xr.Dataset, places: dict[int, tuple[float, float]])
 def _arrow(ax: Axes, first: np.ndarray, last: np.ndarray, ink: str, sign: str, direction: np.ndarray) -> None:
     line: dict[str, Any] = {"color": ink, "linewidth": 0.9, "zorder": 2}
     if sign == "+":
-        ax.add_patch(FancyArrowPatch(first, last, arrowstyle="-|>", mutation_scale=6, shrinkA=0, shrinkB=0, **line))
+        ax.add_patch(
+            FancyArrowPatch(
+                (first[0], first[1]),
+                (last[0], last[1]),
+                arrowstyle="-|>",
+                mutation_scale=6,
+                shrinkA=0,
+                shrinkB=0,
+                **line,
+            )
+        )
         return
     ax.plot(*zip(first, last, strict=True), linestyle=(0, (4, 1.2)) if sign == "-" else (0, (1, 0.8)), **line)
     if sign == "-":
@@ -139,7 +147,7 @@ def _arrow(ax: Axes, first: np.ndarray, last: np.ndarray, ink: str, sign: str, d
 
 def _loop(ax: Axes, where: np.ndarray, ink: str, sign: str) -> None:
     """Draw a population's pathway onto itself, to the left of it."""
-    first, last = where + [-_R, 0.16], where + [-_R, -0.16]
+    first, last = ((float(where[0] - _R), float(where[1] + dy)) for dy in (0.16, -0.16))
     style = {
         "+": "-|>,head_width=0.2,head_length=0.35",
         "-": "|-|,widthA=0,widthB=0.25",

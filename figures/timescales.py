@@ -35,8 +35,8 @@ def caption(result: xr.Dataset) -> str:
     )
     missing = f" Missing: {'; '.join(notes)}." if notes else ""
     return (
-        f"Autocorrelation over time (n = up to {int(result['n_samples'].max())} samples, mean over neurons), lags up to "
-        f"{SHOWN:g} membrane time constants of each population; last panel: integral of the autocorrelation to its "
+        f"Autocorrelation over time (n = up to {int(result['n_samples'].max())} samples, mean over neurons), lags up "
+        f"to {SHOWN:g} membrane time constants of each population; last panel: integral of the autocorrelation to its "
         f"first zero, in membrane constants, with {100 * result.attrs['level']:.0f} % bootstrap over samples. Membrane "
         f"constants compare steps with ms.{missing}"
     )
@@ -45,7 +45,8 @@ def caption(result: xr.Dataset) -> str:
 def alt(result: xr.Dataset) -> str:
     """Return a short description for those who do not see the figure."""
     longest = result["timescale"].where(result["signal"] == "spikes").max()
-    return f"Autocorrelations of currents and spikes of {result.sizes['layer']} populations; longest time scale of spikes {float(longest):.2g}."
+    told = f"longest time scale of spikes {float(longest):.2g}"
+    return f"Autocorrelations of currents and spikes of {result.sizes['layer']} populations; {told}."
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:

@@ -31,8 +31,8 @@ def caption(result: xr.Dataset) -> str:
         f"{by_class}Bottom: the ratio over groups of samples by the mean excitation of the population (groups from one "
         "half of the neurons, values from the other). Mean over neurons (of ratios geometric); bands: "
         f"{100 * result.attrs['level']:.0f} % bootstrap over neurons; n = {int(result['n_samples'].max())} samples, "
-        f"{int(result['n_neurons'].min())} to {int(result['n_neurons'].max())} neurons; neurons that lack a current are "
-        "excluded. Dashed: untrained."
+        f"{int(result['n_neurons'].min())} to {int(result['n_neurons'].max())} neurons; neurons that lack a current "
+        "are excluded. Dashed: untrained."
     )
 
 
@@ -56,7 +56,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
         about = {"row": index, "recording": one["recording"].item(), "population": one["population"].item()}
         for axis, name in (("class", "by_class"), ("strength", "by_strength")):
             place = result["rank"].values if axis == "class" else one["strength"].values
-            for part in result["part"].values.astype(str):
+            for part in result["part"].values.astype(str) if axis == "class" else ("ratio",):
                 ends = {
                     key: one[f"{name}{end}"].sel(part=part).values
                     for key, end in (("value", ""), ("low", "_low"), ("high", "_high"))

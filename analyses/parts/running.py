@@ -218,6 +218,11 @@ def _arguments(analysis: Analysis, roles: Mapping[str, str], given: list[Recordi
         held = [one for one in given if not isinstance(one, xr.DataTree) and is_reference(Path(one))]
         given = [one for one in given if not any(one is other for other in held)]
         found |= {"summaries": held} if held else {}
+    if {"recordings", "references"} <= set(roles) and _optional(analysis, roles["references"]):
+        trees = _references(given, partial)
+        networks = [one for one in trees if isinstance(one, xr.DataTree) and one.attrs["source"]["kind"] == "network"]
+        others = [one for one in trees if not any(one is network for network in networks)]
+        return found | {"recordings": networks} | ({"references": others} if others else {})
     if {"recordings", "references"} <= set(roles):
         if len(given) < 2:
             raise ConfigError(f"the analysis '{analysis.name}' takes a network and at least one reference")
@@ -232,6 +237,10 @@ def _arguments(analysis: Analysis, roles: Mapping[str, str], given: list[Recordi
                 raise ConfigError(f"the analysis '{analysis.name}' takes one input, {len(given)} were given")
             return found | {role: _open(given[0], partial) if role == "recording" else given[0]}
     return found | ({"series": given} if "series" in roles else {})
+
+
+def _optional(analysis: Analysis, name: str) -> bool:
+    return signature(type(analysis).run).parameters[name].default is not Parameter.empty
 
 
 def _is_file(one: str | Path, ending: str) -> bool:

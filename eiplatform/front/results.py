@@ -171,7 +171,8 @@ def figures(
             raise ConfigError(
                 what, where="figures", remedy="leave out only, svg and theme; ei.figures.compose takes any"
             )
-        command = f"eiplatform figures {_run_of(results)} --paper --out {folder.name}"
+        named = "".join(f' --label "{name}={label}"' for name, label in (labels or {}).items())
+        command = f"eiplatform figures {_run_of(results)} --paper --out {folder.name}{named}"
         return write_paper(found, folder, command=command, labels=labels, overwrite=overwrite).figures
     possible = {name: result for result in found.values() for name in result.plots}
     wanted = [choose(name, figure_names(), "figure") for name in only] if only else [*possible]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,15 +158,13 @@ def _figure(
     files = {kind: folder / f"figure-{number}.{kind}" for kind in ("png", "pdf", "svg")}
     for kind, file in files.items():
         about = page.origin(kind, f"figure-{number}", command)
-        atomic_write(
-            file, lambda temporary, kind=kind, about=about: page.savefig(temporary, format=kind, metadata=about)
-        )
+        atomic_write(file, partial(page.savefig, format=kind, metadata=about))
     told = []
     with look(labels=labels):
         for letter, (name, result) in page.parts.items():
             table = folder / "source-data" / f"figure-{number}{letter}.csv"
             numbers = find_figure(name).table(result)
-            atomic_write(table, lambda temporary, numbers=numbers: numbers.to_csv(temporary, index=False))
+            atomic_write(table, partial(numbers.to_csv, index=False))
             write_sidecar(table, numbers.columns, f"figure-{number}{letter}: {name}", origin(result))
             told.append(f"**{letter}**, {find_figure(name).caption(result)}")
         alt = " ".join(find_figure(name).alt(result) for name, result in page.parts.values())
@@ -179,7 +178,8 @@ def _figure(
 def cited(results: Iterable[Result]) -> list[str]:
     """Return the papers behind what was used, each once: statistics, circuits, data, software."""
     found: list[str] = []
-    kinds = set()
+    kinds: set[str] = set()
+    results = list(results)
     for result in results:
         data = result.data
         if "statistic" in data.coords:
@@ -188,11 +188,8 @@ def cited(results: Iterable[Result]) -> list[str]:
                     found += STATISTICS[key].reference.split("; ")
         found += [str(text) for text in np.atleast_1d(data.attrs.get("band_source", [])) if str(text)]
         kinds |= set(map(str, data["kind"].values)) if "kind" in data.variables else set()
-    if any(
-        "brunel" in str(name).lower()
-        for result in results
-        for name in np.atleast_1d(result.data.attrs.get("recordings", []))
-    ):
+    recordings = [str(name) for result in results for name in np.atleast_1d(result.data.attrs.get("recordings", []))]
+    if any("brunel" in name.lower() for name in recordings):
         found.append("Brunel 2000, J Comput Neurosci 8:183")
     found += [*SOFTWARE, _TRAINED, *([_SIMULATED] if "circuit" in kinds else [])]
     return [entry for entry in dict.fromkeys(found) if _ENTRY.match(entry)]
@@ -211,19 +208,20 @@ def methods(results: Iterable[Result], cited: Iterable[str]) -> str:
     attrs = [result.data.attrs for result in results]
     recordings = list(dict.fromkeys(str(name) for one in attrs for name in np.atleast_1d(one.get("recordings", []))))
     nulls = [name for name in recordings if "untrained" in name]
-    others = [name for name in recordings if name not in nulls]
+    lesioned = [name for name in recordings if name.startswith("dose ")]
+    others = [name for name in recordings if name not in {*nulls, *lesioned}]
+    parts = [", ".join(others)] + ([f"the network under {len(lesioned)} lesions and controls"] if lesioned else [])
+    parts += [f"{len(nulls)} untrained networks as the null"] if nulls else []
     draws = sorted({int(one["n_bootstrap"]) for one in attrs if "n_bootstrap" in one})
     levels = sorted({float(one["level"]) for one in attrs if "level" in one})
     rates = sorted({float(one["fdr"]) for one in attrs if "fdr" in one})
     text = [f"# Methods\n\nAnalyses were made with eiplatform {__version__}."]
-    text.append(
-        f"Recorded were {', '.join(others)}" + (f", and {len(nulls)} untrained networks as the null." if nulls else ".")
-    )
+    text.append(f"Recorded were {'; '.join(parts)}.")
     if draws:
         many = " to ".join(str(draw) for draw in dict.fromkeys((draws[0], draws[-1])))
         text.append(
-            f"Intervals ({', '.join(f'{100 * level:g} %' for level in levels)}) are hierarchical bootstrap intervals over "
-            f"samples and neurons ({many} draws), or Student's over seeds, as the captions say."
+            f"Intervals ({', '.join(f'{100 * level:g} %' for level in levels)}) are hierarchical bootstrap intervals "
+            f"over samples and neurons ({many} draws), or Student's over seeds, as the captions say."
         )
     if rates:
         text.append(
@@ -262,6 +260,7 @@ def bibtex(entries: Iterable[str]) -> str:
         if match is None:
             continue
         who = match["who"].replace(" & ", " and ").replace(" et al.", " and others")
+        who = who if re.search(r"\b[A-Z]\.", who) else who.replace(", ", " and ")
         fields = {"author": who, "year": match["year"], "journal": match["where"]}
         fields |= {"volume": match["volume"], "pages": match["pages"]}
         body = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())

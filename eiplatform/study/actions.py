@@ -192,7 +192,12 @@ def modules(task: Task) -> tuple[str, ...]:
     if isinstance(task, AnalyseTask):
         return (_module("analyses", task.analysis),)
     if isinstance(task, FigureTask):
-        return ("eiplatform.figures", "eiplatform.figures.parts.page", _module("figures", task.figure))
+        return (
+            "eiplatform.figures",
+            "eiplatform.figures.parts.page",
+            "eiplatform.figures.grammar",
+            _module("figures", task.figure),
+        )
     return ("eiplatform.recording.circuit",) if isinstance(task, SimulateTask) else ()
 
 

@@ -27,7 +27,18 @@ from eiplatform.figures.grammar.marks import (
     strip,
     thinned,
 )
-from eiplatform.figures.grammar.words import finite, grouped, listed, num, pathway, row_names, time_axis, units, wrapped
+from eiplatform.figures.grammar.words import (
+    finite,
+    grouped,
+    listed,
+    num,
+    pathway,
+    row_names,
+    rows_of,
+    time_axis,
+    units,
+    wrapped,
+)
 
 __all__ = [
     "CONDITIONS",
@@ -62,6 +73,7 @@ __all__ = [
     "num",
     "pathway",
     "row_names",
+    "rows_of",
     "listed",
     "grouped",
     "finite",

@@ -83,7 +83,8 @@ def named(name: str) -> str:
     head, colon, rest = name.rpartition(": ")
     if colon:
         return f"{labels.get(head, head)}: {named(rest)}"
-    return labels.get(name.removesuffix("/E"), name.removesuffix("/E"))
+    short = name.removesuffix("/E")
+    return labels.get(short, labels.get(f"{short}/E", short))
 
 
 @cache
@@ -106,8 +107,9 @@ def style(name: str | None = None) -> Iterator[None]:
     _font()
     with theme(name or current_theme()), mpl.style.context(str(_STYLE)):
         ink, paper = colour("ink"), colour("paper")
-        parts = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "axes.titlecolor")
-        mpl.rcParams.update(dict.fromkeys(parts, ink))
-        mpl.rcParams.update(dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), paper))
+        inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "axes.titlecolor")
+        grounds = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+        changed: dict[Any, Any] = dict.fromkeys(inked, ink) | dict.fromkeys(grounds, paper)
+        mpl.rcParams.update(changed)
         mpl.rcParams["axes.prop_cycle"] = cycler(color=[ink])  # every other colour is chosen for what it means
         yield

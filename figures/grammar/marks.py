@@ -92,10 +92,10 @@ def thinned(values: ArrayLike, most: int) -> np.ndarray:
     >>> thinned([5.0, 1.0, 4.0, 2.0, 3.0], 3).tolist()
     [1.0, 3.0, 5.0]
     """
-    finite = np.sort(np.ravel(values)[np.isfinite(np.ravel(values).astype(float))])
-    if len(finite) <= most:
-        return finite
-    return finite[np.linspace(0, len(finite) - 1, most).round().astype(int)]
+    finite: np.ndarray = np.sort(np.ravel(values)[np.isfinite(np.ravel(values).astype(float))])
+    places = np.linspace(0, len(finite) - 1, most).round().astype(int) if len(finite) > most else slice(None)
+    shown: np.ndarray = finite[places]
+    return shown
 
 
 def strip(
@@ -173,7 +173,7 @@ def null_band(ax: Axes, at: ArrayLike, low: ArrayLike, high: ArrayLike, mean: Ar
     for index, (place, bottom, top, middle) in enumerate(rows):
         if not np.isfinite(bottom):
             continue
-        label = {"label": "untrained (null): range and mean"} if index == 0 else {}
+        label: dict[str, Any] = {"label": "untrained (null): range and mean"} if index == 0 else {}
         box = Rectangle((place - width / 2, bottom), width, top - bottom, facecolor=colour("band"), zorder=0.8, **label)
         ax.add_patch(box)
         ax.plot([place - width / 2, place + width / 2], [middle] * 2, color=colour("null"), linewidth=0.8, zorder=0.9)
@@ -181,7 +181,14 @@ def null_band(ax: Axes, at: ArrayLike, low: ArrayLike, high: ArrayLike, mean: Ar
 
 
 def reference_band(
-    ax: Axes, low: float, high: float, *, kind: str = "circuit", label: str = "", axis: str = "y"
+    ax: Axes,
+    low: float,
+    high: float,
+    *,
+    value: float = np.nan,
+    kind: str = "circuit",
+    label: str = "",
+    axis: str = "y",
 ) -> None:
     """Draw a reference as a band across the axes; measured cortex is hatched, a model circuit plain.
 
@@ -189,6 +196,8 @@ def reference_band(
     ----------
     ax : Axes
     low, high : float
+    value : float
+        Drawn as a line in the band.
     kind : {"circuit", "cortex"}
     label : str
     axis : {"y", "x"}
@@ -199,6 +208,8 @@ def reference_band(
     if kind == "cortex":
         style |= {"alpha": 0.55, "hatch": "////", "edgecolor": colour("paper"), "linewidth": 0}
     (ax.axhspan if axis == "y" else ax.axvspan)(low, high, **style)
+    if np.isfinite(value):
+        (ax.axhline if axis == "y" else ax.axvline)(value, color=ink, linewidth=0.6, zorder=0.55)
 
 
 def baseline(ax: Axes, value: float, text: str = "", *, axis: str = "y") -> None:
@@ -216,13 +227,11 @@ def baseline(ax: Axes, value: float, text: str = "", *, axis: str = "y") -> None
     style: dict[str, Any] = {"color": colour("faint"), "linewidth": 0.6, "linestyle": (0, (1, 1.5)), "zorder": 0.7}
     (ax.axhline if axis == "y" else ax.axvline)(value, **style)
     if text:
-        place, options = ((1, value), {"ha": "left", "va": "center", "xytext": (2, 0)})
+        side: dict[str, Any] = {"ha": "left", "va": "center", "xytext": (2, 0), "xycoords": ("axes fraction", "data")}
         if axis == "x":
-            place, options = ((value, 1), {"ha": "center", "va": "bottom", "xytext": (0, 1)})
-        where = ("axes fraction", "data") if axis == "y" else ("data", "axes fraction")
-        ax.annotate(
-            text, place, xycoords=where, textcoords="offset points", fontsize=SMALL, color=colour("faint"), **options
-        )
+            side = {"ha": "center", "va": "bottom", "xytext": (0, 1), "xycoords": ("data", "axes fraction")}
+        place = (1.0, value) if axis == "y" else (value, 1.0)
+        ax.annotate(text, place, textcoords="offset points", fontsize=SMALL, color=colour("faint"), **side)
 
 
 def layer_axis(ax: Axes, names: Sequence[str]) -> None:

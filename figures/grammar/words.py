@@ -7,10 +7,11 @@ from textwrap import fill
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from eiplatform.figures.grammar.look import named
 
-__all__ = ["finite", "grouped", "listed", "num", "pathway", "row_names", "time_axis", "units", "wrapped"]
+__all__ = ["finite", "grouped", "listed", "num", "pathway", "row_names", "rows_of", "time_axis", "units", "wrapped"]
 
 
 def num(value: float, digits: int = 2) -> str:
@@ -96,6 +97,11 @@ def pathway(name: str) -> str:
     'I → E subtractive'
     """
     return name.replace("->", " \N{RIGHTWARDS ARROW} ")
+
+
+def rows_of(frame: pd.DataFrame) -> Iterable[Any]:
+    """Return the rows of a table, whose columns are attributes of each."""
+    return frame.itertuples()
 
 
 def time_axis(unit: str) -> str:

@@ -10,8 +10,8 @@ import xarray as xr
 
 from eiplatform.analyses import Result
 from eiplatform.errors import ConfigError, choose
-from eiplatform.figures import figure_names, find_figure
 from eiplatform.figures.grammar import current_theme, look, style
+from eiplatform.figures.parts.finding import figure_names, find_figure
 from eiplatform.figures.parts.origin import told
 from eiplatform.figures.parts.page import WIDTHS_MM, PaperFigure, dataset_of
 from eiplatform.store.identity import origin

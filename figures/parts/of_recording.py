@@ -11,7 +11,7 @@ import xarray as xr
 from eiplatform.analyses import Analysis, find_analysis
 from eiplatform.analyses.parts.inputs import Role
 from eiplatform.errors import NotApplicableError, UnknownNameError, suggest
-from eiplatform.figures import figure_names, find_figure
+from eiplatform.figures.parts.finding import figure_names, find_figure
 
 __all__ = ["RecordingPlots"]
 

@@ -111,7 +111,7 @@ class PaperFigure(Figure):
         self.theme = current_theme()
         self.about: Callable[[str], dict[str, str | None]] | None = None
 
-    def savefig(self, fname: Any, **options: Any) -> None:  # type: ignore[override]
+    def savefig(self, fname: Any, **options: Any) -> None:
         """Save the figure; see :meth:`matplotlib.figure.Figure.savefig`."""
         kind = str(options.get("format") or str(fname).rpartition(".")[2]).lower()
         if self.about is not None and "metadata" not in options and kind in ("png", "pdf", "svg"):

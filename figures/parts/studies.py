@@ -23,7 +23,7 @@ def study_sources(result: xr.Dataset) -> tuple[str, str]:
         for name, n in zip(result["setting"].values, np.ravel(result.attrs["n_samples"]), strict=True)
     )
     references = (
-        "Dotted lines: excitatory populations of models of cortex, where the statistic can be compared "
+        "Bands: range over excitatory populations of models of cortex, where the statistic can be compared "
         f"({', '.join(map(str, result['reference'].values))}). "
         if result.sizes["reference"]
         else ""

@@ -38,7 +38,6 @@ def test_every_part_is_there(demo: Path) -> None:
     assert {path.stem for path in (demo / "results").glob("*.nc")} == shown | {"balance_noisy"}
     names = [
         *(name for name in figure_names() if find_figure(name).ANALYSIS in shown),
-        "balance_across_layers_balance_noisy",
     ]
     for name in names:
         assert all((demo / "figures" / f"{name}.{suffix}").stat().st_size for suffix in ("png", "pdf", "csv"))
