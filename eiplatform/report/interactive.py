@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from eiplatform.analyses import Result, number_text
-from eiplatform.report.widgets import Control, Frame, Widget, panel, series
+from eiplatform.report.widgets import Control, Frame, Options, Widget, legend_above, panel, series
 
 __all__ = ["neuron_frame", "neuron_panels", "widget_of"]
 
@@ -35,12 +35,18 @@ def widget_of(key: str, result: Result) -> Widget | None:
     return made(key, result.data) if made else None
 
 
-def neuron_panels() -> Any:
-    """Return the Bokeh panels of one neuron: currents, spikes, gain, voltage, activity; sources ``trace``, ``fired``."""
+def neuron_panels(signals: Collection[str]) -> Any:
+    """Return the Bokeh panels of one neuron, with the sources ``trace`` and ``fired``.
+
+    Parameters
+    ----------
+    signals : collection of str
+        Those that some neuron has; others get no panel.
+    """
     from bokeh.layouts import column
     from bokeh.models import ColumnDataSource
 
-    names = [name for signals in PANELS.values() for name in signals]
+    names = [name for shown in PANELS.values() for name in shown]
     trace = ColumnDataSource({name: [] for name in ("time", "mirrored", *names)}, name="trace")
     spikes = ColumnDataSource({"time": [], "row": []}, name="fired")
     values = [("time", "@time{0.0}"), ("E", "@current_exc{0.000}"), ("I", "@current_inh{0.000}")]
@@ -51,9 +57,7 @@ def neuron_panels() -> Any:
     held = {"x": "time", "y": "mirrored", "line_width": 1.4, "line_dash": "dashed"}
     series(currents, "line", trace, "inh", **held, legend_label="inhibition (below zero)")
     series(currents, "line", trace, "net", x="time", y="current_net", line_width=1.0, legend_label="net")
-    currents.add_layout(currents.legend[0], "above")
-    currents.legend.orientation = "horizontal"
-    currents.legend.click_policy = "hide"
+    legend_above(currents)
     ticks = panel("spikes", height=56, y_range=(-0.5, 0.5), x_range=currents.x_range, toolbar=False)
     series(ticks, "scatter", spikes, "ink", x="time", y="row", marker="dash", angle=np.pi / 2, size=16, line_width=1.4)
     ticks.yaxis.ticker = []
@@ -62,6 +66,8 @@ def neuron_panels() -> Any:
     ticks.ygrid.visible = False
     made["spikes"] = ticks
     for name, colour in (("gain", "gain"), ("voltage", "net"), ("activity", "net")):
+        if name not in signals:
+            continue
         one = panel(name, height=120, tooltips=[("time", "@time{0.0}"), (name, f"@{name}{{0.000}}")], mode="vline",
                     x_range=currents.x_range, y_axis_label=name, toolbar=False)  # fmt: skip
         series(one, "line", trace, colour, x="time", y=name, line_width=1.4)
@@ -122,7 +128,7 @@ def neuron_frame(
 def _neurons(key: str, data: xr.Dataset) -> Widget:
     rows = [f"{one}: {name}" for one, name in zip(data["recording"].values, data["population"].values, strict=True)]
     place, cell = data["spike_row"].values, data["spike_cell"].values
-    options: dict[str, list[str]] = {}
+    options: dict[str, Options] = {}
     frames = {}
     for index, row in enumerate(rows):
         one = data.isel(row=index)
@@ -140,13 +146,14 @@ def _neurons(key: str, data: xr.Dataset) -> Widget:
                 time_units=str(one["time_units"].item()),
                 correlation=float(one["correlation"].values[number]),
             )
-    middle = len(options["0"]) // 2  # neither silent nor always on, in most layers
+    middle = int((data["number"].values[0] >= 0).sum()) // 2  # neither silent nor always on, in most layers
+    held = [str(name) for name in data["signal"].values if data["trace"].sel(signal=name).notnull().any()]
     controls = [Control("population", "Population", rows), Control("neuron", "Neuron", options, start=middle)]
     about = (
         "Choose a population and a neuron. Move over the panels for values, drag to zoom, and use the reset button to go "
         "back. The neurons are spaced evenly over the ranks of their mean net current."
     )
-    return Widget(f"{key}-neurons", "Look at single neurons", about, neuron_panels(), controls, frames)
+    return Widget(f"{key}-neurons", "Look at single neurons", about, neuron_panels(held), controls, frames)
 
 
 def _doses(key: str, data: xr.Dataset) -> Widget:
@@ -168,16 +175,14 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
     series(curve, "scatter", line, "trained", x="dose", y="accuracy", size=7, legend_label="lesion, 95 % interval")
     curve.add_layout(Whisker(base="dose", lower="accuracy_low", upper="accuracy_high", source=line, tags=["trained"]))
     series(curve, "scatter", point, "ink", x="dose", y="accuracy", size=16, fill_alpha=0, line_width=2.5)
-    curve.add_layout(curve.legend[0], "above")
-    curve.legend.orientation = "horizontal"
+    legend_above(curve)
     names = data["population"].values.astype(str)
     tips = [("layer", "@layer"), ("value", "@value{0.000} [@low{0.000}, @high{0.000}]"), ("intact", "@intact{0.000}")]
     below = panel("layers", height=200, tooltips=tips, x_range=list(names), y_axis_label="value")
     below.add_layout(Whisker(base="layer", lower="low", upper="high", source=layers, tags=["trained"]))
     series(below, "scatter", layers, "null", x="layer", y="intact", size=14, marker="dash", line_width=3, legend_label="intact")
     series(below, "scatter", layers, "trained", x="layer", y="value", size=8, legend_label="at this dose")
-    below.add_layout(below.legend[0], "above")
-    below.legend.orientation = "horizontal"
+    legend_above(below)
     statistics, labels = data["statistic"].values.astype(str), data["label"].values.astype(str)
     frames = {}
     for index, dose in enumerate(doses):
@@ -215,8 +220,7 @@ def _statistics(key: str, data: xr.Dataset) -> Widget:
                legend_label=f"range of {int(data.attrs['n_nulls'])} nulls")  # fmt: skip
     one.add_layout(Whisker(base="layer", lower="low", upper="high", source=source, tags=["trained"]))
     series(one, "scatter", source, "trained", x="layer", y="value", size=9, legend_label=str(data.attrs["label"]))
-    one.add_layout(one.legend[0], "above")
-    one.legend.orientation = "horizontal"
+    legend_above(one)
     labels = [str(data["label"].sel(statistic=name).item()) for name in held]
     frames = {}
     for index, name in enumerate(held):

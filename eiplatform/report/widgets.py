@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bokeh.models import LayoutDOM
     from bokeh.plotting import figure as Figure
 
-__all__ = ["Control", "Frame", "Widget", "bokeh_script", "packed", "panel", "series"]
+__all__ = ["Control", "Frame", "Widget", "bokeh_script", "legend_above", "packed", "panel", "series"]
 
 
 Options = list[str] | int
@@ -101,9 +101,9 @@ class Widget:
     layout : LayoutDOM
     controls : sequence of Control
     frames : dict of str to Frame
-        By the choices, by number, joined with ``|``; none where the page asks `address`.
+        By the choices, by number, joined with ``|``; at least that of the start.
     address : str
-        Where the page asks for frames.
+        Where the page asks for other frames.
     """
 
     name: str
@@ -111,19 +111,19 @@ class Widget:
     about: str
     layout: LayoutDOM
     controls: Sequence[Control]
-    frames: Mapping[str, Frame] = field(default_factory=dict)
+    frames: Mapping[str, Frame]
     address: str = ""
 
     def as_json(self) -> str:
         """Return what the page needs, as text that may stand within an element ``script``."""
         from bokeh.embed import json_item
 
-        if self.frames:  # the first is there from the start, for the ranges of the axes
-            first = self.frames["|".join(str(control.start) for control in self.controls)]
-            for name, columns in first.sources.items():
-                self.layout.select_one({"name": name}).data = {key: np.asarray(column) for key, column in columns.items()}
-            for name in first.hidden:
-                self.layout.select_one({"name": name}).visible = False
+        first = self.frames["|".join(str(control.start) for control in self.controls)]  # for the ranges of the axes
+        for name, columns in first.sources.items():
+            self.layout.select_one({"name": name}).data = {key: np.asarray(column) for key, column in columns.items()}
+        for name in first.hidden:
+            for one in self.layout.select({"name": name}):
+                one.visible = False
         held = {
             "item": json_item(self.layout),
             "options": {control.name: control.options for control in self.controls},
@@ -210,6 +210,12 @@ def series(figure: Figure, kind: str, source: Any, colour: str, **options: Any) 
     drawn = getattr(figure, kind)(source=source, color=colour_of(colour), **options)
     drawn.glyph.tags = [colour]
     return drawn
+
+
+def legend_above(figure: Figure) -> None:
+    """Put the legend of a Bokeh figure above it, in one row."""
+    figure.add_layout(figure.legend[0], "above")
+    figure.legend.update(orientation="horizontal", location="top_left", margin=0, padding=2, click_policy="hide")
 
 
 def colour_of(name: str) -> str:

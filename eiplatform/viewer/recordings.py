@@ -82,10 +82,14 @@ class Shown:
             Goes before the key of a frame in its address.
         """
         about = "Any neuron of any sample is read from the recording when it is chosen. Drag to zoom; the reset button goes back."
-        neurons = Widget("neuron", "Single neurons", about, neuron_panels(), self._controls("neuron"), address=f"neuron?{query}")
+        panels = neuron_panels({name for data in self.populations.values() for name in data.data_vars})
+        first = {"0|0|0|0": self.neuron("0|0|0|0")}
+        made = [Widget("neuron", "Single neurons", about, panels, self._controls("neuron"), first, f"neuron?{query}")]
         about = f"Spikes of at most {ROWS} neurons, evenly spaced by number, and the mean rate of those."
-        raster = Widget("raster", "Population", about, _raster_panels(), self._controls(""), address=f"raster?{query}")
-        return [neurons, *([raster] if any(_fires(data) for data in self.populations.values()) else [])]
+        if any(_fires(data) for data in self.populations.values()):
+            first = {"0|0|0": self.raster("0|0|0")}
+            made.append(Widget("raster", "Population", about, _raster_panels(), self._controls(""), first, f"raster?{query}"))
+        return made
 
     def _controls(self, neuron: str) -> list[Control]:
         held = list(self.populations.values())
@@ -170,6 +174,6 @@ def _raster_panels() -> Any:
     top = panel("raster", height=280, tooltips=[("time", "@time{0.0}"), ("row", "@row")], y_axis_label="neuron")
     series(top, "scatter", fired, "ink", x="time", y="row", marker="dash", angle=np.pi / 2, size=4, line_width=1.0)
     tips = [("time", "@time{0.0}"), ("spikes per neuron and interval", "@rate{0.000}")]
-    below = panel("rate", height=130, tooltips=tips, mode="vline", x_range=top.x_range, y_axis_label="spikes per neuron", toolbar=False)
+    below = panel("rate", height=130, tooltips=tips, mode="vline", x_range=top.x_range, y_axis_label="rate", toolbar=False)
     series(below, "line", rate, "ink", x="time", y="rate", line_width=1.2)
     return column(top, below, sizing_mode="stretch_width", name="population")

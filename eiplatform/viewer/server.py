@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -130,6 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
         except EIPlatformError as error:
             self._say(HTTPStatus.BAD_REQUEST, "application/json", _error(str(error)))
             return
+        except Exception:
+            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, "application/json", _error("this failed; see the terminal"))
+            raise
         if found is None:
             self._say(HTTPStatus.NOT_FOUND, "application/json", _error("nothing is at this address"))
         else:
@@ -139,6 +143,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _say(self, status: HTTPStatus, kind: str, text: str) -> None:
         body = text.encode()
+        with suppress(ConnectionError):  # the browser has gone on
+            self._send(status, kind, body)
+
+    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
         self.send_response(status)
         for name, value in {
             "Content-Type": kind,

@@ -9,7 +9,7 @@ const parts = {
   Figure: (one) => Object.assign(one, { background_fill_color: null, border_fill_color: null, outline_line_color: colour("null") }),
   Axis: (one) => Object.assign(one, {
     axis_label_text_color: colour("ink"), major_label_text_color: colour("ink"), axis_line_color: colour("faint"),
-    major_tick_line_color: colour("faint"), minor_tick_line_color: colour("faint"), axis_label_text_font_style: "normal" }),
+    major_tick_line_color: colour("faint"), axis_label_text_font_style: "normal" }),
   Grid: (one) => Object.assign(one, { grid_line_color: colour("band") }),
   Legend: (one) => Object.assign(one, {
     label_text_color: colour("ink"), background_fill_alpha: 0, border_line_alpha: 0, inactive_fill_color: colour("band"), inactive_fill_alpha: 0.6 }),
@@ -101,7 +101,7 @@ async function bindWidget(root) {
   drawnByBokeh.add(doc); paint(doc);
   let turn = 0;
   async function frameAt(key) {
-    if (!held.address) return held.frames[key];
+    if (key in held.frames) return held.frames[key];
     const answer = await fetch(`${held.address}&${new URLSearchParams({ key })}`);
     const found = await answer.json();
     if (!answer.ok) throw new Error(found.error);
@@ -132,7 +132,7 @@ async function bindWidget(root) {
   function told(control) {
     const options = optionsOf(control), n = options.length ?? options, output = control.nextElementSibling;
     if (!output) return;
-    const words = options[control.value] ?? `of 0 to ${n - 1}`;
+    const words = options[control.value] ?? (control.type === "range" ? `${control.value} of 0 to ${n - 1}` : `of 0 to ${n - 1}`);
     output.textContent = words;
     if (options.length) control.setAttribute("aria-valuetext", words);
   }
