@@ -230,7 +230,13 @@ class Balance(Analysis):
         largest = {key: _largest(result.sel(statistic=key)) for key in defined(result, ["ei_ratio"])}
         if largest:
             n = int(result["n_samples"].max())
-            yield of_one(who, _leaning(who, result.sel(statistic="ei_ratio")), "balance", largest["ei_ratio"], f"{who}, n = {n}; {{}}")
+            yield of_one(
+                who,
+                _leaning(who, result.sel(statistic="ei_ratio")),
+                "balance",
+                largest["ei_ratio"],
+                f"{who}, n = {n}; {{}}",
+            )
         keys = defined(result, ["ei_ratio", f"ei_correlation_{axis}"], "p") if "null" in result else []
         how = f"q at most {LEVEL:g} over {int(np.isfinite(result['q']).sum())} tests, Student's t" if keys else ""
         sizes = [_largest(result.sel(statistic=key)) for key in keys]

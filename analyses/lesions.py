@@ -243,7 +243,9 @@ class Lesions(Analysis):
         effect = float("nan")
         if lower and result.attrs["n_controls"]:
             random = result["control_accuracy"].sel(dose=lower[0])
-            effect = float(random.mean() - result["accuracy"].sel(dose=lower[0])) / (float(random.std(ddof=1)) or np.nan)
+            effect = float(random.mean() - result["accuracy"].sel(dose=lower[0])) / (
+                float(random.std(ddof=1)) or np.nan
+            )
         yield replace(plain(next(iter(self.findings(result)))), topic="lesion", effect=effect)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import Parameter, signature
@@ -20,6 +20,7 @@ from eiplatform.analyses.parts.show import as_html, as_text
 from eiplatform.analyses.parts.tables import Table
 from eiplatform.discovery import discovered
 from eiplatform.errors import ConfigError, NotApplicableError, StoreError, choose
+from eiplatform.svg import inline_svg
 
 __all__ = ["Analysis", "Result", "analysis_names", "defined", "find_analysis", "load_result", "read_with_care"]
 
@@ -185,7 +186,12 @@ class Result:
 
     def _repr_html_(self) -> str:
         name, question, findings, tables = self._shown()
-        return as_html(name, question, findings, tables, self.data)
+        headlines, picture = [plain(finding) for finding in findings], ""
+        with suppress(Exception):  # a look at an object must not fail
+            headlines = self.headlines() or headlines
+            if self.plots:
+                picture = inline_svg(self.plot(), f"r{id(self)}", alt=name)
+        return as_html(name, question, headlines, picture, tables, self.data)
 
     def _shown(self) -> tuple[str, str, list[str], list[Table]]:
         """Return what is shown first; a result that cannot be read shows its arrays alone."""

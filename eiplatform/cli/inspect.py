@@ -1,4 +1,4 @@
-"""Commands that look at recordings or repack them: ``info``, ``validate``, ``pack``, ``unpack``, ``view``; ``doctor``."""
+"""Commands that look at recordings or repack them: ``info``, ``validate``, ``view``, ``pack``, ``unpack``; `doctor`."""
 
 from __future__ import annotations
 

@@ -150,8 +150,8 @@ def _neurons(key: str, data: xr.Dataset) -> Widget:
     held = [str(name) for name in data["signal"].values if data["trace"].sel(signal=name).notnull().any()]
     controls = [Control("population", "Population", rows), Control("neuron", "Neuron", options, start=middle)]
     about = (
-        "Choose a population and a neuron. Move over the panels for values, drag to zoom, and use the reset button to go "
-        "back. The neurons are spaced evenly over the ranks of their mean net current."
+        "Choose a population and a neuron. Move over the panels for values, drag to zoom, and use the reset button to "
+        "go back. The neurons are spaced evenly over the ranks of their mean net current."
     )
     return Widget(f"{key}-neurons", "Look at single neurons", about, neuron_panels(held), controls, frames)
 
@@ -170,7 +170,17 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
     if data.attrs["n_controls"]:
         controls = 100 * data["control_accuracy"].values
         random = ColumnDataSource({"dose": np.tile(doses, len(controls)), "accuracy": controls.ravel()})
-        series(curve, "scatter", random, "null", x="dose", y="accuracy", size=6, marker="square", legend_label="random losses of equal current")
+        series(
+            curve,
+            "scatter",
+            random,
+            "null",
+            x="dose",
+            y="accuracy",
+            size=6,
+            marker="square",
+            legend_label="random losses of equal current",
+        )
     series(curve, "line", line, "trained", x="dose", y="accuracy", line_width=1.5)
     series(curve, "scatter", line, "trained", x="dose", y="accuracy", size=7, legend_label="lesion, 95 % interval")
     curve.add_layout(Whisker(base="dose", lower="accuracy_low", upper="accuracy_high", source=line, tags=["trained"]))
@@ -180,7 +190,18 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
     tips = [("layer", "@layer"), ("value", "@value{0.000} [@low{0.000}, @high{0.000}]"), ("intact", "@intact{0.000}")]
     below = panel("layers", height=200, tooltips=tips, x_range=list(names), y_axis_label="value")
     below.add_layout(Whisker(base="layer", lower="low", upper="high", source=layers, tags=["trained"]))
-    series(below, "scatter", layers, "null", x="layer", y="intact", size=14, marker="dash", line_width=3, legend_label="intact")
+    series(
+        below,
+        "scatter",
+        layers,
+        "null",
+        x="layer",
+        y="intact",
+        size=14,
+        marker="dash",
+        line_width=3,
+        legend_label="intact",
+    )
     series(below, "scatter", layers, "trained", x="layer", y="value", size=8, legend_label="at this dose")
     legend_above(below)
     statistics, labels = data["statistic"].values.astype(str), data["label"].values.astype(str)
@@ -189,19 +210,36 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
         at = data.isel(dose=index)
         for other, statistic in enumerate(statistics):
             shown = at.sel(statistic=statistic)
-            intact = data.sel(dose=0.0, statistic=statistic)["value"].values if 0.0 in doses else np.full(names.size, np.nan)
-            columns = {"layer": names, "intact": intact, **{name: shown[name].values for name in ("value", "low", "high")}}
-            sizes = ", ".join(f"{name} {number_text(float(v))}" for name, v in zip(names, columns["value"], strict=True))
+            intact = (
+                data.sel(dose=0.0, statistic=statistic)["value"].values if 0.0 in doses else np.full(names.size, np.nan)
+            )
+            columns = {
+                "layer": names,
+                "intact": intact,
+                **{name: shown[name].values for name in ("value", "low", "high")},
+            }
+            sizes = ", ".join(
+                f"{name} {number_text(float(v))}" for name, v in zip(names, columns["value"], strict=True)
+            )
             text = f"{100 * dose:g} % removed: accuracy {percent['accuracy'][index]:.1f} %; {labels[other]}: {sizes}."
             one = {"dose": doses[[index]], "accuracy": percent["accuracy"][[index]]}
-            frames[f"{index}|{other}"] = Frame({"point": one, "values": columns}, text, labels={"layers": labels[other]})
+            frames[f"{index}|{other}"] = Frame(
+                {"point": one, "values": columns}, text, labels={"layers": labels[other]}
+            )
     controls = [
         Control("dose", "Dose", [f"{100 * dose:g} % removed" for dose in doses], "range"),
         Control("statistic", "Below", labels.tolist()),
     ]
     where = f"{data.attrs['pathway']} in '{data.attrs['layers']}'"
     about = f"Lesion of {where}. Move the slider; the lower panel shows what the layers do at that dose."
-    return Widget(f"{key}-doses", "Go through the doses", about, column(curve, below, sizing_mode="stretch_width"), controls, frames)
+    return Widget(
+        f"{key}-doses",
+        "Go through the doses",
+        about,
+        column(curve, below, sizing_mode="stretch_width"),
+        controls,
+        frames,
+    )
 
 
 def _statistics(key: str, data: xr.Dataset) -> Widget:
@@ -216,8 +254,8 @@ def _statistics(key: str, data: xr.Dataset) -> Widget:
         tips += [("null", "@null_minimum{0.000} to @null_maximum{0.000}"), ("z", "@z{0.0}"), ("q", "@q{0.000}")]
     one = panel("layers", height=280, tooltips=tips, x_range=list(names), y_axis_label="value")
     if "null" in data:
-        series(one, "vbar", source, "null", x="layer", bottom="null_minimum", top="null_maximum", width=0.5, fill_alpha=0.5,
-               legend_label=f"range of {int(data.attrs['n_nulls'])} nulls")  # fmt: skip
+        bar = {"x": "layer", "bottom": "null_minimum", "top": "null_maximum", "width": 0.5, "fill_alpha": 0.5}
+        series(one, "vbar", source, "null", **bar, legend_label=f"range of {int(data.attrs['n_nulls'])} nulls")
     one.add_layout(Whisker(base="layer", lower="low", upper="high", source=source, tags=["trained"]))
     series(one, "scatter", source, "trained", x="layer", y="value", size=9, legend_label=str(data.attrs["label"]))
     legend_above(one)
@@ -231,4 +269,11 @@ def _statistics(key: str, data: xr.Dataset) -> Widget:
         sources = {"values": {"layer": names, **{column: shown[column].values for column in columns}}}
         frames[str(index)] = Frame(sources, f"{labels[index]}: {text}.", labels={"layers": labels[index]})
     about = "Choose any statistic that was measured, and move over the points for intervals and the null."
-    return Widget(f"{key}-statistics", "Every statistic of every layer", about, one, [Control("statistic", "Statistic", labels)], frames)
+    return Widget(
+        f"{key}-statistics",
+        "Every statistic of every layer",
+        about,
+        one,
+        [Control("statistic", "Statistic", labels)],
+        frames,
+    )

@@ -138,7 +138,9 @@ def _picture(key: str, name: str, result: Result, saved: SavedFigure, base: Path
     with read_with_care(result.data):
         alt = module.alt(result.data) if hasattr(module, "alt") else title
         caption = module.caption(result.data)
-    return Picture(id, title, drawn(name, result, id, alt=alt), alt, caption, getattr(module, "QUESTION", ""), csv, code)
+    return Picture(
+        id, title, drawn(name, result, id, alt=alt), alt, caption, getattr(module, "QUESTION", ""), csv, code
+    )
 
 
 def drawn(name: str, result: Result, id: str, *, alt: str = "", statistics: Sequence[str] = ()) -> str:
@@ -193,11 +195,11 @@ def _table(table: Table) -> Shown:
 
 
 def cells_of(text: str) -> Cell:
-    """Return the lines of a cell, each with the class of its verdict if it is one.
+    r"""Return the lines of a cell, each with the class of its verdict if it is one.
 
     Examples
     --------
-    >>> cells_of("0.5 [0.4, 0.6]\\nsmall difference (distribution, not mean)").lines
+    >>> cells_of("0.5 [0.4, 0.6]\nsmall difference (distribution, not mean)").lines
     [('0.5 [0.4, 0.6]', ''), ('small difference (distribution, not mean)', 'small-difference')]
     """
     return Cell([(line, _verdict(line)) for line in text.split("\n")])

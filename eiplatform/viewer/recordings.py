@@ -1,9 +1,7 @@
-"""What the viewer shows of a run: any neuron of any sample, and the raster of a population, read as they are asked for."""
+"""What the viewer shows of a run: any neuron of any sample, and rasters of populations, read as they are asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +61,8 @@ class Shown:
         self.populations: dict[str, xr.Dataset] = {
             name: data
             for name, data in populations_of(self.tree).items()
-            if "step" not in data.dims and (set(SHOWN) & set(data.data_vars) or "spike_time" in data or "spikes" in data)
+            if "step" not in data.dims
+            and (set(SHOWN) & set(data.data_vars) or "spike_time" in data or "spikes" in data)
         }
         if not self.populations:
             raise StoreError("no population has a signal or spikes to show", where=str(path), valid=SHOWN)
@@ -81,24 +80,40 @@ class Shown:
         query : str
             Goes before the key of a frame in its address.
         """
-        about = "Any neuron of any sample is read from the recording when it is chosen. Drag to zoom; the reset button goes back."
+        about = (
+            "Any neuron of any sample is read from the recording when it is chosen. "
+            "Drag to zoom; the reset button goes back."
+        )
         panels = neuron_panels({name for data in self.populations.values() for name in data.data_vars})
         first = {"0|0|0|0": self.neuron("0|0|0|0")}
         made = [Widget("neuron", "Single neurons", about, panels, self._controls("neuron"), first, f"neuron?{query}")]
         about = f"Spikes of at most {ROWS} neurons, evenly spaced by number, and the mean rate of those."
         if any(_fires(data) for data in self.populations.values()):
             first = {"0|0|0": self.raster("0|0|0")}
-            made.append(Widget("raster", "Population", about, _raster_panels(), self._controls(""), first, f"raster?{query}"))
+            made.append(
+                Widget("raster", "Population", about, _raster_panels(), self._controls(""), first, f"raster?{query}")
+            )
         return made
 
     def _controls(self, neuron: str) -> list[Control]:
         held = list(self.populations.values())
         made = [Control("population", "Population", list(self.populations))]
         if neuron:
-            made.append(Control("neuron", "Neuron, by place", {str(k): data.sizes["neuron"] for k, data in enumerate(held)}, "number"))
+            made.append(
+                Control(
+                    "neuron",
+                    "Neuron, by place",
+                    {str(k): data.sizes["neuron"] for k, data in enumerate(held)},
+                    "number",
+                )
+            )
         samples: dict[str, Options] = {str(k): data.sizes["sample"] for k, data in enumerate(held)}
         windows: dict[str, Options] = {str(k): -(-data.sizes["time"] // WINDOW) for k, data in enumerate(held)}
-        return [*made, Control("sample", "Sample, by place", samples, "number"), Control("window", "Stretch of time", windows, "range")]
+        return [
+            *made,
+            Control("sample", "Sample, by place", samples, "number"),
+            Control("window", "Stretch of time", windows, "range"),
+        ]
 
     def neuron(self, key: str) -> Frame:
         """Return the frame of a neuron; `key` has the places of population, neuron, sample and stretch of time."""
@@ -137,13 +152,15 @@ class Shown:
         counts = np.bincount(np.clip((fired - time[0]) // dt, 0, time.size - 1).astype(int), minlength=time.size)
         sources = {"fired": {"time": fired, "row": row}, "rates": {"time": time, "rate": counts / places.size}}
         unit = _time_units(data)
-        text = f"{name}, sample {data['sample'].values[sample]}, {time[0]:g} to {time[-1]:g} {unit}: {fired.size} spikes of "
-        text += f"{places.size} of {data.sizes['neuron']} recorded neurons."
+        text = f"{name}, sample {data['sample'].values[sample]}, {time[0]:g} to {time[-1]:g} {unit}: "
+        text += f"{fired.size} spikes of {places.size} of {data.sizes['neuron']} recorded neurons."
         return Frame(sources, text, labels={"rate.x": f"time ({unit})"})
 
     def _chosen(self, key: str, parts: tuple[str, ...]) -> tuple[str, xr.Dataset, list[int]]:
         words = key.split("|")
-        if len(words) != len(parts) + 1 or not all(word.isascii() and word.isdecimal() and len(word) < 16 for word in words):
+        if len(words) != len(parts) + 1 or not all(
+            word.isascii() and word.isdecimal() and len(word) < 16 for word in words
+        ):
             raise ConfigError(f"'{key[:40]}' is no choice", where="view", valid=" | ".join(("population", *parts)))
         place, *rest = map(int, words)
         names = list(self.populations)
@@ -174,6 +191,8 @@ def _raster_panels() -> Any:
     top = panel("raster", height=280, tooltips=[("time", "@time{0.0}"), ("row", "@row")], y_axis_label="neuron")
     series(top, "scatter", fired, "ink", x="time", y="row", marker="dash", angle=np.pi / 2, size=4, line_width=1.0)
     tips = [("time", "@time{0.0}"), ("spikes per neuron and interval", "@rate{0.000}")]
-    below = panel("rate", height=130, tooltips=tips, mode="vline", x_range=top.x_range, y_axis_label="rate", toolbar=False)
+    below = panel(
+        "rate", height=130, tooltips=tips, mode="vline", x_range=top.x_range, y_axis_label="rate", toolbar=False
+    )
     series(below, "line", rate, "ink", x="time", y="rate", line_width=1.2)
     return column(top, below, sizing_mode="stretch_width", name="population")

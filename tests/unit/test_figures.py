@@ -36,7 +36,7 @@ from eiplatform.analyses.tuning import Tuning
 from eiplatform.analyses.weights import Weights
 from eiplatform.errors import ConfigError, StatisticError, UnknownNameError
 from eiplatform.figures import SavedFigure, figure_names, find_figure, save
-from eiplatform.report import findings_of, scorecard, write_report
+from eiplatform.report import findings_of, scorecard
 from eiplatform.store.references import reference_file
 from tests.conftest import write_circuit, write_network, write_series
 
@@ -259,28 +259,6 @@ def test_figures_are_chosen_by_analysis(results: dict[str, xr.Dataset], tmp_path
         save("learning_curves", results["learning"], tmp_path)
     with pytest.raises(ConfigError, match="draws the analysis 'balance'"):
         save("balance_across_layers", results["learning"], tmp_path)
-
-
-def test_report_holds_everything_and_asks_for_nothing(
-    results: dict[str, xr.Dataset], pictures: Callable[[str], SavedFigure], tmp_path: Path
-) -> None:
-    figures = [pictures(name) for name in DRAWN]
-    tables = scorecard(_wrapped(results))
-    path = write_report(
-        tmp_path / "report.html",
-        title="A <title>",
-        question="Why?",
-        findings=findings_of(_wrapped(results)),
-        tables=tables,
-        figures=figures,
-        provenance={"seed": 7, "versions": {"numpy": "2"}},
-    )
-    page = path.read_text()
-    assert page.count("data:image/png;base64,") == len(DRAWN)
-    assert "http://" not in page and "https://" not in page and "<script" not in page
-    assert "A &lt;title&gt;" in page
-    for table in tables:
-        assert table.title.replace("'", "&#39;").replace(">", "&gt;") in page
 
 
 def test_scorecard_states_the_numbers_of_the_results(results: dict[str, xr.Dataset]) -> None:
