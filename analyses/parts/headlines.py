@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ TOPICS = {
     "": "Further",
 }
 """What a headline is about, and what a report calls it."""
+_METHOD = re.compile(r"% interval|corrected|\btest\b|q at most|false discovery")
 _NEEDED = ("balance", "null", "cortex", "limit")
 """Topics that a first screen answers wherever a result does."""
 
@@ -46,7 +48,7 @@ class Headline:
 
 
 def plain(finding: str) -> Headline:
-    """Return a finding as a headline: what it ends with in brackets is how it was found.
+    """Return a finding as a headline: if it ends with a method in brackets, that is how it was found.
 
     Examples
     --------
@@ -54,13 +56,14 @@ def plain(finding: str) -> Headline:
     Headline(text='E outweighs I in fc1.', topic='', how='95 % interval, corrected (Holm)', effect=nan)
     """
     body = finding.rstrip(".")
-    if not body.endswith(")") or body.endswith("(see the table)"):
+    if not body.endswith(")"):
         return Headline(finding)
     depth = 0
     for place in range(len(body) - 1, -1, -1):
         depth += (body[place] == ")") - (body[place] == "(")
         if depth == 0:
-            return Headline(f"{body[:place].rstrip()}.", how=body[place + 1 : -1])
+            inside = body[place + 1 : -1]
+            return Headline(f"{body[:place].rstrip()}.", how=inside) if _METHOD.search(inside) else Headline(finding)
     return Headline(finding)
 
 

@@ -53,7 +53,17 @@ def neuron_panels(signals: Collection[str]) -> Any:
     values += [("net", "@current_net{0.000}"), ("gain", "@gain{0.000}")]
     currents = panel("currents", height=230, tooltips=values, mode="vline", y_axis_label="current")
     made = {"currents": currents}
-    series(currents, "line", trace, "exc", x="time", y="current_exc", line_width=1.4, legend_label="excitation")
+    series(
+        currents,
+        "line",
+        trace,
+        "exc",
+        x="time",
+        y="current_exc",
+        line_width=1.4,
+        legend_label="excitation",
+        hovered=True,
+    )
     held = {"x": "time", "y": "mirrored", "line_width": 1.4, "line_dash": "dashed"}
     series(currents, "line", trace, "inh", **held, legend_label="inhibition (below zero)")
     series(currents, "line", trace, "net", x="time", y="current_net", line_width=1.0, legend_label="net")
@@ -182,7 +192,17 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
             legend_label="random losses of equal current",
         )
     series(curve, "line", line, "trained", x="dose", y="accuracy", line_width=1.5)
-    series(curve, "scatter", line, "trained", x="dose", y="accuracy", size=7, legend_label="lesion, 95 % interval")
+    series(
+        curve,
+        "scatter",
+        line,
+        "trained",
+        x="dose",
+        y="accuracy",
+        size=7,
+        legend_label="lesion, 95 % interval",
+        hovered=True,
+    )
     curve.add_layout(Whisker(base="dose", lower="accuracy_low", upper="accuracy_high", source=line, tags=["trained"]))
     series(curve, "scatter", point, "ink", x="dose", y="accuracy", size=16, fill_alpha=0, line_width=2.5)
     legend_above(curve)
@@ -202,7 +222,7 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
         line_width=3,
         legend_label="intact",
     )
-    series(below, "scatter", layers, "trained", x="layer", y="value", size=8, legend_label="at this dose")
+    series(below, "scatter", layers, "trained", x="layer", y="value", size=8, legend_label="at this dose", hovered=True)
     legend_above(below)
     statistics, labels = data["statistic"].values.astype(str), data["label"].values.astype(str)
     frames = {}
@@ -257,7 +277,17 @@ def _statistics(key: str, data: xr.Dataset) -> Widget:
         bar = {"x": "layer", "bottom": "null_minimum", "top": "null_maximum", "width": 0.5, "fill_alpha": 0.5}
         series(one, "vbar", source, "null", **bar, legend_label=f"range of {int(data.attrs['n_nulls'])} nulls")
     one.add_layout(Whisker(base="layer", lower="low", upper="high", source=source, tags=["trained"]))
-    series(one, "scatter", source, "trained", x="layer", y="value", size=9, legend_label=str(data.attrs["label"]))
+    series(
+        one,
+        "scatter",
+        source,
+        "trained",
+        x="layer",
+        y="value",
+        size=9,
+        legend_label=str(data.attrs["label"]),
+        hovered=True,
+    )
     legend_above(one)
     labels = [str(data["label"].sel(statistic=name).item()) for name in held]
     frames = {}

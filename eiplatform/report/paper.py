@@ -183,11 +183,11 @@ def cited(results: Iterable[Result]) -> list[str]:
     for result in results:
         data = result.data
         if "statistic" in data.coords:
-            for key in data["statistic"].values.astype(str):
+            for key in np.ravel(data["statistic"].values).astype(str):
                 if key in STATISTICS:
                     found += STATISTICS[key].reference.split("; ")
         found += [str(text) for text in np.atleast_1d(data.attrs.get("band_source", [])) if str(text)]
-        kinds |= set(map(str, data["kind"].values)) if "kind" in data.variables else set()
+        kinds |= set(map(str, np.ravel(data["kind"].values))) if "kind" in data.variables else set()
     recordings = [str(name) for result in results for name in np.atleast_1d(result.data.attrs.get("recordings", []))]
     if any("brunel" in name.lower() for name in recordings):
         found.append("Brunel 2000, J Comput Neurosci 8:183")

@@ -193,7 +193,7 @@ def panel(
     return made
 
 
-def series(figure: Figure, kind: str, source: Any, colour: str, **options: Any) -> Any:
+def series(figure: Figure, kind: str, source: Any, colour: str, *, hovered: bool = False, **options: Any) -> Any:
     """Add something to a Bokeh figure in a colour that follows the theme of the page.
 
     Parameters
@@ -204,11 +204,15 @@ def series(figure: Figure, kind: str, source: Any, colour: str, **options: Any) 
     source : ColumnDataSource
     colour : str
         A key of :data:`eiplatform.figures.grammar.colours.THEMES`.
+    hovered : bool
+        The values shown on hovering are those of this alone.
     **options
         Of the method.
     """
     drawn = getattr(figure, kind)(source=source, color=colour_of(colour), **options)
     drawn.glyph.tags = [colour]
+    if hovered:
+        figure.hover.renderers = [drawn]
     return drawn
 
 
