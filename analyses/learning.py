@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,13 +14,20 @@ from scipy.stats import binomtest
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.headlines import Headline, plain
-from eiplatform.analyses.parts.inputs import Training
+from eiplatform.analyses.parts.inputs import Training, excitatory
 from eiplatform.analyses.parts.tables import Table
 from eiplatform.files import read_json, sha256_of
 from eiplatform.metrics import read_metrics
+from eiplatform.statistics import summarise
+from eiplatform.store.reader import open_recording
+from eiplatform.store.series import is_series, iterations_per_epoch, steps_of
 from eiplatform.untrusted import checked
 
 __all__ = ["Learning"]
+
+
+N_BOOTSTRAP = 200
+"""Draws of the intervals of what was recorded while training."""
 
 
 class _Dataset(BaseModel):
@@ -58,7 +66,9 @@ class Learning(Analysis):
         xarray.Dataset
             ``loss``, ``train_accuracy``, ``validation_loss``, ``validation_accuracy`` (epoch), of
             which epoch 0 is the untrained network; ``rate`` and ``silent`` (epoch, layer);
-            ``test_accuracy``, ``test_low``, ``test_high`` and ``best_epoch``.
+            ``test_accuracy``, ``test_low``, ``test_high`` and ``best_epoch``.  Where the network was recorded while it
+            was trained, ``ei_ratio`` and ``gain`` with ``_low`` and ``_high``, and ``saturated``, the share of neurons
+            that fire at every step (moment, layer), at the epochs ``moment``.
 
         Raises
         ------
@@ -77,9 +87,13 @@ class Learning(Analysis):
         names = ("loss", "train_accuracy", "validation_loss", "validation_accuracy")
         n_test, correct = int(result["n_test"]), round(result["test_accuracy"] * result["n_test"])
         interval = binomtest(correct, n_test).proportion_ci(level, method="wilson")
+        recorded = _recorded(training / "recording", layers)
+        classes = result["dataset"].get("n_classes")
         return self.result(
             xr.Dataset(
                 {
+                    **recorded,
+                    **({"n_classes": int(classes)} if classes else {}),
                     **{name: ("epoch", column(name)) for name in names},
                     "rate": (("epoch", "layer"), [[line["rates"][layer] for layer in layers] for line in lines]),
                     "silent": (("epoch", "layer"), [[line["silent"][layer] for layer in layers] for line in lines]),
@@ -127,6 +141,35 @@ class Learning(Analysis):
             f"The network classifies {accuracy:.1f} % of {int(result['n_test'])} unseen images "
             f"(95 % interval {low:.1f} to {high:.1f} %)."
         ]
+
+
+_FOLLOWED = ("ei_ratio", "gain", "saturated_fraction")
+
+
+def _recorded(series: Path, layers: list[str]) -> dict[str, Any]:
+    """Return balance, gain and saturated neurons of every layer at the moments that were recorded while training."""
+    if not is_series(series):
+        return {}
+    per_epoch = iterations_per_epoch(series)
+    steps = steps_of(series)
+    found = {
+        name + end: np.full((len(steps), len(layers)), np.nan) for name in _FOLLOWED for end in ("", "_low", "_high")
+    }
+    for place, part in enumerate(steps.values()):
+        tree = open_recording(part)
+        held = {name: data for name, data in excitatory(tree).items() if name.removesuffix("/E") in layers}
+        if not held:
+            continue
+        table = summarise(tree, list(_FOLLOWED), populations=list(held), n_bootstrap=N_BOOTSTRAP)
+        for population in held:
+            one = table.sel(population=population)
+            column = layers.index(population.removesuffix("/E"))
+            for name in _FOLLOWED:
+                for end, key in (("", "value"), ("_low", "low"), ("_high", "high")):
+                    found[name + end][place, column] = float(one[key].sel(statistic=name))
+    dims = ("moment", "layer")
+    renamed = {name.replace("saturated_fraction", "saturated"): (dims, values) for name, values in found.items()}
+    return {**renamed, "moment": [step / per_epoch for step in steps]}
 
 
 def _checkpoint(training: Path) -> dict[str, list[str]]:

@@ -94,7 +94,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         elif rest:
             rest[0].set_axis_off()
         if index == n - 1 or time != str(result["time_units"].values[index + 1]):
-            for ax in (whole, zoom, *rest):
+            for ax in (ax for ax in (whole, zoom, *rest) if ax.axison):
                 ax.set_xlabel(time_axis(time))
     sheet.letters([axes[index * len(widths)] for index in range(n)])
     sheet.legend()

@@ -13,7 +13,7 @@ from eiplatform.errors import ConfigError
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.store.hdf5 import load_netcdf
 
-__all__ = ["responses", "stabilised"]
+__all__ = ["protocol_at", "responses", "stabilised"]
 
 
 def stabilised(
@@ -49,7 +49,7 @@ def stabilised(
     falls, lost = np.full(len(kinds), np.nan), np.full(len(kinds), np.nan)
     notes = [note + ("; without recurrent excitation a layer cannot be" if kind == "network" else "") for kind in kinds]
     if perturbation is not None:
-        data = perturbation if isinstance(perturbation, xr.Dataset) else _protocol(Path(perturbation))
+        data = perturbation if isinstance(perturbation, xr.Dataset) else protocol_at(Path(perturbation))
         if data.attrs.get("protocol") != "perturb-I":
             raise ConfigError(
                 f"the perturbation is of the protocol '{data.attrs.get('protocol')}'",
@@ -77,7 +77,8 @@ def stabilised(
     )
 
 
-def _protocol(path: Path) -> xr.Dataset:
+def protocol_at(path: Path) -> xr.Dataset:
+    """Read the file in which a protocol of a circuit was stored."""
     if not path.is_file():
         raise ConfigError(
             "this file does not exist", where=str(path), remedy="give the protocol.nc that 'eiplatform simulate' wrote"

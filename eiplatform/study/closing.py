@@ -62,9 +62,11 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
     for job in jobs.values():
         if isinstance(job.task, FigureTask) and job.inputs["of"][0].stem in results:
             (result,) = job.inputs["of"]
-            caption = find_figure(job.task.figure).caption(results[result.stem].data)
+            module, data = find_figure(job.task.figure), results[result.stem].data
+            told = {name: getattr(module, name)(data) for name in ("caption", "alt") if hasattr(module, name)}
             png, pdf, csv = (job.out.with_suffix(ending) for ending in (".png", ".pdf", ".csv"))
-            drawn[result.stem, job.task.figure] = SavedFigure(job.out.stem, png, pdf, csv, caption)
+            question = getattr(module, "QUESTION", "")
+            drawn[result.stem, job.task.figure] = SavedFigure(job.out.stem, png, pdf, csv, **told, question=question)
     tables, findings = scorecard(results), findings_of(results)
     files = [out / "tables.md", out / "tables.json", out / "report.html"]
     write_bytes(files[0], as_markdown(tables).encode())

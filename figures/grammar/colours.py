@@ -52,7 +52,7 @@ THEMES: dict[str, dict[str, str]] = {
         "inh": "#55B4F2",
         "net": "#FFFFFF",
         "gain": "#A5A5A5",
-        "trained": "#E08CE6",
+        "trained": "#F7B6E0",
         "circuit": "#B062AE",
         "cortex": "#5E3560",
         "null": "#6B7078",

@@ -71,7 +71,8 @@ def row_names(result: Any) -> list[str]:
     >>> row_names(xr.Dataset(names))
     ['fc1/E', 'fc2/E', 'V1: E']
     """
-    pairs = list(zip(result["recording"].values.astype(str), result["population"].values.astype(str), strict=True))
+    names = (result[name].values.astype(str).tolist() for name in ("recording", "population"))
+    pairs = list(zip(*names, strict=True))
     populations = [population for _, population in pairs]
     alone = ["/" in population and populations.count(population) == 1 for population in populations]
     return [pair[1] if one else f"{pair[0]}: {pair[1]}" for pair, one in zip(pairs, alone, strict=True)]

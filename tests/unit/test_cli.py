@@ -294,7 +294,7 @@ def test_results_and_figures_refuse_what_does_not_fit(
         tmp_path / "f",
         "--only",
         "gain",
-        says="did you mean 'current_distributions'",
+        says="did you mean 'gain_modulation'",
     )
     refused(
         capsys,

@@ -16,6 +16,7 @@ from eiplatform.analyses.disinhibition import Disinhibition
 from eiplatform.analyses.parts.crossing import apart, crossing
 from eiplatform.errors import StatisticError, UnknownNameError
 from eiplatform.figures import find_figure
+from eiplatform.figures.grammar import THEMES
 from eiplatform.recording.circuit import circuit_in_memory, record_protocol
 from eiplatform.store.memory_writer import MemoryWriter
 from eiplatform.study import expand, load_study, run_study
@@ -221,13 +222,13 @@ def test_the_figure_tells_pathways_and_networks_apart(tmp_path: Path):
     lines = [line for line in rates.lines if line.get_marker() not in ("None", "")]
     styles = [(to_hex(line.get_color()), line.get_linestyle()) for line in lines]
     assert styles[0][0] == styles[1][0] and [style for _, style in styles] == ["-", "--", "-"]
-    assert styles[2][0] == "#cc3311"
+    assert styles[2][0] == THEMES["paper"]["trained"].lower()
     assert [label.get_text() for label in critical.get_yticklabels()][0] == "toy, I->E"
     assert accurate.get_ylabel() == "test accuracy"
     alone = Disinhibition().run(curve()).plot()
     assert len(alone.axes) == 2
     caption = find_figure("disinhibition").caption(result.data)
-    assert "n = seeds: toy, I->E: 2" in caption and "10 to 20 %" in caption
+    assert "n = seeds: 2" in caption and "10 to 20 %" in caption
 
 
 STUDY = {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,160 +12,16 @@ import xarray as xr
 from pytest import MonkeyPatch
 
 from eiplatform.analyses import Result
-from eiplatform.analyses.architecture import Architecture
-from eiplatform.analyses.balance import Balance
-from eiplatform.analyses.balance_across_depth import BalanceAcrossDepth
-from eiplatform.analyses.balance_emergence import BalanceEmergence
-from eiplatform.analyses.comparison import Comparison
-from eiplatform.analyses.correlogram import Correlogram
-from eiplatform.analyses.disinhibition import Disinhibition
-from eiplatform.analyses.distributions import Distributions
-from eiplatform.analyses.ei_versus_bn import EIVersusBN
-from eiplatform.analyses.gain_modulation import GainModulation
-from eiplatform.analyses.lesion_study import LesionStudy
-from eiplatform.analyses.lesions import Lesions
-from eiplatform.analyses.neurons import Neurons
-from eiplatform.analyses.regime_scorecard import RegimeScorecard
-from eiplatform.analyses.spectra import Spectra
-from eiplatform.analyses.systems import Systems
-from eiplatform.analyses.timescales import Timescales
-from eiplatform.analyses.traces import Traces
-from eiplatform.analyses.tuning import Tuning
-from eiplatform.analyses.weights import Weights
 from eiplatform.errors import ConfigError, StatisticError, UnknownNameError
-from eiplatform.figures import SavedFigure, figure_names, find_figure, save
+from eiplatform.figures import figure_names, find_figure, save
 from eiplatform.report import findings_of, scorecard
-from eiplatform.store.references import reference_file
-from tests.conftest import write_circuit, write_network, write_series
-
-FAST = {"n_bootstrap": 30, "seed": 0}
-OF_DESIGNS = {"lesion_shapley", "lesion_dissociation", "lesion_recovery"}
-"""Figures of other designs of lesion studies than the one below; they have tests of their own."""
-DRAWN = [name for name in figure_names() if name not in OF_DESIGNS]
+from tests.unit import figure_results
+from tests.unit.figure_results import picture_of, result_of
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, xr.Dataset]:
-    place = tmp_path_factory.mktemp("recordings")
-    trained = write_network(place / "trained", ratio=2.0)
-    nulls = [write_network(place / f"null{k}", seed=50 + k) for k in range(3)]
-    long = write_network(place / "long", samples=6, steps=120)
-    circuit = write_circuit(place / "circuit")
-    doses = [
-        write_network(
-            place / f"dose{dose}",
-            correct=1 - dose,
-            lesions=[{"pathway": "I->E subtractive", "layers": "fc*", "dose": dose}],
-            design={"id": "planned", "doses": [0.0, 0.5], "controls": 0},
-        )
-        for dose in (0.0, 0.5)
-    ]
-    learning = xr.Dataset(
-        {
-            **{
-                name: ("epoch", [np.nan if name in ("loss", "train_accuracy") else 0.5, 0.6])
-                for name in ("loss", "train_accuracy", "validation_loss", "validation_accuracy")
-            },
-            "rate": (("epoch", "layer"), [[0.1, 0.2], [0.15, 0.25]]),
-            "silent": (("epoch", "layer"), np.zeros((2, 2))),
-            "test_accuracy": 0.9,
-            "test_low": 0.8,
-            "test_high": 0.95,
-            "n_test": 40,
-            "best_epoch": 1,
-        },
-        coords={"epoch": [0, 1], "layer": ["fc1", "fc2"]},
-        attrs={"analysis": "learning", "level": 0.95, "dataset": "toy"},
-    )
-    kinds = {
-        state: [
-            write_network(
-                place / f"{state}-{layer_type}-{k}",
-                seed=k + 9 * len(layer_type),
-                ratio=ratio,
-                layer_type=layer_type,
-                number=k,
-            )
-            for layer_type in ("ei", "none")
-            for k in (1, 2, 3)
-        ]
-        for state, ratio in (("after", 1.6), ("before", 1.2))
-    }
-    series = [write_series(place / f"series{k}", number=k, ratios={0: 1.2, 2: 1.4, 8: 1.6}) for k in (1, 2)]
-    cortex = [reference_file("brunel-2000-C")]
-    return {
-        "ei_versus_bn": EIVersusBN().run(kinds["after"], kinds["before"], cortex).data,
-        "balance_emergence": BalanceEmergence().run(series, cortex).data,
-        "systems": Systems().run([*kinds["after"], long], cortex, **FAST).data,
-        "learning": learning,
-        "balance": Balance().run(trained, nulls, **FAST).data,
-        "distributions": Distributions().run([trained, nulls[0]]).data,
-        "traces": Traces().run([long, circuit]).data,
-        "architecture": Architecture().run([trained, circuit]).data,
-        "neurons": Neurons().run([long, nulls[0], circuit], **FAST).data,
-        "correlogram": Correlogram().run([long, circuit], lags=10, **FAST).data,
-        "spectra": Spectra().run([long, circuit], segment=40.0).data,
-        "tuning": Tuning().run([trained], **FAST).data,
-        "weights": Weights().run(_training(place / "training")).data,
-        "comparison": Comparison().run(long, [circuit], **FAST).data,
-        "lesions": Lesions().run(doses, **FAST).data,
-        "disinhibition": Disinhibition().run(doses).data,
-        "lesion_study": _lesions(),
-        "balance_across_depth": BalanceAcrossDepth().run([trained], nulls, [circuit], **FAST).data,
-        "gain_modulation": GainModulation().run([trained], **FAST).data,
-        "timescales": Timescales().run([long, circuit], **FAST).data,
-        "regime_scorecard": RegimeScorecard().run([long, circuit], **FAST).data,
-    }
-
-
-@pytest.fixture(scope="module")
-def pictures(results: dict[str, xr.Dataset], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], SavedFigure]:
-    """Save a figure, once."""
-    place = tmp_path_factory.mktemp("figures")
-    return cache(lambda name: save(name, results[find_figure(name).ANALYSIS], place))
-
-
-def _training(place: Path) -> Path:
-    """Write the checkpoints of a training: log-normal weights, and constant ones that no figure draws."""
-    from safetensors.numpy import save_file
-
-    place.mkdir()
-    random = np.random.default_rng(5)
-    for name in ("best", "untrained"):
-        tensors = {f"layers.fc{k}.weight_exc": random.lognormal(-2, 1, (20, 30)) for k in (1, 2)}
-        save_file(tensors | {"layers.fc1.weight_inh_out": np.full((20, 5), 0.2)}, place / f"{name}.safetensors")
-    return place
-
-
-def _lesions() -> xr.Dataset:
-    """Return a lesion study of three networks, two doses of a pathway in two layers and two controls."""
-    about = [("intact", 0.0, "", 0.9)]
-    for layer, loss in (("fc1", 0.5), ("fc2", 0.2), ("fc3", 0.1)):
-        for dose in (0.25, 0.5):
-            about += [
-                ("lesion", dose, layer, 0.9 - loss * dose),
-                ("random", dose, layer, 0.8),
-                ("shift", dose, layer, 0.7),
-            ]
-    random = np.random.default_rng(4)
-    correct = np.stack([[random.random(40) < right for *_, right in about] for _ in range(3)]).astype(np.int8)
-    layers = np.zeros((3, len(about), 2))
-    cells = xr.Dataset(
-        {
-            "correct": (("network", "cell", "sample"), correct),
-            **{name: (("network", "cell", "layer_read"), layers) for name in ("rate", "always_on", "silent")},
-        },
-        {
-            "role": ("cell", [role for role, *_ in about]),
-            "dose": ("cell", [dose for _, dose, *_ in about]),
-            "layers": ("cell", [layer for _, _, layer, _ in about]),
-            "pathway": ("cell", ["I->E subtractive" if layer else "" for _, _, layer, _ in about]),
-            "images": ("cell", ["plain"] * len(about)),
-            "layer_read": ["fc1", "fc2"],
-        },
-    )
-    told = {"design": "dose-response", "question": "?", "parameters": {}}
-    return LesionStudy().from_cells(cells, told, [{}] * 3, [{"fc1": 0.5, "fc2": 0.5}] * 3).data
+def results() -> dict[str, xr.Dataset]:
+    return dict(figure_results.results())
 
 
 def _wrapped(results: dict[str, xr.Dataset]) -> dict[str, Result]:
@@ -200,12 +54,12 @@ THINNED = {"activity_distributions", "ei_scatter"}
 """Figures that draw a part of their rows: of many neurons evenly spaced ones; those with inhibition too."""
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", figure_names())
 def test_every_figure_draws_its_table(
-    results: dict[str, xr.Dataset], pictures: Callable[[str], SavedFigure], name: str
+    name: str,
 ) -> None:
-    result = results[find_figure(name).ANALYSIS]
-    saved = pictures(name)
+    result = result_of(name)
+    saved = picture_of(name)
     assert saved.png.read_bytes()[:4] == b"\x89PNG" and saved.pdf.read_bytes()[:4] == b"%PDF"
     assert "n = " in saved.caption and saved.question.endswith("?") and saved.alt.endswith(".")
     table = pd.read_csv(saved.csv)
@@ -218,9 +72,9 @@ def test_every_figure_draws_its_table(
     assert missing == [] or (name in THINNED and len(missing) < 0.2 * len(values))
 
 
-@pytest.mark.parametrize("name", DRAWN)
-def test_other_numbers_give_another_figure(results: dict[str, xr.Dataset], name: str) -> None:
-    result = results[find_figure(name).ANALYSIS]
+@pytest.mark.parametrize("name", figure_names())
+def test_other_numbers_give_another_figure(name: str) -> None:
+    result = result_of(name)
     table = find_figure(name).table(result)
     column = "density" if "density" in table else "value"
     changed = table.assign(**{column: table[column] * 2})
@@ -228,10 +82,8 @@ def test_other_numbers_give_another_figure(results: dict[str, xr.Dataset], name:
 
 
 @pytest.mark.parametrize("name", figure_names())
-def test_captions_are_short(results: dict[str, xr.Dataset], name: str) -> None:
-    result = results[find_figure(name).ANALYSIS]
-    if not find_figure(name).table(result).empty:
-        assert len(find_figure(name).caption(result).split()) <= 100
+def test_captions_are_short(name: str) -> None:
+    assert len(picture_of(name).caption.split()) <= 100
 
 
 def test_a_lesion_is_drawn_without_what_the_network_does_not_have(results: dict[str, xr.Dataset]) -> None:
