@@ -72,11 +72,11 @@ class NeuronSample(Analysis):
             raise StatisticError("no population has a signal to show", valid=SHOWN)
         dims = {"trace": ("row", "signal", "cell", "point"), "time": ("row", "point"), "units": ("row", "signal")}
         dims |= dict.fromkeys(("number", "correlation"), ("row", "cell"))
-        place, cell, times = np.concatenate(spikes, axis=1) if spikes else np.zeros((3, 0))
+        events = np.concatenate(spikes, axis=1)
         data = xr.Dataset(
             {key: (dims.get(key, ("row",)), np.array([row[key] for row in rows])) for key in rows[0]}
-            | {"spike_row": ("spike", place.astype(int)), "spike_cell": ("spike", cell.astype(int))}
-            | {"spike_time": ("spike", times)},
+            | {"spike_row": ("spike", events[0].astype(int)), "spike_cell": ("spike", events[1].astype(int))}
+            | {"spike_time": ("spike", events[2])},
             coords={"signal": list(SHOWN)},
         )
         return self.result(data, trees)

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses import Result, number_text
-from eiplatform.report.widgets import Control, Frame, Options, Widget, legend_above, panel, series
+from eiplatform.report.widgets import Control, Frame, Options, Widget, legend_above, panel, series, whiskers
 
 __all__ = ["neuron_frame", "neuron_panels", "widget_of"]
 
@@ -64,7 +64,7 @@ def neuron_panels(signals: Collection[str]) -> Any:
         legend_label="excitation",
         hovered=True,
     )
-    held = {"x": "time", "y": "mirrored", "line_width": 1.4, "line_dash": "dashed"}
+    held: dict[str, Any] = {"x": "time", "y": "mirrored", "line_width": 1.4, "line_dash": "dashed"}
     series(currents, "line", trace, "inh", **held, legend_label="inhibition (below zero)")
     series(currents, "line", trace, "net", x="time", y="current_net", line_width=1.0, legend_label="net")
     legend_above(currents)
@@ -168,7 +168,7 @@ def _neurons(key: str, data: xr.Dataset) -> Widget:
 
 def _doses(key: str, data: xr.Dataset) -> Widget:
     from bokeh.layouts import column
-    from bokeh.models import ColumnDataSource, Whisker
+    from bokeh.models import ColumnDataSource
 
     doses = data["dose"].values
     percent = {name: 100 * data[name].values for name in ("accuracy", "accuracy_low", "accuracy_high")}
@@ -178,8 +178,8 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
     values = [("dose", "@dose"), ("accuracy", "@accuracy{0.0} % [@accuracy_low{0.0}, @accuracy_high{0.0}]")]
     curve = panel("curve", height=260, tooltips=values, x_axis_label="fraction removed", y_axis_label="accuracy (%)")
     if data.attrs["n_controls"]:
-        controls = 100 * data["control_accuracy"].values
-        random = ColumnDataSource({"dose": np.tile(doses, len(controls)), "accuracy": controls.ravel()})
+        losses = 100 * data["control_accuracy"].values
+        random = ColumnDataSource({"dose": np.tile(doses, len(losses)), "accuracy": losses.ravel()})
         series(
             curve,
             "scatter",
@@ -203,13 +203,13 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
         legend_label="lesion, 95 % interval",
         hovered=True,
     )
-    curve.add_layout(Whisker(base="dose", lower="accuracy_low", upper="accuracy_high", source=line, tags=["trained"]))
+    whiskers(curve, line, "dose", "accuracy_low", "accuracy_high", "trained")
     series(curve, "scatter", point, "ink", x="dose", y="accuracy", size=16, fill_alpha=0, line_width=2.5)
     legend_above(curve)
     names = data["population"].values.astype(str)
     tips = [("layer", "@layer"), ("value", "@value{0.000} [@low{0.000}, @high{0.000}]"), ("intact", "@intact{0.000}")]
     below = panel("layers", height=200, tooltips=tips, x_range=list(names), y_axis_label="value")
-    below.add_layout(Whisker(base="layer", lower="low", upper="high", source=layers, tags=["trained"]))
+    whiskers(below, layers, "layer", "low", "high", "trained")
     series(
         below,
         "scatter",
@@ -263,7 +263,7 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
 
 
 def _statistics(key: str, data: xr.Dataset) -> Widget:
-    from bokeh.models import ColumnDataSource, Whisker
+    from bokeh.models import ColumnDataSource
 
     held = [str(name) for name in data["statistic"].values if data["value"].sel(statistic=name).notnull().any()]
     names = data["population"].values.astype(str)
@@ -274,9 +274,15 @@ def _statistics(key: str, data: xr.Dataset) -> Widget:
         tips += [("null", "@null_minimum{0.000} to @null_maximum{0.000}"), ("z", "@z{0.0}"), ("q", "@q{0.000}")]
     one = panel("layers", height=280, tooltips=tips, x_range=list(names), y_axis_label="value")
     if "null" in data:
-        bar = {"x": "layer", "bottom": "null_minimum", "top": "null_maximum", "width": 0.5, "fill_alpha": 0.5}
+        bar: dict[str, Any] = {
+            "x": "layer",
+            "bottom": "null_minimum",
+            "top": "null_maximum",
+            "width": 0.5,
+            "fill_alpha": 0.5,
+        }
         series(one, "vbar", source, "null", **bar, legend_label=f"range of {int(data.attrs['n_nulls'])} nulls")
-    one.add_layout(Whisker(base="layer", lower="low", upper="high", source=source, tags=["trained"]))
+    whiskers(one, source, "layer", "low", "high", "trained")
     series(
         one,
         "scatter",

@@ -12,15 +12,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from bokeh.models import LayoutDOM
-    from bokeh.plotting import figure as Figure
 
-__all__ = ["Control", "Frame", "Widget", "bokeh_script", "legend_above", "packed", "panel", "series"]
+__all__ = ["Control", "Frame", "Widget", "bokeh_script", "legend_above", "packed", "panel", "series", "whiskers"]
 
 
 Options = list[str] | int
@@ -119,18 +118,19 @@ class Widget:
         from bokeh.embed import json_item
 
         first = self.frames["|".join(str(control.start) for control in self.controls)]  # for the ranges of the axes
+        held: dict[str, Any] = {str(one.name): one for one in self.layout.references() if one.name}
         for name, columns in first.sources.items():
-            self.layout.select_one({"name": name}).data = {key: np.asarray(column) for key, column in columns.items()}
+            held[name].data = {key: np.asarray(column) for key, column in columns.items()}
         for name in first.hidden:
-            for one in self.layout.select({"name": name}):
-                one.visible = False
-        held = {
+            if name in held:
+                held[name].visible = False
+        sent = {
             "item": json_item(self.layout),
             "options": {control.name: control.options for control in self.controls},
             "frames": {key: frame.as_dict() for key, frame in self.frames.items()},
             "address": self.address,
         }
-        return json.dumps(held, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+        return json.dumps(sent, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
 
 
 @cache
@@ -154,10 +154,10 @@ def panel(
     *,
     height: int,
     tooltips: Sequence[tuple[str, str]] = (),
-    mode: str = "mouse",
+    mode: Literal["mouse", "vline"] = "mouse",
     toolbar: bool = True,
     **options: Any,
-) -> Figure:
+) -> Any:
     """Return an empty Bokeh figure: as wide as the page, with values on hovering, without a wheel that traps the page.
 
     Parameters
@@ -175,16 +175,9 @@ def panel(
     from bokeh.models import HoverTool
     from bokeh.plotting import figure
 
-    made = figure(
-        name=name,
-        height=height,
-        sizing_mode="stretch_width",
-        tools="xpan,xbox_zoom,reset",
-        active_drag="xbox_zoom",
-        toolbar_location="right" if toolbar else None,
-        min_border_left=64,
-        **options,
-    )
+    look: dict[str, Any] = {"sizing_mode": "stretch_width", "min_border_left": 64}
+    look |= {"tools": "xpan,xbox_zoom,reset", "active_drag": "xbox_zoom"}
+    made = figure(name=name, height=height, toolbar_location="right" if toolbar else None, **look, **options)
     made.toolbar.logo = None
     made.toolbar.autohide = True
     made.axis.minor_tick_line_color = None
@@ -193,7 +186,7 @@ def panel(
     return made
 
 
-def series(figure: Figure, kind: str, source: Any, colour: str, *, hovered: bool = False, **options: Any) -> Any:
+def series(figure: Any, kind: str, source: Any, colour: str, *, hovered: bool = False, **options: Any) -> Any:
     """Add something to a Bokeh figure in a colour that follows the theme of the page.
 
     Parameters
@@ -216,7 +209,14 @@ def series(figure: Figure, kind: str, source: Any, colour: str, *, hovered: bool
     return drawn
 
 
-def legend_above(figure: Figure) -> None:
+def whiskers(figure: Any, source: Any, base: str, low: str, high: str, colour: str) -> None:
+    """Add intervals to a Bokeh figure, in a colour that follows the theme of the page."""
+    from bokeh.models.annotations import Whisker
+
+    figure.add_layout(Whisker(base=base, lower=low, upper=high, source=source, tags=[colour]))
+
+
+def legend_above(figure: Any) -> None:
     """Put the legend of a Bokeh figure above it, in one row."""
     figure.add_layout(figure.legend[0], "above")
     figure.legend.update(orientation="horizontal", location="top_left", margin=0, padding=2, click_policy="hide")

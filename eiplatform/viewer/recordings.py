@@ -84,7 +84,7 @@ class Shown:
             "Any neuron of any sample is read from the recording when it is chosen. "
             "Drag to zoom; the reset button goes back."
         )
-        panels = neuron_panels({name for data in self.populations.values() for name in data.data_vars})
+        panels = neuron_panels({str(name) for data in self.populations.values() for name in data.data_vars})
         first = {"0|0|0|0": self.neuron("0|0|0|0")}
         made = [Widget("neuron", "Single neurons", about, panels, self._controls("neuron"), first, f"neuron?{query}")]
         about = f"Spikes of at most {ROWS} neurons, evenly spaced by number, and the mean rate of those."
@@ -141,7 +141,10 @@ class Shown:
         one = data.isel(sample=[sample], time=slice(start, start + WINDOW))
         time = one["time"].values.astype(float)
         if not _fires(data):
-            empty = {"fired": {"time": [], "row": []}, "rates": {"time": time, "rate": np.full(time.size, np.nan)}}
+            empty: dict[str, dict[str, Any]] = {
+                "fired": {"time": [], "row": []},
+                "rates": {"time": time, "rate": np.full(time.size, np.nan)},
+            }
             return Frame(empty, f"{name} has no spikes.", ["raster", "rate"])
         places = np.unique(np.linspace(0, one.sizes["neuron"] - 1, min(ROWS, one.sizes["neuron"])).round().astype(int))
         fired, who = spikes_of(one.isel(neuron=places))
