@@ -65,7 +65,7 @@ def neuron_panels(signals: Collection[str]) -> Any:
         hovered=True,
     )
     held: dict[str, Any] = {"x": "time", "y": "mirrored", "line_width": 1.4, "line_dash": "dashed"}
-    series(currents, "line", trace, "inh", **held, legend_label="inhibition (below zero)")
+    series(currents, "line", trace, "inh", **held, legend_label="inhibition (−)")
     series(currents, "line", trace, "net", x="time", y="current_net", line_width=1.0, legend_label="net")
     legend_above(currents)
     ticks = panel("spikes", height=56, y_range=(-0.5, 0.5), x_range=currents.x_range, toolbar=False)
@@ -189,7 +189,7 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
             y="accuracy",
             size=6,
             marker="square",
-            legend_label="random losses of equal current",
+            legend_label="random losses",
         )
     series(curve, "line", line, "trained", x="dose", y="accuracy", line_width=1.5)
     series(
@@ -200,7 +200,7 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
         x="dose",
         y="accuracy",
         size=7,
-        legend_label="lesion, 95 % interval",
+        legend_label="lesion",
         hovered=True,
     )
     whiskers(curve, line, "dose", "accuracy_low", "accuracy_high", "trained")
