@@ -85,6 +85,8 @@ def _network(tree: xr.DataTree, nodes: list[dict[str, Any]], edges: list[dict[st
                 edges.append({"source": i, "target": e, "sign": "-"})
             if "gain" in whole or "inhibition_div" in whole:
                 edges.append({"source": i, "target": e, "sign": "/"})
+        elif "current_inh" in whole:  # weights of both signs: their negative part inhibits
+            edges.append({"source": last, "target": e, "sign": "-"})
         last = e
 
 

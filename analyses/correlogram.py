@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
-from eiplatform.analyses.parts.inputs import Recordings, active, label_of, opened
+from eiplatform.analyses.parts.inputs import Recordings, active, excitatory, label_of, opened
 from eiplatform.analyses.parts.tables import Table, interval_text, texts
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError
 
@@ -55,13 +55,13 @@ class Correlogram(Analysis):
         rows: list[dict[str, Any]] = []
         skipped = []
         for tree in trees:
-            for name, data in active(tree).items():
+            for name, data in (active(tree) or excitatory(tree)).items():
                 try:
                     rows.append({"recording": label_of(tree), "population": name} | _row(data, lags, n_bootstrap, seed))
                 except (TooShortError, NotApplicableError, StatisticError) as error:
                     skipped.append(f"{label_of(tree)}: {name} ({error.what})")
         if not rows:
-            raise StatisticError(f"no correlogram can be measured: {'; '.join(skipped) or 'nothing fires'}")
+            raise StatisticError(f"no correlogram can be measured: {'; '.join(skipped) or 'nothing was recorded'}")
         dims = {"correlation": ("row", "kind", "lag"), "time": ("row", "lag")}
         data = xr.Dataset(
             {name: (dims.get(name, ("row",)), np.array([row[name] for row in rows])) for name in rows[0]},

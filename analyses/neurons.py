@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
-from eiplatform.analyses.parts.inputs import Recordings, active, label_of, nothing_fires, opened
+from eiplatform.analyses.parts.inputs import Recordings, active, excitatory, label_of, nothing_fires, opened
 from eiplatform.analyses.parts.measured_cortex import measured_rates
 from eiplatform.analyses.parts.tables import Table, interval_text, number_text, texts
 from eiplatform.errors import NotApplicableError, TooShortError
@@ -70,7 +70,9 @@ class Neurons(Analysis):
         """
         trees = opened(recordings)
         rows = [
-            _row(tree, name, data, most, n_bootstrap, seed) for tree in trees for name, data in active(tree).items()
+            _row(tree, name, data, most, n_bootstrap, seed)
+            for tree in trees
+            for name, data in (active(tree) or excitatory(tree)).items()
         ]
         if not rows:
             raise nothing_fires(trees, "neurons")

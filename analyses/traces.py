@@ -11,6 +11,7 @@ import xarray as xr
 from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.inputs import (
     Recordings,
+    excitatory,
     label_of,
     nothing_fires,
     opened,
@@ -70,7 +71,7 @@ class Traces(Analysis):
         panels: list[dict[str, Any]] = []
         spikes: list[dict[str, np.ndarray]] = []
         for tree in trees:
-            for name, data in spiking(tree).items():
+            for name, data in (spiking(tree) or _with_currents(tree)).items():
                 if sample >= data.sizes["sample"]:
                     raise StatisticError(
                         f"sample {sample} is not in the recording",
@@ -92,6 +93,13 @@ class Traces(Analysis):
             coords={"signal": list(SIGNALS)},
         )
         return self.result(data, trees)
+
+
+def _with_currents(tree: xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return populations of currents without spikes, as in voltage clamp; not those of a network of rates."""
+    found = excitatory(tree)
+    rates = any("activity" in data for data in found.values())
+    return {} if rates else {name: data for name, data in found.items() if set(SIGNALS) <= set(data.data_vars)}
 
 
 def _partner(tree: xr.DataTree, name: str) -> xr.Dataset | None:
@@ -118,13 +126,20 @@ def _panel(
     raster_step, raster_row, n_rows = _sorted(step, cell, _recorded(chosen), rows)
     events = {"time": raster_step, "neuron": raster_row, "role": np.full(len(raster_step), "E")}
     events = _joined(events, own, np.full(len(own), -1), "E")
-    rates = {"rate_exc": row(_rate(step, shown, len(_recorded(chosen)))), "rate_inh": np.full(points, np.nan)}
+    rates = dict.fromkeys(("rate_exc", "rate_inh"), np.full(points, np.nan))
+    if _fires(chosen):
+        rates["rate_exc"] = row(_rate(step, shown, len(_recorded(chosen))))
     if partner is not None:
         inhibitory = partner.isel(sample=[sample], time=slice(points))
         if "activity" in inhibitory:
             rates["rate_inh"] = row(inhibitory["activity"].mean(("sample", "neuron")).values)
+<<<<<<< HEAD
         elif "spikes" in inhibitory or "spike_time" in inhibitory:
             there, who = spikes_of(inhibitory)
+=======
+        elif _fires(inhibitory):
+            there, who = _spikes(inhibitory)
+>>>>>>> fig
             rates["rate_inh"] = row(_rate(there, shown, len(_recorded(inhibitory))))
             there, who, n_inh = _sorted(there, who, _recorded(inhibitory), max(1, rows // 4))
             events = _joined(events, there, who + n_rows, "I")
@@ -154,12 +169,31 @@ def _joined(events: dict[str, np.ndarray], time: np.ndarray, row: np.ndarray, ro
     return {key: np.concatenate([values, more[key]]) for key, values in events.items()}
 
 
+def _fires(data: xr.Dataset) -> bool:
+    return "spikes" in data or "spike_time" in data
+
+
 def _recorded(data: xr.Dataset) -> np.ndarray:
     """Return the numbers of the neurons whose spikes were recorded."""
-    numbers: np.ndarray = data["neuron"].values if "spikes" in data else Population(data).spiking_neuron
+    events = "spikes" not in data and _fires(data)
+    numbers: np.ndarray = Population(data).spiking_neuron if events else data["neuron"].values
     return numbers
 
 
+<<<<<<< HEAD
+=======
+def _spikes(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the times of the spikes of one sample, and the numbers of their neurons."""
+    if "spikes" in data:
+        step, place = np.nonzero(data["spikes"].values[0])
+        return data["time"].values[step].astype(float), data["neuron"].values[place]
+    if not _fires(data):
+        return np.zeros(0), np.zeros(0, dtype=np.int64)
+    trains, start = Population(data).trains, float(data["time"].values[0])
+    return start + trains.time, Population(data).spiking_neuron[trains.neuron]
+
+
+>>>>>>> fig
 def _sorted(time: np.ndarray, cell: np.ndarray, numbers: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, int]:
     """Return the spikes of evenly spaced neurons, and their rows: those that fire most are on top."""
     kept = numbers[np.unique(np.linspace(0, len(numbers) - 1, min(most, len(numbers))).round().astype(int))]

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
-from eiplatform.analyses.parts.inputs import Recordings, active, label_of, opened
+from eiplatform.analyses.parts.inputs import Recordings, active, excitatory, label_of, opened
 from eiplatform.analyses.parts.tables import Table, interval_text
 from eiplatform.errors import StatisticError
 from eiplatform.statistics.kernels.intervals import resample_counts
@@ -57,7 +57,7 @@ class Tuning(Analysis):
         rows: list[dict[str, Any]] = []
         skipped = []
         for tree in trees:
-            for name, data in active(tree).items():
+            for name, data in (active(tree) or excitatory(tree)).items():
                 about = f"{label_of(tree)}: {name}"
                 population = Population(data, name)
                 if population.missing(("current_exc", "current_inh")):
@@ -67,7 +67,7 @@ class Tuning(Analysis):
                 else:
                     rows.append({"recording": label_of(tree), "population": name} | _row(population, n_bootstrap, seed))
         if not rows:
-            raise StatisticError(f"no tuning can be measured: {'; '.join(skipped) or 'nothing fires'}")
+            raise StatisticError(f"no tuning can be measured: {'; '.join(skipped) or 'nothing was recorded'}")
         ranks = max(row["by_class"].shape[-1] for row in rows)
         for row in rows:
             short = ranks - row["by_class"].shape[-1]

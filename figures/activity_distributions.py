@@ -67,11 +67,14 @@ def table(result: xr.Dataset) -> pd.DataFrame:
             values = one[panel].values * (float(one["hz"]) if panel == "rate" else 1.0)
             about = {"panel": panel, "row": index, "who": names[index], "kind": kind}
             parts.append(pd.DataFrame({**about, "value": values[np.isfinite(values)]}))
-    if "cortex_low" in result:
+    if "cortex_low" in result and any(len(part) for part in parts):
         ends = {"value": "cortex_median", "low": "cortex_low", "high": "cortex_high"}
         who = {"who": result["cortex"].values.astype(str), "kind": "cortex", "panel": "rate", "row": -1}
         parts.append(pd.DataFrame({**who, **{name: result[source].values for name, source in ends.items()}}))
-    return pd.concat([part for part in parts if len(part)], ignore_index=True)
+    held = [part for part in parts if len(part)]
+    return (
+        pd.concat(held, ignore_index=True) if held else pd.DataFrame(columns=["panel", "row", "who", "kind", "value"])
+    )
 
 
 @drawing
@@ -118,7 +121,7 @@ def _population(ax: Axes, place: float, part: pd.DataFrame) -> None:
     values = values[values > 0] if rates else values
     if not len(values):
         return
-    style: dict[str, Any] = condition_style(kinds.get(str(part["kind"].iloc[0]), "cortex"))
+    style: dict[str, Any] = condition_style(kinds.get(str(part["kind"].iloc[0]), "own"))
     cloud(ax, place + 0.06, values, height=0.55, log=rates, color=style["color"], alpha=0.35)
     strip(ax, place - 0.12, values, horizontal=True, width=0.2, color=style["color"])
     middle = np.median(values)

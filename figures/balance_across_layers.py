@@ -17,7 +17,7 @@ def caption(result: xr.Dataset) -> str:
     """Return the caption with n, interval, null, test and exclusions."""
     shown = shown_facts(result)
     null = ""
-    if "null" in result:
+    if "q" in result:
         clear = int((result["q"].sel(statistic=shown) <= 0.05).sum())
         tests = int(result["q"].sel(statistic=shown).notnull().sum())
         null = (

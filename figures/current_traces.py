@@ -32,11 +32,17 @@ def caption(result: xr.Dataset) -> str:
 
 def alt(result: xr.Dataset) -> str:
     """Return a short description for those who do not see the figure."""
-    found = result["correlation"].values
+    found = _complete(result)["correlation"].values
     return (
         f"Traces of excitation and inhibition of {result.sizes['panel']} neurons; their correlations over time are "
         f"{', '.join(f'{value:.2f}' for value in found)}."
     )
+
+
+def _complete(result: xr.Dataset) -> xr.Dataset:
+    """Return a result with what those of earlier versions lack, undefined."""
+    lacking = [name for name in ("correlation", "lag", "threshold") if name not in result]
+    return result.assign({name: ("panel", np.full(result.sizes["panel"], np.nan)) for name in lacking})
 
 
 def _with_voltage(result: xr.Dataset) -> bool:
@@ -67,10 +73,11 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 @drawing
 def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one row per population: the whole trace, a zoom, the voltage."""
+    result = _complete(result)
     n = result.sizes["panel"]
     voltage = (numbers["signal"] == "voltage").any()
     widths = [2.2, 1.2, 1.2] if voltage else [2.2, 1.2]
-    axes = sheet.panels(n, len(widths), height_mm=14 + 27 * n, width_ratios=widths)
+    axes = sheet.panels(n, len(widths), width="double", height_mm=14 + 27 * n, width_ratios=widths)
     for index in range(n):
         one = result.isel(panel=index)
         keys = {name: one[name].item() for name in ("recording", "population")}

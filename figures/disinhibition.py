@@ -104,7 +104,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     accurate = numbers[numbers["panel"] == "accuracy"]
     (band,) = numbers[numbers["panel"] == "band"][["low", "high"]].to_numpy()
     times = float(numbers.loc[numbers["panel"] == "times", "value"].iloc[0])
-    axes = sheet.panels(1, 2 + (not accurate.empty), height_mm=66 + 2.4 * len(looks))
+    axes = sheet.panels(1, 2 + (not accurate.empty), width="double", height_mm=66 + 2.4 * len(looks))
     for index, ax in enumerate(axes):
         reference_band(ax, *band, kind="cortex", axis="x", label="" if index else "slices of rat cortex")
         ax.set_xlabel("fraction of inhibition lost")

@@ -91,7 +91,7 @@ def _square(part: pd.DataFrame) -> tuple[float, float]:
 
 
 def _kind(row: Any) -> str:
-    return "null" if row.null else {"network": "trained", "circuit": "circuit"}.get(row.kind, "cortex")
+    return "null" if row.null else {"network": "trained", "circuit": "circuit"}.get(row.kind, "own")
 
 
 def _points(ax: Axes, part: pd.DataFrame, row: Any) -> None:

@@ -27,7 +27,8 @@ def caption(result: xr.Dataset) -> str:
     return (
         "Populations (triangles excitatory, circles inhibitory) with their numbers of neurons (n = "
         f"{total} altogether) and the pathways whose currents were recorded, or which the configuration states: arrows "
-        "excite, bars subtract, discs divide. Drawn from the recordings' own descriptions; sizes of marks have no "
+        "excite, bars subtract, discs divide; where a population both excites and subtracts, its weights have both "
+        "signs. Drawn from the recordings' own descriptions; sizes of marks have no "
         f"meaning.{rest}"
     )
 
@@ -61,15 +62,16 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one panel per recording."""
     recordings = list(dict.fromkeys(numbers["recording"]))
+    bottom = -1.3 if (numbers["role"] == "I").any() else 0.3
     places = [_places(numbers[numbers["recording"] == name]) for name in recordings]
     widths = [max(x for x, _ in found.values()) + 1.4 for found in places]
-    axes = sheet.panels(1, len(recordings), height_mm=52, width_ratios=widths)
+    axes = sheet.panels(1, len(recordings), width="double", height_mm=52 if bottom < 0 else 36, width_ratios=widths)
     for ax, name, found in zip(axes, recordings, places, strict=True):
         _edges(ax, result, found)
         for index, (x, y) in found.items():
             _node(ax, numbers.iloc[index], x, y)
         ax.set_xlim(-0.7, max(x for x, _ in found.values()) + 0.7)
-        ax.set_ylim(-1.3, 2.3)
+        ax.set_ylim(bottom, 2.3)
         ax.set_aspect("equal")
         ax.set_axis_off()
         ax.set_title(wrapped(named(name), 40))
@@ -103,20 +105,23 @@ def _node(ax: Axes, row: pd.Series, x: float, y: float) -> None:
 
 
 def _edges(ax: Axes, result: xr.Dataset, places: dict[int, tuple[float, float]]) -> None:
-    pairs = set(zip(result["source"].values.tolist(), result["target"].values.tolist(), strict=True))
+    pairs_signed = list(zip(result["source"].values.tolist(), result["target"].values.tolist(), strict=True))
+    pairs = set(pairs_signed)
     for source, target, sign in zip(*(result[name].values for name in ("source", "target", "sign")), strict=True):
         if int(source) not in places or int(target) not in places:
             continue
         start, end = (np.array(places[int(node)]) for node in (source, target))
         role = str(result["role"].values[int(source)])
-        ink = colour("inh" if role == "I" else "exc" if role != "input" else "faint")
+        ink = colour("inh" if role == "I" or sign != "+" else "exc" if role != "input" else "faint")
         if source == target:
             _loop(ax, start, ink, str(sign))
             continue
         direction = (end - start) / np.hypot(*(end - start))
         aside = np.array([-direction[1], direction[0]])
         both = (int(target), int(source)) in pairs
-        shift = {"+": 0.09 if both else 0.0, "-": 0.1, "/": -0.1}[str(sign)] * aside
+        signed = pairs_signed.count((int(source), int(target))) > 1  # of one population both halves
+        shift = {"+": 0.09 if both or signed else 0.0, "-": 0.1, "/": -0.1}[str(sign)] * aside
+        shift = -shift if signed and sign == "-" and role != "I" else shift
         first = start + shift + direction * (_R + 0.14 if role != "input" else 0.42)
         last = end + shift - direction * (_R + 0.14)
         _arrow(ax, first, last, ink, str(sign), direction)

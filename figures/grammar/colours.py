@@ -114,7 +114,8 @@ CONDITIONS = {
     "trained": Condition("trained", "o", True, "trained"),
     "null": Condition("null", "s", False, "untrained (null)"),
     "circuit": Condition("circuit", "D", False, "cortical circuit (model)"),
-    "cortex": Condition("cortex", "^", True, "measured cortex"),
+    "own": Condition("circuit", "^", True, "own recording"),
+    "cortex": Condition("cortex", "v", True, "measured cortex"),
 }
 
 

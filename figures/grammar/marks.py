@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from string import ascii_lowercase
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -236,7 +237,7 @@ def baseline(ax: Axes, value: float, text: str = "", *, axis: str = "y") -> None
 
 def layer_axis(ax: Axes, names: Sequence[str]) -> None:
     """Name the layers below the x axis, the first at 0; a readout stands apart behind a line."""
-    ax.set_xticks(range(len(names)), names)
+    ax.set_xticks(range(len(names)), [fill(name, 9, break_long_words=False) for name in names])
     ax.set_xlim(-0.6, len(names) - 0.4)
     ax.tick_params(axis="x", length=0)
     if len(names) > 1 and names[-1].casefold().startswith("readout"):

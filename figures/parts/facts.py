@@ -98,7 +98,10 @@ def _panel(ax: Axes, key: str, rows: pd.DataFrame) -> None:
         style: dict[str, Any] = condition_style("trained") | {"label": named(who), "linewidth": 0.6}
         if index:
             style |= {"marker": "v^<>pX"[(index - 1) % 6]}
-        intervals(ax, mine["depth"] + shift, mine, joined=True, **style)
+        apart = mine["population"].str.startswith("readout")
+        intervals(ax, mine["depth"][~apart] + shift, mine[~apart], joined=True, **style)
+        if apart.any():
+            intervals(ax, mine["depth"][apart] + shift, mine[apart], **style | {"label": None})
     _, base, text = FACTS.get(key, ("", None, ""))
     if key in _LOG and (rows["value"] > 0).all():
         log_axis(ax, "y")

@@ -146,15 +146,15 @@ class Page:
         return drawn
 
     def panels(
-        self, rows: int, columns: int, *, width: str = "double", height_mm: float = 60.0, **grid: Any
+        self, rows: int, columns: int, *, width: str | None = None, height_mm: float = 60.0, **grid: Any
     ) -> list[Axes]:
         """Make a grid of panels and return them row by row.
 
         Parameters
         ----------
         rows, columns : int
-        width : {"single", "middle", "double"}
-            Of a page of its own: a width of journals (89, 120 or 183 mm).
+        width : {"single", "middle", "double"}, optional
+            Of a page of its own: a width of journals (89, 120 or 183 mm); default: by the number of columns.
         height_mm : float
             Of a page of its own.
         **grid
@@ -168,6 +168,7 @@ class Page:
         if self._ax is not None and rows * columns == 1:
             self._axes = [self._ax]
             return self._axes
+        width = width or {1: "single", 2: "middle"}.get(columns, "double")
         self._axes = list(
             self.sheet(width, height_mm, rows * columns).subplots(rows, columns, squeeze=False, **grid).flat
         )
