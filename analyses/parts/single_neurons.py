@@ -10,7 +10,7 @@ import xarray as xr
 from eiplatform.statistics.population import Population
 from eiplatform.store.events import bare
 
-__all__ = ["SHOWN", "signals_of", "spikes_of", "units_of"]
+__all__ = ["SHOWN", "fires", "signals_of", "spikes_of", "units_of"]
 
 SHOWN = ("current_exc", "current_inh", "current_net", "gain", "voltage", "activity")
 """Signals that are shown of a neuron, in the order of the panels."""
@@ -36,10 +36,15 @@ def signals_of(
     shown = bare(chosen).drop_dims("spike", errors="ignore").isel(sample=0)
     held = {name: shown[name].transpose("neuron", "time").values for name in SHOWN if name in shown}
     fired: list[np.ndarray] = [np.zeros(0)] * len(neurons)
-    if "spikes" in data or "spike_time" in data:
+    if fires(data):
         time, number = spikes_of(chosen)
         fired = [time[number == own] for own in data["neuron"].values[list(neurons)]]
     return shown["time"].values.astype(float), held, fired
+
+
+def fires(data: xr.Dataset) -> bool:
+    """Whether spikes of a population were recorded."""
+    return "spikes" in data or "spike_time" in data
 
 
 def spikes_of(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +58,8 @@ def spikes_of(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     if "spikes" in data:
         step, place = np.nonzero(data["spikes"].values[0])
         return data["time"].values[step].astype(float), data["neuron"].values[place]
+    if not fires(data):
+        return np.zeros(0), np.zeros(0, dtype=np.int64)
     population, start = Population(data), float(data["time"].values[0])
     return start + population.trains.time, population.spiking_neuron[population.trains.neuron]
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses import label_of
-from eiplatform.analyses.parts.single_neurons import SHOWN, signals_of, spikes_of, units_of
+from eiplatform.analyses.parts.single_neurons import SHOWN, fires, signals_of, spikes_of, units_of
 from eiplatform.errors import ConfigError, StoreError
 from eiplatform.report.interactive import neuron_frame, neuron_panels
 from eiplatform.report.widgets import Control, Frame, Options, Widget, panel, series
@@ -61,8 +61,7 @@ class Shown:
         self.populations: dict[str, xr.Dataset] = {
             name: data
             for name, data in populations_of(self.tree).items()
-            if "step" not in data.dims
-            and (set(SHOWN) & set(data.data_vars) or "spike_time" in data or "spikes" in data)
+            if "step" not in data.dims and (set(SHOWN) & set(data.data_vars) or fires(data))
         }
         if not self.populations:
             raise StoreError("no population has a signal or spikes to show", where=str(path), valid=SHOWN)
@@ -88,7 +87,7 @@ class Shown:
         first = {"0|0|0|0": self.neuron("0|0|0|0")}
         made = [Widget("neuron", "Single neurons", about, panels, self._controls("neuron"), first, f"neuron?{query}")]
         about = f"Spikes of at most {ROWS} neurons, evenly spaced by number, and the mean rate of those."
-        if any(_fires(data) for data in self.populations.values()):
+        if any(fires(data) for data in self.populations.values()):
             first = {"0|0|0": self.raster("0|0|0")}
             made.append(
                 Widget("raster", "Population", about, _raster_panels(), self._controls(""), first, f"raster?{query}")
@@ -140,7 +139,7 @@ class Shown:
         start = window * WINDOW
         one = data.isel(sample=[sample], time=slice(start, start + WINDOW))
         time = one["time"].values.astype(float)
-        if not _fires(data):
+        if not fires(data):
             empty: dict[str, dict[str, Any]] = {
                 "fired": {"time": [], "row": []},
                 "rates": {"time": time, "rate": np.full(time.size, np.nan)},
@@ -175,10 +174,6 @@ class Shown:
             if value >= sizes[part]:
                 raise ConfigError(f"{part} {value} is not there", where="view", valid=f"0 to {sizes[part] - 1}")
         return names[place], data, rest
-
-
-def _fires(data: xr.Dataset) -> bool:
-    return "spikes" in data or "spike_time" in data
 
 
 def _time_units(data: xr.Dataset) -> str:
