@@ -84,7 +84,7 @@ class Traces(Analysis):
                 panels.append({"recording": label_of(tree), "population": name, **panel})
                 spikes.append({"panel": np.full(len(events["time"]), len(panels) - 1), **events})
         if not panels:
-            raise nothingfires(trees, "traces")
+            raise nothing_fires(trees, "traces")
         dims: dict[str, tuple[str, ...]] = {"current": ("panel", "signal", "point")}
         dims |= dict.fromkeys(("voltage", "time", "rate_exc", "rate_inh"), ("panel", "point"))
         data = xr.Dataset(
