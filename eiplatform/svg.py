@@ -20,7 +20,8 @@ def inline_svg(
 
     Parameters
     ----------
-    figure : matplotlib.figure.Figure
+    figure : matplotlib.figure.Figure, or str
+        A figure, or an SVG that matplotlib wrote.
     name : str
         Goes before every id, so that several figures can stand in one page.
     alt : str
@@ -36,9 +37,12 @@ def inline_svg(
     >>> inline_svg(Figure(), "a", alt="nothing")[:37]
     '<svg role="img" aria-label="nothing" '
     """
-    raw = BytesIO()
-    figure.savefig(raw, format="svg")
-    text = raw.getvalue().decode()
+    if isinstance(figure, str):
+        text = figure
+    else:
+        raw = BytesIO()
+        figure.savefig(raw, format="svg")
+        text = raw.getvalue().decode()
     start = text.index("<svg")
     head, body = text[start : text.index(">", start)], text[text.index(">", start) + 1 :]
     box = re.search(r'viewBox="[^"]*"', head)

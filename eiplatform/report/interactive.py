@@ -265,51 +265,33 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
 def _statistics(key: str, data: xr.Dataset) -> Widget:
     from bokeh.models import ColumnDataSource
 
-    held = [str(name) for name in data["statistic"].values if data["value"].sel(statistic=name).notnull().any()]
     names = data["population"].values.astype(str)
     columns = ["value", "low", "high", *(["null_minimum", "null_maximum", "z", "q"] if "null" in data else [])]
+    values = {column: data[column].transpose("statistic", "population").values for column in columns}
+    held = np.flatnonzero(np.isfinite(values["value"]).any(axis=1))
     source = ColumnDataSource({name: [] for name in ("layer", *columns)}, name="values")
     tips = [("layer", "@layer"), ("value", "@value{0.000} [@low{0.000}, @high{0.000}]")]
     if "null" in data:
         tips += [("null", "@null_minimum{0.000} to @null_maximum{0.000}"), ("z", "@z{0.0}"), ("q", "@q{0.000}")]
     one = panel("layers", height=280, tooltips=tips, x_range=list(names), y_axis_label="value")
     if "null" in data:
-        bar: dict[str, Any] = {
-            "x": "layer",
-            "bottom": "null_minimum",
-            "top": "null_maximum",
-            "width": 0.5,
-            "fill_alpha": 0.5,
-        }
+        bar: dict[str, Any] = {"x": "layer", "bottom": "null_minimum", "top": "null_maximum", "width": 0.5}
+        bar["fill_alpha"] = 0.5
         series(one, "vbar", source, "null", **bar, legend_label=f"range of {int(data.attrs['n_nulls'])} nulls")
     whiskers(one, source, "layer", "low", "high", "trained")
-    series(
-        one,
-        "scatter",
-        source,
-        "trained",
-        x="layer",
-        y="value",
-        size=9,
-        legend_label=str(data.attrs["label"]),
-        hovered=True,
-    )
+    legend: dict[str, Any] = {"legend_label": str(data.attrs["label"]), "hovered": True}
+    series(one, "scatter", source, "trained", x="layer", y="value", size=9, **legend)
     legend_above(one)
-    labels = [str(data["label"].sel(statistic=name).item()) for name in held]
+    labels = data["label"].values[held].astype(str).tolist()
     frames = {}
-    for index, name in enumerate(held):
-        shown = data.sel(statistic=name)
-        text = ", ".join(
-            f"{layer} {number_text(float(value))}" for layer, value in zip(names, shown["value"].values, strict=True)
-        )
-        sources = {"values": {"layer": names, **{column: shown[column].values for column in columns}}}
+    for index, place in enumerate(held):
+        shown = zip(names, values["value"][place], strict=True)
+        text = ", ".join(f"{layer} {number_text(float(value))}" for layer, value in shown)
+        sources = {"values": {"layer": names, **{column: values[column][place] for column in columns}}}
         frames[str(index)] = Frame(sources, f"{labels[index]}: {text}.", labels={"layers": labels[index]})
-    about = "Choose any statistic that was measured, and move over the points for intervals and the null."
-    return Widget(
-        f"{key}-statistics",
+    title, what = (
         "Every statistic of every layer",
-        about,
-        one,
-        [Control("statistic", "Statistic", labels)],
-        frames,
+        "Choose any statistic that was measured; hovering shows its interval",
     )
+    controls = [Control("statistic", "Statistic", labels)]
+    return Widget(f"{key}-statistics", title, f"{what} and null.", one, controls, frames)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+import xarray as xr
 
 from eiplatform.analyses import Result, Table
 from eiplatform.analyses.parts.analysis import read_with_care
 from eiplatform.analyses.parts.cells import VERDICTS
 from eiplatform.analyses.parts.headlines import plain
-from eiplatform.figures import SavedFigure, find_figure
+from eiplatform.figures import SavedFigure, find_figure, origin_of_picture
 from eiplatform.figures.grammar.colours import THEMES, layer_colours, theme
 from eiplatform.report.interactive import widget_of
 from eiplatform.report.widgets import Widget
+from eiplatform.store.identity import result_hash
 from eiplatform.svg import inline_svg
 
 __all__ = ["Cell", "Picture", "Section", "Shown", "cells_of", "colours_of", "drawn", "section_of"]
@@ -116,6 +121,8 @@ def section_of(key: str, result: Result, figures: Mapping[str, SavedFigure], bas
         Of the result, from the page, if it is there.
     """
     found = [plain(finding) for finding in result.findings()]
+    with read_with_care(result.data):
+        widget = widget_of(key, result)
     return Section(
         id=key,
         title=result.analysis.question,
@@ -124,7 +131,7 @@ def section_of(key: str, result: Result, figures: Mapping[str, SavedFigure], bas
         findings=[(headline.text, headline.how) for headline in found],
         pictures=[_picture(key, name, result, saved, base, file) for name, saved in figures.items()],
         tables=[_table(table) for table in result.tables()],
-        widget=widget_of(key, result),
+        widget=widget,
     )
 
 
@@ -139,12 +146,21 @@ def _picture(key: str, name: str, result: Result, saved: SavedFigure, base: Path
         alt = module.alt(result.data) if hasattr(module, "alt") else title
         caption = module.caption(result.data)
     return Picture(
-        id, title, drawn(name, result, id, alt=alt), alt, caption, getattr(module, "QUESTION", ""), csv, code
+        id,
+        title,
+        drawn(name, result, id, alt=alt, file=saved.png.with_suffix(".svg")),
+        alt,
+        caption,
+        getattr(module, "QUESTION", ""),
+        csv,
+        code,
     )
 
 
-def drawn(name: str, result: Result, id: str, *, alt: str = "", statistics: Sequence[str] = ()) -> str:
-    """Draw a figure as SVG in the colours of the page.
+def drawn(
+    name: str, result: Result, id: str, *, alt: str = "", statistics: Sequence[str] = (), file: Path | None = None
+) -> str:
+    """Return a figure as SVG in the colours of the page.
 
     Parameters
     ----------
@@ -156,13 +172,26 @@ def drawn(name: str, result: Result, id: str, *, alt: str = "", statistics: Sequ
     alt : str
     statistics : sequence of str
         Draw these alone.
+    file : Path, optional
+        An SVG of the figure, taken if it is of this very result, and on white paper.
     """
     data = result.data.sel(statistic=list(statistics)) if statistics else result.data
-    with read_with_care(result.data):
-        figure = find_figure(name).draw(data)
+    figure: Any = _read(file, data) if file else None
+    if figure is None:
+        with read_with_care(result.data):
+            figure = find_figure(name).draw(data)
     return inline_svg(figure, id, alt=alt, described_by=f"{id}-caption", colours=colours_of())
 
 
+def _read(file: Path, data: xr.Dataset) -> str | None:
+    """Return an SVG if it says that it is of this result, and is on white paper."""
+    if not file.is_file() or result_hash(data) not in origin_of_picture(file).get("result", ""):
+        return None
+    text = file.read_text(encoding="utf-8")
+    return None if THEMES["slide"]["paper"].lower() in text else text
+
+
+@cache
 def colours_of(name: str = "") -> dict[str, str]:
     """Return what stands for the colours of figures: variables of the page, or their values in a theme.
 

@@ -47,7 +47,7 @@ def draw_all(
     results : mapping of str to Result
         Results by name.  A second result of one analysis gives figures with its name added.
     directory : Path
-        Where PNG, PDF and CSV go.
+        Where PNG, PDF, SVG and CSV go.
     progress : callable, optional
         Called with (done, total, message).
 
@@ -60,7 +60,7 @@ def draw_all(
     made: dict[tuple[str, str], SavedFigure] = {}
     for index, (name, key, result) in enumerate(wanted):
         taken = any(figure.name == name for figure in made.values())
-        made[key, name] = save(name, result, directory, stem=f"{name}_{key}" if taken else name)
+        made[key, name] = save(name, result, directory, stem=f"{name}_{key}" if taken else name, svg=True)
         if progress:
             progress(index + 1, len(wanted), name)
     return made

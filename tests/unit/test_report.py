@@ -12,10 +12,10 @@ import pytest
 
 from eiplatform.analyses import Result
 from eiplatform.analyses.parts.headlines import Headline, ranked
-from eiplatform.figures import find_figure
+from eiplatform.figures import find_figure, save
 from eiplatform.report import findings_of, scorecard
 from eiplatform.report.interactive import widget_of
-from eiplatform.report.sections import colours_of, used_colours
+from eiplatform.report.sections import colours_of, drawn, used_colours
 from eiplatform.report.widgets import packed
 from eiplatform.store.reader import open_recording
 from tests.conftest import write_network
@@ -44,10 +44,10 @@ def test_the_page_holds_everything_and_is_small(page: str, results: dict[str, Re
         assert table.title.replace("'", "&#39;").replace(">", "&gt;") in page
         for row in table.rows:
             assert row[0].split("\n")[0].replace("'", "&#39;").replace(">", "&gt;").replace("<", "&lt;") in page
-    drawn = [name for result in results.values() for name in result.plots]
-    assert len(drawn) >= 4 and page.count('<svg role="img"') == len(drawn) + 1  # and the one of the first screen
-    assert len(re.findall(r"<figure[ >]", page)) == len(drawn) + 1
-    assert all(find_figure(name).QUESTION in page for name in drawn)
+    names = [name for result in results.values() for name in result.plots]
+    assert len(names) >= 4 and page.count('<svg role="img"') == len(names) + 1  # and the one of the first screen
+    assert len(re.findall(r"<figure[ >]", page)) == len(names) + 1
+    assert all(find_figure(name).QUESTION in page for name in names)
 
 
 def test_nothing_of_the_page_is_elsewhere(page: str) -> None:
@@ -107,6 +107,19 @@ def test_what_is_not_compared_is_one_line_per_reason(page: str, results: dict[st
     reasons = {row[1] for row in table.rows}
     assert 1 < len(reasons) < len(table.rows)
     assert page.count('<details class="group">') == len(reasons)
+
+
+def test_a_saved_drawing_is_taken_if_it_is_of_this_very_result(results: dict[str, Result], tmp_path: Path) -> None:
+    saved = save("forest", results["comparison"], tmp_path, svg=True)
+    file = saved.png.with_suffix(".svg")
+    file.write_text(file.read_text().replace("</svg>", "<desc>saved</desc></svg>"))
+    assert "saved" in drawn("forest", results["comparison"], "x", file=file)
+    other = Result(results["comparison"].data.assign_attrs(margin=0.4))
+    assert "saved" not in drawn("forest", other, "x", file=file)
+    save("forest", results["comparison"], tmp_path, svg=True, theme="slide")
+    assert drawn("forest", results["comparison"], "x", file=file) == drawn("forest", results["comparison"], "x")
+    again = drawn("forest", results["comparison"], "x", file=tmp_path / "none.svg")
+    assert "saved" not in again and again.startswith("<svg ")
 
 
 def test_colours_follow_the_theme(page: str) -> None:
