@@ -18,6 +18,7 @@ import xarray as xr
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.findings import clear_of_zero, flags, layers, span, strongest
+from eiplatform.analyses.parts.headlines import Headline, of_one
 from eiplatform.analyses.parts.inputs import (
     Nulls,
     OneRecording,
@@ -221,6 +222,37 @@ class Balance(Analysis):
         for statistic in defined(result, [f"ei_correlation_{axis}_excess"]):
             yield from _detail(who, axis, result.sel(statistic=statistic))
         yield from flags(who, result)
+
+    def headlines(self, result: xr.Dataset) -> Iterable[Headline]:
+        """Say which way balance leans, what training changed, and what limits that."""
+        who = f"'{result.attrs['label']}'"
+        axis = "time" if defined(result, ["ei_correlation_time"]) else "samples"
+        largest = {key: _largest(result.sel(statistic=key)) for key in defined(result, ["ei_ratio"])}
+        if largest:
+            n = int(result["n_samples"].max())
+            yield of_one(
+                who,
+                _leaning(who, result.sel(statistic="ei_ratio")),
+                "balance",
+                largest["ei_ratio"],
+                f"{who}, n = {n}; {{}}",
+            )
+        keys = defined(result, ["ei_ratio", f"ei_correlation_{axis}"], "p") if "null" in result else []
+        how = f"q at most {LEVEL:g} over {int(np.isfinite(result['q']).sum())} tests, Student's t" if keys else ""
+        sizes = [_largest(result.sel(statistic=key)) for key in keys]
+        for sentence in _against_null(who, result, keys):
+            found = "no layer was found" not in sentence
+            yield of_one(who, sentence, "null", max(sizes, key=np.nan_to_num) if found else np.nan, how)
+        for sentence in flags(who, result):
+            yield of_one(who, sentence, "limit")
+
+
+def _largest(one: xr.Dataset) -> float:
+    """Return the largest distance from the null that passes the corrected test, in spreads of the null; else NaN."""
+    if "z" not in one:
+        return float("nan")
+    clear = np.abs(one["z"].values[(one["q"] <= LEVEL).values])
+    return float(clear.max()) if clear.size else float("nan")
 
 
 def _leaning(who: str, ratio: xr.Dataset) -> str:

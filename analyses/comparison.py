@@ -27,6 +27,7 @@ from eiplatform.analyses.parts.cells import (
 )
 from eiplatform.analyses.parts.comparison_tables import cautions_between, left_out, not_compared, note_of, row_of
 from eiplatform.analyses.parts.findings import layers, span, strongest
+from eiplatform.analyses.parts.headlines import Headline
 from eiplatform.analyses.parts.inputs import (
     Recording,
     Reference,
@@ -188,6 +189,38 @@ class Comparison(Analysis):
             one = result.sel(reference=reference)
             parts = [_counted(one, 100 * result.attrs["fdr"]), *_largest(one), *_weak(one)]
             yield f"Compared with {reference}: {'; '.join(parts)}."
+
+    def headlines(self, result: xr.Dataset) -> Iterable[Headline]:
+        """Say of every reference how many comparisons differ, and which differ most."""
+        rate = f"{100 * result.attrs['fdr']:g} %"
+        for reference in result["reference"].values.astype(str):
+            one = result.sel(reference=reference)
+            verdicts = one["verdict"].values.astype(str)
+            n = int((verdicts != "not compared").sum())
+            if not n:
+                continue
+            counts = [
+                f"{number} {words}"
+                for verdict, words in (
+                    ("small difference", "differ little"),
+                    ("equivalent", "are equivalent"),
+                    ("undecided", "are undecided"),
+                )
+                if (number := int((verdicts == verdict).sum()))
+            ]
+            clear = np.abs(one["effect"].values[(one["q"] <= float(result.attrs["fdr"])).values])
+            different = int((verdicts == "different").sum())
+            text = f"{different} of {n} comparisons with {reference} show a difference" + "".join(
+                f", {part}" for part in counts
+            )
+            most = "; ".join(_largest(one)[:2])
+            yield Headline(
+                f"{text}." + (f" Largest: {most}." if different and most else ""),
+                "cortex" if str(one["kind"].item()) != "network" else "null",
+                f"effects in spreads of the reference's neurons; false discovery rate {rate}"
+                + "".join(f"; {part.removesuffix(' (see the table)')}" for part in _weak(one)),
+                float(clear[np.isfinite(clear)].max(initial=0)) or float("nan"),
+            )
 
 
 def _counted(one: xr.Dataset, rate: float) -> str:

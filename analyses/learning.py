@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import binomtest
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.headlines import Headline, plain
 from eiplatform.analyses.parts.inputs import Training, excitatory
 from eiplatform.analyses.parts.tables import Table
 from eiplatform.files import read_json, sha256_of
@@ -127,6 +129,10 @@ class Learning(Analysis):
             "test images had no part in training or in choosing it."
         )
         yield Table("Accuracy", ("data set", "test accuracy", "images", "epoch"), (row,), note)
+
+    def headlines(self, result: xr.Dataset) -> Iterable[Headline]:
+        """Say how good the network is."""
+        return [replace(plain(finding), topic="task") for finding in self.findings(result)]
 
     def findings(self, result: xr.Dataset) -> Iterable[str]:
         """Say what came out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -12,6 +13,7 @@ from eiplatform.analyses.parts.analysis import Analysis, Result
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
 from eiplatform.analyses.parts.design import LESION, control_of, whole_design
 from eiplatform.analyses.parts.findings import flags
+from eiplatform.analyses.parts.headlines import Headline, plain
 from eiplatform.analyses.parts.inputs import (
     Recordings,
     describe_inputs,
@@ -224,7 +226,7 @@ class Lesions(Analysis):
             after = float(result["accuracy"].sel(dose=lower[0]))
             text = (
                 f"Removing {100 * lower[0]:g} % of {where} is the smallest dose tried that lowers accuracy: "
-                f"{100 * intact:.1f} % to {100 * after:.1f} % ({how})"
+                f"{100 * intact:.1f} % to {100 * after:.1f} %"
             )
             if result.attrs["n_controls"]:
                 random = 100 * result["control_accuracy"].sel(dose=lower[0])
@@ -232,8 +234,19 @@ class Lesions(Analysis):
                     f"; {random.size} random losses of synapses that take as much current leave "
                     f"{float(random.min()):.1f} to {float(random.max()):.1f} %"
                 )
-            yield f"{text}."
+            yield f"{text} ({how})."
         yield from flags("In the intact network", result.sel(dose=0.0))
+
+    def headlines(self, result: xr.Dataset) -> Iterable[Headline]:
+        """Say from which dose on accuracy falls, and how far below random losses that is."""
+        lower = result["dose"].values[(result["accuracy_p_holm"] <= LEVEL).values].tolist()
+        effect = float("nan")
+        if lower and result.attrs["n_controls"]:
+            random = result["control_accuracy"].sel(dose=lower[0])
+            effect = float(random.mean() - result["accuracy"].sel(dose=lower[0])) / (
+                float(random.std(ddof=1)) or np.nan
+            )
+        yield replace(plain(next(iter(self.findings(result)))), topic="lesion", effect=effect)
 
 
 def _inhibition(tree: xr.DataTree) -> dict[str, str]:

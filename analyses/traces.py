@@ -18,6 +18,7 @@ from eiplatform.analyses.parts.inputs import (
     require,
     spiking,
 )
+from eiplatform.analyses.parts.single_neurons import fires, spikes_of
 from eiplatform.errors import NotApplicableError, StatisticError, TooShortError
 from eiplatform.statistics import per_neuron, populations_of
 from eiplatform.statistics.population import Population
@@ -120,20 +121,20 @@ def _panel(
         return np.pad(values.astype(float), (0, points - len(values)), constant_values=np.nan)
 
     number = int(shown["neuron"].values[neuron])
-    step, cell = _spikes(chosen)
+    step, cell = spikes_of(chosen)
     own = step[cell == number]
     raster_step, raster_row, n_rows = _sorted(step, cell, _recorded(chosen), rows)
     events = {"time": raster_step, "neuron": raster_row, "role": np.full(len(raster_step), "E")}
     events = _joined(events, own, np.full(len(own), -1), "E")
     rates = dict.fromkeys(("rate_exc", "rate_inh"), np.full(points, np.nan))
-    if _fires(chosen):
+    if fires(chosen):
         rates["rate_exc"] = row(_rate(step, shown, len(_recorded(chosen))))
     if partner is not None:
         inhibitory = partner.isel(sample=[sample], time=slice(points))
         if "activity" in inhibitory:
             rates["rate_inh"] = row(inhibitory["activity"].mean(("sample", "neuron")).values)
-        elif _fires(inhibitory):
-            there, who = _spikes(inhibitory)
+        elif fires(inhibitory):
+            there, who = spikes_of(inhibitory)
             rates["rate_inh"] = row(_rate(there, shown, len(_recorded(inhibitory))))
             there, who, n_inh = _sorted(there, who, _recorded(inhibitory), max(1, rows // 4))
             events = _joined(events, there, who + n_rows, "I")
@@ -163,26 +164,11 @@ def _joined(events: dict[str, np.ndarray], time: np.ndarray, row: np.ndarray, ro
     return {key: np.concatenate([values, more[key]]) for key, values in events.items()}
 
 
-def _fires(data: xr.Dataset) -> bool:
-    return "spikes" in data or "spike_time" in data
-
-
 def _recorded(data: xr.Dataset) -> np.ndarray:
     """Return the numbers of the neurons whose spikes were recorded."""
-    events = "spikes" not in data and _fires(data)
+    events = "spikes" not in data and fires(data)
     numbers: np.ndarray = Population(data).spiking_neuron if events else data["neuron"].values
     return numbers
-
-
-def _spikes(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return the times of the spikes of one sample, and the numbers of their neurons."""
-    if "spikes" in data:
-        step, place = np.nonzero(data["spikes"].values[0])
-        return data["time"].values[step].astype(float), data["neuron"].values[place]
-    if not _fires(data):
-        return np.zeros(0), np.zeros(0, dtype=np.int64)
-    trains, start = Population(data).trains, float(data["time"].values[0])
-    return start + trains.time, Population(data).spiking_neuron[trains.neuron]
 
 
 def _sorted(time: np.ndarray, cell: np.ndarray, numbers: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, int]:

@@ -127,6 +127,7 @@ def save(
         write("png", files["png"])
         write("pdf", files["pdf"])
         if svg:
+            drawn.set_layout_engine("none")  # the PDF has settled it
             write("svg", directory / f"{stem or name}.svg")
     atomic_write(files["csv"], lambda path: numbers.to_csv(path, index=False))
     write_sidecar(files["csv"], numbers.columns, stem or name, origin(data))

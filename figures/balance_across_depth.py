@@ -12,6 +12,8 @@ from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "balance_across_depth"
 QUESTION = "Is each layer balanced, and does that tighten or loosen from layer to layer?"
+HERO = ("ei_ratio", "ei_correlation_time_excess", "ei_correlation_time", "rate", "ei_correlation_samples", "gain")
+"""What the first screen of a report shows of it, the most telling first."""
 
 
 def caption(result: xr.Dataset) -> str:

@@ -38,6 +38,8 @@ SHOWN = (
     "gain",
 )
 """Statistics that do not follow from each other, in their order; others are drawn where none of these is comparable."""
+HERO = ()
+"""The first screen of a report shows all of it, if nothing more telling is there."""
 LIMIT = 10.0
 """Effects beyond are drawn at the edge, as arrows."""
 _MARKS = "os^vDpX"

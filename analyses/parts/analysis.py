@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.util import module_from_spec, spec_from_file_location
 from inspect import Parameter, signature
@@ -14,11 +14,13 @@ from typing import Any, ClassVar, get_type_hints
 
 import xarray as xr
 
+from eiplatform.analyses.parts.headlines import Headline, plain
 from eiplatform.analyses.parts.inputs import Role, describe_inputs
 from eiplatform.analyses.parts.show import as_html, as_text
 from eiplatform.analyses.parts.tables import Table
 from eiplatform.discovery import discovered
 from eiplatform.errors import ConfigError, NotApplicableError, StoreError, choose
+from eiplatform.svg import inline_svg
 
 __all__ = ["Analysis", "Result", "analysis_names", "defined", "find_analysis", "load_result", "read_with_care"]
 
@@ -61,6 +63,10 @@ class Analysis:
     def findings(self, result: xr.Dataset) -> Iterable[str]:
         """Say in sentences what a result shows; nothing unless the analysis has something to say."""
         return ()
+
+    def headlines(self, result: xr.Dataset) -> Iterable[Headline]:
+        """Say what belongs on the first screen of a report: the first finding, unless the analysis says better."""
+        return [plain(finding) for finding in self.findings(result)][:1]
 
     def result(self, data: xr.Dataset, recordings: Iterable[xr.DataTree] | None = None, **attrs: Any) -> Result:
         """Return a Dataset as the result of this analysis.
@@ -131,6 +137,11 @@ class Result:
         with read_with_care(self.data):
             return list(self.analysis.findings(self.data))
 
+    def headlines(self) -> list[Headline]:
+        """Return what belongs on the first screen of a report, with the size of its effect."""
+        with read_with_care(self.data):
+            return list(self.analysis.headlines(self.data))
+
     @property
     def plots(self) -> list[str]:
         """Names of the figures for which this result holds something."""
@@ -175,7 +186,12 @@ class Result:
 
     def _repr_html_(self) -> str:
         name, question, findings, tables = self._shown()
-        return as_html(name, question, findings, tables, self.data)
+        headlines, picture = [plain(finding) for finding in findings], ""
+        with suppress(Exception):  # a look at an object must not fail
+            headlines = self.headlines() or headlines
+            if self.plots:
+                picture = inline_svg(self.plot(), f"r{id(self)}", alt=name)
+        return as_html(name, question, headlines, picture, tables, self.data)
 
     def _shown(self) -> tuple[str, str, list[str], list[Table]]:
         """Return what is shown first; a result that cannot be read shows its arrays alone."""

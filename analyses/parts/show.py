@@ -7,6 +7,7 @@ from html import escape
 
 import xarray as xr
 
+from eiplatform.analyses.parts.headlines import Headline
 from eiplatform.analyses.parts.tables import Table
 
 __all__ = ["as_html", "as_text"]
@@ -33,14 +34,28 @@ def _text_of(table: Table) -> list[str]:
     return [table.title, *lines, *rest]
 
 
-def as_html(name: str, question: str, findings: Sequence[str], tables: Sequence[Table], data: xr.Dataset) -> str:
-    """Return a result as HTML for notebooks: findings and the first table open, further tables and arrays folded."""
-    parts = [f"<div><b>{escape(name)}</b> {escape(question)}"]
-    if findings:
-        parts.append(f"<ul>{''.join(f'<li>{escape(finding)}</li>' for finding in findings)}</ul>")
-    for index, table in enumerate(tables):
-        shown = " open" if index == 0 else ""
-        parts.append(f"<details{shown}><summary>{escape(table.title)}</summary>{_html_of(table)}</details>")
+def as_html(
+    name: str, question: str, headlines: Sequence[Headline], picture: str, tables: Sequence[Table], data: xr.Dataset
+) -> str:
+    """Return a result as HTML for notebooks: headlines and a figure; tables and arrays folded.
+
+    Parameters
+    ----------
+    name, question : str
+        Of the analysis.
+    headlines : sequence of Headline
+    picture : str
+        SVG, or nothing.
+    tables : sequence of Table
+    data : xarray.Dataset
+    """
+    parts = [f"<div><b>{escape(name.replace('_', ' '))}</b> {escape(question)}"]
+    for one in headlines:
+        how = f' <small style="opacity:.7">{escape(one.how)}</small>' if one.how else ""
+        parts.append(f'<p style="margin:.3em 0;max-width:60em">{escape(one.text)}{how}</p>')
+    if picture:
+        parts.append(f'<div style="max-width:52em;background:#fff">{picture}</div>')
+    parts += [f"<details><summary>{escape(table.title)}</summary>{_html_of(table)}</details>" for table in tables]
     return "".join([*parts, "<details><summary>arrays</summary>", data._repr_html_(), "</details></div>"])
 
 

@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[tuple[Callable[..., int], str], ...]] = {
         (inspect.info, "info runs/a/trained"),
         (inspect.validate, "validate runs/a/trained"),
         (inspect.pack, "pack runs/a/trained --out trained.h5"),
+        (inspect.view, "view runs/demo"),
         (inspect.unpack, "unpack trained.h5 --out runs/a/trained"),
         (exchange.export, "export csv runs/a/noisy --out noisy.csv"),
     ),

@@ -1,13 +1,16 @@
-"""Commands that look at recordings or repack them: ``info``, ``validate``, ``pack``, ``unpack``; ``doctor``."""
+"""Commands that look at recordings or repack them: ``info``, ``validate``, ``view``, ``pack``, ``unpack``; `doctor`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from eiplatform.cli.options import Json, Overwrite, Partial
 
-__all__ = ["doctor", "info", "pack", "unpack", "validate"]
+__all__ = ["doctor", "info", "pack", "unpack", "validate", "view"]
 
 
 def info(place: Path, *, partial: Partial = False, json: Json = False) -> int:
@@ -51,6 +54,42 @@ def validate(recording: Path, *, json: Json = False) -> int:
     else:
         say(str(result))
     return 2 if result.problems else 0
+
+
+def view(
+    run: Path,
+    *,
+    port: int = 0,
+    open_: Annotated[bool, Parameter(name="--open", negative=(), show_default=False)] = False,
+    partial: Partial = False,
+) -> int:
+    """Show whole recordings in the browser: any neuron, sample and stretch of time, read as it is looked at.
+
+    Only this machine is served, and nothing is changed.  Of another machine: ssh -L 8000:127.0.0.1:PORT.
+
+    Parameters
+    ----------
+    run : Path
+        A recording, or the directory of a run, a study or a demo.
+    port : int
+        0: any that is free.
+    open_ : bool
+        Open the browser.
+    """
+    from contextlib import suppress
+
+    from eiplatform.cli.output import say
+    from eiplatform.viewer import Viewer
+
+    viewer = Viewer(run, port=port, partial=partial)
+    say(f"{viewer.address}  (Ctrl-C ends it)")
+    if open_:
+        import webbrowser
+
+        webbrowser.open(viewer.address)
+    with suppress(KeyboardInterrupt):  # the way in which it is meant to end
+        viewer.serve()
+    return 0
 
 
 def pack(recording: Path, *, out: Path, overwrite: Overwrite = False, json: Json = False) -> int:

@@ -16,7 +16,7 @@ from eiplatform.analyses.parts.sides import as_seeds, open_references
 from eiplatform.errors import ConfigError, choose
 from eiplatform.figures import SavedFigure, figure_names, find_figure, save
 from eiplatform.files import claim_file
-from eiplatform.report import draw_all, write_study_report
+from eiplatform.report import draw_all, write_report
 from eiplatform.report.paper import write_paper
 from eiplatform.store.references import shipped_references
 
@@ -223,8 +223,9 @@ def write_all(results: Results, path: str | Path, *, title: str, overwrite: bool
     place = claim_file(Path(path), overwrite=overwrite)
     place.parent.mkdir(parents=True, exist_ok=True)
     drawn = draw_all(found, place.parent / "figures")
-    question = " ".join(dict.fromkeys(result.analysis.question for result in found.values()))
-    return write_study_report(place, title=title, question=question, results=found, figures=drawn, facts={}), drawn
+    questions = list(dict.fromkeys(result.analysis.question for result in found.values()))
+    question = " ".join(questions) if len(questions) < 3 else f"{len(questions)} questions, answered from recordings."
+    return write_report(place, title=title, question=question, results=found, figures=drawn), list(drawn.values())
 
 
 def _each(given: Any) -> list[Any]:

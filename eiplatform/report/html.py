@@ -1,83 +1,75 @@
-"""One HTML file that opens without a network: tables, figures, captions, provenance."""
+"""One HTML file that opens without a network: its template, style, script, fonts and library."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from eiplatform.analyses import Table
+from eiplatform.figures.grammar.colours import THEMES
 from eiplatform.files import atomic_write
+from eiplatform.report.widgets import bokeh_script
 
-__all__ = ["write_report"]
+__all__ = ["render", "write_page"]
 
-
-class Figure(Protocol):
-    """What the report needs of a saved figure."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def png(self) -> Path:
-        """Its picture."""
-
-    @property
-    def caption(self) -> str:
-        """Its caption."""
+_FACES = {"Regular": (400, "normal"), "Bold": (700, "normal"), "Italic": (400, "italic")}
 
 
-def write_report(
-    path: str | Path,
-    *,
-    title: str,
-    question: str,
-    findings: Sequence[str],
-    tables: Sequence[Table],
-    figures: Sequence[Figure],
-    provenance: Mapping[str, Any],
-) -> Path:
-    """Write the report.
+def render(template: str, *, interactive: bool, **values: Any) -> str:
+    """Return a page.
 
     Parameters
     ----------
-    path : str or Path
-        HTML file.
-    title, question : str
-        Heading and the question that the study answers.
-    findings : sequence of str
-        Sentences, shown first.
-    tables : sequence of Table
-    figures : sequence
-        Saved figures, as given by :func:`eiplatform.figures.save`; embedded as PNG.
-    provenance : mapping
-        Shown in the footer, e.g. of :func:`eiplatform.store.provenance.provenance` with
-        seeds and hashes added.
+    template : str
+        Of the folder ``templates``.
+    interactive : bool
+        It has widgets, and needs the library that draws them.
+    **values
+        What the template names.
     """
     environment = Environment(
-        loader=PackageLoader("eiplatform.report", "templates"), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("eiplatform.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    shown = [
-        {
-            "name": figure.name.replace("_", " "),
-            "caption": figure.caption,
-            "data": base64.b64encode(figure.png.read_bytes()).decode(),
-            "csv": f"{figure.png.parent.name}/{figure.name}.csv",
-        }
-        for figure in figures
-    ]
-    page = environment.get_template("report.html.j2").render(
-        title=title,
-        question=question,
-        findings=findings,
-        tables=tables,
-        figures=shown,
-        provenance=dict(provenance),
+    return environment.get_template(template).render(
+        style=_asset("page.css"),
+        script=_asset("page.js"),
+        fonts=_fonts(),
+        library=Markup(bokeh_script()) if interactive else "",  # noqa: S704
+        themes={"light": THEMES["paper"], "dark": THEMES["slide"]},
+        **values,
     )
+
+
+def write_page(path: str | Path, page: str) -> Path:
+    """Write a page, whole or not at all."""
     path = Path(path)
     atomic_write(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return path
+
+
+@cache
+def _asset(name: str) -> Markup:
+    return Markup((files("eiplatform.report") / "templates" / name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+@cache
+def _fonts() -> Markup:
+    """Return the figures' font as CSS: text in SVG is text."""
+    folder = files("eiplatform.figures.grammar") / "fonts"
+    faces = []
+    for name, (weight, style) in _FACES.items():
+        data = base64.b64encode((folder / f"Arimo-{name}.ttf").read_bytes()).decode()
+        faces.append(
+            f'@font-face{{font-family:"Arimo";font-weight:{weight};font-style:{style};'
+            f'src:url("data:font/ttf;base64,{data}")}}'
+        )
+    return Markup("\n".join(faces))  # noqa: S704

@@ -20,7 +20,7 @@ from eiplatform.store.csvw import write_sidecar
 from eiplatform.store.identity import origin
 from eiplatform.version import __version__
 
-__all__ = ["FIGURES", "Paper", "bibtex", "write_paper"]
+__all__ = ["FIGURES", "Paper", "bibtex", "cited", "methods", "write_paper"]
 
 FIGURES: dict[str, tuple[tuple[str, ...], ...]] = {
     "The network, a cortical circuit, and the currents of their neurons": (
@@ -114,11 +114,11 @@ def write_paper(
         drawn.append(saved)
         texts.append(text)
         used |= {result.analysis.name: result for row in rows for _, result in row}
-    cited = _cited(used.values())
+    entries = cited(used.values())
     paper = Paper(drawn, folder / "captions.md", folder / "methods.md", folder / "references.bib")
     _write(paper.captions, "# Captions\n\n" + "\n\n".join(texts) + "\n")
-    _write(paper.methods, methods(used.values(), cited) + "\n")
-    _write(paper.references, bibtex(cited))
+    _write(paper.methods, methods(used.values(), entries) + "\n")
+    _write(paper.references, bibtex(entries))
     return paper
 
 
@@ -175,7 +175,7 @@ def _figure(
     return saved, caption
 
 
-def _cited(results: Iterable[Result]) -> list[str]:
+def cited(results: Iterable[Result]) -> list[str]:
     """Return the papers behind what was used, each once: statistics, circuits, data, software."""
     found: list[str] = []
     kinds: set[str] = set()
@@ -183,11 +183,11 @@ def _cited(results: Iterable[Result]) -> list[str]:
     for result in results:
         data = result.data
         if "statistic" in data.coords:
-            for key in data["statistic"].values.astype(str):
+            for key in np.ravel(data["statistic"].values).astype(str):
                 if key in STATISTICS:
                     found += STATISTICS[key].reference.split("; ")
         found += [str(text) for text in np.atleast_1d(data.attrs.get("band_source", [])) if str(text)]
-        kinds |= set(map(str, data["kind"].values)) if "kind" in data.variables else set()
+        kinds |= set(map(str, np.ravel(data["kind"].values))) if "kind" in data.variables else set()
     recordings = [str(name) for result in results for name in np.atleast_1d(result.data.attrs.get("recordings", []))]
     if any("brunel" in name.lower() for name in recordings):
         found.append("Brunel 2000, J Comput Neurosci 8:183")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -47,7 +48,7 @@ def provenance() -> dict[str, Any]:
     status = _git("status", "--porcelain") if revision else None
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(sys.argv[0]).name.replace("__main__.py", "eiplatform"), *sys.argv[1:]]),
         "versions": versions,
         "git": {"revision": revision, "dirty": bool(status)} if revision else None,
         "machine": {

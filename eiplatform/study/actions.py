@@ -289,7 +289,7 @@ def perform(job: Job, *, resume: bool, progress: Progress) -> None:
         from eiplatform.analyses import load_result
         from eiplatform.figures import save
 
-        save(task.figure, load_result(job.inputs["of"][0]), job.out.parent, stem=job.out.stem)
+        save(task.figure, load_result(job.inputs["of"][0]), job.out.parent, stem=job.out.stem, svg=True)
 
 
 def circuit_interventions(specs: Sequence[Mapping[str, Any]], step: str) -> list[Any]:

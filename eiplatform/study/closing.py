@@ -7,7 +7,7 @@ from pathlib import Path
 
 from eiplatform.analyses import Result, Table
 from eiplatform.files import write_bytes, write_json
-from eiplatform.report import findings_of, scorecard, write_study_report
+from eiplatform.report import findings_of, scorecard, write_report
 from eiplatform.study.graph import Graph
 from eiplatform.study.spec import AnalyseTask, FigureTask, LesionStudyTask
 from eiplatform.study.status import jobs_of, status_of
@@ -58,20 +58,21 @@ def write_closing(graph: Graph, out: Path, *, any_code: bool = False) -> Closing
     }
     if not results:
         return Closing([], [], [])
-    drawn = []
+    drawn = {}
     for job in jobs.values():
         if isinstance(job.task, FigureTask) and job.inputs["of"][0].stem in results:
             (result,) = job.inputs["of"]
             module, data = find_figure(job.task.figure), results[result.stem].data
             told = {name: getattr(module, name)(data) for name in ("caption", "alt") if hasattr(module, name)}
             png, pdf, csv = (job.out.with_suffix(ending) for ending in (".png", ".pdf", ".csv"))
-            drawn.append(SavedFigure(job.out.stem, png, pdf, csv, **told, question=getattr(module, "QUESTION", "")))
+            question = getattr(module, "QUESTION", "")
+            drawn[result.stem, job.task.figure] = SavedFigure(job.out.stem, png, pdf, csv, **told, question=question)
     tables, findings = scorecard(results), findings_of(results)
     files = [out / "tables.md", out / "tables.json", out / "report.html"]
     write_bytes(files[0], as_markdown(tables).encode())
     write_json(files[1], {"findings": findings, "tables": [asdict(table) for table in tables]})
     state = "complete" if not missing else f"without {', '.join(sorted(missing))}"
-    write_study_report(
+    write_report(
         files[2],
         title=graph.study.title,
         question=graph.study.question,

@@ -42,7 +42,7 @@ def test_every_part_is_there(demo: Path) -> None:
     for name in names:
         assert all((demo / "figures" / f"{name}.{suffix}").stat().st_size for suffix in ("png", "pdf", "csv"))
     page = (demo / "report.html").read_text()
-    assert page.count("<figure>") == len(names) and "https://" not in page
+    assert page.count("<figure>") == len(names)
 
 
 def test_every_recording_is_sound(demo: Path) -> None:

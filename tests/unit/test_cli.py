@@ -47,7 +47,7 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
         "print('HEAVY', [m for m in ('torch', 'brian2', 'xarray', 'numpy', 'scipy', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    commands = "demo train record simulate analyse compare lesion figures report info validate pack unpack".split()
+    commands = "demo train record simulate analyse compare lesion figures report info validate view pack unpack".split()
     commands += ["doctor", "import", "export", "study"]
     assert all(re.search(rf"│ {command} ", done.stdout) for command in commands)
     assert "HEAVY []" in done.stdout

@@ -14,7 +14,7 @@ from pytest import MonkeyPatch
 from eiplatform.analyses import Result
 from eiplatform.errors import ConfigError, StatisticError, UnknownNameError
 from eiplatform.figures import figure_names, find_figure, save
-from eiplatform.report import findings_of, scorecard, write_report
+from eiplatform.report import findings_of, scorecard
 from tests.unit import figure_results
 from tests.unit.figure_results import picture_of, result_of
 
@@ -111,26 +111,6 @@ def test_figures_are_chosen_by_analysis(results: dict[str, xr.Dataset], tmp_path
         save("learning_curves", results["learning"], tmp_path)
     with pytest.raises(ConfigError, match="draws the analysis 'balance'"):
         save("balance_across_layers", results["learning"], tmp_path)
-
-
-def test_report_holds_everything_and_asks_for_nothing(results: dict[str, xr.Dataset], tmp_path: Path) -> None:
-    figures = [picture_of(name) for name in figure_names()]
-    tables = scorecard(_wrapped(results))
-    path = write_report(
-        tmp_path / "report.html",
-        title="A <title>",
-        question="Why?",
-        findings=findings_of(_wrapped(results)),
-        tables=tables,
-        figures=figures,
-        provenance={"seed": 7, "versions": {"numpy": "2"}},
-    )
-    page = path.read_text()
-    assert page.count("data:image/png;base64,") == len(figure_names())
-    assert "http://" not in page and "https://" not in page and "<script" not in page
-    assert "A &lt;title&gt;" in page
-    for table in tables:
-        assert table.title.replace("'", "&#39;").replace(">", "&gt;") in page
 
 
 def test_scorecard_states_the_numbers_of_the_results(results: dict[str, xr.Dataset]) -> None:
