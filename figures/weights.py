@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from eiplatform.figures.grammar import colour, count, log_axis, named, num, pathway
+from eiplatform.figures.grammar import colour, count, left_out, log_axis, named, num, pathway
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "weights"
@@ -24,7 +24,7 @@ def caption(result: xr.Dataset) -> str:
         "Density of the logarithm of the weights above zero, after (filled) and before training (line); dotted: "
         "log-normal weights of the same mean and sd. sd: of the natural logarithm; D: largest difference of the "
         "distribution from log-normal; zeros are not on this axis, their share is given. n = "
-        f"{int(np.nansum(result['n'].sel(state='trained')))} weights.{same}"
+        f"{int(np.nansum(result['n'].sel(state='trained')))} weights.{same}{left_out(len(_drawn(result)), MOST, 'pathways')}"
     )
 
 
