@@ -177,89 +177,49 @@ def _doses(key: str, data: xr.Dataset) -> Widget:
     layers = ColumnDataSource({name: [] for name in ("layer", "value", "low", "high", "intact")}, name="values")
     values = [("dose", "@dose"), ("accuracy", "@accuracy{0.0} % [@accuracy_low{0.0}, @accuracy_high{0.0}]")]
     curve = panel("curve", height=260, tooltips=values, x_axis_label="fraction removed", y_axis_label="accuracy (%)")
+    at: dict[str, Any] = {"x": "dose", "y": "accuracy"}
     if data.attrs["n_controls"]:
         losses = 100 * data["control_accuracy"].values
         random = ColumnDataSource({"dose": np.tile(doses, len(losses)), "accuracy": losses.ravel()})
-        series(
-            curve,
-            "scatter",
-            random,
-            "null",
-            x="dose",
-            y="accuracy",
-            size=6,
-            marker="square",
-            legend_label="random losses",
-        )
-    series(curve, "line", line, "trained", x="dose", y="accuracy", line_width=1.5)
-    series(
-        curve,
-        "scatter",
-        line,
-        "trained",
-        x="dose",
-        y="accuracy",
-        size=7,
-        legend_label="lesion",
-        hovered=True,
-    )
+        series(curve, "scatter", random, "null", **at, size=6, marker="square", legend_label="random losses")
+    series(curve, "line", line, "trained", **at, line_width=1.5)
+    series(curve, "scatter", line, "trained", **at, size=7, legend_label="lesion", hovered=True)
     whiskers(curve, line, "dose", "accuracy_low", "accuracy_high", "trained")
-    series(curve, "scatter", point, "ink", x="dose", y="accuracy", size=16, fill_alpha=0, line_width=2.5)
+    series(curve, "scatter", point, "ink", **at, size=16, fill_alpha=0, line_width=2.5)
     legend_above(curve)
     names = data["population"].values.astype(str)
     tips = [("layer", "@layer"), ("value", "@value{0.000} [@low{0.000}, @high{0.000}]"), ("intact", "@intact{0.000}")]
     below = panel("layers", height=200, tooltips=tips, x_range=list(names), y_axis_label="value")
     whiskers(below, layers, "layer", "low", "high", "trained")
-    series(
-        below,
-        "scatter",
-        layers,
-        "null",
-        x="layer",
-        y="intact",
-        size=14,
-        marker="dash",
-        line_width=3,
-        legend_label="intact",
-    )
+    mark: dict[str, Any] = {"x": "layer", "y": "intact", "size": 14, "marker": "dash", "line_width": 3}
+    series(below, "scatter", layers, "null", **mark, legend_label="intact")
     series(below, "scatter", layers, "trained", x="layer", y="value", size=8, legend_label="at this dose", hovered=True)
     legend_above(below)
-    statistics, labels = data["statistic"].values.astype(str), data["label"].values.astype(str)
+    labels = data["label"].values.astype(str)
+    numbers = {
+        name: data[name].transpose("dose", "statistic", "population").values for name in ("value", "low", "high")
+    }
+    nothing = np.full(numbers["value"].shape[1:], np.nan)
+    intact = numbers["value"][doses.tolist().index(0.0)] if 0.0 in doses else nothing
     frames = {}
     for index, dose in enumerate(doses):
-        at = data.isel(dose=index)
-        for other, statistic in enumerate(statistics):
-            shown = at.sel(statistic=statistic)
-            intact = (
-                data.sel(dose=0.0, statistic=statistic)["value"].values if 0.0 in doses else np.full(names.size, np.nan)
+        one = {"dose": doses[[index]], "accuracy": percent["accuracy"][[index]]}
+        for other, label in enumerate(labels):
+            shown = {name: part[index, other] for name, part in numbers.items()}
+            sizes = [f"{name} {number_text(float(value))}" for name, value in zip(names, shown["value"], strict=True)]
+            text = (
+                f"{100 * dose:g} % removed: accuracy {percent['accuracy'][index]:.1f} %; {label}: {', '.join(sizes)}."
             )
-            columns = {
-                "layer": names,
-                "intact": intact,
-                **{name: shown[name].values for name in ("value", "low", "high")},
-            }
-            sizes = ", ".join(
-                f"{name} {number_text(float(v))}" for name, v in zip(names, columns["value"], strict=True)
-            )
-            text = f"{100 * dose:g} % removed: accuracy {percent['accuracy'][index]:.1f} %; {labels[other]}: {sizes}."
-            one = {"dose": doses[[index]], "accuracy": percent["accuracy"][[index]]}
-            frames[f"{index}|{other}"] = Frame(
-                {"point": one, "values": columns}, text, labels={"layers": labels[other]}
-            )
+            sources = {"point": one, "values": {"layer": names, "intact": intact[other], **shown}}
+            frames[f"{index}|{other}"] = Frame(sources, text, labels={"layers": label})
     controls = [
         Control("dose", "Dose", [f"{100 * dose:g} % removed" for dose in doses], "range"),
         Control("statistic", "Below", labels.tolist()),
     ]
     where = f"{data.attrs['pathway']} in '{data.attrs['layers']}'"
     about = f"Lesion of {where}. Move the slider; the lower panel shows what the layers do at that dose."
-    return Widget(
-        f"{key}-doses",
-        "Go through the doses",
-        about,
-        column(curve, below, sizing_mode="stretch_width"),
-        controls,
-        frames,
-    )
+    both = column(curve, below, sizing_mode="stretch_width")
+    return Widget(f"{key}-doses", "Go through the doses", about, both, controls, frames)
 
 
 def _statistics(key: str, data: xr.Dataset) -> Widget:

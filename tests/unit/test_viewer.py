@@ -6,6 +6,7 @@ import base64
 import json
 import socket
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -78,6 +79,19 @@ def test_a_raster_has_the_spikes_of_a_circuit(served: tuple[Viewer, Path]) -> No
     mine = recorded["spike_time"].values[here & np.isin(recorded["spike_neuron"].values, recorded["neuron"].values)]
     inside = np.sort(mine)[np.sort(mine) < float(recorded["time"].values[:500][-1]) + recorded.attrs["dt"]]
     np.testing.assert_allclose(np.sort(fired), inside, rtol=1e-5)
+
+
+def test_only_what_is_looked_at_is_read(tmp_path: Path) -> None:
+    place = write_network(tmp_path / "large", samples=60, steps=900, shards=6)
+    shown = Viewer(place)
+    whole = sum(file.stat().st_size for file in place.rglob("*.h5"))
+    shown.answer("/neuron", {"key": "0|0|0|0"})  # what is imported at first use
+    tracemalloc.start()
+    shown.answer("/neuron", {"key": "1|2|40|1"})
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    shown.server.server_close()
+    assert most < whole / 8
 
 
 def test_only_recordings_of_the_run_are_there(served: tuple[Viewer, Path]) -> None:
