@@ -236,7 +236,13 @@ def _arguments(analysis: Analysis, roles: Mapping[str, str], given: list[Recordi
             if len(given) != 1:
                 raise ConfigError(f"the analysis '{analysis.name}' takes one input, {len(given)} were given")
             return found | {role: _open(given[0], partial) if role == "recording" else given[0]}
-    return found | ({"series": given} if "series" in roles else {})
+    if "series" in roles:
+        return found | {"series": given}
+    if given or not found:
+        where = ", ".join(map(str, given)) or "analyse"
+        valid = [role.text for role in analysis.inputs.values()]
+        raise ConfigError(f"not what the analysis '{analysis.name}' takes", where=where, valid=valid)
+    return found
 
 
 def _optional(analysis: Analysis, name: str) -> bool:

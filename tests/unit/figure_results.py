@@ -161,6 +161,8 @@ def _study(design: str, cells: Sequence[tuple[Mapping[str, Any], float]]) -> xr.
     data = xr.Dataset(
         {
             "correct": (("network", "cell", "sample"), correct),
+            "confidence": (("network", "cell", "sample"), random.uniform(0.5, 1, correct.shape)),
+            "loss": (("network", "cell", "sample"), random.exponential(1, correct.shape)),
             **{name: (("network", "cell", "layer_read"), layers) for name in ("rate", "always_on", "silent")},
         },
         {name: ("cell", [about.get(name, "") for about, _ in cells]) for name in names}

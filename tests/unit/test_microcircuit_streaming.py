@@ -129,7 +129,9 @@ def test_devices_without_a_program_run_in_pieces_with_the_same_bits(tmp_path):
 
     def files(folder, piece):
         folder.mkdir()
-        (folder / "job.json").write_text(json.dumps({**job, "n_recorded": 7, "device": "numpy", "seed": 3}))
+        (folder / "job.json").write_text(
+            json.dumps({**job, "n_recorded": 7, "device": "numpy", "seed": 3, "later": []})
+        )
         command = [sys.executable, "-c", program, str(folder), str(piece)]
         subprocess.run(command, env=environment, check=True, capture_output=True)
         assert [file for file in folder.iterdir() if file.is_file()] == [folder / "job.json"]  # nothing raw is left
