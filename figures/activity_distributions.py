@@ -15,6 +15,7 @@ from eiplatform.figures.grammar import (
     colour,
     condition_style,
     count,
+    left_out,
     log_axis,
     named,
     reference_band,
@@ -46,7 +47,7 @@ def caption(result: xr.Dataset) -> str:
         f"(spontaneous; Allen Visual Coding Neuropixels).{steps} Not on the logarithmic axis: silent neurons "
         f"({100 * float(silent.min()):.0f} to {100 * float(silent.max()):.0f} % of a population; always on: at most "
         f"{100 * float(always.max()):.0f} %). Neurons with too few spikes have no CV or Fano factor. n = {few} to "
-        f"{many} neurons a population."
+        f"{many} neurons a population.{left_out(result.sizes['row'], MOST, 'populations')}"
     )
 
 

@@ -9,24 +9,39 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eiplatform.figures.grammar import baseline, colour, count, finite, named, num, signal_style, time_axis, units
+from eiplatform.figures.grammar import (
+    baseline,
+    colour,
+    count,
+    finite,
+    named,
+    num,
+    signal_style,
+    spread,
+    time_axis,
+    units,
+)
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "traces"
 QUESTION = "Does inhibition follow excitation from moment to moment?"
 ZOOM = 50
+MOST = 6
+"""Rows; of more populations evenly spaced ones."""
 
 
 def caption(result: xr.Dataset) -> str:
     """Return the caption with the rule by which neurons are chosen."""
-    numbers = ", ".join(str(int(number)) for number in result["neuron"].values)
+    panels = spread(result.sizes["panel"], MOST)
+    numbers = ", ".join(str(int(result["neuron"].values[panel])) for panel in panels)
+    some = f" {len(panels)} of {result.sizes['panel']} populations." if len(panels) < result.sizes["panel"] else ""
     right = "Right: voltage and threshold (dotted). " if _with_voltage(result) else ""
     return (
         "Excitation (up), inhibition (down) and their sum of one neuron per population (n = 1 sample): the one "
         "with the median mean net current. Middle: the first "
         f"{ZOOM} intervals, inhibition mirrored onto excitation; ticks: its spikes. {right}"
         "r: correlation of its excitation and inhibition over all samples; lag: of the peak of their correlogram, "
-        f"above 0 if inhibition comes later. Neurons {numbers}."
+        f"above 0 if inhibition comes later. Neurons {numbers}.{some}"
     )
 
 
@@ -55,7 +70,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     names = result["signal"].values.tolist()
     with_voltage = _with_voltage(result)
     parts = []
-    for index in range(result.sizes["panel"]):
+    for index in spread(result.sizes["panel"], MOST):
         one = result.isel(panel=index)
         about = {
             name: one[name].item() for name in ("recording", "population", "neuron", "sample", "units", "time_units")
@@ -74,16 +89,17 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one row per population: the whole trace, a zoom, the voltage."""
     result = _complete(result)
-    n = result.sizes["panel"]
+    panels = spread(result.sizes["panel"], MOST)
+    n = len(panels)
     voltage = (numbers["signal"] == "voltage").any()
     widths = [2.2, 1.2, 1.2] if voltage else [2.2, 1.2]
     axes = sheet.panels(n, len(widths), width="double", height_mm=14 + 27 * n, width_ratios=widths)
-    for index in range(n):
+    for place, index in enumerate(panels):
         one = result.isel(panel=index)
         keys = {name: one[name].item() for name in ("recording", "population")}
         rows = numbers[(numbers["recording"] == keys["recording"]) & (numbers["population"] == keys["population"])]
         held = {str(name): part for name, part in rows.groupby("signal")}
-        whole, zoom, *rest = axes[index * len(widths) : (index + 1) * len(widths)]
+        whole, zoom, *rest = axes[place * len(widths) : (place + 1) * len(widths)]
         _mirrored(whole, held)
         _zoomed(zoom, held)
         time = str(one["time_units"].item())
@@ -100,7 +116,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
             _voltage(rest[0], held["voltage"], one)
         elif rest:
             rest[0].set_axis_off()
-        if index == n - 1 or time != str(result["time_units"].values[index + 1]):
+        if place == n - 1 or time != str(result["time_units"].values[panels[place + 1]]):
             for ax in (ax for ax in (whole, zoom, *rest) if ax.axison):
                 ax.set_xlabel(time_axis(time))
     sheet.letters([axes[index * len(widths)] for index in range(n)])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from eiplatform.figures.grammar import baseline, colour, count, grouped, named, num, row_names
+from eiplatform.figures.grammar import baseline, colour, count, grouped, left_out, named, num, row_names
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "correlogram"
@@ -31,7 +31,7 @@ def caption(result: xr.Dataset) -> str:
         "later. Other neurons: what a global rhythm gives. Shift predictor: inhibition of the same neuron in another "
         f"sample. Mark: peak with its {100 * result.attrs['level']:.0f} % interval (bootstrap over samples and "
         f"neurons). n = neurons × samples: {grouped(row_names(result), sizes)}. Neurons excluded because a current is "
-        f"constant: {int(result['n_excluded'].sum())}.{rest}"
+        f"constant: {int(result['n_excluded'].sum())}.{rest}{left_out(result.sizes['row'], MOST, 'populations')}"
     )
 
 

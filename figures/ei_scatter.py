@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eiplatform.figures.grammar import colour, condition_style, count, grouped, named, num, rows_of, units
+from eiplatform.figures.grammar import colour, condition_style, count, grouped, left_out, named, num, rows_of, units
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "neurons"
@@ -28,7 +28,7 @@ def caption(result: xr.Dataset) -> str:
         f"{int(result.attrs['most'])} of a population, evenly chosen). Dotted: E = I. Line: reduced major axis. "
         f"r: correlation over all pairs [{100 * result.attrs['level']:.0f} % bootstrap over samples, or neurons where "
         "samples are few]; shuffled: 95 % of r when samples exchange their inhibition. "
-        f"n = neurons x samples: {n}."
+        f"n = neurons × samples: {n}.{left_out(len(dict.fromkeys(names)), MOST, 'panels')}"
     )
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from eiplatform.figures.grammar import colour, count, named, time_axis, wrapped
+from eiplatform.figures.grammar import colour, count, named, spread, time_axis, wrapped
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "traces"
 QUESTION = "How do the layers of a network fire, beside cortex?"
 MOST = 5
-"""Populations in a row."""
+"""Populations in a row; of more evenly spaced ones."""
 
 
 def caption(result: xr.Dataset) -> str:
@@ -22,10 +22,12 @@ def caption(result: xr.Dataset) -> str:
     shown = int((result["spike_neuron"] >= 0).sum())
     graded = bool(((result["spike_role"] == "I").sum() == 0) & result["rate_inh"].notnull().any())
     inh = " I neurons are graded: only their mean activity is drawn." if graded else ""
+    n = result.sizes["panel"]
+    some = f" {MOST} of {n} populations, evenly spaced." if n > MOST else ""
     return (
         f"Spikes of single neurons in one sample (n = {shown} spikes): rows are evenly chosen neurons, those that fire "
         "most on top; I neurons, where they spike, above the E neurons. Beneath: spikes per neuron and recorded "
-        f"interval, mean over all neurons whose spikes were recorded.{inh} Silent neurons keep their rows."
+        f"interval, mean over all neurons whose spikes were recorded.{inh} Silent neurons keep their rows.{some}"
     )
 
 
@@ -40,7 +42,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     if "rate_exc" not in result:
         return pd.DataFrame(columns=["value"])
     parts = []
-    for index in range(result.sizes["panel"]):
+    for index in spread(result.sizes["panel"], MOST):
         one = result.isel(panel=index)
         about = {"panel": index, **{name: one[name].item() for name in ("recording", "population", "time_units")}}
         for role, name in (("E", "rate_exc"), ("I", "rate_inh")):
@@ -51,11 +53,12 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 @drawing
 def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one column per population: raster above, rate below."""
-    n = min(result.sizes["panel"], MOST)
+    panels = spread(result.sizes["panel"], MOST)
+    n = len(panels)
     axes = sheet.panels(2, n, height_mm=62, height_ratios=[2.4, 1], sharex="col")
     panel, row, role = (result[f"spike_{name}"].values for name in ("panel", "neuron", "role"))
-    for index in range(n):
-        above, below = axes[index], axes[n + index]
+    for place, index in enumerate(panels):
+        above, below = axes[place], axes[n + place]
         one = result.isel(panel=index)
         for kind, ink in (("E", "exc"), ("I", "inh")):
             mine = (panel == index) & (role == kind) & (row >= 0)

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eiplatform.figures.grammar import baseline, condition_style, count, finite, log_axis, named, signal_style
+from eiplatform.figures.grammar import baseline, condition_style, count, finite, left_out, log_axis, named, signal_style
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "tuning"
@@ -27,12 +27,13 @@ def caption(result: xr.Dataset) -> str:
         if classes
         else ""
     )
+    more = left_out(len(dict.fromkeys(result["population"].values.tolist())), MOST, "layers")
     return (
         f"{by_class}Bottom: the ratio over groups of samples by the mean excitation of the population (groups from one "
         "half of the neurons, values from the other). Mean over neurons (of ratios geometric); bands: "
         f"{100 * result.attrs['level']:.0f} % bootstrap over neurons; n = {int(result['n_samples'].max())} samples, "
         f"{int(result['n_neurons'].min())} to {int(result['n_neurons'].max())} neurons; neurons that lack a current "
-        "are excluded. Dashed: untrained."
+        f"are excluded. Dashed: untrained.{more}"
     )
 
 

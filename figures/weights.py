@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from eiplatform.figures.grammar import colour, count, log_axis, named, num, pathway
+from eiplatform.figures.grammar import colour, count, left_out, log_axis, named, num, pathway
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "weights"
@@ -19,12 +19,13 @@ MOST = 12
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n and what is left out."""
     left = _single(result)
+    more = left_out(len(_drawn(result)), MOST, "pathways")
     same = f" Not drawn, because all weights are alike: {', '.join(left)}." if left else ""
     return (
         "Density of the logarithm of the weights above zero, after (filled) and before training (line); dotted: "
         "log-normal weights of the same mean and sd. sd: of the natural logarithm; D: largest difference of the "
         "distribution from log-normal; zeros are not on this axis, their share is given. n = "
-        f"{int(np.nansum(result['n'].sel(state='trained')))} weights.{same}"
+        f"{int(np.nansum(result['n'].sel(state='trained')))} weights.{same}{more}"
     )
 
 

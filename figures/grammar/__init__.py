@@ -30,11 +30,13 @@ from eiplatform.figures.grammar.marks import (
 from eiplatform.figures.grammar.words import (
     finite,
     grouped,
+    left_out,
     listed,
     num,
     pathway,
     row_names,
     rows_of,
+    spread,
     time_axis,
     units,
     wrapped,
@@ -74,7 +76,9 @@ __all__ = [
     "pathway",
     "row_names",
     "rows_of",
+    "spread",
     "listed",
     "grouped",
+    "left_out",
     "finite",
 ]

@@ -240,6 +240,8 @@ def layer_axis(ax: Axes, names: Sequence[str]) -> None:
     ax.set_xticks(range(len(names)), [fill(name, 9, break_long_words=False) for name in names])
     ax.set_xlim(-0.6, len(names) - 0.4)
     ax.tick_params(axis="x", length=0)
+    if len(names) > 7:  # a deep network
+        ax.tick_params(axis="x", rotation=90, labelsize=SMALL)
     if len(names) > 1 and names[-1].casefold().startswith("readout"):
         ax.axvline(len(names) - 1.5, color=colour("faint"), linewidth=0.4, zorder=0.6)
 

@@ -11,7 +11,20 @@ import pandas as pd
 
 from eiplatform.figures.grammar.look import named
 
-__all__ = ["finite", "grouped", "listed", "num", "pathway", "row_names", "rows_of", "time_axis", "units", "wrapped"]
+__all__ = [
+    "finite",
+    "grouped",
+    "left_out",
+    "listed",
+    "num",
+    "pathway",
+    "row_names",
+    "rows_of",
+    "spread",
+    "time_axis",
+    "units",
+    "wrapped",
+]
 
 
 def num(value: float, digits: int = 2) -> str:
@@ -76,6 +89,28 @@ def row_names(result: Any) -> list[str]:
     populations = [population for _, population in pairs]
     alone = ["/" in population and populations.count(population) == 1 for population in populations]
     return [pair[1] if one else f"{pair[0]}: {pair[1]}" for pair, one in zip(pairs, alone, strict=True)]
+
+
+def spread(n: int, most: int) -> list[int]:
+    """Return the places of at most so many of `n` things, evenly, the first and the last among them.
+
+    Examples
+    --------
+    >>> spread(16, 4), spread(3, 4)
+    ([0, 5, 10, 15], [0, 1, 2])
+    """
+    return sorted({round(place * (n - 1) / max(most - 1, 1)) for place in range(most)}) if n > most else list(range(n))
+
+
+def left_out(n: int, most: int, what: str) -> str:
+    """Return the sentence of a caption that says how many are drawn, if not all are.
+
+    Examples
+    --------
+    >>> left_out(16, 8, "populations"), left_out(3, 8, "populations")
+    (' Drawn: the first 8 of 16 populations.', '')
+    """
+    return f" Drawn: the first {most} of {n} {what}." if n > most else ""
 
 
 def units(label: str, unit: str) -> str:
