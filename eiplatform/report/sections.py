@@ -80,6 +80,10 @@ class Shown:
         """Return some of the rows."""
         return [self.rows[place] for place in places]
 
+    def names(self, places: Sequence[int]) -> str:
+        """Return what stands first in some of the rows."""
+        return ", ".join(row[0].lines[0][0] for row in self.at(places))
+
 
 @dataclass(frozen=True)
 class Section:
@@ -215,12 +219,12 @@ def colours_of(name: str = "") -> dict[str, str]:
 
 def _table(table: Table) -> Shown:
     groups: dict[str, list[int]] = {}
-    if "reason" in table.columns:
-        place = table.columns.index("reason")
+    kept = [place for place, column in enumerate(table.columns) if column != "reason"]
+    if len(kept) < len(table.columns):
         for index, row in enumerate(table.rows):
-            groups.setdefault(row[place], []).append(index)
-    rows = [[cells_of(str(cell)) for cell in row] for row in table.rows]
-    return Shown(table.title, table.note, [str(column) for column in table.columns], rows, groups)
+            groups.setdefault(row[table.columns.index("reason")], []).append(index)
+    rows = [[cells_of(str(row[place])) for place in kept] for row in table.rows]
+    return Shown(table.title, table.note, [str(table.columns[place]) for place in kept], rows, groups)
 
 
 def cells_of(text: str) -> Cell:

@@ -107,12 +107,14 @@ def _choose(page: Any, control: str, value: str) -> None:
 def test_it_opens_from_disk_without_an_error_or_a_request(loaded: tuple[Any, list[str]]) -> None:
     page, wrong = loaded
     page.mouse.wheel(0, 4000)
+    page.wait_for_function("scrollY > 1000")
     assert wrong == []
     assert page.evaluate("document.fonts.check('12px Arimo')")
 
 
 def test_the_answer_is_above_the_fold(loaded: tuple[Any, list[str]]) -> None:
     page, _ = loaded
+    page.wait_for_timeout(200)  # a wheel turns for a while
     page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
     hero = page.locator("#hero-figure svg").bounding_box()
     assert 0 < hero["y"] and hero["y"] + hero["height"] < 800 and hero["width"] > 800
