@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -62,6 +63,7 @@ def view(
     port: int = 0,
     open_: Annotated[bool, Parameter(name="--open", negative=(), show_default=False)] = False,
     partial: Partial = False,
+    json: Json = False,
 ) -> int:
     """Show whole recordings in the browser: any neuron, sample and stretch of time, read as it is looked at.
 
@@ -78,11 +80,15 @@ def view(
     """
     from contextlib import suppress
 
-    from eiplatform.cli.output import say
+    from eiplatform.cli.output import print_json, say
     from eiplatform.viewer import Viewer
 
     viewer = Viewer(run, port=port, partial=partial)
-    say(f"{viewer.address}  (Ctrl-C ends it)")
+    if json:
+        print_json({"address": viewer.address, "recordings": list(viewer.places)})
+    else:
+        say(f"{viewer.address}  (Ctrl-C ends it)")
+    sys.stdout.flush()  # whoever waits for the address may read from a pipe
     if open_:
         import webbrowser
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -142,6 +146,18 @@ def test_nothing_can_be_changed(served: tuple[Viewer, Path]) -> None:
     status, body, headers = ask(viewer, "/", "HEAD")
     assert status == 200 and body == b"" and "default-src 'none'" in headers["Content-Security-Policy"]
     assert sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*")) == before
+
+
+def test_the_command_says_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    place = write_network(tmp_path / "a")
+    command = [sys.executable, "-m", "eiplatform", "view", str(place), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+        assert running.stdout is not None
+        told = json.loads("".join(iter(running.stdout.readline, "}\n")) + "}")
+        with urlopen(told["address"] + "neuron?key=0%7C0%7C0%7C0", timeout=20) as answer:
+            assert "fc1/E, neuron 0" in json.load(answer)["text"]
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == 0 and told["recordings"] == ["a"]
 
 
 def test_what_cannot_be_shown_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
