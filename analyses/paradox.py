@@ -52,7 +52,7 @@ class Paradox(Analysis):
         Raises
         ------
         ConfigError
-            If it is no such protocol.
+            If the file holds another protocol or none.
         """
         data = perturbation if isinstance(perturbation, xr.Dataset) else protocol_at(Path(perturbation))
         protocol = str(data.attrs.get("protocol"))

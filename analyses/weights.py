@@ -53,11 +53,11 @@ class Weights(Analysis):
         Raises
         ------
         StoreError
-            If there is no checkpoint.
+            If the checkpoint is missing.
         """
         files = {"trained": Path(training) / "best.safetensors", "untrained": Path(training) / "untrained.safetensors"}
         if not files["trained"].is_file():
-            raise StoreError("there is no trained network here", where=str(files["trained"]))
+            raise StoreError("no trained network here", where=str(files["trained"]))
         held = {state: _tensors(file) for state, file in files.items() if file.is_file()}
         rows = []
         for name in held["trained"]:

@@ -163,7 +163,7 @@ class Shown:
         if len(words) != len(parts) + 1 or not all(
             word.isascii() and word.isdecimal() and len(word) < 16 for word in words
         ):
-            raise ConfigError(f"'{key[:40]}' is no choice", where="view", valid=" | ".join(("population", *parts)))
+            raise ConfigError(f"'{key[:40]}' cannot be chosen", where="view", valid=" | ".join(("population", *parts)))
         place, *rest = map(int, words)
         names = list(self.populations)
         if place >= len(names):

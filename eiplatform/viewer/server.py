@@ -41,12 +41,12 @@ class Viewer:
     StoreError
         If no recording is there, or the first cannot be opened.
     ConfigError
-        If the port is taken, or is no port.
+        If the port is taken or invalid.
     """
 
     def __init__(self, run: Path, *, port: int = 0, partial: bool = False) -> None:
         if not 0 <= port <= 65535:
-            raise ConfigError(f"{port} is no port", where="--port", valid="0 (any that is free) to 65535")
+            raise ConfigError(f"{port} is not a port number", where="--port", valid="0 (any that is free) to 65535")
         self.places = recordings_in(run)
         self._lock = Lock()  # HDF5 reads one thing at a time
         self._open: Callable[[int], Shown] = lru_cache(maxsize=8)(lambda number: self._opened(number, partial))

@@ -86,7 +86,7 @@ def intervals(
 
 
 def thinned(values: ArrayLike, most: int) -> np.ndarray:
-    """Return at most so many finite values, evenly over their ranks: the extremes stay.
+    """Thin finite values to a largest number, evenly over their ranks: the extremes stay.
 
     Examples
     --------

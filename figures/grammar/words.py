@@ -92,7 +92,7 @@ def row_names(result: Any) -> list[str]:
 
 
 def spread(n: int, most: int) -> list[int]:
-    """Return the places of at most so many of `n` things, evenly, the first and the last among them.
+    """Thin `n` things to a largest number, evenly, and return their places: the first and the last stay.
 
     Examples
     --------
