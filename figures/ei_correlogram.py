@@ -61,11 +61,8 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one panel per population."""
     rows = list(dict.fromkeys(numbers["row"]))[:MOST]
+    axes = sheet.wrapped(len(rows), head_mm=14, panel_mm=40, sharey=True)
     columns = min(4, len(rows))
-    lines = -(-len(rows) // columns)
-    axes = sheet.panels(lines, columns, height_mm=14 + 40 * lines, sharey=True)
-    for ax in axes[len(rows) :]:
-        ax.set_axis_off()
     for place, (ax, row) in enumerate(zip(axes, rows, strict=False)):
         part, one = numbers[numbers["row"] == row], result.isel(row=row)
         for kind, (label, ink, line) in _KINDS.items():

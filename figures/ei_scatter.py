@@ -60,11 +60,8 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     network = (rows["kind"] == "network").to_numpy()
     keys = np.where(network, rows["population"], rows["recording"] + ": " + rows["population"])
     panels = list(dict.fromkeys(keys))[:MOST]
+    axes = sheet.wrapped(len(panels), head_mm=14, panel_mm=44)
     columns = min(4, len(panels))
-    lines = -(-len(panels) // columns)
-    axes = sheet.panels(lines, columns, height_mm=14 + 44 * lines)
-    for ax in axes[len(panels) :]:
-        ax.set_axis_off()
     for place, (ax, key) in enumerate(zip(axes, panels, strict=False)):
         mine = rows[keys == key].sort_values("null", ascending=False)  # the null lies beneath
         for row in rows_of(mine):

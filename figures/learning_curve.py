@@ -89,11 +89,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one panel per measure."""
     panels = [name for name in LABELS if (numbers["panel"] == name).any()]
-    columns = min(4, len(panels))
-    lines = -(-len(panels) // columns)
-    axes = sheet.panels(lines, columns, height_mm=14 + 40 * lines)
-    for ax in axes[len(panels) :]:
-        ax.set_axis_off()
+    axes = sheet.wrapped(len(panels), head_mm=14, panel_mm=40)
     layers = [str(name) for name in result["layer"].values]
     for ax, panel in zip(axes, panels, strict=False):
         rows = numbers[numbers["panel"] == panel]

@@ -68,11 +68,8 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         return
     intact = intact_of(result)
     panels = list(dict.fromkeys(numbers["panel"]))
+    axes = sheet.wrapped(len(panels), head_mm=16, panel_mm=38, sharey=True)
     columns = min(4, len(panels))
-    lines = -(-len(panels) // columns)
-    axes = sheet.panels(lines, columns, height_mm=16 + 38 * lines, sharey=True)
-    for own in axes[len(panels) :]:
-        own.set_axis_off()
     for index, (own, panel) in enumerate(zip(axes, panels, strict=False)):
         _curves(own, numbers[numbers["panel"] == panel], intact, panel)
         own.set_title(panel, fontsize=6)

@@ -174,6 +174,24 @@ class Page:
         )
         return self._axes
 
+    def wrapped(self, n: int, *, head_mm: float, panel_mm: float, columns: int = 4, **grid: Any) -> list[Axes]:
+        """Make `n` panels in rows of at most `columns`, and return them row by row.
+
+        Parameters
+        ----------
+        n, columns : int
+        head_mm, panel_mm : float
+            Height of a page of its own: what it needs once, and every row of panels.
+        **grid
+            As of :meth:`panels`.
+        """
+        columns = min(columns, n)
+        rows = -(-n // columns)
+        axes = self.panels(rows, columns, height_mm=head_mm + panel_mm * rows, **grid)
+        for empty in axes[n:]:
+            empty.set_axis_off()
+        return axes[:n]
+
     def sheet(self, width: str, height_mm: float, panels: int = 2) -> AnyFigure:
         """Return the figure to draw on: that which was given, a new one, or one in the place of the axes given."""
         if self._ax is not None:
