@@ -24,7 +24,6 @@ from eiplatform.analyses.parts.inputs import (
     opened,
     spiking,
 )
-from eiplatform.analyses.parts.matching import match_time, step_in_ms
 from eiplatform.analyses.parts.regime_features import (
     ELSE,
     FEATURES,
@@ -42,6 +41,7 @@ from eiplatform.statistics import STATISTICS, summarise
 from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
+from eiplatform.store.steps import match_time, step_in_ms
 
 __all__ = ["CUTS", "place", "RegimeScorecard"]
 
@@ -248,10 +248,9 @@ def _summary_rows(name: str, families: Sequence[str], n_bootstrap: int, seed: in
             | {"draws": (("statistic", "draw"), np.full((*shape, n_bootstrap), np.nan))},
             coords={"statistic": list(_BALANCE)},
         )
-        if "balance" in one:
-            mean, low, high, sd = (
-                float(one["balance"].sel(over_seeds=part)) for part in ("mean", "low", "high", "std")
-            )
+        if "balance_index" in one:
+            balance = one["balance_index"].sel(interval="recorded")
+            mean, low, high, sd = (float(balance.sel(over_seeds=part)) for part in ("mean", "low", "high", "std"))
             for key, number in (("value", mean), ("low", low), ("high", high)):
                 table[key].loc[{"statistic": "balance_index"}] = number
             table["draws"].loc[{"statistic": "balance_index"}] = mean + sd * rng.standard_normal(n_bootstrap)

@@ -1,8 +1,9 @@
 """Summaries of the reference circuits, small enough to ship: ``python -m eiplatform.reference``.
 
-Each case is simulated for several seeds and reduced to statistics per population, distributions, a
-correlation function and a spectrum, with their mean and spread over seeds.  A user can then compare
-without simulating, and a test can tell whether a fresh simulation falls into the seed-to-seed band.
+Each case is simulated for several seeds and reduced to every public statistic per population, under its
+own key, to distributions, a correlation function and a spectrum, with their mean and spread over seeds.  A
+user can then compare without simulating, and a test can tell whether a fresh simulation falls into the
+seed-to-seed band.
 """
 
 from __future__ import annotations
@@ -22,20 +23,21 @@ from eiplatform.errors import StoreError, TooShortError, choose
 from eiplatform.files import content_hash, write_bytes
 from eiplatform.microcircuits import load, simulate
 from eiplatform.progress import stage
-from eiplatform.statistics import STATISTICS
-from eiplatform.statistics.kernels import SharedSums, SpikeTrains, count_synchrony, cv_isi, lv, student
+from eiplatform.statistics import STATISTICS, summarise
+from eiplatform.statistics.kernels import SpikeTrains, cv_isi, student
 from eiplatform.store.hdf5 import load_netcdf
 from eiplatform.store.references import read_reference, reference_file
+from eiplatform.store.steps import match_time, step_in_ms
 
 __all__ = ["CASES", "Case", "over_seeds", "shipped", "summarise_run", "write"]
 
-SYNCHRONY_BIN_MS, SYNCHRONY_NEURONS = 3.0, 1000
 # Half a hertz where most circuits fire; wider up to the limit that a refractory time of 2 ms sets.
 _RATE_EDGES = np.concatenate([np.arange(0, 60, 0.5), np.arange(60, 505, 5)])
 _CV_EDGES = np.arange(0, 2.05, 0.05)
 _LAGS, _SEGMENT = np.arange(-50, 51), 512
-_SAME = {"rate": "rate", "cv": "cv_isi", "lv": "lv", "synchrony": "synchrony"}
-"""Variables and the public statistics whose values they are: they cannot leave the same bounds."""
+INTERVALS = ("recorded", "step")
+"""Intervals of the currents: as recorded, and a step of a network whose membranes keep half per step."""
+_DECAY = 0.5
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,14 @@ def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
 
     Returns
     -------
-    xarray.Dataset, dims (population, rate_bin, cv_bin, lag, frequency)
-        ``rate`` (Hz), ``cv`` (neurons with at least 50 spikes; fewer bias it) and ``lv`` (at least
-        10), ``synchrony`` (variance over mean of counts in 3 ms of at most 1000 neurons, their
-        number in ``n_synchrony``), mean currents, ``balance`` (net over excitatory), correlation over
-        time of a neuron's excitation and inhibition (``ei_own``) and of different neurons'
-        (``ei_cross``), NaN where a current is constant; the excitation is that at a fixed voltage
-        where conductances drive, else the recurrent one, else (no recurrent one) the
-        whole; histograms of rates and of CV (at least 10 spikes), the correlation function of the same
-        two averaged over neurons (a positive lag: inhibition follows) and the spectrum
-        of the population's rate relative to that of as many Poisson neurons.
+    xarray.Dataset, dims (population, interval, rate_bin, cv_bin, lag, frequency)
+        Every public statistic under its key, as :func:`~eiplatform.statistics.summarise` gives it, at the
+        recorded interval and, those of currents, at the one that matches a network's step
+        (``interval_ms``; :func:`~eiplatform.store.steps.match_time`).  ``n_neurons``; mean currents;
+        ``rate_histogram`` and ``cv_isi_histogram`` (at least 10 spikes); ``ei_correlogram`` of
+        excitation and inhibition averaged over neurons (a positive lag: inhibition follows; NaN where a current is
+        constant), with the excitation at a fixed voltage where conductances drive, else the recurrent
+        one, else the whole; ``spectrum`` of the population's rate relative to that of as many Poisson neurons.
     """
     for name, data in populations.items():
         if data.attrs["duration"] < _SEGMENT:
@@ -104,96 +104,84 @@ def summarise_run(populations: Mapping[str, xr.Dataset]) -> xr.Dataset:
                 where=name,
                 valid=f"{_SEGMENT} ms or more",
             )
-    rows = {name: _population(data) for name, data in populations.items()}
-    coords = {
-        "population": list(rows),
-        "rate_bin": ("rate_bin", _RATE_EDGES[:-1], {"units": "Hz", "long_name": "lower edge"}),
-        "cv_bin": ("cv_bin", _CV_EDGES[:-1], {"long_name": "lower edge"}),
-        "lag": ("lag", _LAGS, {"units": "ms"}),
-        "frequency": ("frequency", np.fft.rfftfreq(_SEGMENT, 1e-3), {"units": "Hz"}),
-    }
-    dims = {"rates": "rate_bin", "cvs": "cv_bin", "ei_correlation": "lag", "spectrum": "frequency"}
-    variables = {
-        name: (
-            ("population", dims[name]) if name in dims else ("population",),
-            np.array([row[name] for row in rows.values()]),
-        )
-        for name in next(iter(rows.values()))
-    }
-    return xr.Dataset(variables, coords=coords)
+    rows = [_statistics(data).merge(_distributions(data)) for data in populations.values()]
+    return xr.concat(rows, "population").assign_coords(
+        population=list(populations),
+        interval=list(INTERVALS),
+        rate_bin=("rate_bin", _RATE_EDGES[:-1], {"units": "Hz", "long_name": "lower edge"}),
+        cv_bin=("cv_bin", _CV_EDGES[:-1], {"long_name": "lower edge"}),
+        lag=("lag", _LAGS, {"units": "ms"}),
+        frequency=("frequency", np.fft.rfftfreq(_SEGMENT, 1e-3), {"units": "Hz"}),
+    )
 
 
-def _population(data: xr.Dataset) -> dict[str, Any]:
+def _statistics(data: xr.Dataset) -> xr.Dataset:
+    """Return every public statistic of one population."""
+    keys = [key for key, entry in STATISTICS.items() if entry.shipped]
+    parts = [data]
+    if "current_exc" in data and "tau_membrane" in data.attrs:
+        parts.append(match_time(data, step_in_ms(xr.Dataset(attrs={"membrane_decay": _DECAY}), data)))
+    values = np.full((len(INTERVALS), len(keys)), np.nan)
+    interval_ms = np.full(len(INTERVALS), np.nan)
+    for place, part in enumerate(parts):
+        values[place] = summarise(part, keys, n_bootstrap=1)["value"].values[0]
+        interval_ms[place] = part.attrs["dt"]
+    found = xr.Dataset({"interval_ms": ("interval", interval_ms)})
+    for key, of_each in zip(keys, values.T, strict=True):
+        found[key] = ((), of_each[0]) if "spikes" in STATISTICS[key].needs else ("interval", of_each)
+    return found
+
+
+def _distributions(data: xr.Dataset) -> xr.Dataset:
+    """Return the distributions, the spectrum and the currents of one population."""
     duration, n = float(data.attrs["duration"]), int(data.attrs["n_neurons"])
     time, neuron = data["spike_time"].values, data["spike_neuron"].values
     trains = SpikeTrains.from_events(
         time, neuron, np.zeros(len(time), int), n_neurons=n, n_samples=1, duration=duration, units="ms"
     )
-    one = np.ones((1, 1))
     rates = 1e3 * trains.counts[0] / duration
     with np.errstate(invalid="ignore"):
-        cvs = cv_isi(trains, one, min_spikes=10)[0]
-    some = min(n, SYNCHRONY_NEURONS)
-    kept = neuron < some
-    subset = SpikeTrains.from_events(
-        time[kept], neuron[kept], np.zeros(kept.sum(), int), n_neurons=some, n_samples=1, duration=duration, units="ms"
-    )
+        cvs = cv_isi(trains, np.ones((1, 1)), min_spikes=10)[0]
     activity = trains.population_counts(1.0)[0]
-    _, power = signal.welch(activity, fs=1e3, nperseg=min(_SEGMENT, len(activity)), detrend="constant")
-    row: dict[str, Any] = {
-        "n_neurons": n,
-        "rate": rates.mean(),
-        "cv": _mean(cv_isi(trains, one, min_spikes=50)[0]),
-        "n_cv": int((trains.counts[0] >= 50).sum()),
-        "lv": _mean(lv(trains, one, min_spikes=10)[0]),
-        "synchrony": count_synchrony(one, SharedSums.from_trains(subset, SYNCHRONY_BIN_MS), some).mean(),
-        "n_synchrony": some,
-        "rates": np.histogram(rates, _RATE_EDGES)[0] / n,
-        "cvs": np.histogram(cvs[np.isfinite(cvs)], _CV_EDGES)[0] / max(np.isfinite(cvs).sum(), 1),
-        # A Poisson process of rate r has the one-sided density 2 r at all frequencies.
-        "spectrum": power / max(2 * activity.mean() * 1e-3, 1e-30),
-    }
-    if "current_exc" in data:
-        row |= _currents(data)
-    return row
-
-
-def _mean(values: np.ndarray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else np.nan
+    _, power = signal.welch(activity, fs=1e3, nperseg=_SEGMENT, detrend="constant")
+    found = xr.Dataset(
+        {
+            "n_neurons": n,
+            "rate_histogram": ("rate_bin", np.histogram(rates, _RATE_EDGES)[0] / n),
+            "cv_isi_histogram": (
+                "cv_bin",
+                np.histogram(cvs[np.isfinite(cvs)], _CV_EDGES)[0] / max(np.isfinite(cvs).sum(), 1),
+            ),
+            # A Poisson process of rate r has the one-sided density 2 r at all frequencies.
+            "spectrum": ("frequency", power / max(2 * activity.mean() * 1e-3, 1e-30)),
+        }
+    )
+    if "current_exc" not in data:
+        return found
+    for name, values in data.data_vars.items():
+        if "current" in str(name):
+            found[name] = values.mean(dtype=np.float64)
+    return found.assign(ei_correlogram=("lag", _correlogram(*(data[name].values[0] for name in _pair(data)))))
 
 
 def _pair(data: xr.Dataset) -> tuple[str, str]:
-    """Return the names of the excitation and inhibition that are correlated, see :func:`summarise_run`."""
+    """Return the names of the excitation and inhibition of the correlogram, see :func:`summarise_run`."""
     if "current_exc_fixed" in data:
         return "current_exc_fixed", "current_inh_fixed"
     return "current_exc_recurrent" if "current_exc_recurrent" in data else "current_exc", "current_inh"
 
 
-def _currents(data: xr.Dataset) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        str(name): float(values.mean(dtype=np.float64))
-        for name, values in data.data_vars.items()
-        if "current" in str(name)
-    }
-    row["balance"] = row["current_net"] / row["current_exc"] if row["current_exc"] else np.nan
-    exc, inh = (data[name].values[0].astype(float) for name in _pair(data))
-    exc, inh = exc - exc.mean(axis=0), inh - inh.mean(axis=0)
-    for name, shift in (("ei_own", 0), ("ei_cross", 1)):
-        other = np.roll(inh, shift, axis=1)
-        scale = np.sqrt((exc**2).mean(axis=0) * (other**2).mean(axis=0))
-        varies = scale > 0
-        row[name] = _mean((exc * other).mean(axis=0)[varies] / scale[varies])
-    a, b = exc.mean(axis=1), inh.mean(axis=1)
-    size = len(a)
-    norm = np.sqrt((a**2).mean() * (b**2).mean()) or np.nan
-    row["ei_correlation"] = np.array(
+def _correlogram(exc: np.ndarray, inh: np.ndarray) -> np.ndarray:
+    """Return the correlation of two currents (time, neuron), averaged over neurons first, at every lag."""
+    a, b = (values.mean(axis=1, dtype=np.float64) for values in (exc, inh))
+    a, b = a - a.mean(), b - b.mean()
+    size, norm = len(a), np.sqrt((a**2).mean() * (b**2).mean()) or np.nan
+    return np.array(
         [
             (a[max(0, -lag) : size - max(0, lag)] * b[max(0, lag) : size - max(0, -lag)]).mean() / norm
             for lag in _LAGS.tolist()
         ]
     )
-    return row
 
 
 def over_seeds(runs: Sequence[xr.Dataset], *, level: float = 0.95) -> xr.Dataset:
@@ -210,21 +198,29 @@ def over_seeds(runs: Sequence[xr.Dataset], *, level: float = 0.95) -> xr.Dataset
     xarray.Dataset
         Each variable with a dimension ``over_seeds``: mean, low (not below 0 where the variable cannot
         be), high, std, and n, the number of seeds with a value (a network that fell silent has no CV); NaN
-        where n < 2.  And each statistic, with ``_seeds`` after its name, per seed (dims seed, population).
+        where n < 2.  And each statistic, with ``_seeds`` after its name, per seed (dims seed, population and,
+        where it has one, interval).  Statistics without a value anywhere are left out.
     """
     stacked = xr.concat(list(runs), dim="seed")
+    stacked = stacked.drop_vars([name for name, values in stacked.data_vars.items() if bool(values.isnull().all())])
+    intervals = stacked.get("interval_ms")
+    stacked = stacked.drop_vars("interval_ms", errors="ignore")
     mean, low, high, std, n = xr.apply_ufunc(
         lambda values: tuple(student(values, level, axis=-1)),
         stacked,
         input_core_dims=[["seed"]],
         output_core_dims=[[]] * 5,
     )
-    low.update({name: low[name].clip(min=STATISTICS[key].bounds[0]) for name, key in _SAME.items() if name in low})
+    for name in (name for name in low if name in STATISTICS):
+        least, most = STATISTICS[name].bounds
+        low[name], high[name] = low[name].clip(min=least), high[name].clip(max=most)
     parts = {"mean": mean.where(n > 1), "low": low, "high": high, "std": std, "n": n}
     result: xr.Dataset = xr.concat(list(parts.values()), dim="over_seeds").assign_coords(over_seeds=list(parts))
     for name, values in stacked.data_vars.items():
-        if set(values.dims) == {"seed", "population"}:
-            result[f"{name}_seeds"] = values.transpose("seed", "population")
+        if set(values.dims) <= {"seed", "population", "interval"}:
+            result[f"{name}_seeds"] = values.transpose("seed", "population", ...)
+    if intervals is not None:
+        result["interval_ms"] = intervals.isel(seed=0, drop=True)
     result.attrs |= {"n_seeds": len(runs), "level": level}
     return result
 

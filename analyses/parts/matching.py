@@ -1,18 +1,11 @@
-"""Matching of time and units between a network and what it is compared with, and what forbids it."""
+"""What forbids the comparison of a network with something else, and in which unit it is made."""
 
 from __future__ import annotations
 
-import numpy as np
-import xarray as xr
-
 from eiplatform.analyses.parts.measured import Side
-from eiplatform.errors import StatisticError
 from eiplatform.statistics import Statistic
-from eiplatform.store import tie
-from eiplatform.store.chosen import plain
-from eiplatform.store.schema import EVENTS
 
-__all__ = ["BY_SIZE", "comparability", "match_time", "step_in_ms"]
+__all__ = ["BY_SIZE", "comparability"]
 
 BY_SIZE = (
     *("ei_ratio", "balance_index", "imbalance_index", "ei_ratio_sd"),
@@ -22,52 +15,6 @@ BY_SIZE = (
 
 CONVERTED = ("rate",)
 """Statistics with a unit of time, compared after conversion by the stated length of a step."""
-
-
-def step_in_ms(layer: xr.Dataset, circuit: xr.Dataset) -> float:
-    """Return how long one step of a network lasts in the time of a circuit.
-
-    The membrane of the network forgets a factor ``decay`` per step; that of the circuit
-    ``exp(-t / tau_m)`` in a time t.
-
-    Parameters
-    ----------
-    layer : xarray.Dataset
-        Population of a network, with ``membrane_decay``.
-    circuit : xarray.Dataset
-        Population of a circuit, with ``tau_membrane``.
-
-    Examples
-    --------
-    >>> network = xr.Dataset(attrs={"membrane_decay": 0.5})
-    >>> round(step_in_ms(network, xr.Dataset(attrs={"tau_membrane": 20.0})), 2)
-    13.86
-    """
-    for side, name, whose in ((layer, "membrane_decay", "network"), (circuit, "tau_membrane", "circuit")):
-        if name not in side.attrs:
-            raise StatisticError(f"the {whose} does not say how fast its membrane forgets ({name})", where=whose)
-    decay = float(layer.attrs["membrane_decay"])
-    if decay <= 0:
-        raise StatisticError("a membrane that forgets everything in a step has no time scale", where="membrane_decay")
-    return -float(circuit.attrs["tau_membrane"]) * float(np.log(decay))
-
-
-def match_time(circuit: xr.Dataset, interval_ms: float) -> xr.Dataset:
-    """Average the currents of a circuit over intervals of about a given length.
-
-    The length is the nearest whole number of recorded intervals; a remainder at the end is
-    left out, and the attribute ``dt`` tells the length used.  Spikes stay as they are.
-    """
-    factor = max(1, round(interval_ms / float(circuit.attrs["dt"])))
-    listed = plain(circuit)
-    # An average of the voltage is not a voltage "before reset"; it is not compared.
-    dense = listed.drop_vars("voltage", errors="ignore").drop_dims("spike", errors="ignore")
-    averaged = dense.coarsen(time=factor, boundary="trim")
-    matched: xr.Dataset = averaged.mean(keep_attrs=True)
-    matched = matched.assign_coords(time=circuit["time"].values[: factor * matched.sizes["time"] : factor])
-    matched["time"].attrs = circuit["time"].attrs
-    spikes = {name: listed[name] for name in EVENTS if name in listed}
-    return tie(matched.assign(spikes).assign_attrs(listed.attrs, dt=factor * float(circuit.attrs["dt"])))
 
 
 def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, str, float]:
@@ -92,7 +39,7 @@ def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, s
     mine, other = own.cells[entry.key], reference.cells[entry.key]
     if other.not_comparable:
         return False, other.not_comparable, 1.0
-    if reference.kind == "circuit" and "voltage" in entry.needs:
+    if reference.kind != "network" and "voltage" in entry.needs:
         return (
             False,
             "the circuit's time is matched to steps, and an average of the voltage is none before a reset",

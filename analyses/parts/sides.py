@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.inputs import Recording, Reference, active, label_of, nothing_fires
-from eiplatform.analyses.parts.matching import match_time, step_in_ms
 from eiplatform.analyses.parts.measured import Measured, Side
 from eiplatform.errors import ConfigError, NotApplicableError, StatisticError, TooShortError, UnknownNameError, suggest
 from eiplatform.reference import CASES, shipped
@@ -22,7 +22,8 @@ from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
 from eiplatform.store.reader import open_recording, recordings_below
-from eiplatform.store.references import shipped_references
+from eiplatform.store.references import at_step, shipped_references
+from eiplatform.store.steps import match_time, step_in_ms
 
 __all__ = [
     "as_seeds",
@@ -34,15 +35,6 @@ __all__ = [
 ]
 
 _NOT_KEPT = "not in this summary; simulate the circuit and give its recording"
-_OTHER_CURRENTS = "currents of 1 ms and recurrent excitation only, against all excitation in a step"
-_OTHER_INTERVALS = "continuous intervals against whole steps, and other least numbers of spikes"
-_OTHER_ESTIMATOR = {
-    "ei_correlation_time": ("ei_own", _OTHER_CURRENTS),
-    "ei_correlation_time_cross": ("ei_cross", _OTHER_CURRENTS),
-    "cv_isi": ("cv", _OTHER_INTERVALS),
-    "lv": ("lv", _OTHER_INTERVALS),
-}
-"""Statistics that a shipped summary has with another estimator: shown raw, not compared."""
 
 
 def _one_sample(data: xr.Dataset, index: int) -> xr.Dataset:
@@ -235,8 +227,7 @@ def _shown(tree: xr.DataTree, spec: Mapping[str, Any]) -> tuple[str, str, str]:
 def sides_of_summary(name: str, keys: Sequence[str], layer: xr.Dataset) -> list[Side]:
     """Return the excitatory populations of a shipped summary.
 
-    Its rates have a histogram over neurons (mean over seeds); its balance index is a ratio of means
-    over neurons.  Everything else that it keeps has another window or estimator.
+    Each statistic has a value in every seed, but only the rates have a distribution over neurons (a histogram).
 
     Parameters
     ----------
@@ -261,42 +252,53 @@ def sides_of_summary(name: str, keys: Sequence[str], layer: xr.Dataset) -> list[
         if not population.endswith("E"):
             continue
         one = data.sel(population=population)
-        cells = {key: Measured(np.nan, np.nan, np.nan, "", note=_NOT_KEPT) for key in keys}
+        interval = float(one["interval_ms"].sel(interval="step"))
+        other = (
+            ""
+            if interval == max(1, round(step))
+            else f"this summary keeps currents of {interval:g} ms, and a step of this network lasts {step:.3g} ms"
+        )
+        cells = {key: _shipped_cell(one, key, other) for key in keys}
         if "rate" in cells:
-            cells["rate"] = _shipped_rate(one)
-        if "balance_index" in cells and "balance" in one:
-            cells["balance_index"] = _shipped_cell(
-                one, "balance", "1", "ratio of means over neurons; no distribution over neurons in this summary"
-            )
-        for key, (variable, why) in _OTHER_ESTIMATOR.items():
-            if key in cells and variable in one:
-                cells[key] = _shipped_cell(one, variable, "1", "", not_comparable=why)
+            cells["rate"] = _shipped_rate(one, cells["rate"])
         facts = {"time_units": "ms"}
-        sides.append(Side(f"{name}: {population}", "summary", population, 1.0, step, cells, facts))
+        sides.append(Side(f"{name}: {population}", "summary", population, interval, step, cells, facts))
     return sides
 
 
-def _shipped_cell(one: xr.Dataset, variable: str, units: str, note: str, **more: Any) -> Measured:
-    mean, low, high, sd = (float(one[variable].sel(over_seeds=part)) for part in ("mean", "low", "high", "std"))
-    n = int(one.attrs["n_seeds"])
-    neurons = round(float(one["n_neurons"].sel(over_seeds="mean")))
-    group = Group("summary", (), mean, sd, n)
-    return Measured(mean, low, high, units, n, neurons, note=note, sd_seeds=sd, group=group, **more)
+def _shipped_cell(one: xr.Dataset, key: str, other: str) -> Measured:
+    units = STATISTICS[key].units("ms")
+    if key not in one:
+        return Measured(np.nan, np.nan, np.nan, units, note=_NOT_KEPT)
+    held = at_step(one[key])
+    mean, low, high, sd = (float(held.sel(over_seeds=part)) for part in ("mean", "low", "high", "std"))
+    n = int(held.sel(over_seeds="n"))
+    return Measured(
+        mean,
+        low,
+        high,
+        units,
+        n,
+        round(float(one["n_neurons"].sel(over_seeds="mean"))),
+        note="" if key == "rate" else "no distribution over neurons in this summary",
+        seed_values=at_step(one[f"{key}_seeds"]).values,
+        sd_seeds=sd,
+        not_comparable=other if "interval" in one[key].dims else "",
+        group=Group("summary", (), mean, sd, n),
+    )
 
 
-def _shipped_rate(one: xr.Dataset) -> Measured:
+def _shipped_rate(one: xr.Dataset, cell: Measured) -> Measured:
     edges = one["rate_bin"].values
     width = float(edges[1] - edges[0])
-    share = one["rates"].sel(over_seeds="mean").values.astype(float)
+    share = one["rate_histogram"].sel(over_seeds="mean").values.astype(float)
     outside = 1.0 - share.sum()
     if outside > 1e-3:
         note = f"no distribution: {100 * outside:.0f} % of the neurons fire faster than its histogram reaches"
-        return _shipped_cell(one, "rate", "Hz", note)
-    counts = np.rint(share * float(one["n_neurons"].sel(over_seeds="mean")) * int(one.attrs["n_seeds"])).astype(
-        np.int64
-    )
+        return replace(cell, note=note)
+    counts = np.rint(share * cell.n_neurons * cell.n_samples).astype(np.int64)
     held = counts > 0
-    return _shipped_cell(one, "rate", "Hz", "", seeds=(edges[held] + width / 2,), counts=counts[held], bin_width=width)
+    return replace(cell, seeds=(edges[held] + width / 2,), counts=counts[held], bin_width=width)
 
 
 def open_references(to: Sequence[str | Path], *, partial: bool = False) -> list[Recording]:

@@ -9,7 +9,7 @@ import xarray as xr
 from eiplatform.errors import StoreError
 from eiplatform.store.hdf5 import load_netcdf
 
-__all__ = ["is_reference", "measured_files", "read_reference", "reference_file", "shipped_references"]
+__all__ = ["at_step", "is_reference", "measured_files", "read_reference", "reference_file", "shipped_references"]
 
 
 def _folders() -> list[Path]:
@@ -62,6 +62,11 @@ def measured_files() -> list[Path]:
     return sorted(path for folder in _folders() for path in folder.glob("measured-*.yml"))
 
 
+def at_step(values: xr.DataArray) -> xr.DataArray:
+    """Return a statistic of a summary at the interval that matches a network's step, where it has intervals."""
+    return values.sel(interval="step", drop=True) if "interval" in values.dims else values
+
+
 def is_reference(path: str | Path) -> bool:
     """Whether a path is named like a summary, and not a directory."""
     return Path(path).suffix == ".nc" and not Path(path).is_dir()
@@ -86,8 +91,10 @@ def read_reference(path: str | Path) -> xr.Dataset:
     'brunel-2000'
     """
     found = load_netcdf(path)
-    if "over_seeds" not in found.dims or "circuit" not in found.attrs:
+    if "over_seeds" not in found.dims or "circuit" not in found.attrs or "interval_ms" not in found:
         raise StoreError(
-            "not the summary of a circuit", where=str(path), remedy="make one with 'python -m eiplatform.reference'"
+            "not the summary of a circuit, or one of an earlier version",
+            where=str(path),
+            remedy="make one with 'python -m eiplatform.reference'",
         )
     return found

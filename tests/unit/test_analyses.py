@@ -18,13 +18,13 @@ from eiplatform.analyses.comparison import Comparison
 from eiplatform.analyses.distributions import Distributions
 from eiplatform.analyses.learning import Learning
 from eiplatform.analyses.lesions import Lesions
-from eiplatform.analyses.parts.matching import match_time
 from eiplatform.analyses.parts.running import analyse
 from eiplatform.analyses.reference_check import ReferenceCheck
 from eiplatform.analyses.traces import Traces
 from eiplatform.errors import ConfigError, EIPlatformError, StatisticError, StoreError, UnknownNameError
 from eiplatform.metrics import checked_metrics
 from eiplatform.statistics import summarise
+from eiplatform.store.steps import match_time
 from tests.conftest import THEORY, circuit_population
 
 Write = Callable[..., Path]

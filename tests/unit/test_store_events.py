@@ -10,13 +10,13 @@ import pytest
 import xarray as xr
 
 import eiplatform
-from eiplatform.analyses.parts.matching import match_time
 from eiplatform.errors import StatisticError, StoreError
 from eiplatform.statistics import surrogate
 from eiplatform.statistics.population import Population
 from eiplatform.store import RecordingWriter, population_dataset, tie, validate
 from eiplatform.store.chosen import chosen_spikes, plain
 from eiplatform.store.events import EVENT_NAMES, LINKS, TRIAL, _gathered, _scattered, bare
+from eiplatform.store.steps import match_time
 from tests.conftest import circuit_population
 from tests.properties.chains import circuit
 
