@@ -19,11 +19,12 @@ import xarray as xr
 
 from eiplatform.microcircuits.potjans_diesmann_2014 import POPULATIONS
 from eiplatform.reference import summarise_run
+from eiplatform.store.importing.arrays import from_arrays
 
 FILE = Path(__file__).with_suffix(".json")
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "nest_microcircuit.py"
 SCALE, DURATION, WARMUP, SEEDS = 0.05, 2000.0, 500.0, (1, 2, 3)
-VARIABLES = ("rate", "lv", "synchrony")
+KEYS, VARIABLES = ("spike_time", "spike_neuron", "n_neurons"), ("rate", "lv", "synchrony")
 
 
 def simulate_nest(seed: int, duration: float, folder: Path) -> xr.Dataset:
@@ -32,16 +33,12 @@ def simulate_nest(seed: int, duration: float, folder: Path) -> xr.Dataset:
     command = [sys.executable, str(SCRIPT), str(SCALE), str(duration), str(WARMUP), str(seed), str(out)]
     subprocess.run(command, check=True, capture_output=True)
     with np.load(out) as file:
-        populations = {
-            name: xr.Dataset(
-                {
-                    "spike_time": ("spike", file[f"{name}/spike_time"]),
-                    "spike_neuron": ("spike", file[f"{name}/spike_neuron"]),
-                },
-                attrs={"duration": duration, "n_neurons": int(file[f"{name}/n_neurons"])},
-            )
-            for name in POPULATIONS
-        }
+        held = {name: {key: file[f"{name}/{key}"] for key in KEYS} for name in POPULATIONS}
+    populations = {}
+    for name, (time, neuron, number) in ((name, of.values()) for name, of in held.items()):
+        order = np.argsort(neuron, kind="stable")
+        trains = np.split(time[order], np.searchsorted(neuron[order], np.arange(1, number)))
+        populations[name] = from_arrays(spikes=trains, dt=1.0, duration=duration, population=name)[name].to_dataset()
     return summarise_run(populations)
 
 

@@ -33,7 +33,7 @@ def test_a_fresh_run_falls_into_the_shipped_band(name):
     ((_, populations),) = simulate(case.circuit, parameters=case.parameters, **options)
     run = summarise_run(populations)
     # LV is left out: in a shorter run fewer neurons have the spikes that it needs.
-    for variable in ("rate", "current_exc", "current_inh", "balance"):
+    for variable in ("rate", "current_exc", "current_inh", "balance_index"):
         far = inside(run, band, variable, seconds=seconds)
         assert not (far > 4.5).any(), variable
     # Twice as much is outside, somewhere at least.
@@ -45,7 +45,7 @@ def alive(band):
     fired = band["rate_seeds"].max("population") > 0
     assert 5 <= int(fired.sum()) < 10
     parts = {}
-    for variable in ("rate", "current_exc", "current_inh", "balance"):
+    for variable in ("rate", "current_exc", "current_inh", "balance_index"):
         values = band[f"{variable}_seeds"].where(fired)
         parts[variable] = xr.concat([values.mean("seed"), values.std("seed", ddof=1)], dim="over_seeds")
     return xr.Dataset(parts, attrs=band.attrs).assign_coords(over_seeds=["mean", "std"])

@@ -29,6 +29,7 @@ from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.reference import shipped
 from eiplatform.statistics import lv
+from eiplatform.statistics.counts import FIXED_NEURONS
 from eiplatform.statistics.population import Population
 from eiplatform.store.schema import population_dataset
 from eiplatform.store.writer import RecordingWriter
@@ -131,7 +132,7 @@ def test_summary_and_spikes_agree_on_synchrony() -> None:
         one = shipped(name).sel(population=population)
         mean = one.sel(over_seeds="mean")
         own = float(own_fano(float(mean["rate"]), float(mean["lv"]), 3.0))
-        direct = (float(mean["synchrony"]) - own) / (float(mean["n_synchrony"]) - 1)
+        direct = (float(mean["synchrony"]) - own) / (FIXED_NEURONS - 1)
         found = features_of_summary(one, window_ms=3.0)["synchrony"].value ** 2
         assert found == pytest.approx(direct, rel=0.06)
 

@@ -9,7 +9,7 @@ from scipy import stats
 from eiplatform.errors import StatisticError, StoreError
 from eiplatform.statistics.kernels.contrasts import paired, unpaired
 from eiplatform.statistics.kernels.multiple import benjamini_hochberg
-from eiplatform.statistics.references import SUMMARISED, reference_table
+from eiplatform.statistics.references import reference_table
 from eiplatform.store.references import read_reference, reference_file
 
 
@@ -122,21 +122,16 @@ def test_references_stand_under_the_names_of_statistics() -> None:
     summary = read_reference(files[1]).sel(population="L4E", over_seeds="mean")
     l4 = table["reference_value"].sel(reference="potjans-diesmann-2014: L4E")
     exc, inh = float(summary["current_exc"]), float(summary["current_inh"])
-    assert float(l4.sel(statistic="ei_ratio")) == pytest.approx(exc / inh)
-    assert float(l4.sel(statistic="balance_index")) == pytest.approx((exc - inh) / exc, rel=1e-3)
-    assert float(l4.sel(statistic="ei_correlation_time")) == pytest.approx(float(summary["ei_own"]))
+    assert float(l4.sel(statistic="ei_ratio")) == pytest.approx(
+        exc / inh, rel=0.05
+    )  # geometric mean of neurons' ratios
+    assert float(l4.sel(statistic="balance_index")) == pytest.approx((exc - inh) / exc, abs=0.02)
+    at_step = summary["ei_correlation_time"].sel(interval="step")
+    assert float(l4.sel(statistic="ei_correlation_time")) == pytest.approx(float(at_step))
     assert table["comparable"].values.tolist() == [False, False, True, False]
     ratio = table.sel(statistic="ei_ratio")
     assert bool((ratio["reference_low"] < ratio["reference_value"]).all())
     assert bool((ratio["reference_value"] < ratio["reference_high"]).all())
-    assert set(SUMMARISED) <= {
-        "ei_ratio",
-        "balance_index",
-        "ei_correlation_time",
-        "ei_correlation_time_cross",
-        "cv_isi",
-        "lv",
-    }
 
 
 def test_a_reference_that_is_none_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
