@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result
+from eiplatform.analyses.parts.cortex_values import hz_per_spike
 from eiplatform.analyses.parts.inputs import Recordings, active, excitatory, label_of, nothing_fires, opened
-from eiplatform.analyses.parts.measured_cortex import measured_rates
 from eiplatform.analyses.parts.tables import Table, interval_text, number_text, texts
 from eiplatform.errors import NotApplicableError, TooShortError
 from eiplatform.statistics import STATISTICS, per_neuron
@@ -19,6 +19,7 @@ from eiplatform.statistics.cautions import cautions
 from eiplatform.statistics.kernels.intervals import resample_counts
 from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import Population
+from eiplatform.store.measured import measured
 
 __all__ = ["Neurons", "relation"]
 
@@ -27,6 +28,8 @@ MEASURED = ("rate", "cv_isi", "fano_factor", "ei_ratio")
 MIN_SAMPLES = 10
 """Fewest samples that are resampled; with fewer, neurons are."""
 SHUFFLES = 200
+CORTEX = "mouse-v1-neuropixels"
+"""Measurement whose rates stand beside those of the recordings."""
 MEMBRANE_MS = 20.0
 """Membrane constant of the neuron that a network's neuron stands for, which gives its step a length."""
 ALWAYS_ON = 0.99
@@ -81,11 +84,12 @@ class Neurons(Analysis):
             name: (("row", dim), _padded([row[name] for row in rows])) for name, dim in dims.items()
         }
         held |= {name: ("row", [row[name] for row in rows]) for name in rows[0] if name not in dims}
-        measured = measured_rates()
-        for name in ("median", "low", "high"):
-            held[f"cortex_{name}"] = ("cortex", [getattr(one, name) for one in measured])
-        data = xr.Dataset(held, {"cortex": [f"{one.name} (n = {one.n})" for one in measured]})
-        data.attrs["cortex_source"] = "; ".join(dict.fromkeys(one.source for one in measured))
+        cortex = measured(CORTEX)
+        entries = cortex.chosen("spontaneous", "rate", "E")
+        held["cortex_median"] = ("cortex", [one.median for one in entries])
+        held["cortex_low"], held["cortex_high"] = (("cortex", [one.band[end] for one in entries]) for end in (0, 1))
+        data = xr.Dataset(held, {"cortex": [f"{cortex.title}: {one.layer} E (n = {one.n})" for one in entries]})
+        data.attrs["cortex_source"] = cortex.source
         return self.result(data, trees, level=LEVEL, n_bootstrap=n_bootstrap, seed=seed, most=most)
 
     def tables(self, result: xr.Dataset) -> Iterable[Table]:
@@ -200,7 +204,7 @@ def _row(tree: xr.DataTree, name: str, data: xr.Dataset, most: int, n_bootstrap:
         "units": str(data["current_exc"].attrs.get("units", "1")) if has else "1",
         "time_units": population.units,
         **relation(exc, inh, n_bootstrap=n_bootstrap, seed=seed),
-        "hz": 1.0 if population.units == "ms" else 1e3 / _step_ms(data),
+        "hz": hz_per_spike(data, MEMBRANE_MS),
         "n_samples": population.n_samples,
         "n_neurons": n,
         "n_silent": int((rate == 0).sum()),
@@ -210,11 +214,6 @@ def _row(tree: xr.DataTree, name: str, data: xr.Dataset, most: int, n_bootstrap:
         "inh": inh.ravel()[pairs],
         **{key: found[chosen] for key, found in values.items()},
     }
-
-
-def _step_ms(data: xr.Dataset) -> float:
-    decay = float(data.attrs.get("membrane_decay", np.nan))
-    return -MEMBRANE_MS * float(np.log(decay)) * float(data.attrs["dt"]) if 0 < decay < 1 else float("nan")
 
 
 def _padded(rows: list[FloatArray]) -> FloatArray:

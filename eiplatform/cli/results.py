@@ -163,7 +163,7 @@ def compare(
         recordings, its seeds.
     to : list[Path]
         Recordings of circuits or networks, directories of recordings, or names of shipped summaries
-        (brunel-2000-C, potjans-diesmann-2014-10, ...).
+        (brunel-2000-C, potjans-diesmann-2014-10, ...); or measured cortex alone (mouse-v1-neuropixels).
     out : Path
         Result file, e.g. comparison.nc.
     seeds : bool

@@ -77,8 +77,9 @@ def list(kind: str | None = None) -> Listing:  # noqa: A001
     Parameters
     ----------
     kind : str, optional
-        ``"circuits"``, ``"statistics"``, ``"signals"``, ``"analyses"``, ``"figures"``, ``"studies"``, ``"configs"``,
-        ``"datasets"``, ``"layers"``, ``"neurons"``, ``"interventions"`` or ``"designs"``; default: the kinds.
+        ``"circuits"``, ``"measurements"``, ``"statistics"``, ``"signals"``, ``"analyses"``, ``"figures"``,
+        ``"studies"``, ``"configs"``, ``"datasets"``, ``"layers"``, ``"neurons"``, ``"interventions"`` or
+        ``"designs"``; default: the kinds.
 
     Returns
     -------
@@ -108,8 +109,9 @@ def describe(name: str, kind: str | None = None) -> Description:
     Parameters
     ----------
     name : str
-        Of a statistic, circuit, signal, analysis, figure, study, configuration, data set, layer, neuron model or
-        intervention; or the path of a picture that eiplatform drew, which says how to make it again.
+        Of a statistic, circuit, measurement of cortex, signal, analysis, figure, study, configuration, data set,
+        layer, neuron model or intervention; or the path of a picture that eiplatform drew, which says how to make it
+        again.
     kind : str, optional
         Where two kinds have the name: which of them is meant, as in :func:`list`.
 
@@ -338,6 +340,22 @@ def _interventions() -> dict[str, Description]:
     return {name: Description("interventions", name, *_split(kind)) for name, kind in kinds().items()}
 
 
+def _measurements() -> dict[str, Description]:
+    from eiplatform.store.measured import measured, shipped_measurements
+
+    found = {}
+    for name in shipped_measurements():
+        cortex = measured(name)
+        held = "\n".join(
+            f"{one.name}: median {one.median:g} Hz, 5 to 95 % {one.band[0]:g} to {one.band[1]:g}, n = {one.n}"
+            for one in cortex.chosen(statistic="rate")
+        )
+        facts = {"species": cortex.species, "area": cortex.area, "state": cortex.state, "method": cortex.method}
+        more = {"rates of single units": held, "example": f'ei.compare(recording, "{name}")', "paper": cortex.source}
+        found[name] = Description("measurements", name, cortex.title, {**facts, "licence": cortex.licence, **more})
+    return found
+
+
 def _designs() -> dict[str, Description]:
     from eiplatform.lesions.design_kinds import design_types
 
@@ -347,6 +365,7 @@ def _designs() -> dict[str, Description]:
 _KINDS: dict[str, _Kind] = {
     "circuits": _Kind("published cortical circuits, for ei.simulate", _circuits),
     "statistics": _Kind("what is measured of a recording, in data.ei", _statistics),
+    "measurements": _Kind("what was measured in cortex, for ei.compare", _measurements),
     "signals": _Kind("what a recording holds of each population", _signals),
     "analyses": _Kind("questions that are answered from recordings, for ei.analyse", _analyses),
     "figures": _Kind("figures of results, in ei.plot", _figures),

@@ -11,6 +11,7 @@ import xarray as xr
 from eiplatform import plot
 from eiplatform.analyses import Analysis, Result, find_analysis, load_result
 from eiplatform.analyses.comparison import Comparison
+from eiplatform.analyses.measured_cortex import MeasuredCortex
 from eiplatform.analyses.parts.running import opened_all, run
 from eiplatform.analyses.parts.sides import as_seeds, open_references
 from eiplatform.errors import ConfigError, choose
@@ -18,6 +19,7 @@ from eiplatform.figures import SavedFigure, figure_names, find_figure, save
 from eiplatform.files import claim_file
 from eiplatform.report import draw_all, write_report
 from eiplatform.report.paper import write_paper
+from eiplatform.store.measured import shipped_measurements
 from eiplatform.store.references import shipped_references
 
 __all__ = ["Result", "analyse", "compare", "figures", "plot", "report"]
@@ -78,14 +80,16 @@ def compare(
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> Result:
-    """Compare every layer of a network with cortical circuits, own measurements or other networks.
+    """Compare every layer of a network with cortical circuits, measured cortex or other networks.
 
     Parameters
     ----------
     recording : Recording, path, or a sequence of them
-        Of a network that ran for some hundred steps, or a directory of recordings; several are its seeds.
+        Of a network that ran for some hundred steps, or a directory of recordings; several are its seeds.  With
+        measured cortex also of circuits, and own recordings.
     to : Recording, path, name, or a sequence of them
-        Recordings of circuits, measurements or networks, or names of shipped summaries (``"brunel-2000-C"``).
+        Recordings of circuits, measurements or networks, or names of shipped summaries (``"brunel-2000-C"``).  Or the
+        name of measured cortex alone (``"mouse-v1-neuropixels"``): then the analysis is ``measured_cortex``.
     null : Recording or sequence, optional
         Recordings of untrained networks: one more reference in the same table, with the same scores and tests.  No
         p-value is taken from them as a null distribution; for that see ``ei.analyse("balance", rec, nulls=...)``.
@@ -115,6 +119,8 @@ def compare(
     if not others:
         known = ", ".join(shipped_references())
         raise ConfigError("nothing was given to compare with", where="to", valid=f"recordings, or a summary of {known}")
+    if any(str(one) in shipped_measurements() for one in others if isinstance(one, str | Path)):
+        return _with_cortex(recording, others, null, statistics, partial, n_bootstrap, seed)
     references: list[Any] = []
     for one in others:
         references += open_references([one], partial=partial) if isinstance(one, str | Path) else [one]
@@ -124,6 +130,24 @@ def compare(
         references.append(nulls[0] if len(nulls) == 1 else nulls)
     own = opened_all([recording], partial) if isinstance(recording, str | Path) else recording
     return run(Comparison(), own, references, statistics=statistics, margin=margin, n_bootstrap=n_bootstrap, seed=seed)
+
+
+def _with_cortex(
+    recording: Any, to: list[Any], null: Any, statistics: Any, partial: bool, n_bootstrap: int, seed: int
+) -> Result:
+    """Compare recordings with one measurement of cortex."""
+    if len(to) > 1 or null is not None or statistics is not None:
+        raise ConfigError(
+            "measured cortex is compared on its own, by rates, their spread and synchrony",
+            where="compare",
+            remedy="leave out the other references, null and statistics; compare with those in a call of their own",
+        )
+    own = [part for one in _each(recording) for part in (opened_all([one], partial) if _is_place(one) else [one])]
+    return run(MeasuredCortex(), own, to=str(to[0]), n_bootstrap=n_bootstrap, seed=seed)
+
+
+def _is_place(one: Any) -> bool:
+    return isinstance(one, str | Path)
 
 
 def figures(

@@ -9,7 +9,7 @@ import xarray as xr
 from eiplatform.errors import StoreError
 from eiplatform.store.hdf5 import load_netcdf
 
-__all__ = ["at_step", "is_reference", "measured_files", "read_reference", "reference_file", "shipped_references"]
+__all__ = ["at_step", "is_reference", "read_reference", "reference_file", "shipped_references"]
 
 
 def _folders() -> list[Path]:
@@ -49,17 +49,6 @@ def reference_file(name: str) -> Path:
 def shipped_references() -> dict[str, Path]:
     """Return the files of all summaries that are there, by name."""
     return dict(sorted({path.stem: path for folder in _folders() for path in folder.glob("*.nc")}.items()))
-
-
-def measured_files() -> list[Path]:
-    """Return the files of what was measured in cortex.
-
-    Examples
-    --------
-    >>> [path.name for path in measured_files()]
-    ['measured-mouse-v1.yml']
-    """
-    return sorted(path for folder in _folders() for path in folder.glob("measured-*.yml"))
 
 
 def at_step(values: xr.DataArray) -> xr.DataArray:

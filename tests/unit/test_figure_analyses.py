@@ -15,7 +15,6 @@ from eiplatform.analyses.balance_across_depth import FACTS, BalanceAcrossDepth
 from eiplatform.analyses.correlogram import Correlogram
 from eiplatform.analyses.neurons import Neurons, relation
 from eiplatform.analyses.paradox import Paradox
-from eiplatform.analyses.parts.measured_cortex import measured_rates
 from eiplatform.analyses.parts.running import arranged
 from eiplatform.analyses.spectra import Spectra
 from eiplatform.analyses.traces import Traces
@@ -76,12 +75,6 @@ def test_silent_and_saturated_neurons_are_counted(tmp_path: Path) -> None:
 def test_a_steps_length_follows_from_the_membrane(network_recording: Write) -> None:
     one = Neurons().run([network_recording()], **FAST).data
     assert one["hz"].values == pytest.approx(1e3 / (20 * np.log(2)))  # decay 1/2
-
-
-def test_measured_rates_are_ordered_quantiles() -> None:
-    for role, n in (("E", 4), ("PV", 4)):
-        found = measured_rates(role)
-        assert len(found) == n and all(one.low < one.median < one.high and one.n > 50 and one.source for one in found)
 
 
 def test_a_correlogram_finds_the_lag_and_its_shift_predictor_is_flat() -> None:
