@@ -45,7 +45,7 @@ class MeasuredCortex(Analysis):
     """Firing of every population against what was measured in cortex."""
 
     question = "Does it fire as measured cortex does?"
-    place = 95
+    place = 97
 
     def run(
         self,

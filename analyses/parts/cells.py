@@ -169,7 +169,8 @@ def ceiling(cell: Measured) -> tuple[float, ...]:
     between = float(np.mean([abs(a - b) for a, b in combinations(values, 2)]))
     if not sd > 0:
         return sd, float(np.ptp(values)), np.nan, np.nan, np.nan
-    apart = [float(wasserstein(a, b)) / sd for a, b in combinations(cell.seeds, 2)]
+    # A summary holds one histogram of all seeds.
+    apart = [float(wasserstein(a, b)) / sd for a, b in combinations(cell.seeds, 2)] or [np.nan]
     return sd, float(np.ptp(values)), between / sd, float(np.mean(apart)), float(np.max(apart))
 
 

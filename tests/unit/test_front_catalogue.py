@@ -15,6 +15,7 @@ from eiplatform.errors import StoreError, UnknownNameError
 HAS = {
     "circuits": "brunel-2000",
     "statistics": "ei_ratio",
+    "measurements": "mouse-v1-neuropixels",
     "signals": "gain",
     "analyses": "balance",
     "figures": "learning_curve",
