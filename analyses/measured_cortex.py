@@ -355,9 +355,14 @@ def _of_rate(part: pd.DataFrame) -> str:
     if not len(part):
         return ""
     first = part.iloc[0]
-    counts = part["verdict"].value_counts()
-    placed = ", ".join(f"{verdict} of {_some(part[part['verdict'] == verdict])}" for verdict in counts.index)
-    return f"the median rate of {interval_text(first['value'], first['low'], first['high'])} Hz lies {placed}"
+    places = {_WITHIN: "within the band", _BELOW: "below that", _ABOVE: "above that", _UNDECIDED: "at the edge of that"}
+    placed = [
+        f"{words} of {_some(part[part['verdict'] == verdict])}"
+        for verdict, words in places.items()
+        if (part["verdict"] == verdict).any()
+    ]
+    said = ", ".join(placed).replace(" that of", " the band of", 0 if placed[0].startswith("within") else 1)
+    return f"the median rate of {interval_text(first['value'], first['low'], first['high'])} Hz lies {said}"
 
 
 def _of_spread(part: pd.DataFrame) -> str:

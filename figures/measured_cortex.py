@@ -32,7 +32,7 @@ _PANELS = {"rate": "median rate (Hz)", "rate_log_sd": "sd of ln rate over neuron
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n, exclusions, the assumption about time and the source."""
     step = "" if (result["kind"] != "network").all() else f" (a step: {result.attrs['membrane_ms']:g} ms membrane)"
-    counted = "; right: variance over mean of the count of 70 neurons (hatched: 5 to 95 % of sessions)"
+    counted = "; right: variance over mean of the count of 70 neurons (hatched: 5, 50 and 95 % of sessions)"
     counted = counted if _counts(result) else ""
     few, many = int(result["n_reference"].min()), int(result["n_reference"].max())
     left = int(result["n_below_floor"].max())
@@ -121,6 +121,8 @@ def _curves(ax: Axes, curves: pd.DataFrame, inks: dict[str, str]) -> None:
         ax.fill_between(
             part["bin_ms"], part["band_low"], part["band_high"], hatch=hatch, label=f"sessions, {condition}", **look
         )
+        for line, width in (("band_low", 0.9), ("value", 0.5), ("band_high", 0.9)):
+            ax.plot(part["bin_ms"], part[line], color=colour("cortex"), linestyle=("-", "--")[index % 2], lw=width)
     for who, ink in inks.items():
         part = curves[curves["who"] == who].sort_values("bin_ms")
         if len(part):

@@ -25,6 +25,7 @@ from eiplatform.analyses.ei_versus_bn import EIVersusBN
 from eiplatform.analyses.gain_modulation import GainModulation
 from eiplatform.analyses.lesion_study import LesionStudy
 from eiplatform.analyses.lesions import Lesions
+from eiplatform.analyses.measured_cortex import MeasuredCortex
 from eiplatform.analyses.neurons import Neurons
 from eiplatform.analyses.paradox import Paradox
 from eiplatform.analyses.regime_scorecard import RegimeScorecard
@@ -35,6 +36,7 @@ from eiplatform.analyses.traces import Traces
 from eiplatform.analyses.tuning import Tuning
 from eiplatform.analyses.weights import Weights
 from eiplatform.figures import SavedFigure, find_figure, save
+from eiplatform.store.importing.arrays import from_arrays
 from eiplatform.store.references import reference_file
 from tests.conftest import write_circuit, write_network, write_series
 
@@ -120,6 +122,7 @@ def results() -> dict[str, xr.Dataset]:
         "distributions": Distributions().run([trained, nulls[0]]).data,
         "traces": Traces().run([long, circuit]).data,
         "architecture": Architecture().run([trained, circuit]).data,
+        "measured_cortex": MeasuredCortex().run([_asynchronous()], **FAST).data,
         "neurons": Neurons().run([long, nulls[0], circuit], **FAST).data,
         "correlogram": Correlogram().run([long, circuit], lags=10, **FAST).data,
         "spectra": Spectra().run([long, circuit], segment=40.0).data,
@@ -218,6 +221,14 @@ def _retrained() -> xr.Dataset:
         cells.append(({**_about("lesion", 0.5, "*"), "iteration": iteration}, right))
         cells.append(({**_about("tuned", 0.5, "*"), "iteration": iteration}, 0.9))
     return _study("recovery", cells)
+
+
+def _asynchronous() -> xr.DataTree:
+    """Return an own recording of independent neurons with log-normal rates, long enough for counts."""
+    rng = np.random.default_rng(0)
+    rates = np.exp(rng.normal(np.log([[2.0], [8.0]]), 1.0, (2, 80))) * 1e-3
+    made = {name: {"spikes": rng.poisson(rate, (1, 4000, 80))} for name, rate in zip("EI", rates, strict=True)}
+    return from_arrays(populations=made, dt=1.0)
 
 
 def _perturbed() -> xr.Dataset:
