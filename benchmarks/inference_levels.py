@@ -78,7 +78,8 @@ def tested(setting: str, model: Model) -> list[str]:
     """Return the statistics of a model that a comparison tests in a setting."""
     entries = [STATISTICS[key] for key in model.statistics]
     if setting == "circuit":  # as eiplatform.analyses.parts.matching says, for values over time
-        entries = [one for one in entries if one.over == "time" and one.comparable and "voltage" not in one.needs]
+        entries = [one for one in entries if one.over == "time" and (one.comparable or one.in_steps)]
+        entries = [one for one in entries if "voltage" not in one.needs]
     return [one.key for one in entries]
 
 

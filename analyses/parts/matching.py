@@ -13,9 +13,6 @@ BY_SIZE = (
 )
 """Statistics that depend on the in-degree: of networks only the same layers at the same sizes are compared."""
 
-CONVERTED = ("rate",)
-"""Statistics with a unit of time, compared after conversion by the stated length of a step."""
-
 
 def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, str, float]:
     """Say whether a statistic may be compared, why, and by what the network's value is multiplied for it.
@@ -46,12 +43,13 @@ def comparability(entry: Statistic, own: Side, reference: Side) -> tuple[bool, s
             1.0,
         )
     if reference.kind != "network":
-        if entry.key in CONVERTED:
-            return (
-                True,
-                f"spikes per step in Hz: a step is taken as {reference.step_ms:.3g} ms",
-                1e3 / reference.step_ms,
-            )
+        taken = f"a step is taken as {reference.step_ms:.3g} ms"
+        if entry.key == "rate":
+            return True, f"spikes per step in Hz: {taken}", 1e3 / reference.step_ms
+        if entry.in_steps and reference.kind == "circuit":
+            by_time = bool(entry.by_time)
+            what = "steps in ms" if by_time else "windows of as many steps on both sides"
+            return True, f"{what}: {taken}", reference.step_ms if by_time else 1.0
         return entry.comparable, entry.comparable_reason, 1.0
     sizes, others = own.facts["sizes"], reference.facts["sizes"]
     unlike = [name for name in sizes if name in others and sizes[name] != others[name]]

@@ -24,6 +24,7 @@ __all__ = [
     "rate_table",
     "require_neurons",
     "some_neurons",
+    "window_of",
     "windowed",
 ]
 
@@ -62,11 +63,17 @@ def _with_spikes(spikes: npt.NDArray[Any]) -> FloatArray:
     return number
 
 
+def window_of(population: Population, defaults: Mapping[str, float]) -> float:
+    """Return the default window for counts: by the unit of time, of a circuit in a network's time by its steps."""
+    step = population.data.attrs.get("step_ms")
+    return defaults[population.units] if step is None else defaults["step"] * float(step)
+
+
 def windowed(
     population: Population, statistic: str, window: float | None, defaults: Mapping[str, float], least: int
 ) -> float:
     """Return the window for counts, checked: whole steps, and at least `least` of them in a sample."""
-    chosen = defaults[population.units] if window is None else float(window)
+    chosen = window_of(population, defaults) if window is None else float(window)
     if not (0 < chosen < math.inf and (population.units != "step" or chosen == int(chosen))):
         raise StatisticError(
             f"the window is {window}", valid=f"a positive (whole, for steps) number of {population.units}"

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from eiplatform.errors import choose
+from eiplatform.statistics.counts import window_of
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels import NeuronValues
 from eiplatform.statistics.kernels.moments import FloatArray
@@ -125,6 +126,9 @@ class Statistic(Declared):
         Whether values of a trained network and of a circuit may be compared.
     comparable_reason : str
         Why, and with what caution.
+    in_steps : bool
+        Whether values may be compared with those of a circuit's recording all the same, since its windows (or lags)
+        are then taken in steps of the network.
     reference : str
         The paper, or "own definition" and what it is.
     level : {"neuron", "population"}
@@ -171,6 +175,10 @@ class Statistic(Declared):
 
     @property
     def comparable(self) -> bool:
+        return False
+
+    @property
+    def in_steps(self) -> bool:
         return False
 
     @property
@@ -245,7 +253,7 @@ class Statistic(Declared):
             return f"needs {self.least_samples} samples"
         needed = MIN_INTERVALS if self.over == "time" else 1
         if self.over == "time" and self.windows is not None:
-            needed = math.ceil(self.windows[0][population.units] * self.windows[1] / population.dt - 1e-9)
+            needed = math.ceil(window_of(population, self.windows[0]) * self.windows[1] / population.dt - 1e-9)
         if population.n_intervals < needed:
             return f"needs {needed} {'steps' if population.units == 'step' else 'intervals'}"
         if len(population.neuron) < self.least_neurons and ("spikes" in population.data or self.needs != SPIKES):

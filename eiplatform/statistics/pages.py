@@ -31,12 +31,20 @@ def header(cls: type[Declared]) -> str:
         lines += ["", "| key in summaries | options | what it is | over | unit |", "|---|---|---|---|---|"]
         lines += [_row(entry, cls) for entry in entries]
         lines.append("")
-        for reason in dict.fromkeys((entry.comparable, entry.comparable_reason) for entry in entries):
-            keys = [f"`{entry.key}`" for entry in entries if (entry.comparable, entry.comparable_reason) == reason]
+        verdicts = {entry.key: _verdict(entry) for entry in entries}
+        for verdict in dict.fromkeys(verdicts.values()):
+            keys = [f"`{key}`" for key, found in verdicts.items() if found == verdict]
             which = "" if len(keys) == len(entries) else f" ({', '.join(keys)})"
-            verdict = "comparable" if reason[0] else "not comparable"
-            lines.append(f"- Network against circuit{which}: {verdict}; {reason[1]}.")
+            lines.append(f"- Network against circuit{which}: {verdict}.")
     return "\n".join([*lines, "", ""])
+
+
+def _verdict(entry: Statistic) -> str:
+    """Say whether a network's value may be compared with a circuit's, and why."""
+    if entry.in_steps:
+        taken = "comparable with a recording, which is taken in the network's steps"
+        return f"{taken}; not with a summary: {entry.comparable_reason}"
+    return f"{'comparable' if entry.comparable else 'not comparable'}; {entry.comparable_reason}"
 
 
 def _row(entry: Statistic, cls: type[Declared]) -> str:

@@ -45,7 +45,8 @@ def match_time(circuit: xr.Dataset, interval_ms: float) -> xr.Dataset:
     """Average the currents of a circuit over intervals of about a given length.
 
     The length is the nearest whole number of recorded intervals; a remainder at the end is
-    left out, and the attribute ``dt`` tells the length used.  Spikes stay as they are.
+    left out, and the attribute ``dt`` is the length used.  Spikes stay as they are; windows in which they are
+    counted are then as many times `interval_ms` as a network's are steps (attribute ``step_ms``).
     """
     factor = max(1, round(interval_ms / float(circuit.attrs["dt"])))
     listed = plain(circuit)
@@ -56,4 +57,6 @@ def match_time(circuit: xr.Dataset, interval_ms: float) -> xr.Dataset:
     matched = matched.assign_coords(time=circuit["time"].values[: factor * matched.sizes["time"] : factor])
     matched["time"].attrs = circuit["time"].attrs
     spikes = {name: listed[name] for name in EVENTS if name in listed}
-    return tie(matched.assign(spikes).assign_attrs(listed.attrs, dt=factor * float(circuit.attrs["dt"])))
+    return tie(
+        matched.assign(spikes).assign_attrs(listed.attrs, dt=factor * float(circuit.attrs["dt"]), step_ms=interval_ms)
+    )

@@ -24,9 +24,10 @@ from eiplatform.analyses.parts.sides import as_seeds, open_references
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNameError
 from eiplatform.reference import shipped
-from eiplatform.statistics import kernels
+from eiplatform.statistics import STATISTICS, kernels, summarise
 from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
 from eiplatform.statistics.kernels.multiple import benjamini_hochberg
+from eiplatform.store.steps import match_time
 
 Write = Callable[..., Path]
 FEW = ("ei_ratio", "balance_index", "ei_correlation_time", "rate", "cv_isi", "gain")
@@ -281,3 +282,26 @@ def test_equal_ids_of_other_data_or_noise_are_other_samples(changes: dict[str, A
     own, other = (SimpleNamespace(kind="network", facts=facts | change) for change in ({}, changes))
     assert same_samples(own, other) is same
     assert not same_samples(own, SimpleNamespace(kind="circuit", facts=facts))
+
+
+def test_a_circuit_that_does_what_a_network_does_has_the_same_values_in_its_steps() -> None:
+    rng = np.random.default_rng(4)
+    shape, step = (5, 200, 110), 13.5
+    course = np.cumsum(rng.normal(0, 0.1, (5, 200, 1)), axis=1)
+    fired = rng.random(shape) < 0.15 * np.exp(np.clip(course, -2, 1))
+    exc = 3 + course + rng.normal(0, 0.3, shape)
+    inh = np.roll(exc, 2, axis=1) + rng.normal(0, 0.3, shape)
+    currents = {"exc": exc - exc.min(), "inh": inh - inh.min()}
+    network = eiplatform.from_arrays(**currents, spikes=fired, dt=1, time_units="step")["E"].to_dataset()
+    times = [[(np.flatnonzero(train) + rng.random()) * step for train in sample.T] for sample in fired]
+    circuit = eiplatform.from_arrays(**currents, spikes=times, dt=step, duration=200 * step)["E"].to_dataset()
+    keys = [key for key, entry in STATISTICS.items() if entry.in_steps]
+    assert len(keys) == 6
+    own, there = (
+        summarise(data, keys, n_bootstrap=1)["value"].values[0] for data in (network, match_time(circuit, step))
+    )
+    factor = [step if STATISTICS[key].by_time else 1.0 for key in keys]
+    assert np.isfinite(own).all()
+    assert there == pytest.approx(own * factor, rel=1e-9)
+    default = summarise(circuit, ["synchrony"], n_bootstrap=1)["value"].item()  # in windows of 3 ms
+    assert default != pytest.approx(own[keys.index("synchrony")], rel=1e-3)

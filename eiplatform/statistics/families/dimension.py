@@ -76,6 +76,10 @@ class ParticipationRatio(Statistic):
     def comparable_reason(self) -> str:
         return "the windows differ: 10 steps in a network, 50 ms in a circuit" if self.over == "time" else OVER_SAMPLES
 
+    @property
+    def in_steps(self) -> bool:
+        return self.over == "time"
+
     def compute(self, population: Population) -> Estimate:
         everyone = np.asarray(population.spiking_neuron)
         enough_neurons(population, self.phrase, self.n_neurons, len(everyone))

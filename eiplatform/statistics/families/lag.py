@@ -106,6 +106,10 @@ class EILag(Statistic):
         return "steps against milliseconds: a step is a time only by assumption"
 
     @property
+    def in_steps(self) -> bool:
+        return self.measure == "lag"
+
+    @property
     def by_time(self) -> dict[str, str]:
         return {"step": "step", "ms": "ms"} if self.measure == "lag" else {}
 

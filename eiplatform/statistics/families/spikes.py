@@ -18,6 +18,10 @@ from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import grid, register
 from eiplatform.statistics.trains import Counted
 
+_WINDOWS = (
+    "the windows differ, 10 steps in a network and 50 ms in a circuit; and a ratio of moments that are averaged over "
+    "samples first depends on how many samples there are"
+)
 REFRACTORINESS = {"step": 0.0, "ms": 5.0}
 """Refractoriness constant of LvR: 5 ms (Shinomoto et al. 2009); a network's neurons have none."""
 
@@ -240,7 +244,7 @@ class FanoFactor(Statistic):
 
     @property
     def comparable_reason(self) -> str:
-        return "the windows differ: 10 steps in a network, 50 ms in a circuit" if self.over == "time" else OVER_SAMPLES
+        return _WINDOWS if self.over == "time" else OVER_SAMPLES
 
     def compute(self, population: Population) -> Estimate:
         population.require_every_step(self.phrase)

@@ -82,6 +82,10 @@ class CountCorrelation(Statistic):
         return _WINDOWS.format("10 steps", "50 ms") if self.over == "time" else OVER_SAMPLES
 
     @property
+    def in_steps(self) -> bool:
+        return self.over == "time"
+
+    @property
     def reference(self) -> str:
         cohen = "Cohen & Kohn 2011, Nat Neurosci 14:811"
         return f"{cohen}; Renart et al. 2010, Science 327:587" if self.over == "time" else cohen
@@ -223,6 +227,10 @@ class Chi(Statistic):
         return self.signal != "spikes"
 
     @property
+    def in_steps(self) -> bool:
+        return self.signal == "spikes"
+
+    @property
     def comparable_reason(self) -> str:
         return _WINDOWS.format("1 step", "3 ms") if self.signal == "spikes" else OVER_TIME
 
@@ -278,7 +286,7 @@ class Synchrony(Statistic):
 
     name, question, topic = "synchrony", "variance over mean of population counts", "synchrony"
     phrase, needs, over, level, bounds = "synchrony", SPIKES, "time", "population", POSITIVE
-    comparable_reason = _WINDOWS.format("1 step", "3 ms")
+    comparable_reason, in_steps = _WINDOWS.format("1 step", "3 ms"), True
     reference = "Potjans & Diesmann 2014, Cereb Cortex 24:785"
     windows = (SYNCHRONY_WINDOWS, MIN_INTERVALS)
 
