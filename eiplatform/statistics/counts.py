@@ -14,6 +14,7 @@ from eiplatform.statistics.kernels.moments import FloatArray
 from eiplatform.statistics.population import MIN_NEURONS, Population
 
 __all__ = [
+    "COUNTS",
     "COUNT_WINDOWS",
     "FIXED_NEURONS",
     "MIN_WINDOWS",
@@ -30,6 +31,11 @@ __all__ = [
 
 COUNT_WINDOWS = {"step": 10.0, "ms": 50.0}
 """Default window of counts (Fano factor, correlation of counts), by the recording's unit of time."""
+COUNTS = (
+    "the windows differ, 10 steps in a network and 50 ms in a circuit; and a ratio of moments that are averaged over "
+    "samples first depends on how many samples there are"
+)
+"""Why ratios of counts of single neurons are not compared between a network and a circuit."""
 SYNCHRONY_WINDOWS = {"step": 1.0, "ms": 3.0}
 """Default window of synchrony (Potjans & Diesmann 2014: 3 ms), by the recording's unit of time."""
 MIN_WINDOWS = 10

@@ -296,7 +296,7 @@ def test_a_circuit_that_does_what_a_network_does_has_the_same_values_in_its_step
     times = [[(np.flatnonzero(train) + rng.random()) * step for train in sample.T] for sample in fired]
     circuit = eiplatform.from_arrays(**currents, spikes=times, dt=step, duration=200 * step)["E"].to_dataset()
     keys = [key for key, entry in STATISTICS.items() if entry.in_steps]
-    assert len(keys) == 6
+    assert len(keys) == 5
     own, there = (
         summarise(data, keys, n_bootstrap=1)["value"].values[0] for data in (network, match_time(circuit, step))
     )

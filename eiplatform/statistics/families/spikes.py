@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 
 from eiplatform.errors import StatisticError
 from eiplatform.statistics import kernels
-from eiplatform.statistics.counts import COUNT_WINDOWS, MIN_WINDOWS, rate_table, windowed
+from eiplatform.statistics.counts import COUNT_WINDOWS, COUNTS, MIN_WINDOWS, rate_table, windowed
 from eiplatform.statistics.declare import OVER_SAMPLES, POSITIVE, SPIKES, Over, Statistic
 from eiplatform.statistics.estimate import Estimate
 from eiplatform.statistics.kernels.moments import FloatArray
@@ -18,10 +18,6 @@ from eiplatform.statistics.population import Population
 from eiplatform.statistics.registry import grid, register
 from eiplatform.statistics.trains import Counted
 
-_WINDOWS = (
-    "the windows differ, 10 steps in a network and 50 ms in a circuit; and a ratio of moments that are averaged over "
-    "samples first depends on how many samples there are"
-)
 REFRACTORINESS = {"step": 0.0, "ms": 5.0}
 """Refractoriness constant of LvR: 5 ms (Shinomoto et al. 2009); a network's neurons have none."""
 
@@ -244,7 +240,7 @@ class FanoFactor(Statistic):
 
     @property
     def comparable_reason(self) -> str:
-        return _WINDOWS if self.over == "time" else OVER_SAMPLES
+        return COUNTS if self.over == "time" else OVER_SAMPLES
 
     def compute(self, population: Population) -> Estimate:
         population.require_every_step(self.phrase)

@@ -13,6 +13,7 @@ from eiplatform.errors import NotApplicableError, StatisticError, choose
 from eiplatform.statistics import kernels
 from eiplatform.statistics.counts import (
     COUNT_WINDOWS,
+    COUNTS,
     FIXED_NEURONS,
     MIN_WINDOWS,
     SYNCHRONY_WINDOWS,
@@ -30,7 +31,7 @@ from eiplatform.statistics.registry import grid, register
 from eiplatform.store.schema import SIGNALS
 
 _GOLOMB = "Golomb & Rinzel 1993, Phys Rev E 48:4810; Golomb 2007, Scholarpedia 2(1):1347"
-_WINDOWS = "the windows differ: {} in a network, {} in a circuit"
+_WINDOWS = "the windows differ: 1 step in a network, 3 ms in a circuit"
 
 
 @register
@@ -79,11 +80,7 @@ class CountCorrelation(Statistic):
 
     @property
     def comparable_reason(self) -> str:
-        return _WINDOWS.format("10 steps", "50 ms") if self.over == "time" else OVER_SAMPLES
-
-    @property
-    def in_steps(self) -> bool:
-        return self.over == "time"
+        return COUNTS if self.over == "time" else OVER_SAMPLES
 
     @property
     def reference(self) -> str:
@@ -232,7 +229,7 @@ class Chi(Statistic):
 
     @property
     def comparable_reason(self) -> str:
-        return _WINDOWS.format("1 step", "3 ms") if self.signal == "spikes" else OVER_TIME
+        return _WINDOWS if self.signal == "spikes" else OVER_TIME
 
     def compute(self, population: Population) -> Estimate:
         attrs: dict[str, Any] = {"signal": self.signal, "n_neurons": self.n_neurons}
@@ -286,7 +283,7 @@ class Synchrony(Statistic):
 
     name, question, topic = "synchrony", "variance over mean of population counts", "synchrony"
     phrase, needs, over, level, bounds = "synchrony", SPIKES, "time", "population", POSITIVE
-    comparable_reason, in_steps = _WINDOWS.format("1 step", "3 ms"), True
+    comparable_reason, in_steps = _WINDOWS, True
     reference = "Potjans & Diesmann 2014, Cereb Cortex 24:785"
     windows = (SYNCHRONY_WINDOWS, MIN_INTERVALS)
 
