@@ -145,7 +145,7 @@ class Balance(Analysis):
         if surrogate is not None:
             null_summary = null_from(tree, *surrogate, keys, **options)
         elif null_trees:
-            null_summary = summarise_seeds(null_trees, keys, n_bootstrap=1, **options)  # only their values count
+            null_summary = summarise_seeds(null_trees, keys, n_bootstrap=0, **options)  # only their values count
         if null_summary is not None:
             compared = against_null(result, null_summary)
             for name in ("null", "null_minimum", "null_maximum", "z", "p", "q", "p_rank", "n_below", "n_seeds"):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.patches import Patch
 
 from eiplatform.errors import StatisticError
 from eiplatform.figures.grammar import (
@@ -15,6 +16,7 @@ from eiplatform.figures.grammar import (
     condition_style,
     count,
     intervals,
+    key,
     layer_colours,
     named,
     num,
@@ -152,7 +154,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         ax.set_title(wrapped(named(column), 34), fontsize=6)
         clear = (rows["verdict"] == "different").sum()
         count(ax, f"{clear} of {len(rows)} different")
-        ax.set_xlabel("difference (spreads of the reference)")
+        ax.set_xlabel("difference (in sd of the reference's neurons)")
     middles = [-(k * step + (len(layers) - 1) / 2) for k in range(len(keys))]
     labels = [wrapped(str(numbers.loc[numbers["statistic"] == key, "label"].iloc[0]), 26) for key in keys]
     axes[0].set_yticks(middles, labels)
@@ -162,10 +164,16 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         for k in range(1, len(keys)):
             ax.axhline(-k * step + 1, color=colour("band"), linewidth=0.5, zorder=0)
     marks: list[Any] = [
-        _handle(shades[layer], _MARKS[index % len(_MARKS)], named(layer)) for index, layer in enumerate(layers)
+        key(named(layer), color=shades[layer], marker=_MARKS[index % len(_MARKS)]) for index, layer in enumerate(layers)
+    ]
+    rate = f"{100 * float(result.attrs['fdr']):g} %"
+    marks += [
+        key(f"filled: different (q \N{LESS-THAN OR EQUAL TO} {rate})", color=colour("faint"), marker="o"),
+        key("open: no difference shown", color=colour("faint"), marker="o", markerfacecolor=colour("paper")),
+        Patch(facecolor=colour("band"), label=f"within {margin:g} sd: none that counts"),
     ]
     sheet.letters(axes)
-    sheet.legend(marks)
+    sheet.legend(marks, columns=3 if len(columns) == 1 else None)
 
 
 def _row(ax: Any, place: float, row: Any, ink: str, marker: str) -> None:
@@ -187,9 +195,3 @@ def _row(ax: Any, place: float, row: Any, ink: str, marker: str) -> None:
     ends = pd.DataFrame({"value": [row.value], "low": [low], "high": [high]})
     style = condition_style("trained") | {"color": ink, "markerfacecolor": face, "marker": marker, "label": None}
     intervals(ax, [place], ends, horizontal=True, **style)
-
-
-def _handle(ink: str, marker: str, label: str) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=ink, marker=marker, linestyle="", label=label)

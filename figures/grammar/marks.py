@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import ArrayLike
@@ -21,10 +23,12 @@ __all__ = [
     "cloud",
     "count",
     "intervals",
+    "key",
     "layer_axis",
     "letters",
     "log_axis",
     "null_band",
+    "percent_points",
     "reference_band",
     "strip",
     "thinned",
@@ -53,6 +57,11 @@ def count(ax: Axes, text: str) -> None:
     """Say n and what was left out, small, above the axes on the right."""
     place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right", "va": "bottom"}
     ax.annotate(text, (1, 1), xytext=(0, 2), fontsize=SMALL, color=colour("faint"), linespacing=1.1, **place)
+
+
+def key(label: str, **style: Any) -> Line2D:
+    """Return an entry of a legend for a mark that several panels share."""
+    return Line2D([], [], label=label, **{"color": colour("ink"), "linestyle": "", **style})
 
 
 def intervals(
@@ -246,6 +255,11 @@ def layer_axis(ax: Axes, names: Sequence[str]) -> None:
         ax.axvline(len(names) - 1.5, color=colour("faint"), linewidth=0.4, zorder=0.6)
 
 
+def percent_points(axis: Axis) -> None:
+    """Write shares on an axis as points of per cent."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}".replace("-", "\N{MINUS SIGN}")))
+
+
 def log_axis(ax: Axes, axis: str = "x") -> None:
     """Make an axis logarithmic, with plain numbers: at decades, at 1, 2 and 5 of each, or evenly over a short range.
 
@@ -261,6 +275,6 @@ def log_axis(ax: Axes, axis: str = "x") -> None:
     span = high / max(low, 1e-300)
     subs = (1.0,) if span > 200 else (1.0, 2.0, 5.0)
     own.set_major_locator(MaxNLocator(4) if span < 8 else LogLocator(subs=subs, numticks=12))
-    own.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}")))
+    own.set_major_formatter(FuncFormatter(lambda value, _: np.format_float_positional(value, precision=12, trim="-")))
     own.set_minor_locator(NullLocator() if span < 8 else LogLocator(subs="auto", numticks=12))
     own.set_minor_formatter(NullFormatter())
