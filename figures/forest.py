@@ -196,6 +196,6 @@ def _row(ax: Any, place: float, row: Any, ink: str, marker: str) -> None:
             np.sign(row.value) * LIMIT * 1.1, place, marker="<" if row.value < 0 else ">", color=ink, markersize=3.5
         )
         return
-    ends = pd.DataFrame({"value": [row.value], "low": [low], "high": [high]})
+    ends = pd.DataFrame({"population": [row.population], "value": [row.value], "low": [low], "high": [high]})
     style = condition_style("trained") | {"color": ink, "markerfacecolor": face, "marker": marker, "label": None}
     intervals(ax, [place], ends, horizontal=True, **style)

@@ -72,8 +72,8 @@ def _rates(data: xr.Dataset) -> dict[tuple[str, str, float], np.ndarray]:
         if data["role"].values[cell] == "intact":
             found["", "", 0.0] = rate[cell]
         else:
-            names = (str(data[name].values[cell]) for name in ("pathway", "layers"))
-            found[*names, float(data["dose"].values[cell])] = rate[cell]
+            route, layers = (str(data[name].values[cell]) for name in ("pathway", "layers"))
+            found[route, layers, float(data["dose"].values[cell])] = rate[cell]
     return found
 
 
@@ -115,8 +115,8 @@ def _panels(roles: list[str], layers: list[str]) -> Any:
     for role in [*(role for role in ROLES if role != "lesion"), "lesion"]:
         source = ColumnDataSource({name: [] for name in ("dose", "accuracy", "low", "high")}, name=role)
         label, ink, marker, _ = ROLES[role]
-        held = {"legend_label": label} if role in roles else {}
-        dash = {} if role == "lesion" else {"line_dash": "dashed"}
+        held: dict[str, Any] = {"legend_label": label} if role in roles else {}
+        dash: dict[str, Any] = {} if role == "lesion" else {"line_dash": "dashed"}
         series(curve, "line", source, ink, **at, line_width=1.5, **dash, **held)
         series(curve, "scatter", source, ink, **at, size=7, marker=shapes[marker], hovered=role == "lesion", **held)
         if role == "lesion":

@@ -17,6 +17,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import ArrayLike
 
 from eiplatform.figures.grammar.colours import colour
+from eiplatform.figures.grammar.look import named
+from eiplatform.svg import hover_id
 
 __all__ = [
     "baseline",
@@ -91,7 +93,20 @@ def intervals(
     ax.plot(*((ends, at) if horizontal else (at, ends)), **bar)
     values = rows["value"].to_numpy()
     points = (values, position) if horizontal else (position, values)
-    ax.plot(*points, **{"linestyle": "-" if joined else "", "zorder": 3, **style})
+    (drawn,) = ax.plot(*points, **{"linestyle": "-" if joined else "", "zorder": 3, **style})
+    drawn.set_gid(hover_id(_told(rows, str(style.get("label") or ""))))
+
+
+def _told(rows: pd.DataFrame, of: str) -> list[str]:
+    """Return what a value says when a pointer rests on it: whose it is, the value and its interval."""
+    who = rows["population"].astype(str) if "population" in rows else [""] * len(rows)
+    cells = zip(who, rows["value"], rows["low"], rows["high"], strict=True)
+    return [
+        f"{', '.join(filter(None, (of, named(name))))}: {value:.3g}".removeprefix(": ")
+        + (f" [{low:.3g}, {high:.3g}]" if np.isfinite([low, high]).all() else "")
+        for name, value, low, high in cells
+        if np.isfinite(value)
+    ]
 
 
 def thinned(values: ArrayLike, most: int) -> np.ndarray:

@@ -30,7 +30,8 @@ def settings_told(numbers: pd.DataFrame) -> tuple[str, dict[str, str]]:
     >>> settings_told(pd.DataFrame({"statistic": ["rate", "gain"], "setting": ["constant", "constant"]}))
     ('constant, ', {'rate': '', 'gain': ''})
     """
-    own = numbers.drop_duplicates("statistic").set_index("statistic")["setting"].astype(str).to_dict()
+    first = numbers.drop_duplicates("statistic")
+    own = {str(key): str(setting) for key, setting in zip(first["statistic"], first["setting"], strict=True)}
     one = len(set(own.values())) == 1
     shared = f"{next(iter(own.values()))}, " if one else ""
     return shared, {key: "" if one else f" ({setting})" for key, setting in own.items()}

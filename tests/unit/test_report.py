@@ -167,6 +167,20 @@ def test_colours_follow_the_theme(page: str) -> None:
     assert used_colours(["fill: var(--d55e00)"]) == {"d55e00": ("#D55E00", "#FF9248")}
 
 
+def test_markers_say_their_values_to_a_pointer(results: dict[str, Result]) -> None:
+    data = results["balance_across_depth"].data
+    svg = drawn("balance_across_depth", results["balance_across_depth"], "x", statistics=["ei_ratio"])
+    said = [
+        re.search(r"(fc\d): ([\d.]+) \[([\d.]+), ([\d.]+)\]$", text)
+        for text in re.findall(r"<title>(.*?)</title>", svg)
+    ]
+    found = {one[1]: [float(number) for number in one.groups()[1:]] for one in said if one}
+    cells = data.sel(statistic="ei_ratio").isel(recording=0)
+    for depth, name in enumerate(("fc1", "fc2")):
+        numbers = [float(cells[end].isel(depth=depth)) for end in ("value", "low", "high")]
+        assert found[name] == pytest.approx(numbers, rel=1e-2)
+
+
 def test_a_figure_for_screen_readers_has_a_short_text_and_a_long_one(page: str) -> None:
     figures = re.findall(r'<svg role="img" aria-label="([^"]+)" aria-describedby="([^"]+)"', page)
     assert len(figures) == page.count('<svg role="img"')
