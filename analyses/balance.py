@@ -17,7 +17,7 @@ import xarray as xr
 
 from eiplatform.analyses.parts.analysis import Analysis, Result, defined
 from eiplatform.analyses.parts.cautioned import cautioned, cautions_of
-from eiplatform.analyses.parts.findings import clear_of_zero, flags, layers, span, strongest
+from eiplatform.analyses.parts.findings import clear_of_zero, flags, layers, p_of_zero, span, strongest
 from eiplatform.analyses.parts.headlines import Headline, of_one
 from eiplatform.analyses.parts.inputs import (
     Nulls,
@@ -145,7 +145,7 @@ class Balance(Analysis):
         if surrogate is not None:
             null_summary = null_from(tree, *surrogate, keys, **options)
         elif null_trees:
-            null_summary = summarise_seeds(null_trees, keys, n_bootstrap=1, **options)  # only their values count
+            null_summary = summarise_seeds(null_trees, keys, n_bootstrap=0, **options)  # only their values count
         if null_summary is not None:
             compared = against_null(result, null_summary)
             for name in ("null", "null_minimum", "null_maximum", "z", "p", "q", "p_rank", "n_below", "n_seeds"):
@@ -236,13 +236,16 @@ class Balance(Analysis):
                 "balance",
                 largest["ei_ratio"],
                 f"{who}, n = {n}; {{}}",
+                _smallest(p_of_zero(*_log_ratio(result.sel(statistic="ei_ratio")))),
             )
         keys = defined(result, ["ei_ratio", f"ei_correlation_{axis}"], "p") if "null" in result else []
         how = f"q at most {LEVEL:g} over {int(np.isfinite(result['q']).sum())} tests, Student's t" if keys else ""
         sizes = [_largest(result.sel(statistic=key)) for key in keys]
         for sentence in _against_null(who, result, keys):
             found = "no layer was found" not in sentence
-            yield of_one(who, sentence, "null", max(sizes, key=np.nan_to_num) if found else np.nan, how)
+            size = max(sizes, key=np.nan_to_num) if found else np.nan
+            p = _smallest(result["q"].sel(statistic=keys).values) if found else np.nan
+            yield of_one(who, sentence, "null", size, how, p)
         for sentence in flags(who, result):
             yield of_one(who, sentence, "limit")
 
@@ -255,12 +258,22 @@ def _largest(one: xr.Dataset) -> float:
     return float(clear.max()) if clear.size else float("nan")
 
 
+def _smallest(p: np.ndarray) -> float:
+    """Return the smallest corrected p that passes; else NaN."""
+    clear = p[p <= LEVEL]
+    return float(clear.min()) if clear.size else float("nan")
+
+
+def _log_ratio(ratio: xr.Dataset) -> list[np.ndarray]:
+    """Return the logarithm of a ratio with its interval, which is about symmetric there."""
+    return [np.log(ratio[name].values) for name in ("value", "low", "high")]
+
+
 def _leaning(who: str, ratio: xr.Dataset) -> str:
     """Say in which layers excitation or inhibition outweighs the other, the larger imbalance first."""
     names = ratio["population"].values.astype(str)
     held = ratio["value"].values
-    # The interval of a ratio is about symmetric in logarithms.
-    value, low, high = (np.log(ratio[name].values) for name in ("value", "low", "high"))
+    value, low, high = _log_ratio(ratio)
     clear, how = clear_of_zero(value, low, high)
     parts = []
     for sign, words in ((1, "excitation outweighs inhibition"), (-1, "inhibition outweighs excitation")):

@@ -279,7 +279,7 @@ def _null(trees: Sequence[xr.DataTree], layers: np.ndarray, keys: list[str], see
                 where=tree.attrs["path"],
                 valid=[n for n in layers if n],
             )
-        table = summarise(tree, keys, populations=found, n_bootstrap=1, seed=seed)
+        table = summarise(tree, keys, populations=found, n_bootstrap=0, seed=seed)
         rows.append(table["value"].transpose("population", "statistic").values)
     values = np.stack(rows)
     full = np.full((len(rows), len(layers), len(keys)), np.nan)

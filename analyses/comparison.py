@@ -29,6 +29,7 @@ from eiplatform.analyses.parts.comparison_tables import cautions_between, left_o
 from eiplatform.analyses.parts.findings import layers, span, strongest
 from eiplatform.analyses.parts.headlines import Headline
 from eiplatform.analyses.parts.inputs import (
+    Nulls,
     Recording,
     Reference,
     References,
@@ -37,6 +38,7 @@ from eiplatform.analyses.parts.inputs import (
     label_of,
     open_kind,
     opened,
+    samples_of,
     spiking,
 )
 from eiplatform.analyses.parts.matching import BY_SIZE, comparability
@@ -45,14 +47,26 @@ from eiplatform.analyses.parts.sides import sides_of, sides_of_summary
 from eiplatform.analyses.parts.tables import Table
 from eiplatform.errors import ConfigError, StatisticError
 from eiplatform.reference import CASES
-from eiplatform.statistics import STATISTICS
+from eiplatform.statistics import STATISTICS, against_null, summarise_seeds
 from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 from eiplatform.statistics.summary import keys_of
 
-__all__ = ["Comparison"]
+__all__ = ["TELLING", "Comparison"]
 
 LEVEL, FDR = 0.95, 0.05
-
+TELLING = (
+    "ei_correlation_time",
+    "ei_correlation_time_excess",
+    "residual_variance_time",
+    "ei_correlation_samples",
+    "ei_correlation_samples_excess",
+    "ei_ratio",
+    "fluctuation_index",
+    "rate",
+    "rate_log_sd",
+    "gain",
+)
+"""Statistics that do not follow from each other, in their order."""
 
 _MOST = 3
 """Statistics that a finding names."""
@@ -70,6 +84,7 @@ class Comparison(Analysis):
         self,
         recording: Annotated[Reference, Role("recordings", "a network, or a directory of its seeds")],
         references: References,
+        nulls: Nulls = (),
         *,
         statistics: str | Iterable[str] | None = None,
         margin: float = 0.5,
@@ -87,6 +102,9 @@ class Comparison(Analysis):
             Each a recording (str, Path, DataTree) of a circuit, whose samples are its seeds, or of
             another network; a list of recordings, the seeds of one network; or the name of a shipped
             summary (:data:`eiplatform.reference.CASES`).
+        nulls : sequence of str, Path or DataTree
+            Untrained networks that saw the same samples: the distance from them in units of their spread, as in the
+            analysis ``balance``, of the statistics in :data:`TELLING`.  The tests against references stay as they are.
         statistics : str or iterable of str, optional
             Keys of :data:`~eiplatform.statistics.STATISTICS`; default: all.
         margin : float
@@ -114,6 +132,8 @@ class Comparison(Analysis):
             ``ceiling_distance`` and ``ceiling_distance_maximum`` (between pairs of its seeds).
             ``comparable`` and ``reason`` (reference, statistic), ``note`` (population, reference,
             statistic).
+            With nulls, (population, statistic): ``null_z`` with ``null_z_low`` and ``null_z_high``, and ``null_q``
+            (:func:`~eiplatform.statistics.against_null`; Benjamini & Hochberg over these alone).
 
         Raises
         ------
@@ -154,13 +174,17 @@ class Comparison(Analysis):
             else:
                 others += sides_of(group, keys, layer, **options)
         result = _assembled(own, others, keys, margin, n_bootstrap, seed)
+        null_trees = open_kind(nulls, "network", purpose="a null")
+        if null_trees:
+            result = result.merge(_distances(result, seeds[0], null_trees, keys))
         result["role"] = ("population", [str(layers[side.population].attrs["role"]) for side in own])
         return self.result(
             result.set_coords("role"),
-            trees,
+            [*trees, *null_trees],
             label=label_of(seeds[0]) if len(seeds) == 1 else f"{label_of(seeds[0])} and {len(seeds) - 1} more",
             margin=margin,
             fdr=FDR,
+            **({"n_nulls": len(null_trees)} if null_trees else {}),
             **options,
         )
 
@@ -208,7 +232,8 @@ class Comparison(Analysis):
                 )
                 if (number := int((verdicts == verdict).sum()))
             ]
-            clear = np.abs(one["effect"].values[(one["q"] <= float(result.attrs["fdr"])).values])
+            passed = (one["q"] <= float(result.attrs["fdr"])).values
+            clear = np.abs(one["effect"].values[passed])
             different = int((verdicts == "different").sum())
             text = f"{different} of {n} comparisons with {reference} show a difference" + "".join(
                 f", {part}" for part in counts
@@ -220,6 +245,7 @@ class Comparison(Analysis):
                 f"effects in spreads of the reference's neurons; false discovery rate {rate}"
                 + "".join(f"; {part.removesuffix(' (see the table)')}" for part in _weak(one)),
                 float(clear[np.isfinite(clear)].max(initial=0)) or float("nan"),
+                float(one["q"].values[passed].min()) if passed.any() else float("nan"),
             )
 
 
@@ -271,6 +297,24 @@ def _opened(reference: Reference) -> str | list[xr.DataTree]:
         return reference
     several = _several(reference)
     return opened(several) if len(several) == 1 else open_kind(several, "network", purpose="a seed of the reference")
+
+
+def _distances(result: xr.Dataset, tree: xr.DataTree, nulls: Sequence[xr.DataTree], keys: Sequence[str]) -> xr.Dataset:
+    """Return how far the network is from untrained ones, in units of their spread over networks."""
+    for null in nulls:
+        if not np.array_equal(samples_of(null), samples_of(tree)):
+            what, remedy = "the null saw other samples", "record it with the same spec"
+            raise StatisticError(what, where=null.attrs["path"], remedy=remedy)
+    shown = [key for key in TELLING if key in keys] or list(keys)
+    names = result["population"].values.astype(str).tolist()
+    table = summarise_seeds(nulls, shown, n_bootstrap=0, populations=names)
+    own = result[["value", "low", "high", "caution"]].sel(statistic=shown)
+    own = own.assign(note=xr.full_like(own["caution"], "")).assign_coords(role=table["role"])
+    found = against_null(own.assign_coords(comparable=table["comparable"]), table)
+    spread = (table["sd"] * np.sqrt(1 + 1 / table["n_seeds"])).where(found["z"].notnull())
+    ends = {f"null_z_{end}": (own[end] - found["null"]) / spread for end in ("low", "high")}
+    made = xr.Dataset({"null_z": found["z"], **ends, "null_q": found["q"]}).reset_coords(drop=True)
+    return made.reindex(population=names, statistic=result["statistic"].values)
 
 
 def _assembled(

@@ -246,7 +246,8 @@ class Lesions(Analysis):
             effect = float(random.mean() - result["accuracy"].sel(dose=lower[0])) / (
                 float(random.std(ddof=1)) or np.nan
             )
-        yield replace(plain(next(iter(self.findings(result)))), topic="lesion", effect=effect)
+        p = float(result["accuracy_p_holm"].min()) if lower else float("nan")
+        yield replace(plain(next(iter(self.findings(result)))), topic="lesion", effect=effect, p=p)
 
 
 def _inhibition(tree: xr.DataTree) -> dict[str, str]:

@@ -139,7 +139,7 @@ class Systems(Analysis):
                 if not here:
                     continue
                 names = list(found.values())
-                table = summarise_seeds(list(here.values()), keys, n_bootstrap=1, populations=names)
+                table = summarise_seeds(list(here.values()), keys, n_bootstrap=0, populations=names)
                 rows = [seeds.index(number) for number in here]
                 for depth, layer in found.items():
                     one = table.sel(population=layer)

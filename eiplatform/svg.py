@@ -3,14 +3,48 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from html import escape
 from io import BytesIO
 from typing import Any
 
-__all__ = ["inline_svg"]
+__all__ = ["hover_id", "inline_svg"]
 
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
+_HOVERED = re.compile(r'(<g id="told\.)([^"]+)(">)(.*?)(?=<g id="|</svg>)', re.DOTALL)
+_MARK = re.compile(r"(<use [^>]*?)/>")
+
+
+def hover_id(texts: Sequence[str]) -> str:
+    """Return the id of a line whose markers say something each when a pointer rests on them.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        One for each marker, in their order.
+
+    Examples
+    --------
+    >>> hover_id(["a 1", "b"])
+    'told.YSAxCmI='
+    """
+    return f"told.{urlsafe_b64encode(chr(10).join(texts).encode()).decode()}"
+
+
+def _titled(body: str) -> str:
+    """Give every marker of such lines its text as a title, which browsers show and screen readers may read."""
+
+    def one(found: re.Match[str]) -> str:
+        texts = urlsafe_b64decode(found[2]).decode().split("\n")
+        marks = _MARK.findall(found[4])
+        if len(marks) != len(texts):  # some lie outside the picture
+            return found[0]
+        left = iter(texts)
+        drawn = _MARK.sub(lambda mark: f"{mark[1]}><title>{escape(next(left))}</title></use>", found[4])
+        return f"{found[1]}{found[2]}{found[3]}{drawn}"
+
+    return _HOVERED.sub(one, body)
 
 
 def inline_svg(
@@ -47,6 +81,7 @@ def inline_svg(
     head, body = text[start : text.index(">", start)], text[text.index(">", start) + 1 :]
     box = re.search(r'viewBox="[^"]*"', head)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = _titled(body)
     used = set(re.findall(r'(?:url\(|href=")#([\w.-]+)', body))
     body = re.sub(r' id="([\w.-]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", body)
     body = re.sub(r"url\(#", f"url(#{name}-", body)

@@ -110,6 +110,7 @@ def save(
     module = find_figure(name)
     from eiplatform.figures.grammar import look, style
     from eiplatform.figures.parts.page import dataset_of, numbers_of
+    from eiplatform.figures.parts.printing import write_files
 
     data = dataset_of(result, module.ANALYSIS)
     numbers = numbers_of(data, module.ANALYSIS, module.table)
@@ -118,17 +119,9 @@ def save(
         caption = module.caption(data)
         alt = module.alt(data) if hasattr(module, "alt") else ""
         directory.mkdir(parents=True, exist_ok=True)
-        files = {suffix: directory / f"{stem or name}.{suffix}" for suffix in ("png", "pdf", "csv")}
-
-        def write(kind: str, path: Path) -> None:
-            about = embedded(name, data, kind, stem=stem, directory=directory)
-            atomic_write(path, lambda temporary: drawn.savefig(temporary, format=kind, metadata=about))
-
-        write("png", files["png"])
-        write("pdf", files["pdf"])
-        if svg:
-            drawn.set_layout_engine("none")  # the PDF has settled it
-            write("svg", directory / f"{stem or name}.svg")
+        files = {suffix: directory / f"{stem or name}.{suffix}" for suffix in ("png", "pdf", "csv", "svg")}
+        pictures = {kind: files[kind] for kind in ("png", "pdf", *(["svg"] if svg else []))}
+        write_files(drawn, pictures, lambda kind: embedded(name, data, kind, stem=stem, directory=directory))
     atomic_write(files["csv"], lambda path: numbers.to_csv(path, index=False))
     write_sidecar(files["csv"], numbers.columns, stem or name, origin(data))
     told: dict[str, str] = {"caption": caption, "alt": alt, "question": getattr(module, "QUESTION", "")}

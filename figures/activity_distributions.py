@@ -15,6 +15,7 @@ from eiplatform.figures.grammar import (
     colour,
     condition_style,
     count,
+    key,
     left_out,
     log_axis,
     named,
@@ -103,14 +104,14 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     for ax in axes:
         ax.tick_params(axis="y", length=0)
     sheet.letters(axes)
-    sheet.legend()
+    sheet.legend(also=[key("median over neurons", marker="|", markersize=6, markeredgewidth=1.1)])
 
 
 def _cortex(ax: Axes, bands: pd.DataFrame) -> None:
     if len(bands):
         label = "measured: E units of mouse V1"
         reference_band(ax, bands["low"].min(), bands["high"].max(), kind="cortex", label=label, axis="x")
-        style = condition_style("cortex") | {"label": None}
+        style = condition_style("cortex") | {"label": "medians of its layers"}
         top = np.full(len(bands), 0.68)
         ax.plot(bands["value"], top, linestyle="", **style, markeredgecolor=colour("ink"), markeredgewidth=0.4)
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from eiplatform.analyses import defined
 from eiplatform.figures.grammar import baseline, colour, count, layer_colours, named, reference_band, wrapped
 from eiplatform.figures.parts.page import Page, drawing
-from eiplatform.figures.parts.studies import setting_shown, study_sources
+from eiplatform.figures.parts.studies import setting_shown, settings_told, study_sources
 
 ANALYSIS = "balance_emergence"
 QUESTION = "When in training does balance emerge?"
@@ -96,6 +96,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     axes = sheet.panels(rows_each * len(layer_types), columns, height_mm=16 + 38 * rows_each * len(layer_types))
     first = float(numbers.loc[numbers["epoch"] > 0, "epoch"].min())
     used = []
+    shared, settings = settings_told(numbers)
     for row, layer_type in enumerate(layer_types):
         for index, statistic in enumerate(statistics):
             ax = axes[row * rows_each * columns + index]
@@ -107,18 +108,20 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
             _lines(ax, rows[rows["layer_type"] == layer_type], layers)
             if statistic == "ei_ratio":
                 baseline(ax, 1, "E = I")
+            if statistic == "accuracy":
+                ax.set_ylim(0, 1.02)
             ax.set_xscale("symlog", linthresh=first, linscale=0.4)
             ends = sorted({0.0, first, 1.0, float(numbers["epoch"].max())})
             ax.set_xticks(ends, [f"{end:.2g}" for end in ends])
             ax.minorticks_off()
             ax.set_xlim(left=0.0)
             kind = f"{layer_type}: " if len(layer_types) > 1 else ""
-            ax.set_title(wrapped(f"{kind}{rows['label'].iloc[0]} ({rows['setting'].iloc[0]})", 28), fontsize=6)
+            ax.set_title(wrapped(f"{kind}{rows['label'].iloc[0]}{settings[statistic]}", 28), fontsize=6)
             if index + columns >= len(statistics):
                 ax.set_xlabel("epoch")
     for ax in axes:
         ax.set_visible(ax in used)
-    count(used[0], f"{int(result.attrs['n_seeds'])} seeds")
+    count(used[0], f"{shared}{int(result.attrs['n_seeds'])} seeds")
     sheet.letters(used)
     sheet.legend(columns=6)
 

@@ -64,10 +64,11 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
             _histograms(ax, mine[mine["quantity"] == quantity], quantity)
         if kind == "currents":
             baseline(ax, 0, axis="x")
-            ax.set_xlabel("current (threshold = 1)")
+            ax.set_xlabel("current (firing threshold = 1)")
         else:
             ax.set_xlabel("log10 of the gain")
-    axes[0].set_ylabel("density")
+    for line in range(len(kinds)):
+        axes[line * len(populations)].set_ylabel("density")
     held = float(result["outside"].max())
     count(axes[0], f"≤ {100 * held:.1f} % outside" if held >= 5e-4 else "")
     recordings = [str(name) for name in result["recording"].values]

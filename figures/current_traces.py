@@ -105,6 +105,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         time = str(one["time_units"].item())
         whole.set_ylabel(units("current", str(one["units"].item())))
         _ticks(zoom, result, index)
+        zoom.set_title("" if place else "zoom, inhibition mirrored", fontsize=6)
         whole.set_title(named(f"{keys['recording']}: {keys['population']}"))
         r, lag = float(one["correlation"]), float(one["lag"])
         if np.isfinite(r):
@@ -149,6 +150,7 @@ def _ticks(ax: Axes, result: xr.Dataset, index: int) -> None:
     ax.set_ylim(top=ax.get_ylim()[1] + 0.15 * np.ptp(ax.get_ylim()))
     spikes = spikes[(spikes >= first) & (spikes <= last)]
     style: dict[str, Any] = {"color": colour("ink"), "markersize": 4, "markeredgewidth": 0.6}
+    style["label"] = "spikes of this neuron"
     if len(spikes):
         ax.plot(spikes, np.full(len(spikes), 0.97), "|", transform=ax.get_xaxis_transform(), **style)
 

@@ -17,6 +17,7 @@ from eiplatform.figures.grammar import (
     intervals,
     layer_colours,
     named,
+    pathway,
     reference_band,
     wrapped,
 )
@@ -92,7 +93,7 @@ def _looks(numbers: pd.DataFrame) -> dict[str, dict[str, Any]]:
             "color": colour("trained") if network else inks[base],
             "marker": _MARKS[bases.index(base) % len(_MARKS)],
             "linestyle": (0, (4, 1.2)) if "+" in str(rows["removed"].iloc[0]) else "-",
-            "label": named(name),
+            "label": pathway(named(name)),
         }
     return looks
 
@@ -107,7 +108,8 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     axes = sheet.panels(1, 2 + (not accurate.empty), width="double", height_mm=66 + 2.4 * len(looks))
     for index, ax in enumerate(axes):
         reference_band(ax, *band, kind="cortex", axis="x", label="" if index else "slices of rat cortex")
-        ax.set_xlabel("fraction of inhibition lost")
+        at = f"\nat which the rate is {times:g} times as high" if index == 1 else ""
+        ax.set_xlabel(f"fraction of inhibition lost{at}")
     for name, look in looks.items():
         own = numbers[numbers["system"] == name]
         for ax, key in zip([axes[0], *axes[2:]], ("rate", "accuracy"), strict=False):
@@ -137,10 +139,11 @@ def _critical(panel: Axes, numbers: pd.DataFrame, looks: dict[str, dict[str, Any
         bar = {"color": look["color"], "marker": look["marker"], "markersize": 3.2}
         intervals(panel, [row], one, horizontal=True, **bar)
         if one["value"].isna().all():
-            panel.annotate("not reached", (0, row), fontsize=5, va="center", color=look["color"])
+            aside: dict[str, Any] = {"xytext": (3, 0), "textcoords": "offset points", "va": "center"}
+            panel.annotate("not reached", (0, row), fontsize=5, color=look["color"], **aside)
         closed = own[own["panel"] == "closed form"]["value"].to_numpy()
         panel.plot(closed, [row], linestyle="", marker="x", color=colour("ink"), markersize=4)
-    panel.set_yticks(range(len(looks)), [wrapped(named(name), 30) for name in looks], fontsize=5)
+    panel.set_yticks(range(len(looks)), [wrapped(pathway(named(name)), 30) for name in looks], fontsize=5)
     panel.tick_params(axis="y", length=0)
     panel.set_ylim(len(looks) - 0.5, -0.5)
     panel.set_xlim(left=0)

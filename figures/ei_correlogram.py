@@ -9,15 +9,15 @@ import pandas as pd
 import xarray as xr
 
 from eiplatform.figures.grammar import baseline, colour, count, grouped, left_out, named, num, row_names
-from eiplatform.figures.parts.page import Page, drawing
+from eiplatform.figures.parts.page import Page, columns_of, drawing
 
 ANALYSIS = "correlogram"
 QUESTION = "Which comes first, excitation or inhibition?"
 MOST = 8
 _KINDS = {
-    "own": ("own inhibition", "trained", "-"),
-    "cross": ("inhibition of other neurons", "circuit", (0, (4, 1.2))),
-    "shift": ("own inhibition, another sample (shift predictor)", "null", "-"),
+    "own": ("own inhibition", "trained", "-", 2.4, 0.5),
+    "cross": ("inhibition of other neurons", "ink", (0, (4, 1.2)), 0.8, 1.0),
+    "shift": ("own inhibition, another sample (shift predictor)", "null", "-", 0.8, 1.0),
 }
 
 
@@ -62,24 +62,25 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one panel per population."""
     rows = list(dict.fromkeys(numbers["row"]))[:MOST]
     axes = sheet.wrapped(len(rows), head_mm=14, panel_mm=40, sharey=True)
-    columns = min(4, len(rows))
+    columns = columns_of(len(rows))
     for place, (ax, row) in enumerate(zip(axes, rows, strict=False)):
         part, one = numbers[numbers["row"] == row], result.isel(row=row)
-        for kind, (label, ink, line) in _KINDS.items():
+        for kind, (label, ink, line, width, alpha) in _KINDS.items():
             mine = part[part["kind"] == kind]
-            style: dict[str, Any] = {"color": colour(ink), "linestyle": line, "label": label}
-            ax.plot(mine["lag"], mine["value"], **style, linewidth=1.1 if kind == "own" else 0.8)
+            style: dict[str, Any] = {"color": colour(ink), "linestyle": line, "label": label, "alpha": alpha}
+            ax.plot(mine["lag"], mine["value"], **style, linewidth=width)
         baseline(ax, 0)
         baseline(ax, 0, axis="x")
         peak, unit = float(one["peak"]), str(one["time_units"].item())
         ends = [float(one["peak_lag_low"]), float(one["peak_lag_high"])]
         ax.plot(ends, [peak * 1.08] * 2, color=colour("ink"), linewidth=1.2, solid_capstyle="butt")
-        ax.plot(float(one["peak_lag"]), peak * 1.08, marker="v", markersize=3, color=colour("ink"), linestyle="")
+        mark: dict[str, Any] = {"marker": "v", "markersize": 3, "color": colour("ink"), "linestyle": ""}
+        ax.plot(float(one["peak_lag"]), peak * 1.08, label="peak", **mark)
         lag = (
             f"lag {num(float(one['peak_lag']))} [{num(ends[0])}, {num(ends[1])}] {'steps' if unit == 'step' else unit}"
         )
         count(ax, lag)
-        ax.set_title(named(row_names(result)[row]), fontsize=6, pad=10)
+        ax.set_title(named(row_names(result)[row]), fontsize=6, pad=12)
         ax.set_xlabel(f"lag of inhibition ({'steps' if unit == 'step' else unit})")
         if place % columns == 0:
             ax.set_ylabel("correlation of E with I")

@@ -9,8 +9,19 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eiplatform.figures.grammar import colour, condition_style, count, grouped, left_out, named, num, rows_of, units
-from eiplatform.figures.parts.page import Page, drawing
+from eiplatform.figures.grammar import (
+    colour,
+    condition_style,
+    count,
+    grouped,
+    key,
+    left_out,
+    named,
+    num,
+    rows_of,
+    units,
+)
+from eiplatform.figures.parts.page import Page, columns_of, drawing
 
 ANALYSIS = "neurons"
 QUESTION = "Do neurons that receive more excitation receive more inhibition?"
@@ -60,24 +71,27 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     network = (rows["kind"] == "network").to_numpy()
     keys = np.where(network, rows["population"], rows["recording"] + ": " + rows["population"])
     panels = list(dict.fromkeys(keys))[:MOST]
-    axes = sheet.wrapped(len(panels), head_mm=14, panel_mm=44)
-    columns = min(4, len(panels))
-    for place, (ax, key) in enumerate(zip(axes, panels, strict=False)):
-        mine = rows[keys == key].sort_values("null", ascending=False)  # the null lies beneath
+    axes = sheet.wrapped(len(panels), head_mm=22, panel_mm=44)
+    columns = columns_of(len(panels))
+    for place, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
+        mine = rows[keys == panel].sort_values("null", ascending=False)  # the null lies beneath
         for row in rows_of(mine):
             _points(ax, numbers[numbers["row"] == row.row], row)
         ends = _square(numbers[numbers["row"].isin(mine["row"])])
         ax.set(xlim=ends, ylim=ends)
         ax.plot(ends, ends, color=colour("faint"), linestyle=(0, (1, 1.5)), linewidth=0.7, zorder=0.5)
-        ax.set_title(named(key), fontsize=6, pad=17)
+        ax.set_title(named(panel), fontsize=6, pad=17)
         count(ax, _said(mine))
         unit = str(mine["units"].iloc[0])
         ax.set_xlabel(units("inhibition", unit))
         if place % columns == 0:
             ax.set_ylabel(units("excitation", unit))
         ax.set_aspect("equal")
+    lines = [key("E = I", color=colour("faint"), linestyle=(0, (1, 1.5)), linewidth=0.7)]
+    lines += [key("slope", linestyle="-", linewidth=0.9)]
+    lines += [key("slope, untrained", linestyle="--", linewidth=0.9)] if (rows["null"] != "").any() else []
     sheet.letters(axes[: len(panels)])
-    sheet.legend()
+    sheet.legend(also=lines)
 
 
 def _square(part: pd.DataFrame) -> tuple[float, float]:

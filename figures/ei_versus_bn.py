@@ -26,7 +26,7 @@ from eiplatform.figures.grammar import (
     wrapped,
 )
 from eiplatform.figures.parts.page import Page, drawing
-from eiplatform.figures.parts.studies import setting_shown, study_sources
+from eiplatform.figures.parts.studies import setting_shown, settings_told, study_sources
 
 ANALYSIS = "ei_versus_bn"
 QUESTION = "Do E-I layers give another balance than batch normalisation or neither?"
@@ -92,6 +92,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     lines = -(-len(statistics) // columns)
     axes = sheet.panels(lines, columns, height_mm=16 + 40 * lines)
     layer_types = [name for name in dict.fromkeys(numbers["layer_type"]) if name]
+    shared, settings = settings_told(numbers)
     for ax, statistic in zip(axes, statistics, strict=False):
         rows = numbers[numbers["statistic"] == statistic]
         held = rows[rows["state"] == "reference"]
@@ -101,7 +102,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         for index, layer_type in enumerate(layer_types):
             _states(ax, rows[rows["layer_type"] == layer_type], layers, index, len(layer_types))
         layer_axis(ax, [named(layer) for layer in layers])
-        ax.set_title(wrapped(f"{rows['label'].iloc[0]} ({rows['setting'].iloc[0]})", 30), fontsize=6)
+        ax.set_title(wrapped(f"{rows['label'].iloc[0]}{settings[statistic]}", 30), fontsize=6)
         ax.margins(y=0.1)
         if statistic == "ei_ratio":
             log_axis(ax, "y")
@@ -116,7 +117,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     marks.append(Line2D([], [], label="untrained (null)", **null))
     if (numbers["state"] == "reference").any():
         marks.append(Patch(facecolor=colour("circuit"), alpha=0.3, label="range of models of cortex"))
-    count(axes[0], f"{int(result.attrs['n_seeds'])} seeds")
+    count(axes[0], f"{shared}{int(result.attrs['n_seeds'])} seeds")
     sheet.letters(axes[: len(statistics)])
     sheet.legend(marks)
 

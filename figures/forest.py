@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from matplotlib.patches import Patch
 
+from eiplatform.analyses.comparison import TELLING
 from eiplatform.errors import StatisticError
 from eiplatform.figures.grammar import (
     baseline,
@@ -15,6 +17,7 @@ from eiplatform.figures.grammar import (
     condition_style,
     count,
     intervals,
+    key,
     layer_colours,
     named,
     num,
@@ -25,19 +28,7 @@ from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "comparison"
 QUESTION = "How far is each layer from cortex and from untrained networks, and how sure is that?"
-SHOWN = (
-    "ei_correlation_time",
-    "ei_correlation_time_excess",
-    "residual_variance_time",
-    "ei_correlation_samples",
-    "ei_correlation_samples_excess",
-    "ei_ratio",
-    "fluctuation_index",
-    "rate",
-    "rate_log_sd",
-    "gain",
-)
-"""Statistics that do not follow from each other, in their order; others are drawn where none of these is comparable."""
+NULL = "untrained networks (null)"
 HERO = ()
 """The first screen of a report shows all of it, if nothing more telling is there."""
 LIMIT = 10.0
@@ -49,6 +40,10 @@ def caption(result: xr.Dataset) -> str:
     """Return the caption with n, the scale, the verdicts and what is not shown."""
     keys = _keys(result)
     beyond = int((np.abs(result["effect"].sel(statistic=keys).values) > LIMIT).sum())
+    nulls = int(result.attrs.get("n_nulls", 0))
+    null = f" Last column: from {nulls} untrained networks, in sd over these (q over this column)." if nulls else ""
+    if nulls:
+        beyond += int((np.abs(result["null_z"].sel(statistic=keys).values) > LIMIT).sum())
     arrows = f" Arrows: {beyond} effects beyond {LIMIT:g}." if beyond else ""
     compared = int(np.isfinite(result["difference"].values).any(axis=_others(result)).sum())
     return (
@@ -57,7 +52,7 @@ def caption(result: xr.Dataset) -> str:
         f"{100 * result.attrs['fdr']:g} % over the whole table; open: not. Band: differences of at most "
         f"{result.attrs['margin']:g}, which count as none. n = {int(result['n_samples'].max())} samples; neurons "
         f"excluded: at most {int(result['n_excluded'].max())}. {len(keys)} of {compared} comparable statistics, "
-        f"chosen so that none follows from another.{arrows}"
+        f"chosen so that none follows from another.{null}{arrows}"
     )
 
 
@@ -77,8 +72,10 @@ def _others(result: xr.Dataset) -> tuple[int, ...]:
 
 def _keys(result: xr.Dataset) -> list[str]:
     held = np.isfinite(result["effect"].transpose("statistic", ...).values).any(axis=(1, 2))
+    if "null_z" in result:
+        held |= np.isfinite(result["null_z"].transpose("statistic", ...).values).any(axis=1)
     found = [str(key) for key in result["statistic"].values[held]]
-    return [key for key in SHOWN if key in found] or found[:10]
+    return [key for key in TELLING if key in found] or found[:10]
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
@@ -110,8 +107,14 @@ def table(result: xr.Dataset) -> pd.DataFrame:
             for reference, layer in zip(rows["reference"], rows["population"], strict=True)
         ]
     )
-    order = rows["statistic"].map(keys.index)
-    rows = rows.assign(order=order)[own].sort_values(["order", "population"], kind="stable")
+    rows = rows[own]
+    if "null_z" in shown:
+        names = {"null_z": "value", "null_z_low": "low", "null_z_high": "high", "null_q": "q"}
+        null = shown[list(names)].to_dataframe().reset_index().rename(columns=names).assign(reference=NULL)
+        clear = null["q"] <= float(result.attrs["fdr"])
+        null["label"] = [str(result["label"].sel(statistic=key).item()) for key in null["statistic"]]
+        rows = pd.concat([rows, null.assign(verdict=np.where(clear, "different", "undecided"))], ignore_index=True)
+    rows = rows.assign(order=rows["statistic"].map(keys.index)).sort_values(["order", "population"], kind="stable")
     columns = ["reference", "statistic", "label", "population", "value", "low", "high", *more, "reference_value"]
     return rows.loc[rows["value"].notna(), columns].reset_index(drop=True)
 
@@ -127,9 +130,10 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one column per reference (of a network: all its layers), one block of rows per statistic."""
     kinds = dict(zip(result["reference"].values.astype(str), result["kind"].values.astype(str), strict=True))
     numbers["column"] = [
-        name.rpartition(": ")[0] if kinds[name] == "network" else name for name in numbers["reference"]
+        name.rpartition(": ")[0] if kinds.get(name) == "network" else name for name in numbers["reference"]
     ]
-    columns = list(dict.fromkeys(numbers["column"]))[:4]
+    columns = list(dict.fromkeys(numbers["column"]))
+    columns = [*[name for name in columns if name != NULL][: 4 - (NULL in columns)], *({NULL} & set(columns))]
     keys, layers = list(dict.fromkeys(numbers["statistic"])), list(dict.fromkeys(numbers["population"]))
     shades = dict(zip(layers, layer_colours(len(layers)), strict=True))
     height = 26 + 3.2 * len(keys) * (len(layers) + 1)
@@ -139,7 +143,8 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     margin = float(result.attrs["margin"])
     for ax, column in zip(axes, columns, strict=True):
         rows = numbers[numbers["column"] == column]
-        ax.axvspan(-margin, margin, color=colour("band"), zorder=0)
+        if column != NULL:
+            ax.axvspan(-margin, margin, color=colour("band"), zorder=0)
         baseline(ax, 0, axis="x")
         for row in rows_of(rows):
             place = -(keys.index(row.statistic) * step + layers.index(row.population))
@@ -152,7 +157,8 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         ax.set_title(wrapped(named(column), 34), fontsize=6)
         clear = (rows["verdict"] == "different").sum()
         count(ax, f"{clear} of {len(rows)} different")
-        ax.set_xlabel("difference (spreads of the reference)")
+        of = "over untrained networks" if column == NULL else "of the reference's neurons"
+        ax.set_xlabel(f"difference (in sd {of})")
     middles = [-(k * step + (len(layers) - 1) / 2) for k in range(len(keys))]
     labels = [wrapped(str(numbers.loc[numbers["statistic"] == key, "label"].iloc[0]), 26) for key in keys]
     axes[0].set_yticks(middles, labels)
@@ -162,10 +168,16 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         for k in range(1, len(keys)):
             ax.axhline(-k * step + 1, color=colour("band"), linewidth=0.5, zorder=0)
     marks: list[Any] = [
-        _handle(shades[layer], _MARKS[index % len(_MARKS)], named(layer)) for index, layer in enumerate(layers)
+        key(named(layer), color=shades[layer], marker=_MARKS[index % len(_MARKS)]) for index, layer in enumerate(layers)
+    ]
+    rate = f"{100 * float(result.attrs['fdr']):g} %"
+    marks += [
+        key(f"filled: different (q \N{LESS-THAN OR EQUAL TO} {rate})", color=colour("faint"), marker="o"),
+        key("open: no difference shown", color=colour("faint"), marker="o", markerfacecolor=colour("paper")),
+        Patch(facecolor=colour("band"), label=f"within {margin:g} sd: none that counts"),
     ]
     sheet.letters(axes)
-    sheet.legend(marks)
+    sheet.legend(marks, columns=3 if len(columns) == 1 else None)
 
 
 def _row(ax: Any, place: float, row: Any, ink: str, marker: str) -> None:
@@ -184,12 +196,6 @@ def _row(ax: Any, place: float, row: Any, ink: str, marker: str) -> None:
             np.sign(row.value) * LIMIT * 1.1, place, marker="<" if row.value < 0 else ">", color=ink, markersize=3.5
         )
         return
-    ends = pd.DataFrame({"value": [row.value], "low": [low], "high": [high]})
+    ends = pd.DataFrame({"population": [row.population], "value": [row.value], "low": [low], "high": [high]})
     style = condition_style("trained") | {"color": ink, "markerfacecolor": face, "marker": marker, "label": None}
     intervals(ax, [place], ends, horizontal=True, **style)
-
-
-def _handle(ink: str, marker: str, label: str) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], color=ink, marker=marker, linestyle="", label=label)

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from eiplatform.figures.grammar import colour, finite, intervals, layer_colours, log_axis, named, rows_of
+from eiplatform.figures.grammar import baseline, colour, finite, intervals, layer_colours, log_axis, named, rows_of
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "gain_modulation"
@@ -132,8 +132,8 @@ def _index(ax: Axes, part: pd.DataFrame, inks: dict[str, str], populations: list
             "markerfacecolor": ink if not which else colour("paper"),
         }
         intervals(ax, [layer + 0.2 * (which - (len(recordings) - 1) / 2)], one, **style)
-    ax.axhline(0, color=colour("faint"), linewidth=0.6, linestyle=(0, (1, 1.5)))
-    ax.axhline(1, color=colour("faint"), linewidth=0.6, linestyle=(0, (1, 1.5)))
+    baseline(ax, 0, "none")
+    baseline(ax, 1, "full")
     ax.set_xticks(range(len(populations)), [named(name) for name in populations])
     ax.set_xlim(-0.5, len(populations) - 0.5)
     ax.set_ylabel("index of normalisation")

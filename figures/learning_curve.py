@@ -112,7 +112,8 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
 def _performance(ax: Axes, rows: pd.DataFrame, _: list[str]) -> None:
     for series, line in rows.groupby("series", sort=False):
         if series == "test":
-            point: dict[str, Any] = condition_style("trained") | {"marker": "D", "label": "test", "zorder": 3}
+            point: dict[str, Any] = condition_style("trained") | {"marker": "D", "zorder": 3}
+            point["label"] = "test, at the best epoch"
             intervals(ax, line["epoch"], line, **point)
         else:
             style = {"training": (colour("null"), "-"), "validation": (colour("trained"), (0, (4, 1.2)))}[str(series)]

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from eiplatform.figures.grammar import baseline, colour, count, intervals, pathway
-from eiplatform.figures.parts.lesions import about, cells_of
+from eiplatform.figures.grammar import baseline, colour, count, intervals, pathway, percent_points
+from eiplatform.figures.parts.lesions import about, cells_of, change_limits
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "lesion_study"
@@ -68,11 +68,10 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
             }
             intervals(ax, place, mine, joined=True, **style)
         ax.set_xticks(range(len(images)), images, rotation=30, ha="right", rotation_mode="anchor")
-        low, high = numbers["value"].min(), numbers["value"].max()
-        pad = 0.5 * max(high - low, 0.02)
-        ax.set_ylim(low - pad, max(high + pad, 0.02))
+        ax.set_ylim(change_limits(numbers))
+        percent_points(ax.yaxis)
         ax.set_title(_TITLES[role])
-    axes[0].set_ylabel("change of accuracy")
+    axes[0].set_ylabel("change of accuracy (points)")
     count(axes[-1], f"{result.attrs['n_networks']} networks")
     sheet.letters(axes)
     sheet.legend()

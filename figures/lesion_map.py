@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.colors import TwoSlopeNorm
 
-from eiplatform.figures.grammar import colour, count, diverging, num, pathway, rows_of
+from eiplatform.figures.grammar import colour, count, diverging, num, pathway, percent_points, rows_of
 from eiplatform.figures.parts.lesions import about, cells_of, many_doses, where
 from eiplatform.figures.parts.page import Page, drawing
 
@@ -65,10 +65,13 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         weight = "bold" if row.p < 0.05 else "normal"
         text = f"{num(100 * row.value, 1)}\n[{num(100 * row.low, 1)}, {num(100 * row.high, 1)}]"
         ax.text(j, i, text, ha="center", va="center", fontsize=5, color=ink, fontweight=weight)
+    for i, j in np.argwhere(np.isnan(grid)):
+        ax.text(j, i, "not present", ha="center", va="center", fontsize=5, color=colour("faint"))
     ax.set_xticks(range(len(pathways)), pathways)
     ax.set_yticks(range(len(layers)), layers)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    bar = ax.figure.colorbar(image, ax=ax, label="change of accuracy", shrink=0.9, aspect=14)
+    bar = ax.figure.colorbar(image, ax=ax, label="change of accuracy (points)", shrink=0.9, aspect=14)
+    percent_points(bar.ax.yaxis)
     bar.outline.set_visible(False)
     count(ax, f"dose {numbers['dose'].iloc[0]:g}, {result.attrs['n_networks']} networks")

@@ -45,7 +45,8 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     rows = rows[(rows["role"] != "intact") & (rows["images"] == "plain")]
     if "iteration" in rows:
         return rows.assign(place=rows["iteration"]).reindex(columns=columns).reset_index(drop=True)
-    names = [f"{int(first) + 1}–{int(last)}" for first, last in zip(rows["first"], rows["last"], strict=True)]
+    ends = [(int(first) + 1, int(last)) for first, last in zip(rows["first"], rows["last"], strict=True)]
+    names = [f"{first}–{last}" if last > first else f"{last}" for first, last in ends]
     return rows.assign(place=names).reindex(columns=columns).reset_index(drop=True)
 
 
@@ -56,8 +57,9 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     baseline(ax, intact_of(result), "intact")
     numeric = pd.api.types.is_numeric_dtype(numbers["place"])
     doses = list(dict.fromkeys(numbers["dose"]))
-    for index, (dose, ink) in enumerate(zip(doses, layer_colours(len(doses)), strict=True)):
-        for role in ("lesion", "tuned"):
+    inks = layer_colours(len(doses))
+    for role in ("lesion", "tuned"):
+        for index, (dose, ink) in enumerate(zip(doses, inks, strict=True)):
             mine = numbers[(numbers["dose"] == dose) & (numbers["role"] == role)]
             if mine.empty or (role == "tuned" and index):
                 continue
@@ -74,6 +76,11 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     if not numeric:
         names = list(dict.fromkeys(numbers["place"]))
         ax.set_xticks(range(len(names)), names)
+    else:
+        moments = sorted(set(numbers["place"]))
+        ax.set_xscale("symlog", linthresh=max(min(moments[1:], default=1), 1), linscale=0.4)
+        ax.set_xticks(moments, [f"{moment:g}" for moment in moments])
+        ax.minorticks_off()
     ax.set_ylim(0, 1.02)
     ax.set_xlabel("iterations of further training" if numeric else "steps in which the pathway is lost")
     ax.set_ylabel("accuracy")

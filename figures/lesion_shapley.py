@@ -7,7 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from eiplatform.analyses.parts.lesion_values import shapley_of
-from eiplatform.figures.grammar import baseline, colour, condition_style, count, intervals, num, pathway
+from eiplatform.figures.grammar import baseline, colour, condition_style, count, intervals, num, pathway, percent_points
+from eiplatform.figures.parts.lesions import change_limits
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "lesion_study"
@@ -51,8 +52,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     baseline(ax, 0, axis="x")
     ax.set_yticks(places, [pathway(str(name)) for name in numbers["player"]])
     ax.tick_params(axis="y", length=0)
-    low, high = numbers["value"].min(), max(numbers["value"].max(), 0)
-    pad = 0.4 * max(high - low, 0.01)
-    ax.set_xlim(low - pad, high + pad)
-    ax.set_xlabel("Shapley value (change of accuracy)")
+    ax.set_xlim(change_limits(numbers))
+    percent_points(ax.xaxis)
+    ax.set_xlabel("Shapley value (change of accuracy, points)")
     count(ax, f"sum {num(100 * numbers['value'].sum(), 1)} points")

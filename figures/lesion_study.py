@@ -7,9 +7,30 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from eiplatform.figures.grammar import baseline, colour, count, intervals, num, pathway, reference_band, rows_of
-from eiplatform.figures.parts.lesions import ROLES, about, cells_of, intact_of, many_doses, role_style, told, where
-from eiplatform.figures.parts.page import Page, drawing
+from eiplatform.figures.grammar import (
+    baseline,
+    colour,
+    count,
+    intervals,
+    key,
+    num,
+    pathway,
+    percent_points,
+    reference_band,
+    rows_of,
+)
+from eiplatform.figures.parts.lesions import (
+    ROLES,
+    about,
+    cells_of,
+    change_limits,
+    intact_of,
+    many_doses,
+    role_style,
+    told,
+    where,
+)
+from eiplatform.figures.parts.page import Page, columns_of, drawing
 
 ANALYSIS = "lesion_study"
 QUESTION = "Which lesions cost performance, and more than their controls?"
@@ -69,15 +90,16 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     intact = intact_of(result)
     panels = list(dict.fromkeys(numbers["panel"]))
     axes = sheet.wrapped(len(panels), head_mm=16, panel_mm=38, sharey=True)
-    columns = min(4, len(panels))
+    columns = columns_of(len(panels))
     for index, (own, panel) in enumerate(zip(axes, panels, strict=False)):
         _curves(own, numbers[numbers["panel"] == panel], intact, panel)
         own.set_title(panel, fontsize=6)
         own.set_xlabel("fraction removed" if index + columns >= len(panels) else "")
         own.set_ylabel("accuracy" if index % columns == 0 else "")
     count(axes[0], f"{result.attrs['n_networks']} networks")
+    dotted = key("intact network", color=colour("faint"), linestyle=(0, (1, 1.5)), linewidth=0.6)
     sheet.letters(axes[: len(panels)])
-    sheet.legend()
+    sheet.legend(also=[dotted])
 
 
 def _curves(ax: Axes, numbers: pd.DataFrame, intact: float, panel: str) -> None:
@@ -108,8 +130,8 @@ def _ranked(ax: Axes, numbers: pd.DataFrame) -> None:
     ax.set_yticks(places, [row.name_ for row in rows_of(numbers.rename(columns={"name": "name_"}))], fontsize=5)
     ax.set_ylim(places.min() - 0.7, 0.7)
     ax.tick_params(axis="y", length=0)
-    low, high = numbers["value"].min(), numbers["value"].max()
-    pad = 0.25 * max(high - low, 0.02)
-    ax.set_xlim(min(low - pad, -0.02), max(high + pad, 0.02))  # an interval of two networks may be wider than the axis
-    ax.set_xlabel("change of accuracy")
-    count(ax, f"{int((numbers['p'] < 0.05).sum())} of {len(numbers)} clear; largest loss {num(100 * low, 1)} points")
+    ax.set_xlim(change_limits(numbers, 0.002))
+    percent_points(ax.xaxis)
+    ax.set_xlabel("change of accuracy (points)")
+    clear, low = int((numbers["p"] < 0.05).sum()), numbers["value"].min()
+    count(ax, f"{clear} of {len(numbers)} clear; largest loss {num(100 * low, 1)} points")

@@ -84,8 +84,10 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         if panel != "currents":
             slope = float(result["slope"].sel(freezing=panel, population=result.attrs["target"]))
             count(ax, f"initial slope of {result.attrs['target']}: {num(slope)} Hz per unit")
-        ax.set_title("" if panel == "free" and len(panels) < 3 else str(panel), fontsize=6, pad=10)
-        ax.set_xlabel(f"change of {result.attrs['parameter']}")
+        target = result.attrs["target"]
+        titles = {"currents": f"currents onto {target}", "free": "rates, all populations free"}
+        ax.set_title(titles.get(str(panel), f"rates, {panel}"), fontsize=6, pad=10)
+        ax.set_xlabel(f"change of the drive of {target} ({result.attrs['parameter']})")
         ax.set_ylabel("change of current" if panel == "currents" else "change of rate (Hz)")
     held = np.unique(numbers.loc[numbers["panel"] != "currents", "panel"])
     if len(held) > 1:

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from eiplatform.figures.grammar import baseline, count, grouped, layer_colours, log_axis, named, num, row_names
+from eiplatform.figures.grammar import (
+    baseline,
+    condition_style,
+    count,
+    grouped,
+    key,
+    layer_colours,
+    log_axis,
+    named,
+    num,
+    row_names,
+)
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "spectra"
@@ -56,18 +69,14 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         for index, (row, ink) in enumerate(zip(rows, layer_colours(len(rows)), strict=True)):
             part = numbers[(numbers["row"] == row) & (numbers["frequency"] > 0)]
             name = named(row_names(result)[row])
-            ax.plot(
-                part["frequency"],
-                part["value"],
-                color=ink,
-                label=name,
-                marker=_MARKS[index % 8],
-                markevery=max(1, len(part) // 6),
-                markersize=2.4,
-            )
+            style: dict[str, Any] = {"color": ink, "marker": _MARKS[index % 8]}
+            if unit != "1/step" and len(rows) == 1:  # not a layer
+                style = condition_style("circuit")
+            style |= {"label": name, "markevery": max(1, len(part) // 6), "markersize": 2.4}
+            ax.plot(part["frequency"], part["value"], **style)
             peak = float(part["peak"].iloc[0])
             if np.isfinite(peak):
-                ax.plot(peak, 1.35 * part["value"].max(), "v", color=ink, markersize=4)
+                ax.plot(peak, 1.35 * part["value"].max(), "v", color=style["color"], markersize=4)
         log_axis(ax)
         log_axis(ax, "y")
         baseline(ax, 1, "Poisson")
@@ -81,4 +90,5 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         )
     axes[0].set_ylabel("power over Poisson")
     sheet.letters(axes)
-    sheet.legend(columns=3)
+    found = np.isfinite(result["peak"].values).any()
+    sheet.legend(also=[key("peak beyond chance", marker="v", markersize=4)] if found else [])

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Polygon
 
 from eiplatform.figures.grammar import baseline, colour, condition_style, count, layer_colours, log_axis, named, num
 from eiplatform.figures.parts.page import Page, drawing
@@ -87,8 +88,8 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
             ax.set_ylabel(_AXES[feature])
             step = result["step_ms"].sel(family_name=family).values
             step = step[np.isfinite(step)]
-            count(ax, f"step = {num(step[0], 1)} ms" if len(step) and column else "")
-        axes[2 * line].set_title(f"beside {family}")
+            count(ax, f"one step = {num(step[0], 1)} ms" if len(step) and column else "")
+        axes[2 * line].set_title(f"among the regimes of {family}")
     circuit = condition_style("circuit")
     handles: list[Any] = [
         Line2D(
@@ -97,8 +98,9 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         for index, who in enumerate(own)
     ]
     handles.append(Line2D([], [], linestyle="", **circuit | {"label": "states and populations of circuits"}))
+    handles.append(Patch(facecolor=colour("circuit"), alpha=0.2, label="what counts as alike"))
     sheet.letters(axes)
-    sheet.legend(handles, columns=3)
+    sheet.legend(handles)
 
 
 def _short(who: str, layers: list[str]) -> str:
@@ -108,8 +110,6 @@ def _short(who: str, layers: list[str]) -> str:
 
 
 def _templates(ax: Axes, wide: pd.DataFrame, part: pd.DataFrame, feature: str, tolerance: dict[str, float]) -> None:
-    from matplotlib.patches import Polygon
-
     angle = np.linspace(0, 2 * np.pi, 60)
     for who in dict.fromkeys(part.loc[part["kind"] == "template", "who"]):
         rate, value = wide.loc[who, "log_rate"], wide.loc[who, feature]

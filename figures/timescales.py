@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from eiplatform.figures.grammar import baseline, colour, intervals, log_axis, named, signal_style, wrapped
-from eiplatform.figures.parts.page import Page, drawing
+from eiplatform.figures.parts.page import Page, columns_of, drawing
 
 ANALYSIS = "timescales"
 QUESTION = "How long do currents and spikes remember?"
@@ -73,9 +73,8 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     """Draw one autocorrelation panel per layer, then the time scales."""
     layers = list(dict.fromkeys(numbers["layer"]))
-    columns = min(4, len(layers) + 1)
-    lines = -(-(len(layers) + 1) // columns)
-    axes = sheet.panels(lines, columns, height_mm=14 + 44 * lines)
+    columns = columns_of(len(layers) + 1)
+    axes = sheet.wrapped(len(layers) + 1, head_mm=14, panel_mm=44)
     for ax, layer in zip(axes, layers, strict=False):
         for signal in SIGNALS:
             rows = numbers[(numbers["panel"] == "autocorrelation") & (numbers["layer"] == layer)]
@@ -87,8 +86,6 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     for place in range(0, len(layers), columns):
         axes[place].set_ylabel("autocorrelation")
     last = axes[len(layers)]
-    for ax in axes[len(layers) + 1 :]:
-        ax.set_axis_off()
     at = -np.arange(len(layers), dtype=float)
     for offset, signal in zip((0.24, 0.08, -0.08, -0.24), SIGNALS, strict=True):
         rows = numbers[(numbers["panel"] == "timescale") & (numbers["signal"] == signal)]
@@ -97,9 +94,10 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     last.set_yticks(at, [wrapped(named(layer), 22) for layer in layers])
     last.tick_params(axis="y", length=0)
     last.set_ylim(at.min() - 0.6, 0.6)
+    last.margins(x=0.08)
     log_axis(last)
     last.set_xlabel("time scale (membrane constants)")
-    sheet.letters(axes[: len(layers) + 1])
+    sheet.letters(axes)
     sheet.legend()
 
 

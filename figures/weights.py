@@ -23,7 +23,7 @@ def caption(result: xr.Dataset) -> str:
     same = f" Not drawn, because all weights are alike: {', '.join(left)}." if left else ""
     return (
         "Density of the logarithm of the weights above zero, after (filled) and before training (line); dotted: "
-        "log-normal weights of the same mean and sd. sd: of the natural logarithm; D: largest difference of the "
+        "log-normal weights of the same mean and sd. sd(ln): of the natural logarithm; KS: largest difference of the "
         "distribution from log-normal; zeros are not on this axis, their share is given. n = "
         f"{int(np.nansum(result['n'].sel(state='trained')))} weights.{same}{more}"
     )
@@ -87,7 +87,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         log_axis(ax)
         ax.set_ylim(bottom=0)
         zeros = f", {100 * first['zeros']:.0f} % zero" if first["zeros"] >= 0.005 else ""
-        count(ax, f"sd {num(first['sd'])}, D {num(first['distance'])}{zeros}")
+        count(ax, f"sd(ln) {num(first['sd'])}, KS {num(first['distance'])}{zeros}")
         if place < len(layers):
             ax.set_title(named(layer), pad=10)
         if place % len(layers) == 0:

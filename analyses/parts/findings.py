@@ -76,11 +76,23 @@ def clear_of_zero(value: ArrayLike, low: ArrayLike, high: ArrayLike, level: floa
     >>> clear_of_zero([2.0, 0.1], [1.0, -0.9], [3.0, 1.1])
     (array([ True, False]), '95 % interval, corrected for 2 layers (Holm)')
     """
+    p = p_of_zero(value, low, high)
+    n = int(np.isfinite(p).sum())
+    return p <= level, f"95 % interval, corrected for {n} layer{'s' if n != 1 else ''} (Holm)"
+
+
+def p_of_zero(value: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
+    """Return the p of several layers' values being 0, corrected (Holm); see :func:`clear_of_zero`.
+
+    Examples
+    --------
+    >>> p_of_zero([2.0, 0.1], [1.0, -0.9], [3.0, 1.1]).round(4)
+    array([0.0002, 0.8446])
+    """
     value, low, high = (np.asarray(part, dtype=float) for part in (value, low, high))
     error = (high - low) / (2 * stats.norm.ppf(0.975))
-    p = 2 * stats.norm.sf(np.abs(value) / np.where(error > 0, error, np.nan))
-    n = int(np.isfinite(p).sum())
-    return holm(p) <= level, f"95 % interval, corrected for {n} layer{'s' if n != 1 else ''} (Holm)"
+    corrected: np.ndarray = holm(2 * stats.norm.sf(np.abs(value) / np.where(error > 0, error, np.nan)))
+    return corrected
 
 
 def flags(

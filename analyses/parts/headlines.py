@@ -1,4 +1,4 @@
-"""Headlines: what a report says on its first screen, with the size of the effect that decides the order."""
+"""Headlines: what a report says on its first screen, the surest first."""
 
 from __future__ import annotations
 
@@ -39,12 +39,15 @@ class Headline:
     effect : float
         Size of the largest effect that passes the corrected test, in spreads of what it is compared with (untrained
         networks, neurons of the reference, random losses); NaN where nothing passes.
+    p : float
+        The smallest corrected p behind the sentence; NaN where nothing was tested or nothing passes.
     """
 
     text: str
     topic: str = ""
     how: str = ""
     effect: float = math.nan
+    p: float = math.nan
 
 
 def plain(finding: str) -> Headline:
@@ -67,13 +70,15 @@ def plain(finding: str) -> Headline:
     return Headline(finding)
 
 
-def of_one(who: str, finding: str, topic: str, effect: float = math.nan, how: str = "") -> Headline:
+def of_one(
+    who: str, finding: str, topic: str, effect: float = math.nan, how: str = "", p: float = math.nan
+) -> Headline:
     """Return a finding on one recording as a headline, without the recording's name in front.
 
     Parameters
     ----------
     who, finding, topic : str
-    effect : float
+    effect, p : float
     how : str
         In the place of the finding's own; what is in brackets there: ``"n = 40; {}"``.
 
@@ -84,11 +89,14 @@ def of_one(who: str, finding: str, topic: str, effect: float = math.nan, how: st
     """
     found = plain(finding.removeprefix(who).lstrip(":, "))
     text = found.text[0].upper() + found.text[1:]
-    return replace(found, text=text, topic=topic, effect=effect, how=(how or "{}").replace("{}", found.how))
+    return replace(found, text=text, topic=topic, effect=effect, p=p, how=(how or "{}").replace("{}", found.how))
 
 
 def ranked(headlines: Iterable[Headline], most: int = 6) -> list[Headline]:
-    """Return the headlines of a first screen: one per topic, the largest corrected effect first, then the rest.
+    """Return the headlines of a first screen: one per topic, the surest first, then the rest.
+
+    Effects are in spreads of different things, so that sentences are ordered by the one scale that they share, the
+    corrected p; the effect decides between equal ones.
 
     Parameters
     ----------
@@ -98,15 +106,16 @@ def ranked(headlines: Iterable[Headline], most: int = 6) -> list[Headline]:
 
     Examples
     --------
-    >>> found = [Headline("a"), Headline("b", "null", effect=2.0), Headline("c", "null", effect=-9.0)]
-    >>> [headline.text for headline in ranked(found)]
-    ['c', 'b', 'a']
+    >>> found = [Headline("a"), Headline("b", "null", p=1e-3), Headline("c", "lesion", p=1e-9, effect=2.0)]
+    >>> [headline.text for headline in ranked([*found, Headline("d", "cortex", p=1e-9, effect=-7.0)])]
+    ['d', 'c', 'b', 'a']
     """
 
-    def size(headline: Headline) -> float:
-        return -1.0 if math.isnan(headline.effect) else abs(headline.effect)
+    def order(headline: Headline) -> tuple[float, float]:
+        unsure = 2.0 if math.isnan(headline.p) else headline.p
+        return unsure, 0.0 if math.isnan(headline.effect) else -abs(headline.effect)
 
-    ordered = sorted(headlines, key=lambda headline: -size(headline))  # a stable order: ties stay as in the report
+    ordered = sorted(headlines, key=order)  # stable: ties stay as in the report
     first: dict[str, Headline] = {}
     for headline in ordered:
         if headline.topic:
@@ -115,4 +124,4 @@ def ranked(headlines: Iterable[Headline], most: int = 6) -> list[Headline]:
     kept += [headline for headline in ordered if headline not in kept]
     limits = [headline for headline in kept[:most] if headline.topic == "limit"]
     rest = [headline for headline in kept[:most] if headline.topic != "limit"]
-    return [*sorted(rest, key=lambda headline: -size(headline)), *limits]
+    return [*sorted(rest, key=order), *limits]

@@ -90,8 +90,8 @@ def stacked(trees: Any, populations: Sequence[str], keys: Sequence[str]) -> np.n
     if trees is None:
         return found
     here = excitatory(trees)
-    # One draw: the intervals are those over seeds.
-    table = summarise(trees, keys, n_bootstrap=1, populations=list(here))
+    # Without draws: the intervals are those over seeds.
+    table = summarise(trees, keys, n_bootstrap=0, populations=list(here))
     for row, name in enumerate(populations):
         if name in here:
             found[row] = table["value"].sel(population=name).transpose("statistic").values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -83,13 +84,20 @@ def resample(
     """
     estimates = [_estimates(piece, keys) for piece in pieces]
     held: dict[str, list[Seed]] = {key: [] for key in keys}
-    options: dict[str, Any] = {"alone": len(pieces) == 1, "n_bootstrap": n_bootstrap, "seed": seed}
+    options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed}
+    valued = Counter(
+        key for made in estimates for key, one in made.items() if np.isfinite(one.kernel.per_neuron()).any()
+    )
     for number, made in enumerate(estimates):
-        distributed = [estimate.level == "neuron" for estimate in made.values()]
-        units = [estimate.kernel for estimate in made.values()]
-        found = evidence(units, distributed, stream=1000 * stream + number, **options)
-        for key, one in zip(made, found, strict=True):
-            held[key].append(one)
+        for alone in (True, False):  # of several seeds, one alone may have a value
+            chosen = {key: one for key, one in made.items() if (valued[key] < 2) is alone}
+            distributed = [estimate.level == "neuron" for estimate in chosen.values()]
+            units = [estimate.kernel for estimate in chosen.values()]
+            if not units:
+                continue
+            found = evidence(units, distributed, alone=alone, stream=1000 * stream + number, **options)
+            for key, one in zip(chosen, found, strict=True):
+                held[key].append(one)
     return {
         key: (
             Group.of(kind, held[key]),
@@ -130,7 +138,8 @@ def measure(
     """
     options: dict[str, Any] = {"n_bootstrap": n_bootstrap, "seed": seed, "level": level}
     pieces = [_one_sample(parts[0], k) for k in range(parts[0].sizes["sample"])] if per_sample else list(parts)
-    tables = [summarise(part, keys, **options) for part in pieces]
+    draws = n_bootstrap if len(pieces) == 1 else 0  # the interval of several is over them
+    tables = [summarise(part, keys, **options | {"n_bootstrap": draws}) for part in pieces]
     table = tables[0] if len(tables) == 1 else summarise_seeds(tables, **options)
     kind = "circuit" if per_sample else "network"
     rested = resample(pieces, keys, kind, stream=stream, n_bootstrap=n_bootstrap, seed=seed)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from eiplatform.analyses import Result, number_text
+from eiplatform.report.lesion_widget import study_doses
 from eiplatform.report.widgets import Control, Frame, Options, Widget, legend_above, panel, series, whiskers
 
 __all__ = ["neuron_frame", "neuron_panels", "widget_of"]
@@ -31,7 +32,12 @@ def widget_of(key: str, result: Result) -> Widget | None:
         Name of the result.
     result : Result
     """
-    made = {"neuron_sample": _neurons, "lesions": _doses, "balance": _statistics}.get(result.analysis.name)
+    made = {
+        "neuron_sample": _neurons,
+        "lesions": _doses,
+        "lesion_study": study_doses,
+        "balance": _statistics,
+    }.get(result.analysis.name)
     return made(key, result.data) if made else None
 
 

@@ -151,14 +151,14 @@ def _figure(
 ) -> tuple[SavedFigure, str]:
     """Write one figure and its source data, and return it with its caption."""
     from eiplatform.figures import find_figure
-    from eiplatform.figures.grammar import look
+    from eiplatform.figures.grammar import look, style
     from eiplatform.figures.parts.composed import compose
+    from eiplatform.figures.parts.printing import write_files
 
     page = compose(rows, labels=labels)
     files = {kind: folder / f"figure-{number}.{kind}" for kind in ("png", "pdf", "svg")}
-    for kind, file in files.items():
-        about = page.origin(kind, f"figure-{number}", command)
-        atomic_write(file, partial(page.savefig, format=kind, metadata=about))
+    with style(page.theme):
+        write_files(page, files, lambda kind: page.origin(kind, f"figure-{number}", command))
     told = []
     with look(labels=labels):
         for letter, (name, result) in page.parts.items():

@@ -36,6 +36,8 @@ class Picture:
     id, name, svg, alt, caption, question : str
     csv : str
         Where the numbers drawn are, from the page; empty if nowhere.
+    numbers : str
+        The same as CSV, to stand within the page.
     code : str
         What draws it again.
     """
@@ -47,6 +49,7 @@ class Picture:
     caption: str
     question: str
     csv: str
+    numbers: str
     code: str
 
 
@@ -91,8 +94,8 @@ class Section:
 
     Attributes
     ----------
-    id, title, short, of : str
-        The question, its short name, and what was analysed where several results answer the question.
+    id, title, of : str
+        The question, and what was analysed where several results answer it.
     findings : list of (sentence, how it was found)
     pictures : list of Picture
     tables : list of Shown
@@ -101,7 +104,6 @@ class Section:
 
     id: str
     title: str
-    short: str
     of: str
     findings: Sequence[tuple[str, str]]
     pictures: Sequence[Picture]
@@ -130,7 +132,6 @@ def section_of(key: str, result: Result, figures: Mapping[str, SavedFigure], bas
     return Section(
         id=key,
         title=result.analysis.question,
-        short=key.replace("_", " "),
         of=str(result.data.attrs.get("label", "")),
         findings=[(headline.text, headline.how) for headline in found],
         pictures=[_picture(key, name, result, saved, base, file) for name, saved in figures.items()],
@@ -149,6 +150,7 @@ def _picture(key: str, name: str, result: Result, saved: SavedFigure, base: Path
     with read_with_care(result.data):
         alt = module.alt(result.data) if hasattr(module, "alt") else title
         caption = module.caption(result.data)
+        numbers = str(module.table(result.data).to_csv(index=False))
     return Picture(
         id,
         title,
@@ -157,6 +159,7 @@ def _picture(key: str, name: str, result: Result, saved: SavedFigure, base: Path
         caption,
         getattr(module, "QUESTION", ""),
         csv,
+        numbers,
         code,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ from eiplatform.analyses.parts.headlines import TOPICS, ranked
 from eiplatform.figures import SavedFigure, find_figure, save
 from eiplatform.report.html import render, write_page
 from eiplatform.report.paper import bibtex, cited, methods
-from eiplatform.report.sections import Section, drawn, section_of, used_colours
+from eiplatform.report.sections import Picture, Section, drawn, section_of, used_colours
 from eiplatform.store.provenance import provenance
 
 __all__ = ["Figures", "draw_all", "findings_of", "scorecard", "write_report"]
 
 Figures = Mapping[tuple[str, str], SavedFigure]
 """Saved figures by the name of the result and that of the figure."""
+MOST_NUMBERS = 3_000_000
+"""Characters of the numbers of figures that stand within a page; of more, those of the largest figures do not."""
 _FACTS = 4
 """Panels of the figure on the first screen."""
 
@@ -108,7 +111,7 @@ def write_report(
         headlines=ranked([one for result in ordered.values() for one in result.headlines()]),
         topics=TOPICS,
         hero=hero,
-        sections=_told_apart(sections),
+        sections=_told_apart(_lightened(sections)),
         methods=methods(ordered.values(), entries := cited(ordered.values())).removeprefix("# Methods\n\n"),
         references=entries,
         bibtex=bibtex(entries),
@@ -125,6 +128,21 @@ def _from(base: Path, source: Any) -> str:
     """Return where a result was read from, from the folder of the page; nothing if it is elsewhere."""
     file = Path(str(source or "")).resolve()
     return file.relative_to(base.resolve()).as_posix() if file.is_relative_to(base.resolve()) and source else ""
+
+
+def _lightened(sections: Sequence[Section]) -> list[Section]:
+    """Return sections without the numbers of the largest figures, where all together are too many for a page."""
+    largest, total = -1, 0
+    for size in sorted(len(picture.numbers) for section in sections for picture in section.pictures):
+        total += size
+        if total > MOST_NUMBERS:
+            break
+        largest = size
+
+    def light(picture: Picture) -> Picture:
+        return picture if len(picture.numbers) <= largest else replace(picture, numbers="")
+
+    return [replace(section, pictures=[light(picture) for picture in section.pictures]) for section in sections]
 
 
 def _told_apart(sections: Sequence[Section]) -> list[tuple[Section, str]]:

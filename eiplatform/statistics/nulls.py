@@ -150,7 +150,7 @@ def null_from(
         raise StatisticError(f"{n} surrogates", valid="at least 1")
     made = [surrogate(recording, kind, seed + index) for index in range(n)]
     return summarise_seeds(
-        made, statistics, n_bootstrap=1, populations=populations, workers=workers, scheduler=scheduler
+        made, statistics, n_bootstrap=0, populations=populations, workers=workers, scheduler=scheduler
     )
 
 

@@ -11,6 +11,7 @@ from scipy import stats
 
 from eiplatform.errors import StatisticError, choose
 from eiplatform.statistics.cautions import over_seeds
+from eiplatform.statistics.kernels.bootstrap import check_bootstrap
 from eiplatform.statistics.kernels.intervals import combine_seeds, interval_of, student
 from eiplatform.statistics.kernels.multiple import benjamini_hochberg
 from eiplatform.statistics.registry import STATISTICS
@@ -86,6 +87,7 @@ def summarise_seeds(
     (2.0, 3)
     """
     choose(interval, _INTERVALS, "interval")
+    check_bootstrap(n_bootstrap, level, least=int(interval == "bootstrap"))
     if not len(seeds):
         raise StatisticError("no seed was given", valid="at least one recording or summary")
     if len(set(map(id, seeds))) < len(seeds):

@@ -91,7 +91,7 @@ def summarise(
     statistics : iterable of str, optional
         Keys of :data:`STATISTICS`; default: all for which some population has the signals.
     n_bootstrap : int
-        Draws; samples and neurons are resampled in each.
+        Draws; samples and neurons are resampled in each.  0: values alone, without intervals.
     seed : int
         Of the resampling.  An interval depends on the seed and the data only, not on what else
         is asked for.
@@ -142,7 +142,7 @@ def summarise(
     >>> str(table["note"].sel(population="E", statistic="ei_correlation_time").item())[:38]
     'the E-I correlation over time: 4 recor'
     """
-    check_bootstrap(n_bootstrap, level, method)
+    check_bootstrap(n_bootstrap, level, method, least=0)
     if seed < 0:
         raise StatisticError(f"the seed of the bootstrap is {seed}", valid="an integer of at least 0")
     found = populations_of(recording)
@@ -249,7 +249,7 @@ def _table(rows: list[list[dict[str, Any]]], found: Mapping[str, xr.Dataset], ke
     }
     variables |= {name: (dims, column(name, int), {"long_name": text}) for name, text in _COUNTS.items()}
     variables |= {name: (dims, column(name, str), {"long_name": text}) for name, text in _TEXTS.items()}
-    draws = np.array([[cell["draws"] for cell in row] for row in rows], dtype=float).reshape(*shape, -1)
+    draws = np.stack([cell["draws"] for row in rows for cell in row]).reshape(*shape, len(rows[0][0]["draws"]))
     variables["draws"] = ((*dims, "draw"), draws, {"long_name": "bootstrap draws of the value"})
     entries = [STATISTICS[key] for key in keys]
     return xr.Dataset(

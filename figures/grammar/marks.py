@@ -10,21 +10,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import ArrayLike
 
 from eiplatform.figures.grammar.colours import colour
+from eiplatform.figures.grammar.look import named
+from eiplatform.svg import hover_id
 
 __all__ = [
     "baseline",
     "cloud",
     "count",
     "intervals",
+    "key",
     "layer_axis",
     "letters",
     "log_axis",
     "null_band",
+    "percent_points",
     "reference_band",
     "strip",
     "thinned",
@@ -55,6 +61,11 @@ def count(ax: Axes, text: str) -> None:
     ax.annotate(text, (1, 1), xytext=(0, 2), fontsize=SMALL, color=colour("faint"), linespacing=1.1, **place)
 
 
+def key(label: str, **style: Any) -> Line2D:
+    """Return an entry of a legend for a mark that several panels share."""
+    return Line2D([], [], label=label, **{"color": colour("ink"), "linestyle": "", **style})
+
+
 def intervals(
     ax: Axes, position: ArrayLike, rows: pd.DataFrame, *, horizontal: bool = False, joined: bool = False, **style: Any
 ) -> None:
@@ -82,7 +93,20 @@ def intervals(
     ax.plot(*((ends, at) if horizontal else (at, ends)), **bar)
     values = rows["value"].to_numpy()
     points = (values, position) if horizontal else (position, values)
-    ax.plot(*points, **{"linestyle": "-" if joined else "", "zorder": 3, **style})
+    (drawn,) = ax.plot(*points, **{"linestyle": "-" if joined else "", "zorder": 3, **style})
+    drawn.set_gid(hover_id(_told(rows, str(style.get("label") or ""))))
+
+
+def _told(rows: pd.DataFrame, of: str) -> list[str]:
+    """Return what a value says when a pointer rests on it: whose it is, the value and its interval."""
+    who = rows["population"].astype(str) if "population" in rows else [""] * len(rows)
+    cells = zip(who, rows["value"], rows["low"], rows["high"], strict=True)
+    return [
+        f"{', '.join(filter(None, (of, named(name))))}: {value:.3g}".removeprefix(": ")
+        + (f" [{low:.3g}, {high:.3g}]" if np.isfinite([low, high]).all() else "")
+        for name, value, low, high in cells
+        if np.isfinite(value)
+    ]
 
 
 def thinned(values: ArrayLike, most: int) -> np.ndarray:
@@ -246,6 +270,11 @@ def layer_axis(ax: Axes, names: Sequence[str]) -> None:
         ax.axvline(len(names) - 1.5, color=colour("faint"), linewidth=0.4, zorder=0.6)
 
 
+def percent_points(axis: Axis) -> None:
+    """Write shares on an axis as points of per cent."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}".replace("-", "\N{MINUS SIGN}")))
+
+
 def log_axis(ax: Axes, axis: str = "x") -> None:
     """Make an axis logarithmic, with plain numbers: at decades, at 1, 2 and 5 of each, or evenly over a short range.
 
@@ -261,6 +290,6 @@ def log_axis(ax: Axes, axis: str = "x") -> None:
     span = high / max(low, 1e-300)
     subs = (1.0,) if span > 200 else (1.0, 2.0, 5.0)
     own.set_major_locator(MaxNLocator(4) if span < 8 else LogLocator(subs=subs, numticks=12))
-    own.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}")))
+    own.set_major_formatter(FuncFormatter(lambda value, _: np.format_float_positional(value, precision=12, trim="-")))
     own.set_minor_locator(NullLocator() if span < 8 else LogLocator(subs="auto", numticks=12))
     own.set_minor_formatter(NullFormatter())

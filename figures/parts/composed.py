@@ -13,7 +13,7 @@ from eiplatform.errors import ConfigError, choose
 from eiplatform.figures.grammar import current_theme, look, style
 from eiplatform.figures.parts.finding import figure_names, find_figure
 from eiplatform.figures.parts.origin import told
-from eiplatform.figures.parts.page import WIDTHS_MM, PaperFigure, dataset_of
+from eiplatform.figures.parts.page import WIDTHS_MM, PaperFigure, dataset_of, legend_below
 from eiplatform.store.identity import origin
 
 __all__ = ["MOST_MM", "Composed", "compose"]
@@ -137,7 +137,7 @@ def _fill(page: Composed, rows: list[list[Cell]], heights: list[float], sizes: d
                 handles += now.handles
     unique = list({str(handle.get_label()): handle for handle in handles}.values())
     if unique:
-        page.legend(handles=unique, loc="outside lower center", ncols=min(len(unique), 5))
+        legend_below(page, unique)
 
 
 def _row(row: Any) -> list[Any]:

@@ -15,6 +15,7 @@ from eiplatform.figures.grammar import (
     condition_style,
     count,
     intervals,
+    key,
     layer_axis,
     log_axis,
     named,
@@ -30,10 +31,10 @@ __all__ = ["FACTS", "MOST", "draw_facts", "label_of_fact", "shown_facts"]
 FACTS = {
     "ei_ratio": ("E/I ratio", 1.0, "E = I"),
     "ei_correlation_time": ("correlation of E with I,\nover time", 0.0, ""),
-    "ei_correlation_time_excess": ("own minus other neurons' I,\nover time", 0.0, "global"),
+    "ei_correlation_time_excess": ("correlation with own minus\nother neurons' I, over time", 0.0, "global"),
     "residual_variance_time": ("variance left by inhibition,\nover time", 1.0, "none cancelled"),
     "ei_correlation_samples": ("correlation of E with I,\nover samples", 0.0, ""),
-    "ei_correlation_samples_excess": ("own minus other neurons' I,\nover samples", 0.0, "global"),
+    "ei_correlation_samples_excess": ("correlation with own minus\nother neurons' I, over samples", 0.0, "global"),
     "gain": ("gain", 1.0, "no division"),
     "rate": ("spikes per neuron and step", None, ""),
     "silent_share": ("share of silent pairs of\nneuron and sample", None, ""),
@@ -72,14 +73,19 @@ def draw_facts(sheet: Page, numbers: pd.DataFrame, excluded: dict[str, int]) -> 
     columns = min(4, len(keys))
     lines = -(-len(keys) // columns)
     axes = sheet.panels(lines, columns, height_mm=14 + 42 * lines)
+    circuits = bool((numbers["kind"] == "reference").any())
     for ax in axes[len(keys) :]:
         ax.set_axis_off()
-    for ax, key in zip(axes, keys, strict=False):
-        _panel(ax, key, numbers[numbers["statistic"] == key])
-        most = excluded.get(key, 0)
-        count(ax, f"\N{LESS-THAN OR EQUAL TO} {most} neurons undefined" if most else "")
+    for ax, fact in zip(axes, keys, strict=False):
+        _panel(ax, fact, numbers[numbers["statistic"] == fact])
+        most = excluded.get(fact, 0)
+        told = [f"\N{LESS-THAN OR EQUAL TO} {most} neurons undefined"] if most else []
+        kinds = set(numbers.loc[numbers["statistic"] == fact, "kind"])
+        told += ["not comparable with the circuit"] if circuits and "reference" not in kinds else []
+        count(ax, "\n".join(told))
+    points = [key("single neurons", color=colour("trained"), marker=".", markersize=2.5, markeredgewidth=0)]
     sheet.letters(axes[: len(keys)])
-    sheet.legend()
+    sheet.legend(also=points if (numbers["kind"] == "neuron").any() else [])
 
 
 def _panel(ax: Axes, key: str, rows: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from eiplatform.figures.grammar import condition_style, named, pathway
 
-__all__ = ["ROLES", "about", "cells_of", "intact_of", "many_doses", "role_style", "told", "where"]
+__all__ = ["ROLES", "about", "cells_of", "change_limits", "intact_of", "many_doses", "role_style", "told", "where"]
 
 ROLES: dict[str, tuple[str, str, str, Any]] = {
     "lesion": ("lesion", "trained", "o", "-"),
@@ -42,6 +42,20 @@ def cells_of(result: xr.Dataset, values: str = "change") -> pd.DataFrame:
     return frame.groupby(keys, sort=False, dropna=False, as_index=False).mean()  # draws of a control are averaged
 
 
+def change_limits(numbers: pd.DataFrame, least: float = 0.02) -> tuple[float, float]:
+    """Return limits that hold changes of accuracy with their intervals, within what accuracy can change by.
+
+    Examples
+    --------
+    >>> change_limits(pd.DataFrame({"value": [-0.5, 0.0], "low": [-7.0, -0.1], "high": [6.0, 0.1]}))
+    (-1.0, 1.0)
+    """
+    low = max(np.nanmin([*numbers["value"], *numbers["low"], -least]), -1.0)
+    high = min(np.nanmax([*numbers["value"], *numbers["high"], least]), 1.0)
+    pad = 0.04 * (high - low)
+    return max(float(low - pad), -1.0), min(float(high + pad), 1.0)
+
+
 def intact_of(result: xr.Dataset) -> float:
     """Return the accuracy of the intact network on plain images."""
     intact = (result["role"].values == "intact") & (result["images"].values == "plain")
@@ -71,7 +85,9 @@ def where(layers: str) -> str:
 
 def told(row: Any) -> str:
     """Return what was done in a cell, in words."""
-    parts = [pathway(str(row.pathway)), where(str(row.layers)) if str(getattr(row, "layers", "")) else ""]
+    layers = str(getattr(row, "layers", ""))
+    named_already = str(row.pathway).startswith(f"{layers}/")  # a population names its layer
+    parts = [pathway(str(row.pathway)), where(layers) if layers and not named_already else ""]
     if str(getattr(row, "kind", "")) not in ("", "nan"):
         parts.append(str(row.kind))
     if hasattr(row, "neuron") and np.isfinite(float(row.neuron)):

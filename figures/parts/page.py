@@ -29,8 +29,10 @@ __all__ = [
     "Drawn",
     "Page",
     "PaperFigure",
+    "columns_of",
     "dataset_of",
     "drawing",
+    "legend_below",
     "numbers_of",
     "page",
 ]
@@ -101,6 +103,24 @@ def numbers_of(result: Drawable, analysis: str, table: Callable[[xr.Dataset], pd
     if numbers.empty:
         raise NotApplicableError("this result holds nothing that the figure draws", where=analysis)
     return numbers
+
+
+def columns_of(n: int, most: int = 4) -> int:
+    """Return in how many columns `n` panels stand, so that rows are about equally long.
+
+    Examples
+    --------
+    >>> [columns_of(n) for n in (1, 4, 5, 7, 9)]
+    [1, 4, 3, 4, 3]
+    """
+    return -(-n // -(-n // most))
+
+
+def legend_below(figure: AnyFigure, handles: Sequence[Any], columns: int | None = None) -> None:
+    """Put a legend below the panels, which reads row by row."""
+    columns = columns or columns_of(len(handles), 5)
+    read = [handle for place in range(columns) for handle in handles[place::columns]]  # matplotlib fills columns
+    figure.legend(handles=read, loc="outside lower center", ncols=columns)
 
 
 class PaperFigure(Figure):
@@ -175,17 +195,19 @@ class Page:
         return self._axes
 
     def wrapped(self, n: int, *, head_mm: float, panel_mm: float, columns: int = 4, **grid: Any) -> list[Axes]:
-        """Make `n` panels in rows of at most `columns`, and return them row by row.
+        """Make `n` panels in rows of equal length, and return them row by row.
 
         Parameters
         ----------
-        n, columns : int
+        n : int
+        columns : int
+            At most; see :func:`columns_of`.
         head_mm, panel_mm : float
             Height of a page of its own: what it needs once, and every row of panels.
         **grid
             As of :meth:`panels`.
         """
-        columns = min(columns, n)
+        columns = columns_of(n, columns)
         rows = -(-n // columns)
         axes = self.panels(rows, columns, height_mm=head_mm + panel_mm * rows, **grid)
         for empty in axes[n:]:
@@ -214,22 +236,27 @@ class Page:
         if len(axes) > 1 and not now().part:
             letters(axes)
 
-    def legend(self, handles: Sequence[Any] | None = None, *, columns: int | None = None) -> None:
+    def legend(
+        self, handles: Sequence[Any] | None = None, *, also: Sequence[Any] = (), columns: int | None = None
+    ) -> None:
         """Put the one legend outside the data: below the panels; of axes that were given, above them.
 
         Parameters
         ----------
         handles : sequence of artist, optional
             Default: what is labelled in the panels, each label once.
+        also : sequence of artist
+            Further entries.
         columns : int, optional
         """
         if handles is None:
             found = [handle for ax in self._axes for handle in ax.get_legend_handles_labels()[0]]
             handles = list({str(handle.get_label()): handle for handle in found}.values())
+        handles = [*handles, *also]
         if now().part:
             now().handles.extend(handles)
         elif handles and self._figure is not None:
-            self._figure.legend(handles=handles, loc="outside lower center", ncols=columns or min(len(handles), 5))
+            legend_below(self._figure, handles, columns)
         elif handles:
             where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.06), "borderaxespad": 0}
             self._axes[0].legend(handles=handles, ncols=columns or min(len(handles), 3), **where)

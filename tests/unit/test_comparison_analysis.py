@@ -11,18 +11,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 import eiplatform
 import eiplatform.statistics as ei
 from eiplatform.analyses import Result
-from eiplatform.analyses.comparison import Comparison
+from eiplatform.analyses.balance import Balance
+from eiplatform.analyses.comparison import TELLING, Comparison
+from eiplatform.analyses.parts import sides
 from eiplatform.analyses.parts.cells import VERDICTS, compare_cell, same_samples
 from eiplatform.analyses.parts.matching import comparability
 from eiplatform.analyses.parts.measured import Measured
 from eiplatform.analyses.parts.sides import as_seeds, open_references
 from eiplatform.cli import main
 from eiplatform.errors import ConfigError, StatisticError, StoreError, UnknownNameError
+from eiplatform.figures import find_figure
+from eiplatform.figures.forest import NULL
 from eiplatform.reference import shipped
 from eiplatform.statistics import STATISTICS, kernels, summarise
 from eiplatform.statistics.kernels.evidence import Group, Seed, evidence
@@ -130,6 +135,42 @@ def test_the_table_says_which_of_the_two_tests_a_difference_rests_on(network_rec
         cells = [cell for table in Result(result).tables() for row in table.rows for cell in row]
         assert any("different" in cell for cell in cells)
         assert any("different (distribution, not mean)" in cell for cell in cells) is expected
+
+
+def test_nulls_add_a_distance_and_change_nothing_else(network_recording: Write, circuit_recording: Write) -> None:
+    own, circuit = network_recording("own", samples=6, steps=120), circuit_recording("circuit")
+    nulls = [network_recording(f"null{k}", seed=20 + k, samples=6, steps=120) for k in range(3)]
+    without = Comparison().run(own, [circuit], **FAST).data
+    found = Comparison().run(own, [circuit], nulls, **FAST).data
+    added = {"null_z", "null_z_low", "null_z_high", "null_q"}
+    assert set(found.data_vars) - set(without.data_vars) == added
+    assert all(found[name].identical(without[name]) for name in without.data_vars)
+    keys = found["statistic"].values[found["null_z"].notnull().any("population").values].tolist()
+    assert {"ei_ratio", "rate"} <= set(keys) <= set(TELLING)
+    balance = Balance().run(own, nulls, **FAST).data.sel(population=found["population"].values, statistic=keys)
+    np.testing.assert_array_equal(found["null_z"].sel(statistic=keys).transpose(*balance["z"].dims), balance["z"])
+    assert (found["null_z_low"] <= found["null_z"]).where(found["null_z"].notnull(), True).mean() > 0.8
+    table = find_figure("forest").table(found)
+    null = table[table["reference"] == NULL]
+    assert sorted(null["value"]) == sorted(found["null_z"].values[np.isfinite(found["null_z"].values)])
+    with pytest.raises(StatisticError, match="the null saw other samples"):
+        Comparison().run(own, [circuit], [network_recording("few", seed=9, samples=4, steps=120)], **FAST)
+
+
+def test_what_one_seed_alone_has_is_compared(network_recording: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, *seeds = (network_recording(f"s{k}", seed=k) for k in range(4))
+    measured = sides._estimates
+    made: list[int] = []
+
+    def lacking(part: xr.Dataset, keys: Any) -> dict[str, Any]:
+        made.append(1)
+        found = measured(part, keys)
+        kept = len(made) <= 2 or len(made) % 3 == 0  # both layers of this side; of the seeds the first
+        return found if kept else {key: one for key, one in found.items() if key != "ei_ratio"}
+
+    monkeypatch.setattr(sides, "_estimates", lacking)
+    result = Comparison().run(own, [seeds], **FAST | {"statistics": ["ei_ratio", "rate"]}).data
+    assert np.isfinite(result["p"].sel(statistic="ei_ratio").values.diagonal()).all()  # the same layers
 
 
 def test_several_recordings_on_this_side_are_seeds(network_recording: Write) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from eiplatform.report.sections import colours_of, drawn, used_colours
 from eiplatform.report.widgets import packed
 from eiplatform.store.reader import open_recording
 from tests.conftest import write_network
+from tests.unit.figure_results import result_of
 from tests.unit.pages import page_of, small_results
 
 
@@ -50,6 +52,28 @@ def test_the_page_holds_everything_and_is_small(page: str, results: dict[str, Re
     assert all(find_figure(name).QUESTION in page for name in names)
 
 
+def test_the_numbers_of_a_figure_can_be_copied_as_they_were_drawn(page: str, results: dict[str, Result]) -> None:
+    for key, name in (("comparison", "forest"), ("lesions", "lesion_dose_response")):
+        held = page.partition(f'<pre id="{key}-{name}-numbers" hidden>')[2].partition("</pre>")[0]
+        table = find_figure(name).table(results[key].data)
+        assert unescape(held) == table.to_csv(index=False)
+        assert f'data-copy="{key}-{name}-numbers"' in page
+
+
+def test_a_page_leaves_out_the_numbers_of_the_largest_figures_alone(
+    results: dict[str, Result], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = sorted(len(find_figure(n).table(r.data).to_csv(index=False)) for r in results.values() for n in r.plots)
+    monkeypatch.setattr("eiplatform.report.study.MOST_NUMBERS", sum(sizes[:-1]))
+    page = page_of(results, place / "light.html").read_text()
+    assert page.count('-numbers" hidden') == len(sizes) - 1
+
+
+def test_the_contents_are_the_questions(page: str, results: dict[str, Result]) -> None:
+    contents = page.partition("<nav")[2].partition("</nav>")[0]
+    assert all(f'<a href="#{key}">{result.analysis.question}' in contents for key, result in results.items())
+
+
 def test_nothing_of_the_page_is_elsewhere(page: str) -> None:
     markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert set(re.findall(r"""https?://[^"'\s<)]+""", markup)) <= {"http://www.w3.org/2000/svg"}
@@ -77,13 +101,17 @@ def _first(results: dict[str, Result]) -> list[Headline]:
 
 
 def test_the_first_screen_has_balance_null_cortex_and_limits_if_the_results_have() -> None:
-    many = [Headline(str(k), "lesion", effect=100.0 + k) for k in range(9)]
-    found = ranked(
-        [*many, Headline("b", "balance", effect=1.0), Headline("n", "null"), Headline("c", "cortex", effect=-200.0)]
-    )
+    many = [Headline(str(k), "lesion", p=10.0 ** -(20 + k)) for k in range(9)]
+    found = ranked([*many, Headline("b", "balance", p=1e-3), Headline("n", "null"), Headline("c", "cortex", p=1e-40)])
     assert [one.text for one in found] == ["c", "8", "7", "6", "b", "n"]
     assert ranked([Headline("x", "limit"), Headline("y", "task")])[-1].topic == "limit"
     assert len(ranked(many, most=3)) == 3 and ranked([]) == []
+
+
+def test_the_surest_sentence_comes_first_whatever_its_effect_is_measured_in() -> None:
+    cells = [(1e-3, 50.0), (1e-9, 2.0), (1e-9, -3.0), (np.nan, 90.0)]
+    found = ranked([Headline(str(k), effect=effect, p=p) for k, (p, effect) in enumerate(cells)])
+    assert [one.text for one in found] == ["2", "1", "0", "3"]
 
 
 def test_headlines_carry_the_largest_effect_that_passes_the_test(results: dict[str, Result]) -> None:
@@ -100,6 +128,14 @@ def test_headlines_carry_the_largest_effect_that_passes_the_test(results: dict[s
     assert cortex.topic == "cortex" and cortex.text.startswith(f"{(verdicts == 'different').sum()} of ")
     sizes = np.abs(one["effect"].values[(one["q"] <= 0.05).values])
     assert cortex.effect == pytest.approx(sizes[np.isfinite(sizes)].max())
+    assert cortex.p == one["q"].values[one["q"].values <= 0.05].min()
+    tested = balance["q"].sel(statistic=["ei_ratio", "ei_correlation_samples"]).values
+    sure = [one.p for one in results["balance"].headlines() if one.topic == "null"]
+    assert np.nanmin(sure) == np.nanmin(tested) < 0.05
+    assert all(np.isnan(one.p) for one in results["balance"].headlines() if "was found to differ" in one.text)
+    assert by_topic["balance"].p < 0.05  # E/I is 2 by construction
+    (lesion,) = results["lesions"].headlines()
+    assert lesion.p == results["lesions"].data["accuracy_p_holm"].min() < 0.05
 
 
 def test_what_is_not_compared_is_one_line_per_reason(page: str, results: dict[str, Result]) -> None:
@@ -129,6 +165,20 @@ def test_colours_follow_the_theme(page: str) -> None:
     named = set(re.findall(r"var\(--([0-9a-f]{6})\)", hero))
     assert named and all(len(re.findall(rf"--{name}: #", page)) == 2 for name in named)
     assert used_colours(["fill: var(--d55e00)"]) == {"d55e00": ("#D55E00", "#FF9248")}
+
+
+def test_markers_say_their_values_to_a_pointer(results: dict[str, Result]) -> None:
+    data = results["balance_across_depth"].data
+    svg = drawn("balance_across_depth", results["balance_across_depth"], "x", statistics=["ei_ratio"])
+    said = [
+        re.search(r"(fc\d): ([\d.]+) \[([\d.]+), ([\d.]+)\]$", text)
+        for text in re.findall(r"<title>(.*?)</title>", svg)
+    ]
+    found = {one[1]: [float(number) for number in one.groups()[1:]] for one in said if one}
+    cells = data.sel(statistic="ei_ratio").isel(recording=0)
+    for depth, name in enumerate(("fc1", "fc2")):
+        numbers = [float(cells[end].isel(depth=depth)) for end in ("value", "low", "high")]
+        assert found[name] == pytest.approx(numbers, rel=1e-2)
 
 
 def test_a_figure_for_screen_readers_has_a_short_text_and_a_long_one(page: str) -> None:
@@ -179,6 +229,23 @@ def test_the_slider_goes_through_the_doses(results: dict[str, Result]) -> None:
         np.testing.assert_array_equal(
             frame.sources["values"]["value"], data["value"].sel(dose=dose, statistic="ei_ratio")
         )
+
+
+def test_the_slider_goes_through_the_doses_of_a_lesion_study() -> None:
+    data = result_of("lesion_study")
+    widget = widget_of("study", Result(data))
+    assert widget is not None and set(json.loads(widget.as_json())["frames"]) == set(widget.frames)
+    where, doses = (control.options for control in widget.controls)
+    rows = find_figure("lesion_study").table(data)
+    rows = rows[rows["role"] == "lesion"]
+    assert sum(map(len, doses.values())) == len(rows) == len(widget.frames)
+    for index, place in enumerate(where):
+        mine = rows[rows["panel"] == place].sort_values("dose")
+        assert [name.partition(" %")[0] for name in doses[str(index)]] == [f"{100 * abs(d):g}" for d in mine["dose"]]
+        for number, row in enumerate(mine.itertuples()):
+            point = widget.frames[f"{index}|{number}"].sources["point"]
+            assert point["dose"] == [row.dose] and point["accuracy"] == [pytest.approx(100 * row.value)]
+    assert widget_of("shapley", Result(result_of("lesion_shapley"))) is None
 
 
 def test_numbers_reach_the_page_as_they_are() -> None:

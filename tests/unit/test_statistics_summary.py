@@ -101,6 +101,18 @@ def test_one_sample_is_noted():
     assert "neurons only" in cell["note"].item()
 
 
+def test_without_draws_the_values_are_the_same_and_have_no_interval():
+    with_draws, without = (ei.summarise(recording(), n_bootstrap=draws) for draws in (20, 0))
+    np.testing.assert_array_equal(with_draws["value"], without["value"])
+    assert np.isfinite(with_draws["low"]).any() and not np.isfinite(without["low"]).any()
+    seeds = [recording(k) for k in range(3)]
+    one, other = (ei.summarise_seeds(seeds, n_bootstrap=draws) for draws in (20, 0))
+    for name in ("value", "low", "high", "sd", "caution", "n_seeds"):
+        np.testing.assert_array_equal(one[name], other[name])
+    with pytest.raises(StatisticError, match="n_bootstrap is 0"):
+        ei.summarise_seeds(seeds, interval="bootstrap", n_bootstrap=0)
+
+
 def test_mistakes_are_named():
     with pytest.raises(UnknownNameError, match="did you mean 'fc1/E'"):
         ei.summarise(recording(), populations=["fc1/e"])

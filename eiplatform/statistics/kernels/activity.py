@@ -100,13 +100,24 @@ def _centred(logs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return deviation, n, np.where(variance > 1e-24, np.sqrt(variance), np.nan)
 
 
-def _without(deviation: FloatArray, n: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return sums of squares and of cubes about their own mean when one value is left out, for every value."""
-    held = np.where(np.isfinite(deviation), deviation, 0.0)
-    square, cube = ((held**power).sum(axis=1, keepdims=True) for power in (2, 3))
-    mean = -deviation / (n - 1)
-    squares = square - deviation**2 * n / (n - 1)
-    return squares, cube - deviation**3 - 3 * mean * (square - deviation**2) + 2 * (n - 1) * mean**3
+def _summed(terms: FloatArray) -> FloatArray:
+    """Return the sums of the finite values of each row."""
+    total: FloatArray = np.where(np.isfinite(terms), terms, 0.0).sum(axis=1, keepdims=True)
+    return total
+
+
+def _squares_without(deviation: FloatArray, n: FloatArray) -> FloatArray:
+    """Return sums of squares about their own mean when one value is left out, for every value."""
+    squares = deviation**2
+    rest: FloatArray = _summed(squares) - squares * n / (n - 1)
+    return rest
+
+
+def _cubes_without(deviation: FloatArray, n: FloatArray) -> FloatArray:
+    """Return sums of cubes about their own mean when one value is left out, for every value."""
+    squares, cubes, mean = deviation**2, deviation**3, -deviation / (n - 1)
+    rest: FloatArray = _summed(cubes) - cubes - 3 * mean * (_summed(squares) - squares) + 2 * (n - 1) * mean**3
+    return rest
 
 
 def _jackknife(value: FloatArray, without: FloatArray, n: FloatArray) -> FloatArray:
@@ -118,7 +129,7 @@ def _jackknife(value: FloatArray, without: FloatArray, n: FloatArray) -> FloatAr
 
 def _log_sd(logs: FloatArray) -> FloatArray:
     deviation, n, sd = _centred(logs)
-    squares, _ = _without(deviation, n)
+    squares = _squares_without(deviation, n)
     value = sd * np.sqrt(n / (n - 1))
     without = np.sqrt(np.maximum(squares, 0.0) / np.maximum(n - 2, 1))
     # Of two values none can be left out.
@@ -129,7 +140,7 @@ def _skewness(logs: FloatArray) -> FloatArray:
     deviation, n, sd = _centred(logs)
     z = deviation / np.where(n > 2, sd, np.nan)  # two values have no skewness of their own: it is 0
     value = np.where(np.isfinite(z), z**3, 0.0).sum(axis=1, keepdims=True) / n
-    squares, cubes = _without(deviation, n)
+    squares, cubes = _squares_without(deviation, n), _cubes_without(deviation, n)
     defined = np.isfinite(z) & (squares > 1e-12 * n * sd**2)
     scale = np.sqrt(n - 1) / np.where(defined, squares, 1.0) ** 1.5
     # Left out, one of three values leaves two, whose skewness is 0.

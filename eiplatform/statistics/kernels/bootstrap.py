@@ -121,13 +121,14 @@ def _scaled(unit: NeuronValues, estimate: float, blocks: FloatArray, of_each: In
     return _Drawn(estimate, draws, freedom, of_each.skewness(samples) if bca or unit.moments else None, bias)
 
 
+def _estimate(unit: NeuronValues, row: FloatArray) -> float:
+    return float(average(row[None], np.ones((1, unit.n_neurons)), unit.geometric)[0])
+
+
 def _draw(units: Sequence[NeuronValues], n_bootstrap: int, seed: int, bca: bool) -> list[_Drawn]:
     """Draw several statistics of the same samples."""
     rows = [unit.per_neuron() for unit in units]
-    estimates = [
-        float(average(row[None], np.ones((1, unit.n_neurons)), unit.geometric)[0])
-        for unit, row in zip(units, rows, strict=True)
-    ]
+    estimates = [_estimate(unit, row) for unit, row in zip(units, rows, strict=True)]
     found = [_Drawn(estimate, np.full(n_bootstrap, np.nan), np.inf) for estimate in estimates]
     here = [index for index, estimate in enumerate(estimates) if np.isfinite(estimate)]
     if here:
@@ -154,7 +155,9 @@ def bootstrap_statistics(
     ----------
     units : sequence of NeuronValues
         All of the same number of samples.
-    n_bootstrap, seed, level, method
+    n_bootstrap : int
+        0: values alone, without intervals.
+    seed, level, method
         As for :func:`hierarchical_bootstrap`.
 
     Returns
@@ -167,9 +170,12 @@ def bootstrap_statistics(
     StatisticError
         If the numbers of samples differ, or an option is impossible.
     """
-    check_bootstrap(n_bootstrap, level, method)
+    check_bootstrap(n_bootstrap, level, method, least=0)
     if len({unit.n_samples for unit in units}) > 1:
         raise StatisticError("statistics of different samples cannot share their draws")
+    if n_bootstrap == 0:
+        nothing = np.empty(0)
+        return [Interval(_estimate(unit, unit.per_neuron()), np.nan, np.nan, nothing, 0) for unit in units]
     found = []
     for drawn in _draw(units, n_bootstrap, seed, method == "bca") if units else []:
         parts = ((1.0, drawn.freedom),)
@@ -245,10 +251,10 @@ def hierarchical_bootstrap(
     return Interval(estimate, low, high, draws, int(np.count_nonzero(~np.isfinite(draws))))
 
 
-def check_bootstrap(n_bootstrap: int, level: float, method: str = "percentile") -> None:
+def check_bootstrap(n_bootstrap: int, level: float, method: str = "percentile", least: int = 1) -> None:
     """Raise for an impossible number of draws or level, or an unknown kind of interval."""
-    if n_bootstrap < 1:
-        raise StatisticError(f"n_bootstrap is {n_bootstrap}", valid="an integer of at least 1")
+    if n_bootstrap < least:
+        raise StatisticError(f"n_bootstrap is {n_bootstrap}", valid=f"an integer of at least {least}")
     if not 0 < level < 1:
         raise StatisticError(f"level is {level}", valid="a number between 0 and 1, e.g. 0.95")
     choose(method, METHODS, "kind of interval")

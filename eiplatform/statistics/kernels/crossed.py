@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import stats
@@ -67,6 +68,10 @@ class NeuronValues:
 
     def per_neuron(self) -> FloatArray:
         """Return the values with every sample counted once, shape (neuron,); NaN where undefined."""
+        return self._row.copy()
+
+    @cached_property
+    def _row(self) -> FloatArray:
         row: FloatArray = self.values(np.ones((1, self.n_samples)))[0]
         return row
 
@@ -78,10 +83,11 @@ class NeuronValues:
 def average(values: FloatArray, weights: FloatArray, geometric: bool) -> FloatArray:
     """Weighted mean over neurons, leaving out undefined values; shape (draw,)."""
     defined = np.isfinite(values)
-    filled = np.where(defined, values, 1.0)
+    every = defined.all()
+    filled = values if every else np.where(defined, values, 1.0)
     if geometric:
         filled = np.log(filled)
-    kept = weights * defined
+    kept = weights if every else weights * defined
     with np.errstate(invalid="ignore", divide="ignore"):
         mean: FloatArray = (kept * filled).sum(axis=1) / kept.sum(axis=1)
     return np.exp(mean) if geometric else mean
