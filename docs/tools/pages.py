@@ -24,7 +24,7 @@ FOLDERS = {
     "findings": "findings/ei_versus_bn.md",
     "tutorials": "tutorials/1-train-record-look.md",
     "gallery": "generated/gallery.md",
-    "research": "research/deep-networks.md",
+    "research": "validation.md",
 }
 """Folders that pages link to, and the page that the site shows instead."""
 
