@@ -5,7 +5,7 @@ OUT    ?= runs/demo
 SEED   ?= 1
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test test-minimal lint reference clean clean-runs
+.PHONY: help demo test test-minimal lint docs licences reference clean clean-runs
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,18 @@ test-minimal: $(VENV)-minimal/installed $(VENV)/installed
 	cd build/alone && $(abspath $(VENV)-minimal)/bin/python -m pytest -q -c ../../pyproject.toml --rootdir . tests/minimal
 	$(BIN)/python tests/minimal/notebook.py README.md build/alone/notebook.py
 	cd build/alone && $(abspath $(BIN))/mypy --strict --no-incremental --python-executable $(abspath $(VENV)-minimal)/bin/python notebook.py
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/installed-docs  ## Build the site into docs/_build/html; tutorials run in it
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html
+
+licences: $(VENV)/installed-docs  ## Write the licence of every installed package to build/licences.md, and an SBOM
+	mkdir -p build
+	$(BIN)/python -m piplicenses --format=markdown --with-urls --output-file=build/licences.md
+	$(BIN)/python -m cyclonedx_py environment $(BIN)/python --output-file build/sbom.json
 
 # An hour on one core; one case alone: make reference CASES=potjans-diesmann-2014-10
 reference: $(VENV)/installed  ## Simulate the reference circuits and write data/reference again
