@@ -162,7 +162,7 @@ class MeasuredCortex(Analysis):
             ]
             if said:
                 how = f"95 % intervals; tests corrected for {int(frame['p'].notna().sum())} (Holm)"
-                yield Headline(f"{who} against {title}: {'; '.join(said)}.", "cortex", how)
+                yield Headline(f"{who} against {title}: {'; '.join(said)}.", "cortex", how, p=float(part["p"].min()))
 
 
 class _Measured:
