@@ -10,10 +10,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel
 
 import eiplatform as ei
+from eiplatform.store.measured import measured, shipped_measurements
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -107,16 +107,18 @@ def _systems() -> str:
 
 
 def _cortex() -> str:
-    data = yaml.safe_load((ROOT / "data/reference/measured-mouse-v1.yml").read_text(encoding="utf-8"))
-    rows = [(key, *map(str, values)) for key, values in data["rate_hz"].items()]
-    return (
-        f"# Measured cortex\n\n{data['title']}; {data['state']}; {data['method']}.\n\n"
-        "Firing rates of single units in Hz. These bands are hatched in figures.\n\n"
-        + table(("layer and class", *data["columns"]), rows)
-        + f"\nSource: {data['source']}. Licence: {data['licence']}.\n"
-        "\nRates say nothing about excitation and inhibition of a cell. "
-        "Currents of measured cells come from your own recordings: [own recordings](../own-recordings.md).\n"
-    )
+    parts = ["# Measured cortex", "", "How networks and circuits are compared with it: [](../measured-cortex.md)."]
+    for name in shipped_measurements():
+        cortex = measured(name)
+        head = ("layer, class and condition", "units", "median (Hz)", "5 %", "95 %", "sd of ln rate")
+        rows = [
+            (one.name, str(one.n), f"{one.median:.2f}", *(f"{end:.2f}" for end in one.band), f"{one.log_sd or 0:.2f}")
+            for one in cortex.chosen(statistic="rate")
+        ]
+        about = f"{cortex.title}; {cortex.state}; {cortex.method}."
+        parts += ["", f"## `{name}`", "", about, "", table(head, rows)]
+        parts += [f"Source: {cortex.source}. Licence: {cortex.licence}.", ""]
+    return "\n".join(parts)
 
 
 def _front_door() -> str:
