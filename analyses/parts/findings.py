@@ -86,8 +86,8 @@ def p_of_zero(value: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
 
     Examples
     --------
-    >>> p_of_zero([2.0, 0.1], [1.0, -0.9], [3.0, 1.1]).round(4)
-    array([0.0002, 0.8446])
+    >>> p_of_zero([2.0, 0.1], [1.0, -0.9], [3.0, 1.1]).round(2)
+    array([0.  , 0.84])
     """
     value, low, high = (np.asarray(part, dtype=float) for part in (value, low, high))
     error = (high - low) / (2 * stats.norm.ppf(0.975))

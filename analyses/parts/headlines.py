@@ -56,7 +56,7 @@ def plain(finding: str) -> Headline:
     Examples
     --------
     >>> plain("E outweighs I in fc1 (95 % interval, corrected (Holm)).")
-    Headline(text='E outweighs I in fc1.', topic='', how='95 % interval, corrected (Holm)', effect=nan)
+    Headline(text='E outweighs I in fc1.', topic='', how='95 % interval, corrected (Holm)', effect=nan, p=nan)
     """
     body = finding.rstrip(".")
     if not body.endswith(")"):

@@ -70,6 +70,7 @@ def results() -> dict[str, xr.Dataset]:
     trained = write_network(place / "trained", ratio=2.0)
     nulls = [write_network(place / f"null{k}", seed=50 + k) for k in range(3)]
     long = write_network(place / "long", samples=6, steps=120)
+    noise = [write_network(place / f"noise{k}", seed=70 + k, samples=6, steps=120) for k in range(3)]
     circuit = write_circuit(place / "circuit")
     doses = [
         write_network(
@@ -128,7 +129,7 @@ def results() -> dict[str, xr.Dataset]:
         "spectra": Spectra().run([long, circuit], segment=40.0).data,
         "tuning": Tuning().run([trained], **FAST).data,
         "weights": Weights().run(_training(place / "training")).data,
-        "comparison": Comparison().run(long, [circuit], **FAST).data,
+        "comparison": Comparison().run(long, [circuit], noise, **FAST).data,
         "lesions": Lesions().run(doses, **FAST).data,
         "disinhibition": Disinhibition().run(doses).data,
         "lesion_study": _doses(),

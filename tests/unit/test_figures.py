@@ -14,6 +14,7 @@ from pytest import MonkeyPatch
 from eiplatform.analyses import Result
 from eiplatform.errors import ConfigError, StatisticError, UnknownNameError
 from eiplatform.figures import figure_names, find_figure, save
+from eiplatform.figures.forest import NULL
 from eiplatform.report import findings_of, scorecard
 from tests.unit import figure_results
 from tests.unit.figure_results import picture_of, result_of
@@ -159,5 +160,7 @@ def test_a_finding_does_not_speak_of_differences_where_none_is(results: dict[str
 
 def test_a_comparison_of_nothing_is_no_figure(results: dict[str, xr.Dataset]) -> None:
     nothing = results["comparison"].assign(effect=results["comparison"]["effect"] * np.nan)
+    assert set(find_figure("forest").table(nothing)["reference"]) == {NULL}
+    nothing = nothing.drop_vars(["null_z", "null_z_low", "null_z_high", "null_q"])
     with pytest.raises(StatisticError, match="no comparable statistic"):
         find_figure("forest").table(nothing)
