@@ -71,9 +71,15 @@ def _folders(app: object, name: str, source: list[str]) -> None:
             source[0] = source[0].replace(f"]({up}{folder}/)", f"]({up}{page})")
 
 
+def _bars(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Keep bars of an absolute value: reStructuredText takes them for a substitution."""
+    lines[:] = [line.replace("|", "\\|") if "|a" in line else line for line in lines]
+
+
 def setup(app: object) -> None:
     """Write what is generated before pages are read."""
     made = HERE / "generated"
     pages.write(made)
     gallery.write(made)
     app.connect("source-read", _folders)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-docstring", _bars)  # type: ignore[attr-defined]

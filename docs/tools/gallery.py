@@ -73,11 +73,11 @@ def write(made: Path) -> None:
             f"The numbers drawn lie beside every saved figure as CSV. Its source: `figures/{name}.py`.\n",
         )
         cards.append(f"[![{name}](pictures/{name}.png)](gallery/{name}.md)\n\n[{name}](gallery/{name}.md): {module.QUESTION}\n")
-    body = "\n".join(f":::{{div}} card\n{card}:::\n" for card in cards)
+    body = "\n".join(f":::{{container}} card\n{card}:::\n" for card in cards)
     put(
         made / "gallery.md",
         "# Gallery\n\nOne picture for each figure. A click leads to what it shows and to the script that draws it.\n\n"
-        f"::::{{div}} gallery\n{body}::::\n",
+        f"::::{{container}} gallery\n{body}::::\n",
     )
 
 
