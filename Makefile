@@ -33,6 +33,8 @@ test: $(VENV)/installed-frameworks  ## Install, lint, type-check, run every test
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/python docs/tools/prose.py
 	$(BIN)/mypy
 
 # The wheel alone, without torch and brian2, must open and analyse recordings; the checkout is out of its sight.

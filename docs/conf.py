@@ -1,4 +1,4 @@
-"""The site: Sphinx with MyST-NB, because pages stay Markdown, tutorials run in the build, and docstrings are numpydoc."""
+"""The site: Sphinx with MyST-NB. Pages stay Markdown, tutorials run in the build, docstrings are numpydoc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Check the guide: no clause over 35 words (a colon or semicolon ends one), no line over 120 characters.  ``--wrap`` breaks paragraphs anew."""
+"""Check the guide: no clause over 35 words (a colon or semicolon ends one), no line over 120 characters.
+
+``--wrap`` breaks paragraphs anew.
+"""
 
 from __future__ import annotations
 
@@ -89,5 +92,7 @@ if __name__ == "__main__":
         for each in pages():
             wrap(each)
     found = [fault for each in pages() for fault in faults(each)]
-    print("\n".join(found) or f"{len(pages())} pages: no sentence over {WORDS} words, no line over {COLUMNS} characters")
+    print(
+        "\n".join(found) or f"{len(pages())} pages: no sentence over {WORDS} words, no line over {COLUMNS} characters"
+    )
     sys.exit(bool(found))
