@@ -21,12 +21,21 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if not MADE & set(page.parts)),
 ]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`eiplatform ([a-z]+)([^`]*)`")
 DOTTED = re.compile(r"\beiplatform(?!\.toml\b)(?:\.[A-Za-z_]\w*)+")
 LINK = re.compile(r"\]\(([^)#\s:]*)(?:#([^)\s]*))?\)")
 STATISTICS = {page.stem for page in (ROOT / "docs" / "statistics").glob("*.md")}
-RUN = STATISTICS | {"comparison", "exchange", "getting-started", "own-recordings"}
+RUN = STATISTICS | {
+    "comparison",
+    "exchange",
+    "foreign",
+    "getting-started",
+    "lesions",
+    "microcircuits",
+    "own-recordings",
+    "potjans-diesmann-2014",
+}
 """Pages whose Python needs nothing that is not on the page; the others use recordings of the reader's own."""
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
