@@ -103,10 +103,20 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, anchor
 
 
+@pytest.fixture
+def closed() -> Iterator[None]:
+    """Close every figure afterwards: matplotlib warns of many."""
+    yield
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+
+
 TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.usefixtures("closed")
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_a_tutorial_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -117,6 +127,7 @@ def test_a_tutorial_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         exec(compile(cell, f"{page.name}, cell {number}", "exec"), names)
 
 
+@pytest.mark.usefixtures("closed")
 @pytest.mark.parametrize("page", [page for page in PAGES if page.stem in RUN], ids=lambda page: page.stem)
 def test_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
