@@ -15,6 +15,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), os.environ.get("PY
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 warnings.filterwarnings("ignore", "The 'app' argument", DeprecationWarning)
 
+import claims  # noqa: E402
 import gallery  # noqa: E402
 import pages  # noqa: E402
 
@@ -81,5 +82,6 @@ def setup(app: object) -> None:
     made = HERE / "generated"
     pages.write(made)
     gallery.write(made)
+    pages.put(made / "claims.md", claims.page())
     app.connect("source-read", _folders)  # type: ignore[attr-defined]
     app.connect("autodoc-process-docstring", _bars)  # type: ignore[attr-defined]

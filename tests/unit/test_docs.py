@@ -148,3 +148,15 @@ def test_a_new_figure_has_a_page_in_the_gallery() -> None:
     for found in discovered("figures"):
         module = found.load()
         assert not hasattr(module, "ANALYSIS") or (module.QUESTION and module.__doc__)
+
+
+def test_claims_are_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "tools")
+    claims = importlib.import_module("claims")
+    records = claims.claims()
+    assert len(records) > 10 and any(not one["pass"] for one in records)
+    for one in records:
+        assert set(one) - {"quick"} == {"subject", *claims.FIELDS} and isinstance(one["pass"], bool)
+        assert all(one[name] for name in ("claim", "target", "source", "value", "command"))
+        for word in one["command"].split():
+            assert not word.endswith(".py") or (ROOT / word).is_file(), word
