@@ -1,6 +1,6 @@
 """Claims as data: ``data/validation/*.json``, one file per subject, one record per claim.
 
-``python docs/tools/claims.py`` prints the table of all, ``--repeat`` runs the commands of those that take under a minute.
+``python docs/tools/claims.py`` prints the table of all; ``--repeat`` runs the commands of those under a minute.
 """
 
 from __future__ import annotations
