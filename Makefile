@@ -5,7 +5,7 @@ OUT    ?= runs/demo
 SEED   ?= 1
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test test-minimal lint docs licences reference clean clean-runs
+.PHONY: help demo test test-minimal lint docs validation licences reference clean clean-runs
 
 help:  ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,6 +33,8 @@ test: $(VENV)/installed-frameworks  ## Install, lint, type-check, run every test
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/python docs/tools/prose.py
 	$(BIN)/mypy
 
 # The wheel alone, without torch and brian2, must open and analyse recordings; the checkout is out of its sight.
@@ -54,6 +56,9 @@ $(VENV)/installed-docs: $(VENV)/installed
 
 docs: $(VENV)/installed-docs  ## Build the site into docs/_build/html; tutorials run in it
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going docs docs/_build/html
+
+validation: $(VENV)/installed  ## Repeat the claims of data/validation that take under a minute
+	OMP_NUM_THREADS=1 $(BIN)/python docs/tools/claims.py --repeat
 
 licences: $(VENV)/installed-docs  ## Write the licence of every installed package to build/licences.md, and an SBOM
 	mkdir -p build

@@ -1,4 +1,4 @@
-"""The site: Sphinx with MyST-NB, because pages stay Markdown, tutorials run in the build, and docstrings are numpydoc."""
+"""The site: Sphinx with MyST-NB. Pages stay Markdown, tutorials run in the build, docstrings are numpydoc."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), os.environ.get("PY
 os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
 warnings.filterwarnings("ignore", "The 'app' argument", DeprecationWarning)
 
+import claims  # noqa: E402
 import gallery  # noqa: E402
 import pages  # noqa: E402
 
@@ -71,9 +72,16 @@ def _folders(app: object, name: str, source: list[str]) -> None:
             source[0] = source[0].replace(f"]({up}{folder}/)", f"]({up}{page})")
 
 
+def _bars(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Keep bars of an absolute value: reStructuredText takes them for a substitution."""
+    lines[:] = [line.replace("|", "\\|") if "|a" in line else line for line in lines]
+
+
 def setup(app: object) -> None:
     """Write what is generated before pages are read."""
     made = HERE / "generated"
     pages.write(made)
     gallery.write(made)
+    pages.put(made / "claims.md", claims.page())
     app.connect("source-read", _folders)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-docstring", _bars)  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from eiplatform.analyses.parts.analysis import Analysis, Result, analysis_names,
 from eiplatform.analyses.parts.inputs import Recording, Role
 from eiplatform.analyses.parts.sides import open_references
 from eiplatform.errors import ConfigError, choose
+from eiplatform.statistics.kernels.bootstrap import check_bootstrap
 from eiplatform.statistics.summary import keys_of
 from eiplatform.store.reader import open_recording, read_manifest, recordings_below
 from eiplatform.store.references import is_reference
@@ -114,6 +115,7 @@ def run(analysis: Analysis, *inputs: Any, **options: Any) -> Result:
     roles = analysis.inputs
     for option in options:
         choose(option, [*analysis.options, *roles], f"option of '{analysis.name}'", where="analyse")
+    _enough_draws(options)
     takes = [f"{name} ({role.text})" for name, role in roles.items()]
     if len(inputs) > len(roles):
         what = f"'{analysis.name}' takes {len(roles)} inputs, {len(inputs)} were given"
@@ -172,7 +174,15 @@ def checked_options(analysis: Analysis, options: Mapping[str, Any], where: str |
     if options.get("statistics") is not None:
         keys = keys_of(options["statistics"], where=None if where is None else f"{where}.statistics")
         options = {**options, "statistics": keys}
-    return {name: _checked(name, value, known[name], where) for name, value in options.items()}
+    checked = {name: _checked(name, value, known[name], where) for name, value in options.items()}
+    _enough_draws(checked)
+    return checked
+
+
+def _enough_draws(options: Mapping[str, Any]) -> None:
+    """Raise for a bootstrap without draws: values without intervals would read like findings."""
+    if isinstance(draws := options.get("n_bootstrap"), int):
+        check_bootstrap(draws, 0.95)
 
 
 def _checked(name: str, value: Any, declared: Parameter, where: str | None) -> Any:

@@ -65,19 +65,23 @@ def write(made: Path) -> None:
         if not (folder / f"{name}.png").is_file() or os.environ.get("EIPLATFORM_GALLERY"):
             save(name, result, folder, svg=False)
         title = (module.__doc__ or name).strip().split("\n\n")[0].rstrip(".")
-        script = f'import eiplatform as ei\n\nresult = ei.analyse("{module.ANALYSIS}", recording)\nresult.plot("{name}")'
+        script = (
+            f'import eiplatform as ei\n\nresult = ei.analyse("{module.ANALYSIS}", recording)\nresult.plot("{name}")'
+        )
         put(
             made / "gallery" / f"{name}.md",
             f"# {name}\n\n**{module.QUESTION}**\n\n![{module.alt(result)}](../pictures/{name}.png)\n\n{title}.\n\n"
             f"{module.caption(result)}\n\n{about}\n\n## Script\n\n```python\n{script}\n```\n\n"
             f"The numbers drawn lie beside every saved figure as CSV. Its source: `figures/{name}.py`.\n",
         )
-        cards.append(f"[![{name}](pictures/{name}.png)](gallery/{name}.md)\n\n[{name}](gallery/{name}.md): {module.QUESTION}\n")
-    body = "\n".join(f":::{{div}} card\n{card}:::\n" for card in cards)
+        cards.append(
+            f"[![{name}](pictures/{name}.png)](gallery/{name}.md)\n\n[{name}](gallery/{name}.md): {module.QUESTION}\n"
+        )
+    body = "\n".join(f":::{{container}} card\n{card}:::\n" for card in cards)
     put(
         made / "gallery.md",
         "# Gallery\n\nOne picture for each figure. A click leads to what it shows and to the script that draws it.\n\n"
-        f"::::{{div}} gallery\n{body}::::\n",
+        f"::::{{container}} gallery\n{body}::::\n",
     )
 
 

@@ -1,4 +1,4 @@
-"""Pages of the site that are generated from the code: reference, handbook, bibliography.  No list here is kept by hand."""
+"""Pages of the site that are generated from the code: reference, handbook, bibliography; no list is kept by hand."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ def _systems() -> str:
         rows = [(f"`{name}`", text) for name, text in ei.list(kind).items()]
         parts.append(f"## {title}\n\n" + table(("name", "what it is"), rows))
     rows = [(f"`{name}`", text) for name, text in ei.list("configs").items()]
-    parts.append("## Configurations\n\n`ei.train(NAME)` or `eiplatform train NAME`.\n\n" + table(("name", "what"), rows))
+    parts.append(
+        "## Configurations\n\n`ei.train(NAME)` or `eiplatform train NAME`.\n\n" + table(("name", "what"), rows)
+    )
     return "\n".join(parts)
 
 
@@ -158,7 +160,7 @@ def _accessor() -> str:
 
     names = sorted(DECLARED)
     parts = [
-        "# Accessor\n\nStatistics are methods of a population, `rec[\"fc1/E\"].ds.ei.NAME()`, and of a recording, "
+        '# Accessor\n\nStatistics are methods of a population, `rec["fc1/E"].ds.ei.NAME()`, and of a recording, '
         "`rec.ei.NAME()`. `rec.ei.summary()` computes all of them with intervals.\n",
         "```{eval-rst}\n.. autoclass:: eiplatform.statistics.accessor.EIAccessor\n   :members: summary\n```\n",
     ]
@@ -243,7 +245,10 @@ def _store_schema() -> str:
     ):
         rows = [(f"`{n}`", s.long_name, s.dimension, "yes" if s.magnitude else "") for n, s in signals.items()]
         parts.append(f"## {title}\n\n" + table(("name", "what it is", "dimension", "never negative"), rows))
-    rows = [(f"`{name}`", one.what if hasattr(one, "what") else next(iter(vars(one).values()))) for name, one in ATTRIBUTES.items()]
+    rows = [
+        (f"`{name}`", one.what if hasattr(one, "what") else next(iter(vars(one).values())))
+        for name, one in ATTRIBUTES.items()
+    ]
     parts.append("## Attributes\n\n" + table(("name", "what it is"), rows))
     return "\n".join(parts)
 

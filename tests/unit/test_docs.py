@@ -1,4 +1,4 @@
-"""What the documentation shows exists: commands with their options, settings, imports and links."""
+"""What the documentation shows exists and runs: commands, settings, imports, links, Python, tutorials."""
 
 from __future__ import annotations
 
@@ -16,11 +16,27 @@ from eiplatform.cli.app import app
 from eiplatform.config import load_config
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+MADE = {"generated", "_build"}  # written by `make docs`
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if not MADE & set(page.parts)),
+]
+BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`eiplatform ([a-z]+)([^`]*)`")
 DOTTED = re.compile(r"\beiplatform(?!\.toml\b)(?:\.[A-Za-z_]\w*)+")
 LINK = re.compile(r"\]\(([^)#\s:]*)(?:#([^)\s]*))?\)")
+STATISTICS = {page.stem for page in (ROOT / "docs" / "statistics").glob("*.md")}
+RUN = STATISTICS | {
+    "comparison",
+    "exchange",
+    "foreign",
+    "getting-started",
+    "lesions",
+    "microcircuits",
+    "own-recordings",
+    "potjans-diesmann-2014",
+}
+"""Pages whose Python needs nothing that is not on the page; the others use recordings of the reader's own."""
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
@@ -79,7 +95,68 @@ def test_dotted_names_exist(page: Path) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target, anchor in LINK.findall(page.read_text()):
         place = (page.parent / target).resolve() if target else page
+        if "generated" in place.parts:
+            continue  # the build of the site checks these
         assert place.exists(), target
         if anchor and place.suffix == ".md":
             titles = re.findall(r"^#+ (.*)$", place.read_text(), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, anchor
+
+
+@pytest.fixture
+def closed() -> Iterator[None]:
+    """Close every figure afterwards: matplotlib warns of many."""
+    yield
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+
+
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.usefixtures("closed")
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = CELL.findall(page.read_text())
+    assert len(cells) > 4 and "## What this does not show" in page.read_text() and "## Next" in page.read_text()
+    names: dict[str, object] = {"__name__": "tutorial"}
+    for number, cell in enumerate(cells):
+        exec(compile(cell, f"{page.name}, cell {number}", "exec"), names)
+
+
+@pytest.mark.usefixtures("closed")
+@pytest.mark.parametrize("page", [page for page in PAGES if page.stem in RUN], ids=lambda page: page.stem)
+def test_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "page"}
+    for number, text in enumerate(blocks(page, "python")):
+        exec(compile(text, f"{page.name}, block {number}", "exec"), names)
+
+
+def test_sentences_and_lines_of_the_guide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "tools")
+    prose = importlib.import_module("prose")
+    assert [fault for page in prose.pages() for fault in prose.faults(page)] == []
+
+
+def test_a_new_figure_has_a_page_in_the_gallery() -> None:
+    from eiplatform.discovery import discovered
+
+    for found in discovered("figures"):
+        module = found.load()
+        assert not hasattr(module, "ANALYSIS") or (module.QUESTION and module.__doc__)
+
+
+def test_claims_are_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "tools")
+    claims = importlib.import_module("claims")
+    records = claims.claims()
+    assert len(records) > 10 and any(not one["pass"] for one in records)
+    for one in records:
+        assert set(one) - {"quick"} == {"subject", *claims.FIELDS} and isinstance(one["pass"], bool)
+        assert all(one[name] for name in ("claim", "target", "source", "value", "command"))
+        for word in one["command"].split():
+            assert not word.endswith(".py") or (ROOT / word).is_file(), word
