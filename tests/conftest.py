@@ -249,6 +249,20 @@ def circuit_recording(tmp_path: Path) -> Callable[..., Path]:
     return lambda name="circuit", **options: write_circuit(tmp_path / name, **options)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forked_workers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fork the workers of simulations instead of starting interpreters, but in modules that test the start."""
+    if request.node.get_closest_marker("new_interpreters"):
+        yield
+        return
+    from eiplatform.microcircuits import processes
+    from tests import forked
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "_start", forked.start)
+        yield
+
+
 @pytest.fixture
 def simulated_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulate what is asked for again, in any test of the session, once: the same job leaves the same files.

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from eiplatform import errors
 from eiplatform.caches import CACHE_VARIABLE, cache_directory
@@ -121,6 +121,19 @@ def _stop(process: subprocess.Popen[str]) -> None:
         return
 
 
+def _start(command: Sequence[str], environment: Mapping[str, str], stderr: IO[str]) -> subprocess.Popen[str]:
+    """Start a worker that leads a group of its own."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,  # closed when this process ends, however it ends: the worker then ends too
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+
+
 def _run_worker(folder: Path, workers: _Workers, report: Progress) -> None:
     """Run one job to its end, passing on its progress, and raise its error."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -131,15 +144,7 @@ def _run_worker(folder: Path, workers: _Workers, report: Progress) -> None:
     command = [sys.executable, "-m", "eiplatform.microcircuits.worker", str(folder)]
     failure: dict[str, Any] | None = None
     with (folder / "stderr.txt").open("w") as stderr:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,  # closed when this process ends, however it ends: the worker then ends too
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
+        process = _start(command, environment, stderr)
     workers.add(process)
     try:
         with process:

@@ -14,6 +14,8 @@ import pytest
 import eiplatform
 from eiplatform.locks import LEFT
 
+pytestmark = pytest.mark.new_interpreters
+
 SIMULATE = ("simulate", "brunel-2000", "--set", "scale=0.05", "--duration-ms", "60000", "--device", "numpy")
 
 

@@ -8,6 +8,8 @@ import pytest
 from eiplatform.errors import DeviceError
 from eiplatform.microcircuits import load, simulate
 
+pytestmark = pytest.mark.new_interpreters
+
 TINY = {"n_exc": 80, "n_inh": 20, "c_exc": 20, "c_inh": 5, "c_ext": 20, "j_mv": 1.0, "g": 4.0}
 
 
