@@ -13,19 +13,33 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
-from multiprocessing import reduction
+from multiprocessing import forkserver, reduction
 from typing import IO, Any
+
+import pytest
 
 __all__ = ["Forked", "start"]
 
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["pytest", "tests.forked", "tests.preloaded"])
+
+
+def _start_server() -> None:
+    """Start the process to fork from, unless it runs; wherever the test is, it finds the same packages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        for name in _THREADS:
+            patch.setenv(name, "1")
+        forkserver.ensure_running()
 
 
 class Forked:
     """A forked process; what :mod:`eiplatform.microcircuits.processes` uses of :class:`subprocess.Popen`."""
 
     def __init__(self, module: str, arguments: Sequence[str], environment: Mapping[str, str], stderr: IO[str]) -> None:
+        _start_server()
         read_in, write_in = os.pipe()
         read_out, write_out = os.pipe()
         streams = [_Stream(read_in), _Stream(write_out), _Stream(stderr.fileno())]
