@@ -12,6 +12,8 @@ from tests.unit.extending import project, template
 
 __all__ = ["project"]
 
+pytestmark = pytest.mark.new_interpreters  # that one finds the circuits of the project is what is tested
+
 
 def test_a_data_set_is_one_file(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     template("dataset.md", project)
