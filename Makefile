@@ -5,6 +5,9 @@ OUT    ?= runs/demo
 SEED   ?= 1
 BIN    := $(VENV)/bin
 
+# Where this is set, every process that a test starts would compile the whole package again: a second each.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test test-minimal lint docs validation licences reference clean clean-runs
 
 help:  ## List the commands

@@ -7,6 +7,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,24 +40,33 @@ def _text(node: ast.expr) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
-def _remedies() -> Iterator[tuple[str, str]]:
-    """Yield every alternative of every remedy in the sources, with its place."""
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.keyword) and node.arg == "remedy":
-                parts = [part for part in ast.walk(node.value) if isinstance(part, ast.JoinedStr)]
-                inside = {id(value) for part in parts for value in part.values}
-                parts += [p for p in ast.walk(node.value) if isinstance(p, ast.Constant) and id(p) not in inside]
-                for part in parts:
-                    if text := _text(part):
-                        yield f"{path.relative_to(ROOT)}:{part.lineno}", text
+@cache
+def _nodes() -> list[tuple[Path, ast.AST]]:
+    """Return every node of the sources with its file; they are parsed once."""
+    return [(path, node) for path in SOURCES for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+
+
+@cache
+def _remedies() -> list[tuple[str, str]]:
+    """Return every alternative of every remedy in the sources, with its place."""
+    return list(_find_remedies())
+
+
+def _find_remedies() -> Iterator[tuple[str, str]]:
+    for path, node in _nodes():
+        if isinstance(node, ast.keyword) and node.arg == "remedy":
+            parts = [part for part in ast.walk(node.value) if isinstance(part, ast.JoinedStr)]
+            inside = {id(value) for part in parts for value in part.values}
+            parts += [p for p in ast.walk(node.value) if isinstance(p, ast.Constant) and id(p) not in inside]
+            for part in parts:
+                if text := _text(part):
+                    yield f"{path.relative_to(ROOT)}:{part.lineno}", text
 
 
 def _strings() -> Iterator[tuple[str, str]]:
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.JoinedStr | ast.Constant) and (text := _text(node)):
-                yield f"{path.relative_to(ROOT)}:{node.lineno}", text
+    for path, node in _nodes():
+        if isinstance(node, ast.JoinedStr | ast.Constant) and (text := _text(node)):
+            yield f"{path.relative_to(ROOT)}:{node.lineno}", text
 
 
 def test_the_scan_finds_what_it_should() -> None:
