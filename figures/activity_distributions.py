@@ -41,13 +41,16 @@ def caption(result: xr.Dataset) -> str:
     silent, always = (result[name] / result["n_neurons"] for name in ("n_silent", "n_always"))
     few, many = int(result["n_neurons"].min()), int(result["n_neurons"].max())
     in_steps = bool((result["time_units"] == "step").any())
-    steps = " A network's step lasts as long as a 20 ms membrane takes to forget as much." if in_steps else ""
+    in_hz = result["hz"].values[result["time_units"].values == "step"]
+    length = " or ".join(f"{1e3 / hz:.3g}" for hz in np.unique(in_hz[np.isfinite(in_hz)]))
+    steps = f" A network's step counts as {length} ms (a 20 ms membrane)." if in_steps and length else ""
+    on = f"at most {100 * float(always.max()):.0f} %" if always.max() >= 0.005 else "none"
     return (
         "Single neurons (points, at most 120, evenly over their ranks), their density and median. Hatched: from the "
         "lowest 5 to the highest 95 % quantile of E units of the layers of mouse V1, triangles their medians "
         f"(spontaneous; Allen Visual Coding Neuropixels).{steps} Not on the logarithmic axis: silent neurons "
-        f"({100 * float(silent.min()):.0f} to {100 * float(silent.max()):.0f} % of a population; always on: at most "
-        f"{100 * float(always.max()):.0f} %). Neurons with too few spikes have no CV or Fano factor. n = {few} to "
+        f"({100 * float(silent.min()):.0f} to {100 * float(silent.max()):.0f} % of a population; always on: {on}). "
+        f"Neurons with too few spikes have no CV or Fano factor. n = {few} to "
         f"{many} neurons a population.{left_out(result.sizes['row'], MOST, 'populations')}"
     )
 

@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from eiplatform.figures.grammar import finite
+from eiplatform.figures.grammar.words import excluded
 from eiplatform.figures.parts.facts import draw_facts, label_of_fact, shown_facts
 from eiplatform.figures.parts.page import Page, drawing
 
@@ -22,12 +23,12 @@ def caption(result: xr.Dataset) -> str:
     null = f"Grey boxes: range and mean of {nulls} untrained networks. " if nulls else ""
     held = "reference_value" in result and finite(result["reference_value"].sel(statistic=shown_facts(result)))
     reference = "Bands: circuits, where they may be compared, in the network's unit. " if held else ""
-    excluded = int(result["n_excluded"].sel(statistic=shown_facts(result)).max()) if "n_excluded" in result else 0
+    undefined = int(result["n_excluded"].sel(statistic=shown_facts(result)).max()) if "n_excluded" in result else 0
     return (
         f"Every layer (n = {result.attrs['n_samples']} samples; mean over neurons, {100 * result.attrs['level']:.0f} % "
         "bootstrap over samples and neurons). Small points: single neurons, at most 40, evenly over their ranks. "
         f"{null}{reference}E is the excitatory, I the inhibitory current; global: a neuron's E goes with its own I no "
-        f"more than with that of others. At most {excluded} neurons of a layer are excluded as undefined."
+        f"more than with that of others. {excluded(undefined).capitalize()}."
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from eiplatform.figures.grammar.words import excluded
 from eiplatform.figures.parts.facts import draw_facts, label_of_fact, shown_facts
 from eiplatform.figures.parts.page import Page, drawing
 
@@ -25,12 +26,12 @@ def caption(result: xr.Dataset) -> str:
             f"{result.attrs.get('null', 'recordings')}); {clear} of {tests} values differ from it (Student's t, false "
             "discovery rate 5 % over all tests). "
         )
-    excluded = int(result["n_excluded"].sel(statistic=shown).max())
+    undefined = int(result["n_excluded"].sel(statistic=shown).max())
     return (
         f"Every layer of '{result.attrs['label']}' (n = {int(result['n_samples'].max())} samples; mean over neurons, "
         f"{100 * result.attrs['level']:.0f} % bootstrap over samples and neurons). {null}E is the excitatory, I the "
-        "inhibitory current; global: a neuron's E goes with its own I no more than with that of others. At most "
-        f"{excluded} neurons of a layer are excluded as undefined."
+        "inhibitory current; global: a neuron's E goes with its own I no more than with that of others. "
+        f"{excluded(undefined).capitalize()}."
     )
 
 

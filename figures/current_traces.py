@@ -36,9 +36,10 @@ def caption(result: xr.Dataset) -> str:
     numbers = ", ".join(str(int(result["neuron"].values[panel])) for panel in panels)
     some = f" {len(panels)} of {result.sizes['panel']} populations." if len(panels) < result.sizes["panel"] else ""
     right = "Right: voltage and threshold (dotted). " if _with_voltage(result) else ""
+    zoomed = "Middle" if right else "Right"
     return (
         "Excitation (up), inhibition (down) and their sum of one neuron per population (n = 1 sample): the one "
-        "with the median mean net current. Middle: the first "
+        f"with the median mean net current. {zoomed}: the first "
         f"{ZOOM} intervals, inhibition mirrored onto excitation; ticks: its spikes. {right}"
         "r: correlation of its excitation and inhibition over all samples; lag: of the peak of their correlogram, "
         f"above 0 if inhibition comes later. Neurons {numbers}.{some}"

@@ -16,6 +16,7 @@ from eiplatform.figures.grammar import (
     colour,
     condition_style,
     count,
+    excluded,
     intervals,
     key,
     layer_colours,
@@ -41,7 +42,11 @@ def caption(result: xr.Dataset) -> str:
     keys = _keys(result)
     beyond = int((np.abs(result["effect"].sel(statistic=keys).values) > LIMIT).sum())
     nulls = int(result.attrs.get("n_nulls", 0))
-    null = f" Last column: from {nulls} untrained networks, in sd over these (q over this column)." if nulls else ""
+    null = (
+        f" Last panel: from {nulls} untrained networks, in sd over these; filled: its own q and interval agree."
+        if nulls
+        else ""
+    )
     if nulls:
         beyond += int((np.abs(result["null_z"].sel(statistic=keys).values) > LIMIT).sum())
     arrows = f" Arrows: {beyond} effects beyond {LIMIT:g}." if beyond else ""
@@ -50,9 +55,9 @@ def caption(result: xr.Dataset) -> str:
         "Difference of each layer from a reference, in units of the reference's spread over neurons (Glass's delta), "
         f"with {100 * result.attrs['level']:.0f} % interval. Filled: different at a false discovery rate of "
         f"{100 * result.attrs['fdr']:g} % over the whole table; open: not. Band: differences of at most "
-        f"{result.attrs['margin']:g}, which count as none. n = {int(result['n_samples'].max())} samples; neurons "
-        f"excluded: at most {int(result['n_excluded'].max())}. {len(keys)} of {compared} comparable statistics, "
-        f"chosen so that none follows from another.{null}{arrows}"
+        f"{result.attrs['margin']:g}, too small to count. Axis: linear within 1, logarithmic beyond. n = "
+        f"{int(result['n_samples'].max())} samples; {excluded(int(result['n_excluded'].max()))}. {len(keys)} of "
+        f"{compared} statistics are drawn.{null}{arrows}"
     )
 
 
@@ -111,7 +116,8 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     if "null_z" in shown:
         names = {"null_z": "value", "null_z_low": "low", "null_z_high": "high", "null_q": "q"}
         null = shown[list(names)].to_dataframe().reset_index().rename(columns=names).assign(reference=NULL)
-        clear = null["q"] <= float(result.attrs["fdr"])
+        # Among the nulls or not is one question, how sure this network's value is another: both must agree.
+        clear = (null["q"] <= float(result.attrs["fdr"])) & ((null["low"] > 0) | (null["high"] < 0))
         null["label"] = [str(result["label"].sel(statistic=key).item()) for key in null["statistic"]]
         rows = pd.concat([rows, null.assign(verdict=np.where(clear, "different", "undecided"))], ignore_index=True)
     rows = rows.assign(order=rows["statistic"].map(keys.index)).sort_values(["order", "population"], kind="stable")
@@ -146,6 +152,10 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         if column != NULL:
             ax.axvspan(-margin, margin, color=colour("band"), zorder=0)
         baseline(ax, 0, axis="x")
+        for k, name in enumerate(keys):
+            if not (rows["statistic"] == name).any():
+                where: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 5, "color": colour("faint")}
+                ax.text(0, -(k * step + (len(layers) - 1) / 2), "not comparable", **where)
         for row in rows_of(rows):
             place = -(keys.index(row.statistic) * step + layers.index(row.population))
             _row(ax, place, row, shades[row.population], _MARKS[layers.index(row.population) % len(_MARKS)])
@@ -192,9 +202,8 @@ def _row(ax: Any, place: float, row: Any, ink: str, marker: str) -> None:
     low, high = np.clip([row.low, row.high], -1.2 * LIMIT, 1.2 * LIMIT)
     face = ink if row.verdict == "different" else colour("paper")
     if abs(row.value) > LIMIT:
-        ax.plot(
-            np.sign(row.value) * LIMIT * 1.1, place, marker="<" if row.value < 0 else ">", color=ink, markersize=3.5
-        )
+        arrow = "\N{LEFTWARDS ARROW}" if row.value < 0 else "\N{RIGHTWARDS ARROW}"
+        ax.text(np.sign(row.value) * LIMIT, place, arrow, color=ink, fontsize=7, ha="center", va="center")
         return
     ends = pd.DataFrame({"population": [row.population], "value": [row.value], "low": [low], "high": [high]})
     style = condition_style("trained") | {"color": ink, "markerfacecolor": face, "marker": marker, "label": None}

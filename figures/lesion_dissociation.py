@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from eiplatform.figures.grammar import baseline, colour, count, intervals, pathway, percent_points
-from eiplatform.figures.parts.lesions import about, cells_of, change_limits
+from eiplatform.figures.parts.lesions import about, cells_of, change_limits, done
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "lesion_study"
@@ -20,9 +20,9 @@ _TITLES = {"lesion": "lesion", "restored": "lesion, rates restored"}
 def caption(result: xr.Dataset) -> str:
     """Return the caption with n and what a double dissociation needs."""
     return (
-        "Change of accuracy by the loss of either pathway, against the intact network on the same images. A double "
-        "dissociation needs lines that cross, each difference apart from 0; lines that only converge may come from a "
-        f"floor. Right: the same with the rates of the intact network restored by biases. {about(result)}."
+        f"Change of accuracy when {done(result)} is lost, against the intact network on the same images. A double "
+        "dissociation needs lines that cross, with clear differences of both signs; lines that converge may come from "
+        f"chance level. b: the same with the rates of the intact network restored by biases. {about(result)}."
     )
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import xarray as xr
 
 from eiplatform.figures.grammar import baseline, colour, count, intervals, layer_colours
-from eiplatform.figures.parts.lesions import about, cells_of, intact_of, role_style
+from eiplatform.figures.parts.lesions import about, cells_of, done, intact_of, role_style
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "lesion_study"
@@ -18,8 +18,8 @@ def caption(result: xr.Dataset) -> str:
     """Return the caption with n and the control."""
     if "iteration" in result:
         what = (
-            "Accuracy after a lesion over further training (iteration 0: none yet). Dashed: the intact network, "
-            "fine-tuned as long. Dotted: intact network"
+            f"Accuracy after the loss of {done(result)} over further training (iteration: one batch; 0: none yet). "
+            "Dashed: the intact network, fine-tuned as long. Dotted: intact network"
         )
     else:
         what = (

@@ -8,7 +8,7 @@ import xarray as xr
 
 from eiplatform.analyses.parts.lesion_values import shapley_of
 from eiplatform.figures.grammar import baseline, colour, condition_style, count, intervals, num, pathway, percent_points
-from eiplatform.figures.parts.lesions import change_limits
+from eiplatform.figures.parts.lesions import change_limits, done
 from eiplatform.figures.parts.page import Page, drawing
 
 ANALYSIS = "lesion_study"
@@ -19,9 +19,9 @@ def caption(result: xr.Dataset) -> str:
     """Return the caption with n and the sum."""
     total = 100 * table(result)["value"].sum()
     return (
-        "Shapley values: the change of accuracy that is due to a player (a pathway of a layer), averaged over all "
-        f"orders in which lesions can be added; they sum to the change by all lesions together, {total:.1f} points. "
-        "Small points: networks; bars: 95 % interval over networks (Student t); players in the order of their share. "
+        f"Shapley values: the change of accuracy that is due to the loss of {done(result)} in a layer, averaged over "
+        f"all orders in which lesions can be added; they sum to the change by all lesions together, {total:.1f} points. "
+        "Small points: networks; lines: 95 % intervals over networks (Student t). Largest share first. "
         f"n = {result.attrs['n_samples']} images, {result.attrs['n_networks']} networks, none excluded."
     )
 
@@ -52,7 +52,8 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     baseline(ax, 0, axis="x")
     ax.set_yticks(places, [pathway(str(name)) for name in numbers["player"]])
     ax.tick_params(axis="y", length=0)
-    ax.set_xlim(change_limits(numbers))
+    networks = numbers.filter(like="network ")
+    ax.set_xlim(change_limits(numbers.assign(low=np.minimum(numbers["low"], networks.min(axis=1)))))
     percent_points(ax.xaxis)
     ax.set_xlabel("Shapley value (change of accuracy, points)")
     count(ax, f"sum {num(100 * numbers['value'].sum(), 1)} points")

@@ -35,12 +35,13 @@ def caption(result: xr.Dataset) -> str:
     counted = "; right: variance over mean of the count of 70 neurons (hatched: 5, 50 and 95 % of sessions)"
     counted = counted if _counts(result) else ""
     few, many = int(result["n_reference"].min()), int(result["n_reference"].max())
-    left = int(result["n_below_floor"].max())
+    all_of = result["n_below_floor"] + result["n"]
+    left = float((100 * result["n_below_floor"] / all_of.where(all_of > 0)).max())
     return (
-        f"Populations (filled) beside {result.attrs['title']} (triangles; bars: 5 to 95 % of single units; Allen "
-        f"Visual Coding Neuropixels). Rates: medians over neurons{step}; spread: sd of the natural logarithm{counted}. "
+        f"Populations of {_recordings(result)} (filled) beside {result.attrs['title']} (triangles; bars: 5 to 95 % of "
+        f"single units; Allen Visual Coding Neuropixels). Rates: medians over neurons{step}; spread: sd of the natural logarithm{counted}. "
         f"Lines: 95 % intervals. Neurons below {result.attrs['floor_hz']:g} Hz are left out on both sides (at most "
-        f"{left} of a population). n = {few} to {many} units or sessions."
+        f"{left:.0f} % of a population). n = {few} to {many} units or sessions."
         f"{left_out(len(dict.fromkeys(_names(result))), MOST, 'populations')}"
     )
 
@@ -132,6 +133,11 @@ def _curves(ax: Axes, curves: pd.DataFrame, inks: dict[str, str]) -> None:
     ax.set_xlabel("bin width (ms)")
     ax.set_ylabel("Fano factor of the population")
     count(ax, "70 neurons, windows of 1.8 s")
+
+
+def _recordings(result: xr.Dataset) -> str:
+    """Return the names of the recordings."""
+    return " and ".join(named(name) for name in dict.fromkeys(result["recording"].values.astype(str)))
 
 
 def _counts(result: xr.Dataset) -> bool:

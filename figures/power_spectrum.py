@@ -34,8 +34,9 @@ def caption(result: xr.Dataset) -> str:
     rest = f" Too short, hence not drawn: {len(skipped)} populations." if skipped else ""
     return (
         "Power spectrum of the population's spike count over that of as many independent Poisson neurons (1: no common "
-        "rhythm). Triangle: its highest peak, where it stands out of white noise. Steps and ms have axes of "
-        f"their own. n = neurons × samples: {grouped(row_names(result), sizes)}.{rest}"
+        "rhythm). Triangle: its highest peak, where white noise would not give it. What neurons share grows with their "
+        f"number, so that heights of populations of other sizes do not compare. "
+        f"n = neurons × samples: {grouped(row_names(result), sizes)}.{rest}"
     )
 
 

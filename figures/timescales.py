@@ -33,12 +33,15 @@ def caption(result: xr.Dataset) -> str:
             if note
         }
     )
+    halves = np.unique(np.round(0.5 * (result["dt"] / result["tau_membrane"]).values.astype(float), 3))
+    floor = " or ".join(f"{half:g}" for half in halves[np.isfinite(halves)])
     missing = f" Missing: {'; '.join(notes)}." if notes else ""
     return (
         f"Autocorrelation over time (n = up to {int(result['n_samples'].max())} samples, mean over neurons), lags up "
-        f"to {SHOWN:g} membrane time constants of each population; last panel: integral of the autocorrelation to its "
-        f"first zero, in membrane constants, with {100 * result.attrs['level']:.0f} % bootstrap over samples. Membrane "
-        f"constants compare steps with ms.{missing}"
+        f"to {SHOWN:g} membrane time constants of each population. Last panel: integral of the autocorrelation to its "
+        f"first zero, in membrane constants, with {100 * result.attrs['level']:.0f} % bootstrap over samples; white "
+        f"noise has half an interval ({floor}), and values there are only upper limits. Membrane constants compare "
+        f"steps with ms.{missing}"
     )
 
 

@@ -30,6 +30,7 @@ from eiplatform.figures.grammar.marks import (
     thinned,
 )
 from eiplatform.figures.grammar.words import (
+    excluded,
     finite,
     grouped,
     left_out,
@@ -84,5 +85,6 @@ __all__ = [
     "listed",
     "grouped",
     "left_out",
+    "excluded",
     "finite",
 ]

@@ -113,6 +113,17 @@ def left_out(n: int, most: int, what: str) -> str:
     return f" Drawn: the first {most} of {n} {what}." if n > most else ""
 
 
+def excluded(n: int, of: str = "neurons of a layer") -> str:
+    """Return how many were excluded as undefined, as the end of a sentence.
+
+    Examples
+    --------
+    >>> excluded(0), excluded(3)
+    ('none excluded', 'at most 3 neurons of a layer excluded as undefined')
+    """
+    return f"at most {n} {of} excluded as undefined" if n else "none excluded"
+
+
 def units(label: str, unit: str) -> str:
     """Return the label of an axis with its unit, if there is one.
 

@@ -10,7 +10,18 @@ import xarray as xr
 
 from eiplatform.figures.grammar import condition_style, named, pathway
 
-__all__ = ["ROLES", "about", "cells_of", "change_limits", "intact_of", "many_doses", "role_style", "told", "where"]
+__all__ = [
+    "ROLES",
+    "about",
+    "cells_of",
+    "change_limits",
+    "done",
+    "intact_of",
+    "many_doses",
+    "role_style",
+    "told",
+    "where",
+]
 
 ROLES: dict[str, tuple[str, str, str, Any]] = {
     "lesion": ("lesion", "trained", "o", "-"),
@@ -54,6 +65,19 @@ def change_limits(numbers: pd.DataFrame, least: float = 0.02) -> tuple[float, fl
     high = min(np.nanmax([*numbers["value"], *numbers["high"], least]), 1.0)
     pad = 0.04 * (high - low)
     return max(float(low - pad), -1.0), min(float(high + pad), 1.0)
+
+
+def done(result: xr.Dataset) -> str:
+    """Return what is lost, for captions, e.g. ``"10 % of I -> E subtractive in fc1"``."""
+    lesions = result.isel(cell=result["role"].values == "lesion")
+    doses: dict[str, set[float]] = {}
+    pathways = lesions["pathway"].values if "pathway" in lesions.coords else [""] * lesions.sizes["cell"]
+    for name, dose in zip(pathways, lesions["dose"].values, strict=True):
+        doses.setdefault(str(name), set()).add(100 * float(dose))
+    places = sorted(set(map(str, lesions["layers"].values))) if "layers" in lesions.coords else []
+    where_ = f" in {where(places[0])}" if len(places) == 1 and places[0] else ""
+    shares = [(" or ".join(f"{dose:g}" for dose in sorted(found)), name) for name, found in doses.items()]
+    return " or ".join(f"{share} % of {pathway(name) if name else 'a pathway'}" for share, name in shares) + where_
 
 
 def intact_of(result: xr.Dataset) -> float:
