@@ -155,7 +155,7 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
         for k, name in enumerate(keys):
             if not (rows["statistic"] == name).any():
                 where: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 5, "color": colour("faint")}
-                ax.text(0, -(k * step + (len(layers) - 1) / 2), "not comparable", **where)
+                ax.text(0, -(k * step + (len(layers) - 1) / 2), "not compared", **where)
         for row in rows_of(rows):
             place = -(keys.index(row.statistic) * step + layers.index(row.population))
             _row(ax, place, row, shades[row.population], _MARKS[layers.index(row.population) % len(_MARKS)])

@@ -20,7 +20,7 @@ def caption(result: xr.Dataset) -> str:
     total = 100 * table(result)["value"].sum()
     return (
         f"Shapley values: the change of accuracy that is due to the loss of {done(result)} in a layer, averaged over "
-        f"all orders in which lesions can be added; they sum to the change by all lesions together, {total:.1f} points. "
+        f"all orders in which lesions can be added; they sum to the change by all together, {total:.1f} points. "
         "Small points: networks; lines: 95 % intervals over networks (Student t). Largest share first. "
         f"n = {result.attrs['n_samples']} images, {result.attrs['n_networks']} networks, none excluded."
     )

@@ -39,9 +39,9 @@ def caption(result: xr.Dataset) -> str:
     left = float((100 * result["n_below_floor"] / all_of.where(all_of > 0)).max())
     return (
         f"Populations of {_recordings(result)} (filled) beside {result.attrs['title']} (triangles; bars: 5 to 95 % of "
-        f"single units; Allen Visual Coding Neuropixels). Rates: medians over neurons{step}; spread: sd of the natural logarithm{counted}. "
-        f"Lines: 95 % intervals. Neurons below {result.attrs['floor_hz']:g} Hz are left out on both sides (at most "
-        f"{left:.0f} % of a population). n = {few} to {many} units or sessions."
+        f"single units; Allen Visual Coding Neuropixels). Rates: medians over neurons{step}; spread: sd of the natural "
+        f"logarithm{counted}. Lines: 95 % intervals. Neurons below {result.attrs['floor_hz']:g} Hz are left out on "
+        f"both sides (at most {left:.0f} % of a population). n = {few} to {many} units or sessions."
         f"{left_out(len(dict.fromkeys(_names(result))), MOST, 'populations')}"
     )
 
@@ -82,13 +82,15 @@ def draw(sheet: Page, numbers: pd.DataFrame, result: xr.Dataset) -> None:
     own = list(dict.fromkeys(numbers.loc[numbers["kind"] != "cortex", "who"]))
     classes = list(dict.fromkeys(numbers.loc[(numbers["kind"] == "cortex") & numbers["panel"].isin(shown), "who"]))
     inks = dict(zip(own, layer_colours(len(own)), strict=True))
-    rows = [*own, *classes]
+    exc = set(numbers.loc[numbers["role"] != "I", "who"])
+    rows = [name for one in (True, False) for part in (own, classes) for name in part if (name in exc) is one]
     axes = sheet.panels(1, len(shown) + bool(len(curves)), width="double", height_mm=20 + 4.0 * max(len(rows), 10))
     for ax, panel in zip(axes, shown, strict=False):
         _rows(ax, numbers[numbers["panel"] == panel], rows, inks)
         ax.set_xlabel(_PANELS[panel])
         if panel == "rate":
             log_axis(ax)
+    count(axes[0], wrapped(_recordings(result), 40))
     for ax in axes[1 : len(shown)]:
         ax.set_yticklabels([])
     if len(curves):
@@ -107,7 +109,12 @@ def _rows(ax: Axes, part: pd.DataFrame, rows: list[str], inks: dict[str, str]) -
         if not mine and np.isfinite(one["band_low"].iloc[0]):
             ax.plot(one[["band_low", "band_high"]].iloc[0], [-place] * 2, color=colour("band"), linewidth=4, zorder=1)
         style = {"color": inks[who], "marker": _MARKS[list(inks).index(who)]} if mine else dict(cortex)
-        style |= {"label": None if mine or place > len(inks) else "measured"}
+        if not mine:
+            style |= {
+                "label": None if ax.get_legend_handles_labels()[1] else "measured",
+                "mec": colour("ink"),
+                "mew": 0.4,
+            }
         intervals(ax, [-place], one, horizontal=True, **style)
     ax.set_yticks([-place for place in range(len(rows))], [wrapped(named(who), 30) for who in rows])
     ax.tick_params(axis="y", length=0)
