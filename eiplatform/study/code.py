@@ -70,7 +70,10 @@ def reachable(modules: Iterable[str]) -> list[str]:
         name = waiting.pop()
         if name not in found and name not in _NO_RESULT:
             found.add(name)
-            waiting += _parsed(name)[1]
+            _, imported, kinds = _parsed(name)
+            waiting += imported
+            # What a project adds is asked for each time: the folder of the project may have changed.
+            waiting += [one.module for kind in kinds for one in discovered(kind) if _file(one.module)]
     return sorted(found)
 
 
@@ -86,13 +89,18 @@ def _file(module: str) -> Path | None:
     return found if found is not None and found.is_file() else None
 
 
-@cache
-def _parsed(module: str) -> tuple[str, tuple[str, ...]]:
-    """Return the code of a module without docstrings, and the modules of ours that it imports."""
+def _parsed(module: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Return a module's code without docstrings, the modules of ours that it imports, and the kinds that it gathers."""
     file = _file(module)
     assert file is not None, module
+    return _parsed_file(file)
+
+
+@cache
+def _parsed_file(file: Path) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imported: list[str] = []
+    kinds: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported += [alias.name for alias in node.names]
@@ -103,8 +111,7 @@ def _parsed(module: str) -> tuple[str, tuple[str, ...]]:
             if len(submodules) < len(inside):
                 imported.append(node.module)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "gather":
-            kinds = [part.value for part in node.args[:1] if isinstance(part, ast.Constant)]
-            imported += [found.module for kind in kinds for found in discovered(str(kind))]
+            kinds += [str(part.value) for part in node.args[:1] if isinstance(part, ast.Constant)]
         body = getattr(node, "body", None)
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
@@ -115,4 +122,4 @@ def _parsed(module: str) -> tuple[str, tuple[str, ...]]:
     # Of the package itself only "open" matters; its other names load on demand what most steps never use.
     imported = ["eiplatform.store.reader" if name == "eiplatform" else name for name in imported]
     ours = [name for name in imported if name.split(".")[0] in _OURS and _file(name)]
-    return ast.unparse(tree), tuple(dict.fromkeys(ours))
+    return ast.unparse(tree), tuple(dict.fromkeys(ours)), tuple(kinds)

@@ -125,7 +125,9 @@ def fano(data: xr.Dataset, counts: np.ndarray) -> np.ndarray:
 
 def ratio(data: xr.Dataset, _: np.ndarray) -> np.ndarray:
     exc, inh = (dense(data, f"current_{sign}", ("sample", "time", "neuron")) for sign in ("exc", "inh"))
-    return exc.mean(axis=(0, 1)) / inh.mean(axis=(0, 1))
+    means = [part.mean(axis=(0, 1)) for part in (exc, inh)]
+    # A neuron without excitation, or without inhibition, has no ratio (docs/statistics/ei_ratio.md).
+    return np.where((means[0] > 0) & (means[1] > 0), means[0] / means[1], np.nan)
 
 
 def correlation(data: xr.Dataset, _: np.ndarray) -> np.ndarray:

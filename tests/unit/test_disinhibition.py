@@ -223,7 +223,7 @@ def test_the_figure_tells_pathways_and_networks_apart(tmp_path: Path):
     styles = [(to_hex(line.get_color()), line.get_linestyle()) for line in lines]
     assert styles[0][0] == styles[1][0] and [style for _, style in styles] == ["-", "--", "-"]
     assert styles[2][0] == THEMES["paper"]["trained"].lower()
-    assert [label.get_text() for label in critical.get_yticklabels()][0] == "toy, I->E"
+    assert [label.get_text() for label in critical.get_yticklabels()][0] == "toy, I \N{RIGHTWARDS ARROW} E"
     assert accurate.get_ylabel() == "test accuracy"
     alone = Disinhibition().run(curve()).plot()
     assert len(alone.axes) == 2

@@ -11,6 +11,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -151,13 +152,19 @@ def test_nothing_can_be_changed(served: tuple[Viewer, Path]) -> None:
 def test_the_command_says_its_address_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     place = write_network(tmp_path / "a")
     command = [sys.executable, "-m", "eiplatform", "view", str(place), "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
-        assert running.stdout is not None
-        told = json.loads("".join(iter(running.stdout.readline, "}\n")) + "}")
-        with urlopen(told["address"] + "neuron?key=0%7C0%7C0%7C0", timeout=20) as answer:
-            assert "fc1/E, neuron 0" in json.load(answer)["text"]
-        running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 0 and told["recordings"] == ["a"]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    # What starts in the background of a script ignores ctrl-c, and so would what this test starts.
+    options["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, **options) as running:
+        try:
+            assert running.stdout is not None
+            told = json.loads("".join(iter(running.stdout.readline, "}\n")) + "}")
+            with urlopen(told["address"] + "neuron?key=0%7C0%7C0%7C0", timeout=20) as answer:
+                assert "fc1/E, neuron 0" in json.load(answer)["text"]
+            running.send_signal(signal.SIGINT)
+            assert running.wait(20) == 0 and told["recordings"] == ["a"]
+        finally:
+            running.kill()
 
 
 def test_what_cannot_be_shown_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
