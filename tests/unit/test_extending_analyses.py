@@ -88,7 +88,7 @@ def test_an_analysis_of_a_project_is_a_step_of_a_study(project: Path) -> None:
     file.write_text(file.read_text().replace("dead_fraction", "silent_share"))
     from eiplatform.study import code, status_of
 
-    code._parsed.cache_clear()
+    code._parsed_file.cache_clear()
     assert [step for step, state in status_of(graph, project / "out").items() if not state.up_to_date] == ["silence"]
 
 

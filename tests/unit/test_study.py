@@ -287,9 +287,9 @@ def test_headers_of_kernels_are_code(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for text in ("int f();", "int g();"):
         for ending in ("cpp", "hpp", "h"):
             (folder / f"kernel.{ending}").write_text(text)
-            code._parsed.cache_clear()
+            code._parsed_file.cache_clear()
             found.append(code_version(["eiplatform.networks.one"]))
-    code._parsed.cache_clear()
+    code._parsed_file.cache_clear()
     assert len(set(found)) == 6
 
 
@@ -380,9 +380,9 @@ def test_code_is_what_computes_and_not_how_it_is_told(tmp_path: Path, monkeypatc
     for name, text in texts.items():
         (folder / "one.py").write_text(text)
         (folder / "two.py").write_text("from eiplatform.figures.one import f\n")
-        code._parsed.cache_clear()
+        code._parsed_file.cache_clear()
         found[name] = code_version(["eiplatform.figures.two"])
-    code._parsed.cache_clear()
+    code._parsed_file.cache_clear()
     assert found["same"] == found[""] != found["other"]
 
 
