@@ -89,7 +89,7 @@ class MeasuredCortex(Analysis):
         Raises
         ------
         UnknownNameError
-            If there is no such measurement or condition.
+            For an unknown measurement or condition.
         StatisticError
             If nothing fires, or the membrane constant is not positive.
         """

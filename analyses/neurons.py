@@ -29,7 +29,7 @@ MIN_SAMPLES = 10
 """Fewest samples that are resampled; with fewer, neurons are."""
 SHUFFLES = 200
 CORTEX = "mouse-v1-neuropixels"
-"""Measurement whose rates stand beside those of the recordings."""
+"""Measured cortex whose rates are drawn with those of the recordings."""
 MEMBRANE_MS = 20.0
 """Membrane constant of the neuron that a network's neuron stands for, which gives its step a length."""
 ALWAYS_ON = 0.99
